@@ -1,0 +1,53 @@
+// Package collectors reads sizes from monitored servers: one file an engine, its statements beside it in
+// sql/<engine>, and Service, which coordinates who asks which server when.
+package collectors
+
+import (
+	"context"
+	"time"
+
+	"whalefall/models"
+)
+
+// Target is everything needed to connect to one monitored server.
+type Target struct {
+	InstanceID int64  // 0 for a target that is not saved yet
+	Name       string // the instance's name, for messages
+	Engine     models.Engine
+	Host       string
+	Port       int
+	Database   string // database to connect to first; for SQLite the path of the file
+	Username   string
+	Password   string
+	TLSMode    models.TLSMode
+	Options    map[string]string
+}
+
+// Collector reads one engine. Every method opens its own connection, closes it before it returns, and
+// returns driver errors as *models.Error: CodeUnreachable when no connection came about, CodeTimeout when a
+// deadline passed, CodeCollection for everything else, with the engine's number in Extra.
+type Collector interface {
+	// Version connects and asks the server what it is.
+	Version(ctx context.Context, t Target) (models.Version, error)
+	// Databases lists every database and measures the ones it may.
+	Databases(ctx context.Context, t Target) (models.DatabaseResult, error)
+	// Tables measures every relation of one database. A database that does not exist is ErrDatabaseGone.
+	Tables(ctx context.Context, t Target, database string) (models.TableResult, error)
+}
+
+// KeyDatabaseGone is the message key of the error for a database that the target does not have.
+const KeyDatabaseGone = "collect.database_gone"
+
+// databaseGone is the error every collector returns for a database that does not exist on the target.
+func databaseGone(name string, cause error) *models.Error {
+	return &models.Error{Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name), Err: cause}
+}
+
+// Deadlines. Every wait on a target ends by one of these.
+const (
+	connectTimeout   = 10 * time.Second       // name resolution, TCP, TLS and login
+	statementTimeout = 60 * time.Second       // one statement, enforced on the server where it can be
+	lockTimeout      = 300 * time.Millisecond // one lock on the server
+	tablesTimeout    = 30 * time.Minute       // one whole collection of one database
+	databasesTimeout = 5 * time.Minute        // one list of databases with their sizes
+)

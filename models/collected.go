@@ -1,0 +1,98 @@
+package models
+
+// Kind of a relation in a table-size snapshot.
+type Kind string
+
+// Kinds of relations. A partitioned table owns (almost) no bytes itself and is listed rolled up.
+const (
+	KindTable       Kind = "table"
+	KindPartitioned Kind = "partitioned"
+	KindPartition   Kind = "partition"
+	KindMatview     Kind = "matview"
+	KindSequence    Kind = "sequence"
+	KindMerge       Kind = "merge"    // MRG_MyISAM: its bytes belong to its children
+	KindMemory      Kind = "memory"   // bytes are RAM, not disk
+	KindExternal    Kind = "external" // FEDERATED, CONNECT, SPIDER: bytes are elsewhere, unknown
+	KindShadow      Kind = "shadow"   // SQLite: storage of a virtual table
+)
+
+// RowsSource says where a row count comes from.
+type RowsSource string
+
+// Sources of row counts; the empty source goes with a nil count.
+const (
+	RowsExact     RowsSource = "exact"
+	RowsStatistic RowsSource = "statistic"
+)
+
+// SizeSource says where bytes come from.
+type SizeSource string
+
+// Sources of sizes.
+const (
+	SizeAllocated SizeSource = "allocated" // files, segments, pages: true now
+	SizeStatistic SizeSource = "statistic" // the engine's statistics: may be stale
+	SizeNone      SizeSource = "none"      // unknown, all byte members nil
+)
+
+// Unread says why a relation that exists could not be measured in this run.
+type Unread string
+
+// Reasons for an unread relation.
+const (
+	UnreadLocked  Unread = "locked"  // another session holds an exclusive lock
+	UnreadHidden  Unread = "hidden"  // the account may not see it
+	UnreadRemoved Unread = "removed" // vanished while it was being measured
+	UnreadFailed  Unread = "failed"  // the engine refused to size this one
+)
+
+// TableSize is one relation as a collector measured it. Bytes are int64; nil is unknown, 0 is known to be empty.
+// Invariant, where none is nil: Total = Data + Index + Unused, all ≥ 0.
+type TableSize struct {
+	Schema, Name string // byte-exact identity within the database
+	Kind         Kind
+	ParentSchema string // with Parent: the partitioned table this is a partition of (the direct parent)
+	Parent       string // empty: no partition
+	RolledUp     bool   // sizes are the sum of its partitions (and its own bytes); left out of sums
+	Total        *int64
+	Data         *int64
+	Index        *int64
+	Unused       *int64
+	Rows         *int64
+	RowsSource   RowsSource
+	SizeSource   SizeSource
+	StatsStale   bool   // the engine's data/index statistics exceeded the files and were scaled to fit
+	Unread       Unread // not empty: this run could not measure it, all sizes are nil; the store keeps what it had
+}
+
+// TableResult is what one collection of one database found.
+type TableResult struct {
+	Tables   []TableSize
+	Complete bool   // proved that no relation is missing from Tables; only then may stored rows be pruned
+	Hidden   int64  // relations known to exist whose names could not be seen
+	Grant    string // statement a DBA can run to make the result complete; empty when none is needed or known
+}
+
+// DatabaseSize is one database as a collector found it. Nil bytes are unknown.
+type DatabaseSize struct {
+	Name     string
+	IsSystem bool
+	Total    *int64
+	Data     *int64
+	Log      *int64
+	Err      *Error // why it could not be measured; nil when Total is known
+}
+
+// DatabaseResult is the list of databases of one instance.
+type DatabaseResult struct {
+	Databases []DatabaseSize
+	Complete  bool   // every database of the server is listed; only then are absent ones marked gone
+	Grant     string // statement that would complete it
+}
+
+// Version of a monitored server.
+type Version struct {
+	Full     string // as the server says it
+	Main     string // "16", "10.11", "9.7", "3.50"
+	Detailed string // "16.14", "10.11.19-MariaDB"
+}
