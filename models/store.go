@@ -37,6 +37,9 @@ func (s *Store) Close() error { panic("stub") }
 // Ping reports whether the store answers.
 func (s *Store) Ping(ctx context.Context) error { panic("stub") }
 
+// Day is the calendar day of t in the configured zone, YYYY-MM-DD.
+func (s *Store) Day(t time.Time) string { return t.In(s.Zone).Format(time.DateOnly) }
+
 // Path is the SQLite file of an embedded store, "" for PostgreSQL.
 func (s *Store) Path() string { panic("stub") }
 

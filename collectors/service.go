@@ -1,0 +1,243 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"whalefall/models"
+)
+
+// Service coordinates collections: it finds the target, asks its collector, stores the result, and lets
+// a second request for work that is already running join it instead of asking the target twice.
+type Service struct {
+	store   *models.Store
+	engines map[models.Engine]Collector
+	log     *slog.Logger
+	now     func() time.Time
+
+	work   sync.WaitGroup
+	ctx    context.Context // ends when the service closes; every collection lives below it
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	running map[string]*run
+}
+
+// run is one collection that callers wait for.
+type run struct {
+	done   chan struct{}
+	result any
+	err    error
+}
+
+// refreshWait is how long a request waits for a collection before it is told that it goes on without it.
+const refreshWait = 120 * time.Second
+
+var errClosing = errors.New("the service is stopping")
+
+// NewService starts a service over the given engines. Close ends what it runs.
+func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &Service{
+		store: store, engines: engines, log: log, now: time.Now,
+		ctx: ctx, cancel: cancel, running: map[string]*run{},
+	}
+}
+
+// Close cancels running collections and waits for them until ctx ends.
+func (s *Service) Close(ctx context.Context) error {
+	s.cancel(errClosing)
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// SyncResult is what a capacity sync found and stored.
+type SyncResult struct {
+	Instance    models.Instance
+	Found       models.DatabaseResult
+	Inventory   models.InventoryChange
+	Saved       int64 // daily rows written
+	CollectedAt time.Time
+	Day         string // the calendar day they count for
+}
+
+// Test connects to a target that need not be saved.
+func (s *Service) Test(ctx context.Context, t Target) (models.Version, error) {
+	collector, err := s.collector(t.Engine)
+	if err != nil {
+		return models.Version{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout+statementTimeout, errors.New("connection test"))
+	defer cancel()
+	return collector.Version(ctx, t)
+}
+
+// TestInstance connects to a saved instance and records its version and the time.
+func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, error) {
+	_, t, err := s.target(ctx, id)
+	if err != nil {
+		return models.Version{}, err
+	}
+	v, err := s.Test(ctx, t)
+	if err != nil {
+		return v, aboutInstance(err, id, "")
+	}
+	return v, s.store.RecordConnection(ctx, id, v, s.now())
+}
+
+// SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
+// about which databases exist is kept even when no size could be measured.
+func (s *Service) SyncCapacity(ctx context.Context, id int64) (SyncResult, error) {
+	instance, target, err := s.target(ctx, id)
+	if err != nil {
+		return SyncResult{}, err
+	}
+	result, err := s.join(ctx, key("sync", id, ""), databasesTimeout, func(ctx context.Context) (any, error) {
+		return s.syncCapacity(ctx, instance, target)
+	})
+	if err != nil {
+		return SyncResult{}, aboutInstance(err, id, "")
+	}
+	return result.(SyncResult), nil
+}
+
+func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t Target) (SyncResult, error) {
+	collector, err := s.collector(t.Engine)
+	if err != nil {
+		return SyncResult{}, err
+	}
+	found, err := collector.Databases(ctx, t)
+	if err != nil {
+		return SyncResult{}, err
+	}
+	now := s.now()
+	out := SyncResult{Instance: instance, Found: found, CollectedAt: now, Day: s.store.Day(now)}
+	if out.Inventory, err = s.store.SaveInventory(ctx, instance.ID, found, now); err != nil {
+		return SyncResult{}, err
+	}
+	if !anyMeasured(found) {
+		return SyncResult{}, &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
+	}
+	out.Saved, err = s.store.SaveDatabaseSizes(ctx, instance.ID, found, now)
+	return out, err
+}
+
+func anyMeasured(r models.DatabaseResult) bool {
+	for _, d := range r.Databases {
+		if d.Total != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Refresh measures every table of one database and replaces its snapshot, all or nothing. A database
+// the inventory does not know is looked for on the target and added when it is there; one that is gone
+// is marked so and keeps its snapshot.
+func (s *Service) Refresh(ctx context.Context, id int64, database string) (models.Receipt, error) {
+	instance, target, err := s.target(ctx, id)
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	result, err := s.join(ctx, key("tables", id, database), tablesTimeout, func(ctx context.Context) (any, error) {
+		return s.refresh(ctx, instance, target, database)
+	})
+	if err != nil {
+		return models.Receipt{}, aboutInstance(err, id, database)
+	}
+	return result.(models.Receipt), nil
+}
+
+func (s *Service) refresh(ctx context.Context, instance models.Instance, t Target, database string) (models.Receipt, error) {
+	collector, err := s.collector(t.Engine)
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	started := s.now()
+	result, err := collector.Tables(ctx, t, database)
+	if err != nil {
+		return models.Receipt{}, errors.Join(err, s.noteGone(ctx, instance.ID, database, err))
+	}
+	known, err := s.store.AddDatabase(ctx, instance.ID, database, s.now())
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	return s.store.SaveTableSizes(ctx, models.SaveTables{
+		DatabaseID: known.ID, Result: result, Started: started, CollectedAt: s.now(),
+	})
+}
+
+// noteGone marks a database gone that the target says it does not have, if the inventory knows it.
+func (s *Service) noteGone(ctx context.Context, instanceID int64, database string, cause error) error {
+	if models.AsError(cause).Key != KeyDatabaseGone {
+		return nil
+	}
+	known, err := s.store.Database(ctx, instanceID, database)
+	if models.AsError(err).Code == models.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.store.MarkGone(ctx, known.ID, s.now())
+}
+
+// join runs work once for all callers that ask for the same key at the same time. The work outlives the
+// request that asked for it and ends by its own deadline or when the service closes.
+func (s *Service) join(ctx context.Context, key string, limit time.Duration, work func(context.Context) (any, error)) (any, error) {
+	r := s.start(ctx, key, limit, work)
+	wait, cancel := context.WithTimeout(ctx, refreshWait)
+	defer cancel()
+	select {
+	case <-r.done:
+		return r.result, r.err
+	case <-wait.Done():
+		return nil, &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(wait)}
+	}
+}
+
+func (s *Service) start(ctx context.Context, key string, limit time.Duration, work func(context.Context) (any, error)) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.running[key]; ok {
+		return r
+	}
+	r := &run{done: make(chan struct{})}
+	s.running[key] = r
+	s.work.Add(1)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errors.New("collection deadline"))
+	stop := context.AfterFunc(s.ctx, cancel)
+	go func() {
+		defer s.work.Done()
+		defer cancel()
+		defer stop()
+		r.result, r.err = s.measure(ctx, key, work)
+		s.mu.Lock()
+		delete(s.running, key)
+		s.mu.Unlock()
+		close(r.done)
+	}()
+	return r
+}
+
+// measure runs work and logs once how it went.
+func (s *Service) measure(ctx context.Context, key string, work func(context.Context) (any, error)) (any, error) {
+	started := s.now()
+	result, err := work(ctx)
+	attrs := []any{"run", key, "elapsed_ms", s.now().Sub(started).Milliseconds()}
+	if err != nil {
+		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "collection finished", attrs...)
+	return result, nil
+}

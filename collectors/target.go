@@ -1,0 +1,69 @@
+package collectors
+
+import (
+	"context"
+	"strconv"
+
+	"whalefall/models"
+)
+
+// target loads an instance and unseals what is needed to connect to it. A switched-off instance and one
+// without a credential are CodeCollection errors.
+func (s *Service) target(ctx context.Context, id int64) (models.Instance, Target, error) {
+	instance, err := s.store.Instance(ctx, id)
+	if err != nil {
+		return instance, Target{}, err
+	}
+	if !instance.IsActive {
+		return instance, Target{}, aboutInstance(&models.Error{Code: models.CodeCollection, Key: "collect.instance_inactive"}, id, "")
+	}
+	t, err := s.TargetOf(instance)
+	return instance, t, err
+}
+
+// TargetOf is what is needed to connect to a stored instance, the password unsealed.
+func (s *Service) TargetOf(i models.Instance) (Target, error) {
+	t := Target{
+		InstanceID: i.ID, Name: i.Name, Engine: i.DBType, Database: i.DatabaseName,
+		TLSMode: i.TLSMode, Options: i.Options,
+	}
+	if i.DBType == models.SQLite {
+		return t, nil
+	}
+	if i.Credential == nil {
+		return t, aboutInstance(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
+	}
+	password, err := s.store.Password(*i.Credential)
+	if err != nil {
+		return t, err
+	}
+	t.Host, t.Port = *i.Host, *i.Port
+	t.Username, t.Password = i.Credential.Username, password
+	return t, nil
+}
+
+func (s *Service) collector(e models.Engine) (Collector, error) {
+	if c, ok := s.engines[e]; ok {
+		return c, nil
+	}
+	return nil, &models.Error{Code: models.CodeCollection, Key: "collect.engine_missing", Args: models.Args("Engine", string(e))}
+}
+
+// aboutInstance adds to a target's error which instance and database it is about.
+func aboutInstance(err error, id int64, database string) error {
+	e := models.AsError(err)
+	switch e.Code {
+	case models.CodeUnreachable, models.CodeCollection, models.CodeTimeout:
+	default:
+		return err
+	}
+	e = e.With("instance_id", id)
+	if database != "" {
+		e = e.With("database_name", database)
+	}
+	return e
+}
+
+func key(kind string, instanceID int64, database string) string {
+	return kind + "/" + strconv.FormatInt(instanceID, 10) + "/" + database
+}

@@ -1,0 +1,101 @@
+package handlers
+
+import (
+	"encoding/json"
+	"io"
+	"mime"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// fields is a request body: the members of a JSON object, or the values of a form. Both doors bind from it.
+type fields map[string]any
+
+// bindFields reads the body. No body is an empty object; other content types than JSON and forms are 415.
+func bindFields(c echo.Context) (fields, error) {
+	r := c.Request()
+	header := r.Header.Get(echo.HeaderContentType)
+	media, _, err := mime.ParseMediaType(header)
+	switch {
+	case header == "" && r.ContentLength == 0:
+		return fields{}, nil
+	case err != nil:
+		return nil, &models.Error{Code: models.CodeUnsupportedMedia, Err: err}
+	case media == echo.MIMEApplicationJSON:
+		return decodeJSON(r.Body)
+	case media == echo.MIMEApplicationForm || media == echo.MIMEMultipartForm:
+		return bindForm(c)
+	}
+	return nil, &models.Error{Code: models.CodeUnsupportedMedia}
+}
+
+func decodeJSON(body io.Reader) (fields, error) {
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return fields{}, nil
+	}
+	if !utf8.Valid(raw) {
+		return nil, models.Invalid("body.not_json")
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.UseNumber()
+	var out fields
+	if err := decoder.Decode(&out); err != nil || decoder.More() {
+		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_json", Err: err}
+	}
+	return out, nil
+}
+
+func bindForm(c echo.Context) (fields, error) {
+	values, err := c.FormParams()
+	if err != nil {
+		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_form", Err: err}
+	}
+	out := fields{}
+	for name, v := range values {
+		switch {
+		case name == csrfField:
+		case len(v) == 1:
+			out[name] = v[0]
+		default:
+			list := make([]any, len(v))
+			for i := range v {
+				list[i] = v[i]
+			}
+			out[name] = list
+		}
+	}
+	return out, nil
+}
+
+// pathID is a positive integer path parameter; anything else names nothing.
+func pathID(c echo.Context, name, missingKey string) (int64, error) {
+	id, err := strconv.ParseInt(c.Param(name), 10, 64)
+	if err != nil || id < 1 {
+		return 0, models.NotFound(missingKey)
+	}
+	return id, nil
+}
+
+// pathSegment is one URL-encoded path parameter, byte-exact. Echo matches on the raw path when there is
+// one and hands the parameter over as it was sent; otherwise it is already decoded.
+func pathSegment(c echo.Context, name string) (string, error) {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value, nil
+	}
+	decoded, err := url.PathUnescape(value)
+	if err != nil {
+		return "", &models.Error{Code: models.CodeNotFound, Err: err}
+	}
+	return decoded, nil
+}

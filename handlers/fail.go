@@ -1,0 +1,184 @@
+package handlers
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+// kind is what the contract says of one code.
+type kind struct {
+	status             int
+	category, severity string
+}
+
+// kinds is the contract's error table. A code that is not here is our fault.
+var kinds = map[models.Code]kind{
+	models.CodeInvalid:            {http.StatusBadRequest, "validation", "low"},
+	models.CodePasswordMismatch:   {http.StatusBadRequest, "validation", "low"},
+	models.CodePasswordDuplicated: {http.StatusBadRequest, "validation", "low"},
+	models.CodePasswordInvalid:    {http.StatusBadRequest, "validation", "low"},
+	models.CodeTooLarge:           {http.StatusRequestEntityTooLarge, "validation", "low"},
+	models.CodeUnsupportedMedia:   {http.StatusUnsupportedMediaType, "validation", "low"},
+	models.CodeUnauthenticated:    {http.StatusUnauthorized, "authentication", "medium"},
+	models.CodeInvalidCredentials: {http.StatusUnauthorized, "authentication", "medium"},
+	models.CodeInvalidOldPassword: {http.StatusUnauthorized, "authentication", "medium"},
+	models.CodeAccountDisabled:    {http.StatusForbidden, "authorization", "medium"},
+	models.CodeForbidden:          {http.StatusForbidden, "authorization", "medium"},
+	models.CodeCSRFMissing:        {http.StatusForbidden, "security", "medium"},
+	models.CodeCSRFInvalid:        {http.StatusForbidden, "security", "medium"},
+	models.CodeNotFound:           {http.StatusNotFound, "business", "low"},
+	models.CodeInvalidRequest:     {http.StatusNotFound, "business", "medium"},
+	models.CodeMethodNotAllowed:   {http.StatusMethodNotAllowed, "business", "medium"},
+	models.CodeConflict:           {http.StatusConflict, "business", "medium"},
+	models.CodeUsernameExists:     {http.StatusConflict, "business", "medium"},
+	models.CodeLastAdmin:          {http.StatusConflict, "business", "medium"},
+	models.CodeUnreachable:        {http.StatusConflict, "external", "medium"},
+	models.CodeCollection:         {http.StatusConflict, "external", "medium"},
+	models.CodeRateLimited:        {http.StatusTooManyRequests, "security", "medium"},
+	models.CodeTimeout:            {http.StatusGatewayTimeout, "external", "medium"},
+	models.CodeInternal:           {http.StatusInternalServerError, "system", "high"},
+}
+
+// problem is the contract's error envelope.
+type problem struct {
+	Success     bool           `json:"success"`
+	Error       bool           `json:"error"`
+	ErrorID     string         `json:"error_id"`
+	Category    string         `json:"category"`
+	Severity    string         `json:"severity"`
+	MessageCode models.Code    `json:"message_code"`
+	Message     string         `json:"message"`
+	Timestamp   string         `json:"timestamp"`
+	Recoverable bool           `json:"recoverable"`
+	Suggestions [2]string      `json:"suggestions"`
+	Context     problemContext `json:"context"`
+	Extra       map[string]any `json:"extra,omitempty"`
+}
+
+type problemContext struct {
+	RequestID string `json:"request_id"`
+	UserID    *int64 `json:"user_id"`
+	URL       string `json:"url"`
+	Method    string `json:"method"`
+}
+
+// fail is the only writer of errors: the envelope for the API, a toast for an HTMX request, a page otherwise.
+func (h *handlers) fail(err error, c echo.Context) {
+	e := classify(err)
+	k := kinds[e.Code]
+	id := newID()
+	h.logFailure(c, e, k, id)
+	if c.Response().Committed {
+		return
+	}
+	rateLimitHeaders(c, e)
+	if writeErr := h.writeFailure(c, e, k, id); writeErr != nil {
+		h.Log.ErrorContext(c.Request().Context(), "error answer not written", "error", writeErr, "error_id", id)
+	}
+}
+
+func (h *handlers) writeFailure(c echo.Context, e *models.Error, k kind, id string) error {
+	switch {
+	case c.Request().Method == http.MethodHead:
+		return c.NoContent(k.status)
+	case isAPI(c):
+		return c.JSON(k.status, h.problem(c, e, k, id))
+	case e.Code == models.CodeUnauthenticated:
+		return h.toLogin(c)
+	}
+	return h.failHTML(c, e, k, id)
+}
+
+// classify turns what the framework reports into our own error; anything else unknown is internal.
+func classify(err error) *models.Error {
+	var he *echo.HTTPError
+	if !errors.As(err, &he) {
+		e := models.AsError(err)
+		if _, known := kinds[e.Code]; !known {
+			return &models.Error{Code: models.CodeInternal, Err: err}
+		}
+		return e
+	}
+	codes := map[int]models.Code{
+		http.StatusNotFound:              models.CodeInvalidRequest,
+		http.StatusMethodNotAllowed:      models.CodeMethodNotAllowed,
+		http.StatusRequestEntityTooLarge: models.CodeTooLarge,
+		http.StatusUnsupportedMediaType:  models.CodeUnsupportedMedia,
+		http.StatusBadRequest:            models.CodeInvalid,
+	}
+	code, known := codes[he.Code]
+	if !known {
+		code = models.CodeInternal
+	}
+	return &models.Error{Code: code, Err: err}
+}
+
+func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) problem {
+	l := lang(c)
+	code := e.Code
+	if code == models.CodeMethodNotAllowed {
+		code = models.CodeInvalidRequest
+	}
+	return problem{
+		Error: true, ErrorID: id, Category: k.category, Severity: k.severity, MessageCode: code,
+		Message: message(l, e), Timestamp: timestamp(h.now()), Recoverable: k.severity != "high",
+		Suggestions: suggestions(l, k.category),
+		Context: problemContext{
+			RequestID: requestIDOf(c), UserID: userID(c),
+			URL: c.Request().URL.Path, Method: c.Request().Method,
+		},
+		Extra: e.Extra,
+	}
+}
+
+// message is what the error says to a person.
+func message(lang string, e *models.Error) string {
+	if e.Key != "" {
+		return views.Message(lang, e.Key, e.Args)
+	}
+	return views.Message(lang, string(e.Code), e.Args)
+}
+
+func suggestions(lang, category string) [2]string {
+	return [2]string{
+		views.Message(lang, "suggest."+category+".1", nil),
+		views.Message(lang, "suggest."+category+".2", nil),
+	}
+}
+
+func (h *handlers) logFailure(c echo.Context, e *models.Error, k kind, id string) {
+	level := h.Log.WarnContext
+	switch {
+	case k.status >= http.StatusInternalServerError && e.Code == models.CodeInternal:
+		level = h.Log.ErrorContext
+	case k.category != "external":
+		level = h.Log.InfoContext
+	}
+	level(c.Request().Context(), "request refused", "error", e, "error_id", id,
+		"request_id", requestIDOf(c), "status", k.status)
+}
+
+func userID(c echo.Context) *int64 {
+	if u := currentUser(c); u != nil {
+		return &u.ID
+	}
+	return nil
+}
+
+// timestamp is a time as the contract writes it: UTC, RFC 3339, with offset.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }
+
+func newID() string {
+	var b [16]byte
+	// crypto/rand.Read never fails on the platforms Go supports.
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,61 @@
+// Package handlers is the HTTP side of WhaleFall: HTML under /, JSON under /api/v1. It is the only room
+// that knows Echo. Every route stands in routes, below.
+package handlers
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gorilla/sessions"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"whalefall/collectors"
+	"whalefall/models"
+	"whalefall/static"
+)
+
+// Config is what the handlers work with.
+type Config struct {
+	Store          *models.Store
+	Collect        *collectors.Service
+	Zone           *time.Location
+	CookieSecure   string         // "auto" (when the request came by TLS), "true" or "false"
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto count
+	Log            *slog.Logger
+	Version        string
+}
+
+type handlers struct {
+	Config
+	sessions *sessions.CookieStore
+	csrf     map[bool]http.Handler // by whether the request came by TLS
+	now      func() time.Time
+}
+
+// maxBody is the largest request body accepted; a larger one is 413.
+const maxBody = "1M"
+
+// New returns the whole HTTP surface.
+func New(cfg Config) http.Handler {
+	h := &handlers{Config: cfg, now: time.Now}
+	key := cfg.Store.CookieKey()
+	h.sessions = newSessionStore(key)
+	h.csrf = newCSRF(key)
+
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = h.fail
+	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
+	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, middleware.BodyLimit(maxBody), h.identify)
+	h.routes(e)
+	return e
+}
+
+func (h *handlers) routes(e *echo.Echo) {
+	e.GET("/healthz", h.healthz)
+	e.GET("/readyz", h.readyz)
+	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static/", static.Handler())))
+}

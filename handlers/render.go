@@ -1,0 +1,78 @@
+package handlers
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"whalefall/views"
+)
+
+// screen is one page: its body, and the parts of it that may be asked for alone.
+type screen struct {
+	title     string
+	body      templ.Component
+	fragments []string // names of templ fragments in body; each is also the id of the element that holds it
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// page is what views need to know of this request.
+func (h *handlers) page(c echo.Context) views.Page {
+	return views.Page{
+		Lang: lang(c), Theme: cookieValue(c, themeCookie), User: currentUser(c), CSRF: csrfToken(c),
+		URL: c.Request().URL.RequestURI(), Zone: h.Zone, Now: h.now(),
+	}
+}
+
+// render decides once between fragment, body and page: the fragment an HTMX request aims at, else the
+// body for an HTMX request that is neither boosted nor a history restore, else the whole page.
+func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) error {
+	header := c.Request().Header
+	c.Response().Header().Set(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
+	partial := header.Get("HX-Request") == "true" && header.Get("HX-Boosted") != "true" &&
+		header.Get("HX-History-Restore-Request") != "true"
+	target := header.Get("HX-Target")
+
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buffer)
+	buffer.Reset()
+	var err error
+	switch {
+	case partial && slices.Contains(s.fragments, target):
+		err = templ.RenderFragments(c.Request().Context(), buffer, s.body, target)
+	case partial:
+		err = s.body.Render(c.Request().Context(), buffer)
+	default:
+		err = views.Layout(p, s.title, s.body).Render(c.Request().Context(), buffer)
+	}
+	if err != nil {
+		return err
+	}
+	return c.HTMLBlob(status, buffer.Bytes())
+}
+
+// toLogin sends a person without a login to the login page and back afterwards.
+func (h *handlers) toLogin(c echo.Context) error {
+	address := "/login?next=" + url.QueryEscape(localPath(c.Request().URL.RequestURI()))
+	if c.Request().Header.Get("HX-Request") == "true" {
+		c.Response().Header().Set("HX-Redirect", address)
+		return c.NoContent(http.StatusUnauthorized)
+	}
+	return c.Redirect(http.StatusSeeOther, address)
+}
+
+// localPath is address when it is a path on this server, else the front page.
+func localPath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "" || u.Host != "" || len(u.Path) == 0 || u.Path[0] != '/' ||
+		(len(address) > 1 && (address[1] == '/' || address[1] == '\\')) {
+		return "/"
+	}
+	return address
+}

@@ -1,0 +1,74 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gorilla/sessions"
+	"github.com/labstack/echo/v4"
+)
+
+const (
+	sessionCookie = "whalefall_session"
+	langCookie    = "lang"
+	themeCookie   = "theme"
+)
+
+// sessionLife is how long a login lasts at most; the store ends it earlier when it is idle.
+const sessionLife = 7 * 24 * time.Hour
+
+// newSessionStore signs the cookie that holds a session's id; the session itself is a row of the store.
+func newSessionStore(key []byte) *sessions.CookieStore {
+	s := sessions.NewCookieStore(key)
+	s.Options = &sessions.Options{Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	s.MaxAge(int(sessionLife.Seconds()))
+	return s
+}
+
+// sessionID is the id in the request's cookie; empty when there is none or its signature is wrong.
+func (h *handlers) sessionID(c echo.Context) string {
+	session, err := h.sessions.Get(c.Request(), sessionCookie)
+	if err != nil {
+		return ""
+	}
+	id, _ := session.Values["id"].(string)
+	return id
+}
+
+// startSession ends the session the client came with and begins a new one, so that an id known before
+// the login is worth nothing after it.
+func (h *handlers) startSession(c echo.Context, userID int64) error {
+	ctx := c.Request().Context()
+	if old := h.sessionID(c); old != "" {
+		if err := h.Store.EndSession(ctx, old); err != nil {
+			return err
+		}
+	}
+	id, err := h.Store.CreateSession(ctx, userID)
+	if err != nil {
+		return err
+	}
+	return h.saveSession(c, id)
+}
+
+// endSession ends the client's session; without one it does nothing.
+func (h *handlers) endSession(c echo.Context) error {
+	if id := h.sessionID(c); id != "" {
+		if err := h.Store.EndSession(c.Request().Context(), id); err != nil {
+			return err
+		}
+	}
+	return h.saveSession(c, "")
+}
+
+// saveSession writes the cookie; an empty id removes it.
+func (h *handlers) saveSession(c echo.Context, id string) error {
+	// The error is about the old cookie, which is being replaced.
+	session, _ := h.sessions.Get(c.Request(), sessionCookie)
+	session.Options.Secure = h.secureCookies(c.Request())
+	session.Values = map[any]any{"id": id}
+	if id == "" {
+		session.Options.MaxAge = -1
+	}
+	return session.Save(c.Request(), c.Response())
+}

@@ -1,0 +1,79 @@
+package views
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/BurntSushi/toml"
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/language"
+)
+
+//go:embed locale/*.toml
+var catalogues embed.FS
+
+// The languages of the product; the first is the default.
+const (
+	Chinese = "zh-CN"
+	English = "en"
+)
+
+var localizers = loadCatalogues()
+
+func loadCatalogues() map[string]*i18n.Localizer {
+	bundle := i18n.NewBundle(language.SimplifiedChinese)
+	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
+	files, err := fs.Glob(catalogues, "locale/*.toml")
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range files {
+		if _, err := bundle.LoadMessageFileFS(catalogues, f); err != nil {
+			panic(fmt.Errorf("catalogue %s: %w", f, err))
+		}
+	}
+	return map[string]*i18n.Localizer{
+		Chinese: i18n.NewLocalizer(bundle, Chinese),
+		English: i18n.NewLocalizer(bundle, English),
+	}
+}
+
+// Message is the message with the key in lang, its placeholders filled from args. A key that no
+// catalogue has is shown as it is.
+func Message(lang, key string, args map[string]any) string {
+	localizer, ok := localizers[lang]
+	if !ok {
+		localizer = localizers[Chinese]
+	}
+	text, err := localizer.Localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: args})
+	var missing *i18n.MessageNotFoundErr
+	if errors.As(err, &missing) || text == "" {
+		return key
+	}
+	return text
+}
+
+// Language chooses between Chinese and English: the cookie's value when it names one of them, else
+// what an Accept-Language header prefers, else Chinese.
+func Language(cookie, acceptLanguage string) string {
+	if cookie == Chinese || cookie == English {
+		return cookie
+	}
+	wanted, weights, err := language.ParseAcceptLanguage(acceptLanguage)
+	if err != nil {
+		return Chinese
+	}
+	for i, tag := range wanted {
+		if base, _ := tag.Base(); weights[i] > 0 {
+			switch base.String() {
+			case "en":
+				return English
+			case "zh":
+				return Chinese
+			}
+		}
+	}
+	return Chinese
+}
