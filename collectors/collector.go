@@ -51,3 +51,12 @@ const (
 	tablesTimeout    = 30 * time.Minute       // one whole collection of one database
 	databasesTimeout = 5 * time.Minute        // one list of databases with their sizes
 )
+
+// Engines is every engine this release can collect from. SQLite files are opened only below sqliteDirs.
+func Engines(sqliteDirs []string) map[models.Engine]Collector {
+	return map[models.Engine]Collector{
+		models.PostgreSQL: NewPostgreSQL(),
+		models.MySQL:      NewMySQL(),
+		models.SQLite:     NewSQLite(sqliteDirs),
+	}
+}

@@ -58,4 +58,6 @@ func (h *handlers) routes(e *echo.Echo) {
 	e.GET("/healthz", h.healthz)
 	e.GET("/readyz", h.readyz)
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static/", static.Handler())))
+	h.pageRoutes(e)
+	h.apiRoutes(e)
 }

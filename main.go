@@ -1,0 +1,81 @@
+// WhaleFall shows what is big in your databases, what grows, and when it is full.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the release build.
+var version = "dev"
+
+// cli is the command line. Every flag is also a variable; secrets may be given as <VARIABLE>_FILE, too.
+type cli struct {
+	Settings `embed:""`
+
+	Serve   serveCmd   `cmd:"" default:"1" help:"Serve pages and API (the default)."`
+	Migrate migrateCmd `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
+	User    userCmd    `cmd:"" help:"Manage who may log in."`
+	Config  configCmd  `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// console is where commands write to and read from.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// run parses the command line and runs one command; it returns the exit status: 1 when the command
+// failed, 2 when the command line or a setting was wrong.
+func run(ctx context.Context, args []string, io console) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
+		kong.Writers(io.out, io.err), kong.Exit(func(code int) { exit = code }),
+		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io),
+	)
+	if err != nil {
+		fmt.Fprintln(io.err, "whalefall:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		fmt.Fprintln(io.err, "whalefall:", err)
+		return 2
+	}
+	if err := command.Run(&c.Settings); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(io.err, "whalefall:", err)
+		return 1
+	}
+	return 0
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(io console) error {
+	_, err := fmt.Fprintln(io.out, "whalefall", version)
+	return err
+}
