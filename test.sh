@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Runs the tests with the race detector: ./test.sh, or ./test.sh ./models ./collectors for some packages.
+# As root on Debian or Ubuntu it first installs the servers and the browser that the tests use; elsewhere it names
+# what is missing. It starts no service. What was skipped, and why, is listed at the end; with CI=true a skip fails.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+missing=()
+
+need() { # need PACKAGES CHECK...: the Debian packages that CHECK finds missing
+  local packages=$1
+  shift
+  if ! "$@" >/dev/null 2>&1; then
+    read -ra words <<<"$packages"
+    missing+=("${words[@]}")
+  fi
+}
+
+any() { # the first of several commands that exists
+  local name
+  for name in "$@"; do
+    command -v "$name" && return
+  done
+  return 1
+}
+
+has_postgres() { [[ -n ${TEST_POSTGRES_URL:-}${TEST_POSTGRES_BIN:-} ]] || compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }
+has_mariadb() { PATH=$PATH:/usr/sbin any mariadbd mysqld && any mariadb-install-db mysql_install_db mysqld && any my_print_defaults; }
+has_cjk_font() { [[ $(uname) == Darwin ]] || fc-list :lang=zh | grep -q . || compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*'; }
+has_libc() { echo 'int main(void){return 0;}' | gcc -x c -o /dev/null -; }
+
+installable() { # the packages of this list that the distribution has
+  local name
+  for name in "$@"; do
+    if apt-cache show "$name" >/dev/null 2>&1; then
+      echo "$name"
+    else
+      echo "test.sh: no package $name here" >&2
+    fi
+  done
+}
+
+install() {
+  # Tests start servers of their own: a fresh PostgreSQL package must neither create nor start its default one.
+  local no_cluster=/etc/postgresql-common/createcluster.d/whalefall-tests.conf packages
+  mkdir -p "${no_cluster%/*}"
+  echo 'create_main_cluster = false' >"$no_cluster"
+  trap 'rm -f "$no_cluster"' RETURN
+  apt-get -qq update
+  mapfile -t packages < <(installable "$@")
+  if ((${#packages[@]} == 0)); then
+    return
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+    install --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+}
+
+need 'postgresql' has_postgres
+need 'mariadb-server-core mariadb-client-core' has_mariadb
+need 'chromium' any chromium chromium-browser google-chrome google-chrome-stable headless-shell chrome
+need 'fontconfig fonts-noto-cjk' has_cjk_font
+need 'gcc libc6-dev' has_libc
+
+if ((${#missing[@]})); then
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    echo "test.sh: installing ${missing[*]}"
+    install "${missing[@]}"
+  else
+    echo "test.sh: not installed here (the names are Debian's): ${missing[*]}" >&2
+  fi
+fi
+
+race=(-race)
+if ! has_libc >/dev/null 2>&1; then
+  echo "test.sh: no C compiler, so no race detector" >&2
+  [[ ${CI:-} != true ]] || exit 1
+  race=()
+fi
+
+export CGO_ENABLED=${#race[@]}
+go test "${race[@]}" -v -p 2 -timeout 20m "${@:-./...}" | awk -v ci="${CI:-}" -f tools/testlog.awk
