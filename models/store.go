@@ -3,18 +3,54 @@ package models
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/glebarez/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 )
+
+// Deadlines of the store. A caller's own deadline counts when it is sooner.
+const (
+	openTimeout        = 30 * time.Second // first answer of the store
+	migrateTimeout     = 10 * time.Minute // waiting for another replica's migration included
+	transactionTimeout = 5 * time.Minute  // one transaction, waiting for its locks included
+	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
+)
+
+const (
+	sqliteReaders      = 4
+	sqliteJournalLimit = 64 << 20 // bytes the WAL file keeps after a checkpoint
+)
+
+var errTransactionTimeout = fmt.Errorf("store transaction took longer than %s", transactionTimeout)
 
 // Store is the only thing that talks to WhaleFall's own database, on SQLite or PostgreSQL alike.
 type Store struct {
 	Keys Keyset
 	Zone *time.Location
-}
 
-// Keyset seals secrets; see keyset.go.
-type Keyset struct{}
+	now       func() time.Time
+	dialect   dialect
+	writer    *gorm.DB
+	reader    *gorm.DB // the same as writer on PostgreSQL
+	path      string
+	pool      *pgxpool.Pool // nil on SQLite
+	cookieKey []byte
+}
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
 type Migrate func(ctx context.Context, db *sql.DB, dialect string) error
@@ -23,102 +59,229 @@ type Migrate func(ctx context.Context, db *sql.DB, dialect string) error
 type Options struct {
 	Address string // postgres:// URL or path of a SQLite file
 	Keyset  Keyset
-	Zone    *time.Location // calendar days are counted in it
-	Migrate Migrate
+	Zone    *time.Location // calendar days are counted in it; nil: UTC
+	Migrate Migrate        // nil: the schema is current
 	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
 }
 
-// Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here.
-func Open(ctx context.Context, o Options) (*Store, error) { panic("stub") }
+// Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now}
+	if s.Zone == nil {
+		s.Zone = time.UTC
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) start(ctx context.Context, o Options) error {
+	connect := s.connectSQLite
+	if strings.HasPrefix(o.Address, "postgres://") || strings.HasPrefix(o.Address, "postgresql://") {
+		connect = s.connectPostgres
+	}
+	if err := connect(ctx, o.Address); err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	if o.Migrate != nil {
+		if err := s.migrate(ctx, o.Migrate); err != nil {
+			return err
+		}
+	}
+	return s.loadCookieKey(ctx)
+}
+
+func (s *Store) connectPostgres(ctx context.Context, address string) error {
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return err
+	}
+	config.AfterConnect = scanTimesInUTC
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
+	}
+	s.dialect = postgresDialect{}
+	s.writer, err = s.openHandle(ctx, postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(s.pool)}))
+	s.reader = s.writer
+	return err
+}
+
+func scanTimesInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+func (s *Store) connectSQLite(ctx context.Context, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := createPrivateFile(path); err != nil {
+		return err
+	}
+	s.path, s.dialect = path, sqliteDialect{}
+	if s.writer, err = s.openHandle(ctx, sqlite.Open(sqliteAddress(path, "_txlock=immediate"))); err != nil {
+		return err
+	}
+	if err := limitConnections(s.writer, 1); err != nil {
+		return err
+	}
+	if s.reader, err = s.openHandle(ctx, sqlite.Open(sqliteAddress(path, "_pragma=query_only(1)"))); err != nil {
+		return err
+	}
+	return limitConnections(s.reader, sqliteReaders)
+}
+
+// createPrivateFile makes the file before SQLite does, because SQLite would let everybody read it.
+func createPrivateFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func sqliteAddress(path, option string) string {
+	pragmas := []string{
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+		"journal_mode(WAL)",
+		fmt.Sprintf("journal_size_limit(%d)", sqliteJournalLimit),
+		"synchronous(NORMAL)",
+		"foreign_keys(1)",
+	}
+	query := url.Values{"_pragma": pragmas}.Encode() + "&" + option
+	address := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query}
+	return address.String()
+}
+
+func limitConnections(handle *gorm.DB, n int) error {
+	db, err := handle.DB()
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return nil
+}
+
+func (s *Store) openHandle(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
+	handle, err := gorm.Open(dialector, &gorm.Config{
+		DisableAutomaticPing:   true,
+		SkipDefaultTransaction: true,
+		TranslateError:         true,
+		Logger:                 logger.Discard,
+		NowFunc:                s.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return handle, ping(ctx, handle)
+}
+
+func ping(ctx context.Context, handle *gorm.DB) error {
+	db, err := handle.DB()
+	if err != nil {
+		return err
+	}
+	return db.PingContext(ctx)
+}
+
+func (s *Store) migrate(ctx context.Context, migrate Migrate) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	db, err := s.writer.DB()
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, db, s.writer.Name())
+}
 
 // Close ends all connections.
-func (s *Store) Close() error { panic("stub") }
+func (s *Store) Close() error {
+	var failed []error
+	for _, handle := range []*gorm.DB{s.reader, s.writer} {
+		if handle == nil {
+			continue
+		}
+		db, err := handle.DB()
+		if err == nil {
+			err = db.Close()
+		}
+		failed = append(failed, err)
+	}
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	return errors.Join(failed...)
+}
 
 // Ping reports whether the store answers.
-func (s *Store) Ping(ctx context.Context) error { panic("stub") }
-
-// Day is the calendar day of t in the configured zone, YYYY-MM-DD.
-func (s *Store) Day(t time.Time) string { return t.In(s.Zone).Format(time.DateOnly) }
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.reader.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error
+}
 
 // Path is the SQLite file of an embedded store, "" for PostgreSQL.
-func (s *Store) Path() string { panic("stub") }
+func (s *Store) Path() string { return s.path }
 
-// CookieKey is the 32-byte key that signs cookies and CSRF tokens, the same for all replicas.
-func (s *Store) CookieKey() []byte { panic("stub") }
+// Now is the store's clock: UTC, in the microseconds both kinds of store can keep.
+func (s *Store) Now() time.Time { return stamp(s.now()) }
 
-// Users, logins and sessions.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-func (s *Store) Users(ctx context.Context) ([]User, error)                             { panic("stub") }
-func (s *Store) User(ctx context.Context, id int64) (User, error)                      { panic("stub") }
-func (s *Store) UserByName(ctx context.Context, name string) (User, error)             { panic("stub") }
-func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, error) { panic("stub") }
-func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User, error) {
-	panic("stub")
+func stampPointer(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	stamped := stamp(*t)
+	return &stamped
 }
-func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
-	panic("stub")
-}
-func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) { panic("stub") }
-func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
-	panic("stub")
-}
-func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err error) {
-	panic("stub")
-}
-func (s *Store) SessionUser(ctx context.Context, id string) (User, error) { panic("stub") }
-func (s *Store) EndSession(ctx context.Context, id string) error          { panic("stub") }
 
-// Credentials.
+// day is the calendar day of t in the store's zone, days later (or, negative, earlier).
+func (s *Store) day(t time.Time, days int) string {
+	return t.In(s.Zone).AddDate(0, 0, days).Format(time.DateOnly)
+}
 
-func (s *Store) Credentials(ctx context.Context) ([]Credential, error)        { panic("stub") }
-func (s *Store) Credential(ctx context.Context, id int64) (Credential, error) { panic("stub") }
-func (s *Store) Password(c Credential) (string, error)                        { panic("stub") }
-func (s *Store) CreateCredential(ctx context.Context, c Credential, password string) (Credential, error) {
-	panic("stub")
+// change runs do in one write transaction; an error of do takes back everything.
+func (s *Store) change(ctx context.Context, do func(tx *gorm.DB) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, transactionTimeout, errTransactionTimeout)
+	defer cancel()
+	return s.writer.WithContext(ctx).Transaction(do)
 }
-func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *string) (Credential, error) {
-	panic("stub")
-}
-func (s *Store) DeleteCredential(ctx context.Context, id int64) error { panic("stub") }
 
-// Instances and tags.
+// view runs do on one unchanging state of the store.
+func (s *Store) view(ctx context.Context, do func(tx *gorm.DB) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, transactionTimeout, errTransactionTimeout)
+	defer cancel()
+	return s.reader.WithContext(ctx).Transaction(do, s.dialect.snapshot())
+}
 
-func (s *Store) Instances(ctx context.Context, q InstanceQuery) (InstancePage, error) { panic("stub") }
-func (s *Store) Instance(ctx context.Context, id int64) (Instance, error)             { panic("stub") }
-func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []string, newCredential *NewCredential) (Instance, error) {
-	panic("stub")
+// storable reports whether both kinds of store can hold the text: PostgreSQL refuses NUL and broken UTF-8.
+func storable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
-func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]string, newCredential *NewCredential) (Instance, error) {
-	panic("stub")
-}
-func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error)        { panic("stub") }
-func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, error) { panic("stub") }
-func (s *Store) RecordConnection(ctx context.Context, id int64, v Version, at time.Time) error {
-	panic("stub")
-}
-func (s *Store) Tags(ctx context.Context) ([]Tag, error) { panic("stub") }
 
-// NewCredential is a user name and password typed into the instance form; it is created in the same transaction.
-type NewCredential struct{ Username, Password string }
+func requireStorable(texts ...string) error {
+	for _, text := range texts {
+		if !storable(text) {
+			return Invalid("text.not_storable")
+		}
+	}
+	return nil
+}
 
-// Sizes.
-
-func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (InventoryChange, error) {
-	panic("stub")
+func conflict(key string, cause error) *Error {
+	return &Error{Code: CodeConflict, Key: key, Err: cause}
 }
-func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (saved int64, err error) {
-	panic("stub")
-}
-func (s *Store) Databases(ctx context.Context, q DatabaseQuery) (DatabaseSizePage, error) {
-	panic("stub")
-}
-func (s *Store) Cards(ctx context.Context, instanceID int64) (CapacityCards, error) { panic("stub") }
-func (s *Store) Database(ctx context.Context, instanceID int64, name string) (InstanceDatabase, error) {
-	panic("stub")
-}
-func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, at time.Time) (InstanceDatabase, error) {
-	panic("stub")
-}
-func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error { panic("stub") }
-func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) { panic("stub") }
-func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)    { panic("stub") }

@@ -1,0 +1,49 @@
+package models
+
+import (
+	"strings"
+
+	"golang.org/x/text/cases"
+	"gorm.io/gorm"
+)
+
+// fold maps text to the form in which case does not matter. Folded columns hold it beside the original.
+func fold(text string) string { return cases.Fold().String(text) }
+
+// nothing is the condition of a filter that no stored row can meet.
+const nothing = "1 = 0"
+
+// search keeps the rows in which one of the folded columns holds the term, literally. An empty term keeps all.
+func (s *Store) search(tx *gorm.DB, term string, columns ...string) *gorm.DB {
+	if term == "" {
+		return tx
+	}
+	if !storable(term) {
+		return tx.Where(nothing)
+	}
+	conditions := make([]string, len(columns))
+	patterns := make([]any, len(columns))
+	for i, column := range columns {
+		conditions[i] = s.dialect.contains(column)
+		patterns[i] = s.dialect.pattern(fold(term))
+	}
+	return tx.Where("("+strings.Join(conditions, " OR ")+")", patterns...)
+}
+
+// equal keeps the rows whose column is the value. An empty value keeps all.
+func equal(tx *gorm.DB, column, value string) *gorm.DB {
+	switch {
+	case value == "":
+		return tx
+	case !storable(value):
+		return tx.Where(nothing)
+	}
+	return tx.Where(column+" = ?", value)
+}
+
+func direction(desc bool) string {
+	if desc {
+		return " DESC NULLS LAST"
+	}
+	return " ASC NULLS LAST"
+}

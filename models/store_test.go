@@ -1,0 +1,244 @@
+package models_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+func TestMain(m *testing.M) {
+	testenv.Main(m)
+}
+
+// start is a moment at which it is another day in Shanghai than in UTC.
+var start = time.Date(2026, 3, 9, 17, 30, 0, 123456000, time.UTC)
+
+// clock is a time that tests can move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// fixture is an empty store.
+type fixture struct {
+	*models.Store
+	*testing.T
+	clock   *clock
+	options models.Options
+	ctx     context.Context
+}
+
+func newFixture(t *testing.T, address string) *fixture {
+	t.Helper()
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	check(t, err)
+	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
+	check(t, err)
+	c := &clock{now: start}
+	f := &fixture{T: t, ctx: t.Context(), clock: c, options: models.Options{
+		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Now: c.Now,
+	}}
+	f.Store, err = models.Open(t.Context(), f.options)
+	check(t, err)
+	t.Cleanup(func() { check(t, f.Store.Close()) })
+	return f
+}
+
+// onBothStores runs the test on SQLite and on PostgreSQL.
+func onBothStores(t *testing.T, test func(f *fixture)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(newFixture(t, filepath.Join(t.TempDir(), "a b?c#d%41", "whale fall.db")))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(newFixture(t, testenv.Postgres(t).NewDatabase(t)))
+	})
+}
+
+func (f *fixture) isSQLite() bool { return f.Path() != "" }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError checks the code and, unless empty, the message key of an error.
+func wantError(t testing.TB, err error, code models.Code, key string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %s %s", code, key)
+	}
+	if e := models.AsError(err); e.Code != code || key != "" && e.Key != key {
+		t.Fatalf("got %v, want %s %s", err, code, key)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		check(f, f.Ping(f.ctx))
+		again, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer again.Close()
+		equal(f, "length", len(f.CookieKey()), 32)
+		equal(f, "key", string(again.CookieKey()), string(f.CookieKey()))
+	})
+}
+
+func TestReplicasStartingAtOnceAgree(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
+	f.options.Address = testenv.Postgres(t).NewDatabase(t)
+	const replicas = 4
+	keys := make([]string, replicas)
+	var all sync.WaitGroup
+	for i := range replicas {
+		all.Go(func() {
+			s, err := models.Open(f.ctx, f.options)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			keys[i] = string(s.CookieKey())
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, key := range keys {
+		equal(t, "key", key, keys[0])
+	}
+}
+
+func TestWrongKeysetStopsTheStart(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		other, err := models.CreateKeyset(filepath.Join(f.TempDir(), "other.json"))
+		check(f, err)
+		f.options.Keyset = other
+		_, err = models.Open(f.ctx, f.options)
+		if !errors.Is(err, models.ErrWrongKeyset) {
+			f.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestSQLiteFileIsPrivate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "new", "store.db")
+	f := newFixture(t, path)
+	equal(t, "path", f.Path(), path)
+	for _, name := range []string{path, path + "-wal"} {
+		info, err := os.Stat(name)
+		check(t, err)
+		equal(t, name, info.Mode().Perm(), fs.FileMode(0o600))
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	check(t, err)
+	equal(t, "directory", info.Mode().Perm(), fs.FileMode(0o700))
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Parallel()
+	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
+	check(t, err)
+	for _, address := range []string{t.TempDir(), "postgres://nobody:secret@127.0.0.1:1/none", "postgres://a:secret@b:c/d"} {
+		_, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Migrate: migrations.Up})
+		if err == nil {
+			t.Errorf("%s opened", address)
+		} else if e := err.Error(); strings.Contains(e, "secret") {
+			t.Errorf("the error tells the password: %s", e)
+		}
+	}
+}
+
+func TestMigrationStatus(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		var states []migrations.State
+		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) (err error) {
+			states, err = migrations.Status(ctx, db, dialect)
+			return err
+		}
+		again, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		check(f, again.Close())
+		if len(states) == 0 {
+			f.Fatal("no migrations")
+		}
+		for _, state := range states {
+			if state.AppliedAt.IsZero() {
+				f.Errorf("%s is pending", state.Name)
+			}
+		}
+	})
+}
+
+func TestKeyset(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sub", "keyset.json")
+	created, err := models.CreateKeyset(path)
+	check(t, err)
+	sealed, err := created.Seal([]byte("geheim"), "credential:1")
+	check(t, err)
+
+	if _, err := models.CreateKeyset(path); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("a second creation: %v", err)
+	}
+	info, err := os.Stat(path)
+	check(t, err)
+	equal(t, "mode", info.Mode().Perm(), fs.FileMode(0o600))
+
+	text, err := os.ReadFile(path)
+	check(t, err)
+	fromFile, err := models.LoadKeyset(path, "")
+	check(t, err)
+	inline, err := models.LoadKeyset("/nowhere", string(text))
+	check(t, err)
+	for _, keys := range []models.Keyset{fromFile, inline} {
+		plain, err := keys.Open(sealed, "credential:1")
+		check(t, err)
+		equal(t, "plain", string(plain), "geheim")
+		if _, err := keys.Open(sealed, "credential:2"); err == nil {
+			t.Error("opened for another purpose")
+		}
+	}
+	if _, err := models.LoadKeyset("", `{"primaryKeyId": 1, "key": "geheim"}`); err == nil || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("broken keyset: %v", err)
+	}
+	if _, err := (models.Keyset{}).Seal(nil, ""); err == nil {
+		t.Error("the zero keyset seals")
+	}
+}

@@ -1,0 +1,50 @@
+package models
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// defaultTagColor is what a tag gets that was made by naming it.
+const defaultTagColor = "gray"
+
+// instanceTag says that an instance has a tag.
+type instanceTag struct{ InstanceID, TagID int64 }
+
+// Tags lists all tags by name.
+func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
+	var tags []Tag
+	err := s.reader.WithContext(ctx).Order("name").Find(&tags).Error
+	return tags, err
+}
+
+// setTags makes the named tags the instance's only ones, and creates those that do not exist.
+func setTags(tx *gorm.DB, instanceID int64, names []string) error {
+	if err := requireStorable(names...); err != nil {
+		return err
+	}
+	if err := tx.Delete(&instanceTag{}, "instance_id = ?", instanceID).Error; err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	missing := make([]Tag, len(names))
+	for i, name := range names {
+		missing[i] = Tag{Name: name, DisplayName: name, Color: defaultTagColor}
+	}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&missing).Error; err != nil {
+		return err
+	}
+	var tags []Tag
+	if err := tx.Find(&tags, "name IN ?", names).Error; err != nil {
+		return err
+	}
+	links := make([]instanceTag, len(tags))
+	for i, tag := range tags {
+		links[i] = instanceTag{InstanceID: instanceID, TagID: tag.ID}
+	}
+	return tx.Create(&links).Error
+}

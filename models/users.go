@@ -1,0 +1,207 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"unicode"
+
+	"golang.org/x/crypto/bcrypt"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Password policy, bytes. bcrypt ignores nothing but refuses more than 72.
+const (
+	passwordMinLength = 8
+	passwordMaxLength = 72
+)
+
+var bcryptCost = 12 // a quarter of a second
+
+var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
+
+// CheckPassword applies the password policy; nil: the password is good enough.
+func CheckPassword(password string) *Error {
+	has := func(is func(rune) bool) bool { return strings.ContainsFunc(password, is) }
+	key := ""
+	switch {
+	case len(password) < passwordMinLength:
+		key = "password.too_short"
+	case len(password) > passwordMaxLength:
+		key = "password.too_long"
+	case !has(unicode.IsUpper):
+		key = "password.no_upper"
+	case !has(unicode.IsLower):
+		key = "password.no_lower"
+	case !has(unicode.IsDigit):
+		key = "password.no_digit"
+	default:
+		return nil
+	}
+	return &Error{Code: CodePasswordInvalid, Key: key}
+}
+
+func hashPassword(password string) (string, error) {
+	if err := CheckPassword(password); err != nil {
+		return "", err
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+	return string(hash), err
+}
+
+func (u *User) hasPassword(password string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
+}
+
+// nobody has a password that nobody knows: logging in as an unknown user takes as long as a wrong password does.
+var nobody = sync.OnceValue(func() *User {
+	hash, err := bcrypt.GenerateFromPassword(randomBytes(passwordMaxLength/2), bcryptCost)
+	if err != nil {
+		panic(err) // the length and the cost are constants
+	}
+	return &User{PasswordHash: string(hash)}
+})
+
+// Users lists all users by id.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	var users []User
+	err := s.reader.WithContext(ctx).Order("id").Find(&users).Error
+	return users, err
+}
+
+// User finds a user by id.
+func (s *Store) User(ctx context.Context, id int64) (User, error) {
+	return takeUser(s.reader.WithContext(ctx), "id = ?", id)
+}
+
+// UserByName finds a user by the exact name.
+func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
+	if !storable(name) {
+		return User{}, NotFound("user.not_found")
+	}
+	return takeUser(s.reader.WithContext(ctx), "username = ?", name)
+}
+
+func takeUser(tx *gorm.DB, condition string, value any) (User, error) {
+	var user User
+	err := tx.Take(&user, condition, value).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return User{}, NotFound("user.not_found")
+	}
+	return user, err
+}
+
+func (u *User) check() error {
+	if !usernamePattern.MatchString(u.Username) {
+		return Invalid("user.name_invalid")
+	}
+	switch u.Role {
+	case RoleAdmin, RoleUser, RoleGuest:
+		return nil
+	}
+	return Invalid("user.role_invalid")
+}
+
+// CreateUser adds a user with the name, role and state of u.
+func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, error) {
+	if err := u.check(); err != nil {
+		return User{}, err
+	}
+	hash, err := hashPassword(password)
+	if err != nil {
+		return User{}, err
+	}
+	fresh := User{Username: u.Username, PasswordHash: hash, Role: u.Role, IsActive: u.IsActive}
+	if err := s.writer.WithContext(ctx).Create(&fresh).Error; err != nil {
+		return User{}, nameTaken(err)
+	}
+	return fresh, nil
+}
+
+func nameTaken(err error) error {
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return &Error{Code: CodeUsernameExists, Key: "user.name_taken", Err: err}
+	}
+	return err
+}
+
+// UpdateUser writes name, role and state of the user with u's id, and the password unless it is nil.
+// A new password or switching the user off ends the user's sessions.
+func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User, error) {
+	if err := u.check(); err != nil {
+		return User{}, err
+	}
+	change := map[string]any{"username": u.Username, "role": u.Role, "is_active": u.IsActive}
+	if password != nil {
+		hash, err := hashPassword(*password)
+		if err != nil {
+			return User{}, err
+		}
+		change["password_hash"] = hash
+	}
+	var user User
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if err := keepAnAdmin(tx, u); err != nil {
+			return err
+		}
+		var err error
+		if user, err = takeUser(tx.Clauses(clause.Locking{Strength: "UPDATE"}), "id = ?", u.ID); err != nil {
+			return err
+		}
+		if err := tx.Model(&user).Updates(change).Error; err != nil {
+			return nameTaken(err)
+		}
+		if password != nil || !u.IsActive {
+			return endSessions(tx, u.ID, "")
+		}
+		return nil
+	})
+	return user, err
+}
+
+// keepAnAdmin refuses an update after which nobody could administrate. Locking all active admins makes
+// two administrators who switch each other off at once wait for each other.
+func keepAnAdmin(tx *gorm.DB, u User) error {
+	if u.Role == RoleAdmin && u.IsActive {
+		return nil
+	}
+	var admins []User
+	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Find(&admins, "role = ? AND is_active", RoleAdmin).Error
+	if err != nil {
+		return err
+	}
+	if len(admins) == 1 && admins[0].ID == u.ID {
+		return &Error{Code: CodeLastAdmin, Key: "user.last_admin"}
+	}
+	return nil
+}
+
+// ChangePassword replaces a user's own password and ends the user's sessions but keepSession (the cookie's id).
+func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
+	if old == fresh {
+		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
+	}
+	if err := CheckPassword(fresh); err != nil {
+		return err
+	}
+	user, err := s.User(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if !user.hasPassword(old) {
+		return &Error{Code: CodeInvalidOldPassword, Key: "auth.old_password_wrong"}
+	}
+	hash, err := hashPassword(fresh)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := tx.Model(&user).Update("password_hash", hash).Error; err != nil {
+			return err
+		}
+		return endSessions(tx, userID, keepSession)
+	})
+}

@@ -1,0 +1,239 @@
+package models_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+const password = "Correct1horse"
+
+func (f *fixture) user(name string, role models.Role) models.User {
+	f.Helper()
+	user, err := f.CreateUser(f.ctx, models.User{Username: name, Role: role, IsActive: true}, password)
+	check(f, err)
+	return user
+}
+
+func TestCheckPassword(t *testing.T) {
+	t.Parallel()
+	for given, key := range map[string]string{
+		"Aa34567":                          "password.too_short",
+		strings.Repeat("鲸", 24) + "Aa1":    "password.too_long",
+		"alllower1":                        "password.no_upper",
+		"ALLUPPER1":                        "password.no_lower",
+		"NoDigits":                         "password.no_digit",
+		"Aa345678":                         "",
+		strings.Repeat("x", 70) + "A1":     "",
+		"mit Leerzeichen und Ümläuten 1 Ä": "",
+	} {
+		got := ""
+		if err := models.CheckPassword(given); err != nil {
+			equal(t, given, err.Code, models.CodePasswordInvalid)
+			got = err.Key
+		}
+		equal(t, given, got, key)
+	}
+}
+
+func TestUsers(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		admin := f.user("admin", models.RoleAdmin)
+		equal(f, "created", admin.CreatedAt, f.clock.Now())
+		found, err := f.UserByName(f.ctx, "admin")
+		check(f, err)
+		equal(f, "id", found.ID, admin.ID)
+		equal(f, "created", found.CreatedAt, admin.CreatedAt)
+
+		for _, name := range []string{"ab", strings.Repeat("a", 21), "a b c", "鲸鲸鲸", "abc\n"} {
+			_, err := f.CreateUser(f.ctx, models.User{Username: name, Role: models.RoleUser}, password)
+			wantError(f, err, models.CodeInvalid, "user.name_invalid")
+		}
+		_, err = f.CreateUser(f.ctx, models.User{Username: "abc", Role: "root"}, password)
+		wantError(f, err, models.CodeInvalid, "user.role_invalid")
+		_, err = f.CreateUser(f.ctx, models.User{Username: "admin", Role: models.RoleUser}, password)
+		wantError(f, err, models.CodeUsernameExists, "user.name_taken")
+		_, err = f.User(f.ctx, 4711)
+		wantError(f, err, models.CodeNotFound, "user.not_found")
+		_, err = f.UserByName(f.ctx, "a\x00b")
+		wantError(f, err, models.CodeNotFound, "user.not_found")
+
+		other := f.user("other", models.RoleGuest)
+		other.Username = "admin"
+		_, err = f.UpdateUser(f.ctx, other, nil)
+		wantError(f, err, models.CodeUsernameExists, "user.name_taken")
+		other.Username, other.Role = "renamed", models.RoleUser
+		other, err = f.UpdateUser(f.ctx, other, nil)
+		check(f, err)
+		equal(f, "role", other.Role, models.RoleUser)
+		all, err := f.Users(f.ctx)
+		check(f, err)
+		equal(f, "users", len(all), 2)
+		equal(f, "renamed", all[1].Username, "renamed")
+	})
+}
+
+func TestLastAdminStays(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		admins := []models.User{f.user("first", models.RoleAdmin), f.user("second", models.RoleAdmin)}
+		errs := make([]error, len(admins))
+		var both sync.WaitGroup
+		for i, admin := range admins {
+			both.Go(func() {
+				admin.IsActive = false
+				_, errs[i] = f.UpdateUser(f.ctx, admin, nil)
+			})
+		}
+		both.Wait()
+		failed := 0
+		for i, err := range errs {
+			if err == nil {
+				continue
+			}
+			failed++
+			wantError(f, err, models.CodeLastAdmin, "user.last_admin")
+			admins[i].Role = models.RoleUser
+			_, err = f.UpdateUser(f.ctx, admins[i], nil)
+			wantError(f, err, models.CodeLastAdmin, "user.last_admin")
+		}
+		equal(f, "refused", failed, 1)
+	})
+}
+
+func TestLoginThrottle(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		f.user("admin", models.RoleAdmin)
+		fail := func(name string) {
+			f.Helper()
+			_, err := f.Login(f.ctx, name, "wrong", "10.0.0.1")
+			wantError(f, err, models.CodeInvalidCredentials, "")
+		}
+		for range models.LoginFailureLimit - 1 {
+			fail("admin")
+		}
+		_, err := f.Login(f.ctx, "admin", password, "10.0.0.1")
+		check(f, err)
+		for i := range models.LoginFailureLimit {
+			left, reset, err := f.LoginBudget(f.ctx, "admin", "10.0.0.1")
+			check(f, err)
+			equal(f, "left", left, models.LoginFailureLimit-i)
+			if i > 0 {
+				equal(f, "reset", reset, start.Add(models.LoginFailureWindow))
+			}
+			fail("admin")
+			f.clock.add(time.Second)
+		}
+		_, err = f.Login(f.ctx, "ADMIN", password, "10.0.0.1")
+		wantError(f, err, models.CodeRateLimited, "")
+		extra := models.AsError(err).Extra
+		equal(f, "limit", extra["limit"], any(models.LoginFailureLimit))
+		equal(f, "remaining", extra["remaining"], any(0))
+		equal(f, "retry_after", extra["retry_after"], any(50))
+		equal(f, "reset", extra["reset"], any(start.Add(time.Minute).Unix()))
+
+		_, err = f.Login(f.ctx, "admin", password, "10.0.0.2")
+		check(f, err)
+		f.clock.add(50 * time.Second)
+		user, err := f.Login(f.ctx, "admin", password, "10.0.0.1")
+		check(f, err)
+		equal(f, "last login", *user.LastLoginAt, f.clock.Now())
+
+		fail("nobody")
+		fail("no\x00body")
+		fail(strings.Repeat("x", 100_000))
+	})
+}
+
+func TestSwitchedOffUser(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		user := f.user("user", models.RoleUser)
+		session, err := f.CreateSession(f.ctx, user.ID)
+		check(f, err)
+		user.IsActive = false
+		_, err = f.UpdateUser(f.ctx, user, nil)
+		check(f, err)
+
+		_, err = f.SessionUser(f.ctx, session)
+		wantError(f, err, models.CodeUnauthenticated, "")
+		_, err = f.Login(f.ctx, "user", "wrong", "::1")
+		wantError(f, err, models.CodeInvalidCredentials, "")
+		_, err = f.Login(f.ctx, "user", password, "::1")
+		wantError(f, err, models.CodeAccountDisabled, "")
+	})
+}
+
+func TestSessionsEnd(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		user := f.user("user", models.RoleUser)
+		open := func() string {
+			f.Helper()
+			id, err := f.CreateSession(f.ctx, user.ID)
+			check(f, err)
+			return id
+		}
+		ended := func(id string) {
+			f.Helper()
+			_, err := f.SessionUser(f.ctx, id)
+			wantError(f, err, models.CodeUnauthenticated, "")
+		}
+		idle, out := open(), open()
+		f.clock.add(models.SessionIdle - time.Second)
+		busy := open()
+		_, err := f.SessionUser(f.ctx, idle)
+		check(f, err)
+		f.clock.add(models.SessionIdle - time.Second)
+		_, err = f.SessionUser(f.ctx, idle)
+		check(f, err)
+		check(f, f.EndSession(f.ctx, out))
+		check(f, f.EndSession(f.ctx, out))
+		ended(out)
+		ended("")
+		f.clock.add(models.SessionIdle)
+		ended(idle)
+
+		busy = open()
+		for left := models.SessionLifetime; left > time.Hour; left -= time.Hour {
+			f.clock.add(time.Hour)
+			_, err := f.SessionUser(f.ctx, busy)
+			check(f, err)
+		}
+		f.clock.add(time.Hour)
+		ended(busy)
+		_, err = f.CreateSession(f.ctx, 4711)
+		wantError(f, err, models.CodeNotFound, "user.not_found")
+	})
+}
+
+func TestChangePassword(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		user := f.user("user", models.RoleUser)
+		mine, err := f.CreateSession(f.ctx, user.ID)
+		check(f, err)
+		other, err := f.CreateSession(f.ctx, user.ID)
+		check(f, err)
+
+		wantError(f, f.ChangePassword(f.ctx, user.ID, password, password, mine), models.CodePasswordDuplicated, "password.same")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, password, "short", mine), models.CodePasswordInvalid, "password.too_short")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, "Wrong1234", "Another1234", mine),
+			models.CodeInvalidOldPassword, "auth.old_password_wrong")
+		check(f, f.ChangePassword(f.ctx, user.ID, password, "Another1234", mine))
+
+		_, err = f.SessionUser(f.ctx, mine)
+		check(f, err)
+		_, err = f.SessionUser(f.ctx, other)
+		wantError(f, err, models.CodeUnauthenticated, "")
+		_, err = f.Login(f.ctx, "user", password, "::1")
+		wantError(f, err, models.CodeInvalidCredentials, "")
+		_, err = f.Login(f.ctx, "user", "Another1234", "::1")
+		check(f, err)
+
+		reset := "Reset12345"
+		_, err = f.UpdateUser(f.ctx, user, &reset)
+		check(f, err)
+		_, err = f.SessionUser(f.ctx, mine)
+		wantError(f, err, models.CodeUnauthenticated, "")
+	})
+}
