@@ -52,7 +52,7 @@ CREATE TABLE instances (
     host_fold        text COLLATE "C" NOT NULL DEFAULT '',
     port             integer,
     database_name    text COLLATE "C" NOT NULL,
-    credential_id    bigint REFERENCES credentials ON DELETE RESTRICT,
+    credential_id    bigint REFERENCES credentials,
     description      text NOT NULL,
     description_fold text COLLATE "C" NOT NULL DEFAULT '',
     is_active        boolean NOT NULL,

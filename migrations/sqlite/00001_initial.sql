@@ -52,7 +52,7 @@ CREATE TABLE instances (
     host_fold        text NOT NULL DEFAULT '',
     port             integer,
     database_name    text NOT NULL,
-    credential_id    bigint REFERENCES credentials (id) ON DELETE RESTRICT,
+    credential_id    bigint REFERENCES credentials (id),
     description      text NOT NULL,
     description_fold text NOT NULL DEFAULT '',
     is_active        boolean NOT NULL,

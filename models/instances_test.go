@@ -1,0 +1,255 @@
+package models_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+// hostile are names that must come back byte for byte and mean nothing to SQL.
+var hostile = []string{
+	`a"b`, "<script>alert(1)</script>", `x'; DROP TABLE y; --`, "100%_", "a/b", "Case", "case", "?", "@name", `back\slash`,
+	"new\nline", "tab\t", " lead", "trail ", strings.Repeat("鲸", 21), strings.Repeat("n", 128), "😀", `{"json":[1]}`, "%s", "..",
+}
+
+func pointer[T any](v T) *T { return &v }
+
+func (f *fixture) instance(name string) models.Instance {
+	f.Helper()
+	instance, err := f.CreateInstance(f.ctx, models.Instance{
+		Name: name, DBType: models.PostgreSQL, Host: pointer("db.example.org"), Port: pointer(5432),
+		IsActive: true, TLSMode: models.TLSPrefer,
+	}, nil, nil)
+	check(f, err)
+	return instance
+}
+
+func TestCredentials(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		secret := "ü'\"\x00%\n " + strings.Repeat("x", 500)
+		created, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", DBType: models.MySQL, Username: "root"}, secret)
+		check(f, err)
+		equal(f, "type", created.CredentialType, "database")
+		stored, err := f.Credential(f.ctx, created.ID)
+		check(f, err)
+		plain, err := f.Password(stored)
+		check(f, err)
+		equal(f, "password", plain, secret)
+		if strings.Contains(string(stored.Secret), "xxx") {
+			f.Error("the password is stored as it is")
+		}
+
+		_, err = f.CreateCredential(f.ctx, models.Credential{Name: "c"}, "")
+		wantError(f, err, models.CodeConflict, "credential.name_taken")
+		_, err = f.CreateCredential(f.ctx, models.Credential{Name: "a\x00"}, "")
+		wantError(f, err, models.CodeInvalid, "text.not_storable")
+		other, err := f.CreateCredential(f.ctx, models.Credential{Name: "d"}, "")
+		check(f, err)
+		moved := stored
+		moved.ID = other.ID
+		_, err = f.Password(moved)
+		wantError(f, err, models.CodeInternal, "credential.unreadable")
+
+		other.Name = "c"
+		_, err = f.UpdateCredential(f.ctx, other, nil)
+		wantError(f, err, models.CodeConflict, "credential.name_taken")
+		stored.Name, stored.Username = "renamed", "app"
+		kept, err := f.UpdateCredential(f.ctx, stored, nil)
+		check(f, err)
+		plain, err = f.Password(kept)
+		check(f, err)
+		equal(f, "kept password", plain, secret)
+		changed, err := f.UpdateCredential(f.ctx, stored, pointer(""))
+		check(f, err)
+		plain, err = f.Password(changed)
+		check(f, err)
+		equal(f, "changed password", plain, "")
+
+		all, err := f.Credentials(f.ctx)
+		check(f, err)
+		equal(f, "by name", all[0].Name+all[1].Name, "drenamed")
+		check(f, f.DeleteCredential(f.ctx, other.ID))
+		wantError(f, f.DeleteCredential(f.ctx, other.ID), models.CodeNotFound, "credential.not_found")
+		_, err = f.UpdateCredential(f.ctx, other, nil)
+		wantError(f, err, models.CodeNotFound, "credential.not_found")
+	})
+}
+
+func TestCredentialInUseStays(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		made := models.NewCredential{Username: "u", Password: "p"}
+		first, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &made)
+		check(f, err)
+		equal(f, "name", first.Credential.Name, "n")
+		_, err = f.DeleteInstance(f.ctx, first.ID)
+		check(f, err)
+		wantError(f, f.DeleteCredential(f.ctx, first.Credential.ID), models.CodeConflict, "credential.in_use")
+
+		second, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &made)
+		check(f, err)
+		equal(f, "free name", second.Credential.Name, "n-2")
+
+		_, err = f.CreateInstance(f.ctx, models.Instance{Name: "m", CredentialID: pointer(int64(4711))}, nil, nil)
+		wantError(f, err, models.CodeInvalid, "instance.credential_missing")
+		second.CredentialID = pointer(int64(4711))
+		_, err = f.UpdateInstance(f.ctx, second, nil, nil)
+		wantError(f, err, models.CodeInvalid, "instance.credential_missing")
+	})
+}
+
+func TestInstanceLife(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		created, err := f.CreateInstance(f.ctx, models.Instance{
+			Name: "prod", DBType: models.PostgreSQL, Host: pointer("h"), Port: pointer(1), IsActive: true,
+			TLSMode: models.TLSRequire, Options: map[string]string{"sid": "a'b"}, Description: "d",
+		}, []string{"b", "a", "b"}, nil)
+		check(f, err)
+		equal(f, "tags", len(created.Tags), 2)
+		equal(f, "tag", created.Tags[0], models.Tag{ID: created.Tags[0].ID, Name: "a", DisplayName: "a", Color: "gray"})
+		equal(f, "option", created.Options["sid"], "a'b")
+		equal(f, "created", created.CreatedAt, start)
+
+		_, err = f.CreateInstance(f.ctx, models.Instance{Name: "prod"}, nil, nil)
+		wantError(f, err, models.CodeConflict, "instance.name_taken")
+
+		f.clock.add(time.Hour)
+		edited := created
+		edited.Name, edited.Host, edited.Port, edited.IsActive = "renamed", nil, nil, false
+		edited, err = f.UpdateInstance(f.ctx, edited, nil, nil)
+		check(f, err)
+		equal(f, "name", edited.Name, "renamed")
+		equal(f, "host", edited.Host, nil)
+		equal(f, "active", edited.IsActive, false)
+		equal(f, "tags kept", len(edited.Tags), 2)
+		equal(f, "updated", edited.UpdatedAt, start.Add(time.Hour))
+		equal(f, "created", edited.CreatedAt, start)
+		edited, err = f.UpdateInstance(f.ctx, edited, &[]string{"c"}, &models.NewCredential{Username: "u", Password: "p"})
+		check(f, err)
+		equal(f, "tags", len(edited.Tags), 1)
+		equal(f, "user", edited.Credential.Username, "u")
+
+		check(f, f.RecordConnection(f.ctx, created.ID, models.Version{Full: "f", Main: "m", Detailed: "d"}, start))
+		deleted, err := f.DeleteInstance(f.ctx, created.ID)
+		check(f, err)
+		equal(f, "status", deleted.Status(), "deleted")
+		equal(f, "switched off", deleted.IsActive, false)
+		equal(f, "version", deleted.MainVersion, "m")
+		equal(f, "connected", *deleted.LastConnected, start)
+		f.clock.add(time.Hour)
+		again, err := f.DeleteInstance(f.ctx, created.ID)
+		check(f, err)
+		equal(f, "deleted once", *again.DeletedAt, *deleted.DeletedAt)
+		_, err = f.Instance(f.ctx, created.ID)
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+		_, err = f.UpdateInstance(f.ctx, edited, nil, nil)
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+		_, err = f.InstanceIncludingDeleted(f.ctx, created.ID)
+		check(f, err)
+
+		taken := f.instance("renamed")
+		_, _, err = f.RestoreInstance(f.ctx, created.ID)
+		wantError(f, err, models.CodeConflict, "instance.name_taken")
+		_, err = f.DeleteInstance(f.ctx, taken.ID)
+		check(f, err)
+		restored, was, err := f.RestoreInstance(f.ctx, created.ID)
+		check(f, err)
+		equal(f, "was deleted", was, true)
+		equal(f, "status", restored.Status(), "inactive")
+		_, was, err = f.RestoreInstance(f.ctx, created.ID)
+		check(f, err)
+		equal(f, "was deleted", was, false)
+		_, err = f.DeleteInstance(f.ctx, 4711)
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+		tags, err := f.Tags(f.ctx)
+		check(f, err)
+		equal(f, "all tags", len(tags), 3)
+	})
+}
+
+func (f *fixture) names(q models.InstanceQuery) []string {
+	f.Helper()
+	if q.Limit == 0 {
+		q.Limit = 100
+	}
+	page, err := f.Instances(f.ctx, q)
+	check(f, err)
+	names := make([]string, len(page.Items))
+	for i, item := range page.Items {
+		names[i] = item.Name
+	}
+	return names
+}
+
+func TestInstanceSearchIsLiteral(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		for i, name := range hostile {
+			_, err := f.CreateInstance(f.ctx, models.Instance{Name: fmt.Sprint(i), Description: name}, nil, nil)
+			check(f, err)
+		}
+		for i, name := range hostile {
+			if names := f.names(models.InstanceQuery{Search: name}); !slices.Contains(names, fmt.Sprint(i)) {
+				f.Errorf("%q finds %q", name, names)
+			}
+		}
+		f.instance("ÄRGER-Straße")
+		for term, want := range map[string]int{
+			"ärger-STRASSE": 1, "EXAMPLE.org": 1, "%_": 1, "_": 1, `\`: 1, "case": 2, "a\x00": 0, "\xff": 0, "鲸": 1, "nowhere": 0,
+		} {
+			if names := f.names(models.InstanceQuery{Search: term}); len(names) != want {
+				f.Errorf("%q finds %q", term, names)
+			}
+		}
+		for _, q := range []models.InstanceQuery{{DBType: "\xff"}, {Tags: []string{"\x00"}}, {DBType: "x' OR 1=1"}} {
+			equal(f, fmt.Sprint(q), len(f.names(q)), 0)
+		}
+	})
+}
+
+func TestInstancePages(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		for i := range 5 {
+			instance := models.Instance{Name: fmt.Sprintf("n%d", i), DBType: models.Engines[i], IsActive: i%2 == 0}
+			if i > 1 {
+				instance.Host = pointer(fmt.Sprintf("h%d", 9-i))
+			}
+			created, err := f.CreateInstance(f.ctx, instance, []string{fmt.Sprintf("tag%d", i%3)}, nil)
+			check(f, err)
+			if i == 4 {
+				_, err := f.DeleteInstance(f.ctx, created.ID)
+				check(f, err)
+			}
+		}
+		for _, c := range []struct {
+			q    models.InstanceQuery
+			want string
+		}{
+			{models.InstanceQuery{Sort: "name"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "name", Desc: true}, "[n3 n2 n1 n0]"},
+			{models.InstanceQuery{Sort: "host"}, "[n3 n2 n0 n1]"},
+			{models.InstanceQuery{Sort: "host", Desc: true}, "[n2 n3 n1 n0]"},
+			{models.InstanceQuery{Sort: "status", IncludeDeleted: true}, "[n0 n2 n1 n3 n4]"},
+			{models.InstanceQuery{Sort: "; DROP TABLE users"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "id", Limit: 2, Offset: 1}, "[n1 n2]"},
+			{models.InstanceQuery{Sort: "size"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "growth"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "active_dbs"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "last_sync_time"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Sort: "db_type"}, "[n0 n1 n2 n3]"},
+			{models.InstanceQuery{Status: "active"}, "[n0 n2]"},
+			{models.InstanceQuery{Status: "inactive"}, "[n1 n3]"},
+			{models.InstanceQuery{Status: "deleted"}, "[n4]"},
+			{models.InstanceQuery{Tags: []string{"tag0", "tag2"}}, "[n0 n2 n3]"},
+			{models.InstanceQuery{DBType: models.Oracle}, "[n1]"},
+		} {
+			equal(f, fmt.Sprintf("%+v", c.q), fmt.Sprint(f.names(c.q)), c.want)
+		}
+		page, err := f.Instances(f.ctx, models.InstanceQuery{Limit: 2, Sort: "id"})
+		check(f, err)
+		equal(f, "total", page.Total, 4)
+		equal(f, "tags", page.Items[1].Tags[0].Name, "tag1")
+	})
+}
