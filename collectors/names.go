@@ -1,0 +1,56 @@
+package collectors
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// validName makes a name that a server sent in no known encoding fit to store and to show, without letting two names
+// become one: a name that is UTF-8 and has no `\x` stays as it is; in any other each backslash becomes `\\` and each byte
+// that is no UTF-8 becomes `\x` and two hexadecimal digits. serverName is its inverse.
+func validName(name string) string {
+	if utf8.ValidString(name) && !strings.Contains(name, `\x`) {
+		return name
+	}
+	var out strings.Builder
+	for len(name) > 0 {
+		r, size := utf8.DecodeRuneInString(name)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			const digits = "0123456789abcdef"
+			out.WriteString(`\x`)
+			out.WriteByte(digits[name[0]>>4])
+			out.WriteByte(digits[name[0]&15])
+		case r == '\\':
+			out.WriteString(`\\`)
+		default:
+			out.WriteString(name[:size])
+		}
+		name = name[size:]
+	}
+	return out.String()
+}
+
+// serverName is the name that validName made the given one of. A name validName cannot have made stays as it is.
+func serverName(name string) string {
+	if !strings.Contains(name, `\x`) {
+		return name
+	}
+	out := make([]byte, 0, len(name))
+	for rest := name; len(rest) > 0; {
+		switch {
+		case strings.HasPrefix(rest, `\\`):
+			out, rest = append(out, '\\'), rest[2:]
+		case strings.HasPrefix(rest, `\x`) && len(rest) >= 4:
+			b, err := strconv.ParseUint(rest[2:4], 16, 8)
+			if err != nil {
+				return name
+			}
+			out, rest = append(out, byte(b)), rest[4:]
+		default:
+			out, rest = append(out, rest[0]), rest[1:]
+		}
+	}
+	return string(out)
+}

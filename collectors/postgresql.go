@@ -1,0 +1,298 @@
+package collectors
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"whalefall/models"
+)
+
+//go:embed sql/postgresql/server.sql
+var pgServerSQL string
+
+//go:embed sql/postgresql/databases.sql
+var pgDatabasesSQL string
+
+//go:embed sql/postgresql/database_size.sql
+var pgDatabaseSizeSQL string
+
+//go:embed sql/postgresql/relations.sql
+var pgRelationsSQL string
+
+//go:embed sql/postgresql/inherits.sql
+var pgInheritsSQL string
+
+//go:embed sql/postgresql/sizes.sql
+var pgSizesSQL string
+
+// pgBatch is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
+// looked at until it ends, so a long list needs several of them.
+const pgBatch = 5000
+
+// PostgreSQL reads PostgreSQL 10 to 18.
+type PostgreSQL struct {
+	connectTimeout time.Duration
+	batch          int
+	parameters     map[string]string // of the session, asked for at start-up
+}
+
+// NewPostgreSQL is the collector of PostgreSQL servers.
+func NewPostgreSQL() *PostgreSQL {
+	return &PostgreSQL{connectTimeout: connectTimeout, batch: pgBatch, parameters: map[string]string{
+		"application_name":                    "whalefall",
+		"client_encoding":                     "UTF8",
+		"default_transaction_read_only":       "on",
+		"statement_timeout":                   milliseconds(statementTimeout),
+		"lock_timeout":                        milliseconds(lockTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(statementTimeout),
+		"jit":                                 "off",
+	}}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+type pgServer struct {
+	number    int // 150014
+	text      string
+	blockSize int64
+}
+
+// Version connects to the target's database, or to one every server has, and asks the server what it is.
+func (c *PostgreSQL) Version(ctx context.Context, t Target) (models.Version, error) {
+	s, err := c.openAny(ctx, t)
+	if err != nil {
+		return models.Version{}, err
+	}
+	defer s.close()
+	server, err := s.server(ctx)
+	if err != nil {
+		return models.Version{}, c.classify(ctx, t, t.Database, err)
+	}
+	major := strconv.Itoa(server.number / 10000)
+	return models.Version{Full: server.text, Main: major, Detailed: fmt.Sprintf("%s.%d", major, server.number%10000)}, nil
+}
+
+// Databases lists every database that is no template. One that refuses to be sized has an Err and no bytes; one that
+// vanishes meanwhile is left out. "postgres" counts as a system database.
+func (c *PostgreSQL) Databases(ctx context.Context, t Target) (models.DatabaseResult, error) {
+	s, err := c.openAny(ctx, t)
+	if err != nil {
+		return models.DatabaseResult{}, err
+	}
+	defer s.close()
+	found, err := s.databases(ctx)
+	if err != nil {
+		return models.DatabaseResult{}, c.classify(ctx, t, t.Database, err)
+	}
+	result := models.DatabaseResult{Complete: true}
+	for _, d := range found {
+		size, err := s.databaseSize(ctx, d.oid)
+		if errors.Is(err, errVanished) {
+			continue
+		}
+		measured := models.DatabaseSize{Name: validName(d.name), IsSystem: d.name == "postgres"}
+		if err == nil {
+			measured.Total, measured.Data = &size, &size
+		} else if measured.Err = c.refusal(ctx, t, d.name, err); measured.Err == nil {
+			return models.DatabaseResult{}, c.classify(ctx, t, t.Database, err)
+		}
+		if sqlState(err) == pgInsufficientPrivilege {
+			result.Grant = pgGrantRole(t)
+		}
+		result.Databases = append(result.Databases, measured)
+	}
+	return result, nil
+}
+
+// refusal is the error of one database that could not be sized, nil when the whole list failed with it.
+func (c *PostgreSQL) refusal(ctx context.Context, t Target, name string, err error) *models.Error {
+	if sqlState(err) == pgInsufficientPrivilege {
+		return &models.Error{
+			Code: models.CodeCollection, Key: "collect.pg.size_denied", Args: models.Args("Name", validName(name)), Err: err,
+			Extra: map[string]any{"sqlstate": pgInsufficientPrivilege, "grant": pgGrantConnect(t, name)},
+		}
+	}
+	var classified *models.Error
+	if !errors.As(c.classify(ctx, t, name, err), &classified) || ctx.Err() != nil || classified.Code == models.CodeUnreachable {
+		return nil
+	}
+	return classified
+}
+
+// Tables measures every ordinary, partitioned and unlogged table and every materialized view outside the system
+// schemas. The list is always complete: pg_class hides nothing.
+func (c *PostgreSQL) Tables(ctx context.Context, t Target, database string) (models.TableResult, error) {
+	catalog, err := c.catalog(ctx, t, database)
+	if err != nil {
+		return models.TableResult{}, c.classify(ctx, t, database, err)
+	}
+	sizes := make(map[int64]pgSize, len(catalog.relations))
+	for batch := range slices.Chunk(catalog.sizeable(), c.batch) {
+		if err := c.sizeBatch(ctx, t, database, batch, sizes); err != nil {
+			return models.TableResult{}, c.classify(ctx, t, database, err)
+		}
+	}
+	return models.TableResult{Tables: catalog.assemble(sizes), Complete: true}, nil
+}
+
+func (c *PostgreSQL) catalog(ctx context.Context, t Target, database string) (pgCatalog, error) {
+	s, err := c.open(ctx, t, database)
+	if err != nil {
+		return pgCatalog{}, err
+	}
+	defer s.close()
+	server, err := s.server(ctx)
+	if err != nil {
+		return pgCatalog{}, err
+	}
+	relations, err := s.relations(ctx)
+	if err != nil {
+		return pgCatalog{}, err
+	}
+	parents, err := s.parents(ctx)
+	return pgCatalog{relations: relations, parents: parents, blockSize: server.blockSize}, err
+}
+
+// sizeBatch sizes the relations over a connection of its own.
+func (c *PostgreSQL) sizeBatch(ctx context.Context, t Target, database string, oids []int64, sizes map[int64]pgSize) error {
+	s, err := c.open(ctx, t, database)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.sizeOrHalve(ctx, oids, sizes)
+}
+
+// sizeOrHalve sizes the relations, and where a lock that came in between fails the statement, halves the list
+// until the locked ones are alone.
+func (s *pgSession) sizeOrHalve(ctx context.Context, oids []int64, sizes map[int64]pgSize) error {
+	measured, err := s.sizes(ctx, oids)
+	switch {
+	case sqlState(err) == pgLockNotAvailable && len(oids) == 1:
+		sizes[oids[0]] = pgSize{locked: true}
+		return nil
+	case sqlState(err) == pgLockNotAvailable:
+		half := len(oids) / 2
+		if err := s.sizeOrHalve(ctx, oids[:half], sizes); err != nil {
+			return err
+		}
+		return s.sizeOrHalve(ctx, oids[half:], sizes)
+	case err != nil:
+		return err
+	}
+	for _, oid := range oids {
+		size, answered := measured[oid]
+		size.locked = !answered
+		sizes[oid] = size
+	}
+	return nil
+}
+
+func (s *pgSession) server(ctx context.Context) (server pgServer, err error) {
+	err = s.each(ctx, pgServerSQL, func(rows *sql.Rows) error {
+		return rows.Scan(&server.number, &server.text, &server.blockSize)
+	})
+	return server, err
+}
+
+type pgDatabase struct {
+	oid  int64
+	name string
+}
+
+func (s *pgSession) databases(ctx context.Context) (found []pgDatabase, err error) {
+	err = s.each(ctx, pgDatabasesSQL, func(rows *sql.Rows) error {
+		var d pgDatabase
+		err := rows.Scan(&d.oid, &d.name)
+		found = append(found, d)
+		return err
+	})
+	return found, err
+}
+
+// errVanished marks a database that was dropped after it was listed.
+var errVanished = errors.New("dropped meanwhile")
+
+func (s *pgSession) databaseSize(ctx context.Context, oid int64) (int64, error) {
+	var allowed bool
+	var size *int64
+	listed := false
+	err := s.each(ctx, pgDatabaseSizeSQL, func(rows *sql.Rows) error {
+		listed = true
+		return rows.Scan(&allowed, &size)
+	}, oid)
+	switch {
+	case sqlState(err) == pgUndefinedObject:
+		return 0, errVanished
+	case err != nil:
+		return 0, err
+	case listed && !allowed:
+		return 0, &pgconn.PgError{Code: pgInsufficientPrivilege, Message: "neither CONNECT nor pg_read_all_stats"}
+	case size == nil:
+		return 0, errVanished
+	}
+	return *size, nil
+}
+
+func (s *pgSession) relations(ctx context.Context) (found []pgRelation, err error) {
+	err = s.each(ctx, pgRelationsSQL, func(rows *sql.Rows) error {
+		var r pgRelation
+		err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.tuples, &r.pages)
+		if !r.system() {
+			found = append(found, r)
+		}
+		return err
+	})
+	slices.SortFunc(found, func(a, b pgRelation) int { return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(a.oid, b.oid)) })
+	return found, err
+}
+
+func (s *pgSession) parents(ctx context.Context) (map[int64]int64, error) {
+	parents := map[int64]int64{}
+	err := s.each(ctx, pgInheritsSQL, func(rows *sql.Rows) error {
+		var child, parent int64
+		err := rows.Scan(&child, &parent)
+		parents[child] = parent
+		return err
+	})
+	return parents, err
+}
+
+// sizes leaves out what is locked.
+func (s *pgSession) sizes(ctx context.Context, oids []int64) (map[int64]pgSize, error) {
+	measured := make(map[int64]pgSize, len(oids))
+	err := s.each(ctx, pgSizesSQL, func(rows *sql.Rows) error {
+		var oid int64
+		var size pgSize
+		err := rows.Scan(&oid, &size.data, &size.index, &size.main)
+		measured[oid] = size
+		return err
+	}, oids)
+	return measured, err
+}
+
+func pgGrantConnect(t Target, database string) string {
+	return fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", pgQuoted(database), pgQuoted(t.Username))
+}
+
+func pgGrantRole(t Target) string { return "GRANT pg_monitor TO " + pgQuoted(t.Username) }
+
+func pgQuoted(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// pgSystemSchema reports whether a schema belongs to the server. Its names that start with pg_ cannot be taken by anyone
+// else, but some extensions are given one.
+func pgSystemSchema(name string) bool {
+	return name == "pg_catalog" || name == "information_schema" ||
+		strings.HasPrefix(name, "pg_toast") || strings.HasPrefix(name, "pg_temp_")
+}

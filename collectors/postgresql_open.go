@@ -1,0 +1,281 @@
+package collectors
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"database/sql/driver"
+	_ "embed"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"whalefall/models"
+)
+
+//go:embed sql/postgresql/limits.sql
+var pgLimitsSQL string
+
+// SQLSTATEs that mean something to us.
+const (
+	pgProtocolViolation     = "08P01"
+	pgInvalidCatalogName    = "3D000"
+	pgInsufficientPrivilege = "42501"
+	pgUndefinedObject       = "42704"
+	pgTooManyConnections    = "53300"
+	pgNotInPrerequisite     = "55000"
+	pgLockNotAvailable      = "55P03"
+	pgQueryCanceled         = "57014"
+)
+
+// pgPinned gives every setting that libpq's environment variables could give, so that none of them has a say.
+const pgPinned = "host=localhost port=5432 user=x password=x dbname=x connect_timeout=0 sslmode=disable sslcert='' sslkey='' " +
+	"sslrootcert='' sslcertmode=allow sslnegotiation=postgres target_session_attrs=any min_protocol_version=3.0 " +
+	"max_protocol_version=3.0 channel_binding=prefer require_auth=''"
+
+// OptionCACertificate is the target option with the PEM of the authorities to trust with verify-ca and verify-full; the
+// system's when it is empty.
+const OptionCACertificate = "ca_certificate"
+
+func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(pgPinned)
+	if err != nil {
+		return nil, err
+	}
+	encrypted, err := pgTLS(t)
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), serverName(database) //nolint:gosec // ports are validated where they are entered
+	config.User, config.Password = t.Username, t.Password
+	config.ConnectTimeout = c.connectTimeout
+	config.RuntimeParams = maps.Clone(c.parameters)
+	config.KerberosSrvName, config.KerberosSpn = "", ""
+	config.TLSConfig = encrypted
+	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
+		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
+	return config, nil
+}
+
+// pgTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
+func pgTLS(t Target) (*tls.Config, error) {
+	switch t.TLSMode {
+	case models.TLSDisable:
+		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
+	case models.TLSVerifyCA, models.TLSVerifyFull:
+	default:
+		return &tls.Config{InsecureSkipVerify: true}, nil //nolint:gosec // require and prefer encrypt, they do not authenticate
+	}
+	config := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12}
+	if text := t.Options[OptionCACertificate]; text != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(text)) {
+			return nil, &models.Error{Code: models.CodeCollection, Key: "collect.pg.ca_certificate"}
+		}
+	}
+	if t.TLSMode == models.TLSVerifyCA {
+		config.InsecureSkipVerify = true //nolint:gosec // the chain is verified below, the name is not
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			options := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
+			for _, certificate := range state.PeerCertificates[1:] {
+				options.Intermediates.AddCert(certificate)
+			}
+			_, err := state.PeerCertificates[0].Verify(options)
+			return err
+		}
+	}
+	return config, nil
+}
+
+// pgSession is one connection with its limits in force.
+type pgSession struct {
+	db     *sql.DB
+	limits map[string]string // to set in every transaction; nil when the session has them from its start
+}
+
+// openAny connects to the target's database, or without one to the first that every server is created with.
+func (c *PostgreSQL) openAny(ctx context.Context, t Target) (*pgSession, error) {
+	if t.Database != "" {
+		return c.open(ctx, t, t.Database)
+	}
+	s, err := c.open(ctx, t, "postgres")
+	if models.AsError(err).Code == models.CodeCollection {
+		return c.open(ctx, t, "template1")
+	}
+	return s, err
+}
+
+// open connects with the limits as start-up parameters. A pooler refuses those, and so does a version that lacks one of
+// them; they are then set in each transaction, since with a pooler the session belongs to others, too.
+func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSession, error) {
+	config, err := c.config(t, database)
+	if err != nil {
+		return nil, c.classify(ctx, t, database, err)
+	}
+	s, err := c.connect(ctx, config)
+	if state := sqlState(err); state == pgProtocolViolation || state == pgUndefinedObject {
+		limits := config.RuntimeParams
+		config.RuntimeParams = map[string]string{"application_name": "whalefall", "client_encoding": "UTF8"}
+		if s, err = c.connect(ctx, config); err == nil {
+			s.limits = limits
+		}
+	}
+	if err != nil {
+		return nil, c.classify(ctx, t, database, err)
+	}
+	return s, nil
+}
+
+func (c *PostgreSQL) connect(ctx context.Context, config *pgx.ConnConfig) (*pgSession, error) {
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)})
+	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return nil, err
+	}
+	db, err := opened.DB()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return &pgSession{db: db}, nil
+}
+
+func (s *pgSession) close() { _ = s.db.Close() }
+
+// pgAnswerTimeout ends a statement whose server does not end it.
+const pgAnswerTimeout = statementTimeout + 5*time.Second
+
+// each runs a statement and hands every row to scan.
+func (s *pgSession) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, pgAnswerTimeout)
+	defer cancel()
+	if s.limits == nil {
+		return eachRow(ctx, s.db, text, scan, args...)
+	}
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	names := slices.Sorted(maps.Keys(s.limits))
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = s.limits[name]
+	}
+	if _, err := tx.ExecContext(ctx, pgLimitsSQL, names, values); err != nil {
+		return err
+	}
+	return eachRow(ctx, tx, text, scan, args...)
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+func eachRow(ctx context.Context, q queryer, text string, scan func(*sql.Rows) error, args ...any) error {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// sqlState is the server's code for an error, "" when the server did not send it.
+func sqlState(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return ""
+}
+
+// classify makes a *models.Error of an error that came about while the database was asked.
+func (c *PostgreSQL) classify(ctx context.Context, t Target, database string, err error) error {
+	var known *models.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	state := sqlState(err)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case ctx.Err() != nil:
+		return &models.Error{Code: models.CodeCollection, Key: "collect.pg.cancelled", Err: err}
+	case pgOffline(state), state == "" && connectionLost(err):
+		unreachable := &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: err}
+		if state != "" {
+			return unreachable.With("sqlstate", state)
+		}
+		return unreachable
+	case state == pgQueryCanceled, errors.Is(err, context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case state == "":
+		return &models.Error{Code: models.CodeCollection, Err: err}
+	}
+	return pgRefused(t, database, state, err)
+}
+
+// pgRefused is the error for what the server answered instead of rows.
+func pgRefused(t Target, database, state string, err error) *models.Error {
+	refused := &models.Error{Code: models.CodeCollection, Args: models.Args("Name", database), Err: err}
+	connecting := errors.As(err, new(*pgconn.ConnectError))
+	switch {
+	case state == pgInvalidCatalogName:
+		refused = databaseGone(database, err)
+	case state == pgInsufficientPrivilege && connecting:
+		refused.Key = "collect.pg.connect_denied"
+		refused = refused.With("grant", pgGrantConnect(t, serverName(database)))
+	case state == pgInsufficientPrivilege:
+		refused.Key = "collect.pg.denied"
+		refused = refused.With("grant", pgGrantRole(t))
+	case state == pgNotInPrerequisite && connecting:
+		refused.Key = "collect.pg.not_connectable"
+	default:
+		refused.Key, refused.Args = "collect.pg.failed", models.Args("SQLState", state)
+	}
+	return refused.With("sqlstate", state)
+}
+
+// pgOffline reports whether a code says that there is no connection: connection and login failures, too many
+// connections, and a server that starts or stops.
+func pgOffline(state string) bool {
+	if len(state) != 5 {
+		return false
+	}
+	switch state {
+	case pgTooManyConnections, "57P01", "57P02", "57P03", "57P05":
+		return true
+	}
+	return state[:2] == "08" || state[:2] == "28"
+}
+
+// connectionLost reports whether an error is about the wire, not about what was said over it.
+func connectionLost(err error) bool {
+	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}

@@ -1,0 +1,171 @@
+package collectors
+
+import (
+	"math"
+
+	"whalefall/models"
+)
+
+// pgRelation is one row of pg_class.
+type pgRelation struct {
+	oid          int64
+	schema, name string  // as the server sent them
+	kind         string  // relkind: r, m, p, f
+	partition    bool    // of a partitioned table
+	tuples       float64 // reltuples: -1, or before version 14 also 0, is unknown
+	pages        int64   // relpages: blocks when the tuples were counted
+}
+
+func (r pgRelation) system() bool { return pgSystemSchema(r.schema) }
+
+// pgSize is what the size functions say about one relation, in bytes; nil when it is locked or gone.
+type pgSize struct {
+	locked            bool
+	data, index, main *int64
+}
+
+func (s pgSize) gone() bool { return !s.locked && (s.data == nil || s.index == nil || s.main == nil) }
+
+// pgCatalog is the part of a database's catalogue that sizes are told about.
+type pgCatalog struct {
+	relations []pgRelation
+	parents   map[int64]int64 // child → parent
+	blockSize int64           // bytes
+}
+
+// sizeable lists the oids of relations that have bytes of their own, the biggest first.
+func (c pgCatalog) sizeable() []int64 {
+	oids := make([]int64, 0, len(c.relations))
+	for _, r := range c.relations {
+		if r.kind != "f" {
+			oids = append(oids, r.oid)
+		}
+	}
+	return oids
+}
+
+// assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unknown
+// as soon as one part is; what was dropped meanwhile is left out.
+func (c pgCatalog) assemble(sizes map[int64]pgSize) []models.TableSize {
+	byOID := make(map[int64]pgRelation, len(c.relations))
+	for _, r := range c.relations {
+		byOID[r.oid] = r
+	}
+	children := map[int64][]int64{}
+	for _, r := range c.relations {
+		if parent, ok := c.parents[r.oid]; ok && r.partition {
+			children[parent] = append(children[parent], r.oid)
+		}
+	}
+	rollup := pgRollup{catalog: c, relations: byOID, children: children, sizes: sizes, known: map[int64]pgSum{}}
+	tables := make([]models.TableSize, 0, len(c.relations))
+	for _, r := range c.relations {
+		if r.kind == "f" || sizes[r.oid].gone() {
+			continue
+		}
+		tables = append(tables, rollup.row(r))
+	}
+	return tables
+}
+
+// pgSum is what a relation and everything below it hold; nil is unknown.
+type pgSum struct {
+	data, index *int64
+	rows        *int64
+	statistic   bool // not every row count is exact
+}
+
+type pgRollup struct {
+	catalog   pgCatalog
+	relations map[int64]pgRelation
+	children  map[int64][]int64
+	sizes     map[int64]pgSize
+	known     map[int64]pgSum
+}
+
+func (u pgRollup) row(r pgRelation) models.TableSize {
+	row := models.TableSize{Schema: validName(r.schema), Name: validName(r.name), Kind: models.KindTable}
+	parent, hasParent := u.relations[u.catalog.parents[r.oid]]
+	if r.partition && hasParent {
+		row.Kind, row.ParentSchema, row.Parent = models.KindPartition, validName(parent.schema), validName(parent.name)
+	}
+	switch r.kind {
+	case "m":
+		row.Kind = models.KindMatview
+	case "p":
+		row.Kind, row.RolledUp = models.KindPartitioned, true
+	}
+	row.SizeSource = models.SizeNone
+	if u.sizes[r.oid].locked {
+		row.Unread = models.UnreadLocked
+		return row
+	}
+	sum := u.sum(r)
+	if row.Rows = sum.rows; row.Rows != nil {
+		row.RowsSource = models.RowsExact
+		if sum.statistic {
+			row.RowsSource = models.RowsStatistic
+		}
+	}
+	if sum.data == nil || sum.index == nil {
+		return row
+	}
+	row.Data, row.Index, row.Unused = sum.data, sum.index, new(int64)
+	row.Total, row.SizeSource = addKnown(sum.data, sum.index), models.SizeAllocated
+	return row
+}
+
+// sum adds up a relation and everything below it, each relation once.
+func (u pgRollup) sum(r pgRelation) pgSum {
+	if sum, ok := u.known[r.oid]; ok {
+		return sum
+	}
+	sum := u.own(r)
+	for _, oid := range u.children[r.oid] {
+		child := u.sum(u.relations[oid])
+		sum = pgSum{
+			data: addKnown(sum.data, child.data), index: addKnown(sum.index, child.index),
+			rows: addKnown(sum.rows, child.rows), statistic: sum.statistic || child.statistic,
+		}
+	}
+	u.known[r.oid] = sum
+	return sum
+}
+
+// own is what a relation itself holds. The bytes of a foreign table are elsewhere, and so nobody knows its rows.
+func (u pgRollup) own(r pgRelation) pgSum {
+	size := u.sizes[r.oid]
+	switch {
+	case r.kind == "f":
+		return pgSum{data: new(int64), index: new(int64)}
+	case size.locked:
+		return pgSum{}
+	case size.gone():
+		return pgSum{data: new(int64), index: new(int64), rows: new(int64)}
+	}
+	rows, source := u.catalog.rows(r, *size.main)
+	return pgSum{data: size.data, index: size.index, rows: rows, statistic: source == models.RowsStatistic}
+}
+
+// rows estimates as the planner does: the density when the statistics were made, times the blocks there are now. No
+// block now is no row; no block then, or no statistics at all, is no density.
+func (c pgCatalog) rows(r pgRelation, main int64) (*int64, models.RowsSource) {
+	switch {
+	case main == 0:
+		return new(int64), models.RowsExact
+	case r.tuples < 0, r.pages <= 0:
+		return nil, ""
+	}
+	blocks := float64(main) / float64(c.blockSize)
+	rows := int64(math.Round(r.tuples * blocks / float64(r.pages)))
+	return &rows, models.RowsStatistic
+}
+
+// addKnown is the sum of two numbers, unknown when one is.
+func addKnown(a, b *int64) *int64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	sum := *a + *b
+	return &sum
+}

@@ -1,0 +1,342 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	sqlitedriver "github.com/glebarez/go-sqlite"
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"whalefall/models"
+)
+
+//go:embed sql/sqlite/file.sql
+var sqliteFileSQL string
+
+//go:embed sql/sqlite/tables.sql
+var sqliteTablesSQL string
+
+//go:embed sql/sqlite/btrees.sql
+var sqliteBTreesSQL string
+
+//go:embed sql/sqlite/pages.sql
+var sqlitePagesSQL string
+
+// sqliteDatabase is the name of the one database of a file.
+const sqliteDatabase = "main"
+
+// sqliteBusyTimeout is how long a reader waits for a writer.
+const sqliteBusyTimeout = 2 * time.Second
+
+// SQLite reads SQLite files, which it never changes.
+type SQLite struct{ allowed []string }
+
+// NewSQLite is the collector of SQLite files below the allowed directories; it opens no other file.
+func NewSQLite(allowed []string) *SQLite { return &SQLite{allowed: allowed} }
+
+// Version opens the file and tells the version of the library that reads it; the file itself has none.
+func (c *SQLite) Version(ctx context.Context, t Target) (models.Version, error) {
+	var version string
+	_, err := c.read(ctx, t, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, sqliteFileSQL).Scan(&version, new(int64))
+	})
+	if err != nil {
+		return models.Version{}, err
+	}
+	main := version
+	if parts := strings.SplitN(version, ".", 3); len(parts) == 3 {
+		main = parts[0] + "." + parts[1]
+	}
+	return models.Version{Full: "SQLite " + version, Main: main, Detailed: version}, nil
+}
+
+// Databases is the one database "main": its pages as data, its write-ahead log as log.
+func (c *SQLite) Databases(ctx context.Context, t Target) (models.DatabaseResult, error) {
+	var data int64
+	path, err := c.read(ctx, t, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, sqliteFileSQL).Scan(new(string), &data)
+	})
+	if err != nil {
+		return models.DatabaseResult{}, err
+	}
+	log := fileSize(path + "-wal")
+	total := data + log
+	main := models.DatabaseSize{Name: sqliteDatabase, Total: &total, Data: &data, Log: &log}
+	return models.DatabaseResult{Databases: []models.DatabaseSize{main}, Complete: true}, nil
+}
+
+// Tables measures every table by its pages; rows are counted by the same pages and exact. It reads the whole file.
+func (c *SQLite) Tables(ctx context.Context, t Target, database string) (models.TableResult, error) {
+	if database != sqliteDatabase {
+		return models.TableResult{}, databaseGone(database, nil)
+	}
+	var found sqliteCatalog
+	_, err := c.read(ctx, t, func(tx *sql.Tx) (err error) {
+		found, err = readSQLiteCatalog(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return models.TableResult{}, err
+	}
+	return models.TableResult{Tables: found.assemble(), Complete: true}, nil
+}
+
+type sqliteTable struct {
+	name, kind   string
+	withoutRowID bool
+}
+
+type sqliteBTree struct{ name, kind, table string }
+
+type sqlitePages struct{ bytes, cells, leafCells int64 }
+
+type sqliteCatalog struct {
+	tables []sqliteTable
+	btrees []sqliteBTree
+	pages  map[string]sqlitePages
+}
+
+func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
+	found := sqliteCatalog{pages: map[string]sqlitePages{}}
+	err := eachRow(ctx, tx, sqliteTablesSQL, func(rows *sql.Rows) error {
+		var t sqliteTable
+		err := rows.Scan(&t.name, &t.kind, &t.withoutRowID)
+		found.tables = append(found.tables, t)
+		return err
+	})
+	if err != nil {
+		return found, err
+	}
+	err = eachRow(ctx, tx, sqliteBTreesSQL, func(rows *sql.Rows) error {
+		var b sqliteBTree
+		err := rows.Scan(&b.name, &b.kind, &b.table)
+		found.btrees = append(found.btrees, b)
+		return err
+	})
+	if err != nil {
+		return found, err
+	}
+	return found, eachRow(ctx, tx, sqlitePagesSQL, func(rows *sql.Rows) error {
+		var name string
+		var p sqlitePages
+		err := rows.Scan(&name, &p.bytes, &p.cells, &p.leafCells)
+		found.pages[name] = p
+		return err
+	})
+}
+
+// assemble adds up the b-trees of each table. The b-tree of a table is its data, also WITHOUT ROWID, where it is built
+// like an index and keeps rows in inner pages, too.
+func (c sqliteCatalog) assemble() []models.TableSize {
+	type size struct{ data, index, cells, leafCells int64 }
+	sizes := map[string]size{}
+	for _, b := range c.btrees {
+		s, pages := sizes[b.table], c.pages[b.name]
+		if b.kind == "index" {
+			s.index += pages.bytes
+		} else {
+			s.data, s.cells, s.leafCells = pages.bytes, pages.cells, pages.leafCells
+		}
+		sizes[b.table] = s
+	}
+	tables := make([]models.TableSize, 0, len(c.tables))
+	for _, t := range c.tables {
+		if strings.HasPrefix(t.name, "sqlite_") {
+			continue
+		}
+		s, total, rows := sizes[t.name], int64(0), int64(0)
+		total, rows = s.data+s.index, s.leafCells
+		if t.withoutRowID {
+			rows = s.cells
+		}
+		kind := models.KindTable
+		if t.kind == "shadow" {
+			kind = models.KindShadow
+		}
+		tables = append(tables, models.TableSize{
+			Schema: sqliteDatabase, Name: validName(t.name), Kind: kind,
+			Total: &total, Data: &s.data, Index: &s.index, Unused: new(int64), SizeSource: models.SizeAllocated,
+			Rows: &rows, RowsSource: models.RowsExact,
+		})
+	}
+	return tables
+}
+
+// read runs the statements of f in one read-only transaction on the target's file and returns the file's real path. A
+// file that nobody seems to be using is read as if it could not change, which leaves no files beside it; when it did
+// change meanwhile, or is in use, it is read with locks.
+func (c *SQLite) read(ctx context.Context, t Target, f func(*sql.Tx) error) (path string, err error) {
+	path, err = c.resolve(t)
+	if err != nil {
+		return "", err
+	}
+	if before := stateOf(path); before.quiet() {
+		err = readSQLite(ctx, path, true, f)
+		if stateOf(path) == before {
+			return path, c.classify(ctx, t, err)
+		}
+	}
+	return path, c.classify(ctx, t, readSQLite(ctx, path, false, f))
+}
+
+func readSQLite(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) error {
+	db, err := sql.Open(sqlite.DriverName, sqliteAddress(path, immutable))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	opened, err := gorm.Open(&sqlite.Dialector{Conn: db}, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return err
+	}
+	if db, err = opened.DB(); err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return f(tx)
+}
+
+// sqliteAddress is the file as a read-only URI, whatever its path is made of.
+func sqliteAddress(path string, immutable bool) string {
+	options := url.Values{"mode": {"ro"}, "_pragma": {"query_only(1)", "busy_timeout(" + milliseconds(sqliteBusyTimeout) + ")"}}
+	if immutable {
+		options.Set("immutable", "1")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
+}
+
+// resolve is the real path of the target's file, if that is a file below an allowed directory. Of other places it does
+// not even tell what is there.
+func (c *SQLite) resolve(t Target) (string, error) {
+	path, err := filepath.Abs(t.Database)
+	if err != nil {
+		return "", sqliteOutside(t, err)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	switch {
+	case err == nil && !c.isAllowed(real), err != nil && !c.isAllowed(path):
+		return "", sqliteOutside(t, err)
+	case err != nil:
+		return "", sqliteUnreachable(t, err)
+	}
+	if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
+		return "", sqliteUnreachable(t, errors.Join(err, fs.ErrInvalid))
+	}
+	return real, nil
+}
+
+func (c *SQLite) isAllowed(path string) bool {
+	for _, dir := range c.allowed {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			continue
+		}
+		for _, parent := range []string{absolute, realPath(absolute)} {
+			if rest, err := filepath.Rel(parent, path); err == nil && filepath.IsLocal(rest) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// fileState is what tells that a file was written to.
+type fileState struct {
+	size     int64
+	modified time.Time
+	wal      bool
+	journal  bool
+}
+
+func stateOf(path string) fileState {
+	var state fileState
+	if info, err := os.Stat(path); err == nil {
+		state.size, state.modified = info.Size(), info.ModTime()
+	}
+	state.wal, state.journal = exists(path+"-wal"), exists(path+"-journal")
+	return state
+}
+
+func (s fileState) quiet() bool { return !s.wal && !s.journal }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// Result codes of SQLite that mean something to us.
+const (
+	sqliteBusy      = 5
+	sqliteInterrupt = 9
+	sqliteCorrupt   = 11
+	sqliteCantOpen  = 14
+	sqliteNotADB    = 26
+)
+
+func (c *SQLite) classify(ctx context.Context, t Target, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := 0
+	var refused *sqlitedriver.Error
+	if errors.As(err, &refused) {
+		code = refused.Code() & 0xff
+	}
+	key := "collect.sqlite.failed"
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case ctx.Err() != nil, code == sqliteInterrupt:
+		return &models.Error{Code: models.CodeCollection, Key: "collect.sqlite.cancelled", Err: err}
+	case code == sqliteCantOpen:
+		return sqliteUnreachable(t, err)
+	case code == sqliteBusy:
+		key = "collect.sqlite.busy"
+	case code == sqliteNotADB:
+		key = "collect.sqlite.not_a_database"
+	case code == sqliteCorrupt:
+		key = "collect.sqlite.corrupt"
+	}
+	return &models.Error{
+		Code: models.CodeCollection, Key: key, Args: models.Args("Name", t.Name, "Code", code),
+		Extra: map[string]any{"sqlite_code": code}, Err: err,
+	}
+}
+
+func sqliteOutside(t Target, cause error) *models.Error {
+	return &models.Error{Code: models.CodeCollection, Key: "collect.sqlite.outside", Args: models.Args("Name", t.Name), Err: cause}
+}
+
+func sqliteUnreachable(t Target, cause error) *models.Error {
+	return &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: cause}
+}
