@@ -25,7 +25,7 @@ any() { # the first of several commands that exists
 }
 
 has_postgres() { [[ -n ${TEST_POSTGRES_URL:-}${TEST_POSTGRES_BIN:-} ]] || compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }
-has_mariadb() { PATH=$PATH:/usr/sbin any mariadbd mysqld && any mariadb-install-db mysql_install_db mysqld && any my_print_defaults; }
+has_mariadb() { [[ -n ${TEST_MYSQL_DSN:-} ]] || { PATH=$PATH:/usr/sbin any mariadbd mysqld && any mariadb-install-db && any my_print_defaults; }; }
 has_cjk_font() { [[ $(uname) == Darwin ]] || fc-list :lang=zh | grep -q . || compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*'; }
 has_libc() { echo 'int main(void){return 0;}' | gcc -x c -o /dev/null -; }
 
@@ -42,17 +42,20 @@ installable() { # the packages of this list that the distribution has
 
 install() {
   # Tests start servers of their own: a fresh PostgreSQL package must neither create nor start its default one.
-  local no_cluster=/etc/postgresql-common/createcluster.d/whalefall-tests.conf packages
-  mkdir -p "${no_cluster%/*}"
-  echo 'create_main_cluster = false' >"$no_cluster"
-  trap 'rm -f "$no_cluster"' RETURN
-  apt-get -qq update
+  local no_cluster=/etc/postgresql-common/createcluster.d/whalefall-tests.conf packages log failed=0
+  log=$(mktemp)
+  apt-get -qq update || true
   mapfile -t packages < <(installable "$@")
-  if ((${#packages[@]} == 0)); then
-    return
+  mkdir -p "${no_cluster%/*}"
+  echo "create_main_cluster = false" >"$no_cluster"
+  DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=300 \
+    install --no-install-recommends --no-remove "${packages[@]}" </dev/null >"$log" 2>&1 || failed=1
+  rm -f "$no_cluster"
+  if ((failed)); then
+    cat "$log" >&2
+    echo "test.sh: could not install ${packages[*]}; going on without" >&2
   fi
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    install --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+  rm -f "$log"
 }
 
 need 'postgresql' has_postgres
