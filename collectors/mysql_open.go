@@ -1,0 +1,296 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"whalefall/models"
+)
+
+//go:embed sql/mysql/server.sql
+var mysqlServerSQL string
+
+// Error numbers that mean something to us.
+const (
+	mysqlTooManyConnections = 1040
+	mysqlDatabaseDenied     = 1044
+	mysqlLoginDenied        = 1045
+	mysqlUnknownDatabase    = 1049
+	mysqlUnknownColumn      = 1054
+	mysqlUnknownTable       = 1109
+	mysqlUnknownCharset     = 1115
+	mysqlHostBlocked        = 1129
+	mysqlHostDenied         = 1130
+	mysqlNoGrants           = 1141
+	mysqlTableDenied        = 1142
+	mysqlColumnDenied       = 1143
+	mysqlLockWait           = 1205
+	mysqlPrivilegeMissing   = 1227
+	mysqlInterrupted        = 1317
+	mysqlMaxStatementTime   = 1969 // MariaDB
+	mysqlMaxExecutionTime   = 3024 // MySQL
+)
+
+// killTimeout is how long ending the statement of a cancelled collection may take.
+const killTimeout = 5 * time.Second
+
+// mysqlSession is one connection with its limits in force.
+type mysqlSession struct {
+	target    Target
+	connector *mysqldriver.Config
+	db        *sql.DB
+	conn      *sql.Conn
+	unwatch   func()
+
+	id       int64  // of the connection
+	account  string // user@host, as grants name it
+	pageSize int64  // bytes
+	version  mysqlVersion
+}
+
+type mysqlVersion struct {
+	full         string
+	mariadb      bool
+	major, minor int
+	number       string // 10.11.19
+}
+
+var mysqlNumber = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.\d+)?`)
+
+// parseMySQLVersion reads what VERSION() says. Replication made some MariaDB versions put "5.5.5-" before their own.
+func parseMySQLVersion(text string) mysqlVersion {
+	v := mysqlVersion{full: text, mariadb: strings.Contains(strings.ToLower(text), "mariadb")}
+	if v.mariadb {
+		text = strings.TrimPrefix(text, "5.5.5-")
+	}
+	if m := mysqlNumber.FindStringSubmatch(text); m != nil {
+		v.number = m[0]
+		v.major, _ = strconv.Atoi(m[1])
+		v.minor, _ = strconv.Atoi(m[2])
+	}
+	return v
+}
+
+// dictionary reports whether the server keeps its tables in a data dictionary, which it reads without opening them.
+func (v mysqlVersion) dictionary() bool { return !v.mariadb && v.major >= 8 }
+
+// settings are the statements that make a session harmless. Each exists on this version: an unknown variable is an error.
+func (v mysqlVersion) settings(statement time.Duration) []string {
+	lock := int(math.Ceil(lockTimeout.Seconds())) // whole seconds are the finest there are
+	out := []string{
+		"SET SESSION TRANSACTION READ ONLY",
+		"SET SESSION sql_mode = ''",
+		fmt.Sprintf("SET SESSION lock_wait_timeout = %d", lock),
+	}
+	switch {
+	case v.mariadb:
+		out = append(out, fmt.Sprintf("SET SESSION max_statement_time = %.3f", statement.Seconds()))
+	case v.major > 5 || v.minor >= 7:
+		out = append(out, fmt.Sprintf("SET SESSION max_execution_time = %d", statement.Milliseconds()))
+	}
+	if v.dictionary() {
+		out = append(out, "SET SESSION information_schema_stats_expiry = 0")
+	}
+	return out
+}
+
+func (c *MySQL) config(t Target) (*mysqldriver.Config, error) {
+	encrypted, err := pgTLS(t)
+	if err != nil {
+		return nil, &models.Error{Code: models.CodeCollection, Key: "collect.mysql.ca_certificate", Err: err}
+	}
+	config := mysqldriver.NewConfig()
+	config.Net, config.Addr = "tcp", net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
+	config.User, config.Passwd = t.Username, t.Password
+	config.TLS, config.AllowFallbackToPlaintext = encrypted, t.TLSMode == models.TLSPrefer || t.TLSMode == ""
+	config.Timeout, config.ReadTimeout, config.WriteTimeout = c.connectTimeout, c.statementTimeout+connectTimeout, connectTimeout
+	config.ConnectionAttributes = "program_name:whalefall"
+	config.Logger = &mysqldriver.NopLogger{}
+	return config, config.Apply(mysqldriver.Charset("utf8mb4", ""))
+}
+
+// open connects, finds out what the server is, sets the session's limits, and has the server end what it is doing when
+// ctx ends.
+func (c *MySQL) open(ctx context.Context, t Target) (*mysqlSession, error) {
+	config, err := c.config(t)
+	if err != nil {
+		return nil, err
+	}
+	s := &mysqlSession{target: t, connector: config, unwatch: func() {}}
+	if err := s.connect(ctx, c.connectTimeout); err != nil {
+		return nil, err
+	}
+	s.unwatch = s.killWhenDone(ctx)
+	for _, text := range s.version.settings(c.statementTimeout) {
+		if _, err := s.conn.ExecContext(ctx, text); err != nil {
+			s.close()
+			return nil, mysqlFailure(ctx, t, s.account, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *mysqlSession) connect(ctx context.Context, timeout time.Duration) (err error) {
+	if s.db, err = openMySQL(s.connector); err != nil {
+		return mysqlUnreachable(s.target, err)
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	dial, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if s.conn, err = s.db.Conn(dial); err == nil {
+		var version string
+		err = s.conn.QueryRowContext(dial, mysqlServerSQL).Scan(&version, &s.id, &s.account, &s.pageSize)
+		s.version = parseMySQLVersion(version)
+	}
+	switch {
+	case err != nil && ctx.Err() == nil && mysqlNumberOf(err) != mysqlUnknownDatabase:
+		return mysqlUnreachable(s.target, err)
+	case err != nil:
+		return mysqlFailure(ctx, s.target, "", err)
+	}
+	return nil
+}
+
+func openMySQL(config *mysqldriver.Config) (*sql.DB, error) {
+	connector, err := mysqldriver.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := gorm.Open(mysql.New(mysql.Config{Conn: sql.OpenDB(connector), SkipInitializeWithVersion: true}),
+		&gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return nil, err
+	}
+	db, err := opened.DB()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+func (s *mysqlSession) close() {
+	s.unwatch()
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	_ = s.db.Close()
+}
+
+// killWhenDone ends the session's statement on the server when ctx ends: the driver only closes its own socket, and the
+// server would go on. What it returns stops watching, and waits for a kill that is under way.
+func (s *mysqlSession) killWhenDone(ctx context.Context) func() {
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(killed)
+		s.kill(context.WithoutCancel(ctx))
+	})
+	return func() {
+		if !stop() {
+			<-killed
+		}
+	}
+}
+
+// kill has no error: a statement that is over already cannot be killed, and a server that is gone runs nothing.
+func (s *mysqlSession) kill(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	side, err := openMySQL(s.connector)
+	if err != nil {
+		return
+	}
+	defer func() { _ = side.Close() }()
+	_, _ = side.ExecContext(ctx, "KILL QUERY "+strconv.FormatInt(s.id, 10))
+}
+
+// each runs a statement and hands every row to scan.
+func (s *mysqlSession) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	return eachRow(ctx, s.conn, text, scan, args...)
+}
+
+// failed classifies an error that came about on this session.
+func (s *mysqlSession) failed(ctx context.Context, err error) error {
+	return mysqlFailure(ctx, s.target, s.account, err)
+}
+
+// mysqlNumberOf is the server's number for an error, 0 when the server did not send it.
+func mysqlNumberOf(err error) int {
+	var refused *mysqldriver.MySQLError
+	if errors.As(err, &refused) {
+		return int(refused.Number)
+	}
+	return 0
+}
+
+// mysqlFailure makes a *models.Error of an error that came about on a connection. The account is as grants name it.
+func mysqlFailure(ctx context.Context, t Target, account string, err error) error {
+	var known *models.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	number := mysqlNumberOf(err)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case ctx.Err() != nil:
+		return &models.Error{Code: models.CodeCollection, Key: "collect.mysql.cancelled", Err: err}
+	case number == 0 && errors.Is(err, context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case number == 0 && (connectionLost(err) || errors.Is(err, mysqldriver.ErrInvalidConn)):
+		return mysqlUnreachable(t, err)
+	case number == 0:
+		return &models.Error{Code: models.CodeCollection, Err: err}
+	}
+	return mysqlRefused(t, account, number, err)
+}
+
+// mysqlRefused is the error for what the server answered instead of rows.
+func mysqlRefused(t Target, account string, number int, err error) *models.Error {
+	refused := &models.Error{Code: models.CodeCollection, Err: err}
+	switch number {
+	case mysqlUnknownDatabase:
+		refused = databaseGone(t.Database, err)
+	case mysqlDatabaseDenied, mysqlLoginDenied, mysqlTooManyConnections, mysqlHostBlocked, mysqlHostDenied:
+		return mysqlUnreachable(t, err)
+	case mysqlMaxStatementTime, mysqlMaxExecutionTime:
+		refused.Code = models.CodeTimeout
+	case mysqlTableDenied, mysqlColumnDenied, mysqlPrivilegeMissing:
+		refused.Key = "collect.mysql.denied"
+		refused = refused.With("grant", mysqlGrant(account))
+	case mysqlLockWait:
+		refused.Key = "collect.mysql.locked"
+	case mysqlInterrupted:
+		refused.Key = "collect.mysql.interrupted"
+	default:
+		refused.Key, refused.Args = "collect.mysql.failed", models.Args("Number", number)
+	}
+	return refused.With("error_number", number)
+}
+
+// mysqlUnreachable is the error for a connection that did not come about or broke.
+func mysqlUnreachable(t Target, err error) *models.Error {
+	out := &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: err}
+	if number := mysqlNumberOf(err); number != 0 {
+		return out.With("error_number", number)
+	}
+	return out
+}

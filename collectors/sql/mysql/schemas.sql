@@ -1,0 +1,5 @@
+-- Every schema the account may see.
+-- Needs: nothing, but without SHOW DATABASES or a privilege ON *.* some are missing, without an error.
+-- Columns: name.
+SELECT schema_name
+FROM information_schema.schemata
