@@ -128,7 +128,11 @@ func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSe
 	s, err := c.connect(ctx, config)
 	if state := sqlState(err); state == pgProtocolViolation || state == pgUndefinedObject {
 		limits := config.RuntimeParams
-		config.RuntimeParams = map[string]string{"application_name": "whalefall", "client_encoding": "UTF8"}
+		config.RuntimeParams = map[string]string{}
+		for _, name := range []string{"application_name", "client_encoding"} { // every pooler knows these
+			config.RuntimeParams[name] = limits[name]
+			delete(limits, name)
+		}
 		if s, err = c.connect(ctx, config); err == nil {
 			s.limits = limits
 		}
@@ -140,7 +144,7 @@ func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSe
 }
 
 func (c *PostgreSQL) connect(ctx context.Context, config *pgx.ConnConfig) (*pgSession, error) {
-	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)})
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(pgRawNames))})
 	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
 	if err != nil {
 		return nil, err
@@ -157,6 +161,15 @@ func (c *PostgreSQL) connect(ctx context.Context, config *pgx.ConnConfig) (*pgSe
 		return nil, err
 	}
 	return &pgSession{db: db}, nil
+}
+
+// pgRawNames asks a database that never checked its names to send them as they are: checked, one bad name fails the query.
+func pgRawNames(ctx context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SET client_encoding TO 'SQL_ASCII'")
+	return err
 }
 
 func (s *pgSession) close() { _ = s.db.Close() }

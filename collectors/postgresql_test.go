@@ -1,0 +1,553 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+var postgresEngine = engine{name: "PostgreSQL", setup: setupPostgres}
+
+func setupPostgres(t *testing.T) fixture {
+	server := testenv.Postgres(t)
+	address := server.NewDatabase(t)
+	database := databaseOf(t, address)
+	server.Exec(t, database, postgresTables())
+	impatient := NewPostgreSQL()
+	impatient.connectTimeout = impatience
+	return fixture{
+		collector: NewPostgreSQL(), impatient: impatient,
+		target: postgresTarget(server, database), database: database, schema: "public",
+		yardstick:   func(t *testing.T) map[relationName]yard { return postgresYardstick(t, address) },
+		connections: func(t *testing.T) int { return postgresConnections(t, server, database) },
+		block: func(t *testing.T) func() {
+			return hold(t, address, "LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
+		},
+		denied: func(t *testing.T) (Target, string, string) {
+			closed := databaseOf(t, server.NewDatabase(t))
+			role := postgresRole(t, server)
+			server.Exec(t, "postgres", "REVOKE CONNECT ON DATABASE "+closed+" FROM PUBLIC")
+			target := postgresTarget(server, database)
+			target.Username, target.Password = role, role
+			return target, closed, database
+		},
+	}
+}
+
+// postgresTables is the suite's fixture, beside it one table with a good deal of TOAST.
+func postgresTables() string {
+	var text strings.Builder
+	for i, name := range hostileNames {
+		table := pgx.Identifier{name}.Sanitize()
+		fmt.Fprintf(&text, "CREATE TABLE %s (id int PRIMARY KEY, s text); INSERT INTO %[1]s SELECT i, repeat('x', 100) FROM generate_series(1, %d) i; ANALYZE %[1]s;\n",
+			table, 10+i*100)
+	}
+	text.WriteString(`
+		CREATE TABLE empty (id int PRIMARY KEY);
+		CREATE TABLE never_analysed (id int) WITH (autovacuum_enabled = false);
+		INSERT INTO never_analysed SELECT generate_series(1, 1000);
+		CREATE TABLE tree (id int, s text) PARTITION BY RANGE (id);
+		CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (1000);
+		CREATE TABLE tree_2 PARTITION OF tree FOR VALUES FROM (1000) TO (2000) PARTITION BY RANGE (id);
+		CREATE TABLE tree_2_a PARTITION OF tree_2 FOR VALUES FROM (1000) TO (1500);
+		CREATE TABLE tree_2_b PARTITION OF tree_2 FOR VALUES FROM (1500) TO (2000);
+		INSERT INTO tree SELECT i, repeat('y', 50) FROM generate_series(0, 1999) i;
+		CREATE INDEX ON tree_1 (id);
+		ANALYZE tree_1; ANALYZE tree_2_a; ANALYZE tree_2_b;
+		CREATE TABLE toasty (id int PRIMARY KEY, s text);
+		ALTER TABLE toasty ALTER s SET STORAGE EXTERNAL;
+		INSERT INTO toasty SELECT i, repeat('z', 12800) FROM generate_series(1, 500) i;
+		`)
+	return text.String()
+}
+
+func postgresTarget(s *testenv.PostgresServer, database string) Target {
+	return Target{
+		Name: "target", Engine: models.PostgreSQL, Host: s.Host, Port: s.Port, Database: database,
+		Username: s.User, Password: s.Password, TLSMode: models.TLSPrefer,
+	}
+}
+
+func databaseOf(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// postgresRole creates a role without rights whose name is its password.
+func postgresRole(t *testing.T, s *testenv.PostgresServer) string {
+	t.Helper()
+	role := "r_" + databaseOf(t, s.NewDatabase(t))
+	s.Exec(t, "postgres", "CREATE ROLE "+role+" LOGIN PASSWORD '"+role+"'")
+	t.Cleanup(func() { s.Exec(t, "postgres", "DROP ROLE "+role) })
+	return role
+}
+
+func connectPostgres(t *testing.T, address string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// hold runs statements in a transaction that stays open until the returned function is called.
+func hold(t *testing.T, address string, statements ...string) (release func()) {
+	t.Helper()
+	conn := connectPostgres(t, address)
+	for _, text := range append([]string{"BEGIN"}, statements...) {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { _ = conn.Close(context.Background()) }
+}
+
+func postgresYardstick(t *testing.T, address string) map[relationName]yard {
+	t.Helper()
+	rows, err := connectPostgres(t, address).Query(t.Context(), `
+		SELECT n.nspname, c.relname, pg_total_relation_size(c.oid), pg_table_size(c.oid), pg_indexes_size(c.oid)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[relationName]yard{}
+	var name relationName
+	var total, data, index int64
+	_, err = pgx.ForEachRow(rows, []any{&name.Schema, &name.Name, &total, &data, &index}, func() error {
+		own[name] = yard{Total: new(total), Data: new(data), Index: new(index)}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+func postgresConnections(t *testing.T, s *testenv.PostgresServer, database string) (n int) {
+	t.Helper()
+	err := connectPostgres(t, s.URL("postgres")).QueryRow(t.Context(),
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'whalefall' AND datname = $1", database).Scan(&n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// postgresWith is a fresh database in which the statements were run.
+func postgresWith(t *testing.T, statements ...string) (target Target, database, address string) {
+	t.Helper()
+	server := testenv.Postgres(t)
+	address = server.NewDatabase(t)
+	database = databaseOf(t, address)
+	server.Exec(t, database, statements...)
+	return postgresTarget(server, database), database, address
+}
+
+func mustTables(t *testing.T, c Collector, target Target, database string) map[relationName]models.TableSize {
+	t.Helper()
+	result, err := c.Tables(t.Context(), target, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return byName(t, result.Tables)
+}
+
+func TestPostgresCountsTOASTAsData(t *testing.T) {
+	target, database, _ := postgresWith(t, postgresTables())
+	toasty := mustTables(t, NewPostgreSQL(), target, database)[relationName{"public", "toasty"}]
+	if *toasty.Data < 6_000_000 || *toasty.Index <= 0 || *toasty.Index > 100_000 {
+		t.Errorf("data %d, index %d", *toasty.Data, *toasty.Index)
+	}
+}
+
+func TestPostgresListsEachKindAsDesigned(t *testing.T) {
+	target, database, address := postgresWith(t, `
+		CREATE SCHEMA "sch""ema";
+		CREATE TABLE plain (id int PRIMARY KEY);
+		CREATE TABLE child () INHERITS (plain);
+		CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
+		CREATE MATERIALIZED VIEW "sch""ema".mat AS SELECT 1 AS one;
+		CREATE VIEW view AS SELECT 1;
+		CREATE SEQUENCE seq;
+		CREATE FOREIGN DATA WRAPPER nowhere;
+		CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
+		CREATE FOREIGN TABLE elsewhere (id int) SERVER far;
+		CREATE TABLE tree (id int) PARTITION BY LIST (id);
+		CREATE TABLE leaf PARTITION OF tree FOR VALUES IN (1);
+		CREATE FOREIGN TABLE foreign_leaf PARTITION OF tree FOR VALUES IN (2) SERVER far;
+		CREATE TABLE bare (id int) PARTITION BY LIST (id)`)
+	defer hold(t, address, "CREATE TEMP TABLE temporary AS SELECT 1")()
+	got := map[string]models.Kind{}
+	found := mustTables(t, NewPostgreSQL(), target, database)
+	for name, table := range found {
+		got[name.Schema+"."+name.Name] = table.Kind
+	}
+	want := map[string]models.Kind{
+		"public.plain": models.KindTable, "public.child": models.KindTable, "public.unlogged": models.KindTable,
+		`sch"ema.mat`: models.KindMatview, "public.tree": models.KindPartitioned, "public.leaf": models.KindPartition,
+		"public.bare": models.KindPartitioned,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if tree := found[relationName{"public", "tree"}]; tree.Total == nil || tree.Rows != nil {
+		t.Errorf("a foreign partition's bytes are elsewhere and its rows unknown, got %s bytes and %s rows", text(tree.Total), text(tree.Rows))
+	}
+	if bare := found[relationName{"public", "bare"}]; bare.Rows == nil || *bare.Rows != 0 || *bare.Total != 0 {
+		t.Errorf("without partitions: %s rows, %s bytes", text(bare.Rows), text(bare.Total))
+	}
+	if unlogged := found[relationName{"public", "unlogged"}]; *unlogged.Index <= 8192 {
+		t.Errorf("the init fork of the index is not in its %d bytes", *unlogged.Index)
+	}
+	if child := found[relationName{"public", "child"}]; child.Parent != "" {
+		t.Errorf("plain inheritance is no partition, but its parent is %q", child.Parent)
+	}
+}
+
+func TestPostgresEstimatesRowsAsThePlannerDoes(t *testing.T) {
+	target, database, _ := postgresWith(t, `
+		CREATE TABLE grown (id int) WITH (autovacuum_enabled = false);
+		INSERT INTO grown SELECT generate_series(1, 10000); ANALYZE grown;
+		INSERT INTO grown SELECT generate_series(1, 10000);
+		CREATE TABLE filled_after (id int) WITH (autovacuum_enabled = false);
+		ANALYZE filled_after; INSERT INTO filled_after VALUES (1)`)
+	found := mustTables(t, NewPostgreSQL(), target, database)
+	grown := found[relationName{"public", "grown"}]
+	if grown.Rows == nil || *grown.Rows < 19_500 || *grown.Rows > 20_500 || grown.RowsSource != models.RowsStatistic {
+		t.Errorf("20000 rows, half of them analysed: got %s (%s)", text(grown.Rows), grown.RowsSource)
+	}
+	if after := found[relationName{"public", "filled_after"}]; after.Rows != nil {
+		t.Errorf("analysed while empty: got %s rows", text(after.Rows))
+	}
+}
+
+func TestPostgresLeavesLockedTablesUnread(t *testing.T) {
+	for _, c := range []struct{ name, statement string }{
+		{"the table", "LOCK TABLE locked IN ACCESS EXCLUSIVE MODE"},
+		{"one of its indexes", "REINDEX INDEX locked_pkey"},
+		{"the index of its TOAST, found by halving", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target, database, address := postgresWith(t, postgresTables(), "CREATE TABLE locked (id int PRIMARY KEY, s text)")
+			if c.statement == "" {
+				c.statement = "REINDEX INDEX pg_toast.pg_toast_" + oidOf(t, address, "locked") + "_index"
+			}
+			defer hold(t, address, c.statement)()
+			start := time.Now()
+			result, err := NewPostgreSQL().Tables(t.Context(), target, database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if elapsed := time.Since(start); elapsed > 10*time.Second {
+				t.Errorf("that took %v", elapsed)
+			}
+			found := byName(t, result.Tables)
+			if len(found) != len(hostileNames)+len(treeChildren)+5 || !result.Complete {
+				t.Errorf("%d tables, complete: %v", len(found), result.Complete)
+			}
+			for name, table := range found {
+				if isLocked := name.Name == "locked"; (table.Unread == models.UnreadLocked) != isLocked || (table.Total == nil) != isLocked {
+					t.Errorf("%q: unread %q, %s bytes", name, table.Unread, text(table.Total))
+				}
+			}
+		})
+	}
+}
+
+func oidOf(t *testing.T, address, table string) (oid string) {
+	t.Helper()
+	if err := connectPostgres(t, address).QueryRow(t.Context(), "SELECT $1::text::regclass::oid::text", table).Scan(&oid); err != nil {
+		t.Fatal(err)
+	}
+	return oid
+}
+
+func TestPostgresDoesNotKnowARootWithALockedPartition(t *testing.T) {
+	target, database, address := postgresWith(t, postgresTables())
+	defer hold(t, address, "LOCK TABLE ONLY tree_2_a IN ACCESS EXCLUSIVE MODE")()
+	found := mustTables(t, NewPostgreSQL(), target, database)
+	for name, known := range map[string]bool{"tree": false, "tree_1": true, "tree_2": false, "tree_2_a": false, "tree_2_b": true} {
+		if table := found[relationName{"public", name}]; (table.Total != nil) != known || (table.SizeSource == models.SizeNone) == known {
+			t.Errorf("%s: %s bytes from %q", name, text(table.Total), table.SizeSource)
+		}
+	}
+	if root := found[relationName{"public", "tree"}]; root.Unread != "" {
+		t.Errorf("the root itself could be read, but is unread: %s", root.Unread)
+	}
+}
+
+func TestPostgresOmitsWhatIsDroppedMeanwhile(t *testing.T) {
+	target, database, address := postgresWith(t, "CREATE TABLE stays (id int); CREATE TABLE goes (id int)")
+	c := NewPostgreSQL()
+	catalog, err := c.catalog(t.Context(), target, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connectPostgres(t, address).Exec(t.Context(), "DROP TABLE goes"); err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[int64]pgSize{}
+	if err := c.sizeBatch(t.Context(), target, database, catalog.sizeable(), sizes); err != nil {
+		t.Fatal(err)
+	}
+	if tables := catalog.assemble(sizes); len(tables) != 1 || tables[0].Name != "stays" {
+		t.Errorf("got %+v", tables)
+	}
+}
+
+func TestPostgresBatchesLoseNothing(t *testing.T) {
+	target, database, _ := postgresWith(t, postgresTables())
+	whole, small := NewPostgreSQL(), NewPostgreSQL()
+	small.batch = 3
+	if diff := cmp.Diff(mustTables(t, whole, target, database), mustTables(t, small, target, database)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPostgresDatabaseIsItsTablesAndTheRest(t *testing.T) {
+	target, database, address := postgresWith(t, postgresTables(), "CREATE SEQUENCE seq", "CHECKPOINT")
+	var tables int64
+	for name, own := range postgresYardstick(t, address) {
+		_ = name
+		tables += *own.Total
+	}
+	var rest int64 // system relations, sequences, and the files that belong to no relation
+	err := connectPostgres(t, address).QueryRow(t.Context(), `
+		SELECT (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
+			WHERE NOT c.relisshared AND (c.relkind = 'S' OR c.relkind IN ('r', 'm')
+				AND c.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)))
+		+ (SELECT sum((pg_stat_file(d.path || '/' || f)).size)
+			FROM (SELECT 'base/' || oid AS path FROM pg_database WHERE datname = current_database()) d, pg_ls_dir(d.path) f
+			WHERE f !~ '^[0-9]')`).Scan(&rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum int64
+	for _, table := range mustTables(t, NewPostgreSQL(), target, database) {
+		if !table.RolledUp {
+			sum += *table.Total
+		}
+	}
+	result, err := NewPostgreSQL().Databases(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := *databaseNamed(t, result, database).Total; sum+rest != got || tables+rest != got {
+		t.Errorf("tables %d (by the functions %d) and the rest %d are not the database's %d", sum, tables, rest, got)
+	}
+}
+
+func TestPostgresListsInvalidAndClosedDatabases(t *testing.T) {
+	server := testenv.Postgres(t)
+	invalid, closed := databaseOf(t, server.NewDatabase(t)), databaseOf(t, server.NewDatabase(t))
+	server.Exec(t, "postgres", "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+invalid+"'",
+		"UPDATE pg_database SET datallowconn = false WHERE datname = '"+closed+"'")
+	target := postgresTarget(server, "")
+	result, err := NewPostgreSQL().Databases(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{invalid, closed} {
+		if d := databaseNamed(t, result, name); d.Total == nil || d.Err != nil || d.Log != nil || *d.Data != *d.Total {
+			t.Errorf("got %+v", d)
+		}
+		_, err = NewPostgreSQL().Tables(t.Context(), target, name)
+		wantError(t, err, models.CodeCollection, "collect.pg.not_connectable")
+	}
+	if !databaseNamed(t, result, "postgres").IsSystem {
+		t.Error("postgres is a system database")
+	}
+	for _, d := range result.Databases {
+		if strings.HasPrefix(d.Name, "template") {
+			t.Errorf("%s is a template", d.Name)
+		}
+	}
+}
+
+func TestPostgresDatabaseThatVanishesIsLeftOut(t *testing.T) {
+	c, target := NewPostgreSQL(), postgresTarget(testenv.Postgres(t), "")
+	s, err := c.openAny(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if _, err := s.databaseSize(t.Context(), 4_000_000_000); err != errVanished {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPostgresNamesTheMissingGrant(t *testing.T) {
+	server := testenv.Postgres(t)
+	database, role := databaseOf(t, server.NewDatabase(t)), postgresRole(t, server)
+	server.Exec(t, "postgres", "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC")
+	target := postgresTarget(server, "")
+	target.Username, target.Password = role, role
+	_, err := NewPostgreSQL().Tables(t.Context(), target, database)
+	wantError(t, err, models.CodeCollection, "collect.pg.connect_denied")
+	want := map[string]any{"sqlstate": "42501", "grant": fmt.Sprintf(`GRANT CONNECT ON DATABASE "%s" TO "%s"`, database, role)}
+	if diff := cmp.Diff(want, models.AsError(err).Extra); diff != "" {
+		t.Fatal(diff)
+	}
+	server.Exec(t, "postgres", want["grant"].(string))
+	t.Cleanup(func() {
+		server.Exec(t, "postgres", fmt.Sprintf(`REVOKE CONNECT ON DATABASE "%s" FROM "%s"`, database, role))
+	})
+	if _, err := NewPostgreSQL().Tables(t.Context(), target, database); err != nil {
+		t.Errorf("after the grant: %v", err)
+	}
+}
+
+func TestPostgresKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
+	target, database, _ := postgresWith(t, postgresTables())
+	plain, pooled := NewPostgreSQL(), NewPostgreSQL()
+	pooled.parameters["whalefall_unheard_of"] = "1"
+	if diff := cmp.Diff(mustTables(t, plain, target, database), mustTables(t, pooled, target, database)); diff != "" {
+		t.Error(diff)
+	}
+	for name, c := range map[string]*PostgreSQL{"plain": plain, "pooled": pooled} {
+		s, err := c.open(t.Context(), target, database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		if (s.limits != nil) != (c == pooled) {
+			t.Errorf("%s: limits to set are %v", name, s.limits)
+		}
+		for setting, want := range map[string]string{
+			"statement_timeout": "1min", "lock_timeout": "300ms", "default_transaction_read_only": "on", "jit": "off",
+			"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min",
+		} {
+			var got string
+			err := s.each(t.Context(), "SELECT current_setting($1)", func(rows *sql.Rows) error { return rows.Scan(&got) }, setting)
+			if err != nil || got != want {
+				t.Errorf("%s: %s is %q (%v), want %q", name, setting, got, err, want)
+			}
+		}
+	}
+}
+
+func TestPostgresListensToNoEnvironment(t *testing.T) {
+	target, database, _ := postgresWith(t, "CREATE TABLE a (id int)")
+	for name, value := range map[string]string{
+		"PGHOST": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "nowhere", "PGUSER": "nobody", "PGPASSWORD": "wrong",
+		"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/nowhere.pem", "PGSSLCERT": "/nowhere.pem", "PGOPTIONS": "-c work_mem=64kB",
+		"PGAPPNAME": "other", "PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "none", "PGCHANNELBINDING": "require", "PGTZ": "Mars",
+	} {
+		t.Setenv(name, value)
+	}
+	if found := mustTables(t, NewPostgreSQL(), target, database); len(found) != 1 {
+		t.Errorf("got %v", found)
+	}
+}
+
+func TestPostgresTLSModes(t *testing.T) {
+	plain, encrypted := testenv.StartPostgres(t), testenv.StartPostgres(t, "ssl=on")
+	ca, stranger := encrypted.Certificate, plain.Certificate
+	for _, c := range []struct {
+		server *testenv.PostgresServer
+		mode   models.TLSMode
+		host   string
+		ca     string
+		want   string // "plain", "encrypted", or refused
+	}{
+		{plain, models.TLSDisable, "127.0.0.1", "", "plain"},
+		{plain, models.TLSPrefer, "127.0.0.1", "", "plain"},
+		{plain, models.TLSRequire, "127.0.0.1", "", "refused"},
+		{plain, models.TLSVerifyCA, "127.0.0.1", stranger, "refused"},
+		{encrypted, models.TLSDisable, "127.0.0.1", "", "plain"},
+		{encrypted, models.TLSPrefer, "127.0.0.1", "", "encrypted"},
+		{encrypted, models.TLSRequire, "127.0.0.1", "", "encrypted"},
+		{encrypted, models.TLSVerifyCA, "127.0.0.1", "", "refused"},
+		{encrypted, models.TLSVerifyCA, "127.0.0.1", stranger, "refused"},
+		{encrypted, models.TLSVerifyCA, "localhost", ca, "encrypted"},
+		{encrypted, models.TLSVerifyFull, "localhost", ca, "refused"},
+		{encrypted, models.TLSVerifyFull, "127.0.0.1", ca, "encrypted"},
+		{encrypted, models.TLSVerifyFull, "127.0.0.1", stranger, "refused"},
+	} {
+		target := postgresTarget(c.server, "postgres")
+		target.TLSMode, target.Host, target.Options = c.mode, c.host, map[string]string{OptionCACertificate: c.ca}
+		got := "refused"
+		s, err := NewPostgreSQL().openAny(t.Context(), target)
+		if err == nil {
+			got = encryptionOf(t, s)
+			s.close()
+		} else {
+			wantError(t, err, models.CodeUnreachable, "error.unreachable")
+		}
+		if got != c.want {
+			t.Errorf("%s to %s (server encrypts: %v): %s, want %s: %v", c.mode, c.host, c.server == encrypted, got, c.want, err)
+		}
+	}
+}
+
+func encryptionOf(t *testing.T, s *pgSession) string {
+	t.Helper()
+	var encrypted bool
+	err := s.each(t.Context(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", func(rows *sql.Rows) error { return rows.Scan(&encrypted) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if encrypted {
+		return "encrypted"
+	}
+	return "plain"
+}
+
+func TestPostgresBadCertificateOptionIsSaid(t *testing.T) {
+	_, err := NewPostgreSQL().Version(t.Context(), Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{OptionCACertificate: "no PEM"}})
+	wantError(t, err, models.CodeCollection, "collect.pg.ca_certificate")
+}
+
+func TestPostgresNamesInNoEncoding(t *testing.T) {
+	server := testenv.Postgres(t)
+	database := "ascii_" + databaseOf(t, server.NewDatabase(t))
+	server.Exec(t, "postgres", "CREATE DATABASE "+database+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	t.Cleanup(func() { server.DropDatabase(t, database) })
+	server.Exec(t, database, `DO $$ BEGIN
+		EXECUTE 'CREATE TABLE "caf' || E'\xe9' || '" (x int)';
+		EXECUTE 'CREATE TABLE "caf' || E'\xe8' || '" (x int)';
+		EXECUTE 'CREATE TABLE "caf\xe9" (x int)';
+	END $$`)
+	found := mustTables(t, NewPostgreSQL(), postgresTarget(server, database), database)
+	got := slices.SortedFunc(maps.Keys(found), func(a, b relationName) int { return strings.Compare(a.Name, b.Name) })
+	want := []relationName{{"public", `caf\\xe9`}, {"public", `caf\xe8`}, {"public", `caf\xe9`}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPostgresThatStopsIsUnreachable(t *testing.T) {
+	server := testenv.StartPostgres(t)
+	target := postgresTarget(server, "postgres")
+	s, err := NewPostgreSQL().openAny(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	server.Stop(t)
+	_, err = s.server(t.Context())
+	wantError(t, NewPostgreSQL().classify(t.Context(), target, "postgres", err), models.CodeUnreachable, "error.unreachable")
+	server.Start(t)
+	if _, err := NewPostgreSQL().Version(t.Context(), target); err != nil {
+		t.Error(err)
+	}
+}

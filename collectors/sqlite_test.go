@@ -1,0 +1,2 @@
+package collectors
+var sqliteEngine = engine{}
