@@ -2,8 +2,10 @@ package handlers
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,19 +19,19 @@ import (
 // fields is a request body: the members of a JSON object, or the values of a form. Both doors bind from it.
 type fields map[string]any
 
-// bindFields reads the body. No body is an empty object; other content types than JSON and forms are 415.
+// bindFields reads the body. No body is an empty object; other content types than JSON, and forms outside the API, are 415.
 func bindFields(c echo.Context) (fields, error) {
 	r := c.Request()
 	header := r.Header.Get(echo.HeaderContentType)
 	media, _, err := mime.ParseMediaType(header)
 	switch {
-	case header == "" && r.ContentLength == 0:
+	case r.ContentLength == 0:
 		return fields{}, nil
 	case err != nil:
 		return nil, &models.Error{Code: models.CodeUnsupportedMedia, Err: err}
 	case media == echo.MIMEApplicationJSON:
 		return decodeJSON(r.Body)
-	case media == echo.MIMEApplicationForm || media == echo.MIMEMultipartForm:
+	case !isAPI(c) && (media == echo.MIMEApplicationForm || media == echo.MIMEMultipartForm):
 		return bindForm(c)
 	}
 	return nil, &models.Error{Code: models.CodeUnsupportedMedia}
@@ -38,7 +40,7 @@ func bindFields(c echo.Context) (fields, error) {
 func decodeJSON(body io.Reader) (fields, error) {
 	raw, err := io.ReadAll(body)
 	if err != nil {
-		return nil, err
+		return nil, bodyUnread(err)
 	}
 	if len(raw) == 0 {
 		return fields{}, nil
@@ -49,10 +51,24 @@ func decodeJSON(body io.Reader) (fields, error) {
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
 	decoder.UseNumber()
 	var out fields
-	if err := decoder.Decode(&out); err != nil || decoder.More() {
+	err = decoder.Decode(&out)
+	var notObject *json.UnmarshalTypeError
+	if errors.As(err, &notObject) || err == nil && out == nil {
+		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_object", Err: err}
+	}
+	if _, end := decoder.Token(); err != nil || end != io.EOF {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_json", Err: err}
 	}
 	return out, nil
+}
+
+// bodyUnread says why a body could not be read to its end: it is too large, or the client went away.
+func bodyUnread(err error) *models.Error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &models.Error{Code: models.CodeTooLarge, Err: err}
+	}
+	return &models.Error{Code: models.CodeInvalid, Err: err}
 }
 
 func bindForm(c echo.Context) (fields, error) {

@@ -23,9 +23,10 @@ const (
 	requestIDKey = "request_id"
 )
 
-// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF.
+// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, size of the body.
+// Reading the API hands out a CSRF token (and its cookie) only where anyone may ask for one.
 func (h *handlers) guard(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
-	checked := h.protect(handler)
+	checked := h.protect(refuseLargeBody(handler))
 	return func(c echo.Context) error {
 		user := currentUser(c)
 		if perm != anyone && user == nil {
@@ -34,9 +35,14 @@ func (h *handlers) guard(perm models.Permission, handler echo.HandlerFunc) echo.
 		if perm != anyone && perm != loggedIn && !user.Role.May(perm) {
 			return forbidden(perm)
 		}
+		if perm != anyone && isAPI(c) && isRead(c.Request().Method) {
+			return handler(c)
+		}
 		return checked(c)
 	}
 }
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 func forbidden(perm models.Permission) *models.Error {
 	return &models.Error{Code: models.CodeForbidden, Args: models.Args("Permission", string(perm))}

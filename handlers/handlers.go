@@ -35,8 +35,8 @@ type handlers struct {
 	now      func() time.Time
 }
 
-// maxBody is the largest request body accepted; a larger one is 413.
-const maxBody = "1M"
+// maxBody is the largest request body accepted, bytes; a larger one is 413.
+const maxBody = 1 << 20
 
 // New returns the whole HTTP surface.
 func New(cfg Config) http.Handler {
@@ -49,7 +49,7 @@ func New(cfg Config) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, middleware.BodyLimit(maxBody), h.identify)
+	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, limitBody, h.identify)
 	h.routes(e)
 	return e
 }

@@ -78,6 +78,25 @@ func rateLimitHeaders(c echo.Context, e *models.Error) {
 	}
 }
 
+// limitBody ends a body after maxBody bytes, wherever it is read.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		return next(c)
+	}
+}
+
+// refuseLargeBody refuses a body that says it is too large, also where nobody would read it.
+func refuseLargeBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength > maxBody {
+			return &models.Error{Code: models.CodeTooLarge}
+		}
+		return next(c)
+	}
+}
+
 func (h *handlers) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
 
 // readyz reports whether the store answers.

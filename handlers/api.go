@@ -1,0 +1,130 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// apiRoutes are all routes of the JSON side, each with the permission it asks for.
+func (h *handlers) apiRoutes(e *echo.Echo) {
+	e.Use(refuseOptions)
+	route := func(method, path string, handler echo.HandlerFunc) { e.Add(method, "/api/v1"+path, handler) }
+	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		route(http.MethodGet, path, h.guard(perm, handler))
+		route(http.MethodHead, path, h.guard(perm, handler))
+	}
+	post := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		route(http.MethodPost, path, h.guard(perm, handler))
+	}
+	put := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		route(http.MethodPut, path, h.guard(perm, handler))
+	}
+	remove := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		route(http.MethodDelete, path, h.guard(perm, handler))
+	}
+
+	get("/auth/csrf-token", anyone, h.apiCSRFToken)
+	get("/auth/session", anyone, h.apiSession)
+	route(http.MethodPost, "/auth/login", h.throttleLogin(h.guard(anyone, h.apiLogin)))
+	post("/auth/logout", loggedIn, h.apiLogout)
+	post("/auth/change-password", loggedIn, h.apiChangePassword)
+
+	get("/users", models.PermAdmin, h.apiUsers)
+	post("/users", models.PermAdmin, h.apiCreateUser)
+	get("/users/:id", models.PermAdmin, h.apiUser)
+	put("/users/:id", models.PermAdmin, h.apiUpdateUser)
+
+	get("/credentials", models.PermView, h.apiCredentials)
+	post("/credentials", models.PermCreate, h.apiCreateCredential)
+	get("/credentials/:id", models.PermView, h.apiCredential)
+	put("/credentials/:id", models.PermUpdate, h.apiUpdateCredential)
+	remove("/credentials/:id", models.PermDelete, h.apiDeleteCredential)
+
+	get("/instances", models.PermView, h.apiInstances)
+	post("/instances", models.PermCreate, h.apiCreateInstance)
+	get("/instances/:id", models.PermView, h.apiInstance)
+	put("/instances/:id", models.PermUpdate, h.apiUpdateInstance)
+	remove("/instances/:id", models.PermDelete, h.apiDeleteInstance)
+	post("/instances/:id/delete", models.PermDelete, h.apiDeleteInstance)
+	post("/instances/:id/restore", models.PermUpdate, h.apiRestoreInstance)
+	post("/instances/:id/actions/restore", models.PermUpdate, h.apiRestoreInstance)
+	route(http.MethodPost, "/connections/actions/test", h.guardConnectionTest(h.apiTestConnection))
+
+	post("/instances/:id/actions/sync-capacity", models.PermSync, h.apiSyncCapacity)
+	get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes)
+	get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes)
+	post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, h.apiRefreshTables)
+	get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID)
+	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, h.apiRefreshTablesByID)
+}
+
+// refuseOptions answers OPTIONS like any other method that a path of the API does not have.
+func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		allowed, found := c.Get(echo.ContextKeyHeaderAllow).(string)
+		if c.Request().Method != http.MethodOptions || !isAPI(c) || !found {
+			return next(c)
+		}
+		c.Response().Header().Set(echo.HeaderAllow, allowed)
+		return echo.ErrMethodNotAllowed
+	}
+}
+
+const bytesPerMB = 1 << 20
+
+// mb is bytes in whole megabytes, rounded down; unknown stays unknown.
+func mb(bytes *int64) *int64 {
+	if bytes == nil {
+		return nil
+	}
+	n := *bytes / bytesPerMB
+	return &n
+}
+
+// moment is a time as the contract writes it; nil stays null.
+func moment(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	s := timestamp(*t)
+	return &s
+}
+
+// orNull is text, or null when there is none.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// pageJSON is one page of a list that is read by page number.
+type pageJSON[T any] struct {
+	Items []T   `json:"items"`
+	Total int64 `json:"total"`
+	Page  int   `json:"page"`
+	Pages int64 `json:"pages"`
+	Limit int   `json:"limit"`
+}
+
+func newPage[T any](items []T, total int64, limit, offset int) pageJSON[T] {
+	return pageJSON[T]{Items: items, Total: total, Page: pageNumber(limit, offset), Pages: pageCount(total, limit), Limit: limit}
+}
+
+func pageNumber(limit, offset int) int { return offset/limit + 1 }
+
+func pageCount(total int64, limit int) int64 { return (total + int64(limit) - 1) / int64(limit) }
+
+// slicePage is the page of a short list that the store hands over whole.
+func slicePage[T, J any](c echo.Context, all []T, shape func(T) J) pageJSON[J] {
+	limit, offset := bindPage(c)
+	items := []J{}
+	for i := min(offset, len(all)); i < min(offset+limit, len(all)); i++ {
+		items = append(items, shape(all[i]))
+	}
+	return newPage(items, int64(len(all)), limit, offset)
+}

@@ -1,0 +1,151 @@
+package handlers
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// userJSON is a user as logins and sessions tell it.
+type userJSON struct {
+	ID       int64       `json:"id"`
+	Username string      `json:"username"`
+	Role     models.Role `json:"role"`
+	IsActive bool        `json:"is_active"`
+}
+
+func newUserJSON(u models.User) userJSON {
+	return userJSON{ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive}
+}
+
+func (h *handlers) apiCSRFToken(c echo.Context) error {
+	return h.ok(c, echo.Map{"csrf_token": csrfToken(c)}, "api.csrf_token")
+}
+
+func (h *handlers) apiSession(c echo.Context) error {
+	user := currentUser(c)
+	permissions := []models.Permission{}
+	var who *userJSON
+	if user != nil {
+		shown := newUserJSON(*user)
+		who = &shown
+		for _, p := range models.Permissions {
+			if user.Role.May(p) {
+				permissions = append(permissions, p)
+			}
+		}
+	}
+	return h.ok(c, echo.Map{
+		"authenticated": user != nil, "user": who, "permissions": permissions, "csrf_token": csrfToken(c),
+	}, "api.session")
+}
+
+func (h *handlers) apiLogin(c echo.Context) error {
+	f, err := bindFields(c)
+	if err != nil {
+		return err
+	}
+	user, err := h.login(c, f)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, echo.Map{"user": newUserJSON(user)}, "api.logged_in")
+}
+
+// login checks name and password and starts a session.
+func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
+	name, _ := f["username"].(string)
+	password, _ := f["password"].(string)
+	if name == "" || password == "" {
+		return models.User{}, models.Invalid("auth.login_incomplete")
+	}
+	user, err := h.Store.Login(c.Request().Context(), name, password, c.RealIP())
+	if err != nil {
+		return models.User{}, err
+	}
+	return user, h.startSession(c, user.ID)
+}
+
+func (h *handlers) apiLogout(c echo.Context) error {
+	if err := h.endSession(c); err != nil {
+		return err
+	}
+	return h.ok(c, nil, "api.logged_out")
+}
+
+func (h *handlers) apiChangePassword(c echo.Context) error {
+	f, err := bindFields(c)
+	if err != nil {
+		return err
+	}
+	old, _ := f["old_password"].(string)
+	fresh, _ := f["new_password"].(string)
+	again, _ := f["confirm_password"].(string)
+	switch {
+	case old == "" || fresh == "" || again == "":
+		return models.Invalid("auth.password_incomplete")
+	case fresh != again:
+		return &models.Error{Code: models.CodePasswordMismatch}
+	}
+	err = h.Store.ChangePassword(c.Request().Context(), currentUser(c).ID, old, fresh, h.sessionID(c))
+	if err != nil {
+		return err
+	}
+	return h.ok(c, nil, "api.password_changed")
+}
+
+// throttleLogin refuses a name that failed too often from this address, before anything else is looked at.
+func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name, _ := peekFields(c)["username"].(string)
+		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, c.RealIP())
+		if err != nil {
+			return err
+		}
+		if left <= 0 {
+			return tooManyLogins(reset, h.now())
+		}
+		return next(c)
+	}
+}
+
+func tooManyLogins(reset, now time.Time) *models.Error {
+	wait := int(math.Ceil(reset.Sub(now).Seconds()))
+	return &models.Error{Code: models.CodeRateLimited, Extra: map[string]any{
+		"limit": models.LoginFailureLimit, "remaining": 0, "reset": reset.Unix(), "retry_after": max(wait, 1),
+	}}
+}
+
+// peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that
+// cannot be read or understood has no fields here; the handler behind the checks says what is wrong with it.
+func peekFields(c echo.Context) fields {
+	r := c.Request()
+	raw, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(raw), &failingReader{err}))
+	if err != nil {
+		return nil
+	}
+	if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEApplicationForm) {
+		values, _ := url.ParseQuery(string(raw))
+		return fields{"username": values.Get("username")}
+	}
+	f, _ := decodeJSON(bytes.NewReader(raw))
+	return f
+}
+
+// failingReader repeats the error with which a body ended.
+type failingReader struct{ err error }
+
+func (r *failingReader) Read([]byte) (int, error) {
+	if r.err == nil {
+		return 0, io.EOF
+	}
+	return 0, r.err
+}

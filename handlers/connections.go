@@ -1,0 +1,73 @@
+package handlers
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+// guardConnectionTest asks for view to test a saved instance, and for create to test anything else: a stored
+// password must not be sendable to a host of one's choice.
+func (h *handlers) guardConnectionTest(handler echo.HandlerFunc) echo.HandlerFunc {
+	saved, other := h.guard(models.PermView, handler), h.guard(models.PermCreate, handler)
+	return func(c echo.Context) error {
+		f := peekFields(c)
+		if len(f) == 0 || f.given("instance_id") {
+			return saved(c)
+		}
+		return other(c)
+	}
+}
+
+func (h *handlers) apiTestConnection(c echo.Context) error {
+	f, err := bindFields(c)
+	if err != nil {
+		return err
+	}
+	if len(f) == 0 {
+		return models.Invalid("body.empty")
+	}
+	key := "api.instance_connected"
+	var v models.Version
+	if f.given("instance_id") {
+		v, err = h.testInstance(c, f)
+	} else {
+		key = "api.connected"
+		v, err = h.testTarget(c, f)
+	}
+	if err != nil {
+		return connectionFailed(err)
+	}
+	return h.ok(c, echo.Map{
+		"success": true, "message": views.Message(lang(c), "api.connected_version", models.Args("Version", v.Full)),
+		"version": v.Full, "database_version": v.Full, "main_version": v.Main, "detailed_version": v.Detailed,
+	}, key)
+}
+
+func (h *handlers) testInstance(c echo.Context, f fields) (models.Version, error) {
+	id, ok := integer(f["instance_id"])
+	if !ok {
+		return models.Version{}, models.Invalid("field.not_integer", "Field", "instance_id")
+	}
+	return h.Collect.TestInstance(c.Request().Context(), id)
+}
+
+func (h *handlers) testTarget(c echo.Context, f fields) (models.Version, error) {
+	target, err := h.bindTarget(c, f)
+	if err != nil {
+		return models.Version{}, err
+	}
+	return h.Collect.Test(c.Request().Context(), target)
+}
+
+// connectionFailed gives a test that could not connect the contract's message for tests.
+func connectionFailed(err error) error {
+	e := models.AsError(err)
+	if e.Code != models.CodeUnreachable {
+		return err
+	}
+	failed := *e
+	failed.Key = ""
+	return &failed
+}

@@ -1,0 +1,129 @@
+package handlers
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"whalefall/models"
+)
+
+// given reports whether the member is there and not null.
+func (f fields) given(name string) bool { return f[name] != nil }
+
+// text is the member exactly as typed, and whether it was given. Values that are no text are 400.
+func (f fields) text(name string) (string, bool, error) {
+	if !f.given(name) {
+		return "", false, nil
+	}
+	s, ok := f[name].(string)
+	if !ok {
+		return "", false, models.Invalid("field.not_text", "Field", name)
+	}
+	if !utf8.ValidString(s) {
+		return "", false, models.Invalid("field.bad_characters", "Field", name)
+	}
+	return s, true, nil
+}
+
+// line is a member that is one line of text: no control characters, at most limit characters.
+func (f fields) line(name string, limit int) (string, bool, error) {
+	s, given, err := f.text(name)
+	switch {
+	case err != nil:
+		return "", false, err
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "", false, models.Invalid("field.bad_characters", "Field", name)
+	case utf8.RuneCountInString(s) > limit:
+		return "", false, models.Invalid("field.too_long", "Field", name, "Limit", limit)
+	}
+	return s, given, nil
+}
+
+// paragraph is a member that may span lines but holds no other control characters.
+func (f fields) paragraph(name string) (string, bool, error) {
+	s, given, err := f.text(name)
+	if err == nil && strings.ContainsFunc(s, notInParagraph) {
+		err = models.Invalid("field.bad_characters", "Field", name)
+	}
+	return s, given, err
+}
+
+func notInParagraph(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }
+
+// blank reports whether the member is absent, null, or text of nothing but spaces.
+func (f fields) blank(name string) bool {
+	s, isText := f[name].(string)
+	return !f.given(name) || isText && strings.TrimSpace(s) == ""
+}
+
+// require is a 400 that names the blank ones of the members.
+func (f fields) require(names ...string) error {
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !f.blank(name) })
+	if len(missing) > 0 {
+		return models.Invalid("field.required", "Fields", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// refuseBlank is a 400 that names those of the members that are given but say nothing.
+func (f fields) refuseBlank(names ...string) error {
+	return f.require(slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !f.given(name) })...)
+}
+
+// into writes a value that was given to its target.
+func into[T any](target *T) func(value T, given bool, err error) error {
+	return func(value T, given bool, err error) error {
+		if err == nil && given {
+			*target = value
+		}
+		return err
+	}
+}
+
+// flag is a yes or no. Forms say it in words; of a check box with a hidden companion any yes counts.
+func (f fields) flag(name string, form bool) (value, given bool, err error) {
+	switch v := f[name].(type) {
+	case nil:
+		return false, false, nil
+	case bool:
+		return v, true, nil
+	case string:
+		if form {
+			return isYes(v), true, nil
+		}
+	case []any:
+		if form {
+			return slices.ContainsFunc(v, func(one any) bool { s, _ := one.(string); return isYes(s) }), true, nil
+		}
+	}
+	return false, false, models.Invalid("field.not_boolean", "Field", name)
+}
+
+// isYes is how query parameters and forms say yes.
+func isYes(s string) bool {
+	return slices.Contains([]string{"true", "1", "on", "yes"}, strings.ToLower(strings.TrimSpace(s)))
+}
+
+var integerPattern = regexp.MustCompile(`^[+-]?[0-9]+$`)
+
+// integer reads a JSON number or text as a whole number; one beyond int64 becomes the nearest int64.
+func integer(v any) (int64, bool) {
+	var s string
+	switch v := v.(type) {
+	case json.Number:
+		s = v.String()
+	case string:
+		s = strings.TrimSpace(v)
+	}
+	if !integerPattern.MatchString(s) {
+		return 0, false
+	}
+	// The only error left is the range, and then n is its end.
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n, true
+}

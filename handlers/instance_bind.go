@@ -1,0 +1,324 @@
+package handlers
+
+import (
+	"cmp"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/collectors"
+	"whalefall/models"
+)
+
+// Limits on what an instance holds: characters, for options bytes.
+const (
+	maxInstanceName = 100
+	maxDatabaseName = 512 // also the path of a SQLite file
+	maxTagName      = 50
+	maxTags         = 50
+	maxOptions      = 20
+	maxOptionBytes  = 64 << 10 // a chain of certificates
+)
+
+var (
+	instanceNamePattern = regexp.MustCompile(`^[\p{Han}A-Za-z0-9_-]+$`)
+	hostNamePattern     = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
+	lastLabelNumeric    = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
+	addressZonePattern  = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+)
+
+var tlsModes = []models.TLSMode{
+	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
+}
+
+// bindInstance is the existing instance, or a new one when it is nil, with what the body says instead. Nil tag
+// names stay as they are; a user name and password typed into the form become a new credential.
+func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Instance) (models.Instance, *[]string, *models.NewCredential, error) {
+	instance := models.Instance{IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{}}
+	if existing != nil {
+		instance = *existing
+	}
+	form := !isAPI(c)
+	if err := cmp.Or(
+		requireInstance(f, instance.DatabaseName, "name"),
+		into(&instance.Name)(bindInstanceName(f)),
+		bindAddress(f, &instance),
+		into(&instance.Description)(bindDescription(f)),
+		into(&instance.TLSMode)(bindTLSMode(f)),
+		into(&instance.Options)(bindOptions(f, form)),
+		into(&instance.IsActive)(f.flag("is_active", form)),
+	); err != nil {
+		return instance, nil, nil, err
+	}
+	tags, err := bindTagNames(f, form)
+	if err != nil {
+		return instance, nil, nil, err
+	}
+	credential, err := h.bindInstanceCredential(c, f, &instance)
+	return instance, tags, credential, err
+}
+
+// requireInstance asks for what names a server: host and port, or for SQLite the path of the file.
+func requireInstance(f fields, storedPath string, others ...string) error {
+	name, _ := f["db_type"].(string)
+	if engine, _ := models.ParseEngine(name); engine != models.SQLite {
+		return f.require(append(others, "db_type", "host", "port")...)
+	}
+	if storedPath == "" || f.given("database_name") {
+		others = append(others, "database_name")
+	}
+	return f.require(append(others, "db_type")...)
+}
+
+func bindInstanceName(f fields) (string, bool, error) {
+	name, given, err := f.text("name")
+	name = strings.TrimSpace(name)
+	switch {
+	case err != nil || !given:
+		return "", false, err
+	case utf8.RuneCountInString(name) > maxInstanceName:
+		return "", false, models.Invalid("instance.name_long")
+	case !instanceNamePattern.MatchString(name):
+		return "", false, models.Invalid("instance.name_characters")
+	}
+	return name, true, nil
+}
+
+// bindAddress reads which server, and which database of it, is meant.
+func bindAddress(f fields, instance *models.Instance) error {
+	if err := into(&instance.DBType)(bindEngine(f)); err != nil {
+		return err
+	}
+	if instance.DBType == models.SQLite {
+		instance.Host, instance.Port = nil, nil
+	} else if err := cmp.Or(into(&instance.Host)(bindHost(f)), into(&instance.Port)(bindPort(f))); err != nil {
+		return err
+	}
+	if _, isNull := f["database_name"]; isNull && !f.given("database_name") {
+		instance.DatabaseName = ""
+	}
+	return into(&instance.DatabaseName)(f.line("database_name", maxDatabaseName))
+}
+
+func bindHost(f fields) (*string, bool, error) {
+	host, given, err := f.text("host")
+	host = strings.TrimSpace(host)
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if err == nil && given && !isHost(host) {
+		err = models.Invalid("instance.host_invalid")
+	}
+	return &host, given, err
+}
+
+// isHost reports whether s is an IP address or a name the resolver could know.
+func isHost(s string) bool {
+	if address, err := netip.ParseAddr(s); err == nil {
+		return addressZonePattern.MatchString(address.Zone())
+	}
+	return len(s) <= 253 && hostNamePattern.MatchString(s) && !lastLabelNumeric.MatchString(s)
+}
+
+func bindPort(f fields) (*int, bool, error) {
+	if !f.given("port") {
+		return nil, false, nil
+	}
+	n, ok := integer(f["port"])
+	switch {
+	case !ok:
+		return nil, false, models.Invalid("instance.port_not_integer")
+	case n < 1 || n > 65535:
+		return nil, false, models.Invalid("instance.port_range")
+	}
+	port := int(n)
+	return &port, true, nil
+}
+
+func bindTLSMode(f fields) (models.TLSMode, bool, error) {
+	name, given, err := f.text("tls_mode")
+	mode := models.TLSMode(name)
+	if err != nil || !given || name == "" {
+		return "", false, err
+	}
+	if !slices.Contains(tlsModes, mode) {
+		return "", false, models.Invalid("instance.tls_mode_invalid")
+	}
+	return mode, true, nil
+}
+
+// bindOptions reads the member options, an object of texts. A form has a field "options.<name>" for each; empty
+// ones are left out.
+func bindOptions(f fields, form bool) (map[string]string, bool, error) {
+	members, given := f["options"].(map[string]any)
+	switch {
+	case form:
+		members = map[string]any{}
+		for name, value := range f {
+			if option, is := strings.CutPrefix(name, "options."); is {
+				members[option], given = value, true
+			}
+		}
+	case !given && f.given("options"):
+		return nil, false, models.Invalid("instance.options_invalid")
+	}
+	if !given {
+		return nil, false, nil
+	}
+	options, texts := map[string]string{}, fields(members)
+	for name := range members {
+		value, _, err := texts.paragraph(name)
+		if err != nil || len(members) > maxOptions || len(value) > maxOptionBytes || !optionPattern.MatchString(name) {
+			return nil, false, models.Invalid("instance.options_invalid")
+		}
+		if value != "" {
+			options[name] = value
+		}
+	}
+	return options, true, nil
+}
+
+var optionPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// bindTagNames reads tag_names; a form may also list them in one field, tags, with commas. Nil: not given.
+func bindTagNames(f fields, form bool) (*[]string, error) {
+	value := f["tag_names"]
+	if form && value == nil {
+		value = f["tags"]
+	}
+	if value == nil {
+		return nil, nil
+	}
+	if text, isText := value.(string); isText && form {
+		return cleanTagNames(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '，' }))
+	}
+	list, isList := value.([]any)
+	if !isList {
+		return nil, models.Invalid("instance.tags_not_list")
+	}
+	return cleanTagNames(list)
+}
+
+func cleanTagNames[T any](list []T) (*[]string, error) {
+	names := []string{}
+	for _, one := range list {
+		name, _, err := fields{"tag_names": one}.line("tag_names", maxTagName)
+		if err != nil {
+			return nil, err
+		}
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > maxTags {
+		return nil, models.Invalid("instance.tags_too_many", "Limit", maxTags)
+	}
+	return &names, nil
+}
+
+// bindInstanceCredential reads which credential the instance uses: one chosen, or a new one typed in.
+func (h *handlers) bindInstanceCredential(c echo.Context, f fields, instance *models.Instance) (*models.NewCredential, error) {
+	if value, there := f["credential_id"]; there {
+		stored, err := h.chosenCredential(c, value)
+		if err != nil {
+			return nil, err
+		}
+		instance.CredentialID, instance.Credential = nil, stored
+		if stored != nil {
+			instance.CredentialID = &stored.ID
+		}
+	}
+	if instance.DBType == models.SQLite || (f.blank("username") && !f.given("password")) {
+		return nil, nil
+	}
+	return bindNewCredential(f, instance.Credential)
+}
+
+// chosenCredential is the credential with the id in value; nil when null or empty.
+func (h *handlers) chosenCredential(c echo.Context, value any) (*models.Credential, error) {
+	if value == nil || value == "" {
+		return nil, nil
+	}
+	id, ok := integer(value)
+	if !ok || id < 1 {
+		return nil, models.Invalid("instance.credential_missing")
+	}
+	stored, err := h.Store.Credential(c.Request().Context(), id)
+	if models.AsError(err).Code == models.CodeNotFound {
+		return nil, models.Invalid("instance.credential_missing")
+	}
+	return &stored, err
+}
+
+// bindNewCredential reads a user name and password typed into a form. The same user name without a password
+// leaves the credential as it is.
+func bindNewCredential(f fields, current *models.Credential) (*models.NewCredential, error) {
+	username, _, err := f.line("username", maxUsername)
+	if err != nil {
+		return nil, err
+	}
+	password, err := bindPassword(f)
+	switch {
+	case err != nil:
+		return nil, err
+	case password != nil && username != "":
+		return &models.NewCredential{Username: username, Password: *password}, nil
+	case password != nil:
+		return nil, models.Invalid("field.required", "Fields", "username")
+	case username == "" || current != nil && current.Username == username:
+		return nil, nil
+	}
+	return nil, models.Invalid("field.required", "Fields", "password")
+}
+
+// bindTarget is a server that need not be saved, with a stored credential or with a user name and password.
+func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, error) {
+	form := !isAPI(c)
+	instance := models.Instance{TLSMode: models.TLSPrefer, Options: map[string]string{}}
+	if err := cmp.Or(
+		requireInstance(f, ""),
+		bindAddress(f, &instance),
+		into(&instance.TLSMode)(bindTLSMode(f)),
+		into(&instance.Options)(bindOptions(f, form)),
+	); err != nil {
+		return collectors.Target{}, err
+	}
+	name, _ := f["name"].(string)
+	t := collectors.Target{
+		Name: abbreviated(name), Engine: instance.DBType, Database: instance.DatabaseName,
+		TLSMode: instance.TLSMode, Options: instance.Options,
+	}
+	if instance.DBType == models.SQLite {
+		return t, nil
+	}
+	t.Host, t.Port = *instance.Host, *instance.Port
+	if name == "" {
+		t.Name = t.Host
+	}
+	var err error
+	t.Username, t.Password, err = h.bindLogin(c, f)
+	return t, err
+}
+
+// bindLogin is the user name and password to connect with: typed ones, else those of the chosen credential.
+func (h *handlers) bindLogin(c echo.Context, f fields) (username, password string, err error) {
+	stored, err := h.chosenCredential(c, f["credential_id"])
+	if err != nil {
+		return "", "", err
+	}
+	typed, err := bindNewCredential(f, stored)
+	switch {
+	case err != nil:
+		return "", "", err
+	case typed != nil:
+		return typed.Username, typed.Password, nil
+	case stored == nil:
+		return "", "", models.Invalid("field.required", "Fields", "credential_id")
+	}
+	password, err = h.Store.Password(*stored)
+	return stored.Username, password, err
+}

@@ -1,0 +1,209 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+type tagJSON struct {
+	Name        string `json:"name"`
+	DisplayName string `json:"display_name"`
+	Color       string `json:"color"`
+}
+
+func newTags(tags []models.Tag) []tagJSON {
+	out := make([]tagJSON, len(tags))
+	for i, t := range tags {
+		out[i] = tagJSON{Name: t.Name, DisplayName: t.DisplayName, Color: t.Color}
+	}
+	return out
+}
+
+// instanceItemJSON is one row of the instance list.
+type instanceItemJSON struct {
+	ID                 int64         `json:"id"`
+	Name               string        `json:"name"`
+	DBType             models.Engine `json:"db_type"`
+	Host               *string       `json:"host"`
+	Port               *int          `json:"port"`
+	Description        string        `json:"description"`
+	IsActive           bool          `json:"is_active"`
+	DeletedAt          *string       `json:"deleted_at"`
+	Status             string        `json:"status"`
+	MainVersion        *string       `json:"main_version"`
+	ActiveDBCount      int64         `json:"active_db_count"`
+	ActiveAccountCount int64         `json:"active_account_count"` // accounts are not collected
+	LastSyncTime       *string       `json:"last_sync_time"`
+	Tags               []tagJSON     `json:"tags"`
+	TotalSizeBytes     *int64        `json:"total_size_bytes"`
+	TotalSizeMB        *int64        `json:"total_size_mb"`
+	Growth7dBytes      *int64        `json:"growth_7d_bytes"`
+}
+
+func newInstanceItem(i models.InstanceItem) instanceItemJSON {
+	return instanceItemJSON{
+		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, Description: i.Description,
+		IsActive: i.IsActive, DeletedAt: moment(i.DeletedAt), Status: i.Status(), MainVersion: orNull(i.MainVersion),
+		ActiveDBCount: i.ActiveDatabases, LastSyncTime: moment(i.LastSyncTime), Tags: newTags(i.Tags),
+		TotalSizeBytes: i.SizeBytes, TotalSizeMB: mb(i.SizeBytes), Growth7dBytes: i.Growth7d,
+	}
+}
+
+// credentialJSON is what an instance shows of its credential.
+type credentialJSON struct {
+	ID             int64  `json:"id"`
+	Name           string `json:"name"`
+	Username       string `json:"username"`
+	Password       string `json:"password"`
+	CredentialType string `json:"credential_type"`
+}
+
+// instanceJSON is one instance in full.
+type instanceJSON struct {
+	ID              int64             `json:"id"`
+	Name            string            `json:"name"`
+	DBType          models.Engine     `json:"db_type"`
+	Host            *string           `json:"host"`
+	Port            *int              `json:"port"`
+	DatabaseName    *string           `json:"database_name"`
+	DatabaseVersion *string           `json:"database_version"`
+	MainVersion     *string           `json:"main_version"`
+	DetailedVersion *string           `json:"detailed_version"`
+	CredentialID    *int64            `json:"credential_id"`
+	Credential      *credentialJSON   `json:"credential"`
+	Description     string            `json:"description"`
+	Tags            []tagJSON         `json:"tags"`
+	IsActive        bool              `json:"is_active"`
+	LastConnected   *string           `json:"last_connected"`
+	LastSyncTime    *string           `json:"last_sync_time"`
+	CreatedAt       string            `json:"created_at"`
+	UpdatedAt       string            `json:"updated_at"`
+	DeletedAt       *string           `json:"deleted_at"`
+	Status          string            `json:"status"`
+	TLSMode         models.TLSMode    `json:"tls_mode"`
+	Options         map[string]string `json:"options"`
+}
+
+func newInstanceJSON(i models.Instance) instanceJSON {
+	out := instanceJSON{
+		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, DatabaseName: orNull(i.DatabaseName),
+		DatabaseVersion: orNull(i.DatabaseVersion), MainVersion: orNull(i.MainVersion), DetailedVersion: orNull(i.DetailedVersion),
+		CredentialID: i.CredentialID, Description: i.Description, Tags: newTags(i.Tags), IsActive: i.IsActive,
+		LastConnected: moment(i.LastConnected), LastSyncTime: moment(i.LastSyncTime),
+		CreatedAt: timestamp(i.CreatedAt), UpdatedAt: timestamp(i.UpdatedAt), DeletedAt: moment(i.DeletedAt),
+		Status: i.Status(), TLSMode: i.TLSMode, Options: i.Options,
+	}
+	if c := i.Credential; c != nil {
+		out.Credential = &credentialJSON{
+			ID: c.ID, Name: c.Name, Username: c.Username, Password: maskedPassword, CredentialType: c.CredentialType,
+		}
+	}
+	return out
+}
+
+func (h *handlers) apiInstances(c echo.Context) error {
+	q := bindInstanceQuery(c)
+	found, err := h.Store.Instances(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	items := make([]instanceItemJSON, len(found.Items))
+	for i := range found.Items {
+		items[i] = newInstanceItem(found.Items[i])
+	}
+	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.instances")
+}
+
+// instanceOf is the instance of the path; a deleted one is not found.
+func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return models.Instance{}, err
+	}
+	return h.Store.Instance(c.Request().Context(), id)
+}
+
+func (h *handlers) apiInstance(c echo.Context) error {
+	instance, err := h.instanceOf(c)
+	if err != nil {
+		return err
+	}
+	return h.answerInstance(c, http.StatusOK, instance, "api.instance")
+}
+
+func (h *handlers) answerInstance(c echo.Context, status int, i models.Instance, key string) error {
+	return h.answer(c, status, echo.Map{"instance": newInstanceJSON(i)}, key)
+}
+
+func (h *handlers) apiCreateInstance(c echo.Context) error {
+	f, err := bindFields(c)
+	if err != nil {
+		return err
+	}
+	instance, tags, credential, err := h.bindInstance(c, f, nil)
+	if err != nil {
+		return err
+	}
+	var names []string
+	if tags != nil {
+		names = *tags
+	}
+	instance, err = h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
+	if err != nil {
+		return err
+	}
+	return h.answerInstance(c, http.StatusCreated, instance, "api.instance_created")
+}
+
+func (h *handlers) apiUpdateInstance(c echo.Context) error {
+	f, err := bindFields(c)
+	if err != nil {
+		return err
+	}
+	existing, missing := h.instanceOf(c)
+	instance, tags, credential, err := h.bindInstance(c, f, &existing)
+	if err != nil {
+		return err
+	}
+	if missing != nil {
+		return missing
+	}
+	instance, err = h.Store.UpdateInstance(c.Request().Context(), instance, tags, credential)
+	if err != nil {
+		return err
+	}
+	return h.answerInstance(c, http.StatusOK, instance, "api.instance_updated")
+}
+
+func (h *handlers) apiDeleteInstance(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	instance, err := h.Store.DeleteInstance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, echo.Map{
+		"instance_id": id, "deleted_at": moment(instance.DeletedAt), "deletion_mode": "soft",
+	}, "api.instance_deleted")
+}
+
+func (h *handlers) apiRestoreInstance(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	instance, restored, err := h.Store.RestoreInstance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	key := "api.instance_restored"
+	if !restored {
+		key = "api.instance_not_deleted"
+	}
+	return h.answerInstance(c, http.StatusOK, instance, key)
+}

@@ -1,0 +1,259 @@
+package handlers
+
+import (
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// tableSizeJSON is one row of a snapshot; members that are unknown are left out.
+type tableSizeJSON struct {
+	SchemaName     string            `json:"schema_name"`
+	TableName      string            `json:"table_name"`
+	SizeMB         *int64            `json:"size_mb,omitempty"`
+	DataSizeMB     *int64            `json:"data_size_mb,omitempty"`
+	IndexSizeMB    *int64            `json:"index_size_mb,omitempty"`
+	RowCount       *int64            `json:"row_count,omitempty"`
+	CollectedAt    string            `json:"collected_at,omitempty"`
+	SizeBytes      *int64            `json:"size_bytes,omitempty"`
+	DataSizeBytes  *int64            `json:"data_size_bytes,omitempty"`
+	IndexSizeBytes *int64            `json:"index_size_bytes,omitempty"`
+	UnusedBytes    *int64            `json:"unused_bytes,omitempty"`
+	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // since the oldest known size of the last 7 days
+	Kind           models.Kind       `json:"kind"`
+	ParentSchema   string            `json:"parent_schema,omitempty"`
+	ParentTable    string            `json:"parent_table,omitempty"`
+	RolledUp       bool              `json:"rolled_up,omitempty"`
+	PartitionCount int64             `json:"partition_count,omitempty"`
+	RowsSource     models.RowsSource `json:"rows_source,omitempty"`
+	SizeSource     models.SizeSource `json:"size_source,omitempty"`
+	StatsStale     bool              `json:"stats_stale,omitempty"`
+	Kept           bool              `json:"kept,omitempty"` // values of an earlier run: see collected_at
+	Unread         models.Unread     `json:"unread,omitempty"`
+}
+
+func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
+	out := tableSizeJSON{
+		SchemaName: r.Schema, TableName: r.Name, Kind: r.Kind,
+		SizeMB: mb(r.Total), DataSizeMB: mb(r.Data), IndexSizeMB: mb(r.Index),
+		SizeBytes: r.Total, DataSizeBytes: r.Data, IndexSizeBytes: r.Index, UnusedBytes: r.Unused,
+		RowCount: r.Rows, GrowthBytes: r.Growth, ParentTable: r.Parent,
+		RolledUp: r.RolledUp, PartitionCount: r.PartitionCount, RowsSource: r.RowsSource, SizeSource: r.SizeSource,
+		StatsStale: r.StatsStale, Kept: r.KeptFrom != nil, Unread: r.Unread,
+	}
+	if r.Parent != "" {
+		out.ParentSchema = r.ParentSchema
+	}
+	from := snapshot
+	if r.KeptFrom != nil {
+		from = r.KeptFrom
+	}
+	if from != nil {
+		out.CollectedAt = timestamp(*from)
+	}
+	return out
+}
+
+// tableSizesJSON is one page of a snapshot with what is known of the whole.
+type tableSizesJSON struct {
+	Total       int64           `json:"total"`
+	Limit       int             `json:"limit"`
+	Offset      *int            `json:"offset,omitempty"`
+	Page        *int            `json:"page,omitempty"`
+	Pages       *int64          `json:"pages,omitempty"`
+	CollectedAt *string         `json:"collected_at"`
+	Tables      []tableSizeJSON `json:"tables"`
+	NextCursor  string          `json:"next_cursor,omitempty"`
+	*snapshotJSON
+	*receiptJSON
+}
+
+// snapshotJSON is there when the database was collected at least once.
+type snapshotJSON struct {
+	Complete     bool   `json:"complete"`
+	TableCount   int64  `json:"table_count"`
+	TotalBytes   int64  `json:"total_bytes"`
+	TotalMB      int64  `json:"total_size_mb"`
+	UnknownCount int64  `json:"unknown_count"`
+	HiddenCount  int64  `json:"hidden_count"`
+	KeptCount    int64  `json:"kept_count"`
+	MissingGrant string `json:"missing_grant,omitempty"`
+}
+
+// receiptJSON is what a refresh adds.
+type receiptJSON struct {
+	SavedCount   int64 `json:"saved_count"`
+	DeletedCount int64 `json:"deleted_count"`
+	ChangedCount int64 `json:"changed_count"`
+	ElapsedMS    int64 `json:"elapsed_ms"`
+	Duplicates   int64 `json:"duplicates,omitempty"`
+}
+
+func newReceipt(r models.Receipt) *receiptJSON {
+	return &receiptJSON{
+		SavedCount: r.Saved, DeletedCount: r.Pruned, ChangedCount: r.Changed, ElapsedMS: r.ElapsedMS, Duplicates: r.Duplicates,
+	}
+}
+
+func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) tableSizesJSON {
+	header := page.Database
+	out := tableSizesJSON{
+		Total: page.Total, Limit: q.Limit, CollectedAt: moment(header.CollectedAt),
+		Tables: make([]tableSizeJSON, len(page.Rows)), NextCursor: page.NextCursor,
+	}
+	if numbered {
+		number, pages := pageNumber(q.Limit, q.Offset), pageCount(page.Total, q.Limit)
+		out.Page, out.Pages = &number, &pages
+	} else {
+		out.Offset = &q.Offset
+	}
+	for i, row := range page.Rows {
+		out.Tables[i] = newTableSize(row, header.CollectedAt)
+	}
+	if header.CollectedAt != nil {
+		out.snapshotJSON = &snapshotJSON{
+			Complete: header.Complete, TableCount: header.TableCount, TotalBytes: header.TotalBytes,
+			TotalMB: header.TotalBytes / bytesPerMB, UnknownCount: header.UnknownCount,
+			HiddenCount: header.HiddenCount, KeptCount: header.KeptCount, MissingGrant: header.Grant,
+		}
+	}
+	return out
+}
+
+func (h *handlers) apiTableSizes(c echo.Context) error {
+	q, err := bindTableQuery(c, 0)
+	if err != nil {
+		return err
+	}
+	instance, err := h.instanceOf(c)
+	if err != nil {
+		return err
+	}
+	name, err := databaseName(c)
+	if err != nil {
+		return err
+	}
+	page, err := h.tablePage(c, q, instance.ID, name)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, newTableSizes(q, page, false), "api.table_sizes")
+}
+
+// databaseName is the database of the path, byte-exact.
+func databaseName(c echo.Context) (string, error) {
+	name, err := pathSegment(c, "name")
+	if err == nil && name == "" {
+		err = models.NotFound("database.not_found")
+	}
+	return name, err
+}
+
+// tablePage is a page of the database's snapshot; a database nobody knows has an empty one.
+func (h *handlers) tablePage(c echo.Context, q models.TableQuery, instanceID int64, name string) (models.TablePage, error) {
+	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
+	switch {
+	case models.AsError(err).Code == models.CodeNotFound:
+		return models.TablePage{}, nil
+	case err != nil:
+		return models.TablePage{}, err
+	}
+	q.DatabaseID = known.ID
+	return h.Store.TableSizes(c.Request().Context(), q)
+}
+
+func (h *handlers) apiRefreshTables(c echo.Context) error {
+	q, err := bindTableQuery(c, 0)
+	if err != nil {
+		return err
+	}
+	instance, err := h.instanceOf(c)
+	if err != nil {
+		return err
+	}
+	name, err := databaseName(c)
+	if err != nil {
+		return err
+	}
+	return h.refreshTables(c, q, instance.ID, name, false)
+}
+
+// refreshTables collects the database's tables now and answers with the new page.
+func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID int64, name string, numbered bool) error {
+	if strings.ContainsRune(name, 0) {
+		return models.Invalid("field.bad_characters", "Field", "database_name")
+	}
+	receipt, err := h.Collect.Refresh(c.Request().Context(), instanceID, name)
+	if err != nil {
+		return err
+	}
+	page, err := h.tablePage(c, q, instanceID, name)
+	if err != nil {
+		return err
+	}
+	out := newTableSizes(q, page, numbered)
+	out.receiptJSON = newReceipt(receipt)
+	return h.ok(c, out, "api.tables_refreshed")
+}
+
+// bindTablePageQuery reads the query of the later path style.
+func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
+	limit, offset, err := bindPageWindow(c, tableLimit)
+	if err != nil {
+		return models.TableQuery{}, err
+	}
+	q, err := bindTableFilter(c, 0)
+	q.Limit, q.Offset = limit, offset
+	return q, err
+}
+
+func (h *handlers) apiTableSizesByID(c echo.Context) error {
+	q, err := bindTablePageQuery(c)
+	if err != nil {
+		return err
+	}
+	database, err := h.databaseOf(c)
+	if err != nil {
+		return err
+	}
+	q.DatabaseID = database.ID
+	page, err := h.Store.TableSizes(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, newTableSizes(q, page, true), "api.table_sizes")
+}
+
+func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
+	q, err := bindTablePageQuery(c)
+	if err != nil {
+		return err
+	}
+	database, err := h.databaseOf(c)
+	if err != nil {
+		return err
+	}
+	return h.refreshTables(c, q, database.InstanceID, database.Name, true)
+}
+
+// databaseOf is the database with the id of the path; one of a deleted instance is not found.
+func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
+	id, err := pathID(c, "id", "database.not_found")
+	if err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	page, err := h.Store.TableSizes(c.Request().Context(), models.TableQuery{DatabaseID: id, Limit: 1})
+	if err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	if page.Database.ID == 0 {
+		return models.InstanceDatabase{}, models.NotFound("database.not_found")
+	}
+	if _, err := h.Store.Instance(c.Request().Context(), page.Database.InstanceID); err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	return page.Database, nil
+}
