@@ -2,23 +2,298 @@ package models
 
 import (
 	"context"
+	"encoding/json"
 	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
-func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (InventoryChange, error) {
-	panic("stub")
+// historyDays is how many calendar days, today included, DatabaseSizeRow.History goes back.
+const historyDays = 30
+
+// sizeRecord is a measured database as it goes into a JSON parameter.
+type sizeRecord struct {
+	Name        string  `json:"name"`
+	Day         string  `json:"day"`
+	SizeBytes   *int64  `json:"size_bytes"`
+	DataBytes   *int64  `json:"data_bytes"`
+	LogBytes    *int64  `json:"log_bytes"`
+	CollectedAt string  `json:"collected_at"`
+	LastError   *string `json:"last_error"`
 }
+
+var sizeRecordColumns = []column{
+	{"name", "text"}, {"day", "text"}, {"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"log_bytes", "bigint"},
+	{"collected_at", "timestamptz"}, {"last_error", "text"},
+}
+
+// storedError is what the store remembers of an Error.
+type storedError struct {
+	Code Code           `json:"code"`
+	Key  string         `json:"key"`
+	Args map[string]any `json:"args,omitempty"`
+}
+
+// SaveDatabaseSizes keeps one row a database and calendar day of the zone, and one for the instance; a later run of a
+// day replaces the earlier one's. A database with Err writes no row but remembers why. saved counts rows of databases.
 func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (saved int64, err error) {
-	panic("stub")
+	found, err := uniqueDatabases(r.Databases)
+	if err != nil {
+		return 0, err
+	}
+	measured, all, err := s.sizeRecords(found, at)
+	if err != nil {
+		return 0, err
+	}
+	total := InstanceSizeStat{InstanceID: instanceID, Day: s.day(at, 0), CollectedAt: stamp(at)}
+	for _, record := range measured {
+		if record.SizeBytes != nil {
+			total.SizeBytes += *record.SizeBytes
+		}
+	}
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		instance, err := lockInstance(tx, instanceID)
+		if err != nil {
+			return err
+		}
+		if err := s.rememberErrors(tx, instanceID, all); err != nil {
+			return err
+		}
+		if saved, err = s.upsertSizes(tx, instanceID, measured); err != nil || saved == 0 {
+			return err
+		}
+		total.DatabaseCount = saved
+		if err := saveInstanceSize(tx, total); err != nil {
+			return err
+		}
+		return tx.Model(&instance).UpdateColumn("last_sync_time", total.CollectedAt).Error
+	})
+	return saved, err
 }
+
+func (s *Store) sizeRecords(found []DatabaseSize, at time.Time) (measured, all []sizeRecord, err error) {
+	for _, d := range found {
+		record := sizeRecord{
+			Name: d.Name, Day: s.day(at, 0), CollectedAt: stamp(at).Format(jsonTime),
+			SizeBytes: d.Total, DataBytes: d.Data, LogBytes: d.Log,
+		}
+		if d.Err == nil {
+			measured = append(measured, record)
+		} else {
+			text, err := json.Marshal(storedError{d.Err.Code, d.Err.Key, d.Err.Args})
+			if err != nil {
+				return nil, nil, err
+			}
+			record.LastError = new(string)
+			*record.LastError = string(text)
+		}
+		all = append(all, record)
+	}
+	return measured, all, nil
+}
+
+func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, records []sizeRecord) error {
+	parameter, err := json.Marshal(records)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`UPDATE instance_databases AS d SET last_error = r.last_error
+		FROM `+s.dialect.records(sizeRecordColumns)+`
+		WHERE d.instance_id = ? AND d.name = r.name`, string(parameter), instanceID).Error
+}
+
+func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records []sizeRecord) (int64, error) {
+	parameter, err := json.Marshal(records)
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	written := tx.Exec(`INSERT INTO database_size_stats (database_id, day, size_bytes, data_bytes, log_bytes, collected_at)
+		SELECT d.id, r.day, r.size_bytes, r.data_bytes, r.log_bytes, r.collected_at
+		FROM `+s.dialect.records(sizeRecordColumns)+` JOIN instance_databases d ON d.name = r.name
+		WHERE d.instance_id = ?
+		ON CONFLICT (database_id, day) DO UPDATE SET size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes,
+			log_bytes = excluded.log_bytes, collected_at = excluded.collected_at`, string(parameter), instanceID)
+	return written.RowsAffected, written.Error
+}
+
+func saveInstanceSize(tx *gorm.DB, total InstanceSizeStat) error {
+	return tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "instance_id"}, {Name: "day"}},
+		DoUpdates: clause.AssignmentColumns([]string{"size_bytes", "database_count", "collected_at"}),
+	}).Create(&total).Error
+}
+
+// databaseScan is a row of the database list as the store gives it.
+type databaseScan struct {
+	StatID      *int64
+	DatabaseID  int64
+	Name        string
+	IsSystem    bool
+	SizeBytes   *int64
+	DataBytes   *int64
+	LogBytes    *int64
+	Day         *string
+	CollectedAt *time.Time
+	GoneAt      *time.Time
+	LastSeenAt  time.Time
+	LastError   *string
+}
+
+const databaseColumns = `s.id AS stat_id, d.id AS database_id, d.name, d.is_system, s.size_bytes, s.data_bytes, s.log_bytes,
+	s.day, s.collected_at, d.gone_at, d.last_seen_at, d.last_error`
+
+// databaseTotals are the counts of a DatabaseSizePage.
+type databaseTotals struct {
+	Total, ActiveCount, FilteredCount int64
+	TotalMB                           int64 `gorm:"column:total_mb"`
+	TotalBytes                        int64
+}
+
+const databaseTotalsSQL = `count(*) AS total,
+	count(CASE WHEN d.gone_at IS NULL THEN 1 END) AS active_count,
+	count(CASE WHEN d.gone_at IS NOT NULL THEN 1 END) AS filtered_count,
+	CAST(COALESCE(sum(CASE WHEN d.gone_at IS NULL THEN s.size_bytes / 1048576 END), 0) AS bigint) AS total_mb,
+	CAST(COALESCE(sum(CASE WHEN d.gone_at IS NULL THEN s.size_bytes END), 0) AS bigint) AS total_bytes`
+
+var databaseOrders = map[string]string{
+	"size": "s.size_bytes", "data": "s.data_bytes", "log": "s.log_bytes", "name": "d.name", "collected": "s.collected_at",
+	"status": "CASE WHEN d.gone_at IS NULL THEN 0 ELSE 1 END",
+}
+
+// Databases is a page of the database sizes that q selects: every measurement, newest day first, or with LatestOnly
+// the newest of each database. With a day range, LatestOnly leaves out what was not measured within it.
 func (s *Store) Databases(ctx context.Context, q DatabaseQuery) (DatabaseSizePage, error) {
-	panic("stub")
+	var page DatabaseSizePage
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		rows := s.databaseHistory
+		order := "s.day DESC, d.name, s.id"
+		if q.LatestOnly {
+			rows, order = s.latestDatabases, databaseOrder(q)
+		}
+		var totals databaseTotals
+		if err := rows(tx, q).Select(databaseTotalsSQL).Scan(&totals).Error; err != nil {
+			return err
+		}
+		var scanned []databaseScan
+		err := rows(tx, q).Select(databaseColumns).Order(order).Limit(q.Limit).Offset(q.Offset).Scan(&scanned).Error
+		if err != nil {
+			return err
+		}
+		if page.Rows, err = databaseRows(scanned); err != nil {
+			return err
+		}
+		page.Total = totals.Total
+		if !q.LatestOnly {
+			return nil
+		}
+		page.ActiveCount, page.FilteredCount = totals.ActiveCount, totals.FilteredCount
+		page.TotalMB, page.TotalBytes = totals.TotalMB, totals.TotalBytes
+		return s.addHistory(tx, page.Rows)
+	})
+	return page, err
 }
-func (s *Store) Cards(ctx context.Context, instanceID int64) (CapacityCards, error) { panic("stub") }
-func (s *Store) Database(ctx context.Context, instanceID int64, name string) (InstanceDatabase, error) {
-	panic("stub")
+
+func (s *Store) databaseHistory(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
+	tx = tx.Table("database_size_stats AS s").Joins("JOIN instance_databases d ON d.id = s.database_id")
+	if q.StartDay != "" {
+		tx = tx.Where("s.day >= ?", q.StartDay)
+	}
+	if q.EndDay != "" {
+		tx = tx.Where("s.day <= ?", q.EndDay)
+	}
+	return s.filterDatabases(tx, q)
 }
-func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, at time.Time) (InstanceDatabase, error) {
-	panic("stub")
+
+func (s *Store) latestDatabases(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
+	const newest = `LEFT JOIN database_size_stats s ON s.database_id = d.id AND s.day =
+		(SELECT max(m.day) FROM database_size_stats m WHERE m.database_id = d.id AND m.day >= ? AND m.day <= ?)`
+	first, last := q.StartDay, q.EndDay
+	if last == "" {
+		last = "9999-12-31"
+	}
+	tx = tx.Table("instance_databases AS d").Joins(newest, first, last)
+	if q.StartDay != "" || q.EndDay != "" {
+		tx = tx.Where("s.id IS NOT NULL")
+	}
+	return s.filterDatabases(tx, q)
 }
-func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error { panic("stub") }
+
+func (s *Store) filterDatabases(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
+	tx = s.search(tx.Where("d.instance_id = ?", q.InstanceID), q.Name, "d.name_fold")
+	if q.IncludeInactive {
+		return tx
+	}
+	return tx.Where("d.gone_at IS NULL")
+}
+
+func databaseOrder(q DatabaseQuery) string {
+	order, known := databaseOrders[q.Sort]
+	if !known {
+		order, q.Desc = databaseOrders["size"], true
+	}
+	return order + direction(q.Desc) + ", d.name, d.id"
+}
+
+func databaseRows(scanned []databaseScan) ([]DatabaseSizeRow, error) {
+	rows := make([]DatabaseSizeRow, len(scanned))
+	for i, d := range scanned {
+		rows[i] = DatabaseSizeRow{
+			StatID: d.StatID, DatabaseID: d.DatabaseID, Name: d.Name, IsSystem: d.IsSystem,
+			SizeBytes: d.SizeBytes, DataBytes: d.DataBytes, LogBytes: d.LogBytes,
+			Day: d.Day, CollectedAt: d.CollectedAt, GoneAt: d.GoneAt, LastSeenAt: d.LastSeenAt,
+		}
+		if d.LastError == nil {
+			continue
+		}
+		var failed storedError
+		if err := json.Unmarshal([]byte(*d.LastError), &failed); err != nil {
+			return nil, err
+		}
+		rows[i].Failed = &Error{Code: failed.Code, Key: failed.Key, Args: failed.Args}
+	}
+	return rows, nil
+}
+
+// addHistory fills Growth7d and History of the rows of one page.
+func (s *Store) addHistory(tx *gorm.DB, rows []DatabaseSizeRow) error {
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.DatabaseID
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	var stats []DatabaseSizeStat
+	err = tx.Where("database_id IN "+s.dialect.ids()+" AND day >= ? AND size_bytes IS NOT NULL",
+		string(parameter), s.day(now, 1-historyDays)).Order("database_id, day").Find(&stats).Error
+	if err != nil {
+		return err
+	}
+	byDatabase := map[int64][]DatabaseSizeStat{}
+	for _, stat := range stats {
+		byDatabase[stat.DatabaseID] = append(byDatabase[stat.DatabaseID], stat)
+	}
+	week := s.day(now, 1-growthDays)
+	for i := range rows {
+		rows[i].addHistory(byDatabase[rows[i].DatabaseID], week)
+	}
+	return nil
+}
+
+// addHistory takes known sizes, oldest first; growth is counted from the first one not before the day since.
+func (row *DatabaseSizeRow) addHistory(stats []DatabaseSizeStat, since string) {
+	oldest := -1
+	for i, stat := range stats {
+		row.History = append(row.History, *stat.SizeBytes)
+		if oldest < 0 && stat.Day >= since {
+			oldest = i
+		}
+	}
+	if last := len(stats) - 1; oldest >= 0 && oldest < last {
+		growth := *stats[last].SizeBytes - *stats[oldest].SizeBytes
+		row.Growth7d = &growth
+	}
+}

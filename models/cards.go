@@ -1,0 +1,70 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// databaseCounts are how many databases an instance has.
+type databaseCounts struct{ Active, Gone, Abnormal int64 }
+
+const databaseCountsSQL = `count(CASE WHEN d.gone_at IS NULL THEN 1 END) AS active,
+	count(CASE WHEN d.gone_at IS NOT NULL THEN 1 END) AS gone,
+	count(CASE WHEN d.gone_at IS NULL AND (d.last_error IS NOT NULL OR s.size_bytes IS NULL OR s.day < ?) THEN 1 END) AS abnormal`
+
+// Cards are the figures above an instance's database list.
+func (s *Store) Cards(ctx context.Context, instanceID int64) (CapacityCards, error) {
+	var cards CapacityCards
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		var newest []InstanceSizeStat
+		err := tx.Where("instance_id = ?", instanceID).Order("day DESC").Limit(growthDays).Find(&newest).Error
+		if err != nil {
+			return err
+		}
+		if err := cards.measure(newest, s.day(s.Now(), 1-growthDays)); err != nil {
+			return err
+		}
+		all := DatabaseQuery{InstanceID: instanceID, IncludeInactive: true}
+		var counts databaseCounts
+		err = s.latestDatabases(tx, all).Select(databaseCountsSQL, cards.LastDay).Scan(&counts).Error
+		cards.Active, cards.Gone, cards.Abnormal = counts.Active, counts.Gone, counts.Abnormal
+		return err
+	})
+	return cards, err
+}
+
+// measure takes an instance's totals, newest first; those from the day since on count for growth.
+func (c *CapacityCards) measure(totals []InstanceSizeStat, since string) error {
+	if len(totals) == 0 {
+		return nil
+	}
+	c.UsedBytes, c.LastDay = &totals[0].SizeBytes, totals[0].Day
+	var oldest InstanceSizeStat
+	for _, total := range totals {
+		if total.Day >= since {
+			c.MeasuredDays++
+			oldest = total
+		}
+	}
+	if c.MeasuredDays < 2 {
+		return nil
+	}
+	days, err := daysBetween(oldest.Day, c.LastDay)
+	if err != nil {
+		return err
+	}
+	growth := (*c.UsedBytes - oldest.SizeBytes) / days
+	c.DailyGrowth = &growth
+	return nil
+}
+
+func daysBetween(first, last string) (int64, error) {
+	from, err := time.Parse(time.DateOnly, first)
+	if err != nil {
+		return 0, err
+	}
+	to, err := time.Parse(time.DateOnly, last)
+	return int64(to.Sub(from) / (24 * time.Hour)), err
+}

@@ -1,0 +1,198 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// jsonTime is how times go into JSON parameters: as both kinds of store write them.
+const jsonTime = "2006-01-02 15:04:05.999999-07:00"
+
+// Database finds a database of an instance by its exact name.
+func (s *Store) Database(ctx context.Context, instanceID int64, name string) (InstanceDatabase, error) {
+	if !storable(name) {
+		return InstanceDatabase{}, NotFound("database.not_found")
+	}
+	return takeDatabase(s.reader.WithContext(ctx), "instance_id = ? AND name = ?", instanceID, name)
+}
+
+// DatabaseByID finds a database by id.
+func (s *Store) DatabaseByID(ctx context.Context, id int64) (InstanceDatabase, error) {
+	return takeDatabase(s.reader.WithContext(ctx), "id = ?", id)
+}
+
+func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabase, error) {
+	var database InstanceDatabase
+	err := tx.Where(condition, values...).Take(&database).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return InstanceDatabase{}, NotFound("database.not_found")
+	}
+	return database, err
+}
+
+// AddDatabase adds a database that was found on the server, or takes back that it was gone.
+func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, at time.Time) (InstanceDatabase, error) {
+	if err := requireStorable(name); err != nil {
+		return InstanceDatabase{}, err
+	}
+	var database InstanceDatabase
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if _, err := lockInstance(tx, instanceID); err != nil {
+			return err
+		}
+		found := newDatabaseRecord(DatabaseSize{Name: name}, at)
+		if err := s.upsertDatabases(tx, instanceID, []databaseRecord{found}, ""); err != nil {
+			return err
+		}
+		var err error
+		database, err = takeDatabase(tx, "instance_id = ? AND name = ?", instanceID, name)
+		return err
+	})
+	return database, err
+}
+
+// MarkGone remembers that the server does not have the database any more. Its snapshot stays.
+func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error {
+	found := s.writer.WithContext(ctx).Table("instance_databases").Where("id = ?", databaseID).
+		Update("gone_at", gorm.Expr("COALESCE(gone_at, ?)", stamp(at)))
+	if found.Error == nil && found.RowsAffected == 0 {
+		return NotFound("database.not_found")
+	}
+	return found.Error
+}
+
+// databaseRecord is a database as it goes into a JSON parameter.
+type databaseRecord struct {
+	Name     string `json:"name"`
+	NameFold string `json:"name_fold"`
+	IsSystem bool   `json:"is_system"`
+	SeenAt   string `json:"seen_at"`
+}
+
+var databaseRecordColumns = []column{{"name", "text"}, {"name_fold", "text"}, {"is_system", "boolean"}, {"seen_at", "timestamptz"}}
+
+func newDatabaseRecord(d DatabaseSize, at time.Time) databaseRecord {
+	return databaseRecord{Name: d.Name, NameFold: fold(d.Name), IsSystem: d.IsSystem, SeenAt: stamp(at).Format(jsonTime)}
+}
+
+// upsertDatabases adds what is new, and marks what is known as seen. update are further assignments to what is known.
+func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records []databaseRecord, update string) error {
+	parameter, err := json.Marshal(records)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO instance_databases (instance_id, name, name_fold, is_system, first_seen_at, last_seen_at)
+		SELECT CAST(? AS bigint), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
+		FROM `+s.dialect.records(databaseRecordColumns)+` WHERE true
+		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, gone_at = NULL`+update,
+		instanceID, string(parameter)).Error
+}
+
+// SaveInventory keeps which databases an instance has. Those that r does not have are marked gone if r is complete.
+func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (InventoryChange, error) {
+	found, err := uniqueDatabases(r.Databases)
+	if err != nil {
+		return InventoryChange{}, err
+	}
+	records := make([]databaseRecord, len(found))
+	for i, d := range found {
+		records[i] = newDatabaseRecord(d, at)
+	}
+	var change InventoryChange
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		if _, err := lockInstance(tx, instanceID); err != nil {
+			return err
+		}
+		var known []InstanceDatabase
+		if err := tx.Find(&known, "instance_id = ?", instanceID).Error; err != nil {
+			return err
+		}
+		var gone []int64
+		change, gone = compareInventory(known, found, r.Complete)
+		if err := s.upsertDatabases(tx, instanceID, records, ", is_system = excluded.is_system"); err != nil {
+			return err
+		}
+		return s.markGone(tx, gone, at)
+	})
+	return change, err
+}
+
+func (s *Store) markGone(tx *gorm.DB, ids []int64, at time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE instance_databases SET gone_at = ? WHERE id IN "+s.dialect.ids(), stamp(at), string(parameter)).Error
+}
+
+// uniqueDatabases are the databases by name, each once: the larger of two of the same name.
+func uniqueDatabases(databases []DatabaseSize) ([]DatabaseSize, error) {
+	unique := slices.Clone(databases)
+	slices.SortStableFunc(unique, func(a, b DatabaseSize) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), compareBytes(b.Total, a.Total))
+	})
+	unique = slices.CompactFunc(unique, func(a, b DatabaseSize) bool { return a.Name == b.Name })
+	for _, d := range unique {
+		if err := requireStorable(d.Name); err != nil {
+			return nil, err
+		}
+	}
+	return unique, nil
+}
+
+// compareBytes orders sizes, the unknown one first.
+func compareBytes(a, b *int64) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return cmp.Compare(*a, *b)
+}
+
+// compareInventory tells what changes, and the ids of the databases that are gone from now on.
+func compareInventory(known []InstanceDatabase, found []DatabaseSize, complete bool) (change InventoryChange, gone []int64) {
+	unmatched := make(map[string]InstanceDatabase, len(known))
+	for _, d := range known {
+		unmatched[d.Name] = d
+	}
+	for _, d := range found {
+		before, isKnown := unmatched[d.Name]
+		delete(unmatched, d.Name)
+		change.Active = append(change.Active, d.Name)
+		switch {
+		case !isKnown:
+			change.Created++
+		case before.GoneAt != nil:
+			change.Reactivated++
+		default:
+			change.Refreshed++
+		}
+	}
+	for name, d := range unmatched {
+		if d.GoneAt == nil && !complete {
+			change.Active = append(change.Active, name)
+			continue
+		}
+		if d.GoneAt == nil {
+			gone = append(gone, d.ID)
+		}
+		change.Gone = append(change.Gone, name)
+	}
+	change.Deactivated = int64(len(gone))
+	slices.Sort(change.Active)
+	slices.Sort(change.Gone)
+	return change, gone
+}
