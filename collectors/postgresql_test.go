@@ -325,11 +325,6 @@ func TestPostgresBatchesLoseNothing(t *testing.T) {
 
 func TestPostgresDatabaseIsItsTablesAndTheRest(t *testing.T) {
 	target, database, address := postgresWith(t, postgresTables(), "CREATE SEQUENCE seq", "CHECKPOINT")
-	var tables int64
-	for name, own := range postgresYardstick(t, address) {
-		_ = name
-		tables += *own.Total
-	}
 	var rest int64 // system relations, sequences, and the files that belong to no relation
 	err := connectPostgres(t, address).QueryRow(t.Context(), `
 		SELECT (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
@@ -341,9 +336,11 @@ func TestPostgresDatabaseIsItsTablesAndTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sum int64
-	for _, table := range mustTables(t, NewPostgreSQL(), target, database) {
-		if !table.RolledUp {
+	sum, own := int64(0), postgresYardstick(t, address)
+	for name, table := range mustTables(t, NewPostgreSQL(), target, database) {
+		if table.RolledUp {
+			sum += *own[name].Total // 0, before version 12 an empty TOAST table
+		} else {
 			sum += *table.Total
 		}
 	}
@@ -351,8 +348,8 @@ func TestPostgresDatabaseIsItsTablesAndTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := *databaseNamed(t, result, database).Total; sum+rest != got || tables+rest != got {
-		t.Errorf("tables %d (by the functions %d) and the rest %d are not the database's %d", sum, tables, rest, got)
+	if got := *databaseNamed(t, result, database).Total; sum+rest != got {
+		t.Errorf("tables %d and the rest %d are not the database's %d", sum, rest, got)
 	}
 }
 
@@ -369,6 +366,9 @@ func TestPostgresListsInvalidAndClosedDatabases(t *testing.T) {
 	for _, name := range []string{invalid, closed} {
 		if d := databaseNamed(t, result, name); d.Total == nil || d.Err != nil || d.Log != nil || *d.Data != *d.Total {
 			t.Errorf("got %+v", d)
+		}
+		if name == invalid && server.Version < 110000 {
+			continue // lets a superuser in
 		}
 		_, err = NewPostgreSQL().Tables(t.Context(), target, name)
 		wantError(t, err, models.CodeCollection, "collect.pg.not_connectable")
@@ -420,6 +420,14 @@ func TestPostgresKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
 	target, database, _ := postgresWith(t, postgresTables())
 	plain, pooled := NewPostgreSQL(), NewPostgreSQL()
 	pooled.parameters["whalefall_unheard_of"] = "1"
+	want := map[string]string{
+		"statement_timeout": "1min", "lock_timeout": "300ms", "default_transaction_read_only": "on", "jit": "off",
+		"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min",
+	}
+	if testenv.Postgres(t).Version < 110000 {
+		delete(want, "jit")
+		delete(plain.parameters, "jit")
+	}
 	if diff := cmp.Diff(mustTables(t, plain, target, database), mustTables(t, pooled, target, database)); diff != "" {
 		t.Error(diff)
 	}
@@ -432,10 +440,7 @@ func TestPostgresKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
 		if (s.limits != nil) != (c == pooled) {
 			t.Errorf("%s: limits to set are %v", name, s.limits)
 		}
-		for setting, want := range map[string]string{
-			"statement_timeout": "1min", "lock_timeout": "300ms", "default_transaction_read_only": "on", "jit": "off",
-			"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min",
-		} {
+		for setting, want := range want {
 			var got string
 			err := s.each(t.Context(), "SELECT current_setting($1)", func(rows *sql.Rows) error { return rows.Scan(&got) }, setting)
 			if err != nil || got != want {
