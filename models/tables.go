@@ -1,6 +1,208 @@
 package models
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"errors"
 
-func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) { panic("stub") }
-func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)    { panic("stub") }
+	"gorm.io/gorm"
+)
+
+// tablePageSize is a page's rows when the query does not say.
+const tablePageSize = 200
+
+// tableOrder is a sort of a snapshot: by a value, unknown last, and then by schema and name; or by names alone.
+type tableOrder struct {
+	name  string // of the sort, "-" in front for descending
+	value string // column; empty: by names
+	first string // of the two names
+	then  string
+	desc  bool
+}
+
+var tableValues = map[string]string{
+	"size": "size_bytes", "data": "data_bytes", "index": "index_bytes", "unused": "unused_bytes", "rows": "row_count",
+}
+
+// newTableOrder takes an unknown sort for the largest first. There is no history yet, so growth is unknown everywhere.
+func newTableOrder(sort string, desc bool) tableOrder {
+	value, known := tableValues[sort]
+	order := tableOrder{name: sort, value: value, first: "schema_name", then: "table_name", desc: desc}
+	switch {
+	case known, sort == "schema":
+	case sort == "name":
+		order.first, order.then = order.then, order.first
+	case sort == "growth":
+		order.desc = false
+	default:
+		return newTableOrder("size", true)
+	}
+	if desc {
+		order.name = "-" + order.name
+	}
+	return order
+}
+
+func (o tableOrder) sql() string {
+	if o.value != "" {
+		return o.value + direction(o.desc) + ", schema_name, table_name"
+	}
+	if o.desc {
+		return o.first + " DESC, " + o.then + " DESC"
+	}
+	return o.first + ", " + o.then
+}
+
+// condition of rows, with its values.
+type condition struct {
+	sql    string
+	values []any
+}
+
+// after are conditions of the rows behind the cursor. Each is one range of an index; their rows follow each other.
+func (o tableOrder) after(c tableCursor) []condition {
+	greater := map[bool]string{false: " > ", true: " < "}[o.desc]
+	if o.value == "" {
+		last := map[string]string{"schema_name": c.Schema, "table_name": c.Table}
+		return []condition{{"(" + o.first + ", " + o.then + ")" + greater + "(?, ?)", []any{last[o.first], last[o.then]}}}
+	}
+	const byName = "(schema_name, table_name) > (?, ?)"
+	if c.Value == nil {
+		return []condition{{o.value + " IS NULL AND " + byName, []any{c.Schema, c.Table}}}
+	}
+	return []condition{
+		{o.value + " = ? AND " + byName, []any{*c.Value, c.Schema, c.Table}},
+		{o.value + greater + "?", []any{*c.Value}},
+		{o.value + " IS NULL", nil},
+	}
+}
+
+// TableSizes is a page of a database's stored snapshot with its header, both of the same moment. A database nobody
+// knows, or whose tables were never collected, has an empty page. A cursor of another sort or database is CodeInvalid.
+func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error) {
+	if q.Limit <= 0 {
+		q.Limit = tablePageSize
+	}
+	order := newTableOrder(q.Sort, q.Desc)
+	ranges := []condition{{sql: "1 = 1"}}
+	if q.Cursor != "" {
+		cursor, err := parseTableCursor(q, order)
+		if err != nil {
+			return TablePage{}, err
+		}
+		ranges, q.Offset = order.after(cursor), 0
+	}
+	var page TablePage
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		var err error
+		if page.Database, err = takeDatabase(tx, "id = ?", q.DatabaseID); err != nil {
+			return err
+		}
+		if page.Total, err = s.countTables(tx, q, page.Database.Snapshot); err != nil {
+			return err
+		}
+		rows, err := s.tableRows(tx, q, order, ranges)
+		if err != nil {
+			return err
+		}
+		if len(rows) > q.Limit {
+			rows = rows[:q.Limit]
+			page.NextCursor = newTableCursor(q, order, rows[q.Limit-1])
+		}
+		page.Rows, err = s.withPartitionCounts(tx, q.DatabaseID, rows)
+		return err
+	})
+	if e := (*Error)(nil); errors.As(err, &e) && e.Code == CodeNotFound {
+		return TablePage{}, nil
+	}
+	return page, err
+}
+
+// countTables counts only under a filter: else the header knows.
+func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot) (int64, error) {
+	if q.Schema == "" && q.Table == "" && q.Parent == "" {
+		if q.FoldPartitions {
+			return header.TopCount, nil
+		}
+		return header.TableCount, nil
+	}
+	var total int64
+	err := s.filterTables(tx, q).Count(&total).Error
+	return total, err
+}
+
+func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
+	tx = tx.Table("database_table_size_stats").Where("database_id = ?", q.DatabaseID)
+	switch {
+	case q.Parent != "" && !storable(q.ParentSchema+q.Parent):
+		tx = tx.Where(nothing)
+	case q.Parent != "":
+		tx = tx.Where("parent_name <> '' AND parent_schema = ? AND parent_name = ?", q.ParentSchema, q.Parent)
+	case q.FoldPartitions:
+		tx = tx.Where("parent_name = ''")
+	}
+	return s.search(s.search(tx, q.Schema, "schema_fold"), q.Table, "table_fold")
+}
+
+// tableRows are the first rows of the ranges, one more than the limit if there are more.
+func (s *Store) tableRows(tx *gorm.DB, q TableQuery, order tableOrder, ranges []condition) ([]DatabaseTableSizeStat, error) {
+	var rows []DatabaseTableSizeStat
+	for _, r := range ranges {
+		var found []DatabaseTableSizeStat
+		err := s.filterTables(tx, q).Select(tableColumns).Where(r.sql, r.values...).
+			Order(order.sql()).Limit(q.Limit + 1 - len(rows)).Offset(q.Offset).Scan(&found).Error
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, found...); len(rows) > q.Limit {
+			break
+		}
+	}
+	return rows, nil
+}
+
+// partitionCount is how many rows have a parent.
+type partitionCount struct {
+	ParentSchema, ParentName string
+	Partitions               int64
+}
+
+func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []DatabaseTableSizeStat) ([]TableSizeRow, error) {
+	rows := make([]TableSizeRow, len(stored))
+	var parents []tableRecord
+	for i := range stored {
+		rows[i] = stored[i].row()
+		if stored[i].Kind == KindPartitioned || stored[i].RolledUp {
+			parents = append(parents, tableRecord{SchemaName: stored[i].SchemaName, TableName: stored[i].TableName})
+		}
+	}
+	if len(parents) == 0 {
+		return rows, nil
+	}
+	parameter, err := json.Marshal(parents)
+	if err != nil {
+		return nil, err
+	}
+	var counts []partitionCount
+	err = tx.Raw(`SELECT t.parent_schema, t.parent_name, count(*) AS partitions
+		FROM `+s.dialect.records([]column{{"schema_name", "text"}, {"table_name", "text"}})+`
+		JOIN database_table_size_stats t ON t.parent_schema = r.schema_name AND t.parent_name = r.table_name
+		WHERE t.database_id = ? AND t.parent_name <> '' GROUP BY t.parent_schema, t.parent_name`,
+		string(parameter), databaseID).Scan(&counts).Error
+	byParent := make(map[tableKey]int64, len(counts))
+	for _, c := range counts {
+		byParent[tableKey{c.ParentSchema, c.ParentName}] = c.Partitions
+	}
+	for i := range rows {
+		rows[i].PartitionCount = byParent[tableKey{rows[i].Schema, rows[i].Name}]
+	}
+	return rows, err
+}
+
+func (row *DatabaseTableSizeStat) row() TableSizeRow {
+	return TableSizeRow{ID: row.ID, KeptFrom: row.KeptFrom, TableSize: TableSize{
+		Schema: row.SchemaName, Name: row.TableName, Kind: row.Kind, ParentSchema: row.ParentSchema, Parent: row.ParentName,
+		RolledUp: row.RolledUp, Total: row.SizeBytes, Data: row.DataBytes, Index: row.IndexBytes, Unused: row.UnusedBytes,
+		Rows: row.RowCount, RowsSource: row.RowsSource, SizeSource: row.SizeSource, StatsStale: row.StatsStale, Unread: row.Unread,
+	}}
+}

@@ -1,0 +1,342 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// snapshotBatch is how many rows go into one JSON parameter.
+const snapshotBatch = 5000
+
+// DatabaseTableSizeStat is a stored row of a database's snapshot.
+type DatabaseTableSizeStat struct {
+	ID           int64 `gorm:"primaryKey"`
+	DatabaseID   int64
+	SchemaName   string
+	TableName    string
+	SchemaFold   string // for search
+	TableFold    string
+	Kind         Kind
+	ParentSchema string
+	ParentName   string // empty: no partition
+	RolledUp     bool
+	SizeBytes    *int64 // nil: unknown, as all sizes
+	DataBytes    *int64
+	IndexBytes   *int64
+	UnusedBytes  *int64
+	RowCount     *int64
+	RowsSource   RowsSource
+	SizeSource   SizeSource
+	StatsStale   bool
+	Unread       Unread
+	KeptFrom     *time.Time // the run the sizes come from; nil: the snapshot's own
+}
+
+const tableColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up,
+	size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source, stats_stale, unread, kept_from`
+
+func (row *DatabaseTableSizeStat) scan(rows interface{ Scan(into ...any) error }) error {
+	return rows.Scan(&row.ID, &row.SchemaName, &row.TableName, &row.Kind, &row.ParentSchema, &row.ParentName, &row.RolledUp,
+		&row.SizeBytes, &row.DataBytes, &row.IndexBytes, &row.UnusedBytes, &row.RowCount,
+		&row.RowsSource, &row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom)
+}
+
+// tableKey is what makes a relation itself.
+type tableKey struct{ schema, name string }
+
+// measured reports whether the row has ever had values.
+func (row *DatabaseTableSizeStat) measured() bool { return row.Unread == "" || row.KeptFrom != nil }
+
+// keep marks values as those of the run that ended at collected, unless they are older still.
+func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
+	if row.KeptFrom == nil && row.measured() {
+		row.KeptFrom = collected
+	}
+}
+
+// same reports whether storing other over row would change nothing but their ids.
+func (row *DatabaseTableSizeStat) same(other *DatabaseTableSizeStat) bool {
+	return row.Kind == other.Kind && row.ParentSchema == other.ParentSchema && row.ParentName == other.ParentName &&
+		row.RolledUp == other.RolledUp && row.RowsSource == other.RowsSource && row.SizeSource == other.SizeSource &&
+		row.StatsStale == other.StatsStale && row.Unread == other.Unread &&
+		samePointed(row.SizeBytes, other.SizeBytes) && samePointed(row.DataBytes, other.DataBytes) &&
+		samePointed(row.IndexBytes, other.IndexBytes) && samePointed(row.UnusedBytes, other.UnusedBytes) &&
+		samePointed(row.RowCount, other.RowCount) &&
+		(row.KeptFrom == nil) == (other.KeptFrom == nil) && (row.KeptFrom == nil || row.KeptFrom.Equal(*other.KeptFrom))
+}
+
+func samePointed(a, b *int64) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+func newTableRow(t *TableSize) DatabaseTableSizeStat {
+	return DatabaseTableSizeStat{
+		SchemaName: t.Schema, TableName: t.Name, Kind: t.Kind, ParentSchema: t.ParentSchema, ParentName: t.Parent,
+		RolledUp: t.RolledUp, SizeBytes: t.Total, DataBytes: t.Data, IndexBytes: t.Index, UnusedBytes: t.Unused,
+		RowCount: t.Rows, RowsSource: t.RowsSource, SizeSource: t.SizeSource, StatsStale: t.StatsStale, Unread: t.Unread,
+	}
+}
+
+// SaveTableSizes makes the result the database's snapshot, in one transaction, and writes only what differs. Rows that
+// the result does not have are deleted if it is complete, else they stay and remember which run they are from; so do
+// the values of relations it could not read. An error changes nothing.
+func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
+	fresh, duplicates, err := mergeTables(in.Result.Tables)
+	if err != nil {
+		return Receipt{}, err
+	}
+	var receipt Receipt
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		database, err := lockDatabase(tx, in.DatabaseID)
+		if err != nil {
+			return err
+		}
+		p := newPlan(in.Result, fresh, database.Snapshot)
+		if err := p.compareStored(tx, database.ID); err != nil {
+			return err
+		}
+		p.addNew()
+		if err := s.writeTables(tx, database.ID, p.write); err != nil {
+			return err
+		}
+		if err := s.deleteTables(tx, database.ID, p.remove); err != nil {
+			return err
+		}
+		s.finish(&p.header, in)
+		receipt = p.receipt(duplicates)
+		return saveHeader(tx, database.ID, p.header)
+	})
+	return receipt, err
+}
+
+func lockDatabase(tx *gorm.DB, id int64) (InstanceDatabase, error) {
+	return takeDatabase(tx.Clauses(clause.Locking{Strength: "UPDATE"}), "id = ?", id)
+}
+
+// mergeTables indexes relations by identity. Of several with the same identity the larger stays.
+func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates int64, err error) {
+	unique = make(map[tableKey]*TableSize, len(tables))
+	for i := range tables {
+		t := &tables[i]
+		if err := requireStorable(t.Schema, t.Name, t.ParentSchema, t.Parent); err != nil {
+			return nil, 0, err
+		}
+		key := tableKey{t.Schema, t.Name}
+		known, twice := unique[key]
+		if twice {
+			duplicates++
+		}
+		if !twice || compareBytes(t.Total, known.Total) > 0 {
+			unique[key] = t
+		}
+	}
+	return unique, duplicates, nil
+}
+
+// plan is what a refresh has to write.
+type plan struct {
+	fresh    map[tableKey]*TableSize // what no stored row was found for yet
+	complete bool
+	previous *time.Time // when the snapshot before this one was collected
+	header   Snapshot
+	write    []DatabaseTableSizeStat
+	remove   []int64
+}
+
+func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
+	return &plan{fresh: fresh, complete: r.Complete, previous: before.CollectedAt, header: Snapshot{
+		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete, Grant: r.Grant,
+	}}
+}
+
+func (p *plan) compareStored(tx *gorm.DB, databaseID int64) error {
+	rows, err := tx.Raw("SELECT "+tableColumns+" FROM database_table_size_stats WHERE database_id = ?", databaseID).Rows()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var stored DatabaseTableSizeStat
+		if err := stored.scan(rows); err != nil {
+			return err
+		}
+		p.compare(stored)
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+func (p *plan) compare(stored DatabaseTableSizeStat) {
+	key := tableKey{stored.SchemaName, stored.TableName}
+	found, present := p.fresh[key]
+	delete(p.fresh, key)
+	if !present && p.complete {
+		p.remove = append(p.remove, stored.ID)
+		return
+	}
+	next := stored
+	switch {
+	case !present:
+		next.keep(p.previous)
+	case found.Unread != "":
+		next.keep(p.previous)
+		next.Unread = found.Unread
+		if found.Kind != "" {
+			next.Kind, next.ParentSchema, next.ParentName, next.RolledUp = found.Kind, found.ParentSchema, found.Parent, found.RolledUp
+		}
+	default:
+		next = newTableRow(found)
+	}
+	p.count(&next)
+	if !next.same(&stored) {
+		p.write = append(p.write, next)
+	}
+}
+
+// addNew puts the rows in the order of the store's indexes, which makes writing and later reading them cheaper.
+func (p *plan) addNew() {
+	p.write = slices.Grow(p.write, len(p.fresh))
+	for _, t := range p.fresh {
+		row := newTableRow(t)
+		p.count(&row)
+		p.write = append(p.write, row)
+	}
+	slices.SortFunc(p.write, func(a, b DatabaseTableSizeStat) int {
+		return cmp.Or(cmp.Compare(a.SchemaName, b.SchemaName), cmp.Compare(a.TableName, b.TableName))
+	})
+}
+
+func (p *plan) count(row *DatabaseTableSizeStat) {
+	p.header.TableCount++
+	if row.ParentName == "" {
+		p.header.TopCount++
+	}
+	if row.KeptFrom != nil {
+		p.header.KeptCount++
+	}
+	switch {
+	case row.RolledUp:
+	case row.SizeBytes == nil:
+		p.header.UnknownCount++
+	default:
+		p.header.TotalBytes += *row.SizeBytes
+	}
+}
+
+func (s *Store) finish(header *Snapshot, in SaveTables) {
+	collected := stamp(in.CollectedAt)
+	header.CollectedAt = &collected
+	header.ElapsedMS = s.now().Sub(in.Started).Milliseconds()
+}
+
+func (p *plan) receipt(duplicates int64) Receipt {
+	h := p.header
+	return Receipt{
+		CollectedAt: *h.CollectedAt, Saved: h.TableCount, Changed: int64(len(p.write)), Pruned: int64(len(p.remove)),
+		Kept: h.KeptCount, Duplicates: duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Grant: h.Grant, ElapsedMS: h.ElapsedMS,
+	}
+}
+
+// saveHeader also takes back that a database was gone: its tables have just been read.
+func saveHeader(tx *gorm.DB, databaseID int64, header Snapshot) error {
+	database := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt}
+	return tx.Model(&InstanceDatabase{}).Where("id = ?", databaseID).
+		Select("snapshot_no", "collected_at", "table_count", "top_count", "total_bytes", "unknown_count", "kept_count",
+			"hidden_count", "complete", "missing_grant", "elapsed_ms", "last_seen_at", "gone_at").
+		Updates(&database).Error
+}
+
+// tableRecord is a row as it goes into a JSON parameter.
+type tableRecord struct {
+	SchemaName   string     `json:"schema_name"`
+	TableName    string     `json:"table_name"`
+	SchemaFold   string     `json:"schema_fold"`
+	TableFold    string     `json:"table_fold"`
+	Kind         Kind       `json:"kind"`
+	ParentSchema string     `json:"parent_schema"`
+	ParentName   string     `json:"parent_name"`
+	RolledUp     bool       `json:"rolled_up"`
+	SizeBytes    *int64     `json:"size_bytes"`
+	DataBytes    *int64     `json:"data_bytes"`
+	IndexBytes   *int64     `json:"index_bytes"`
+	UnusedBytes  *int64     `json:"unused_bytes"`
+	RowCount     *int64     `json:"row_count"`
+	RowsSource   RowsSource `json:"rows_source"`
+	SizeSource   SizeSource `json:"size_source"`
+	StatsStale   bool       `json:"stats_stale"`
+	Unread       Unread     `json:"unread"`
+	KeptFrom     *string    `json:"kept_from"`
+}
+
+var tableRecordColumns = []column{
+	{"schema_name", "text"}, {"table_name", "text"}, {"schema_fold", "text"}, {"table_fold", "text"}, {"kind", "text"},
+	{"parent_schema", "text"}, {"parent_name", "text"}, {"rolled_up", "boolean"},
+	{"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"index_bytes", "bigint"}, {"unused_bytes", "bigint"},
+	{"row_count", "bigint"}, {"rows_source", "text"}, {"size_source", "text"}, {"stats_stale", "boolean"},
+	{"unread", "text"}, {"kept_from", "timestamptz"},
+}
+
+func newTableRecord(row *DatabaseTableSizeStat) tableRecord {
+	record := tableRecord{
+		SchemaName: row.SchemaName, TableName: row.TableName, SchemaFold: fold(row.SchemaName), TableFold: fold(row.TableName),
+		Kind: row.Kind, ParentSchema: row.ParentSchema, ParentName: row.ParentName, RolledUp: row.RolledUp,
+		SizeBytes: row.SizeBytes, DataBytes: row.DataBytes, IndexBytes: row.IndexBytes, UnusedBytes: row.UnusedBytes,
+		RowCount: row.RowCount, RowsSource: row.RowsSource, SizeSource: row.SizeSource, StatsStale: row.StatsStale,
+		Unread: row.Unread,
+	}
+	if row.KeptFrom != nil {
+		kept := row.KeptFrom.UTC().Format(jsonTime)
+		record.KeptFrom = &kept
+	}
+	return record
+}
+
+const upsertTablesSQL = ` WHERE true
+	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET kind = excluded.kind,
+		parent_schema = excluded.parent_schema, parent_name = excluded.parent_name, rolled_up = excluded.rolled_up,
+		size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes, index_bytes = excluded.index_bytes,
+		unused_bytes = excluded.unused_bytes, row_count = excluded.row_count, rows_source = excluded.rows_source,
+		size_source = excluded.size_source, stats_stale = excluded.stats_stale, unread = excluded.unread,
+		kept_from = excluded.kept_from`
+
+func (s *Store) writeTables(tx *gorm.DB, databaseID int64, rows []DatabaseTableSizeStat) error {
+	const columns = `schema_name, table_name, schema_fold, table_fold, kind, parent_schema, parent_name, rolled_up,
+		size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source, stats_stale, unread, kept_from`
+	statement := "INSERT INTO database_table_size_stats (database_id, " + columns + ") SELECT CAST(? AS bigint), " + columns +
+		" FROM " + s.dialect.records(tableRecordColumns) + upsertTablesSQL
+	records := make([]tableRecord, 0, min(len(rows), snapshotBatch))
+	for batch := range slices.Chunk(rows, snapshotBatch) {
+		records = records[:0]
+		for i := range batch {
+			records = append(records, newTableRecord(&batch[i]))
+		}
+		parameter, err := json.Marshal(records)
+		if err != nil {
+			return err
+		}
+		if err := tx.Exec(statement, databaseID, string(parameter)).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) deleteTables(tx *gorm.DB, databaseID int64, ids []int64) error {
+	statement := "DELETE FROM database_table_size_stats WHERE database_id = ? AND id IN " + s.dialect.ids()
+	for batch := range slices.Chunk(ids, snapshotBatch) {
+		parameter, err := json.Marshal(batch)
+		if err != nil {
+			return err
+		}
+		if err := tx.Exec(statement, databaseID, string(parameter)).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
