@@ -1,0 +1,146 @@
+//go:build bench
+
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"whalefall/testenv"
+)
+
+const adminPassword = "Measure-me-1"
+
+// build builds the product as it is shipped.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "whalefall")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// product is a running whalefall and a client that is logged in as its admin.
+type product struct {
+	cmd    *exec.Cmd
+	base   string
+	client *http.Client
+	token  string
+}
+
+// startProduct starts the binary on a data directory and logs in; the process ends with the test.
+func startProduct(t *testing.T, binary, dataDir, store string) *product {
+	t.Helper()
+	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
+	cmd := exec.Command(binary, "--addr", address, "--data-dir", dataDir)
+	cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+adminPassword, "WHALEFALL_STORE="+store, "WHALEFALL_LOG_LEVEL=warn")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &product{cmd: cmd, base: "http://" + address, client: &http.Client{Jar: jar, Timeout: 5 * time.Minute}}
+	p.waitReady(t)
+	p.newToken(t)
+	p.call(t, http.MethodPost, "/api/v1/auth/login", map[string]any{"username": "admin", "password": adminPassword}, nil)
+	p.newToken(t)
+	return p
+}
+
+func (p *product) waitReady(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		response, err := p.client.Get(p.base + "/readyz")
+		if err != nil {
+			continue
+		}
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	t.Fatal("the product does not get ready")
+}
+
+// newToken fetches the token that writes must carry; a login changes it.
+func (p *product) newToken(t *testing.T) {
+	t.Helper()
+	var data struct {
+		Token string `json:"csrf_token"`
+	}
+	p.call(t, http.MethodGet, "/api/v1/auth/csrf-token", nil, &data)
+	p.token = data.Token
+}
+
+// call sends body as JSON and reads the answer's data into data, if it is not nil.
+func (p *product) call(t *testing.T, method, path string, body, data any) {
+	t.Helper()
+	sent, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, p.base+path, bytes.NewReader(sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-CSRFToken", p.token)
+	response, err := p.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		t.Fatalf("%s %s: %s\n%.2000s", method, path, response.Status, answer)
+	}
+	if data == nil {
+		return
+	}
+	if err := json.Unmarshal(answer, &struct{ Data any }{data}); err != nil {
+		t.Fatalf("%s %s: %v\n%.2000s", method, path, err, answer)
+	}
+}
+
+// addPostgres registers a server and returns the instance's id.
+func (p *product) addPostgres(t *testing.T, server *testenv.PostgresServer) int64 {
+	t.Helper()
+	var made struct{ Credential struct{ ID int64 } }
+	p.call(t, http.MethodPost, "/api/v1/credentials", map[string]any{
+		"name": "bench", "credential_type": "database", "db_type": "postgresql", "username": server.User, "password": server.Password,
+	}, &made)
+	var added struct{ Instance struct{ ID int64 } }
+	p.call(t, http.MethodPost, "/api/v1/instances", map[string]any{
+		"name": "bench", "db_type": "postgresql", "host": server.Host, "port": server.Port,
+		"credential_id": made.Credential.ID, "tls_mode": "disable",
+	}, &added)
+	return added.Instance.ID
+}
+
+func tableSizes(instance int64, database string) string {
+	return fmt.Sprintf("/api/v1/instances/%d/databases/%s/tables/sizes", instance, database)
+}

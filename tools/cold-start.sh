@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# How long `go run .` takes on a machine with nothing but Go: a fresh clone, an empty home, no module or build cache.
+# Prints the seconds until /readyz answers. Needs curl and a Go module proxy.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=${1:-18080}
+home=$(mktemp -d)
+server=
+cleanup() {
+  if [[ -n $server ]]; then
+    kill -- "-$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  chmod -R u+w "$home"
+  rm -rf "$home"
+}
+trap cleanup EXIT
+
+git clone -q . "$home/whalefall"
+cd "$home/whalefall"
+variables=("HOME=$home" "PATH=$(dirname "$(command -v go)"):/usr/bin:/bin" "WHALEFALL_ADDR=127.0.0.1:$port")
+for name in GOPROXY GOSUMDB GOFLAGS HTTPS_PROXY SSL_CERT_FILE; do
+  if [[ -n ${!name:-} ]]; then
+    variables+=("$name=${!name}")
+  fi
+done
+start=$(date +%s.%N)
+set -m # a process group of its own, since `go run` starts the program as its child
+env -i "${variables[@]}" go run . >"$home/out" 2>&1 &
+server=$!
+set +m
+until curl -fs -o /dev/null "http://127.0.0.1:$port/readyz"; do
+  if ! kill -0 "$server" 2>/dev/null; then
+    cat "$home/out" >&2
+    exit 1
+  fi
+  sleep 0.2
+done
+awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "cold start: %.1f s\n", b - a }'
