@@ -2,13 +2,148 @@ package handlers
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
 )
 
-// pageRoutes are all HTML routes.
+// pageRoutes are all routes of the HTML side, each with the permission it asks for.
 func (h *handlers) pageRoutes(e *echo.Echo) {
-	e.GET("/", h.guard(loggedIn, h.frontPage))
+	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		e.GET(path, h.guard(perm, handler))
+		e.HEAD(path, h.guard(perm, handler))
+	}
+	post := func(path string, perm models.Permission, handler echo.HandlerFunc) {
+		e.POST(path, h.guard(perm, handler))
+	}
+
+	get("/", loggedIn, h.frontPage)
+	get("/login", anyone, h.loginPage)
+	e.POST("/login", h.throttleLogin(h.guard(anyone, h.submitLogin)))
+	post("/logout", loggedIn, h.submitLogout)
+	get("/preferences", anyone, h.setPreference)
+
+	get("/instances", models.PermView, h.instancesPage)
+	get("/instances/new", models.PermCreate, h.newInstancePage)
+	post("/instances", models.PermCreate, h.submitInstance)
+	post("/connections/test", models.PermCreate, h.testTypedConnection)
+	get("/instances/:id", models.PermView, h.instancePage)
+	get("/instances/:id/edit", models.PermUpdate, h.editInstancePage)
+	post("/instances/:id", models.PermUpdate, h.submitInstanceEdit)
+	post("/instances/:id/delete", models.PermDelete, h.submitInstanceDelete)
+	post("/instances/:id/restore", models.PermUpdate, h.submitInstanceRestore)
+	post("/instances/:id/test", models.PermView, h.testSavedConnection)
+	post("/instances/:id/sync", models.PermSync, h.syncInstance)
+
+	// Names "." and ".." cannot be in an address, so every database also goes by its id.
+	for _, database := range []string{"/instances/:id/databases/:name", "/databases/:id"} {
+		get(database+"/tables", models.PermView, h.tablesPage)
+		get(database+"/tables/partitions", models.PermView, h.partitionRows)
+		post(database+"/tables/refresh", models.PermSync, h.submitRefresh)
+	}
 }
 
-func (h *handlers) frontPage(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/instances") }
+func (h *handlers) frontPage(c echo.Context) error {
+	return c.Redirect(http.StatusSeeOther, "/instances")
+}
+
+// setPreference keeps a choice of language or theme in a cookie and goes back to where it was made.
+func (h *handlers) setPreference(c echo.Context) error {
+	if l := c.QueryParam("lang"); l == views.Chinese || l == views.English {
+		h.setCookie(c, langCookie, l, preferenceLife)
+	}
+	switch theme := c.QueryParam("theme"); theme {
+	case "light", "dark":
+		h.setCookie(c, themeCookie, theme, preferenceLife)
+	case "auto":
+		h.setCookie(c, themeCookie, "", -1)
+	}
+	return c.Redirect(http.StatusSeeOther, cameFrom(c))
+}
+
+// cameFrom is the page that led here. What the browser says of it is newer than the link, because
+// filters change the address without loading the page again.
+func cameFrom(c echo.Context) string {
+	if u, err := url.Parse(c.Request().Referer()); err == nil && u.Host == c.Request().Host {
+		return localPath(u.RequestURI())
+	}
+	return localPath(c.QueryParam("next"))
+}
+
+const (
+	preferenceLife = 365 * 24 * 60 * 60 // seconds
+	noticeCookie   = "notice"
+	noticeLife     = 60 // seconds
+)
+
+func (h *handlers) setCookie(c echo.Context, name, value string, seconds int) {
+	c.SetCookie(&http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true,
+		Secure: h.secureCookies(c.Request()), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// isHTMX reports whether a part of a page asks, not the browser for a page.
+func isHTMX(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+
+// leave ends an action by going to another page, which says what was done.
+func (h *handlers) leave(c echo.Context, address, notice string) error {
+	if notice != "" {
+		h.setCookie(c, noticeCookie, url.QueryEscape(notice), noticeLife)
+	}
+	if isHTMX(c) {
+		c.Response().Header().Set("HX-Redirect", address)
+		return c.NoContent(http.StatusOK)
+	}
+	return c.Redirect(http.StatusSeeOther, address)
+}
+
+// pageWithNotice is page with what the action before it left to say.
+func (h *handlers) pageWithNotice(c echo.Context) views.Page {
+	p := h.page(c)
+	if notice, err := url.QueryUnescape(cookieValue(c, noticeCookie)); err == nil && notice != "" && !isHTMX(c) {
+		p.Notice = notice
+		h.setCookie(c, noticeCookie, "", -1)
+	}
+	return p
+}
+
+// adoptListAddress gives an action the filter, sort and page of the list that the person is looking at,
+// so that it can answer with that list.
+func adoptListAddress(c echo.Context) {
+	if u, err := url.Parse(c.Request().Header.Get("HX-Current-URL")); err == nil {
+		c.Request().URL.RawQuery = u.RawQuery
+	}
+}
+
+// bindListing reads how a list is sorted and paged; what makes no sense falls back to the defaults: the
+// given sort, the first of the limits.
+func bindListing(c echo.Context, sorts []string, sort string, desc bool, limits []int) views.Listing {
+	l := views.Listing{Sort: sort, Desc: desc, Page: 1, Limit: limits[0], Limits: limits, Filter: url.Values{}}
+	if column, descending := signedSort(c.QueryParam("sort")); slices.Contains(sorts, column) {
+		l.Sort, l.Desc = column, descending
+	}
+	if n, ok := integer(c.QueryParam("limit")); ok && slices.Contains(limits, int(n)) {
+		l.Limit = int(n)
+	}
+	if n, ok := integer(c.QueryParam("page")); ok && n > 1 && n <= maxOffset/maxSizeLimit {
+		l.Page = int(n)
+	}
+	return l
+}
+
+// keepFilter notes the query members that narrow the list down.
+func keepFilter(c echo.Context, l *views.Listing, names ...string) {
+	for _, name := range names {
+		for _, value := range c.QueryParams()[name] {
+			if strings.TrimSpace(value) != "" {
+				l.Filter.Add(name, value)
+			}
+		}
+	}
+}

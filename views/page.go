@@ -10,13 +10,14 @@ import (
 
 // Page is what every page and fragment needs beside its own model.
 type Page struct {
-	Lang  string         // "zh-CN" or "en"
-	Theme string         // "light", "dark", or empty: as the system has it
-	User  *models.User   // nil: nobody is logged in
-	CSRF  string         // token for forms and HTMX requests
-	URL   string         // path and query of this request
-	Zone  *time.Location // times are shown in it
-	Now   time.Time
+	Lang   string         // "zh-CN" or "en"
+	Theme  string         // "light", "dark", or empty: as the system has it
+	User   *models.User   // nil: nobody is logged in
+	CSRF   string         // token for forms and HTMX requests
+	URL    string         // path and query of this request
+	Zone   *time.Location // times are shown in it
+	Now    time.Time
+	Notice string // what the action before this page did; empty: nothing
 }
 
 // T is the message with the key in the page's language; pairs are placeholder names and values.

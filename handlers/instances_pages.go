@@ -1,0 +1,172 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+// Rows a page that a person can choose; the first is the default.
+var (
+	instanceLimits = []int{20, 50, 100}
+	databaseLimits = []int{50, 100, 200}
+	tableLimits    = []int{50, 100, 200}
+)
+
+func (h *handlers) instancesPage(c echo.Context) error {
+	return h.renderInstances(c, h.pageWithNotice(c), "")
+}
+
+func (h *handlers) renderInstances(c echo.Context, p views.Page, notice string) error {
+	m, err := h.instanceList(c)
+	if err != nil {
+		return err
+	}
+	m.Notice = notice
+	return h.render(c, http.StatusOK, p, screen{
+		title: p.T("instances.title"), body: views.Instances(p, m), fragments: []string{m.Target},
+	})
+}
+
+func (h *handlers) instanceList(c echo.Context) (views.InstanceList, error) {
+	ctx := c.Request().Context()
+	m := views.InstanceList{Listing: bindListing(c, instanceSorts, "name", false, instanceLimits), Query: bindInstanceQuery(c)}
+	m.Path, m.Target, m.Push = "/instances", "instance-list", true
+	keepFilter(c, &m.Listing, "search", "db_type", "status", "tags")
+	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
+	page, err := lastPageAtMost(&m.Listing, func() (models.InstancePage, int64, error) {
+		m.Query.Offset = m.Offset()
+		page, err := h.Store.Instances(ctx, m.Query)
+		return page, page.Total, err
+	})
+	if err != nil {
+		return m, err
+	}
+	m.Items, m.Shown = page.Items, len(page.Items)
+	m.Tags, err = h.Store.Tags(ctx)
+	return m, err
+}
+
+// lastPageAtMost reads a page of a list; a page beyond the end is the last one.
+func lastPageAtMost[T any](l *views.Listing, read func() (page T, total int64, err error)) (T, error) {
+	page, total, err := read()
+	l.Total = total
+	if err != nil || l.Page <= l.Pages() {
+		return page, err
+	}
+	l.Page = l.Pages()
+	page, l.Total, err = read()
+	return page, err
+}
+
+// submitInstanceRestore answers with the recycle bin, which has one instance less.
+func (h *handlers) submitInstanceRestore(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	restored, _, err := h.Store.RestoreInstance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	p := h.page(c)
+	notice := p.T("notice.restored", "Name", restored.Name)
+	if !isHTMX(c) {
+		return h.leave(c, views.InstancePath(id), notice)
+	}
+	adoptListAddress(c)
+	return h.renderInstances(c, p, notice)
+}
+
+func (h *handlers) submitInstanceDelete(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	deleted, err := h.Store.DeleteInstance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return h.leave(c, "/instances", h.page(c).T("notice.deleted", "Name", deleted.Name))
+}
+
+func (h *handlers) instancePage(c echo.Context) error {
+	return h.renderInstance(c, h.pageWithNotice(c), "")
+}
+
+func (h *handlers) renderInstance(c echo.Context, p views.Page, notice string) error {
+	m, err := h.instanceDetail(c)
+	if err != nil {
+		return err
+	}
+	m.Notice = notice
+	return h.render(c, http.StatusOK, p, screen{
+		title: m.Instance.Name, body: views.Instance(p, m),
+		fragments: []string{"instance-facts", "capacity", m.Target},
+	})
+}
+
+func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) {
+	ctx := c.Request().Context()
+	m := views.InstanceDetail{Listing: bindListing(c, databaseSorts, "size", true, databaseLimits)}
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return m, err
+	}
+	if m.Instance, err = h.Store.Instance(ctx, id); err != nil {
+		return m, err
+	}
+	if m.Cards, err = h.Store.Cards(ctx, id); err != nil {
+		return m, err
+	}
+	m.Path, m.Target = views.InstancePath(id), "database-list"
+	m.Name, m.ShowGone = c.QueryParam("q"), isYes(c.QueryParam("gone"))
+	keepFilter(c, &m.Listing, "q", "gone")
+	m.Sizes, err = lastPageAtMost(&m.Listing, func() (models.DatabaseSizePage, int64, error) {
+		page, err := h.Store.Databases(ctx, models.DatabaseQuery{
+			InstanceID: id, Name: m.Name, IncludeInactive: m.ShowGone, LatestOnly: true,
+			Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Offset: m.Offset(),
+		})
+		return page, page.Total, err
+	})
+	m.Shown = len(m.Sizes.Rows)
+	return m, err
+}
+
+func (h *handlers) testSavedConnection(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	version, err := h.Collect.TestInstance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return h.answerAction(c, id, "notice.connected", "Version", version.Full)
+}
+
+func (h *handlers) syncInstance(c echo.Context) error {
+	id, err := pathID(c, "id", "instance.not_found")
+	if err != nil {
+		return err
+	}
+	result, err := h.Collect.SyncCapacity(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return h.answerAction(c, id, "notice.synced", "Name", result.Instance.Name, "N", result.Saved)
+}
+
+// answerAction shows an instance after an action on its page, and what the action did.
+func (h *handlers) answerAction(c echo.Context, id int64, key string, pairs ...any) error {
+	p := h.page(c)
+	notice := p.T(key, pairs...)
+	if !isHTMX(c) {
+		return h.leave(c, views.InstancePath(id), notice)
+	}
+	adoptListAddress(c)
+	return h.renderInstance(c, p, notice)
+}

@@ -1,0 +1,125 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+// partitionLimit is how many partitions open under their table; beyond them a link leads to all.
+const partitionLimit = 500
+
+func (h *handlers) tablesPage(c echo.Context) error {
+	return h.renderTables(c, h.pageWithNotice(c), "")
+}
+
+func (h *handlers) renderTables(c echo.Context, p views.Page, notice string) error {
+	m, err := h.tableSizes(c)
+	if err != nil {
+		return err
+	}
+	m.Notice = notice
+	return h.render(c, http.StatusOK, p, screen{
+		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target},
+	})
+}
+
+// tableSizes is what the address asks to see of a database's snapshot.
+func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
+	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
+	database, err := h.databaseOfPath(c, &m)
+	if err != nil {
+		return m, err
+	}
+	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema")
+	m.Path, m.Target = views.TablesPath(m.Instance.ID, database.ID, m.Name), "tables-view"
+	m.Query = models.TableQuery{
+		DatabaseID: database.ID, Schema: c.QueryParam("schema"), Table: c.QueryParam("q"),
+		Parent: c.QueryParam("parent"), ParentSchema: c.QueryParam("parent_schema"),
+		Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Cursor: c.QueryParam("cursor"),
+	}
+	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == ""
+	if database.ID == 0 {
+		return m, nil
+	}
+	m.Sizes, err = lastPageAtMost(&m.Listing, func() (models.TablePage, int64, error) {
+		m.Query.Offset = m.Offset()
+		page, err := h.Store.TableSizes(c.Request().Context(), m.Query)
+		return page, page.Total, err
+	})
+	m.Next, m.Shown = m.Sizes.NextCursor, len(m.Sizes.Rows)
+	return m, err
+}
+
+// databaseOfPath finds the database, by its id or by instance and name, and notes whose it is. A name
+// that the inventory does not know has a header without an id.
+func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.InstanceDatabase, error) {
+	if c.Param("name") == "" {
+		database, err := h.databaseOf(c)
+		if err != nil {
+			return database, err
+		}
+		m.Name = database.Name
+		m.Instance, err = h.Store.Instance(c.Request().Context(), database.InstanceID)
+		return database, err
+	}
+	var err error
+	if m.Instance, err = h.instanceOf(c); err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	if m.Name, err = databaseName(c); err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	database, err := h.Store.Database(c.Request().Context(), m.Instance.ID, m.Name)
+	if models.AsError(err).Code == models.CodeNotFound {
+		return models.InstanceDatabase{}, nil
+	}
+	return database, err
+}
+
+// partitionRows are the rows below one table, to be opened in place.
+func (h *handlers) partitionRows(c echo.Context) error {
+	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
+	database, err := h.databaseOfPath(c, &m)
+	if err != nil {
+		return err
+	}
+	m.Path, m.Target = views.TablesPath(m.Instance.ID, database.ID, m.Name), "tables-view"
+	keepFilter(c, &m.Listing, "parent", "parent_schema")
+	m.Query = models.TableQuery{
+		DatabaseID: database.ID, Parent: c.QueryParam("parent"), ParentSchema: c.QueryParam("parent_schema"),
+		Sort: m.Sort, Desc: m.Desc, Limit: partitionLimit,
+	}
+	if m.Query.Parent == "" || database.ID == 0 {
+		return models.NotFound("database.not_found")
+	}
+	if m.Sizes, err = h.Store.TableSizes(c.Request().Context(), m.Query); err != nil {
+		return err
+	}
+	// Below its table everything is shown as it is; only what has partitions itself stays folded.
+	m.Query.FoldPartitions = true
+	return h.fragment(c, http.StatusOK, views.Partitions(h.page(c), m))
+}
+
+// submitRefresh collects the tables now. The answer is the view the person is looking at, with the new rows.
+func (h *handlers) submitRefresh(c echo.Context) error {
+	var m views.TableSizes
+	database, err := h.databaseOfPath(c, &m)
+	if err != nil {
+		return err
+	}
+	receipt, err := h.Collect.Refresh(c.Request().Context(), m.Instance.ID, m.Name)
+	if err != nil {
+		return err
+	}
+	p := h.page(c)
+	notice := p.T("tables.refreshed", "Saved", receipt.Saved, "Pruned", receipt.Pruned, "Elapsed", receipt.ElapsedMS)
+	if !isHTMX(c) {
+		return h.leave(c, views.TablesPath(m.Instance.ID, database.ID, m.Name), notice)
+	}
+	adoptListAddress(c)
+	return h.renderTables(c, p, notice)
+}

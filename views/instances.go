@@ -1,0 +1,87 @@
+package views
+
+import (
+	"fmt"
+
+	"whalefall/models"
+)
+
+// InstanceList is the page with all instances.
+type InstanceList struct {
+	Listing
+	Items  []models.InstanceItem
+	Query  models.InstanceQuery
+	Tags   []models.Tag // to choose from
+	Notice string       // what an action just did; empty: nothing
+}
+
+// InstanceForm is what a person typed about an instance, or is about to change.
+type InstanceForm struct {
+	ID           int64 // 0: a new one
+	Name         string
+	DBType       models.Engine
+	Host         string
+	Port         string
+	DatabaseName string
+	CredentialID string // empty: user and password are typed
+	Username     string
+	TLSMode      models.TLSMode
+	CA           string // PEM
+	Tags         string // names, separated by commas
+	Description  string
+	IsActive     bool
+
+	Credentials []models.Credential // to choose from
+}
+
+// Path is the address of the form.
+func (f InstanceForm) Path() string {
+	if f.ID == 0 {
+		return "/instances/new"
+	}
+	return fmt.Sprintf("/instances/%d/edit", f.ID)
+}
+
+// Action is where the form is sent.
+func (f InstanceForm) Action() string {
+	if f.ID == 0 {
+		return "/instances"
+	}
+	return InstancePath(f.ID)
+}
+
+// Back is the page behind the form.
+func (f InstanceForm) Back() string { return f.Action() }
+
+// InstancePath is the address of an instance's page.
+func InstancePath(id int64) string { return fmt.Sprintf("/instances/%d", id) }
+
+var engineNames = map[models.Engine]string{
+	models.MySQL: "MySQL", models.Oracle: "Oracle", models.PostgreSQL: "PostgreSQL",
+	models.SQLServer: "SQL Server", models.SQLite: "SQLite",
+}
+
+// engineName is how the makers of an engine write it.
+func engineName(e models.Engine) string { return engineNames[e] }
+
+var tlsModes = []models.TLSMode{
+	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
+}
+
+// address is host and port of an instance, or the file of a SQLite one.
+func address(i models.Instance) string {
+	switch {
+	case i.Host == nil:
+		return i.DatabaseName
+	case i.Port == nil:
+		return *i.Host
+	}
+	return fmt.Sprintf("%s:%d", *i.Host, *i.Port)
+}
+
+func tagLabel(t models.Tag) string {
+	if t.DisplayName != "" {
+		return t.DisplayName
+	}
+	return t.Name
+}

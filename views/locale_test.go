@@ -1,0 +1,127 @@
+package views
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"whalefall/models"
+)
+
+// catalogue is every message of one language, over all groups.
+func catalogue(t *testing.T, lang string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	files, err := fs.Glob(catalogues, "locale/*."+lang+".toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no catalogues for %s: %v", lang, err)
+	}
+	for _, name := range files {
+		var group map[string]struct{ Other string }
+		if _, err := toml.DecodeFS(catalogues, name, &group); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for key, message := range group {
+			if _, twice := all[key]; twice {
+				t.Errorf("%s: %q is in another group, too", name, key)
+			}
+			if message.Other == "" {
+				t.Errorf("%s: %q is empty", name, key)
+			}
+			all[key] = message.Other
+		}
+	}
+	return all
+}
+
+var placeholder = regexp.MustCompile(`{{\.\w+}}`)
+
+func TestCataloguesSayTheSame(t *testing.T) {
+	zh, en := catalogue(t, Chinese), catalogue(t, English)
+	for key, text := range zh {
+		other, ok := en[key]
+		if !ok {
+			t.Errorf("%q is missing in English", key)
+			continue
+		}
+		for _, p := range placeholder.FindAllString(other, -1) {
+			if !strings.Contains(text, p) {
+				t.Errorf("%q: English has %s, Chinese has not", key, p)
+			}
+		}
+	}
+	for key := range en {
+		if _, ok := zh[key]; !ok {
+			t.Errorf("%q is missing in Chinese", key)
+		}
+	}
+}
+
+// keyLiteral is a message key in the code: the first literal of p.T and of Message, and keys of errors.
+var keyLiteral = regexp.MustCompile(`(?:\bT\(|\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
+
+func TestEveryKeyInTheCodeExists(t *testing.T) {
+	zh := catalogue(t, Chinese)
+	var seen int
+	for _, room := range []string{".", "../handlers", "../models", "../collectors"} {
+		for _, pattern := range []string{"*.go", "*.templ"} {
+			files, err := filepath.Glob(filepath.Join(room, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range files {
+				if strings.HasSuffix(name, "_templ.go") || strings.HasSuffix(name, "_test.go") {
+					continue
+				}
+				source, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range keyLiteral.FindAllStringSubmatch(string(source), -1) {
+					seen++
+					// A key that ends in a dot has its last part from data; see TestKeysMadeFromData.
+					if _, ok := zh[m[1]]; !ok && !strings.HasSuffix(m[1], ".") {
+						t.Errorf("%s: no message %q", name, m[1])
+					}
+				}
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("found only %d keys: the pattern no longer fits the code", seen)
+	}
+}
+
+func TestKeysMadeFromData(t *testing.T) {
+	zh := catalogue(t, Chinese)
+	need := func(keys ...string) {
+		for _, key := range keys {
+			if _, ok := zh[key]; !ok {
+				t.Errorf("no message %q", key)
+			}
+		}
+	}
+	for _, r := range []models.Role{models.RoleAdmin, models.RoleUser, models.RoleGuest} {
+		need("role." + string(r))
+	}
+	for _, m := range tlsModes {
+		need("tls." + string(m))
+	}
+	for _, s := range []string{"active", "inactive", "deleted", "online", "gone"} {
+		need("status." + s)
+	}
+	for _, u := range []models.Unread{models.UnreadLocked, models.UnreadHidden, models.UnreadRemoved, models.UnreadFailed} {
+		need("unread."+string(u), "unread."+string(u)+"_badge")
+	}
+	for _, k := range []models.Kind{
+		models.KindPartition, models.KindMatview, models.KindSequence, models.KindMerge, models.KindMemory,
+		models.KindExternal, models.KindShadow,
+	} {
+		need("kind."+string(k), "kind."+string(k)+"_hint")
+	}
+}

@@ -1,0 +1,77 @@
+package views
+
+import (
+	"net/url"
+
+	"whalefall/models"
+)
+
+// TableSizes is one database's stored table sizes, in the modal or on a page of its own.
+type TableSizes struct {
+	Listing
+	Instance models.Instance
+	Name     string // of the database; its header may be unknown to the inventory
+	Sizes    models.TablePage
+	Query    models.TableQuery
+	Notice   string // what a refresh just did; empty: nothing
+}
+
+// header is the snapshot's.
+func (m TableSizes) header() models.InstanceDatabase { return m.Sizes.Database }
+
+// Incomplete reports whether the newest run could not see or measure everything.
+func (m TableSizes) Incomplete() bool {
+	d := m.header()
+	return d.CollectedAt != nil && (!d.Complete || d.KeptCount > 0 || d.HiddenCount > 0)
+}
+
+// denied reports whether there is nothing to see because the account may not see it.
+func (m TableSizes) denied() bool {
+	d := m.header()
+	return d.CollectedAt != nil && d.TableCount == 0 && (d.HiddenCount > 0 || d.Grant != "")
+}
+
+// partitionsPath is where the partitions of a row are listed; the fragment way opens them under the row.
+func (m TableSizes) partitionsPath(r models.TableSizeRow, fragment bool) string {
+	query := url.Values{"parent": {r.Name}}
+	if r.Schema != "" {
+		query.Set("parent_schema", r.Schema)
+	}
+	query.Set("sort", sortValue(m.Sort, m.Desc))
+	if fragment {
+		return m.Path + "/partitions?" + query.Encode()
+	}
+	return m.Path + "?" + query.Encode()
+}
+
+// whyUnknown says why a size of the row is not known.
+func whyUnknown(p Page, r models.TableSizeRow) string {
+	switch r.Unread {
+	case models.UnreadLocked, models.UnreadHidden, models.UnreadRemoved, models.UnreadFailed:
+		return p.T("unread." + string(r.Unread))
+	}
+	switch r.Kind {
+	case models.KindExternal, models.KindMerge:
+		return p.T("kind." + string(r.Kind) + "_size")
+	}
+	return p.T("size.untold")
+}
+
+// whyRows says what a row count is worth.
+func whyRows(p Page, r models.TableSizeRow) string {
+	switch {
+	case r.Rows == nil:
+		return p.T("rows.unknown")
+	case r.RowsSource == models.RowsStatistic:
+		return p.T("rows.statistic")
+	}
+	return p.T("rows.exact")
+}
+
+// shownKind is the kind of a row that is no plain table.
+func shownKind(r models.TableSizeRow) models.Kind {
+	if r.Kind == models.KindTable || r.Kind == models.KindPartitioned {
+		return ""
+	}
+	return r.Kind
+}
