@@ -81,9 +81,13 @@ func (s *Service) Test(ctx context.Context, t Target) (models.Version, error) {
 	return collector.Version(ctx, t)
 }
 
-// TestInstance connects to a saved instance and records its version and the time.
+// TestInstance connects to a saved instance, also one that is switched off, and records its version and the time.
 func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, error) {
-	_, t, err := s.target(ctx, id)
+	instance, err := s.store.Instance(ctx, id)
+	if err != nil {
+		return models.Version{}, err
+	}
+	t, err := s.TargetOf(instance)
 	if err != nil {
 		return models.Version{}, err
 	}

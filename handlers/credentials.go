@@ -70,7 +70,7 @@ func (h *handlers) apiCreateCredential(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := requireCredential(f); err != nil {
+	if err := f.require("name", "username", "password"); err != nil {
 		return err
 	}
 	credential, password, err := bindCredential(f, models.Credential{})
@@ -82,17 +82,6 @@ func (h *handlers) apiCreateCredential(c echo.Context) error {
 		return err
 	}
 	return h.created(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.saved")
-}
-
-func requireCredential(f fields) error {
-	if err := f.require("name", "username"); err != nil {
-		return err
-	}
-	// A password of nothing but spaces is one.
-	if password, isText := f["password"].(string); f["password"] == nil || isText && password == "" {
-		return models.Invalid("field.required", "Fields", "password")
-	}
-	return nil
 }
 
 func (h *handlers) apiUpdateCredential(c echo.Context) error {

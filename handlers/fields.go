@@ -55,10 +55,13 @@ func (f fields) paragraph(name string) (string, bool, error) {
 
 func notInParagraph(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }
 
-// blank reports whether the member is absent, null, or text of nothing but spaces.
+// blank reports whether the member is absent, null, or text of nothing but spaces, which only a password may be.
 func (f fields) blank(name string) bool {
 	s, isText := f[name].(string)
-	return !f.given(name) || isText && strings.TrimSpace(s) == ""
+	if name != "password" {
+		s = strings.TrimSpace(s)
+	}
+	return !f.given(name) || isText && s == ""
 }
 
 // require is a 400 that names the blank ones of the members.

@@ -3,6 +3,7 @@ package handlers
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -170,11 +171,14 @@ func (h *handlers) apiRefreshTables(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, err := h.instanceOf(c)
+	name, err := databaseName(c)
 	if err != nil {
 		return err
 	}
-	name, err := databaseName(c)
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return models.Invalid("field.bad_characters", "Field", "database_name")
+	}
+	instance, err := h.instanceOf(c)
 	if err != nil {
 		return err
 	}
@@ -183,9 +187,6 @@ func (h *handlers) apiRefreshTables(c echo.Context) error {
 
 // refreshTables collects the database's tables now and answers with the new page.
 func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID int64, name string, numbered bool) error {
-	if strings.ContainsRune(name, 0) {
-		return models.Invalid("field.bad_characters", "Field", "database_name")
-	}
 	receipt, err := h.Collect.Refresh(c.Request().Context(), instanceID, name)
 	if err != nil {
 		return err
@@ -245,15 +246,10 @@ func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
 	if err != nil {
 		return models.InstanceDatabase{}, err
 	}
-	page, err := h.Store.TableSizes(c.Request().Context(), models.TableQuery{DatabaseID: id, Limit: 1})
+	database, err := h.Store.DatabaseByID(c.Request().Context(), id)
 	if err != nil {
 		return models.InstanceDatabase{}, err
 	}
-	if page.Database.ID == 0 {
-		return models.InstanceDatabase{}, models.NotFound("database.not_found")
-	}
-	if _, err := h.Store.Instance(c.Request().Context(), page.Database.InstanceID); err != nil {
-		return models.InstanceDatabase{}, err
-	}
-	return page.Database, nil
+	_, err = h.Store.Instance(c.Request().Context(), database.InstanceID)
+	return database, err
 }

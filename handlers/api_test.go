@@ -1,0 +1,326 @@
+package handlers_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/glebarez/go-sqlite"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/crypto/bcrypt"
+
+	"whalefall/collectors"
+	"whalefall/handlers"
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// password is the one of every user of these tests.
+const password = "Correct1horse"
+
+// app is a running WhaleFall with a user for each role.
+type app struct {
+	*testing.T
+	url     string
+	store   *models.Store
+	handler http.Handler
+	dir     string // SQLite targets may lie here
+
+	admin, user, guest, anonymous *client
+}
+
+// onBothStores runs the test against a server on SQLite and one on PostgreSQL.
+func onBothStores(t *testing.T, test func(a *app)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(newApp(t, filepath.Join(t.TempDir(), "store.db")))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(newApp(t, testenv.Postgres(t).NewDatabase(t)))
+	})
+}
+
+func newApp(t *testing.T, address string) *app {
+	t.Helper()
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	check(t, err)
+	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
+	check(t, err)
+	log := slog.New(slog.NewTextHandler(&testLog{t: t}, nil))
+	store, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log})
+	check(t, err)
+	a := &app{T: t, store: store, dir: t.TempDir()}
+	service := collectors.NewService(store, collectors.Engines([]string{a.dir}), log)
+	a.handler = handlers.New(handlers.Config{
+		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	server := httptest.NewServer(a.handler)
+	t.Cleanup(func() {
+		server.Close()
+		check(t, service.Close(context.WithoutCancel(t.Context())))
+		check(t, store.Close())
+	})
+	a.url = server.URL
+	a.addUsers(address)
+	return a
+}
+
+// addUsers adds a user for each role and logs in as each. Their passwords are hashed at the lowest cost, because
+// hashing as production does would be most of what these tests do.
+func (a *app) addUsers(address string) {
+	a.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	check(a, err)
+	driver := "sqlite"
+	if strings.HasPrefix(address, "postgres:") {
+		driver = "pgx"
+	}
+	for i, role := range []models.Role{models.RoleAdmin, models.RoleUser, models.RoleGuest} {
+		a.exec(driver, address, fmt.Sprintf(`INSERT INTO users (username, password_hash, role, is_active, created_at, updated_at)
+			VALUES ('%s', '%s', '%s', TRUE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)`, []string{"admin", "user_1", "guest_1"}[i], hash, role))
+	}
+	a.anonymous = a.newClient()
+	a.admin, a.user, a.guest = a.login("admin", password), a.login("user_1", password), a.login("guest_1", password)
+}
+
+func (a *app) login(name, password string) *client {
+	a.Helper()
+	c := a.newClient()
+	c.post("/auth/login", obj{"username": name, "password": password}).want(200, "登录成功")
+	return c
+}
+
+// testLog sends the server's log to the test that runs it.
+type testLog struct{ t *testing.T }
+
+func (l *testLog) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "level=ERROR") {
+		l.t.Logf("%s", bytes.TrimSpace(line))
+	}
+	return len(line), nil
+}
+
+// obj is a JSON object.
+type obj = map[string]any
+
+// client is a browser-like client: it keeps cookies and sends a CSRF token with every write.
+type client struct {
+	*app
+	http   *http.Client
+	header http.Header
+}
+
+func (a *app) newClient() *client {
+	a.Helper()
+	jar, err := cookiejar.New(nil)
+	check(a, err)
+	c := &client{app: a, http: &http.Client{Jar: jar}, header: http.Header{}}
+	token := c.get("/auth/csrf-token").want(200, "获取 CSRF 令牌成功").data["csrf_token"].(string)
+	c.header.Set("X-CSRFToken", token)
+	return c
+}
+
+// with is the same client with another value of one header; an empty value leaves it out.
+func (c *client) with(name, value string) *client {
+	out := *c
+	out.header = c.header.Clone()
+	out.header.Set(name, value)
+	if value == "" {
+		out.header.Del(name)
+	}
+	return &out
+}
+
+func (c *client) on(t *testing.T) *client {
+	out, a := *c, *c.app
+	a.T, out.app = t, &a
+	return &out
+}
+
+func (c *client) get(path string) *response            { return c.do("GET", path, nil) }
+func (c *client) post(path string, body any) *response { return c.do("POST", path, body) }
+func (c *client) put(path string, body any) *response  { return c.do("PUT", path, body) }
+func (c *client) remove(path string) *response         { return c.do("DELETE", path, nil) }
+
+// do sends the body as JSON; a string is sent as it is.
+func (c *client) do(method, path string, body any) *response {
+	c.Helper()
+	var content io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		content = strings.NewReader(b)
+	default:
+		raw, err := json.Marshal(b)
+		check(c, err)
+		content = bytes.NewReader(raw)
+	}
+	request, err := http.NewRequestWithContext(c.Context(), method, c.url+"/api/v1"+path, content)
+	check(c, err)
+	request.Header = c.header.Clone()
+	if content != nil && request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.http.Do(request)
+	check(c, err)
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	check(c, err)
+	r := &response{client: c, what: method + " " + path, status: answer.StatusCode, header: answer.Header, raw: string(raw)}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &r.body); err != nil {
+			c.Fatalf("%s: %d is not JSON: %v: %.300s", r.what, r.status, err, raw)
+		}
+	}
+	r.data, _ = r.body["data"].(obj)
+	return r
+}
+
+type response struct {
+	*client
+	what   string
+	status int
+	header http.Header
+	raw    string
+	body   obj
+	data   obj
+}
+
+// want checks status and message.
+func (r *response) want(status int, message string) *response {
+	r.Helper()
+	if r.status != status || r.body["message"] != message {
+		r.Fatalf("%s\n got %d %.600s\nwant %d %s", r.what, r.status, r.raw, status, message)
+	}
+	return r
+}
+
+// wantCode checks status, message code and message of an error.
+func (r *response) wantCode(status int, code models.Code, message string) *response {
+	r.Helper()
+	r.want(status, message)
+	equal(r, r.what+" message_code", r.body["message_code"], any(string(code)))
+	return r
+}
+
+// at walks into data along member names and list indexes.
+func (r *response) at(path ...any) any {
+	r.Helper()
+	var here any = r.data
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			members, ok := here.(obj)
+			if !ok {
+				r.Fatalf("%s: nothing at %v: %.600s", r.what, path, r.raw)
+			}
+			here = members[step]
+		case int:
+			list, ok := here.([]any)
+			if !ok || step >= len(list) {
+				r.Fatalf("%s: nothing at %v: %.600s", r.what, path, r.raw)
+			}
+			here = list[step]
+		}
+	}
+	return here
+}
+
+// wantAt checks values in data: path, value, path, value. A path has its steps joined by dots.
+func (r *response) wantAt(pairs ...any) *response {
+	r.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		var steps []any
+		for step := range strings.SplitSeq(pairs[i].(string), ".") {
+			var index int
+			if _, err := fmt.Sscanf(step, "%d", &index); err == nil {
+				steps = append(steps, index)
+				continue
+			}
+			steps = append(steps, step)
+		}
+		equal(r, r.what+" "+pairs[i].(string), plain(r.at(steps...)), plain(pairs[i+1]))
+	}
+	return r
+}
+
+// plain is a value as JSON has it, for comparing.
+func plain(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+func (r *response) id(path ...any) int64 {
+	r.Helper()
+	id, ok := r.at(path...).(float64)
+	if !ok {
+		r.Fatalf("%s: no id at %v: %.600s", r.what, path, r.raw)
+	}
+	return int64(id)
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
+}
+
+// sqliteFile makes a SQLite file that may be a target.
+func (a *app) sqliteFile(statements ...string) string {
+	a.Helper()
+	path := filepath.Join(a.dir, fmt.Sprintf("target%d.db", time.Now().UnixNano()))
+	a.exec("sqlite", path, append(statements, "VACUUM")...)
+	return path
+}
+
+func (a *app) exec(driver, address string, statements ...string) {
+	a.Helper()
+	db, err := sql.Open(driver, address)
+	check(a, err)
+	defer db.Close()
+	for _, s := range statements {
+		_, err := db.ExecContext(a.Context(), s)
+		check(a, err)
+	}
+}
+
+// sqliteInstance adds an instance for a SQLite file and returns its path under /api/v1.
+func (a *app) sqliteInstance(name, file string) string {
+	a.Helper()
+	r := a.admin.post("/instances", obj{"name": name, "db_type": "sqlite", "database_name": file}).want(201, "实例创建成功")
+	return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
+}
+
+func tablesPath(instance, database string) string {
+	return instance + "/databases/" + url.PathEscape(database) + "/tables/sizes"
+}
