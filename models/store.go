@@ -249,6 +249,9 @@ func stampPointer(t *time.Time) *time.Time {
 	return &stamped
 }
 
+// Day is the calendar day of t in the configured zone, YYYY-MM-DD.
+func (s *Store) Day(t time.Time) string { return s.day(t, 0) }
+
 // day is the calendar day of t in the store's zone, days later (or, negative, earlier).
 func (s *Store) day(t time.Time, days int) string {
 	return t.In(s.Zone).AddDate(0, 0, days).Format(time.DateOnly)
