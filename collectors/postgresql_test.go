@@ -273,6 +273,25 @@ func TestPostgresLeavesLockedTablesUnread(t *testing.T) {
 	}
 }
 
+func TestPostgresDoesNotWaitForLocksItCanSee(t *testing.T) {
+	for _, statement := range []string{"LOCK TABLE locked IN ACCESS EXCLUSIVE MODE", "REINDEX INDEX locked_pkey"} {
+		target, database, address := postgresWith(t, "CREATE TABLE locked (id int PRIMARY KEY); CREATE TABLE free (id int)")
+		catalog, err := NewPostgreSQL().catalog(t.Context(), target, database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hold(t, address, statement)()
+		s, err := NewPostgreSQL().open(t.Context(), target, database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		if sizes, err := s.sizes(t.Context(), catalog.sizeable()); err != nil || len(sizes) != 1 {
+			t.Errorf("%s: %d sized, %v", statement, len(sizes), err)
+		}
+	}
+}
+
 func oidOf(t *testing.T, address, table string) (oid string) {
 	t.Helper()
 	if err := connectPostgres(t, address).QueryRow(t.Context(), "SELECT $1::text::regclass::oid::text", table).Scan(&oid); err != nil {

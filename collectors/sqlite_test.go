@@ -313,7 +313,5 @@ func TestSQLiteCancelled(t *testing.T) {
 	if elapsed := time.Since(start); elapsed > time.Second {
 		t.Errorf("that took %v", elapsed)
 	}
-	if n := openFiles(t, path); n != 0 {
-		t.Errorf("%d descriptors are left", n)
-	}
+	eventually(t, "the file is still open", func() bool { return openFiles(t, path) == 0 })
 }
