@@ -12,20 +12,9 @@ import (
 // historyDays is how many calendar days, today included, DatabaseSizeRow.History goes back.
 const historyDays = 30
 
-// sizeRecord is a measured database as it goes into a JSON parameter.
-type sizeRecord struct {
-	Name        string  `json:"name"`
-	Day         string  `json:"day"`
-	SizeBytes   *int64  `json:"size_bytes"`
-	DataBytes   *int64  `json:"data_bytes"`
-	LogBytes    *int64  `json:"log_bytes"`
-	CollectedAt string  `json:"collected_at"`
-	LastError   *string `json:"last_error"`
-}
-
-var sizeRecordColumns = []column{
+var sizeColumns = []column{
 	{"name", "text"}, {"day", "text"}, {"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"log_bytes", "bigint"},
-	{"collected_at", "timestamptz"}, {"last_error", "text"},
+	{"collected_at", "timestamptz"},
 }
 
 // storedError is what the store remembers of an Error.
@@ -42,14 +31,15 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 	if err != nil {
 		return 0, err
 	}
-	measured, all, err := s.sizeRecords(found, at)
-	if err != nil {
-		return 0, err
-	}
 	total := InstanceSizeStat{InstanceID: instanceID, Day: s.day(at, 0), CollectedAt: stamp(at)}
-	for _, record := range measured {
-		if record.SizeBytes != nil {
-			total.SizeBytes += *record.SizeBytes
+	var measured [][]any
+	for _, d := range found {
+		if d.Err != nil {
+			continue
+		}
+		measured = append(measured, []any{d.Name, total.Day, d.Total, d.Data, d.Log, total.CollectedAt.Format(jsonTime)})
+		if d.Total != nil {
+			total.SizeBytes += *d.Total
 		}
 	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
@@ -57,7 +47,7 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 		if err != nil {
 			return err
 		}
-		if err := s.rememberErrors(tx, instanceID, all); err != nil {
+		if err := s.rememberErrors(tx, instanceID, found); err != nil {
 			return err
 		}
 		if saved, err = s.upsertSizes(tx, instanceID, measured); err != nil || saved == 0 {
@@ -72,48 +62,40 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 	return saved, err
 }
 
-func (s *Store) sizeRecords(found []DatabaseSize, at time.Time) (measured, all []sizeRecord, err error) {
-	for _, d := range found {
-		record := sizeRecord{
-			Name: d.Name, Day: s.day(at, 0), CollectedAt: stamp(at).Format(jsonTime),
-			SizeBytes: d.Total, DataBytes: d.Data, LogBytes: d.Log,
-		}
+// rememberErrors keeps why each database could not be measured, or forgets it.
+func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSize) error {
+	records := make([][]any, len(found))
+	for i, d := range found {
 		if d.Err == nil {
-			measured = append(measured, record)
-		} else {
-			text, err := json.Marshal(storedError{d.Err.Code, d.Err.Key, d.Err.Args})
-			if err != nil {
-				return nil, nil, err
-			}
-			record.LastError = new(string)
-			*record.LastError = string(text)
+			records[i] = []any{d.Name, nil}
+			continue
 		}
-		all = append(all, record)
+		text, err := json.Marshal(storedError{d.Err.Code, d.Err.Key, d.Err.Args})
+		if err != nil {
+			return err
+		}
+		records[i] = []any{d.Name, string(text)}
 	}
-	return measured, all, nil
-}
-
-func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, records []sizeRecord) error {
-	parameter, err := json.Marshal(records)
+	parameter, err := jsonParameter(records)
 	if err != nil {
 		return err
 	}
 	return tx.Exec(`UPDATE instance_databases AS d SET last_error = r.last_error
-		FROM `+s.dialect.records(sizeRecordColumns)+`
-		WHERE d.instance_id = ? AND d.name = r.name`, string(parameter), instanceID).Error
+		FROM `+s.dialect.records([]column{{"name", "text"}, {"last_error", "text"}})+`
+		WHERE d.instance_id = ? AND d.name = r.name`, parameter, instanceID).Error
 }
 
-func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records []sizeRecord) (int64, error) {
-	parameter, err := json.Marshal(records)
+func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int64, error) {
+	parameter, err := jsonParameter(records)
 	if err != nil || len(records) == 0 {
 		return 0, err
 	}
 	written := tx.Exec(`INSERT INTO database_size_stats (database_id, day, size_bytes, data_bytes, log_bytes, collected_at)
 		SELECT d.id, r.day, r.size_bytes, r.data_bytes, r.log_bytes, r.collected_at
-		FROM `+s.dialect.records(sizeRecordColumns)+` JOIN instance_databases d ON d.name = r.name
+		FROM `+s.dialect.records(sizeColumns)+` JOIN instance_databases d ON d.name = r.name
 		WHERE d.instance_id = ?
 		ON CONFLICT (database_id, day) DO UPDATE SET size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes,
-			log_bytes = excluded.log_bytes, collected_at = excluded.collected_at`, string(parameter), instanceID)
+			log_bytes = excluded.log_bytes, collected_at = excluded.collected_at`, parameter, instanceID)
 	return written.RowsAffected, written.Error
 }
 
@@ -261,14 +243,14 @@ func (s *Store) addHistory(tx *gorm.DB, rows []DatabaseSizeRow) error {
 	for i, row := range rows {
 		ids[i] = row.DatabaseID
 	}
-	parameter, err := json.Marshal(ids)
+	parameter, err := jsonParameter(ids)
 	if err != nil {
 		return err
 	}
 	now := s.Now()
 	var stats []DatabaseSizeStat
 	err = tx.Where("database_id IN "+s.dialect.ids()+" AND day >= ? AND size_bytes IS NOT NULL",
-		string(parameter), s.day(now, 1-historyDays)).Order("database_id, day").Find(&stats).Error
+		parameter, s.day(now, 1-historyDays)).Order("database_id, day").Find(&stats).Error
 	if err != nil {
 		return err
 	}

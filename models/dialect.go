@@ -2,6 +2,8 @@ package models
 
 import (
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -12,7 +14,7 @@ type dialect interface {
 	// contains is a condition with one parameter, which pattern builds: column holds the text as it is.
 	contains(column string) string
 	pattern(text string) string
-	// records is a table r made of one JSON parameter, an array of objects with these columns.
+	// records is a table r made of one JSON parameter: an array of rows, each an array of the columns' values.
 	records(columns []column) string
 	// ids is a list of ids made of one JSON parameter, for IN.
 	ids() string
@@ -20,6 +22,12 @@ type dialect interface {
 
 // column of a table made of JSON.
 type column struct{ name, kind string }
+
+// jsonParameter is a list of ids or records as one parameter, however many they are.
+func jsonParameter(list any) (string, error) {
+	text, err := json.Marshal(list)
+	return string(text), err
+}
 
 type postgresDialect struct{}
 
@@ -36,9 +44,9 @@ func (postgresDialect) pattern(text string) string { return "%" + likeEscaper.Re
 func (postgresDialect) records(columns []column) string {
 	fields := make([]string, len(columns))
 	for i, c := range columns {
-		fields[i] = c.name + " " + c.kind
+		fields[i] = fmt.Sprintf("CAST(value ->> %d AS %s) AS %s", i, c.kind, c.name)
 	}
-	return "jsonb_to_recordset(CAST(? AS jsonb)) AS r(" + strings.Join(fields, ", ") + ")"
+	return "(SELECT " + strings.Join(fields, ", ") + " FROM jsonb_array_elements(CAST(? AS jsonb))) AS r"
 }
 
 func (postgresDialect) ids() string {
@@ -58,7 +66,7 @@ func (sqliteDialect) pattern(text string) string { return text }
 func (sqliteDialect) records(columns []column) string {
 	fields := make([]string, len(columns))
 	for i, c := range columns {
-		fields[i] = "json_extract(value, '$." + c.name + "') AS " + c.name
+		fields[i] = fmt.Sprintf("json_extract(value, '$[%d]') AS %s", i, c.name)
 	}
 	return "(SELECT " + strings.Join(fields, ", ") + " FROM json_each(?)) AS r"
 }

@@ -3,7 +3,6 @@ package models
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -46,8 +45,8 @@ func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, 
 		if _, err := lockInstance(tx, instanceID); err != nil {
 			return err
 		}
-		found := newDatabaseRecord(DatabaseSize{Name: name}, at)
-		if err := s.upsertDatabases(tx, instanceID, []databaseRecord{found}, ""); err != nil {
+		found := databaseRecord(DatabaseSize{Name: name}, at)
+		if err := s.upsertDatabases(tx, instanceID, [][]any{found}, ""); err != nil {
 			return err
 		}
 		var err error
@@ -67,31 +66,24 @@ func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) er
 	return found.Error
 }
 
-// databaseRecord is a database as it goes into a JSON parameter.
-type databaseRecord struct {
-	Name     string `json:"name"`
-	NameFold string `json:"name_fold"`
-	IsSystem bool   `json:"is_system"`
-	SeenAt   string `json:"seen_at"`
-}
+var inventoryColumns = []column{{"name", "text"}, {"name_fold", "text"}, {"is_system", "boolean"}, {"seen_at", "timestamptz"}}
 
-var databaseRecordColumns = []column{{"name", "text"}, {"name_fold", "text"}, {"is_system", "boolean"}, {"seen_at", "timestamptz"}}
-
-func newDatabaseRecord(d DatabaseSize, at time.Time) databaseRecord {
-	return databaseRecord{Name: d.Name, NameFold: fold(d.Name), IsSystem: d.IsSystem, SeenAt: stamp(at).Format(jsonTime)}
+// databaseRecord are the values of inventoryColumns.
+func databaseRecord(d DatabaseSize, at time.Time) []any {
+	return []any{d.Name, fold(d.Name), d.IsSystem, stamp(at).Format(jsonTime)}
 }
 
 // upsertDatabases adds what is new, and marks what is known as seen. update are further assignments to what is known.
-func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records []databaseRecord, update string) error {
-	parameter, err := json.Marshal(records)
+func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, update string) error {
+	parameter, err := jsonParameter(records)
 	if err != nil {
 		return err
 	}
 	return tx.Exec(`INSERT INTO instance_databases (instance_id, name, name_fold, is_system, first_seen_at, last_seen_at)
 		SELECT CAST(? AS bigint), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
-		FROM `+s.dialect.records(databaseRecordColumns)+` WHERE true
+		FROM `+s.dialect.records(inventoryColumns)+` WHERE true
 		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, gone_at = NULL`+update,
-		instanceID, string(parameter)).Error
+		instanceID, parameter).Error
 }
 
 // SaveInventory keeps which databases an instance has. Those that r does not have are marked gone if r is complete.
@@ -100,9 +92,9 @@ func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseR
 	if err != nil {
 		return InventoryChange{}, err
 	}
-	records := make([]databaseRecord, len(found))
+	records := make([][]any, len(found))
 	for i, d := range found {
-		records[i] = newDatabaseRecord(d, at)
+		records[i] = databaseRecord(d, at)
 	}
 	var change InventoryChange
 	err = s.change(ctx, func(tx *gorm.DB) error {
@@ -127,11 +119,11 @@ func (s *Store) markGone(tx *gorm.DB, ids []int64, at time.Time) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	parameter, err := json.Marshal(ids)
+	parameter, err := jsonParameter(ids)
 	if err != nil {
 		return err
 	}
-	return tx.Exec("UPDATE instance_databases SET gone_at = ? WHERE id IN "+s.dialect.ids(), stamp(at), string(parameter)).Error
+	return tx.Exec("UPDATE instance_databases SET gone_at = ? WHERE id IN "+s.dialect.ids(), stamp(at), parameter).Error
 }
 
 // uniqueDatabases are the databases by name, each once: the larger of two of the same name.

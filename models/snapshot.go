@@ -3,9 +3,9 @@ package models
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -252,29 +252,7 @@ func saveHeader(tx *gorm.DB, databaseID int64, header Snapshot) error {
 		Updates(&database).Error
 }
 
-// tableRecord is a row as it goes into a JSON parameter.
-type tableRecord struct {
-	SchemaName   string     `json:"schema_name"`
-	TableName    string     `json:"table_name"`
-	SchemaFold   string     `json:"schema_fold"`
-	TableFold    string     `json:"table_fold"`
-	Kind         Kind       `json:"kind"`
-	ParentSchema string     `json:"parent_schema"`
-	ParentName   string     `json:"parent_name"`
-	RolledUp     bool       `json:"rolled_up"`
-	SizeBytes    *int64     `json:"size_bytes"`
-	DataBytes    *int64     `json:"data_bytes"`
-	IndexBytes   *int64     `json:"index_bytes"`
-	UnusedBytes  *int64     `json:"unused_bytes"`
-	RowCount     *int64     `json:"row_count"`
-	RowsSource   RowsSource `json:"rows_source"`
-	SizeSource   SizeSource `json:"size_source"`
-	StatsStale   bool       `json:"stats_stale"`
-	Unread       Unread     `json:"unread"`
-	KeptFrom     *string    `json:"kept_from"`
-}
-
-var tableRecordColumns = []column{
+var writtenColumns = []column{
 	{"schema_name", "text"}, {"table_name", "text"}, {"schema_fold", "text"}, {"table_fold", "text"}, {"kind", "text"},
 	{"parent_schema", "text"}, {"parent_name", "text"}, {"rolled_up", "boolean"},
 	{"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"index_bytes", "bigint"}, {"unused_bytes", "bigint"},
@@ -282,19 +260,19 @@ var tableRecordColumns = []column{
 	{"unread", "text"}, {"kept_from", "timestamptz"},
 }
 
-func newTableRecord(row *DatabaseTableSizeStat) tableRecord {
-	record := tableRecord{
-		SchemaName: row.SchemaName, TableName: row.TableName, SchemaFold: fold(row.SchemaName), TableFold: fold(row.TableName),
-		Kind: row.Kind, ParentSchema: row.ParentSchema, ParentName: row.ParentName, RolledUp: row.RolledUp,
-		SizeBytes: row.SizeBytes, DataBytes: row.DataBytes, IndexBytes: row.IndexBytes, UnusedBytes: row.UnusedBytes,
-		RowCount: row.RowCount, RowsSource: row.RowsSource, SizeSource: row.SizeSource, StatsStale: row.StatsStale,
-		Unread: row.Unread,
-	}
+// record are the values of writtenColumns.
+func (row *DatabaseTableSizeStat) record() []any {
+	var kept any
 	if row.KeptFrom != nil {
-		kept := row.KeptFrom.UTC().Format(jsonTime)
-		record.KeptFrom = &kept
+		kept = row.KeptFrom.UTC().Format(jsonTime)
 	}
-	return record
+	return []any{
+		row.SchemaName, row.TableName, fold(row.SchemaName), fold(row.TableName), row.Kind,
+		row.ParentSchema, row.ParentName, row.RolledUp,
+		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes,
+		row.RowCount, row.RowsSource, row.SizeSource, row.StatsStale,
+		row.Unread, kept,
+	}
 }
 
 const upsertTablesSQL = ` WHERE true
@@ -306,21 +284,24 @@ const upsertTablesSQL = ` WHERE true
 		kept_from = excluded.kept_from`
 
 func (s *Store) writeTables(tx *gorm.DB, databaseID int64, rows []DatabaseTableSizeStat) error {
-	const columns = `schema_name, table_name, schema_fold, table_fold, kind, parent_schema, parent_name, rolled_up,
-		size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source, stats_stale, unread, kept_from`
+	names := make([]string, len(writtenColumns))
+	for i, c := range writtenColumns {
+		names[i] = c.name
+	}
+	columns := strings.Join(names, ", ")
 	statement := "INSERT INTO database_table_size_stats (database_id, " + columns + ") SELECT CAST(? AS bigint), " + columns +
-		" FROM " + s.dialect.records(tableRecordColumns) + upsertTablesSQL
-	records := make([]tableRecord, 0, min(len(rows), snapshotBatch))
+		" FROM " + s.dialect.records(writtenColumns) + upsertTablesSQL
+	records := make([][]any, 0, min(len(rows), snapshotBatch))
 	for batch := range slices.Chunk(rows, snapshotBatch) {
 		records = records[:0]
 		for i := range batch {
-			records = append(records, newTableRecord(&batch[i]))
+			records = append(records, batch[i].record())
 		}
-		parameter, err := json.Marshal(records)
+		parameter, err := jsonParameter(records)
 		if err != nil {
 			return err
 		}
-		if err := tx.Exec(statement, databaseID, string(parameter)).Error; err != nil {
+		if err := tx.Exec(statement, databaseID, parameter).Error; err != nil {
 			return err
 		}
 	}
@@ -330,11 +311,11 @@ func (s *Store) writeTables(tx *gorm.DB, databaseID int64, rows []DatabaseTableS
 func (s *Store) deleteTables(tx *gorm.DB, databaseID int64, ids []int64) error {
 	statement := "DELETE FROM database_table_size_stats WHERE database_id = ? AND id IN " + s.dialect.ids()
 	for batch := range slices.Chunk(ids, snapshotBatch) {
-		parameter, err := json.Marshal(batch)
+		parameter, err := jsonParameter(batch)
 		if err != nil {
 			return err
 		}
-		if err := tx.Exec(statement, databaseID, string(parameter)).Error; err != nil {
+		if err := tx.Exec(statement, databaseID, parameter).Error; err != nil {
 			return err
 		}
 	}

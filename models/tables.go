@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"gorm.io/gorm"
@@ -98,11 +97,11 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		if page.Database, err = takeDatabase(tx, "id = ?", q.DatabaseID); err != nil {
 			return err
 		}
-		if page.Total, err = s.countTables(tx, q, page.Database.Snapshot); err != nil {
-			return err
-		}
 		rows, err := s.tableRows(tx, q, order, ranges)
 		if err != nil {
+			return err
+		}
+		if page.Total, err = s.countTables(tx, q, page.Database.Snapshot, len(rows)); err != nil {
 			return err
 		}
 		if len(rows) > q.Limit {
@@ -118,13 +117,16 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	return page, err
 }
 
-// countTables counts only under a filter: else the header knows.
-func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot) (int64, error) {
+// countTables counts only under a filter, else the header knows, and only if the found rows are not all there are.
+func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int) (int64, error) {
 	if q.Schema == "" && q.Table == "" && q.Parent == "" {
 		if q.FoldPartitions {
 			return header.TopCount, nil
 		}
 		return header.TableCount, nil
+	}
+	if q.Cursor == "" && q.Offset == 0 && found <= q.Limit {
+		return int64(found), nil
 	}
 	var total int64
 	err := s.filterTables(tx, q).Count(&total).Error
@@ -169,17 +171,17 @@ type partitionCount struct {
 
 func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []DatabaseTableSizeStat) ([]TableSizeRow, error) {
 	rows := make([]TableSizeRow, len(stored))
-	var parents []tableRecord
+	var parents [][]any
 	for i := range stored {
 		rows[i] = stored[i].row()
 		if stored[i].Kind == KindPartitioned || stored[i].RolledUp {
-			parents = append(parents, tableRecord{SchemaName: stored[i].SchemaName, TableName: stored[i].TableName})
+			parents = append(parents, []any{stored[i].SchemaName, stored[i].TableName})
 		}
 	}
 	if len(parents) == 0 {
 		return rows, nil
 	}
-	parameter, err := json.Marshal(parents)
+	parameter, err := jsonParameter(parents)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +190,7 @@ func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []Data
 		FROM `+s.dialect.records([]column{{"schema_name", "text"}, {"table_name", "text"}})+`
 		JOIN database_table_size_stats t ON t.parent_schema = r.schema_name AND t.parent_name = r.table_name
 		WHERE t.database_id = ? AND t.parent_name <> '' GROUP BY t.parent_schema, t.parent_name`,
-		string(parameter), databaseID).Scan(&counts).Error
+		parameter, databaseID).Scan(&counts).Error
 	byParent := make(map[tableKey]int64, len(counts))
 	for _, c := range counts {
 		byParent[tableKey{c.ParentSchema, c.ParentName}] = c.Partitions

@@ -1,0 +1,91 @@
+package models_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+const benchTables = 100_000
+
+// benchStores runs the benchmark on both stores, with one database of benchTables tables.
+func benchStores(b *testing.B, run func(b *testing.B, s *models.Store, save func(all []models.TableSize) models.Receipt, id int64)) {
+	for _, kind := range []string{"sqlite", "postgres"} {
+		b.Run(kind, func(b *testing.B) {
+			address := filepath.Join(b.TempDir(), "store.db")
+			if kind == "postgres" {
+				address = testenv.Postgres(b).NewDatabase(b)
+			}
+			keys, err := models.CreateKeyset(filepath.Join(b.TempDir(), "keyset.json"))
+			check(b, err)
+			s, err := models.Open(b.Context(), models.Options{Address: address, Keyset: keys, Migrate: migrations.Up})
+			check(b, err)
+			defer s.Close()
+			instance, err := s.CreateInstance(b.Context(), models.Instance{Name: "n"}, nil, nil)
+			check(b, err)
+			database, err := s.AddDatabase(b.Context(), instance.ID, "app", time.Now())
+			check(b, err)
+			run(b, s, func(all []models.TableSize) models.Receipt {
+				receipt, err := s.SaveTableSizes(b.Context(), models.SaveTables{
+					DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true}, CollectedAt: time.Now(), Started: time.Now(),
+				})
+				check(b, err)
+				return receipt
+			}, database.ID)
+		})
+	}
+}
+
+func BenchmarkSaveUnchanged(b *testing.B) {
+	benchStores(b, func(b *testing.B, _ *models.Store, save func([]models.TableSize) models.Receipt, _ int64) {
+		all := tables(benchTables)
+		began := time.Now()
+		save(all)
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "first-ms")
+		for b.Loop() {
+			save(all)
+		}
+		b.ReportMetric(float64(benchTables*b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+}
+
+func BenchmarkSaveTenth(b *testing.B) {
+	benchStores(b, func(b *testing.B, _ *models.Store, save func([]models.TableSize) models.Receipt, _ int64) {
+		all := tables(benchTables)
+		save(all)
+		round := int64(0)
+		for b.Loop() {
+			round++
+			for i := range all {
+				if (i+int(round))%10 == 0 {
+					all[i].Total = pointer(*all[i].Total + 8192)
+				}
+			}
+			save(all)
+		}
+		b.ReportMetric(float64(benchTables*b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+}
+
+func BenchmarkPage(b *testing.B) {
+	benchStores(b, func(b *testing.B, s *models.Store, save func([]models.TableSize) models.Receipt, id int64) {
+		save(tables(benchTables))
+		for _, q := range []models.TableQuery{
+			{}, {Sort: "size"}, {Sort: "name"}, {Sort: "schema"}, {Sort: "data", Desc: true}, {Offset: 50_000},
+			{Table: "_0777"}, {Table: "nowhere"},
+		} {
+			q.DatabaseID, q.Limit = id, 50
+			b.Run(fmt.Sprintf("sort=%s,table=%s,offset=%d", q.Sort, q.Table, q.Offset), func(b *testing.B) {
+				for b.Loop() {
+					_, err := s.TableSizes(b.Context(), q)
+					check(b, err)
+				}
+			})
+		}
+	})
+}
