@@ -1,0 +1,227 @@
+// What htmx and HTML do not do by themselves: the modal and its place in the history, toasts, keys, copying.
+(() => {
+  "use strict";
+
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const dialog = $("#modal-dialog");
+  const body = $("#modal");
+  const toasts = $("#toasts");
+  const copyOf = (template) => $(template).content.cloneNode(true);
+
+  // ---- modal ----
+
+  let opener = null; // the link that opened the modal; it gets the focus back
+  let pushed = false; // the modal's address is a step of the history
+  let ownStep = false; // the next popstate is our own
+
+  function openModal(link) {
+    opener = link;
+    const loading = copyOf("#modal-loading");
+    $("[data-modal-title]", loading).textContent = link.dataset.modalLabel || "";
+    if (link.dataset.modalLoading) $("[data-modal-loading]", loading).textContent = link.dataset.modalLoading;
+    body.replaceChildren(loading);
+    if (!dialog.open) show(dialog);
+  }
+
+  // A modal dialog hides everything outside of it from eyes and screen readers: the toasts move in.
+  function show(which) {
+    which.showModal();
+    which.append(toasts);
+  }
+
+  for (const d of all("dialog")) {
+    d.addEventListener("close", () => document.body.append(toasts));
+    d.addEventListener("click", (e) => { if (e.target === d) d.close(); });
+  }
+
+  dialog.addEventListener("close", () => {
+    if (pushed) {
+      pushed = false;
+      ownStep = true;
+      history.back();
+    }
+    if (opener && opener.isConnected) opener.focus();
+    opener = null;
+  });
+
+  // Back closes the modal; the page below is still there, so htmx need not load it.
+  window.addEventListener("popstate", (e) => {
+    if (ownStep) {
+      ownStep = false;
+    } else if (dialog.open) {
+      pushed = false;
+      dialog.close();
+    } else {
+      return;
+    }
+    e.stopImmediatePropagation();
+  }, true);
+
+  document.addEventListener("htmx:beforeRequest", (e) => {
+    if (e.detail.target !== body) return;
+    openModal(body.contains(e.detail.elt) ? opener || e.detail.elt : e.detail.elt);
+  });
+
+  document.addEventListener("htmx:pushedIntoHistory", () => { if (dialog.open) pushed = true; });
+
+  document.addEventListener("htmx:afterSwap", (e) => {
+    if (e.detail.target !== body) return;
+    ($("[autofocus]", body) || $(".table-wrap", body) || $("[data-close]", body))?.focus();
+  });
+
+  for (const lost of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(lost, (e) => {
+      if (e.detail.target === body) $(".skeleton", body)?.replaceWith(copyOf("#modal-offline"));
+      else toasts.append(copyOf("#toast-offline"));
+    });
+  }
+
+  // ---- requests ----
+
+  // Addresses hold what was chosen, not what was left empty.
+  document.addEventListener("htmx:configRequest", (e) => {
+    if (e.detail.verb !== "get") return;
+    for (const [name, value] of [...e.detail.formData]) {
+      if (value === "") e.detail.formData.delete(name);
+    }
+  });
+
+  // ---- toasts ----
+
+  const toastLife = 7000; // ms; errors stay until they are dismissed
+
+  function expire(toast) {
+    if (toast.matches?.(".toast.success")) setTimeout(() => toast.remove(), toastLife);
+  }
+  new MutationObserver((changes) => changes.forEach((c) => c.addedNodes.forEach(expire))).observe(toasts, { childList: true });
+  all(".toast", toasts).forEach(expire);
+
+  // ---- clicks ----
+
+  function closeBelow(row) {
+    for (const r of all("tr.partition", row.parentElement)) {
+      if (r.dataset.parent === row.dataset.table && r.dataset.parentSchema === row.dataset.schema) {
+        closeBelow(r);
+        r.remove();
+      }
+    }
+  }
+
+  // Partitions open by htmx; an open row closes here, before htmx hears of the click.
+  document.addEventListener("click", (e) => {
+    const fold = e.target.closest("[data-fold][aria-expanded=true]");
+    if (!fold) return;
+    e.preventDefault();
+    e.stopImmediatePropagation();
+    fold.setAttribute("aria-expanded", "false");
+    closeBelow(fold.closest("tr"));
+  }, true);
+
+  document.addEventListener("htmx:afterRequest", (e) => {
+    if (e.detail.successful && e.detail.elt.matches("[data-fold]")) e.detail.elt.setAttribute("aria-expanded", "true");
+  });
+
+  document.addEventListener("click", (e) => {
+    const hit = (selector) => e.target.closest(selector);
+    const inDialog = hit("dialog");
+    if (hit("[data-close]") && inDialog) {
+      e.preventDefault();
+      inDialog.close();
+    } else if (hit("[data-dismiss]")) {
+      hit(".toast").remove();
+    } else if (hit("[data-open]")) {
+      show($("#" + hit("[data-open]").dataset.open));
+    } else if (hit("[data-retry]")) {
+      opener?.click();
+    } else if (hit("[data-copy]")) {
+      copyText(hit("[data-copy]"));
+    } else if (hit("[data-clear-filter]")) {
+      clearForm($("#" + hit("[data-clear-filter]").dataset.clearFilter));
+    }
+  });
+
+  function clearForm(form) {
+    for (const input of all("input", form)) {
+      if (input.type === "search") input.value = "";
+      if (input.type === "checkbox") input.checked = false;
+    }
+  }
+
+  // ---- copying ----
+
+  async function copyText(button) {
+    const label = $("[data-copy-label]", button);
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      // Without TLS there is no clipboard: select the text, so that one key copies it.
+      getSelection().selectAllChildren($("code", button.parentElement));
+      if (!document.execCommand("copy")) return;
+    }
+    const before = label.textContent;
+    label.textContent = label.dataset.copied;
+    setTimeout(() => { label.textContent = before; }, 2000);
+  }
+
+  // Copies of cells hold exact bytes, not rounded units; several cells are tab-separated.
+  document.addEventListener("copy", (e) => {
+    const selection = getSelection();
+    if (!selection.rangeCount || selection.isCollapsed) return;
+    const range = selection.getRangeAt(0);
+    const around = range.commonAncestorContainer;
+    const table = (around.nodeType === Node.ELEMENT_NODE ? around : around.parentElement).closest(".data");
+    if (!table) return;
+    const rows = all("tbody tr", table)
+      .map((tr) => [...tr.cells].filter((cell) => selection.containsNode(cell, true)))
+      .filter((cells) => cells.length);
+    const exact = (cell) => cell.dataset.bytes || cell.dataset.count || cell.innerText.trim();
+    if (rows.flat().length === 1 && !rows[0][0].dataset.bytes) return; // a part of one name
+    e.clipboardData.setData("text/plain", rows.map((cells) => cells.map(exact).join("\t")).join("\n"));
+    e.preventDefault();
+  });
+
+  // ---- keyboard ----
+
+  const scope = () => all("dialog[open]").at(-1) || document;
+
+  function moveRow(step) {
+    const rows = all("[data-rows] tbody tr", scope());
+    if (!rows.length) return;
+    const at = rows.indexOf(document.activeElement.closest("tr"));
+    const row = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+    row.tabIndex = -1;
+    row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+  }
+
+  function nextSort() {
+    const sorts = all("[data-sort]", scope());
+    const at = sorts.findIndex((s) => s.closest("th").ariaSort !== "none");
+    sorts[(at + 1) % sorts.length]?.click();
+  }
+
+  const keys = {
+    "/": () => $("[data-filter]", scope())?.focus(),
+    j: () => moveRow(1),
+    k: () => moveRow(-1),
+    r: () => $("[data-refresh]:not(:disabled)", scope())?.click(),
+    s: nextSort,
+    "?": () => { if (!$("#help").open) show($("#help")); },
+  };
+
+  document.addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+    if (e.target.closest("input, select, textarea, [contenteditable]")) return;
+    if (e.key === "Enter" && e.target.matches("tr")) {
+      $("[data-primary], [data-fold]", e.target)?.click();
+    } else if (e.key === " " && e.target.matches("a[role=button]")) {
+      e.target.click();
+    } else if (keys[e.key]) {
+      keys[e.key]();
+    } else {
+      return;
+    }
+    e.preventDefault();
+  });
+})();
