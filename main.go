@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
 
@@ -51,8 +52,7 @@ func run(ctx context.Context, args []string, io console) int {
 		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io),
 	)
 	if err != nil {
-		fmt.Fprintln(io.err, "whalefall:", err)
-		return 2
+		return io.fail(err, 2)
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 {
@@ -62,14 +62,18 @@ func run(ctx context.Context, args []string, io console) int {
 		err = c.check()
 	}
 	if err != nil {
-		fmt.Fprintln(io.err, "whalefall:", err)
-		return 2
+		return io.fail(err, 2)
 	}
 	if err := command.Run(&c.Settings); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(io.err, "whalefall:", err)
-		return 1
+		return io.fail(err, 1)
 	}
 	return 0
+}
+
+// fail says what went wrong in one line and passes the exit status on.
+func (c console) fail(err error, status int) int {
+	fmt.Fprintln(c.err, "whalefall:", strings.ReplaceAll(err.Error(), "\n", ": "))
+	return status
 }
 
 type versionCmd struct{}

@@ -94,9 +94,7 @@ func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate model
 func loadKeyset(s *Settings) (models.Keyset, error) {
 	path := s.keysetPath()
 	if _, err := os.Stat(path); s.Keyset == "" && errors.Is(err, os.ErrNotExist) {
-		if err := models.CreateKeyset(path); err != nil {
-			return models.Keyset{}, err
-		}
+		return models.CreateKeyset(path)
 	}
 	return models.LoadKeyset(path, s.Keyset)
 }
