@@ -15,6 +15,9 @@ import (
 // snapshotBatch is how many rows go into one JSON parameter.
 const snapshotBatch = 5000
 
+// analyzeFrom is how many rows a refresh must have written for the planner to hear of it.
+const analyzeFrom = 1000
+
 // DatabaseTableSizeStat is a stored row of a database's snapshot.
 type DatabaseTableSizeStat struct {
 	ID           int64 `gorm:"primaryKey"`
@@ -113,7 +116,23 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		receipt = p.receipt(duplicates)
 		return saveHeader(tx, database.ID, p.header)
 	})
+	if err == nil && receipt.Changed >= analyzeFrom {
+		s.analyzeTables(ctx)
+	}
 	return receipt, err
+}
+
+// analyzeTables may fail: pages are slow then, but what was stored is stored.
+func (s *Store) analyzeTables(ctx context.Context) {
+	statement := s.dialect.analyze("database_table_size_stats")
+	if statement == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, analyzeTimeout)
+	defer cancel()
+	if err := s.writer.WithContext(ctx).Exec(statement).Error; err != nil {
+		s.log.WarnContext(ctx, "the store's planner statistics are old", "error", err)
+	}
 }
 
 func lockDatabase(tx *gorm.DB, id int64) (InstanceDatabase, error) {

@@ -28,6 +28,7 @@ const (
 	openTimeout        = 30 * time.Second // first answer of the store
 	migrateTimeout     = 10 * time.Minute // waiting for another replica's migration included
 	transactionTimeout = 5 * time.Minute  // one transaction, waiting for its locks included
+	analyzeTimeout     = 30 * time.Second // planner statistics after a large refresh
 	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
 )
 
@@ -44,6 +45,7 @@ type Store struct {
 	Zone *time.Location
 
 	now       func() time.Time
+	log       *slog.Logger
 	dialect   dialect
 	writer    *gorm.DB
 	reader    *gorm.DB // the same as writer on PostgreSQL
@@ -59,15 +61,18 @@ type Migrate func(ctx context.Context, db *sql.DB, dialect string) error
 type Options struct {
 	Address string // postgres:// URL or path of a SQLite file
 	Keyset  Keyset
-	Zone    *time.Location // calendar days are counted in it; nil: UTC
-	Migrate Migrate        // nil: the schema is current
-	Log     *slog.Logger
+	Zone    *time.Location   // calendar days are counted in it; nil: UTC
+	Migrate Migrate          // nil: the schema is current
+	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 }
 
 // Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now}
+	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if s.Zone == nil {
 		s.Zone = time.UTC
 	}

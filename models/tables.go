@@ -151,9 +151,7 @@ func (s *Store) tableRows(tx *gorm.DB, q TableQuery, order tableOrder, ranges []
 	var rows []DatabaseTableSizeStat
 	for _, r := range ranges {
 		var found []DatabaseTableSizeStat
-		err := s.filterTables(tx, q).Select(tableColumns).Where(r.sql, r.values...).
-			Order(order.sql()).Limit(q.Limit + 1 - len(rows)).Offset(q.Offset).Scan(&found).Error
-		if err != nil {
+		if err := s.tableRange(tx, q, order, r).Limit(q.Limit + 1 - len(rows)).Find(&found).Error; err != nil {
 			return nil, err
 		}
 		if rows = append(rows, found...); len(rows) > q.Limit {
@@ -161,6 +159,10 @@ func (s *Store) tableRows(tx *gorm.DB, q TableQuery, order tableOrder, ranges []
 		}
 	}
 	return rows, nil
+}
+
+func (s *Store) tableRange(tx *gorm.DB, q TableQuery, order tableOrder, r condition) *gorm.DB {
+	return s.filterTables(tx, q).Select(tableColumns).Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
 }
 
 // partitionCount is how many rows have a parent.

@@ -482,3 +482,25 @@ func TestForeignCursors(t *testing.T) {
 		}
 	})
 }
+
+// A page must not read or sort all rows of its database.
+func TestPagesAreIndexRanges(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		f.refresh(database, true, tables(20_000)...)
+		f.refresh(database, true, tables(20_000)...)
+		for i, q := range []models.TableQuery{
+			{}, {Table: "table_01"}, {FoldPartitions: true}, {Sort: "schema"}, {Sort: "schema", Desc: true},
+			{Cursor: f.tables(models.TableQuery{DatabaseID: database.ID, Limit: 500}).NextCursor},
+		} {
+			q.DatabaseID, q.Limit = database.ID, 50
+			plans, err := f.ExplainTables(f.ctx, q)
+			check(f, err)
+			for _, plan := range plans {
+				equal(f, "index in "+plan, strings.Contains(strings.ToLower(plan), "using"), true)
+				sorts := strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "Seq Scan")
+				equal(f, fmt.Sprintf("query %d sorts: %s", i, plan), sorts, false)
+			}
+		}
+	})
+}
