@@ -218,7 +218,7 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 	if found.hidden, err = seen.files.attribute(schema, found.tables, s.tableIDs(ctx, &seen.files)); err != nil {
 		return found, err
 	}
-	return found, s.measure(ctx, schema, found.tables, split)
+	return found, s.measure(ctx, schema, found.tables, seen.files.known, split)
 }
 
 // collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been

@@ -27,6 +27,7 @@ type mysqlFile struct {
 	space         int64
 	name          string
 	schema, table *string
+	flag          int64
 	size          int64 // bytes of the file
 	allocated     int64 // bytes on disk, less than size for a file with holes
 }
@@ -39,6 +40,25 @@ type mysqlFiles struct {
 	owners   map[int64]int64        // id of an InnoDB table → id of its tablespace; nil until it is needed
 }
 
+// fullCRC32 marks MariaDB's newer layout of the flags. In the older one, and in MySQL's, the bit is always clear.
+const fullCRC32 = 1 << 4
+
+// pageCompressed reports whether MariaDB punches holes into the file.
+func (f mysqlFile) pageCompressed() bool {
+	if f.flag&fullCRC32 != 0 {
+		return f.flag>>5&7 != 0
+	}
+	return f.flag>>16&1 != 0
+}
+
+// zipPageBytes is the size of a page of ROW_FORMAT=COMPRESSED, 0 for any other.
+func (f mysqlFile) zipPageBytes() int64 {
+	if f.flag&fullCRC32 != 0 || f.flag>>1&15 == 0 {
+		return 0
+	}
+	return 512 << (f.flag >> 1 & 15)
+}
+
 // files reads the tablespaces of the whole instance. An account without PROCESS may not, and some versions cannot.
 func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool) (mysqlFiles, error) {
 	text := mysqlFilesEncodedSQL
@@ -48,7 +68,7 @@ func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool) (mysq
 	var list []mysqlFile
 	err := s.each(ctx, text, func(rows *sql.Rows) error {
 		var f mysqlFile
-		err := rows.Scan(&f.space, &f.name, &f.schema, &f.table, &f.size, &f.allocated)
+		err := rows.Scan(&f.space, &f.name, &f.schema, &f.table, &f.flag, &f.size, &f.allocated)
 		list = append(list, f)
 		return err
 	})
@@ -154,7 +174,7 @@ func partitionOwner(name string, tables map[string]*mysqlTable) *mysqlTable {
 		if i = max(strings.LastIndex(name[:i], "#p#"), strings.LastIndex(name[:i], "#P#")); i < 0 {
 			return nil
 		}
-		if t := tables[name[:i]]; t != nil && t.partitioned() {
+		if t := tables[name[:i]]; t != nil {
 			return t
 		}
 	}

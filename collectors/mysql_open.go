@@ -210,7 +210,8 @@ func (s *mysqlSession) killWhenDone(ctx context.Context) func() {
 	}
 }
 
-// kill has no error: a statement that is over already cannot be killed, and a server that is gone runs nothing.
+// kill ends the whole connection, since a statement may be on its way there. It has no error: a connection that has ended
+// already cannot be killed, and a server that is gone runs nothing.
 func (s *mysqlSession) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
@@ -219,7 +220,7 @@ func (s *mysqlSession) kill(ctx context.Context) {
 		return
 	}
 	defer func() { _ = side.Close() }()
-	_, _ = side.ExecContext(ctx, "KILL QUERY "+strconv.FormatInt(s.id, 10))
+	_, _ = side.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
 }
 
 // each runs a statement and hands every row to scan.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math/bits"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"whalefall/models"
@@ -15,6 +14,9 @@ import (
 
 //go:embed sql/mysql/names.sql
 var mysqlNamesSQL string
+
+//go:embed sql/mysql/names_unopened.sql
+var mysqlNamesUnopenedSQL string
 
 //go:embed sql/mysql/sizes.sql
 var mysqlSizesSQL string
@@ -31,7 +33,8 @@ const mysqlOpenLimit = 500
 
 // mysqlTable is one table with what was found out about it.
 type mysqlTable struct {
-	name, kind, engine, options string
+	name, kind, engine string
+	options            string // empty on MariaDB
 
 	files    []mysqlFile
 	fullText int64            // bytes of the files of its full-text indexes
@@ -51,8 +54,7 @@ func (t *mysqlTable) is(engines ...string) bool {
 	return false
 }
 
-func (t *mysqlTable) innodb() bool      { return t.is("InnoDB") }
-func (t *mysqlTable) partitioned() bool { return strings.Contains(t.options, "partitioned") }
+func (t *mysqlTable) innodb() bool { return t.is("InnoDB") }
 
 // external reports whether opening the table may ask another server; merged, whether it would count others' bytes.
 func (t *mysqlTable) external() bool { return t.is("FEDERATED", "CONNECT", "SPIDER", "S3", "OQGRAPH") }
@@ -66,14 +68,15 @@ func (t *mysqlTable) exact() bool {
 // unsized reports whether the engine says 0 bytes whatever it holds.
 func (t *mysqlTable) unsized() bool { return t.is("CSV") || t.external() || t.merged() }
 
-var pageCompressed = regexp.MustCompile(`(?i)page_compressed[\x60]?=['"]?(1|on|yes)|\bcompression=['"](zlib|lz4)`)
+// compressedOption is how MySQL marks a table whose file has holes; MariaDB does it in the file's flags.
+var compressedOption = regexp.MustCompile(`(?i)\bcompression=['"](zlib|lz4)`)
 
 // fileBytes are the bytes of the table's own files. Of a page-compressed file that is what it has on disk, unless nothing
 // was written out yet.
 func (t *mysqlTable) fileBytes() (sum int64) {
-	compressed := pageCompressed.MatchString(t.options)
+	compressed := compressedOption.MatchString(t.options)
 	for _, f := range t.files {
-		if compressed && f.allocated > 0 {
+		if (compressed || f.pageCompressed()) && f.allocated > 0 {
 			sum += f.allocated
 		} else {
 			sum += f.size
@@ -157,26 +160,16 @@ func fit(data, index, file int64) (fitData, fitIndex int64, stale bool) {
 	return int64(quotient), file - int64(quotient), true //nolint:gosec // no more than file
 }
 
-var keyBlockSize = regexp.MustCompile(`(?i)\bkey_block_size=(\d+)`)
-
-// pageBytes is the size of the table's pages in its file: statistics count pages.
-func (t *mysqlTable) pageBytes(page int64) int64 {
-	options := strings.ToLower(t.options)
-	if !strings.Contains(options, "compressed") || pageCompressed.MatchString(options) {
-		return page
-	}
-	if m := keyBlockSize.FindStringSubmatch(options); m != nil {
-		if kilobytes, err := strconv.ParseInt(m[1], 10, 64); err == nil && kilobytes > 0 {
-			return kilobytes << 10
-		}
-	}
-	return min(page, 16<<10) / 2
-}
-
-// names lists the tables of a schema. The server may compare names loosely, so they are compared again.
+// names lists the tables of a schema. The server may compare names loosely, so they are compared again. One without an
+// engine could not be looked at, because it is locked or broken.
 func (s *mysqlSession) names(ctx context.Context, schema string) (map[string]*mysqlTable, error) {
 	tables := map[string]*mysqlTable{}
-	return tables, s.each(ctx, mysqlNamesSQL, func(rows *sql.Rows) error {
+	var unread []*mysqlTable
+	text := mysqlNamesSQL
+	if s.version.mariadb {
+		text = mysqlNamesUnopenedSQL
+	}
+	err := s.each(ctx, text, func(rows *sql.Rows) error {
 		var inSchema string
 		var engine, options sql.NullString
 		t := &mysqlTable{}
@@ -184,14 +177,25 @@ func (s *mysqlSession) names(ctx context.Context, schema string) (map[string]*my
 		t.engine, t.options = engine.String, options.String
 		if inSchema == schema && !t.is("PERFORMANCE_SCHEMA") {
 			tables[t.name] = t
+			if !engine.Valid {
+				unread = append(unread, t)
+			}
 		}
 		return err
 	}, schema)
+	if err != nil || len(unread) == 0 {
+		return tables, err
+	}
+	reason, err := s.whyUnread(ctx)
+	for _, t := range unread {
+		t.unread = reason
+	}
+	return tables, err
 }
 
-// measure finds the statistics of the tables. Where tables have files it may do without them: split says whether rows and
-// the division into data and index are wanted, too.
-func (s *mysqlSession) measure(ctx context.Context, schema string, tables map[string]*mysqlTable, split bool) error {
+// measure finds the statistics of the tables; files says whether tablespaces were readable. Where tables have files it may
+// do without statistics: split says whether rows and the division into data and index are wanted, too.
+func (s *mysqlSession) measure(ctx context.Context, schema string, tables map[string]*mysqlTable, files, split bool) error {
 	if s.version.dictionary() {
 		err := s.sizes(ctx, schema, tables)
 		if number := mysqlNumberOf(err); number != mysqlMaxExecutionTime && number != mysqlLockWait {
@@ -199,7 +203,7 @@ func (s *mysqlSession) measure(ctx context.Context, schema string, tables map[st
 		}
 		return s.lookUp(ctx, schema, tables, missing(tables))
 	}
-	if err := s.statistics(ctx, schema, tables); err != nil {
+	if err := s.statistics(ctx, schema, tables, files); err != nil {
 		return err
 	}
 	return s.lookUp(ctx, schema, tables, toOpen(tables, split))
@@ -224,7 +228,7 @@ func toOpen(tables map[string]*mysqlTable, split bool) (names []string) {
 // missing are the tables that could have statistics and do not.
 func missing(tables map[string]*mysqlTable) (names []string) {
 	for _, t := range tables {
-		if t.stat == nil && !t.unsized() {
+		if t.stat == nil && t.unread == "" && !t.unsized() {
 			names = append(names, t.name)
 		}
 	}
@@ -247,14 +251,22 @@ func scanStatistics(rows *sql.Rows) (schema, name string, stat *mysqlStatistics,
 	return schema, name, stat, err
 }
 
-// statistics reads InnoDB's own statistics and adds up partitions. Where the account may not
-// read them, or somebody holds them locked, there are none.
-func (s *mysqlSession) statistics(ctx context.Context, schema string, tables map[string]*mysqlTable) error {
+// statistics reads InnoDB's own statistics and adds up partitions. Where the account may not read them, or somebody holds
+// them locked, there are none. Those of a table without a file of its own may be of a file that was discarded: the server
+// is asked about each such table instead, unless they are too many to open.
+func (s *mysqlSession) statistics(ctx context.Context, schema string, tables map[string]*mysqlTable, files bool) error {
+	fileless := 0
+	for _, t := range tables {
+		if t.innodb() && len(t.files) == 0 {
+			fileless++
+		}
+	}
+	trust := !files || fileless > mysqlOpenLimit
 	err := s.each(ctx, mysqlStatisticsSQL, func(rows *sql.Rows) error {
 		var name string
 		var count, data, index int64
 		err := rows.Scan(&name, &count, &data, &index)
-		if t := partitionOwner(name, tables); t != nil && t.innodb() {
+		if t := partitionOwner(name, tables); t != nil && t.innodb() && (trust || len(t.files) > 0) {
 			page := t.pageBytes(s.pageSize)
 			t.stat = t.stat.plus(count, data*page, index*page)
 		}
@@ -265,6 +277,16 @@ func (s *mysqlSession) statistics(ctx context.Context, schema string, tables map
 		return nil
 	}
 	return err
+}
+
+// pageBytes is the size of the table's pages in its files, which statistics count; the instance's where it has none.
+func (t *mysqlTable) pageBytes(instance int64) int64 {
+	for _, f := range t.files {
+		if size := f.zipPageBytes(); size > 0 {
+			return size
+		}
+	}
+	return instance
 }
 
 // plus adds the statistics of one more partition; nil is none yet.

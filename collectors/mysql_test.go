@@ -1,0 +1,600 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+func mysqlRoot(server *testenv.MySQLServer) Target {
+	return Target{
+		Name: "测试", Engine: models.MySQL, Host: server.Host, Port: server.Port, TLSMode: models.TLSPrefer,
+		Username: server.User, Password: server.Password,
+	}
+}
+
+func mysqlTables(t *testing.T, target Target, database string) (models.TableResult, map[string]models.TableSize) {
+	t.Helper()
+	result, err := NewMySQL().Tables(t.Context(), target, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]models.TableSize{}
+	for _, table := range result.Tables {
+		if _, twice := found[table.Name]; twice {
+			t.Errorf("%q is listed twice", table.Name)
+		}
+		if table.Schema != database {
+			t.Errorf("%q is in %q", table.Name, table.Schema)
+		}
+		found[table.Name] = table
+	}
+	return result, found
+}
+
+func mysqlTotal(t *testing.T, table models.TableSize) int64 {
+	t.Helper()
+	if table.Total == nil {
+		t.Fatalf("%q has no total: %+v", table.Name, table)
+	}
+	return *table.Total
+}
+
+func onMariaDB(t *testing.T) *testenv.MySQLServer {
+	t.Helper()
+	server := testenv.MariaDB(t)
+	if server.Flavour != "mariadb" {
+		testenv.Missing(t, "MariaDB; this server is MySQL")
+	}
+	return server
+}
+
+func wantFileSizes(t *testing.T, server *testenv.MySQLServer, database string, found map[string]models.TableSize) {
+	t.Helper()
+	for name, size := range mysqlFileSizes(t, server, database) {
+		if got := mysqlTotal(t, found[name]); got != size {
+			t.Errorf("%q: %d bytes, its files have %d", name, got, size)
+		}
+		if found[name].SizeSource != models.SizeAllocated {
+			t.Errorf("%q: sizes from %q", name, found[name].SizeSource)
+		}
+	}
+}
+
+func TestMySQLTotalsAreFileSizesRightAfterALoad(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE loaded (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, KEY (v(20))) ENGINE=InnoDB STATS_AUTO_RECALC=0",
+		"INSERT INTO loaded (v) SELECT REPEAT('x', 400) FROM seq_1_to_32000",
+		"CREATE TABLE shrunk LIKE loaded", "INSERT INTO shrunk SELECT * FROM loaded", "ANALYZE TABLE shrunk", "TRUNCATE shrunk",
+		"UPDATE mysql.innodb_table_stats SET clustered_index_size = 1000, sum_of_other_index_sizes = 500"+
+			" WHERE database_name = '"+database+"' AND table_name = 'shrunk'")
+	_, found := mysqlTables(t, mysqlRoot(server), database)
+	wantFileSizes(t, server, database, found)
+	if loaded := found["loaded"]; *loaded.Total < 13<<20 || *loaded.Data > 1<<20 || loaded.StatsStale {
+		t.Errorf("loaded: %+v", loaded)
+	}
+	shrunk := found["shrunk"]
+	if !shrunk.StatsStale || *shrunk.Unused != 0 || *shrunk.Data+*shrunk.Index != *shrunk.Total {
+		t.Errorf("statistics above the file: %+v", shrunk)
+	}
+}
+
+func TestMySQLFullTextFilesCountAsIndex(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE ft (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, FULLTEXT (v)) ENGINE=InnoDB",
+		"INSERT INTO ft (v) SELECT CONCAT('word', seq, ' other', seq) FROM seq_1_to_2000",
+		"CREATE TABLE `FTS_0000000000000001_CONFIG` (id INT) ENGINE=InnoDB")
+	files := func() (own, auxiliary int64) {
+		for file, size := range ibdFiles(t, filepath.Join(server.DataDir, database)) {
+			switch {
+			case file == "ft.ibd":
+				own = size
+			case file != "FTS_0000000000000001_CONFIG.ibd":
+				auxiliary += size
+			}
+		}
+		return own, auxiliary
+	}
+	own, auxiliary := files()
+	var result models.TableResult
+	var found map[string]models.TableSize
+	for before := int64(-1); before != own+auxiliary; { // the server goes on writing words into its files
+		before = own + auxiliary
+		result, found = mysqlTables(t, mysqlRoot(server), database)
+		own, auxiliary = files()
+	}
+	if len(found) != 2 || !result.Complete {
+		t.Errorf("found %v, complete: %v", slices.Collect(maps.Keys(found)), result.Complete)
+	}
+	if got := mysqlTotal(t, found["ft"]); auxiliary == 0 || got != own+auxiliary || *found["ft"].Index < auxiliary {
+		t.Errorf("%d bytes, %d of indexes; the files have %d and %d", got, *found["ft"].Index, own, auxiliary)
+	}
+}
+
+func TestMySQLPartitionedTableIsOneRow(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database,
+		"CREATE TABLE p (a INT) ENGINE=InnoDB PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (10), PARTITION pMax VALUES LESS THAN MAXVALUE)",
+		"CREATE TABLE `s#P#x` (a INT, b DATE) ENGINE=InnoDB PARTITION BY RANGE (a) SUBPARTITION BY HASH (TO_DAYS(b)) SUBPARTITIONS 2"+
+			" (PARTITION `订` VALUES LESS THAN (10), PARTITION `p@x#p#` VALUES LESS THAN MAXVALUE)",
+		"CREATE TABLE s (a INT) ENGINE=InnoDB",
+		"INSERT INTO p SELECT seq FROM seq_1_to_500", "ANALYZE TABLE p")
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if len(found) != 3 || !result.Complete || found["p"].Kind != models.KindTable || found["p"].RolledUp {
+		t.Errorf("complete: %v, %+v", result.Complete, found)
+	}
+	wantFileSizes(t, server, database, found)
+	if rows := found["p"].Rows; rows == nil || *rows < 400 || *rows > 600 {
+		t.Errorf("%s rows of 500", text(rows))
+	}
+}
+
+func TestMySQLEnginesOfEveryKind(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE child1 (a INT, KEY (a)) ENGINE=MyISAM", "INSERT INTO child1 SELECT seq FROM seq_1_to_1000",
+		"CREATE TABLE child2 LIKE child1", "CREATE TABLE merged (a INT, KEY (a)) ENGINE=MERGE UNION=(child1, child2)",
+		"CREATE TABLE aria (a INT) ENGINE=Aria", "INSERT INTO aria SELECT seq FROM seq_1_to_1000",
+		"CREATE TABLE memory (a INT) ENGINE=MEMORY", "CREATE TABLE csv (a INT NOT NULL) ENGINE=CSV", "INSERT INTO csv VALUES (1)",
+		"CREATE SEQUENCE counter", "CREATE TABLE versioned (a INT) ENGINE=InnoDB WITH SYSTEM VERSIONING",
+		"CREATE VIEW broken AS SELECT * FROM memory", "DROP TABLE memory", "CREATE TABLE memory (b INT) ENGINE=MEMORY",
+		"FLUSH TABLES")
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if !result.Complete || len(found) != 8 {
+		t.Fatalf("complete: %v, %d tables: %v", result.Complete, len(found), slices.Sorted(maps.Keys(found)))
+	}
+	onDisk := func(names ...string) (sum int64) {
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(server.DataDir, database, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += info.Size()
+		}
+		return sum
+	}
+	if got, want := mysqlTotal(t, found["child1"]), onDisk("child1.MYD", "child1.MYI"); got != want {
+		t.Errorf("MyISAM: %d, on disk %d", got, want)
+	}
+	if got, want := mysqlTotal(t, found["aria"]), onDisk("aria.MAD", "aria.MAI"); got != want {
+		t.Errorf("Aria: %d, on disk %d", got, want)
+	}
+	for _, name := range []string{"child1", "aria"} {
+		if *found[name].Rows != 1000 || found[name].RowsSource != models.RowsExact || found[name].SizeSource != models.SizeAllocated {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+	unknown := models.TableSize{Schema: database, Name: "merged", Kind: models.KindMerge, RolledUp: true, SizeSource: models.SizeNone}
+	if diff := cmp.Diff(unknown, found["merged"]); diff != "" {
+		t.Error(diff)
+	}
+	unknown = models.TableSize{Schema: database, Name: "csv", Kind: models.KindTable, SizeSource: models.SizeNone}
+	if diff := cmp.Diff(unknown, found["csv"]); diff != "" {
+		t.Error(diff)
+	}
+	for name, kind := range map[string]models.Kind{"memory": models.KindMemory, "counter": models.KindSequence, "versioned": models.KindTable} {
+		if found[name].Kind != kind || found[name].Total == nil {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+}
+
+// Names of letters that file names encode in different ways, of device names and of file endings.
+func mysqlHardNames() []string {
+	names := slices.Clone(hostileNames)
+	for _, span := range [][2]rune{
+		{0xC0, 0x24F}, {0x386, 0x3FF}, {0x400, 0x52F}, {0x531, 0x587}, {0x1E00, 0x1EFF}, {0x1F00, 0x1FFE}, {0x2160, 0x217F},
+		{0x24B6, 0x24E9}, {0x3041, 0x30FF}, {0xAC00, 0xAC40}, {0xFF21, 0xFF5A}, {0x21, 0x7E},
+	} {
+		var letters []rune
+		for r := span[0]; r <= span[1]; r++ {
+			letters = append(letters, r)
+		}
+		for chunk := range slices.Chunk(letters, 16) {
+			names = append(names, "n"+string(chunk)+"n")
+		}
+	}
+	return append(names, "con", "NUL", "lpt1", "we$ird/na me", "#sql-x", "a@b", "@0041", "a#P#b", "a.ibd", "123", strings.Repeat("x", 64))
+}
+
+func TestMySQLNamesAreMatchedByteExact(t *testing.T) {
+	server := testenv.MariaDB(t)
+	for _, database := range []string{"szt", "Szt", "sz-t.x", "we/ird #p# `名`"} {
+		server.CreateDatabase(t, database)
+	}
+	names := append(mysqlHardNames(), "plain", "Plain", "uni")
+	for _, name := range names {
+		server.Exec(t, "szt", "CREATE TABLE "+testenv.QuoteMySQLName(name)+" (id INT PRIMARY KEY) ENGINE=InnoDB")
+	}
+	for _, database := range []string{"Szt", "sz-t.x", "we/ird #p# `名`"} {
+		server.Exec(t, database, "CREATE TABLE plain (id INT PRIMARY KEY, v TEXT) ENGINE=InnoDB",
+			"CREATE TABLE `a/b#p#c` (id INT PRIMARY KEY) ENGINE=InnoDB")
+		result, found := mysqlTables(t, mysqlRoot(server), database)
+		if !result.Complete || len(found) != 2 || found["plain"].SizeSource != models.SizeAllocated || found["a/b#p#c"].SizeSource != models.SizeAllocated {
+			t.Errorf("%q: complete: %v, %+v", database, result.Complete, found)
+		}
+	}
+	result, found := mysqlTables(t, mysqlRoot(server), "szt")
+	if !result.Complete || result.Hidden != 0 || len(found) != len(names) {
+		t.Errorf("complete: %v, hidden: %d, %d tables of %d", result.Complete, result.Hidden, len(found), len(names))
+	}
+	for _, name := range names {
+		if table, ok := found[name]; !ok || table.SizeSource != models.SizeAllocated {
+			t.Errorf("%q: found: %v, sizes from %q", name, ok, table.SizeSource)
+		}
+	}
+	if server.Flavour == "mariadb" {
+		wantFileSizes(t, server, "szt", found)
+	}
+}
+
+func TestMySQLShortResultsAreNeverComplete(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE one (a INT, b INT) ENGINE=InnoDB", "CREATE TABLE `订单/2` (a INT) ENGINE=InnoDB",
+		"CREATE TABLE my (a INT) ENGINE=MyISAM")
+	const all = 3
+	cases := []struct {
+		name                 string
+		grants               []string
+		seen                 int // tables with sizes; -1: the database itself is not visible
+		hidden               int64
+		complete, everything bool // of Tables, of Databases
+		source               models.SizeSource
+	}{
+		{"none", nil, -1, 0, false, false, ""},
+		{"process", []string{"PROCESS ON *.*"}, -1, 0, false, false, ""},
+		{"show databases", []string{"SHOW DATABASES ON *.*"}, 0, 0, false, true, ""},
+		{"select on the database", []string{"SELECT ON " + database + ".*"}, all, 0, true, false, models.SizeStatistic},
+		{"select on one column", []string{"SELECT (a) ON " + database + ".one"}, 1, 0, false, false, models.SizeStatistic},
+		{"select on one table and process", []string{"SELECT ON " + database + ".one", "PROCESS ON *.*"}, 1, 1, false, false, models.SizeAllocated},
+		{"select", []string{"SELECT ON *.*"}, all, 0, true, true, models.SizeStatistic},
+		{"references", []string{"REFERENCES ON *.*"}, all, 0, true, true, models.SizeStatistic},
+		{"show view and process", []string{"SHOW VIEW, PROCESS ON *.*"}, all, 0, true, true, models.SizeAllocated},
+		{"the grant we advise", []string{"PROCESS, REFERENCES ON *.*"}, all, 0, true, true, models.SizeAllocated},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			target := mysqlAccount(t, server, c.grants...)
+			databases, err := NewMySQL().Databases(t.Context(), target)
+			if err != nil || databases.Complete != c.everything {
+				t.Errorf("databases complete: %v, %v", databases.Complete, err)
+			}
+			for _, d := range databases.Databases {
+				if d.Name == database && (d.Total != nil) != c.complete {
+					t.Errorf("the database has %s bytes, %v", text(d.Total), d.Err)
+				}
+			}
+			if c.seen < 0 {
+				_, err := NewMySQL().Tables(t.Context(), target, database)
+				wantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
+				if grant := models.AsError(err).Extra["grant"]; grant != "GRANT PROCESS, REFERENCES ON *.* TO '"+target.Username+"'@'%';" {
+					t.Errorf("the grant is %v", grant)
+				}
+				return
+			}
+			result, found := mysqlTables(t, target, database)
+			if result.Complete != c.complete || result.Hidden != c.hidden || len(found) != c.seen+int(c.hidden) || (result.Grant == "") != c.complete {
+				t.Errorf("complete: %v, hidden: %d, grant: %q, tables: %+v", result.Complete, result.Hidden, result.Grant, found)
+			}
+			if c.seen > 0 && (mysqlTotal(t, found["one"]) == 0 || found["one"].SizeSource != c.source || found["one"].Data == nil) {
+				t.Errorf("one is %+v", found["one"])
+			}
+			if c.hidden > 0 && found["订单/2"].Unread != models.UnreadHidden {
+				t.Errorf("the hidden one is %+v", found["订单/2"])
+			}
+		})
+	}
+}
+
+func TestMySQLGrantWeAdviseCanBeRun(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE secret (a INT) ENGINE=InnoDB")
+	target := mysqlAccount(t, server, "SELECT ON "+database+".*")
+	list, err := NewMySQL().Databases(t.Context(), target)
+	if err != nil || list.Complete {
+		t.Fatalf("complete: %v, %v", list.Complete, err)
+	}
+	server.Exec(t, "", list.Grant)
+	list, err = NewMySQL().Databases(t.Context(), target)
+	if err != nil || !list.Complete || list.Grant != "" {
+		t.Fatalf("after the grant: complete: %v, %q, %v", list.Complete, list.Grant, err)
+	}
+	for _, d := range list.Databases {
+		if (d.Total == nil) != virtualSchema(d.Name) || d.Err != nil {
+			t.Errorf("%s: %s bytes, %v", d.Name, text(d.Total), d.Err)
+		}
+		if d.IsSystem != slices.Contains(mysqlSystemSchemas, d.Name) {
+			t.Errorf("%s is a system database: %v", d.Name, d.IsSystem)
+		}
+	}
+}
+
+// A rebuild under an exclusive lock: the server answers NULL and only warns.
+func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE locked (a INT) ENGINE=InnoDB",
+		"INSERT INTO locked SELECT seq FROM seq_1_to_20000")
+	alter := mysqlConn(t, server)
+	var id int64
+	if err := alter.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := alter.ExecContext(t.Context(), "ALTER TABLE "+database+
+			".locked ADD COLUMN b INT DEFAULT (LENGTH(SHA2(REPEAT(a, 1000000), 512))), ALGORITHM=COPY, LOCK=EXCLUSIVE")
+		done <- err
+	}()
+	defer func() {
+		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
+		if err := <-done; mysqlNumberOf(err) != mysqlInterrupted {
+			t.Errorf("the table was not locked for as long as the test needs: %v", err)
+		}
+	}()
+	eventually(t, "the ALTER never started", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'copy%'", id).Scan(&n)
+		return err == nil && n == 1
+	})
+	start := time.Now()
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if elapsed := time.Since(start); elapsed > 2500*time.Millisecond {
+		t.Errorf("that took %v", elapsed)
+	}
+	want := models.TableSize{
+		Schema: database, Name: "locked", Kind: models.KindTable, SizeSource: models.SizeNone, Unread: models.UnreadLocked,
+	}
+	if diff := cmp.Diff(want, found["locked"]); diff != "" || mysqlTotal(t, found["free"]) == 0 || !result.Complete {
+		t.Errorf("complete: %v, free: %+v\n%s", result.Complete, found["free"], diff)
+	}
+}
+
+func TestMySQLSharedTablespaceIsNoDatabase(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	statements := []string{"CREATE TABLE shared (a INT) ENGINE=InnoDB TABLESPACE=innodb_system"}
+	if server.Flavour == "mariadb" {
+		statements = []string{
+			"SET GLOBAL innodb_file_per_table=0", "CREATE TABLE shared (a INT) ENGINE=InnoDB", "SET GLOBAL innodb_file_per_table=1",
+		}
+	}
+	server.Exec(t, database, append(statements, "INSERT INTO shared VALUES (1)")...)
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if shared := found["shared"]; !result.Complete || shared.SizeSource != models.SizeStatistic || mysqlTotal(t, shared) != 16384 {
+		t.Errorf("complete: %v, %+v", result.Complete, shared)
+	}
+	list, err := NewMySQL().Databases(t.Context(), mysqlRoot(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range list.Databases {
+		names = append(names, d.Name)
+	}
+	for _, name := range append([]string{database}, mysqlSystemSchemas...) {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is missing in %q", name, names)
+		}
+	}
+	for _, name := range []string{"innodb_system", "innodb_temporary", "innodb_undo001"} {
+		if slices.Contains(names, name) {
+			t.Errorf("the tablespace %s is taken for a database", name)
+		}
+	}
+}
+
+func TestMySQLManyTablesAreNotOpened(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	const count = 1000
+	var create strings.Builder
+	for i := range count {
+		fmt.Fprintf(&create, "CREATE TABLE t%d (a INT) ENGINE=InnoDB;", i)
+	}
+	server.Exec(t, database, create.String(), "FLUSH TABLES")
+	for name, target := range map[string]Target{
+		"root": mysqlRoot(server), "the grant we advise": mysqlAccount(t, server, "PROCESS, REFERENCES ON *.*"),
+	} {
+		before := mysqlStatus(t, server, "Opened_tables")
+		result, found := mysqlTables(t, target, database)
+		list, err := NewMySQL().Databases(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opened := mysqlStatus(t, server, "Opened_tables") - before; opened >= 100 {
+			t.Errorf("%s: %d tables were opened", name, opened)
+		}
+		var sum int64
+		for _, table := range found {
+			sum += mysqlTotal(t, table)
+		}
+		if total := databaseNamed(t, list, database).Total; !result.Complete || len(found) != count || total == nil || *total != sum {
+			t.Errorf("%s: complete: %v, %d tables of %d bytes, the database has %s", name, result.Complete, len(found), sum, text(total))
+		}
+	}
+}
+
+func TestMySQLPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE sparse (a INT PRIMARY KEY, b TEXT) ENGINE=InnoDB PAGE_COMPRESSED=1",
+		"CREATE TABLE packed (a INT PRIMARY KEY, b TEXT) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4",
+		"INSERT INTO sparse SELECT seq, REPEAT('a', 3000) FROM seq_1_to_2000", "INSERT INTO packed SELECT * FROM sparse",
+		"FLUSH TABLES sparse FOR EXPORT", "UNLOCK TABLES", "ANALYZE TABLE packed")
+	syscall.Sync()
+	_, found := mysqlTables(t, mysqlRoot(server), database)
+	info, err := os.Stat(filepath.Join(server.DataDir, database, "sparse.ibd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocated := info.Sys().(*syscall.Stat_t).Blocks * 512
+	if allocated == 0 || allocated >= info.Size() {
+		testenv.Missing(t, "a file system with holes in files")
+	}
+	if got := mysqlTotal(t, found["sparse"]); got != allocated {
+		t.Errorf("%d bytes, on disk are %d of %d", got, allocated, info.Size())
+	}
+	var data int64
+	if err := server.DB(t).QueryRow("SELECT data_length FROM information_schema.tables WHERE table_schema = ? AND table_name = 'packed'", database).Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	if got := found["packed"]; *got.Data != data || got.StatsStale {
+		t.Errorf("packed: %d bytes of data, the server says %d", *got.Data, data)
+	}
+}
+
+func TestMySQLDiscardedTablespaceIsEmpty(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE discarded (a INT PRIMARY KEY) ENGINE=InnoDB", "ALTER TABLE discarded DISCARD TABLESPACE")
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if got := mysqlTotal(t, found["discarded"]); got != 0 || !result.Complete {
+		t.Errorf("complete: %v, %d bytes", result.Complete, got)
+	}
+}
+
+func TestMySQLCancelledStatementEndsOnTheServer(t *testing.T) {
+	server := testenv.MariaDB(t)
+	target := mysqlAccount(t, server)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := NewMySQL().open(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(200*time.Millisecond, cancel)
+	defer timer.Stop()
+	var n int
+	err = s.failed(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
+	wantError(t, err, models.CodeCollection, "collect.mysql.cancelled")
+	start := time.Now()
+	s.close()
+	for mysqlConnections(t, server, target.Username) > 0 {
+		if time.Since(start) > time.Second {
+			t.Fatal("the statement still runs")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestMySQLServerEndsLongStatements(t *testing.T) {
+	server := testenv.MariaDB(t)
+	c := NewMySQL()
+	c.statementTimeout = 200 * time.Millisecond
+	s, err := c.open(t.Context(), mysqlRoot(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	var n int
+	err = s.conn.QueryRowContext(t.Context(),
+		"SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, information_schema.columns c").Scan(&n)
+	wantError(t, s.failed(t.Context(), err), models.CodeTimeout, "")
+	if number := mysqlNumberOf(err); number != mysqlMaxStatementTime && number != mysqlMaxExecutionTime {
+		t.Errorf("error %d", number)
+	}
+}
+
+func TestMySQLSessionCannotWrite(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	const readOnly = 1792
+	if _, err := s.conn.ExecContext(t.Context(), "CREATE TABLE "+database+".t (a INT)"); mysqlNumberOf(err) != readOnly {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMySQLTLSModes(t *testing.T) {
+	server := onMariaDB(t)
+	if server.Certificate == "" {
+		testenv.Missing(t, "a private MariaDB with a certificate")
+	}
+	plain := testenv.StartMariaDB(t, "skip-ssl")
+	trusted := map[string]string{OptionCACertificate: server.Certificate}
+	cases := []struct {
+		name      string
+		server    *testenv.MySQLServer
+		mode      models.TLSMode
+		options   map[string]string
+		host      string
+		ok        bool
+		encrypted bool
+	}{
+		{"disable", server, models.TLSDisable, nil, "127.0.0.1", true, false},
+		{"prefer", server, models.TLSPrefer, nil, "127.0.0.1", true, true},
+		{"prefer without", plain, models.TLSPrefer, nil, "127.0.0.1", true, false},
+		{"require", server, models.TLSRequire, nil, "127.0.0.1", true, true},
+		{"require without", plain, models.TLSRequire, nil, "127.0.0.1", false, false},
+		{"verify-ca", server, models.TLSVerifyCA, trusted, "localhost", true, true},
+		{"verify-ca of another", server, models.TLSVerifyCA, nil, "127.0.0.1", false, false},
+		{"verify-full", server, models.TLSVerifyFull, trusted, "127.0.0.1", true, true},
+		{"verify-full of another name", server, models.TLSVerifyFull, trusted, "localhost", false, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			target := mysqlRoot(c.server)
+			target.Host, target.TLSMode, target.Options = c.host, c.mode, c.options
+			s, err := NewMySQL().open(t.Context(), target)
+			if !c.ok {
+				wantError(t, err, models.CodeUnreachable, "error.unreachable")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			var name, cipher string
+			if err := s.conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'").Scan(&name, &cipher); err != nil {
+				t.Fatal(err)
+			}
+			if (cipher != "") != c.encrypted {
+				t.Errorf("the cipher is %q", cipher)
+			}
+		})
+	}
+	target := mysqlRoot(server)
+	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{OptionCACertificate: "no certificate"}
+	_, err := NewMySQL().Version(t.Context(), target)
+	wantError(t, err, models.CodeCollection, "collect.mysql.ca_certificate")
+}
+
+func TestMySQLStoppedServerIsUnreachable(t *testing.T) {
+	server := testenv.StartMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (id INT)")
+	server.Stop(t)
+	_, err := NewMySQL().Tables(t.Context(), mysqlRoot(server), database)
+	wantError(t, err, models.CodeUnreachable, "error.unreachable")
+	var e *models.Error
+	if !errors.As(err, &e) || e.Args["Name"] != "测试" {
+		t.Errorf("got %v", err)
+	}
+	server.Start(t)
+	if result, _ := mysqlTables(t, mysqlRoot(server), database); len(result.Tables) != 1 {
+		t.Errorf("after the start: %+v", result)
+	}
+}
