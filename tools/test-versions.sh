@@ -64,7 +64,7 @@ get_mysql() { # leaves unstable's server and all its libraries in $cache/mysql, 
 root=$dir
 loader=\$(ls "\$root"/usr/lib/*/ld-linux-*.so.* "\$root"/usr/lib64/ld-linux-*.so.* 2>/dev/null | head -n 1)
 libraries=\$(dirname "\$(ls "\$root"/usr/lib/*/libc.so.6 | head -n 1)")
-exec "\$loader" --library-path "\$libraries" "\$root/usr/sbin/mysqld" "\$@" --lc-messages-dir="\$root/usr/share/mysql" --character-sets-dir="\$root/usr/share/mysql/charsets" --plugin-dir="\$root/usr/lib/mysql/plugin"
+exec "\$loader" --library-path "\$libraries" "\$root/usr/sbin/mysqld" "\$@" --lc-messages-dir="\$root/usr/share/mysql" --character-sets-dir="\$root/usr/share/mysql/charsets" --plugin-dir="\$root/usr/lib/mysql/plugin" --secure-file-priv=NULL
 START
   chmod a+x "$dir/mysqld"
 }
