@@ -327,34 +327,12 @@ func TestMySQLGrantWeAdviseCanBeRun(t *testing.T) {
 	}
 }
 
-// A rebuild under an exclusive lock: the server answers NULL and only warns.
 func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE locked (a INT) ENGINE=InnoDB",
 		"INSERT INTO locked SELECT seq FROM seq_1_to_20000")
-	alter := mysqlConn(t, server)
-	var id int64
-	if err := alter.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := alter.ExecContext(t.Context(), "ALTER TABLE "+database+
-			".locked ADD COLUMN b INT DEFAULT (LENGTH(SHA2(REPEAT(a, 1000000), 512))), ALGORITHM=COPY, LOCK=EXCLUSIVE")
-		done <- err
-	}()
-	defer func() {
-		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
-		if err := <-done; mysqlNumberOf(err) != mysqlInterrupted {
-			t.Errorf("the table was not locked for as long as the test needs: %v", err)
-		}
-	}()
-	eventually(t, "the ALTER never started", func() bool {
-		var n int
-		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'copy%'", id).Scan(&n)
-		return err == nil && n == 1
-	})
+	defer lockTable(t, server, database, "locked")()
 	start := time.Now()
 	result, found := mysqlTables(t, mysqlRoot(server), database)
 	if elapsed := time.Since(start); elapsed > 2500*time.Millisecond {
@@ -365,6 +343,62 @@ func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, found["locked"]); diff != "" || mysqlTotal(t, found["free"]) == 0 || !result.Complete {
 		t.Errorf("complete: %v, free: %+v\n%s", result.Complete, found["free"], diff)
+	}
+}
+
+// lockTable rebuilds a table under an exclusive lock until release: the server answers NULL for it and only warns.
+func lockTable(t *testing.T, server *testenv.MySQLServer, database, table string) (release func()) {
+	t.Helper()
+	alter := mysqlConn(t, server)
+	var id int64
+	if err := alter.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := alter.ExecContext(t.Context(), "ALTER TABLE "+database+"."+table+
+			" ADD COLUMN b INT DEFAULT (LENGTH(SHA2(REPEAT(a, 1000000), 512))), ALGORITHM=COPY, LOCK=EXCLUSIVE")
+		done <- err
+	}()
+	eventually(t, "the ALTER never started", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'copy%'", id).Scan(&n)
+		return err == nil && n == 1
+	})
+	return func() {
+		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
+		if err := <-done; mysqlNumberOf(err) != mysqlInterrupted {
+			t.Errorf("the table was not locked for as long as the test needs: %v", err)
+		}
+	}
+}
+
+// The limit of a statement passes while one table of many is looked at.
+func TestMySQLTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=MyISAM", "CREATE TABLE slow (a INT) ENGINE=InnoDB",
+		"INSERT INTO slow SELECT seq FROM seq_1_to_20000")
+	c := NewMySQL()
+	c.statementTimeout = 300 * time.Millisecond
+	s, err := c.open(t.Context(), mysqlRoot(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	tables, err := s.names(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lockTable(t, server, database, "slow")()
+	if err := s.lookUp(t.Context(), database, tables, missing(tables)); err != nil {
+		t.Fatal(err)
+	}
+	if slow := tables["slow"].size(database); slow.Unread == "" || slow.Total != nil {
+		t.Errorf("slow is %+v", slow)
+	}
+	if free := tables["free"].size(database); free.Unread != "" || free.Total == nil {
+		t.Errorf("free is %+v", free)
 	}
 }
 
