@@ -128,8 +128,14 @@ func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
 	}
 	return found, eachRow(ctx, tx, sqlitePagesSQL, func(rows *sql.Rows) error {
 		var name string
-		var p sqlitePages
-		err := rows.Scan(&name, &p.bytes, &p.cells, &p.leafCells)
+		var bytes, cells int64
+		var leaf bool
+		err := rows.Scan(&name, &bytes, &cells, &leaf)
+		p := found.pages[name]
+		p.bytes, p.cells = p.bytes+bytes, p.cells+cells
+		if leaf {
+			p.leafCells += cells
+		}
 		found.pages[name] = p
 		return err
 	})

@@ -302,10 +302,10 @@ func TestSQLiteCancelled(t *testing.T) {
 	path := filepath.Join(dir, "target.db")
 	db := openSQLite(t, path)
 	execSQLite(t, db, "PRAGMA page_size = 512", "PRAGMA journal_mode = OFF", "CREATE TABLE a (x)",
-		"INSERT INTO a SELECT zeroblob(200000) FROM generate(400)")
+		"INSERT INTO a SELECT zeroblob(200000) FROM generate(100)")
 	_ = db.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	timer := time.AfterFunc(10*time.Millisecond, cancel)
+	timer := time.AfterFunc(5*time.Millisecond, cancel)
 	defer timer.Stop()
 	start := time.Now()
 	_, err := NewSQLite([]string{dir}).Tables(ctx, sqliteTarget(path), "main")

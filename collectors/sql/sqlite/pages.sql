@@ -1,6 +1,6 @@
--- What each b-tree holds, counted page by page: this reads the whole file.
+-- Every page of every b-tree: this reads the whole file. The library cannot be interrupted between two rows, so they are
+-- added up by the reader, which can stop after each.
 -- Needs: a file that can be read, and a library with dbstat.
--- Columns: name of the b-tree, bytes with its overflow pages, cells of all pages, cells of leaf pages.
-SELECT p.name, sum(p.pgsize), sum(p.ncell), sum(CASE p.pagetype WHEN 'leaf' THEN p.ncell ELSE 0 END)
+-- Columns: name of the b-tree, bytes, cells, is a leaf (overflow pages are none).
+SELECT p.name, p.pgsize, p.ncell, p.pagetype = 'leaf'
 FROM dbstat AS p
-GROUP BY p.name
