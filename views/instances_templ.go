@@ -172,7 +172,7 @@ func instanceFilter(p Page, m InstanceList) templ.Component {
 			templ_7745c5c3_Var6 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<form id=\"instance-filter\" class=\"filters\" role=\"search\" method=\"get\" action=\"/instances\" hx-get=\"/instances\" hx-target=\"#instance-list\" hx-push-url=\"true\" hx-trigger=\"submit, change, input changed delay:300ms from:#instance-search\" hx-sync=\"this:replace\"><label class=\"search\"><span class=\"sr-only\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<form id=\"instance-filter\" class=\"filters\" role=\"search\" method=\"get\" action=\"/instances\" hx-get=\"/instances\" hx-target=\"#instance-list\" hx-push-url=\"true\" hx-trigger=\"submit, change from:(#instance-filter select), input changed delay:300ms from:#instance-search\" hx-sync=\"this:replace\"><label class=\"search\"><span class=\"sr-only\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -195,7 +195,7 @@ func tableFilter(p Page, m TableSizes) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "\" hx-target=\"#tables-view\" hx-replace-url=\"true\" hx-trigger=\"submit, change, input changed delay:300ms from:#filter-schema, input changed delay:300ms from:#filter-table\" hx-sync=\"this:replace\"><label class=\"search narrow\"><span class=\"sr-only\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "\" hx-target=\"#tables-view\" hx-replace-url=\"true\" hx-trigger=\"submit, change from:#unfold, input changed delay:300ms from:#filter-schema, input changed delay:300ms from:#filter-table\" hx-sync=\"this:replace\"><label class=\"search narrow\"><span class=\"sr-only\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
