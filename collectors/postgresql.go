@@ -124,7 +124,7 @@ func (c *PostgreSQL) refusal(ctx context.Context, t Target, name string, err err
 		}
 	}
 	var classified *models.Error
-	if !errors.As(c.classify(ctx, t, name, err), &classified) || ctx.Err() != nil || classified.Code == models.CodeUnreachable {
+	if !errors.As(c.classify(ctx, t, validName(name), err), &classified) || ctx.Err() != nil || classified.Code == models.CodeUnreachable {
 		return nil
 	}
 	return classified
