@@ -157,7 +157,7 @@ func fit(data, index, file int64) (fitData, fitIndex int64, stale bool) {
 	}
 	high, low := bits.Mul64(uint64(data), uint64(file))
 	quotient, _ := bits.Div64(high, low, sum)
-	return int64(quotient), file - int64(quotient), true //nolint:gosec // no more than file
+	return int64(quotient), file - int64(quotient), true
 }
 
 // names lists the tables of a schema. The server may compare names loosely, so they are compared again. One without an
