@@ -119,6 +119,13 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	if err != nil {
 		return SyncResult{}, err
 	}
+	version, err := collector.Version(ctx, t)
+	if err != nil {
+		return SyncResult{}, err
+	}
+	if err := s.store.RecordConnection(ctx, instance.ID, version, s.now()); err != nil {
+		return SyncResult{}, err
+	}
 	found, err := collector.Databases(ctx, t)
 	if err != nil {
 		return SyncResult{}, err
