@@ -36,7 +36,7 @@ const password = "Correct1horse"
 
 // app is a running WhaleFall with a user for each role.
 type app struct {
-	*testing.T
+	testing.TB
 	url     string
 	store   *models.Store
 	handler http.Handler
@@ -58,16 +58,16 @@ func onBothStores(t *testing.T, test func(a *app)) {
 	})
 }
 
-func newApp(t *testing.T, address string) *app {
+func newApp(t testing.TB, address string) *app {
 	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	check(t, err)
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	check(t, err)
-	log := slog.New(slog.NewTextHandler(&testLog{t: t}, nil))
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	store, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log})
 	check(t, err)
-	a := &app{T: t, store: store, dir: t.TempDir()}
+	a := &app{TB: t, store: store, dir: t.TempDir()}
 	service := collectors.NewService(store, collectors.Engines([]string{a.dir}), log)
 	a.handler = handlers.New(handlers.Config{
 		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
@@ -109,16 +109,6 @@ func (a *app) login(name, password string) *client {
 	return c
 }
 
-// testLog sends the server's log to the test that runs it.
-type testLog struct{ t *testing.T }
-
-func (l *testLog) Write(line []byte) (int, error) {
-	if strings.Contains(string(line), "level=ERROR") {
-		l.t.Logf("%s", bytes.TrimSpace(line))
-	}
-	return len(line), nil
-}
-
 // obj is a JSON object.
 type obj = map[string]any
 
@@ -147,12 +137,6 @@ func (c *client) with(name, value string) *client {
 	if value == "" {
 		out.header.Del(name)
 	}
-	return &out
-}
-
-func (c *client) on(t *testing.T) *client {
-	out, a := *c, *c.app
-	a.T, out.app = t, &a
 	return &out
 }
 
@@ -324,3 +308,5 @@ func (a *app) sqliteInstance(name, file string) string {
 func tablesPath(instance, database string) string {
 	return instance + "/databases/" + url.PathEscape(database) + "/tables/sizes"
 }
+
+func fuzzApp(f *testing.F) *app { return newApp(f, filepath.Join(f.TempDir(), "store.db")) }

@@ -74,7 +74,7 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 		check(a, err)
 		seen := map[string]bool{}
 		for _, e := range endpoints(a, id, database) {
-			a.Run(e.method+" "+e.path, func(t *testing.T) { checkRoles(t, a, e) })
+			checkRoles(a, e)
 			seen[e.method+" /api/v1"+regexp.MustCompile(`/\d+`).ReplaceAllString(e.path, "/:id")] = true
 		}
 		for _, r := range a.handler.(*echo.Echo).Routes() {
@@ -86,37 +86,37 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 	})
 }
 
-func checkRoles(t *testing.T, a *app, e endpoint) {
+func checkRoles(a *app, e endpoint) {
 	write := e.method != http.MethodGet
 	if e.permission != "-" {
-		a.anonymous.on(t).do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
-		a.anonymous.on(t).with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
+		a.anonymous.do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
+		a.anonymous.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
 	}
 	for role, c := range map[string]*client{"guest": a.guest, "user": a.user} {
 		if !slices.Contains(strings.Fields(e.roles), role) {
 			want := fmt.Sprintf("需要 %s 权限", e.permission)
-			c.on(t).with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeForbidden, want)
+			c.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeForbidden, want)
 		}
 	}
 	if write {
-		a.admin.on(t).with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-		a.admin.on(t).with("X-CSRFToken", "x").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
+		a.admin.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
+		a.admin.with("X-CSRFToken", "x").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
 	}
 	for role, c := range map[string]*client{"guest": a.guest, "user": a.user, "admin": a.admin} {
 		if slices.Contains(strings.Fields(e.roles), role) && (e.status != 201 || role == "admin") {
-			r := c.on(t).do(e.method, e.path, e.body)
-			equal(t, role+" "+r.what+": "+r.raw, r.status, e.status)
+			r := c.do(e.method, e.path, e.body)
+			equal(a, role+" "+r.what+": "+r.raw, r.status, e.status)
 		}
 	}
 	if !write {
-		head := a.admin.on(t).do(http.MethodHead, e.path, nil)
-		equal(t, "HEAD", head.status, e.status)
-		equal(t, "HEAD body", head.raw, "")
+		head := a.admin.do(http.MethodHead, e.path, nil)
+		equal(a, "HEAD", head.status, e.status)
+		equal(a, "HEAD body", head.raw, "")
 	}
 	for _, method := range []string{http.MethodOptions, http.MethodPatch} {
-		r := a.admin.on(t).do(method, e.path, nil).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
+		r := a.admin.do(method, e.path, nil).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
 		if !strings.Contains(r.header.Get("Allow"), e.method) {
-			t.Errorf("Allow of %s %s: %q", method, e.path, r.header.Get("Allow"))
+			a.Errorf("Allow of %s %s: %q", method, e.path, r.header.Get("Allow"))
 		}
 	}
 }

@@ -42,7 +42,7 @@ func bindPage(c echo.Context) (limit, offset int) {
 // bindInstanceQuery reads the filter of the instance list; what makes no sense falls back to its default.
 func bindInstanceQuery(c echo.Context) models.InstanceQuery {
 	q := models.InstanceQuery{
-		Search: strings.TrimSpace(c.QueryParam("search")), IncludeDeleted: isYes(c.QueryParam("include_deleted")),
+		Search: c.QueryParam("search"), IncludeDeleted: isYes(c.QueryParam("include_deleted")),
 		Sort: "id", Desc: !strings.EqualFold(c.QueryParam("order"), "asc"),
 	}
 	q.Limit, q.Offset = bindPage(c)
