@@ -73,7 +73,7 @@ func (sqliteDialect) records(columns []column) string {
 	for i, c := range columns {
 		fields[i] = fmt.Sprintf("json_extract(value, '$[%d]') AS %s", i, c.name)
 	}
-	return "(SELECT " + strings.Join(fields, ", ") + " FROM json_each(?)) AS r"
+	return "(SELECT " + strings.Join(fields, ", ") + " FROM jsonb_each(?)) AS r"
 }
 
 // SQLite's planner takes an index that gives the asked-for order without knowing how large a table is.

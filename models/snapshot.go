@@ -175,8 +175,10 @@ func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *pla
 	}}
 }
 
+// compareStored reads along the names (every schema is >= ''), as SQLite has written the rows in that order.
 func (p *plan) compareStored(tx *gorm.DB, databaseID int64) error {
-	rows, err := tx.Raw("SELECT "+tableColumns+" FROM database_table_size_stats WHERE database_id = ?", databaseID).Rows()
+	rows, err := tx.Raw("SELECT "+tableColumns+` FROM database_table_size_stats
+		WHERE database_id = ? AND schema_name >= ''`, databaseID).Rows()
 	if err != nil {
 		return err
 	}
