@@ -1,8 +1,14 @@
 package handlers
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"slices"
+	"syscall"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -50,22 +56,70 @@ func (h *handlers) fragment(c echo.Context, status int, body templ.Component) er
 	return body.Render(c.Request().Context(), c.Response())
 }
 
+// adviceOf says what to do next better than the contract's suggestions for a whole category; an empty
+// one: the message says it all.
+var adviceOf = map[models.Code]string{
+	models.CodeInvalid:            "",
+	models.CodeConflict:           "",
+	models.CodeInvalidCredentials: "",
+	models.CodeNotFound:           "advice.not_found",
+	models.CodeInvalidRequest:     "advice.no_page",
+	models.CodeMethodNotAllowed:   "advice.no_page",
+	models.CodeCSRFMissing:        "advice.reload",
+	models.CodeCSRFInvalid:        "advice.reload",
+	models.CodeForbidden:          "advice.forbidden",
+	models.CodeUnreachable:        "advice.unreachable",
+	models.CodeTimeout:            "advice.timeout",
+}
+
+// advice is what the person can do next: what the error itself knows, else what its code tells.
+func advice(p views.Page, e *models.Error, k kind) []string {
+	if own, ok := e.Extra["advice"].(string); ok {
+		return []string{views.Message(p.Lang, own, e.Args)}
+	}
+	if wait, ok := e.Extra["retry_after"].(int); ok {
+		return []string{p.T("login.wait", "Seconds", wait)}
+	}
+	key, known := adviceOf[e.Code]
+	switch {
+	case !known:
+		s := suggestions(p.Lang, k.category)
+		return s[:]
+	case key == "":
+		return nil
+	}
+	return []string{p.T(key)}
+}
+
+// reason is why a target could not be connected to, as far as its error tells; empty when it does not.
+func reason(p views.Page, e *models.Error) string {
+	if e.Code != models.CodeUnreachable {
+		return ""
+	}
+	var unresolved *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case e.Extra["sqlstate"] == "28P01" || e.Extra["sqlstate"] == "28000" || fmt.Sprint(e.Extra["error_number"]) == "1045":
+		return p.T("reason.login_refused")
+	case errors.As(e.Err, &unresolved):
+		return p.T("reason.unresolved")
+	case errors.As(e.Err, &certificate):
+		return p.T("reason.certificate")
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return p.T("reason.refused")
+	case errors.Is(e.Err, context.DeadlineExceeded) || errors.As(e.Err, &timeout) && timeout.Timeout():
+		return p.T("reason.timeout")
+	}
+	return ""
+}
+
 // failure is what a person is told of an error. Trying again is offered where it may help.
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
-	f := views.Failure{Status: k.status, Message: message(p.Lang, e), ID: id}
-	s := suggestions(p.Lang, k.category)
-	f.Advice = s[:]
-	if advice, ok := e.Extra["advice"].(string); ok {
-		f.Advice = []string{views.Message(p.Lang, advice, e.Args)}
-	}
-	if e.Code == models.CodeRateLimited {
-		if wait, ok := e.Extra["retry_after"].(int); ok {
-			f.Advice = []string{p.T("login.wait", "Seconds", wait)}
-		}
-	}
+	f := views.Failure{Status: k.status, Message: message(p.Lang, e), Reason: reason(p, e), Advice: advice(p, e, k), ID: id}
 	f.Grant, _ = e.Extra["grant"].(string)
-	hopeless := k.status == http.StatusNotFound || k.status == http.StatusForbidden || k.status == http.StatusMethodNotAllowed
-	if c.Request().Method == http.MethodGet && !hopeless {
+	hopeless := []int{http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
+	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {
 		f.Retry = c.Request().URL.RequestURI()
 	}
 	return f

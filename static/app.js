@@ -67,7 +67,7 @@
 
   document.addEventListener("htmx:afterSwap", (e) => {
     if (e.detail.target !== body) return;
-    ($("[autofocus]", body) || $(".table-wrap", body) || $("[data-close]", body))?.focus();
+    ($("[autofocus]", body) || $("#modal-title", body))?.focus();
   });
 
   for (const lost of ["htmx:sendError", "htmx:timeout"]) {
@@ -89,7 +89,11 @@
 
   // ---- toasts ----
 
-  const toastLife = 7000; // ms; errors stay until they are dismissed
+  const toastLife = 7000; // ms; errors stay until they are dismissed or something else is tried
+
+  document.addEventListener("htmx:beforeRequest", (e) => {
+    if (e.detail.requestConfig.verb !== "get") all(".toast.error", toasts).forEach((toast) => toast.remove());
+  });
 
   function expire(toast) {
     if (toast.matches?.(".toast.success")) setTimeout(() => toast.remove(), toastLife);
