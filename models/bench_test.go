@@ -26,7 +26,7 @@ func benchStores(b *testing.B, run func(b *testing.B, s *models.Store, save func
 			check(b, err)
 			s, err := models.Open(b.Context(), models.Options{Address: address, Keyset: keys, Migrate: migrations.Up})
 			check(b, err)
-			defer s.Close()
+			b.Cleanup(func() { check(b, s.Close()) })
 			instance, err := s.CreateInstance(b.Context(), models.Instance{Name: "n"}, nil, nil)
 			check(b, err)
 			database, err := s.AddDatabase(b.Context(), instance.ID, "app", time.Now())

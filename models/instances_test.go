@@ -101,7 +101,7 @@ func TestCredentialInUseStays(t *testing.T) {
 	})
 }
 
-func TestInstanceLife(t *testing.T) {
+func TestInstanceEdit(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		created, err := f.CreateInstance(f.ctx, models.Instance{
 			Name: "prod", DBType: models.PostgreSQL, Host: pointer("h"), Port: pointer(1), IsActive: true,
@@ -131,7 +131,15 @@ func TestInstanceLife(t *testing.T) {
 		check(f, err)
 		equal(f, "tags", len(edited.Tags), 1)
 		equal(f, "user", edited.Credential.Username, "u")
+		tags, err := f.Tags(f.ctx)
+		check(f, err)
+		equal(f, "all tags", len(tags), 3)
+	})
+}
 
+func TestRecycleBin(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		created := f.instance("n")
 		check(f, f.RecordConnection(f.ctx, created.ID, models.Version{Full: "f", Main: "m", Detailed: "d"}, start))
 		deleted, err := f.DeleteInstance(f.ctx, created.ID)
 		check(f, err)
@@ -145,12 +153,12 @@ func TestInstanceLife(t *testing.T) {
 		equal(f, "deleted once", *again.DeletedAt, *deleted.DeletedAt)
 		_, err = f.Instance(f.ctx, created.ID)
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
-		_, err = f.UpdateInstance(f.ctx, edited, nil, nil)
+		_, err = f.UpdateInstance(f.ctx, created, nil, nil)
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
 		_, err = f.InstanceIncludingDeleted(f.ctx, created.ID)
 		check(f, err)
 
-		taken := f.instance("renamed")
+		taken := f.instance("n")
 		_, _, err = f.RestoreInstance(f.ctx, created.ID)
 		wantError(f, err, models.CodeConflict, "instance.name_taken")
 		_, err = f.DeleteInstance(f.ctx, taken.ID)
@@ -164,9 +172,6 @@ func TestInstanceLife(t *testing.T) {
 		equal(f, "was deleted", was, false)
 		_, err = f.DeleteInstance(f.ctx, 4711)
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
-		tags, err := f.Tags(f.ctx)
-		check(f, err)
-		equal(f, "all tags", len(tags), 3)
 	})
 }
 

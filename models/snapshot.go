@@ -66,13 +66,16 @@ func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
 
 // same reports whether storing other over row would change nothing but their ids.
 func (row *DatabaseTableSizeStat) same(other *DatabaseTableSizeStat) bool {
-	return row.Kind == other.Kind && row.ParentSchema == other.ParentSchema && row.ParentName == other.ParentName &&
-		row.RolledUp == other.RolledUp && row.RowsSource == other.RowsSource && row.SizeSource == other.SizeSource &&
-		row.StatsStale == other.StatsStale && row.Unread == other.Unread &&
-		samePointed(row.SizeBytes, other.SizeBytes) && samePointed(row.DataBytes, other.DataBytes) &&
+	return row.sameTraits(other) && samePointed(row.SizeBytes, other.SizeBytes) && samePointed(row.DataBytes, other.DataBytes) &&
 		samePointed(row.IndexBytes, other.IndexBytes) && samePointed(row.UnusedBytes, other.UnusedBytes) &&
 		samePointed(row.RowCount, other.RowCount) &&
 		(row.KeptFrom == nil) == (other.KeptFrom == nil) && (row.KeptFrom == nil || row.KeptFrom.Equal(*other.KeptFrom))
+}
+
+func (row *DatabaseTableSizeStat) sameTraits(other *DatabaseTableSizeStat) bool {
+	return row.Kind == other.Kind && row.ParentSchema == other.ParentSchema && row.ParentName == other.ParentName &&
+		row.RolledUp == other.RolledUp && row.RowsSource == other.RowsSource && row.SizeSource == other.SizeSource &&
+		row.StatsStale == other.StatsStale && row.Unread == other.Unread
 }
 
 func samePointed(a, b *int64) bool {
@@ -175,14 +178,14 @@ func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *pla
 	}}
 }
 
-// compareStored reads along the names (every schema is >= ''), as SQLite has written the rows in that order.
+// compareStored reads along the names (no schema comes before the empty one), as SQLite has written the rows in that order.
 func (p *plan) compareStored(tx *gorm.DB, databaseID int64) error {
 	rows, err := tx.Raw("SELECT "+tableColumns+` FROM database_table_size_stats
 		WHERE database_id = ? AND schema_name >= ''`, databaseID).Rows()
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var stored DatabaseTableSizeStat
 		if err := stored.scan(rows); err != nil {

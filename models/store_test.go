@@ -63,7 +63,7 @@ func newFixture(t *testing.T, address string) *fixture {
 	}}
 	f.Store, err = models.Open(t.Context(), f.options)
 	check(t, err)
-	t.Cleanup(func() { check(t, f.Store.Close()) })
+	t.Cleanup(func() { check(t, f.Close()) })
 	return f
 }
 
@@ -112,7 +112,7 @@ func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
 		check(f, f.Ping(f.ctx))
 		again, err := models.Open(f.ctx, f.options)
 		check(f, err)
-		defer again.Close()
+		defer func() { check(f, again.Close()) }()
 		equal(f, "length", len(f.CookieKey()), 32)
 		equal(f, "key", string(again.CookieKey()), string(f.CookieKey()))
 	})

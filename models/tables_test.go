@@ -115,8 +115,8 @@ func TestRefreshWritesOnlyWhatDiffers(t *testing.T) {
 		after := f.tables(models.TableQuery{DatabaseID: database.ID, Sort: "name"})
 		equal(f, "rows", describe(after.Rows), "b=25 c=30 d=40")
 		equal(f, "id of b stays", after.Rows[0].ID, before.Rows[1].ID)
-		equal(f, "rows of c", after.Rows[1].TableSize.Rows, nil)
-		equal(f, "rows of c before", *before.Rows[2].TableSize.Rows, 0)
+		equal(f, "rows of c", after.Rows[1].Rows, nil)
+		equal(f, "rows of c before", *before.Rows[2].Rows, 0)
 		equal(f, "bytes", after.Database.TotalBytes, 95)
 		equal(f, "number", after.Database.SnapshotNo, 3)
 	})
@@ -422,7 +422,7 @@ func checkOrder(t testing.TB, q models.TableQuery, rows []models.TableSizeRow) {
 		case "data":
 			return row.Data
 		case "rows":
-			return row.TableSize.Rows
+			return row.Rows
 		}
 		return nil
 	}

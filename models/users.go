@@ -25,23 +25,20 @@ var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
 // CheckPassword applies the password policy; nil: the password is good enough.
 func CheckPassword(password string) *Error {
-	has := func(is func(rune) bool) bool { return strings.ContainsFunc(password, is) }
-	key := ""
+	refused := func(key string) *Error { return &Error{Code: CodePasswordInvalid, Key: key} }
 	switch {
 	case len(password) < passwordMinLength:
-		key = "password.too_short"
+		return refused("password.too_short")
 	case len(password) > passwordMaxLength:
-		key = "password.too_long"
-	case !has(unicode.IsUpper):
-		key = "password.no_upper"
-	case !has(unicode.IsLower):
-		key = "password.no_lower"
-	case !has(unicode.IsDigit):
-		key = "password.no_digit"
-	default:
-		return nil
+		return refused("password.too_long")
+	case !strings.ContainsFunc(password, unicode.IsUpper):
+		return refused("password.no_upper")
+	case !strings.ContainsFunc(password, unicode.IsLower):
+		return refused("password.no_lower")
+	case !strings.ContainsFunc(password, unicode.IsDigit):
+		return refused("password.no_digit")
 	}
-	return &Error{Code: CodePasswordInvalid, Key: key}
+	return nil
 }
 
 func hashPassword(password string) (string, error) {

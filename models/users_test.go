@@ -181,7 +181,6 @@ func TestSessionsEnd(t *testing.T) {
 		}
 		idle, out := open(), open()
 		f.clock.add(models.SessionIdle - time.Second)
-		busy := open()
 		_, err := f.SessionUser(f.ctx, idle)
 		check(f, err)
 		f.clock.add(models.SessionIdle - time.Second)
@@ -194,7 +193,7 @@ func TestSessionsEnd(t *testing.T) {
 		f.clock.add(models.SessionIdle)
 		ended(idle)
 
-		busy = open()
+		busy := open()
 		for left := models.SessionLifetime; left > time.Hour; left -= time.Hour {
 			f.clock.add(time.Hour)
 			_, err := f.SessionUser(f.ctx, busy)
