@@ -38,7 +38,7 @@ func measureFirstPage(t *testing.T, r *report, binary, kind, address string) {
 	for _, page := range pages {
 		times := make([]time.Duration, pageRequests)
 		for i := range times {
-			times[i] = p.fetch(t, fmt.Sprintf(page.path, databaseName(rand.IntN(storedDatabases)))) //nolint:gosec // which one is no secret
+			times[i] = p.fetch(t, fmt.Sprintf(page.path, databaseName(rand.IntN(storedDatabases))))
 		}
 		r.add(store+page.name, fmt.Sprintf("p50 %s, p99 %s", ms(median(times)), ms(percentile(times, 99))),
 			fmt.Sprintf("%d requests, 1 client; to reach: p99 ≤ 5 ms", pageRequests))
@@ -108,7 +108,7 @@ func fillStore(t *testing.T, dataDir, address string) time.Duration {
 func madeUpTables() []models.TableSize {
 	tables := make([]models.TableSize, storedTables)
 	for i := range tables {
-		data, index := rand.Int64N(1<<32), rand.Int64N(1<<30) //nolint:gosec // made up
+		data, index := rand.Int64N(1<<32), rand.Int64N(1<<30)
 		total, rows := data+index, data/100
 		tables[i] = models.TableSize{
 			Schema: fmt.Sprintf("app%d", i%20), Name: fmt.Sprintf("orders_%06d", i), Kind: models.KindTable,
