@@ -36,7 +36,7 @@ func takeCredential(tx *gorm.DB, id int64) (Credential, error) {
 func (s *Store) Password(c Credential) (string, error) {
 	plain, err := s.Keys.Open(c.Secret, credentialPurpose(c.ID))
 	if err != nil {
-		return "", &Error{Code: CodeInternal, Key: "credential.unreadable", Err: err}
+		return "", &Error{Code: CodeInternal, Err: err}
 	}
 	return string(plain), nil
 }
