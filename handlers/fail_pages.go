@@ -1,14 +1,8 @@
 package handlers
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"slices"
-	"syscall"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -74,8 +68,8 @@ var adviceOf = map[models.Code]string{
 
 // advice is what the person can do next: what the error itself knows, else what its code tells.
 func advice(p views.Page, e *models.Error, k kind) []string {
-	if own, ok := e.Extra["advice"].(string); ok {
-		return []string{views.Message(p.Lang, own, e.Args)}
+	if reason, ok := e.Extra["reason"].(string); ok {
+		return []string{p.T("reason." + reason)}
 	}
 	if wait, ok := e.Extra["retry_after"].(int); ok {
 		return []string{p.T("login.wait", "Seconds", wait)}
@@ -91,32 +85,9 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	return []string{p.T(key)}
 }
 
-// reason is why a target could not be connected to, as far as its error tells; empty when it does not.
-func reason(p views.Page, e *models.Error) string {
-	if e.Code != models.CodeUnreachable {
-		return ""
-	}
-	var unresolved *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	var timeout net.Error
-	switch {
-	case e.Extra["sqlstate"] == "28P01" || e.Extra["sqlstate"] == "28000" || fmt.Sprint(e.Extra["error_number"]) == "1045":
-		return p.T("reason.login_refused")
-	case errors.As(e.Err, &unresolved):
-		return p.T("reason.unresolved")
-	case errors.As(e.Err, &certificate):
-		return p.T("reason.certificate")
-	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		return p.T("reason.refused")
-	case errors.Is(e.Err, context.DeadlineExceeded) || errors.As(e.Err, &timeout) && timeout.Timeout():
-		return p.T("reason.timeout")
-	}
-	return ""
-}
-
 // failure is what a person is told of an error. Trying again is offered where it may help.
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
-	f := views.Failure{Status: k.status, Message: message(p.Lang, e), Reason: reason(p, e), Advice: advice(p, e, k), ID: id}
+	f := views.Failure{Status: k.status, Message: message(p.Lang, e), Advice: advice(p, e, k), ID: id}
 	f.Grant, _ = e.Extra["grant"].(string)
 	hopeless := []int{http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {
