@@ -24,11 +24,6 @@ var mysqlEngine = engine{
 	},
 }
 
-func init() { // until the list of engines names it
-	engines = append(engines, mysqlEngine)
-	cannotCount[mysqlEngine.name] = 3
-}
-
 func mysqlFixture(t *testing.T) fixture {
 	server := testenv.MariaDB(t)
 	database := server.NewDatabase(t)

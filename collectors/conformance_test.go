@@ -49,10 +49,10 @@ type yard struct{ Total, Data, Index *int64 }
 
 const impatience = 400 * time.Millisecond
 
-var engines = []engine{postgresEngine, sqliteEngine}
+var engines = []engine{postgresEngine, mysqlEngine, sqliteEngine}
 
 // cannotCount is how many checks each engine cannot do; a change here is a decision.
-var cannotCount = map[string]int{"PostgreSQL": 0, "SQLite": 8}
+var cannotCount = map[string]int{"PostgreSQL": 0, "MySQL": 3, "SQLite": 8}
 
 var hostileNames = []string{
 	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, "a`b", `a\b`, `a]b`, "new\nline", `{{.Name}}`,
@@ -326,9 +326,18 @@ func checkUnknownDatabase(t *testing.T, f fixture) {
 func checkWrongPassword(t *testing.T, f fixture) {
 	f.target.Password += "x"
 	_, err := f.collector.Version(t.Context(), f.target)
-	wantError(t, err, models.CodeUnreachable, "error.unreachable")
+	wantUnreachable(t, err, reasonLogin)
 	if strings.Contains(fmt.Sprint(err), f.target.Password) {
 		t.Error("the error tells the password")
+	}
+}
+
+// wantUnreachable fails unless err says that no connection came about, and why.
+func wantUnreachable(t *testing.T, err error, reason string) {
+	t.Helper()
+	wantError(t, err, models.CodeUnreachable, "error.unreachable")
+	if got := models.AsError(err).Extra["reason"]; got != reason {
+		t.Errorf("the reason is %v, want %s", got, reason)
 	}
 }
 
@@ -336,7 +345,7 @@ func checkClosedPort(t *testing.T, f fixture) {
 	f.target.Port = testenv.FreePort(t)
 	start := time.Now()
 	_, err := f.collector.Databases(t.Context(), f.target)
-	wantError(t, err, models.CodeUnreachable, "error.unreachable")
+	wantUnreachable(t, err, reasonRefused)
 	if elapsed := time.Since(start); elapsed > 2*time.Second {
 		t.Errorf("that took %v", elapsed)
 	}
@@ -365,7 +374,7 @@ func checkSilentServer(t *testing.T, f fixture) {
 	f.target.Host, f.target.Port = "127.0.0.1", listener.Addr().(*net.TCPAddr).Port
 	start := time.Now()
 	_, err = f.impatient.Tables(t.Context(), f.target, f.database)
-	wantError(t, err, models.CodeUnreachable, "error.unreachable")
+	wantUnreachable(t, err, reasonTimeout)
 	if elapsed := time.Since(start); elapsed > 5*impatience {
 		t.Errorf("that took %v", elapsed)
 	}

@@ -109,9 +109,9 @@ func (v mysqlVersion) settings(statement time.Duration) []string {
 }
 
 func (c *MySQL) config(t Target) (*mysqldriver.Config, error) {
-	encrypted, err := pgTLS(t)
+	encrypted, err := targetTLS(t)
 	if err != nil {
-		return nil, &models.Error{Code: models.CodeCollection, Key: "collect.mysql.ca_certificate", Err: err}
+		return nil, err
 	}
 	config := mysqldriver.NewConfig()
 	config.Net, config.Addr = "tcp", net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
@@ -289,9 +289,14 @@ func mysqlRefused(t Target, account string, number int, err error) *models.Error
 
 // mysqlUnreachable is the error for a connection that did not come about or broke.
 func mysqlUnreachable(t Target, err error) *models.Error {
-	out := &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: err}
-	if number := mysqlNumberOf(err); number != 0 {
-		return out.With("error_number", number)
+	reason := reasonLost
+	switch number := mysqlNumberOf(err); number {
+	case 0:
+		return unreachable(t, connectReason(err), err)
+	case mysqlDatabaseDenied, mysqlLoginDenied, mysqlHostDenied, mysqlHostBlocked:
+		reason = reasonLogin
+	case mysqlTooManyConnections:
+		reason = reasonBusy
 	}
-	return out
+	return unreachable(t, reason, err).With("error_number", mysqlNumberOf(err))
 }

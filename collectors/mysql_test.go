@@ -613,7 +613,7 @@ func TestMySQLTLSModes(t *testing.T) {
 	target := mysqlRoot(server)
 	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{OptionCACertificate: "no certificate"}
 	_, err := NewMySQL().Version(t.Context(), target)
-	wantError(t, err, models.CodeCollection, "collect.mysql.ca_certificate")
+	wantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
 func TestMySQLStoppedServerIsUnreachable(t *testing.T) {

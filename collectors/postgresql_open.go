@@ -2,15 +2,10 @@ package collectors
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
-	"database/sql/driver"
 	_ "embed"
 	"errors"
-	"io"
 	"maps"
-	"net"
 	"slices"
 	"time"
 
@@ -44,16 +39,12 @@ const pgPinned = "host=localhost port=5432 user=x password=x dbname=x connect_ti
 	"sslrootcert='' sslcertmode=allow sslnegotiation=postgres target_session_attrs=any min_protocol_version=3.0 " +
 	"max_protocol_version=3.0 channel_binding=prefer require_auth=''"
 
-// OptionCACertificate is the target option with the PEM of the authorities to trust with verify-ca and verify-full; the
-// system's when it is empty.
-const OptionCACertificate = "ca_certificate"
-
 func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(pgPinned)
 	if err != nil {
 		return nil, err
 	}
-	encrypted, err := pgTLS(t)
+	encrypted, err := targetTLS(t)
 	if err != nil {
 		return nil, err
 	}
@@ -67,36 +58,6 @@ func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) 
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
-	return config, nil
-}
-
-// pgTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
-func pgTLS(t Target) (*tls.Config, error) {
-	switch t.TLSMode {
-	case models.TLSDisable:
-		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
-	case models.TLSVerifyCA, models.TLSVerifyFull:
-	default:
-		return &tls.Config{InsecureSkipVerify: true}, nil //nolint:gosec // require and prefer encrypt, they do not authenticate
-	}
-	config := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12}
-	if text := t.Options[OptionCACertificate]; text != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(text)) {
-			return nil, &models.Error{Code: models.CodeCollection, Key: "collect.pg.ca_certificate"}
-		}
-	}
-	if t.TLSMode == models.TLSVerifyCA {
-		config.InsecureSkipVerify = true //nolint:gosec // the chain is verified below, the name is not
-		config.VerifyConnection = func(state tls.ConnectionState) error {
-			options := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
-			for _, certificate := range state.PeerCertificates[1:] {
-				options.Intermediates.AddCert(certificate)
-			}
-			_, err := state.PeerCertificates[0].Verify(options)
-			return err
-		}
-	}
 	return config, nil
 }
 
@@ -200,24 +161,6 @@ func (s *pgSession) each(ctx context.Context, text string, scan func(*sql.Rows) 
 	return eachRow(ctx, tx, text, scan, args...)
 }
 
-type queryer interface {
-	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
-}
-
-func eachRow(ctx context.Context, q queryer, text string, scan func(*sql.Rows) error, args ...any) error {
-	rows, err := q.QueryContext(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // sqlState is the server's code for an error, "" when the server did not send it.
 func sqlState(err error) string {
 	var refused *pgconn.PgError
@@ -240,11 +183,7 @@ func (c *PostgreSQL) classify(ctx context.Context, t Target, database string, er
 	case ctx.Err() != nil:
 		return &models.Error{Code: models.CodeCollection, Key: "collect.pg.cancelled", Err: err}
 	case pgOffline(state), state == "" && connectionLost(err):
-		unreachable := &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: err}
-		if state != "" {
-			return unreachable.With("sqlstate", state)
-		}
-		return unreachable
+		return pgUnreachable(t, state, err)
 	case state == pgQueryCanceled, errors.Is(err, context.DeadlineExceeded):
 		return &models.Error{Code: models.CodeTimeout, Err: err}
 	case state == "":
@@ -274,6 +213,23 @@ func pgRefused(t Target, database, state string, err error) *models.Error {
 	return refused.With("sqlstate", state)
 }
 
+// pgUnreachable is the error for a connection that did not come about or broke.
+func pgUnreachable(t Target, state string, err error) *models.Error {
+	if state == "" {
+		return unreachable(t, connectReason(err), err)
+	}
+	reason := reasonLost
+	switch {
+	case state[:2] == "28":
+		reason = reasonLogin
+	case state == pgTooManyConnections:
+		reason = reasonBusy
+	case state[:3] == "57P":
+		reason = reasonStarting
+	}
+	return unreachable(t, reason, err).With("sqlstate", state)
+}
+
 // pgOffline reports whether a code says that there is no connection: connection and login failures, too many
 // connections, and a server that starts or stops.
 func pgOffline(state string) bool {
@@ -285,10 +241,4 @@ func pgOffline(state string) bool {
 		return true
 	}
 	return state[:2] == "08" || state[:2] == "28"
-}
-
-// connectionLost reports whether an error is about the wire, not about what was said over it.
-func connectionLost(err error) bool {
-	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }

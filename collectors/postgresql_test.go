@@ -538,7 +538,7 @@ func encryptionOf(t *testing.T, s *pgSession) string {
 
 func TestPostgresBadCertificateOptionIsSaid(t *testing.T) {
 	_, err := NewPostgreSQL().Version(t.Context(), Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{OptionCACertificate: "no PEM"}})
-	wantError(t, err, models.CodeCollection, "collect.pg.ca_certificate")
+	wantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
 func TestPostgresNamesInNoEncoding(t *testing.T) {

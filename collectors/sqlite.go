@@ -344,5 +344,5 @@ func sqliteOutside(t Target, cause error) *models.Error {
 }
 
 func sqliteUnreachable(t Target, cause error) *models.Error {
-	return &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name), Err: cause}
+	return unreachable(t, reasonMissing, cause)
 }

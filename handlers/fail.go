@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -135,8 +136,19 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 			RequestID: requestIDOf(c), UserID: userID(c),
 			URL: c.Request().URL.Path, Method: c.Request().Method,
 		},
-		Extra: e.Extra,
+		Extra: explained(l, e.Extra),
 	}
+}
+
+// explained adds to a reason what a person can do about it.
+func explained(lang string, extra map[string]any) map[string]any {
+	reason, ok := extra["reason"].(string)
+	if !ok {
+		return extra
+	}
+	out := maps.Clone(extra)
+	out["advice"] = views.Message(lang, "reason."+reason, nil)
+	return out
 }
 
 // message is what the error says to a person.

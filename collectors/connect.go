@@ -1,0 +1,120 @@
+package collectors
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"whalefall/models"
+)
+
+// OptionCACertificate is the target option with the PEM of the authorities to trust with verify-ca and verify-full; the
+// system's when it is empty.
+const OptionCACertificate = "ca_certificate"
+
+// targetTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
+func targetTLS(t Target) (*tls.Config, error) {
+	switch t.TLSMode {
+	case models.TLSDisable:
+		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
+	case models.TLSVerifyCA, models.TLSVerifyFull:
+	default:
+		return &tls.Config{InsecureSkipVerify: true}, nil //nolint:gosec // require and prefer encrypt, they do not authenticate
+	}
+	config := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12}
+	if text := t.Options[OptionCACertificate]; text != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(text)) {
+			return nil, &models.Error{Code: models.CodeCollection, Key: "collect.ca_certificate"}
+		}
+	}
+	if t.TLSMode == models.TLSVerifyCA {
+		config.InsecureSkipVerify = true //nolint:gosec // the chain is verified below, the name is not
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			options := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
+			for _, certificate := range state.PeerCertificates[1:] {
+				options.Intermediates.AddCert(certificate)
+			}
+			_, err := state.PeerCertificates[0].Verify(options)
+			return err
+		}
+	}
+	return config, nil
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+func eachRow(ctx context.Context, q queryer, text string, scan func(*sql.Rows) error, args ...any) error {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Why a connection did not come about or broke: the member reason of an unreachable error. The catalogue has what a
+// person can do about each as reason.<name>.
+const (
+	reasonRefused    = "refused"    // nothing listens there
+	reasonTimeout    = "timeout"    // no answer in time
+	reasonUnresolved = "unresolved" // the host name has no address
+	reasonUnroutable = "unroutable" // no way to the address
+	reasonTLS        = "tls"        // the sides do not agree on encryption
+	reasonLogin      = "login"      // wrong user or password, or not from here
+	reasonBusy       = "busy"       // no connection left
+	reasonStarting   = "starting"   // the server starts or stops
+	reasonMissing    = "missing"    // no such file
+	reasonLost       = "lost"       // anything else
+)
+
+// unreachable is the error for a target that could not be connected to, and why.
+func unreachable(t Target, reason string, err error) *models.Error {
+	return &models.Error{
+		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
+		Extra: map[string]any{"reason": reason}, Err: err,
+	}
+}
+
+// connectReason is the reason for an error that the server did not send.
+func connectReason(err error) string {
+	var wait net.Error
+	switch {
+	case errors.As(err, new(*net.DNSError)):
+		return reasonUnresolved
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return reasonRefused
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return reasonUnroutable
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
+		return reasonTimeout
+	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
+		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)),
+		errors.As(err, new(tls.AlertError)), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgx has no value for it
+		return reasonTLS
+	}
+	return reasonLost
+}
+
+// connectionLost reports whether an error is about the wire, not about what was said over it.
+func connectionLost(err error) bool {
+	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
