@@ -15,7 +15,7 @@ import (
 )
 
 // htmxConfig keeps htmx within the content policy and sends refusals to the toasts.
-const htmxConfig = `{"includeIndicatorStyles":false,"allowEval":false,"allowScriptTags":false,"historyCacheSize":0,` +
+const htmxConfig = `{"includeIndicatorStyles":false,"allowEval":false,"allowScriptTags":false,"historyCacheSize":0,"defaultSettleDelay":0,` +
 	`"refreshOnHistoryMiss":true,"scrollBehavior":"auto","responseHandling":[{"code":"204","swap":false},` +
 	`{"code":"[23]..","swap":true},{"code":"[45]..","swap":true,"error":true,"target":"#toasts","swapOverride":"beforeend"}]}`
 
@@ -881,7 +881,7 @@ func modalTemplates(p Page) templ.Component {
 			templ_7745c5c3_Var44 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "<template id=\"modal-loading\"><header class=\"panel-head\"><h2 id=\"modal-title\" tabindex=\"-1\" autofocus data-modal-title></h2><button type=\"button\" class=\"quiet icon-only\" data-close aria-label=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "<template id=\"modal-loading\"><header class=\"panel-head\"><h1 id=\"modal-title\" tabindex=\"-1\" autofocus data-modal-title></h1><button type=\"button\" class=\"quiet icon-only\" data-close aria-label=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -35,7 +35,7 @@ func Tables(p Page, m TableSizes) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"panel tables-panel\" id=\"tables\"><header class=\"panel-head\"><h2 id=\"modal-title\" tabindex=\"-1\"><span class=\"mono\" data-database-name>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"panel tables-panel\" id=\"tables\"><header class=\"panel-head\"><h1 id=\"modal-title\" tabindex=\"-1\"><span class=\"mono\" data-database-name>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -61,7 +61,7 @@ func Tables(p Page, m TableSizes) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "</span></h2><span class=\"muted panel-origin\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "</span></h1><span class=\"muted panel-origin\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
