@@ -64,6 +64,8 @@ var adviceOf = map[models.Code]string{
 	models.CodeForbidden:          "advice.forbidden",
 	models.CodeUnreachable:        "advice.unreachable",
 	models.CodeTimeout:            "advice.timeout",
+	models.CodeCollection:         "advice.collection",
+	models.CodeInternal:           "advice.internal",
 }
 
 // advice is what the person can do next: what the error itself knows, else what its code tells.
@@ -89,7 +91,7 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
 	f := views.Failure{Status: k.status, Message: message(p.Lang, e), Advice: advice(p, e, k), ID: id}
 	f.Grant, _ = e.Extra["grant"].(string)
-	hopeless := []int{http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
+	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {
 		f.Retry = c.Request().URL.RequestURI()
 	}

@@ -21,6 +21,7 @@
     $("[data-modal-title]", loading).textContent = link.dataset.modalLabel || "";
     if (link.dataset.modalLoading) $("[data-modal-loading]", loading).textContent = link.dataset.modalLoading;
     body.replaceChildren(loading);
+    all(".toast.success", toasts).forEach((toast) => toast.remove());
     if (!dialog.open) show(dialog);
   }
 
@@ -89,10 +90,10 @@
 
   // ---- toasts ----
 
-  const toastLife = 7000; // ms; errors stay until they are dismissed or something else is tried
+  const toastLife = 7000; // ms; errors stay until they are dismissed or something else is done
 
   document.addEventListener("htmx:beforeRequest", (e) => {
-    if (e.detail.requestConfig.verb !== "get") all(".toast.error", toasts).forEach((toast) => toast.remove());
+    if (e.detail.requestConfig.verb !== "get") toasts.replaceChildren();
   });
 
   function expire(toast) {
