@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // app is one running WhaleFall.
 type app struct {
 	url, password string
+	dir           string // of its data
 	output        func() string
 	stop          func() int // ends it and returns the exit status
 }
@@ -45,7 +48,7 @@ func startApp(t *testing.T, args ...string) *app {
 	}()
 	stop := sync.OnceValue(func() int { cancel(); return <-exited })
 	t.Cleanup(func() { stop() })
-	a := &app{output: out.String, stop: stop}
+	a := &app{output: out.String, stop: stop, dir: args[slices.Index(args, "--data-dir")+1]}
 	for deadline := time.Now().Add(startDeadline); ; time.Sleep(20 * time.Millisecond) {
 		if m := listenLine.FindStringSubmatch(out.String()); m != nil {
 			a.url = m[1]
@@ -59,6 +62,18 @@ func startApp(t *testing.T, args ...string) *app {
 		a.password = m[1]
 	}
 	return a
+}
+
+// newClient keeps cookies and leaves no connection behind.
+func newClient(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar, Timeout: startDeadline}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 type lockedBuffer struct {

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // psql's part in these tests
+
+	"whalefall/testenv"
+)
+
+// hostileNames are table names that a careless program would break on.
+var hostileNames = []string{
+	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, strings.Repeat("鲸", 21), `Case`, `case`, "two\nlines",
+}
+
+// fixture fills a database with ordinary, hostile, partitioned and empty tables.
+func fixture(t *testing.T, server *testenv.PostgresServer, database string) {
+	t.Helper()
+	var text strings.Builder
+	for i, name := range hostileNames {
+		quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		fmt.Fprintf(&text, "CREATE TABLE %s AS SELECT g AS id, repeat('x', 50) AS filler FROM generate_series(1, %d) AS g;\n", quoted, 300*(i+1))
+		fmt.Fprintf(&text, "CREATE INDEX ON %s (id);\n", quoted)
+	}
+	for i := range 60 {
+		fmt.Fprintf(&text, "CREATE TABLE plain_%02d (id int PRIMARY KEY, note text);\n", i)
+	}
+	text.WriteString(`
+		CREATE TABLE logs (day date NOT NULL, line text) PARTITION BY RANGE (day);
+		CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+		CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+		INSERT INTO logs SELECT date '2026-01-01' + g % 50, repeat('y', 100) FROM generate_series(1, 5000) AS g;
+		ANALYZE;`)
+	server.Exec(t, database, text.String())
+}
+
+// psqlSizes are the bytes of every table that is no partition, as the server itself says: total, data, index.
+func psqlSizes(t *testing.T, address string) map[string][3]int64 {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `
+		SELECT c.relname, sum(pg_total_relation_size(p.relid)), sum(pg_table_size(p.relid)), sum(pg_indexes_size(p.relid))
+		FROM pg_class c CROSS JOIN LATERAL (
+			SELECT relid FROM pg_partition_tree(c.oid) UNION SELECT c.oid) p
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+		GROUP BY c.relname`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	sizes := map[string][3]int64{}
+	for rows.Next() {
+		var name string
+		var s [3]int64
+		if err := rows.Scan(&name, &s[0], &s[1], &s[2]); err != nil {
+			t.Fatal(err)
+		}
+		sizes[name] = s
+	}
+	if err := rows.Err(); err != nil || len(sizes) == 0 {
+		t.Fatal(err, len(sizes))
+	}
+	return sizes
+}
+
+// shownSizes reads name, total, data and index of every row in the open table list.
+func shownSizes(b *browser) map[string][3]int64 {
+	rows := ask[[][]string](b, `[...document.querySelectorAll("#tables-view tbody tr")].map(r =>
+		[r.dataset.table, ...[...r.querySelectorAll("td[data-bytes]")].map(c => c.dataset.bytes)])`)
+	sizes := map[string][3]int64{}
+	for _, r := range rows {
+		var s [3]int64
+		for i := range s {
+			n, err := strconv.ParseInt(r[i+1], 10, 64)
+			if err != nil {
+				b.t.Fatalf("row %q: %v", r, err)
+			}
+			s[i] = n
+		}
+		sizes[r[0]] = s
+	}
+	return sizes
+}
+
+// words are what the pages must say in each language.
+var words = map[string]struct{ login, sync, tables, refresh, never, collected, refreshed, deleted string }{
+	"zh-CN": {"登录", "同步容量", "表容量", "刷新", "暂无表容量快照", "采集", "刷新成功: 写入 72 条, 清理 0 条, 耗时", "已移入回收站"},
+	"en":    {"Log in", "Sync capacity", "Table sizes", "Refresh", "", "", "", ""},
+}
+
+// TestAPersonsWay walks through the main job as a person does, in both languages and both themes, on a
+// real PostgreSQL server that stops and comes back in the middle.
+func TestAPersonsWay(t *testing.T) {
+	server := testenv.StartPostgres(t, "autovacuum=off")
+	for _, lang := range []string{"zh-CN", "en"} {
+		for _, theme := range []string{"light", "dark"} {
+			t.Run(lang+"-"+theme, func(t *testing.T) {
+				database := "walk_" + strings.ToLower(strings.ReplaceAll(lang+theme, "-", "_"))
+				server.Exec(t, "postgres", "CREATE DATABASE "+database)
+				fixture(t, server, database)
+				psqlSizes(t, server.URL(database)) // the first connection leaves a cache file that counts as part of the database
+				w := walk{
+					browser: newBrowser(t), app: startApp(t, "--data-dir", t.TempDir()),
+					server: server, database: database, lang: lang, theme: theme,
+				}
+				w.logIn("admin", w.app.password)
+				w.addInstance()
+				w.syncCapacity()
+				w.refreshTables()
+				w.filterSortAndPage()
+				w.serverStopsAndComesBack()
+				w.binAndBack()
+				w.lesserRole()
+			})
+		}
+	}
+}
+
+type walk struct {
+	*browser
+	app                   *app
+	server                *testenv.PostgresServer
+	database, lang, theme string
+	instance              string // path of its page
+}
+
+func (w *walk) logIn(name, password string) {
+	w.t.Helper()
+	w.open(w.app.url + "/")
+	w.until(`location.pathname == "/login"`)
+	if ask[string](w.browser, `document.documentElement.lang`) != w.lang {
+		w.click(`a[hreflang="` + w.lang + `"]`)
+		w.until(`document.documentElement.lang == "` + w.lang + `"`)
+	}
+	if ask[string](w.browser, `document.documentElement.dataset.theme`) != w.theme {
+		w.click(`a[href*="theme=` + w.theme + `"]`)
+		w.until(`document.documentElement.dataset.theme == "` + w.theme + `"`)
+	}
+	if !strings.Contains(w.text("#login-form"), words[w.lang].login) {
+		w.t.Errorf("the form does not say %q", words[w.lang].login)
+	}
+	w.fill(`input[name=username]`, name)
+	w.fill(`input[name=password]`, "wrong")
+	w.click("#login-submit")
+	w.see("#login-problem .inline-result")
+	w.look("login-refused")
+	w.fill(`input[name=password]`, password)
+	w.click("#login-submit")
+	w.until(`location.pathname == "/instances"`)
+	w.see("#instance-list table")
+	w.look("instances")
+	w.quiet("401")
+}
+
+func (w *walk) addInstance() {
+	w.t.Helper()
+	w.click("#add-instance")
+	w.see("#modal #instance-form")
+	w.fill(`input[name=name]`, "生产库_"+w.lang)
+	w.choose("#instance-type", "postgresql")
+	w.until(`document.querySelector("input[name=shown_type]").value == "postgresql"`)
+	w.fill(`input[name=host]`, w.server.Host)
+	w.fill(`input[name=port]`, strconv.Itoa(w.server.Port))
+	w.fill(`input[name=username]`, w.server.User)
+	w.fill(`input[name=tag_names]`, "prod, 核心")
+	w.fill(`textarea[name=description]`, "<b>not bold</b>")
+	w.fill(`input[name=password]`, "not the password")
+	w.click("#test-connection")
+	w.see("#test-result .error")
+	w.look("connection-refused")
+	w.quiet("409")
+	w.fill(`input[name=password]`, w.server.Password)
+	w.click("#test-connection")
+	w.see("#test-result .success")
+	w.look("instance-form")
+	w.click("#instance-save")
+	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+	w.instance = w.address()
+	w.see("#sync-capacity")
+	w.look("instance-never-synced")
+	w.quiet()
+}
+
+func (w *walk) syncCapacity() {
+	w.t.Helper()
+	if got := w.text("#sync-capacity"); !strings.Contains(got, words[w.lang].sync) {
+		w.t.Errorf("the button says %q", got)
+	}
+	w.click("#sync-capacity")
+	w.see(w.row())
+	w.see("#toasts .toast.success")
+	shown := ask[string](w.browser, `document.querySelector('`+w.row()+` td[data-bytes]').dataset.bytes`)
+	var bytes string
+	db, err := sql.Open("pgx", w.server.URL(w.database))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(w.t.Context(), "SELECT pg_database_size($1)", w.database).Scan(&bytes); err != nil || bytes != shown {
+		w.t.Errorf("the page shows %s bytes, the server has %s (%v)", shown, bytes, err)
+	}
+	w.look("instance-synced")
+	w.fill("#database-search", "no such database")
+	w.gone(w.row())
+	w.look("databases-filtered-out")
+	w.fill("#database-search", strings.ToUpper(w.database))
+	w.see(w.row())
+	w.quiet()
+}
+
+func (w *walk) row() string { return `tr[data-database="` + w.database + `"]` }
+
+func (w *walk) refreshTables() {
+	w.t.Helper()
+	w.click(w.row() + " a[data-primary]")
+	w.see(`#modal [data-empty=never]`)
+	if got := w.text("#modal"); !strings.Contains(got, words[w.lang].tables) || !strings.Contains(got, words[w.lang].never) {
+		w.t.Errorf("the modal says %q", got)
+	}
+	w.look("tables-never")
+	w.click("#tables-refresh")
+	w.see("#tables-view tbody tr")
+	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, words[w.lang].refreshed) {
+		w.t.Errorf("the toast says %q", got)
+	}
+	if got := w.text("#tables-view [data-position]"); !strings.HasSuffix(got, "/ 70") && !strings.HasSuffix(got, "/ 70 ") {
+		w.t.Errorf("position %q, want … / 70", got)
+	}
+	w.look("tables")
+	w.open(w.app.url + w.address())
+	w.see("#tables-view tbody tr")
+	w.look("tables-own-page")
+	shown := shownSizes(w.browser)
+	w.click("#tables-view-next")
+	w.until(`document.querySelector("#tables-view [aria-current=page]").textContent == "2"`)
+	maps.Copy(shown, shownSizes(w.browser))
+	want := psqlSizes(w.t, w.server.URL(w.database))
+	if !maps.Equal(shown, want) {
+		w.t.Errorf("shown %v\nwant %v", shown, want)
+	}
+	if ask[bool](w.browser, `[...document.scripts].some(s => s.textContent.includes("alert(1)"))`) {
+		w.t.Error("a table's name became a script")
+	}
+	w.quiet()
+}
+
+func (w *walk) filterSortAndPage() {
+	w.t.Helper()
+	w.open(w.app.url + w.instance)
+	w.click(w.row() + " a[data-primary]")
+	w.fill("#filter-table", "100%_")
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 1`)
+	if name := ask[string](w.browser, `document.querySelector("#tables-view tbody tr").dataset.table`); name != "100%_" {
+		w.t.Errorf("found %q", name)
+	}
+	w.fill("#filter-table", "nothing is called this")
+	w.see("#tables-view [data-empty=filtered]")
+	w.look("tables-filtered-out")
+	w.click("#clear-filter")
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 50`)
+	w.click("#tables-view-sort-name")
+	w.until(`document.querySelector("#tables-view-sort-name").closest("th").ariaSort == "ascending"`)
+	names := ask[[]string](w.browser, `[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
+	for i := 1; i < len(names); i++ {
+		if names[i-1] >= names[i] {
+			w.t.Errorf("%q stands before %q", names[i-1], names[i])
+		}
+	}
+	if !strings.Contains(w.address(), "sort=name") {
+		w.t.Errorf("the address %s does not keep the order", w.address())
+	}
+	w.fill("#filter-table", "logs")
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 1`)
+	w.click(`tr[data-table=logs] [data-fold]`)
+	w.until(`document.querySelectorAll("tr[data-parent=logs]").length == 2`)
+	w.look("tables-partitions")
+	w.press("\x1b")
+	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
+	w.quiet()
+}
+
+func (w *walk) serverStopsAndComesBack() {
+	w.t.Helper()
+	w.click(w.row() + " a[data-primary]")
+	w.see("#tables-view tbody tr")
+	before, collected := shownSizes(w.browser), w.text("#collected-at")
+	w.server.Stop(w.t)
+	w.click("#tables-refresh")
+	w.see("#toasts .toast.error")
+	w.look("refresh-failed")
+	if after := shownSizes(w.browser); !maps.Equal(before, after) || w.text("#collected-at") != collected {
+		w.t.Error("a failed refresh changed what is shown")
+	}
+	w.quiet("409")
+	w.server.Start(w.t)
+	w.server.Exec(w.t, w.database, "DROP TABLE plain_00", "CREATE TABLE newcomer AS SELECT generate_series(1, 9000) AS n")
+	w.click("#tables-refresh")
+	w.until(`document.querySelector("#collected-at").textContent != "` + collected + `"`)
+	w.see(`tr[data-table=newcomer]`)
+	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, "1") {
+		w.t.Errorf("the toast says %q", got)
+	}
+	w.resize(1280, 800)
+	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) {
+		w.t.Error("the page is wider than 1280 pixels")
+	}
+	w.resize(400, 800)
+	w.look("tables-phone")
+	w.resize(1440, 900)
+	w.quiet()
+}
+
+func (w *walk) binAndBack() {
+	w.t.Helper()
+	w.open(w.app.url + w.instance)
+	w.click("#edit-instance")
+	w.see("#modal #instance-form")
+	w.fill(`input[name=name]`, "改名_"+w.lang)
+	w.click("#instance-save")
+	w.until(`document.querySelector("h1")?.textContent == "改名_` + w.lang + `"`)
+	w.click("#delete-instance")
+	w.click("#delete-confirmed")
+	w.until(`location.pathname == "/instances"`)
+	if got := w.text("#toasts .toast.success"); !strings.Contains(got, words[w.lang].deleted) {
+		w.t.Errorf("the toast says %q", got)
+	}
+	w.open(w.app.url + "/instances?status=deleted")
+	w.look("recycle-bin")
+	w.click("#instance-list form button")
+	w.until(`!document.querySelector("#instance-list form button")`)
+	w.open(w.app.url + w.instance)
+	w.see("#instance-facts")
+	w.click("#edit-instance")
+	w.click(`input[type=checkbox][name=is_active]`)
+	w.click("#instance-save")
+	w.see(".status.active")
+	w.quiet()
+}
+
+// lesserRole logs in as somebody who may look and refresh, and nothing else.
+func (w *walk) lesserRole() {
+	w.t.Helper()
+	w.click("#logout")
+	w.until(`location.pathname == "/login"`)
+	if status, _, errs := runOnce(w.t, "Correct1Horse\n", "user", "add", "looker", "--data-dir", w.app.dir); status != 0 {
+		w.t.Fatal(errs)
+	}
+	w.logIn("looker", "Correct1Horse")
+	if ask[bool](w.browser, `!!document.querySelector("#add-instance")`) {
+		w.t.Error("a user sees the button to add instances")
+	}
+	w.open(w.app.url + w.instance)
+	w.see("#sync-capacity:not(:disabled)")
+	if ask[bool](w.browser, `!!document.querySelector("#edit-instance, #delete-instance")`) {
+		w.t.Error("a user sees buttons that the server would refuse")
+	}
+	w.click(w.row() + " a[data-primary]")
+	w.see("#tables-refresh:not(:disabled)")
+	w.look("as-user")
+	for _, action := range []string{w.instance + "/delete", w.instance, "/instances"} {
+		if status := ask[int](w.browser, fmt.Sprintf(`(() => { const x = new XMLHttpRequest(); x.open("POST", %q, false);
+			x.setRequestHeader("X-CSRFToken", JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"]);
+			x.send(); return x.status })()`, action)); status != http.StatusForbidden {
+			w.t.Errorf("POST %s: %d, want 403", action, status)
+		}
+	}
+	w.quiet("403")
+}
+
+// TestPagesWithoutScripts reads the pages as a client that runs no script: everything is there, by links and forms.
+func TestPagesWithoutScripts(t *testing.T) {
+	a := startApp(t, "--data-dir", t.TempDir())
+	client := logInByForm(t, a)
+	for path, want := range map[string]string{
+		"/instances":                         "本机存储",
+		"/instances/1":                       "数据库容量信息",
+		"/instances/1/databases/main/tables": "暂无表容量快照",
+		"/instances/new":                     "测试连接",
+	} {
+		resp, err := client.Get(a.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) || !strings.Contains(string(body), "</html>") {
+			t.Errorf("%s: %d %v, no %s in it", path, resp.StatusCode, err, want)
+		}
+	}
+}
+
+// logInByForm posts the login form as a browser without scripts would.
+func logInByForm(t *testing.T, a *app) *http.Client {
+	t.Helper()
+	client := newClient(t)
+	resp, err := client.Get(a.url + "/login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(body), `name="csrf_token" value="`)
+	token, _, _ := strings.Cut(after, `"`)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, a.url+"/login",
+		strings.NewReader(url.Values{"username": {"admin"}, "password": {a.password}, "csrf_token": {token}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if resp, err = client.Do(request); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.Request.URL.Path != "/instances" {
+		t.Fatalf("the login led to %s with %d", resp.Request.URL, resp.StatusCode)
+	}
+	return client
+}
