@@ -30,7 +30,7 @@ func measureFirstPage(t *testing.T, r *report, binary, kind, address string) {
 	saving := fillStore(t, dataDir, cmp.Or(address, filepath.Join(dataDir, "whalefall.db")))
 	p := startProduct(t, binary, dataDir, address)
 	store := fmt.Sprintf("%s store of %d rows: ", kind, storedDatabases*storedTables)
-	r.add(store+"a snapshot of 100,000 new tables saved", ms(saving), "median")
+	r.add(store+fmt.Sprintf("a snapshot of %d new tables saved", storedTables), ms(saving), "median")
 	pages := []struct{ name, path string }{
 		{"first page as JSON", "/api/v1/instances/1/databases/%s/tables/sizes?limit=50"},
 		{"first page as HTML", "/instances/1/databases/%s/tables"},
