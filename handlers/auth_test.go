@@ -10,27 +10,27 @@ import (
 )
 
 func TestLogin(t *testing.T) {
-	onBothStores(t, func(a *app) {
-		c := a.newClient()
-		for _, body := range []obj{{}, {"username": "admin"}, {"password": "x"}, {"username": "", "password": ""}, {"username": 1, "password": true}} {
-			c.post("/auth/login", body).wantCode(400, models.CodeInvalid, "用户名和密码不能为空")
-		}
-		for _, name := range []string{"admin", "nobody", "Admin\x00", "ADMIN", strings.Repeat("x", 10_000), "' OR 1=1 --"} {
-			c.post("/auth/login", obj{"username": name, "password": "wrong"}).wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
-		}
-		c.get("/auth/session").want(200, "获取会话状态成功").wantAt("authenticated", false, "user", nil, "permissions", []any{})
-		r := c.post("/auth/login", obj{"username": "admin", "password": password}).want(200, "登录成功")
-		equal(a, "user", members(r.at("user").(obj)), "id is_active role username")
-		r.wantAt("user.username", "admin", "user.role", "admin", "user.is_active", true)
-		session := c.get("/auth/session").wantAt("authenticated", true, "user.username", "admin")
-		equal(a, "session", members(session.data), "authenticated csrf_token permissions user")
-		session.wantAt("permissions", []string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"})
-		a.user.get("/auth/session").wantAt("permissions", []string{"view", "instance_management.instance_list.sync_capacity"})
-		a.guest.get("/auth/session").wantAt("permissions", []string{"view"})
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	c := a.newClient()
+	for _, body := range []obj{{}, {"username": "admin"}, {"password": "x"}, {"username": "", "password": ""}, {"username": 1, "password": true}} {
+		c.post("/auth/login", body).wantCode(400, models.CodeInvalid, "用户名和密码不能为空")
+	}
+	for _, name := range []string{"admin", "ADMIN", "Admin\x00", strings.Repeat("x", 10_000)} {
+		c.post("/auth/login", obj{"username": name, "password": "wrong"}).wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
+	}
+	c.get("/auth/session").want(200, "获取会话状态成功").wantAt("authenticated", false, "user", nil, "permissions", []any{})
+	r := c.post("/auth/login", obj{"username": "admin", "password": password}).want(200, "登录成功")
+	equal(a, "user", members(r.at("user").(obj)), "id is_active role username")
+	r.wantAt("user.username", "admin", "user.role", "admin", "user.is_active", true)
+	session := c.get("/auth/session").wantAt("authenticated", true, "user.username", "admin")
+	equal(a, "session", members(session.data), "authenticated csrf_token permissions user")
+	session.wantAt("permissions", []string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"})
+	a.user.get("/auth/session").wantAt("permissions", []string{"view", "instance_management.instance_list.sync_capacity"})
+	a.guest.get("/auth/session").wantAt("permissions", []string{"view"})
 
-		c.post("/auth/logout", nil).want(200, "登出成功")
-		c.get("/instances").want(401, "请先登录")
-	})
+	c.post("/auth/logout", nil).want(200, "登出成功")
+	c.get("/instances").want(401, "请先登录")
 }
 
 func TestSessionEndsAtLogout(t *testing.T) {
@@ -86,33 +86,33 @@ func TestLoginIsThrottled(t *testing.T) {
 }
 
 func TestChangePassword(t *testing.T) {
-	onBothStores(t, func(a *app) {
-		other := a.login("guest_1", password)
-		change := func(old, fresh, again any) *response {
-			return a.guest.post("/auth/change-password", obj{"old_password": old, "new_password": fresh, "confirm_password": again})
-		}
-		for _, r := range []*response{change("", "x", "x"), change("x", "", "x"), change("x", "x", ""), change(nil, 1, 1)} {
-			r.wantCode(400, models.CodeInvalid, "所有字段都不能为空")
-		}
-		change(password, "Another1one", "Another1two").wantCode(400, models.CodePasswordMismatch, "两次输入的新密码不一致")
-		change(password, password, password).wantCode(400, models.CodePasswordDuplicated, "新密码不能与当前密码相同")
-		for fresh, want := range map[string]string{
-			"Short1x":                       "密码长度至少8位",
-			"Aa1" + strings.Repeat("x", 70): "密码长度不能超过72字节",
-			"lower1234":                     "密码必须包含大写字母",
-			"UPPER1234":                     "密码必须包含小写字母",
-			"NoDigitsHere":                  "密码必须包含数字",
-		} {
-			change(password, fresh, fresh).wantCode(400, models.CodePasswordInvalid, want)
-			a.admin.post("/users", obj{"username": "weak", "password": fresh, "role": "guest"}).wantCode(400, models.CodePasswordInvalid, want)
-		}
-		change("Wrong1horse", "Another1one", "Another1one").wantCode(401, models.CodeInvalidOldPassword, "当前密码错误")
-		change(password, "Another1one", "Another1one").want(200, "密码修改成功")
-		a.guest.get("/instances").want(200, "获取实例列表成功")
-		other.get("/instances").want(401, "请先登录")
-		a.newClient().post("/auth/login", obj{"username": "guest_1", "password": password}).want(401, "用户名或密码错误")
-		a.login("guest_1", "Another1one")
-	})
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	other := a.login("guest_1", password)
+	change := func(old, fresh, again any) *response {
+		return a.guest.post("/auth/change-password", obj{"old_password": old, "new_password": fresh, "confirm_password": again})
+	}
+	for _, r := range []*response{change("", "x", "x"), change("x", "", "x"), change("x", "x", ""), change(nil, 1, 1)} {
+		r.wantCode(400, models.CodeInvalid, "所有字段都不能为空")
+	}
+	change(password, "Another1one", "Another1two").wantCode(400, models.CodePasswordMismatch, "两次输入的新密码不一致")
+	change(password, password, password).wantCode(400, models.CodePasswordDuplicated, "新密码不能与当前密码相同")
+	for fresh, want := range map[string]string{
+		"Short1x":                       "密码长度至少8位",
+		"Aa1" + strings.Repeat("x", 70): "密码长度不能超过72字节",
+		"lower1234":                     "密码必须包含大写字母",
+		"UPPER1234":                     "密码必须包含小写字母",
+		"NoDigitsHere":                  "密码必须包含数字",
+	} {
+		change(password, fresh, fresh).wantCode(400, models.CodePasswordInvalid, want)
+		a.admin.post("/users", obj{"username": "weak", "password": fresh, "role": "guest"}).wantCode(400, models.CodePasswordInvalid, want)
+	}
+	change("Wrong1horse", "Another1one", "Another1one").wantCode(401, models.CodeInvalidOldPassword, "当前密码错误")
+	change(password, "Another1one", "Another1one").want(200, "密码修改成功")
+	a.guest.get("/instances").want(200, "获取实例列表成功")
+	other.get("/instances").want(401, "请先登录")
+	a.newClient().post("/auth/login", obj{"username": "guest_1", "password": password}).want(401, "用户名或密码错误")
+	a.login("guest_1", "Another1one")
 }
 
 func TestUsers(t *testing.T) {
