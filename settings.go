@@ -39,7 +39,7 @@ var _ encoding.TextUnmarshaler = (*zone)(nil)
 // UnmarshalText accepts a name of the zone database.
 func (z *zone) UnmarshalText(text []byte) error {
 	location, err := time.LoadLocation(string(text))
-	if err != nil || string(text) == "" || string(text) == "Local" {
+	if err != nil || len(text) == 0 || string(text) == "Local" {
 		return fmt.Errorf("%q is no time zone name such as Asia/Shanghai", text)
 	}
 	z.Location = location

@@ -123,8 +123,8 @@ func (c *PostgreSQL) refusal(ctx context.Context, t Target, name string, err err
 			Extra: map[string]any{"sqlstate": pgInsufficientPrivilege, "grant": pgGrantConnect(t, name)},
 		}
 	}
-	var classified *models.Error
-	if !errors.As(c.classify(ctx, t, validName(name), err), &classified) || ctx.Err() != nil || classified.Code == models.CodeUnreachable {
+	classified := models.AsError(c.classify(ctx, t, validName(name), err))
+	if ctx.Err() != nil || classified.Code == models.CodeUnreachable {
 		return nil
 	}
 	return classified

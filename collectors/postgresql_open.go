@@ -48,7 +48,7 @@ func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) 
 	if err != nil {
 		return nil, err
 	}
-	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), serverName(database) //nolint:gosec // ports are validated where they are entered
+	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), serverName(database)
 	config.User, config.Password = t.Username, t.Password
 	config.ConnectTimeout = c.connectTimeout
 	config.RuntimeParams = maps.Clone(c.parameters)

@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -409,7 +410,7 @@ func TestPostgresDatabaseThatVanishesIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if _, err := s.databaseSize(t.Context(), 4_000_000_000); err != errVanished {
+	if _, err := s.databaseSize(t.Context(), 4_000_000_000); !errors.Is(err, errVanished) {
 		t.Errorf("got %v", err)
 	}
 }

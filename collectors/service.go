@@ -18,16 +18,16 @@ type Service struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	work   sync.WaitGroup
-	ctx    context.Context // ends when the service closes; every collection lives below it
-	cancel context.CancelCauseFunc
+	work sync.WaitGroup
 
 	mu      sync.Mutex
+	closed  bool
 	running map[string]*run
 }
 
 // run is one collection that callers wait for.
 type run struct {
+	cancel context.CancelCauseFunc
 	done   chan struct{}
 	result any
 	err    error
@@ -36,20 +36,24 @@ type run struct {
 // refreshWait is how long a request waits for a collection before it is told that it goes on without it.
 const refreshWait = 120 * time.Second
 
-var errClosing = errors.New("the service is stopping")
+var (
+	errClosing  = errors.New("the service is stopping")
+	errDeadline = errors.New("the collection took too long")
+)
 
 // NewService starts a service over the given engines. Close ends what it runs.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Service{
-		store: store, engines: engines, log: log, now: time.Now,
-		ctx: ctx, cancel: cancel, running: map[string]*run{},
-	}
+	return &Service{store: store, engines: engines, log: log, now: time.Now, running: map[string]*run{}}
 }
 
 // Close cancels running collections and waits for them until ctx ends.
 func (s *Service) Close(ctx context.Context) error {
-	s.cancel(errClosing)
+	s.mu.Lock()
+	s.closed = true
+	for _, r := range s.running {
+		r.cancel(errClosing)
+	}
+	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()
 	select {
@@ -222,21 +226,25 @@ func (s *Service) start(ctx context.Context, key string, limit time.Duration, wo
 	if r, ok := s.running[key]; ok {
 		return r
 	}
-	r := &run{done: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	r := &run{cancel: cancel, done: make(chan struct{})}
+	if s.closed {
+		cancel(errClosing)
+		r.err = &models.Error{Code: models.CodeTimeout, Err: errClosing}
+		close(r.done)
+		return r
+	}
 	s.running[key] = r
-	s.work.Add(1)
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errors.New("collection deadline"))
-	stop := context.AfterFunc(s.ctx, cancel)
-	go func() {
-		defer s.work.Done()
-		defer cancel()
+	s.work.Go(func() {
+		defer cancel(nil)
+		limited, stop := context.WithTimeoutCause(ctx, limit, errDeadline)
 		defer stop()
-		r.result, r.err = s.measure(ctx, key, work)
+		r.result, r.err = s.measure(limited, key, work)
 		s.mu.Lock()
 		delete(s.running, key)
 		s.mu.Unlock()
 		close(r.done)
-	}()
+	})
 	return r
 }
 

@@ -233,17 +233,17 @@ func (c *SQLite) resolve(t Target) (string, error) {
 	if err != nil {
 		return "", sqliteOutside(t, err)
 	}
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	switch {
-	case err == nil && !c.isAllowed(real), err != nil && !c.isAllowed(path):
+	case err == nil && !c.isAllowed(resolved), err != nil && !c.isAllowed(path):
 		return "", sqliteOutside(t, err)
 	case err != nil:
 		return "", sqliteUnreachable(t, err)
 	}
-	if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
+	if info, err := os.Stat(resolved); err != nil || !info.Mode().IsRegular() {
 		return "", sqliteUnreachable(t, errors.Join(err, fs.ErrInvalid))
 	}
-	return real, nil
+	return resolved, nil
 }
 
 func (c *SQLite) isAllowed(path string) bool {
@@ -262,8 +262,8 @@ func (c *SQLite) isAllowed(path string) bool {
 }
 
 func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
 	}
 	return path
 }
