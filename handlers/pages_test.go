@@ -1,0 +1,295 @@
+package handlers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"whalefall/models"
+)
+
+// page is an HTML answer.
+type page struct {
+	*client
+	what   string
+	status int
+	header http.Header
+	doc    *goquery.Document
+}
+
+// visit asks for HTML as a browser does; pairs are headers.
+func (c *client) visit(path string, pairs ...string) *page {
+	c.Helper()
+	return c.browse("GET", path, nil, pairs...)
+}
+
+// submit sends a form.
+func (c *client) submit(path string, form url.Values, pairs ...string) *page {
+	c.Helper()
+	return c.browse("POST", path, form, pairs...)
+}
+
+func (c *client) browse(method, path string, form url.Values, pairs ...string) *page {
+	c.Helper()
+	request, err := http.NewRequestWithContext(c.Context(), method, c.url+path, strings.NewReader(form.Encode()))
+	check(c, err)
+	request.Header = c.header.Clone()
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		request.Header.Set(pairs[i], pairs[i+1])
+	}
+	stay := *c.http
+	stay.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	answer, err := stay.Do(request)
+	check(c, err)
+	defer answer.Body.Close()
+	doc, err := goquery.NewDocumentFromReader(answer.Body)
+	check(c, err)
+	return &page{client: c, what: method + " " + path, status: answer.StatusCode, header: answer.Header, doc: doc}
+}
+
+func (p *page) wantStatus(status int) *page {
+	p.Helper()
+	if p.status != status {
+		p.Fatalf("%s: %d, want %d: %.300s", p.what, p.status, status, p.doc.Text())
+	}
+	return p
+}
+
+// has checks that exactly n elements match each selector.
+func (p *page) has(n int, selectors ...string) *page {
+	p.Helper()
+	for _, s := range selectors {
+		equal(p, p.what+" "+s, p.doc.Find(s).Length(), n)
+	}
+	return p
+}
+
+func (p *page) says(text string) *page {
+	p.Helper()
+	if !strings.Contains(p.doc.Text(), text) {
+		p.Errorf("%s does not say %q", p.what, text)
+	}
+	return p
+}
+
+var htmx = []string{"HX-Request", "true"}
+
+func into(target string) []string { return []string{"HX-Request", "true", "HX-Target", target} }
+
+func n(v int64) *int64 { return &v }
+
+// snapshot stores a result for a database of a fresh instance and returns the address of its tables.
+func (a *app) snapshot(name string, r models.TableResult) string {
+	a.Helper()
+	path := a.sqliteInstance(name, a.sqliteFile("CREATE TABLE t (id)"))
+	var id int64
+	_, err := fmt.Sscanf(path, "/instances/%d", &id)
+	check(a, err)
+	database, err := a.store.AddDatabase(a.Context(), id, name, time.Now())
+	check(a, err)
+	_, err = a.store.SaveTableSizes(a.Context(), models.SaveTables{
+		DatabaseID: database.ID, Result: r, CollectedAt: time.Now(), Started: time.Now(),
+	})
+	check(a, err)
+	return path + "/databases/" + name + "/tables"
+}
+
+func TestPagesAskForALogin(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	p := a.anonymous.visit("/instances?search=a%26b").wantStatus(http.StatusSeeOther)
+	equal(t, "page", p.header.Get("Location"), "/login?next=%2Finstances%3Fsearch%3Da%2526b")
+	p = a.anonymous.visit("/instances", htmx...).wantStatus(http.StatusUnauthorized)
+	equal(t, "fragment", p.header.Get("HX-Redirect"), "/login?next=%2Finstances")
+
+	form := url.Values{"username": {"admin"}, "password": {"wrong"}, "next": {"/instances/7"}}
+	a.newClient().submit("/login", form).wantStatus(http.StatusUnauthorized).has(1, "#login-problem .error", `input[name=next][value="/instances/7"]`)
+	form.Set("password", password)
+	for next, want := range map[string]string{
+		"/instances/7?q=1": "/instances/7?q=1", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/", "": "/",
+	} {
+		form.Set("next", next)
+		p := a.newClient().submit("/login", form).wantStatus(http.StatusSeeOther)
+		equal(t, "next="+next, p.header.Get("Location"), want)
+	}
+	p = a.admin.visit("/preferences?lang=en&next=//evil.example").wantStatus(http.StatusSeeOther)
+	equal(t, "preferences", p.header.Get("Location"), "/")
+	a.admin.visit("/instances").has(1, `html[lang=en]`)
+}
+
+func TestRolesSeeWhatTheyMayDo(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.sqliteInstance("seen", a.sqliteFile("CREATE TABLE t (id)"))
+	tables := instance + "/databases/main/tables"
+
+	a.admin.visit("/instances").has(1, "#add-instance")
+	a.admin.visit(instance).has(1, "#edit-instance", "#delete-instance", "form #sync-capacity")
+	a.admin.visit(tables).has(1, "form #tables-refresh")
+	a.user.visit("/instances").has(0, "#add-instance")
+	a.user.visit(instance).has(0, "#edit-instance", "#delete-instance").has(1, "form #sync-capacity")
+	a.guest.visit(instance).has(0, "#edit-instance", "#delete-instance").has(1, "#sync-capacity[disabled]", "#sync-reason")
+	a.guest.visit(tables).has(1, "#tables-refresh[disabled]", "#refresh-reason")
+
+	for _, path := range []string{"/instances", instance, instance + "/delete", instance + "/restore", "/connections/test"} {
+		a.user.submit(path, url.Values{}).wantStatus(http.StatusForbidden)
+	}
+	for _, path := range []string{instance + "/sync", tables + "/refresh"} {
+		a.guest.submit(path, url.Values{}).wantStatus(http.StatusForbidden)
+	}
+	a.user.visit("/instances/new").wantStatus(http.StatusForbidden)
+	a.admin.with("X-CSRFToken", "").submit(instance+"/delete", url.Values{}, htmx...).wantStatus(http.StatusForbidden).has(1, ".toast.error[data-error-id]")
+
+	a.admin.submit(instance+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
+	for _, path := range []string{instance, instance + "/edit", tables} {
+		a.admin.visit(path).wantStatus(http.StatusNotFound).has(1, ".failure")
+	}
+	a.admin.visit("/instances?status=deleted").has(1, "#instance-list form button")
+	a.user.visit("/instances?status=deleted").has(0, "#instance-list form button")
+}
+
+func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.sqliteInstance("parts", a.sqliteFile("CREATE TABLE t (id)"))
+	tables := instance + "/databases/main/tables"
+
+	a.admin.visit(tables).has(1, "header.topbar", "#tables")
+	a.admin.visit(tables, append(htmx, "HX-History-Restore-Request", "true")...).has(1, "header.topbar")
+	a.admin.visit(tables, into("modal")...).has(0, "header.topbar").has(1, "#tables")
+	a.admin.visit(tables, into("tables-view")...).has(0, "#tables", "#tables-view").has(1, "[data-empty=never]")
+	a.admin.visit(instance, into("database-list")...).has(0, ".cards", "#database-filter")
+	a.admin.visit("/instances/999/databases/x/tables", into("modal")...).wantStatus(http.StatusNotFound).has(1, "#modal-title", ".failure-id")
+
+	p := a.admin.submit(instance+"/sync", url.Values{}, append(into("capacity"), "HX-Current-URL", a.url+instance+"?q=MAI")...)
+	p.wantStatus(http.StatusOK).has(1, ".cards", `tr[data-database=main]`, `#database-search[value=MAI]`, ".toast.success")
+	p = a.admin.submit(tables+"/refresh", url.Values{}, append(into("tables-view"), "HX-Current-URL", a.url+tables+"?sort=name")...)
+	p.wantStatus(http.StatusOK).has(1, "#collected-at", `th[aria-sort=ascending] #tables-view-sort-name`).says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
+	p = a.admin.submit(tables+"/refresh", url.Values{}).wantStatus(http.StatusSeeOther)
+	equal(t, "without scripts", p.header.Get("Location"), tables)
+	a.admin.visit(tables).has(1, "#toasts .toast.success").says("刷新成功")
+	a.admin.visit(tables).has(0, "#toasts .toast")
+}
+
+func TestTableStates(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	hostile := `"><script>alert(1)</script>`
+	full := a.snapshot("full", models.TableResult{Complete: true, Tables: []models.TableSize{
+		{
+			Schema: "s", Name: hostile, Kind: models.KindTable, Total: n(4096), Data: n(3072), Index: n(1024), Unused: n(0),
+			Rows: n(12345), RowsSource: models.RowsStatistic, SizeSource: models.SizeAllocated,
+		},
+		{Schema: "s", Name: "elsewhere", Kind: models.KindExternal, SizeSource: models.SizeNone},
+		{Schema: "s", Name: "p", Kind: models.KindPartitioned, RolledUp: true, Total: n(10), Data: n(10), Index: n(0), Unused: n(0), SizeSource: models.SizeAllocated},
+		{Schema: "s", Name: "p_1", Kind: models.KindPartition, ParentSchema: "s", Parent: "p", Total: n(10), Data: n(10), Index: n(0), Unused: n(0), SizeSource: models.SizeAllocated},
+	}})
+	p := a.admin.visit(full).wantStatus(http.StatusOK).has(3, "#tables-view tbody tr").has(0, "#incomplete", "tbody script")
+	row := p.doc.Find("tbody tr").First()
+	equal(t, "name", row.AttrOr("data-table", ""), hostile)
+	equal(t, "bytes", row.Find("td[data-bytes]").First().AttrOr("data-bytes", ""), "4096")
+	equal(t, "estimate", row.Find("td.rows").Text(), "≈12,345")
+	equal(t, "size", row.Find(".amount").Text(), "4.00 KiB")
+	equal(t, "unknown", p.doc.Find(`tr[data-table=elsewhere] .amount`).Text(), "—")
+	p.has(1, `tr[data-table=p] [data-fold]`)
+	a.admin.visit(full+"/partitions?parent_schema=s&parent=p", htmx...).has(1, ".badge").says("p_1")
+	a.admin.visit(full+"?partitions=all").has(4, "#tables-view tbody tr")
+	a.admin.visit(full+"?q=ELSE").has(1, "#tables-view tbody tr").says("1–1 / 1")
+	a.admin.visit(full+"?q=nothing").has(1, "[data-empty=filtered]", "#clear-filter")
+	a.admin.visit(full+"?limit=50&page=9").has(3, "#tables-view tbody tr")
+
+	grant := "GRANT SELECT ON ALL TABLES IN SCHEMA s TO mon;"
+	denied := a.snapshot("denied", models.TableResult{Hidden: 7, Grant: grant})
+	p = a.admin.visit(denied).has(1, "[data-empty=denied]")
+	equal(t, "grant to copy", p.doc.Find("[data-copy]").AttrOr("data-copy", ""), grant)
+	partial := a.snapshot("partial", models.TableResult{Hidden: 7, Grant: grant, Tables: []models.TableSize{
+		{Schema: "s", Name: "t", Kind: models.KindTable, Total: n(1), SizeSource: models.SizeAllocated},
+	}})
+	a.admin.visit(partial).has(1, "#incomplete", "#incomplete [data-copy]").says("7 张表对当前账号不可见")
+	a.admin.visit(a.snapshot("bare", models.TableResult{Complete: true})).has(1, "[data-empty=none]")
+}
+
+func TestNamesThatNoAddressCanHoldGoByID(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.sqliteInstance("names", a.sqliteFile("CREATE TABLE t (id)"))
+	var id int64
+	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
+	check(t, err)
+	for _, name := range []string{".", "..", "a/b", "100%_", "x'; --", "测试"} {
+		_, err := a.store.AddDatabase(t.Context(), id, name, time.Now())
+		check(t, err)
+	}
+	a.admin.visit(instance).has(6, "a[data-primary]").doc.Find("a[data-primary]").Each(func(_ int, link *goquery.Selection) {
+		name := link.Closest("tr").AttrOr("data-database", "")
+		p := a.admin.visit(link.AttrOr("href", "")).wantStatus(http.StatusOK)
+		equal(t, "database", p.doc.Find("[data-database-name]").Text(), name)
+	})
+}
+
+func TestInstanceForm(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	ports := func(query string) string {
+		p := a.admin.visit("/instances/new?"+query, into("instance-fields")...).wantStatus(http.StatusOK)
+		return p.doc.Find("input[name=port]").AttrOr("value", "none")
+	}
+	equal(t, "default", ports("db_type=mysql"), "3306")
+	equal(t, "follows the engine", ports("shown_type=postgresql&db_type=mysql&port=5432"), "3306")
+	equal(t, "typed by hand", ports("shown_type=postgresql&db_type=mysql&port=6000"), "6000")
+	equal(t, "a file has none", ports("shown_type=postgresql&db_type=sqlite&port=5432"), "none")
+
+	form := url.Values{
+		"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"5432"}, "credential_id": {""},
+		"username": {"mon"}, "password": {"p:@/%"}, "tag_names": {"a, b"}, "is_active": {"false", "true"}, "tls_mode": {"verify-ca"},
+		"options.ca_certificate": {"-----BEGIN CERTIFICATE-----"},
+	}
+	bad := url.Values{"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"x"}}
+	a.admin.submit("/instances", bad, htmx...).wantStatus(http.StatusBadRequest).has(1, ".toast.error").says("端口号必须是整数")
+	p := a.admin.submit("/instances", form, htmx...).wantStatus(http.StatusOK)
+	address := p.header.Get("HX-Redirect")
+	edit := a.admin.visit(address + "/edit").wantStatus(http.StatusOK)
+	for selector, want := range map[string]string{
+		"input[name=host]": "db.example", "input[name=tag_names]": "a, b", "input[name=password]": "", "input[name=port]": "5432",
+	} {
+		equal(t, selector, edit.doc.Find(selector).AttrOr("value", ""), want)
+	}
+	equal(t, "certificate", edit.doc.Find("textarea[name='options.ca_certificate']").Text(), "-----BEGIN CERTIFICATE-----")
+	chosen := edit.doc.Find(".credential-choice option[selected]").AttrOr("value", "")
+
+	form.Set("credential_id", chosen)
+	form.Set("username", "filled in by the browser")
+	form["is_active"] = []string{"false"}
+	a.admin.submit(address, form).wantStatus(http.StatusSeeOther)
+	credentials, err := a.store.Credentials(t.Context())
+	check(t, err)
+	equal(t, "credentials", len(credentials), 1)
+	a.admin.visit(address).has(1, ".status.inactive")
+}
+
+// TestPagesObeyTheContentPolicy looks for what the policy would block: inline styles, scripts and handlers.
+func TestPagesObeyTheContentPolicy(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.sqliteInstance("policy", a.sqliteFile("CREATE TABLE t (id)"))
+	a.admin.submit(instance+"/sync", url.Values{}).wantStatus(http.StatusSeeOther)
+	a.admin.submit(instance+"/databases/main/tables/refresh", url.Values{}).wantStatus(http.StatusSeeOther)
+	for _, path := range []string{"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables", "/nowhere"} {
+		p := a.admin.visit(path).has(0, "[style]", "style", "script:not([src])", "[onclick]", "[onload]", "[hx-on]")
+		p.doc.Find("script[src], link[href], img[src]").Each(func(_ int, s *goquery.Selection) {
+			address := s.AttrOr("src", s.AttrOr("href", ""))
+			asset := a.admin.visit(address).wantStatus(http.StatusOK)
+			if !strings.HasPrefix(address, "/static/") || !strings.Contains(asset.header.Get("Cache-Control"), "immutable") {
+				t.Errorf("%s loads %s, cached %q", path, address, asset.header.Get("Cache-Control"))
+			}
+		})
+	}
+}
