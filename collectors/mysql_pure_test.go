@@ -214,9 +214,13 @@ func TestMySQLRawFilesFindTheirTables(t *testing.T) {
 func TestMySQLFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
 	tables := map[string]*mysqlTable{"t": {name: "t"}, "ft": {name: "ft"}, "t#p#x": {name: "t#p#x"}}
 	list := []mysqlFile{
-		{space: 1, name: "s/t#p#p0", size: 1}, {space: 2, name: "s/t#P#p1#SP#s0", size: 2}, {space: 3, name: "s/t#p#x", size: 4},
-		{space: 4, name: "s/ft", size: 8}, {space: 5, name: "s/fts_00000000000000ff_config", size: 16},
-		{space: 6, name: "s/fts_00000000000000fe_config", size: 32}, {space: 7, name: "s/#sql-ib12", size: 64},
+		{space: 1, name: "s/t#p#p0", size: 1},
+		{space: 2, name: "s/t#P#p1#SP#s0", size: 2},
+		{space: 3, name: "s/t#p#x", size: 4},
+		{space: 4, name: "s/ft", size: 8},
+		{space: 5, name: "s/fts_00000000000000ff_config", size: 16},
+		{space: 6, name: "s/fts_00000000000000fe_config", size: 32},
+		{space: 7, name: "s/#sql-ib12", size: 64},
 		{space: 8, name: "s/x/y", size: 128},
 	}
 	files := filesBySchema(list, map[string]bool{"s": true, "s/x": true})

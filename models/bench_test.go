@@ -87,8 +87,14 @@ func BenchmarkPage(b *testing.B) {
 	benchStores(b, func(b *testing.B, s *models.Store, save func([]models.TableSize) models.Receipt, id int64) {
 		save(tables(benchTables))
 		for _, q := range []models.TableQuery{
-			{}, {Sort: "size"}, {Sort: "name"}, {Sort: "schema"}, {Sort: "data", Desc: true}, {Offset: 50_000},
-			{Table: "_0777"}, {Table: "nowhere"},
+			{},
+			{Sort: "size"},
+			{Sort: "name"},
+			{Sort: "schema"},
+			{Sort: "data", Desc: true},
+			{Offset: 50_000},
+			{Table: "_0777"},
+			{Table: "nowhere"},
 		} {
 			q.DatabaseID, q.Limit = id, 50
 			b.Run(fmt.Sprintf("sort=%s,table=%s,offset=%d", q.Sort, q.Table, q.Offset), func(b *testing.B) {

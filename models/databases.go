@@ -13,7 +13,11 @@ import (
 const historyDays = 30
 
 var sizeColumns = []column{
-	{"name", "text"}, {"day", "text"}, {"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"log_bytes", "bigint"},
+	{"name", "text"},
+	{"day", "text"},
+	{"size_bytes", "bigint"},
+	{"data_bytes", "bigint"},
+	{"log_bytes", "bigint"},
 	{"collected_at", "timestamptz"},
 }
 

@@ -277,11 +277,24 @@ func saveHeader(tx *gorm.DB, databaseID int64, header Snapshot) error {
 }
 
 var writtenColumns = []column{
-	{"schema_name", "text"}, {"table_name", "text"}, {"schema_fold", "text"}, {"table_fold", "text"}, {"kind", "text"},
-	{"parent_schema", "text"}, {"parent_name", "text"}, {"rolled_up", "boolean"},
-	{"size_bytes", "bigint"}, {"data_bytes", "bigint"}, {"index_bytes", "bigint"}, {"unused_bytes", "bigint"},
-	{"row_count", "bigint"}, {"rows_source", "text"}, {"size_source", "text"}, {"stats_stale", "boolean"},
-	{"unread", "text"}, {"kept_from", "timestamptz"},
+	{"schema_name", "text"},
+	{"table_name", "text"},
+	{"schema_fold", "text"},
+	{"table_fold", "text"},
+	{"kind", "text"},
+	{"parent_schema", "text"},
+	{"parent_name", "text"},
+	{"rolled_up", "boolean"},
+	{"size_bytes", "bigint"},
+	{"data_bytes", "bigint"},
+	{"index_bytes", "bigint"},
+	{"unused_bytes", "bigint"},
+	{"row_count", "bigint"},
+	{"rows_source", "text"},
+	{"size_source", "text"},
+	{"stats_stale", "boolean"},
+	{"unread", "text"},
+	{"kept_from", "timestamptz"},
 }
 
 // record are the values of writtenColumns.

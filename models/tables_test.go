@@ -490,7 +490,11 @@ func TestPagesAreIndexRanges(t *testing.T) {
 		f.refresh(database, true, tables(20_000)...)
 		f.refresh(database, true, tables(20_000)...)
 		for i, q := range []models.TableQuery{
-			{}, {Table: "table_01"}, {FoldPartitions: true}, {Sort: "schema"}, {Sort: "schema", Desc: true},
+			{},
+			{Table: "table_01"},
+			{FoldPartitions: true},
+			{Sort: "schema"},
+			{Sort: "schema", Desc: true},
 			{Cursor: f.tables(models.TableQuery{DatabaseID: database.ID, Limit: 500}).NextCursor},
 		} {
 			q.DatabaseID, q.Limit = database.ID, 50
