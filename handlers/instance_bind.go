@@ -54,12 +54,23 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 	); err != nil {
 		return instance, nil, nil, err
 	}
-	tags, err := bindTagNames(f, form)
+	names, named, err := bindTagNames(f, form)
 	if err != nil {
 		return instance, nil, nil, err
 	}
-	credential, err := h.bindInstanceCredential(c, f, &instance)
-	return instance, tags, credential, err
+	typed, given, err := h.bindInstanceCredential(c, f, &instance)
+	if err != nil {
+		return instance, nil, nil, err
+	}
+	var tags *[]string
+	if named {
+		tags = &names
+	}
+	var credential *models.NewCredential
+	if given {
+		credential = &typed
+	}
+	return instance, tags, credential, nil
 }
 
 // requireInstance asks for what names a server: host and port, or for SQLite the path of the file.
@@ -184,26 +195,28 @@ func bindOptions(f fields, form bool) (map[string]string, bool, error) {
 
 var optionPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// bindTagNames reads tag_names; a form may also list them in one field, tags, with commas. Nil: not given.
-func bindTagNames(f fields, form bool) (*[]string, error) {
+// bindTagNames reads tag_names; a form may also list them in one field, tags, with commas.
+func bindTagNames(f fields, form bool) (names []string, given bool, err error) {
 	value := f["tag_names"]
 	if form && value == nil {
 		value = f["tags"]
 	}
 	if value == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	if text, isText := value.(string); isText && form {
-		return cleanTagNames(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '，' }))
+		names, err = cleanTagNames(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\uff0c' }))
+		return names, true, err
 	}
 	list, isList := value.([]any)
 	if !isList {
-		return nil, models.Invalid("instance.tags_not_list")
+		return nil, false, models.Invalid("instance.tags_not_list")
 	}
-	return cleanTagNames(list)
+	names, err = cleanTagNames(list)
+	return names, true, err
 }
 
-func cleanTagNames[T any](list []T) (*[]string, error) {
+func cleanTagNames[T any](list []T) ([]string, error) {
 	names := []string{}
 	for _, one := range list {
 		name, _, err := fields{"tag_names": one}.line("tag_names", maxTagName)
@@ -217,62 +230,62 @@ func cleanTagNames[T any](list []T) (*[]string, error) {
 	if len(names) > maxTags {
 		return nil, models.Invalid("instance.tags_too_many", "Limit", maxTags)
 	}
-	return &names, nil
+	return names, nil
 }
 
 // bindInstanceCredential reads which credential the instance uses: one chosen, or a new one typed in.
-func (h *handlers) bindInstanceCredential(c echo.Context, f fields, instance *models.Instance) (*models.NewCredential, error) {
+func (h *handlers) bindInstanceCredential(c echo.Context, f fields, instance *models.Instance) (typed models.NewCredential, given bool, err error) {
 	if value, there := f["credential_id"]; there {
-		stored, err := h.chosenCredential(c, value)
+		stored, chosen, err := h.chosenCredential(c, value)
 		if err != nil {
-			return nil, err
+			return typed, false, err
 		}
-		instance.CredentialID, instance.Credential = nil, stored
-		if stored != nil {
-			instance.CredentialID = &stored.ID
+		instance.CredentialID, instance.Credential = nil, nil
+		if chosen {
+			instance.CredentialID, instance.Credential = &stored.ID, &stored
 		}
 	}
 	if instance.DBType == models.SQLite || (f.blank("username") && !f.given("password")) {
-		return nil, nil
+		return typed, false, nil
 	}
 	return bindNewCredential(f, instance.Credential)
 }
 
-// chosenCredential is the credential with the id in value; nil when null or empty.
-func (h *handlers) chosenCredential(c echo.Context, value any) (*models.Credential, error) {
+// chosenCredential is the credential with the id in value; null or empty chooses none.
+func (h *handlers) chosenCredential(c echo.Context, value any) (stored models.Credential, chosen bool, err error) {
 	if value == nil || value == "" {
-		return nil, nil
+		return stored, false, nil
 	}
 	id, ok := integer(value)
 	if !ok || id < 1 {
-		return nil, models.Invalid("instance.credential_missing")
+		return stored, false, models.Invalid("instance.credential_missing")
 	}
-	stored, err := h.Store.Credential(c.Request().Context(), id)
+	stored, err = h.Store.Credential(c.Request().Context(), id)
 	if models.AsError(err).Code == models.CodeNotFound {
-		return nil, models.Invalid("instance.credential_missing")
+		err = models.Invalid("instance.credential_missing")
 	}
-	return &stored, err
+	return stored, true, err
 }
 
-// bindNewCredential reads a user name and password typed into a form. The same user name without a password
-// leaves the credential as it is.
-func bindNewCredential(f fields, current *models.Credential) (*models.NewCredential, error) {
+// bindNewCredential reads a user name and password typed into a form. The user name of the current credential
+// without a password leaves that as it is; current is nil when there is none.
+func bindNewCredential(f fields, current *models.Credential) (typed models.NewCredential, given bool, err error) {
 	username, _, err := f.line("username", maxUsername)
 	if err != nil {
-		return nil, err
+		return typed, false, err
 	}
 	password, err := bindPassword(f)
 	switch {
 	case err != nil:
-		return nil, err
+		return typed, false, err
 	case password != nil && username != "":
-		return &models.NewCredential{Username: username, Password: *password}, nil
+		return models.NewCredential{Username: username, Password: *password}, true, nil
 	case password != nil:
-		return nil, models.Invalid("field.required", "Fields", "username")
+		return typed, false, models.Invalid("field.required", "Fields", "username")
 	case username == "" || current != nil && current.Username == username:
-		return nil, nil
+		return typed, false, nil
 	}
-	return nil, models.Invalid("field.required", "Fields", "password")
+	return typed, false, models.Invalid("field.required", "Fields", "password")
 }
 
 // bindTarget is a server that need not be saved, with a stored credential or with a user name and password.
@@ -306,19 +319,23 @@ func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, erro
 
 // bindLogin is the user name and password to connect with: typed ones, else those of the chosen credential.
 func (h *handlers) bindLogin(c echo.Context, f fields) (username, password string, err error) {
-	stored, err := h.chosenCredential(c, f["credential_id"])
+	stored, chosen, err := h.chosenCredential(c, f["credential_id"])
 	if err != nil {
 		return "", "", err
 	}
-	typed, err := bindNewCredential(f, stored)
+	var current *models.Credential
+	if chosen {
+		current = &stored
+	}
+	typed, given, err := bindNewCredential(f, current)
 	switch {
 	case err != nil:
 		return "", "", err
-	case typed != nil:
+	case given:
 		return typed.Username, typed.Password, nil
-	case stored == nil:
+	case !chosen:
 		return "", "", models.Invalid("field.required", "Fields", "credential_id")
 	}
-	password, err = h.Store.Password(*stored)
+	password, err = h.Store.Password(stored)
 	return stored.Username, password, err
 }

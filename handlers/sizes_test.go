@@ -140,56 +140,71 @@ func TestTableSizesOfFile(t *testing.T) {
 		read := a.guest.get(path+"?limit=3").want(200, readTable)
 		equal(a, "read", plain(read.at("tables")), plain(r.at("tables")))
 
-		names := map[string]bool{}
-		cursor := ""
-		for range tables {
-			page := a.guest.get(path + "?limit=4&sort=name&cursor=" + url.QueryEscape(cursor))
-			for _, row := range page.at("tables").([]any) {
-				names[row.(obj)["table_name"].(string)] = true
-			}
-			if cursor, _ = page.data["next_cursor"].(string); cursor == "" {
-				break
-			}
-		}
-		for _, name := range hostileNames {
-			equal(a, fmt.Sprintf("%q", name), names[name], name != "case")
-		}
-		equal(a, "all by cursor", len(names), tables)
-
-		for query, want := range map[string]int{
-			"table_name=BIG": 1, "table_name=%25": 5, "table_name=_": 1, "table_name=CASE": 1, "table_name='": 1, "table_name=%22": 1,
-			"table_name=%00": 0, "table_name=%FF": 0, "schema_name=MAI": tables, "schema_name=x": 0, "table_name=鲸鲸": 1, "table_name=%5C": 1,
-			"table_name=%0A": 1, "table_name=&schema_name=": tables, "offset=4000": tables, "offset=99999999999999999999": tables,
-			"table_name=" + strings.Repeat("x", 5000): 0,
-		} {
-			got := a.guest.get(path+"?"+query).want(200, readTable).wantAt("total", want)
-			equal(a, "collected_at "+query, got.at("collected_at"), r.at("collected_at"))
-		}
-		a.guest.get(path+"?sort=size&limit=1&offset="+strconv.Itoa(tables-1)).wantAt("tables.0.table_name", "big")
-		for _, sort := range []string{"data", "-index", "rows", "-rows", "name", "-name", "schema", "growth", "-growth", "unused"} {
-			a.guest.get(path+"?sort="+sort).want(200, readTable).wantAt("total", tables)
-		}
-
-		a.exec("sqlite", file, `DROP TABLE big`, `DROP TABLE "100%_"`)
-		r = a.user.post(path+"/actions/refresh", nil).want(200, refreshed).wantAt("deleted_count", 2, "saved_count", tables-2, "total", tables-2)
-		a.user.post(tablesPath(inst, "other")+"/actions/refresh", nil).wantCode(409, models.CodeCollection, "数据库不存在: other")
-		a.guest.get(tablesPath(inst, "other")).want(200, readTable).wantAt("total", 0, "collected_at", nil)
-		a.user.post(tablesPath(inst, "a\x00b")+"/actions/refresh", nil).wantCode(400, models.CodeInvalid, "字段 'database_name' 包含不允许的字符")
-		a.guest.get(tablesPath(inst, "a\x00b")).want(200, readTable).wantAt("total", 0)
-		a.guest.get(tablesPath(inst, "\xff")).want(200, readTable).wantAt("total", 0)
-		a.guest.get(tablesPath(inst, strings.Repeat("长", 3000))).want(200, readTable).wantAt("total", 0)
-
-		check(a, os.WriteFile(file, []byte("no database"), 0o600))
-		broken := a.user.post(path+"/actions/refresh", nil)
-		equal(a, broken.raw, broken.status, 409)
-		equal(a, "instance_id", plain(broken.body["extra"].(obj)["instance_id"]), strings.TrimPrefix(inst, "/instances/"))
-		equal(a, "database_name", broken.body["extra"].(obj)["database_name"], any("main"))
-		a.guest.get(path).want(200, readTable).wantAt("total", tables-2, "collected_at", r.at("collected_at"))
-
-		a.admin.remove(inst).want(200, "实例已移入回收站")
-		a.guest.get(path).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.user.post(path+"/actions/refresh", nil).wantCode(404, models.CodeNotFound, "实例不存在")
+		checkTableNames(a, path)
+		checkTableFilters(a, path, r.at("collected_at"))
+		checkTableFailures(a, inst, file)
 	})
+}
+
+// checkTableNames reads the whole snapshot page by page.
+func checkTableNames(a *app, path string) {
+	tables := len(hostileNames)
+	names := map[string]bool{}
+	cursor := ""
+	for range tables {
+		page := a.guest.get(path + "?limit=4&sort=name&cursor=" + url.QueryEscape(cursor))
+		for _, row := range page.at("tables").([]any) {
+			names[row.(obj)["table_name"].(string)] = true
+		}
+		if cursor, _ = page.data["next_cursor"].(string); cursor == "" {
+			break
+		}
+	}
+	for _, name := range hostileNames {
+		equal(a, fmt.Sprintf("%q", name), names[name], name != "case")
+	}
+	equal(a, "all by cursor", len(names), tables)
+}
+
+func checkTableFilters(a *app, path string, collectedAt any) {
+	tables := len(hostileNames)
+	for query, want := range map[string]int{
+		"table_name=BIG": 1, "table_name=%25": 5, "table_name=_": 1, "table_name=CASE": 1, "table_name='": 1, "table_name=%22": 1,
+		"table_name=%00": 0, "table_name=%FF": 0, "schema_name=MAI": tables, "schema_name=x": 0, "table_name=鲸鲸": 1, "table_name=%5C": 1,
+		"table_name=%0A": 1, "table_name=&schema_name=": tables, "offset=4000": tables, "offset=99999999999999999999": tables,
+		"table_name=" + strings.Repeat("x", 5000): 0,
+	} {
+		got := a.guest.get(path+"?"+query).want(200, readTable).wantAt("total", want)
+		equal(a, "collected_at "+query, got.at("collected_at"), collectedAt)
+	}
+	a.guest.get(path+"?sort=size&limit=1&offset="+strconv.Itoa(tables-1)).wantAt("tables.0.table_name", "big")
+	for _, sort := range []string{"data", "-index", "rows", "-rows", "name", "-name", "schema", "growth", "-growth", "unused"} {
+		a.guest.get(path+"?sort="+sort).want(200, readTable).wantAt("total", tables)
+	}
+}
+
+// checkTableFailures prunes two tables, then asks for what is not there and breaks the file.
+func checkTableFailures(a *app, inst, file string) {
+	tables, path := len(hostileNames), tablesPath(inst, "main")
+	a.exec("sqlite", file, `DROP TABLE big`, `DROP TABLE "100%_"`)
+	r := a.user.post(path+"/actions/refresh", nil).want(200, refreshed).wantAt("deleted_count", 2, "saved_count", tables-2, "total", tables-2)
+	a.user.post(tablesPath(inst, "other")+"/actions/refresh", nil).wantCode(409, models.CodeCollection, "数据库不存在: other")
+	a.guest.get(tablesPath(inst, "other")).want(200, readTable).wantAt("total", 0, "collected_at", nil)
+	a.user.post(tablesPath(inst, "a\x00b")+"/actions/refresh", nil).wantCode(400, models.CodeInvalid, "字段 'database_name' 包含不允许的字符")
+	a.guest.get(tablesPath(inst, "a\x00b")).want(200, readTable).wantAt("total", 0)
+	a.guest.get(tablesPath(inst, "\xff")).want(200, readTable).wantAt("total", 0)
+	a.guest.get(tablesPath(inst, strings.Repeat("长", 3000))).want(200, readTable).wantAt("total", 0)
+
+	check(a, os.WriteFile(file, []byte("no database"), 0o600))
+	broken := a.user.post(path+"/actions/refresh", nil)
+	equal(a, broken.raw, broken.status, 409)
+	equal(a, "instance_id", plain(broken.body["extra"].(obj)["instance_id"]), strings.TrimPrefix(inst, "/instances/"))
+	equal(a, "database_name", broken.body["extra"].(obj)["database_name"], any("main"))
+	a.guest.get(path).want(200, readTable).wantAt("total", tables-2, "collected_at", r.at("collected_at"))
+
+	a.admin.remove(inst).want(200, "实例已移入回收站")
+	a.guest.get(path).wantCode(404, models.CodeNotFound, "实例不存在")
+	a.user.post(path+"/actions/refresh", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 }
 
 // postgresTarget adds an instance for the server and returns its path under /api/v1.
