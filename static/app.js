@@ -37,6 +37,7 @@
   }
 
   dialog.addEventListener("close", () => {
+    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
     if (pushed) {
       pushed = false;
       ownStep = true;
