@@ -1,0 +1,157 @@
+package main
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	_ "github.com/glebarez/go-sqlite" // opens the store behind the product's back, to make its contents old
+
+	"whalefall/testenv"
+)
+
+// TestEveryStateOfTheLists looks at each list while it loads, empty, failed and stale, on a real MariaDB
+// server with an account that may see some of it.
+func TestEveryStateOfTheLists(t *testing.T) {
+	server := testenv.MariaDB(t)
+	seen, hidden, empty, open := server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t)
+	server.Exec(t, seen, "CREATE TABLE visible (id INT PRIMARY KEY)", "CREATE TABLE secret (id INT PRIMARY KEY)")
+	server.Exec(t, hidden, "CREATE TABLE secret (id INT PRIMARY KEY)")
+	server.Exec(t, "", "CREATE USER 'half'@'%' IDENTIFIED BY 'Half1Blind'", "GRANT PROCESS, SHOW DATABASES ON *.* TO 'half'@'%'",
+		"GRANT SELECT ON `"+seen+"`.visible TO 'half'@'%'", "GRANT SELECT ON `"+open+"`.* TO 'half'@'%'")
+	t.Cleanup(func() { server.Exec(t, "", "DROP USER 'half'@'%'") })
+	a := startApp(t, "--data-dir", t.TempDir())
+	w := walk{browser: newBrowser(t), app: a, lang: "zh-CN", theme: "light"}
+	w.logIn("admin", a.password)
+
+	w.open(a.url + "/instances?search=nobody")
+	w.see("#instance-list .state")
+	w.look("instances-empty")
+	w.open(a.url + "/instances/404")
+	w.see(".failure")
+	w.look("failure-page")
+	w.quiet("404")
+
+	w.addMariaDB(server, "half", "Half1Blind")
+	w.click("#sync-capacity")
+	w.see(`tr[data-database="` + seen + `"]`)
+	w.look("databases-refused")
+	w.states(seen, hidden)
+	w.age(seen)
+	w.addMariaDB(server, server.User, server.Password)
+	w.open(a.url + w.instance + "/databases/" + empty + "/tables")
+	w.click("#tables-refresh")
+	w.see("[data-empty=none]")
+	w.look("tables-none")
+	w.quiet()
+}
+
+func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
+	w.t.Helper()
+	w.open(w.app.url + "/instances")
+	w.click("#add-instance")
+	w.fill(`#modal input[name=name]`, "mariadb_"+user)
+	w.choose("#instance-type", "mysql")
+	w.until(`document.querySelector("input[name=shown_type]").value == "mysql"`)
+	w.fill(`input[name=host]`, server.Host)
+	w.fill(`input[name=port]`, strconv.Itoa(server.Port))
+	w.fill(`input[name=username]`, user)
+	w.fill(`input[name=password]`, password)
+	w.click("#instance-save")
+	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+	w.instance = w.address()
+	w.see("#sync-capacity")
+}
+
+// states opens the modal while it loads, when no answer comes, without the right to see, and with half of it.
+func (w *walk) states(seen, hidden string) {
+	w.t.Helper()
+	link := `tr[data-database="` + seen + `"] a[data-primary]`
+	w.slow(3 * time.Second)
+	w.click(link)
+	w.see("#modal .skeleton")
+	w.look("tables-loading")
+	w.slow(0)
+	w.see("#modal [data-empty=never]")
+
+	w.click("#tables-refresh")
+	w.see("#incomplete")
+	w.see(`tr[data-table=secret]`)
+	if got := w.text(`tr[data-table=secret] td[data-bytes]`); got != "—" {
+		w.t.Errorf("a hidden table shows %q as its size", got)
+	}
+	w.look("tables-incomplete")
+
+	w.open(w.app.url + w.instance + "/databases/" + hidden + "/tables")
+	w.click("#tables-refresh")
+	w.see("#incomplete, [data-empty=denied]")
+	w.look("tables-denied")
+
+	w.open(w.app.url + w.instance)
+	w.offline(true)
+	w.click(link)
+	w.see("#modal [data-retry]")
+	w.look("tables-offline")
+	w.offline(false)
+	w.click("#modal [data-retry]")
+	w.see(`tr[data-table=visible]`)
+	w.quiet("ERR_INTERNET_DISCONNECTED", "htmx:sendError", "afterRequest")
+}
+
+// age makes all that is stored ten days old and looks at it.
+func (w *walk) age(database string) {
+	w.t.Helper()
+	store, err := sql.Open("sqlite", filepath.Join(w.app.dir, "whalefall.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer store.Close()
+	old := time.Now().Add(-10 * 24 * time.Hour).UTC().Format("2006-01-02 15:04:05.999999-07:00")
+	for _, statement := range []string{
+		"UPDATE instance_databases SET collected_at = ?", "UPDATE instances SET last_sync_time = ?", "UPDATE database_size_stats SET collected_at = ?",
+	} {
+		if _, err := store.ExecContext(w.t.Context(), statement, old); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.open(w.app.url + "/instances")
+	w.see(".age.stale")
+	w.look("instances-stale")
+	w.open(w.app.url + w.instance)
+	w.see(".age.stale")
+	w.look("databases-stale")
+	w.click(`tr[data-database="` + database + `"] a[data-primary]`)
+	w.see("#modal .age.stale")
+	w.look("tables-stale")
+	w.quiet()
+}
+
+// slow delays every answer that the browser gets; 0 is as fast as it is.
+func (b *browser) slow(latency time.Duration) {
+	b.t.Helper()
+	b.conditions(false, latency)
+}
+
+func (b *browser) offline(cut bool) {
+	b.t.Helper()
+	b.conditions(cut, 0)
+}
+
+func (b *browser) conditions(offline bool, latency time.Duration) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := chromedp.Call(b.ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{
+			Offline: offline, Latency: float64(latency.Milliseconds()), DownloadThroughput: -1, UploadThroughput: -1,
+		}},
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+}
