@@ -104,8 +104,8 @@ func (c *PostgreSQL) Databases(ctx context.Context, t Target) (models.DatabaseRe
 		measured := models.DatabaseSize{Name: validName(d.name), IsSystem: d.name == "postgres"}
 		if err == nil {
 			measured.Total, measured.Data = &size, &size
-		} else if measured.Err = c.refusal(ctx, t, d.name, err); measured.Err == nil {
-			return models.DatabaseResult{}, c.classify(ctx, t, t.Database, err)
+		} else if measured.Err = c.refusal(ctx, t, d.name, err); concernsAll(ctx, measured.Err) {
+			return models.DatabaseResult{}, measured.Err
 		}
 		if sqlState(err) == pgInsufficientPrivilege {
 			result.Grant = pgGrantRole(t)
@@ -115,7 +115,7 @@ func (c *PostgreSQL) Databases(ctx context.Context, t Target) (models.DatabaseRe
 	return result, nil
 }
 
-// refusal is the error of one database that could not be sized, nil when the whole list failed with it.
+// refusal is the error of one database that could not be sized.
 func (c *PostgreSQL) refusal(ctx context.Context, t Target, name string, err error) *models.Error {
 	if sqlState(err) == pgInsufficientPrivilege {
 		return &models.Error{
@@ -123,11 +123,12 @@ func (c *PostgreSQL) refusal(ctx context.Context, t Target, name string, err err
 			Extra: map[string]any{"sqlstate": pgInsufficientPrivilege, "grant": pgGrantConnect(t, name)},
 		}
 	}
-	classified := models.AsError(c.classify(ctx, t, validName(name), err))
-	if ctx.Err() != nil || classified.Code == models.CodeUnreachable {
-		return nil
-	}
-	return classified
+	return models.AsError(c.classify(ctx, t, validName(name), err))
+}
+
+// concernsAll reports whether what failed for one database would fail for every other, too.
+func concernsAll(ctx context.Context, e *models.Error) bool {
+	return ctx.Err() != nil || e.Code == models.CodeUnreachable
 }
 
 // Tables measures every ordinary, partitioned and unlogged table and every materialized view outside the system

@@ -93,9 +93,9 @@ func bindForm(c echo.Context) (fields, error) {
 	return out, nil
 }
 
-// pathID is a positive integer path parameter; anything else names nothing.
-func pathID(c echo.Context, name, missingKey string) (int64, error) {
-	id, err := strconv.ParseInt(c.Param(name), 10, 64)
+// pathID is the path parameter id, a positive integer; anything else names nothing.
+func pathID(c echo.Context, missingKey string) (int64, error) {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil || id < 1 {
 		return 0, models.NotFound(missingKey)
 	}

@@ -58,7 +58,7 @@ func (h *handlers) apiCredential(c echo.Context) error {
 }
 
 func (h *handlers) credentialOf(c echo.Context) (models.Credential, error) {
-	id, err := pathID(c, "id", "credential.not_found")
+	id, err := pathID(c, "credential.not_found")
 	if err != nil {
 		return models.Credential{}, err
 	}
@@ -105,7 +105,7 @@ func (h *handlers) apiUpdateCredential(c echo.Context) error {
 }
 
 func (h *handlers) apiDeleteCredential(c echo.Context) error {
-	id, err := pathID(c, "id", "credential.not_found")
+	id, err := pathID(c, "credential.not_found")
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ type syncResultJSON struct {
 }
 
 func (h *handlers) apiSyncCapacity(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (h *handlers) apiInstances(c echo.Context) error {
 
 // instanceOf is the instance of the path; a deleted one is not found.
 func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return models.Instance{}, err
 	}
@@ -179,7 +179,7 @@ func (h *handlers) apiUpdateInstance(c echo.Context) error {
 }
 
 func (h *handlers) apiDeleteInstance(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (h *handlers) apiDeleteInstance(c echo.Context) error {
 }
 
 func (h *handlers) apiRestoreInstance(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func lastPageAtMost[T any](l *views.Listing, read func() (page T, total int64, e
 
 // submitInstanceRestore answers with the recycle bin, which has one instance less.
 func (h *handlers) submitInstanceRestore(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (h *handlers) submitInstanceRestore(c echo.Context) error {
 }
 
 func (h *handlers) submitInstanceDelete(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (h *handlers) renderInstance(c echo.Context, p views.Page, notice string) e
 func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) {
 	ctx := c.Request().Context()
 	m := views.InstanceDetail{Listing: bindListing(c, databaseSorts, "size", true, databaseLimits)}
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return m, err
 	}
@@ -137,7 +137,7 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 }
 
 func (h *handlers) testSavedConnection(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (h *handlers) testSavedConnection(c echo.Context) error {
 }
 
 func (h *handlers) syncInstance(c echo.Context) error {
-	id, err := pathID(c, "id", "instance.not_found")
+	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,10 @@ func TestDatabaseSizesOfFile(t *testing.T) {
 			"result.total_size_mb", size>>20, "result.total_size_bytes", size, "result.message", fmt.Sprintf(synced, "files"),
 			"result.databases.0.size_mb", size>>20, "result.databases.0.size_bytes", size, "result.databases.0.database_name", "main",
 			"result.databases.0.collected_date", today, "result.databases.0.is_system", false,
-			"result.inventory", obj{"created": 1, "refreshed": 0, "reactivated": 0, "deactivated": 0, "active_databases": []string{"main"},
-				"filtered_databases": []any{}, "synchronized_databases": []string{"main"}})
+			"result.inventory", obj{
+				"created": 1, "refreshed": 0, "reactivated": 0, "deactivated": 0, "active_databases": []string{"main"},
+				"filtered_databases": []any{}, "synchronized_databases": []string{"main"},
+			})
 		a.user.post(inst+"/actions/sync-capacity", nil).wantAt("result.inventory.created", 0, "result.inventory.refreshed", 1)
 
 		for _, query := range []string{"", "?latest_only=true", "?latest_only=YES&include_inactive=On", "?start_date=" + today + "&end_date=" + today} {

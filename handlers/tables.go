@@ -242,7 +242,7 @@ func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
 
 // databaseOf is the database with the id of the path; one of a deleted instance is not found.
 func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
-	id, err := pathID(c, "id", "database.not_found")
+	id, err := pathID(c, "database.not_found")
 	if err != nil {
 		return models.InstanceDatabase{}, err
 	}

@@ -40,7 +40,7 @@ func (h *handlers) apiUser(c echo.Context) error {
 }
 
 func (h *handlers) userOf(c echo.Context) (models.User, error) {
-	id, err := pathID(c, "id", "user.not_found")
+	id, err := pathID(c, "user.not_found")
 	if err != nil {
 		return models.User{}, err
 	}

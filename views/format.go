@@ -127,8 +127,11 @@ func (p Page) Age(t time.Time) string {
 		from, unit time.Duration
 		key        string
 	}{
-		{365 * day, 365 * day, "age.years"}, {60 * day, 30 * day, "age.months"}, {day, day, "age.days"},
-		{time.Hour, time.Hour, "age.hours"}, {time.Minute, time.Minute, "age.minutes"},
+		{365 * day, 365 * day, "age.years"},
+		{60 * day, 30 * day, "age.months"},
+		{day, day, "age.days"},
+		{time.Hour, time.Hour, "age.hours"},
+		{time.Minute, time.Minute, "age.minutes"},
 	} {
 		if age >= step.from {
 			return p.T(step.key, "N", int64(age/step.unit))

@@ -25,6 +25,15 @@ func (m TableSizes) Incomplete() bool {
 	return d.CollectedAt != nil && (!d.Complete || d.KeptCount > 0 || d.HiddenCount > 0)
 }
 
+// total is the sum of the known sizes, nil when none is known.
+func (m TableSizes) total() *int64 {
+	d := m.header()
+	if d.TotalBytes == 0 && d.UnknownCount > 0 {
+		return nil
+	}
+	return &d.TotalBytes
+}
+
 // denied reports whether there is nothing to see because the account may not see it.
 func (m TableSizes) denied() bool {
 	d := m.header()
