@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,9 @@ func TestEveryStateOfTheLists(t *testing.T) {
 	w.addMariaDB(server, "half", "Half1Blind")
 	w.click("#sync-capacity")
 	w.see(`tr[data-database="` + seen + `"]`)
+	if reason := ask[string](w.browser, `document.querySelector('tr[data-database="`+hidden+`"] .badge.warning').title`); !strings.Contains(reason, hidden) {
+		t.Errorf("the reason is %q", reason)
+	}
 	w.look("databases-refused")
 	w.states(seen, hidden)
 	w.age(seen)
@@ -86,6 +90,10 @@ func (w *walk) states(seen, hidden string) {
 		w.t.Errorf("a hidden table shows %q as its size", got)
 	}
 	w.look("tables-incomplete")
+	w.click("#show-unsettled")
+	w.see("#unsettled-filter")
+	w.gone(`tr[data-table=visible]`)
+	w.see(`tr[data-table=secret]`)
 
 	w.open(w.app.url + w.instance + "/databases/" + hidden + "/tables")
 	w.click("#tables-refresh")

@@ -282,8 +282,11 @@ func (w *walk) filterSortAndPage() {
 	if !strings.Contains(w.address(), "sort=name") {
 		w.t.Errorf("the address %s does not keep the order", w.address())
 	}
-	w.fill("#filter-table", "logs")
-	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 1`)
+	w.fill("#filter-table", "LOGS_")
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 2`)
+	w.fill("#filter-table", " ")
+	w.fill("#filter-table", "\b")
+	w.see(`tr[data-table=logs] [data-fold]`)
 	w.click(`tr[data-table=logs] [data-fold]`)
 	w.until(`document.querySelectorAll("tr[data-parent=logs]").length == 2`)
 	w.look("tables-partitions")

@@ -45,7 +45,7 @@ func (c *MySQL) Version(ctx context.Context, t Target) (models.Version, error) {
 }
 
 // Databases lists every schema. Its total is the sum of what Tables finds in it. information_schema and
-// performance_schema hold nothing on disk: they are listed with neither bytes nor an error. A schema of which the
+// performance_schema hold nothing on disk: 0 bytes. A schema of which the
 // account does not provably see all tables has an Err instead of a sum that is too small.
 func (c *MySQL) Databases(ctx context.Context, t Target) (models.DatabaseResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, databasesTimeout, errors.New("list of databases"))
@@ -65,10 +65,8 @@ func (c *MySQL) Databases(ctx context.Context, t Target) (models.DatabaseResult,
 	}
 	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
 		database := models.DatabaseSize{Name: name, IsSystem: slices.Contains(mysqlSystemSchemas, name)}
-		if !virtualSchema(name) {
-			if err := s.sizeDatabase(ctx, &seen, &database); err != nil {
-				return models.DatabaseResult{}, s.failed(ctx, err)
-			}
+		if err := s.sizeDatabase(ctx, &seen, &database); err != nil {
+			return models.DatabaseResult{}, s.failed(ctx, err)
 		}
 		if database.Err != nil && database.Err.Extra["grant"] != nil {
 			result.Grant = mysqlGrant(s.account)
@@ -87,6 +85,10 @@ func virtualSchema(name string) bool {
 
 // sizeDatabase sums the schema's tables, or says in Err why it cannot.
 func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, d *models.DatabaseSize) error {
+	if virtualSchema(d.Name) {
+		d.Total, d.Data = new(int64), new(int64)
+		return nil
+	}
 	if !seen.rights.allTables(d.Name) {
 		d.Err = s.notVisible(d.Name, nil)
 		return nil

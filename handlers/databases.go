@@ -167,7 +167,7 @@ func newSyncedDatabase(lang string, d models.DatabaseSize, s collectors.SyncResu
 		CollectedDate: s.Day, CollectedAt: timestamp(s.CollectedAt), IsSystem: d.IsSystem,
 	}
 	if d.Err != nil {
-		out.Error = &syncErrorJSON{Code: d.Err.Code, Message: message(lang, d.Err)}
+		out.Error = &syncErrorJSON{Code: d.Err.Code, Message: views.Failed(lang, d.Err)}
 	}
 	return out
 }

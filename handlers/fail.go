@@ -130,7 +130,7 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 	}
 	return problem{
 		Error: true, ErrorID: id, Category: k.category, Severity: k.severity, MessageCode: code,
-		Message: message(l, e), Timestamp: timestamp(h.now()), Recoverable: k.severity != "high",
+		Message: views.Failed(l, e), Timestamp: timestamp(h.now()), Recoverable: k.severity != "high",
 		Suggestions: suggestions(l, k.category),
 		Context: problemContext{
 			RequestID: requestIDOf(c), UserID: userID(c),
@@ -149,14 +149,6 @@ func explained(lang string, extra map[string]any) map[string]any {
 	out := maps.Clone(extra)
 	out["advice"] = views.Message(lang, "reason."+reason, nil)
 	return out
-}
-
-// message is what the error says to a person.
-func message(lang string, e *models.Error) string {
-	if e.Key != "" {
-		return views.Message(lang, e.Key, e.Args)
-	}
-	return views.Message(lang, string(e.Code), e.Args)
 }
 
 func suggestions(lang, category string) [2]string {

@@ -89,7 +89,7 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 
 // failure is what a person is told of an error. Trying again is offered where it may help.
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
-	f := views.Failure{Status: k.status, Message: message(p.Lang, e), Advice: advice(p, e, k), ID: id}
+	f := views.Failure{Status: k.status, Message: views.Failed(p.Lang, e), Advice: advice(p, e, k), ID: id}
 	f.Grant, _ = e.Extra["grant"].(string)
 	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {

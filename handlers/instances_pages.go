@@ -155,6 +155,8 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	}
 	result, err := h.Collect.SyncCapacity(c.Request().Context(), id)
 	if err != nil {
+		// What was found out about which databases exist is kept even then: the list asks for itself again.
+		c.Response().Header().Set("HX-Trigger", "inventory-changed")
 		return err
 	}
 	return h.answerAction(c, id, "notice.synced", "Name", result.Instance.Name, "N", result.Saved)

@@ -34,14 +34,16 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	if err != nil {
 		return m, err
 	}
-	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema")
+	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema", "only")
 	m.Path, m.Target = views.TablesPath(m.Instance.ID, database.ID, m.Name), "tables-view"
 	m.Query = models.TableQuery{
 		DatabaseID: database.ID, Schema: c.QueryParam("schema"), Table: c.QueryParam("q"),
 		Parent: c.QueryParam("parent"), ParentSchema: c.QueryParam("parent_schema"),
 		Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Cursor: c.QueryParam("cursor"),
 	}
-	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == ""
+	m.Query.Unsettled = c.QueryParam("only") == "unsettled"
+	// What is looked for by name may be a partition.
+	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
 	if database.ID == 0 {
 		return m, nil
 	}

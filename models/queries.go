@@ -89,6 +89,7 @@ type TableQuery struct {
 	FoldPartitions bool   // leave partitions out
 	ParentSchema   string // with Parent: only the partitions below this table
 	Parent         string
+	Unsettled      bool   // only rows that the newest run could not measure, or that are kept from an earlier one
 	Sort           string // size|data|index|unused|rows|name|schema|growth; empty: size
 	Desc           bool
 	Limit, Offset  int

@@ -119,7 +119,7 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 
 // countTables counts only under a filter, else the header knows, and only if the found rows are not all there are.
 func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int) (int64, error) {
-	if q.Schema == "" && q.Table == "" && q.Parent == "" {
+	if q.Schema == "" && q.Table == "" && q.Parent == "" && !q.Unsettled {
 		if q.FoldPartitions {
 			return header.TopCount, nil
 		}
@@ -142,6 +142,9 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 		tx = tx.Where("parent_name <> '' AND parent_schema = ? AND parent_name = ?", q.ParentSchema, q.Parent)
 	case q.FoldPartitions:
 		tx = tx.Where("parent_name = ''")
+	}
+	if q.Unsettled {
+		tx = tx.Where("(unread <> '' OR kept_from IS NOT NULL)")
 	}
 	return s.search(s.search(tx, q.Schema, "schema_fold"), q.Table, "table_fold")
 }

@@ -18,6 +18,14 @@ type InstanceDetail struct {
 	Notice   string // what an action just did; empty: nothing
 }
 
+// whyFailed is why the newest run could not measure a database; empty: it could.
+func whyFailed(p Page, d models.DatabaseSizeRow) string {
+	if d.Failed == nil {
+		return ""
+	}
+	return Failed(p.Lang, d.Failed)
+}
+
 // TablesPath is the address of a database's table sizes. The names "." and ".." cannot be in an address
 // and go by the database's id.
 func TablesPath(instanceID, databaseID int64, name string) string {

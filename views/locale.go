@@ -9,6 +9,8 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
+
+	"whalefall/models"
 )
 
 //go:embed locale/*.toml
@@ -53,6 +55,15 @@ func Message(lang, key string, args map[string]any) string {
 		return key
 	}
 	return text
+}
+
+// Failed is what the error says to a person: its own message, else its code's.
+func Failed(lang string, e *models.Error) string {
+	key := e.Key
+	if key == "" {
+		key = string(e.Code)
+	}
+	return Message(lang, key, e.Args)
 }
 
 // Language chooses between Chinese and English: the cookie's value when it names one of them, else

@@ -25,6 +25,9 @@ func (m TableSizes) Incomplete() bool {
 	return d.CollectedAt != nil && (!d.Complete || d.KeptCount > 0 || d.HiddenCount > 0)
 }
 
+// unsettledURL lists only the rows that the newest run could not measure.
+func (m TableSizes) unsettledURL() string { return m.Path + "?only=unsettled" }
+
 // total is the sum of the known sizes, nil when none is known.
 func (m TableSizes) total() *int64 {
 	d := m.header()
