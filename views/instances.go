@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"strings"
 
 	"whalefall/models"
 )
@@ -63,6 +64,14 @@ var engineNames = map[models.Engine]string{
 
 // engineName is how the makers of an engine write it.
 func engineName(e models.Engine) string { return engineNames[e] }
+
+// productName is what the server called itself when it was last connected to: MariaDB is a flavour of the engine MySQL.
+func productName(i models.Instance) string {
+	if i.DBType == models.MySQL && strings.HasSuffix(i.DetailedVersion, "-MariaDB") {
+		return "MariaDB"
+	}
+	return engineName(i.DBType)
+}
 
 var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
