@@ -40,7 +40,10 @@ const KeyDatabaseGone = "collect.database_gone"
 
 // databaseGone is the error every collector returns for a database that does not exist on the target.
 func databaseGone(name string, cause error) *models.Error {
-	return &models.Error{Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name), Err: cause}
+	return &models.Error{
+		Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name),
+		Extra: map[string]any{"database_name": name}, Err: cause,
+	}
 }
 
 // Deadlines. Every wait on a target ends by one of these.

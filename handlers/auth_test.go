@@ -157,6 +157,6 @@ func TestUsers(t *testing.T) {
 		for _, body := range []obj{{"is_active": false}, {"role": "user"}} {
 			a.admin.put("/users/1", body).wantCode(409, models.CodeLastAdmin, "至少需要保留一个启用的管理员")
 		}
-		a.admin.get("/users/4711").wantCode(404, models.CodeNotFound, "用户不存在")
+		a.admin.get("/users/4711").wantCode(404, models.CodeNotFound, "资源不存在")
 	})
 }

@@ -95,8 +95,12 @@ func bindForm(c echo.Context) (fields, error) {
 
 // pathID is the path parameter id, a positive integer; anything else names nothing.
 func pathID(c echo.Context, missingKey string) (int64, error) {
-	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
-	if err != nil || id < 1 {
+	text, err := pathSegment(c, "id")
+	if err != nil {
+		return 0, models.NotFound(missingKey)
+	}
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 || strconv.FormatInt(id, 10) != text {
 		return 0, models.NotFound(missingKey)
 	}
 	return id, nil

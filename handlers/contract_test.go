@@ -184,7 +184,8 @@ func TestLanguages(t *testing.T) {
 	for header, want := range map[string]string{
 		"": "获取实例列表成功", "*": "获取实例列表成功", "zh": "获取实例列表成功", "fr": "获取实例列表成功",
 		"en": "Here are the instances", "en-GB,zh;q=0.5": "Here are the instances", "zh;q=0.9,en;q=0.4": "获取实例列表成功",
-		"fr,en;q=0.3": "Here are the instances", "en;q=0": "获取实例列表成功", ";;;": "获取实例列表成功",
+		"fr,en;q=0.3": "Here are the instances", "en;q=0": "获取实例列表成功", "*,en;q=0.5": "获取实例列表成功",
+		"en;q=0.5,*;q=0.9": "获取实例列表成功", "en;q=0.5,zh;q=0.5": "获取实例列表成功", ";;;": "获取实例列表成功",
 	} {
 		a.admin.with("Accept-Language", header).get("/instances").want(200, want)
 	}
@@ -203,7 +204,7 @@ func TestUnknownPaths(t *testing.T) {
 			equal(t, "category", r.body["category"], any("business"))
 		}
 	}
-	for _, id := range []string{"0", "-1", "x", "1.0", "99999999999999999999", "%00", "%2F", "1%20", "%FF"} {
+	for _, id := range []string{"0", "-1", "x", "1.0", "99999999999999999999", "%00", "%2F", "1%20", "%FF", "+1", "01"} {
 		a.admin.get("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.put("/instances/"+id, obj{"name": "n", "db_type": "sqlite", "database_name": "/x"}).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.remove("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
@@ -211,10 +212,10 @@ func TestUnknownPaths(t *testing.T) {
 		a.admin.get("/instances/"+id+"/databases/x/tables/sizes").wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.post("/instances/"+id+"/databases/x/tables/sizes/actions/refresh", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.post("/instances/"+id+"/actions/sync-capacity", nil).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/users/"+id).wantCode(404, models.CodeNotFound, "用户不存在")
-		a.admin.put("/users/"+id, obj{}).wantCode(404, models.CodeNotFound, "用户不存在")
-		a.admin.get("/credentials/"+id).wantCode(404, models.CodeNotFound, "凭据不存在")
-		a.admin.get("/databases/"+id+"/tables/sizes").wantCode(404, models.CodeNotFound, "数据库不存在")
+		a.admin.get("/users/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
+		a.admin.put("/users/"+id, obj{}).wantCode(404, models.CodeNotFound, "资源不存在")
+		a.admin.get("/credentials/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
+		a.admin.get("/databases/"+id+"/tables/sizes").wantCode(404, models.CodeNotFound, "资源不存在")
 	}
 	// Input is judged before existence.
 	a.admin.put("/instances/4711", obj{"name": "n"}).want(400, "字段 'db_type, host, port' 是必填的")

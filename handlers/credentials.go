@@ -133,6 +133,9 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 		return credential, nil, models.Invalid("credential.type_invalid")
 	}
 	password, err := bindPassword(f)
+	if err == nil && password == nil && f.given("password") {
+		err = models.Invalid("field.required", "Fields", "password")
+	}
 	return credential, password, err
 }
 

@@ -55,8 +55,10 @@ func New(cfg Config) http.Handler {
 }
 
 func (h *handlers) routes(e *echo.Echo) {
-	e.GET("/healthz", h.healthz)
-	e.GET("/readyz", h.readyz)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		e.Add(method, "/healthz", h.healthz)
+		e.Add(method, "/readyz", h.readyz)
+	}
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static/", static.Handler())))
 	h.pageRoutes(e)
 	h.apiRoutes(e)

@@ -39,7 +39,6 @@ type instanceItemJSON struct {
 	LastSyncTime       *string       `json:"last_sync_time"`
 	Tags               []tagJSON     `json:"tags"`
 	TotalSizeBytes     *int64        `json:"total_size_bytes"`
-	TotalSizeMB        *int64        `json:"total_size_mb"`
 	Growth7dBytes      *int64        `json:"growth_7d_bytes"`
 }
 
@@ -48,7 +47,7 @@ func newInstanceItem(i models.InstanceItem) instanceItemJSON {
 		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, Description: i.Description,
 		IsActive: i.IsActive, DeletedAt: moment(i.DeletedAt), Status: i.Status(), MainVersion: orNull(i.MainVersion),
 		ActiveDBCount: i.ActiveDatabases, LastSyncTime: moment(i.LastSyncTime), Tags: newTags(i.Tags),
-		TotalSizeBytes: i.SizeBytes, TotalSizeMB: mb(i.SizeBytes), Growth7dBytes: i.Growth7d,
+		TotalSizeBytes: i.SizeBytes, Growth7dBytes: i.Growth7d,
 	}
 }
 

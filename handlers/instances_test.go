@@ -270,8 +270,8 @@ func TestCredentials(t *testing.T) {
 		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除")
 		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).want(200, "实例更新成功")
 		a.admin.remove(path).want(200, "数据删除成功").wantAt("credential_id", id)
-		a.admin.remove(path).wantCode(404, models.CodeNotFound, "凭据不存在")
-		a.admin.put(path, obj{}).wantCode(404, models.CodeNotFound, "凭据不存在")
+		a.admin.remove(path).wantCode(404, models.CodeNotFound, "资源不存在")
+		a.admin.put(path, obj{}).wantCode(404, models.CodeNotFound, "资源不存在")
 	})
 }
 

@@ -255,7 +255,7 @@ func TestPostgresTarget(t *testing.T) {
 		a.guest.get(one+"?"+query).wantCode(400, models.CodeInvalid, want)
 		a.user.post(one+"/actions/refresh?"+query, nil).wantCode(400, models.CodeInvalid, want)
 	}
-	a.guest.get("/databases/999999/tables/sizes").wantCode(404, models.CodeNotFound, "数据库不存在")
+	a.guest.get("/databases/999999/tables/sizes").wantCode(404, models.CodeNotFound, "资源不存在")
 	equal(t, "listed", len(r.at("result", "databases").([]any)), len(names)+1)
 
 	a.user.post(tablesPath(inst, strings.Repeat("x", 64))+"/actions/refresh", nil).

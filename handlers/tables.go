@@ -76,8 +76,7 @@ type tableSizesJSON struct {
 type snapshotJSON struct {
 	Complete     bool   `json:"complete"`
 	TableCount   int64  `json:"table_count"`
-	TotalBytes   int64  `json:"total_bytes"`
-	TotalMB      int64  `json:"total_size_mb"`
+	TotalBytes   int64  `json:"total_size_bytes"` // roll-ups left out
 	UnknownCount int64  `json:"unknown_count"`
 	HiddenCount  int64  `json:"hidden_count"`
 	KeptCount    int64  `json:"kept_count"`
@@ -117,8 +116,7 @@ func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) ta
 	if header.CollectedAt != nil {
 		out.snapshotJSON = &snapshotJSON{
 			Complete: header.Complete, TableCount: header.TableCount, TotalBytes: header.TotalBytes,
-			TotalMB: header.TotalBytes / bytesPerMB, UnknownCount: header.UnknownCount,
-			HiddenCount: header.HiddenCount, KeptCount: header.KeptCount, MissingGrant: header.Grant,
+			UnknownCount: header.UnknownCount, HiddenCount: header.HiddenCount, KeptCount: header.KeptCount, MissingGrant: header.Grant,
 		}
 	}
 	return out

@@ -92,15 +92,16 @@ func (h *handlers) apiUpdateUser(c echo.Context) error {
 
 // bindUser is the user with what the body says instead; the password is nil when it stays as it is.
 func bindUser(c echo.Context, f fields, user models.User) (models.User, *string, error) {
-	role, password := string(user.Role), ""
-	err := cmp.Or(
+	role := string(user.Role)
+	password, given, err := f.text("password")
+	err = cmp.Or(
 		into(&user.Username)(f.text("username")),
 		into(&role)(f.text("role")),
 		into(&user.IsActive)(f.flag("is_active", !isAPI(c))),
-		into(&password)(f.text("password")),
+		err,
 	)
 	user.Role = models.Role(role)
-	if err != nil || password == "" {
+	if err != nil || !given {
 		return user, nil, err
 	}
 	return user, &password, nil

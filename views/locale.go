@@ -66,8 +66,8 @@ func Failed(lang string, e *models.Error) string {
 	return Message(lang, key, e.Args)
 }
 
-// Language chooses between Chinese and English: the cookie's value when it names one of them, else
-// what an Accept-Language header prefers, else Chinese.
+// Language chooses between Chinese and English: the cookie's value when it names one of them, else English if an
+// Accept-Language header prefers it over Chinese, else Chinese. The wildcard stands for Chinese.
 func Language(cookie, acceptLanguage string) string {
 	if cookie == Chinese || cookie == English {
 		return cookie
@@ -76,15 +76,19 @@ func Language(cookie, acceptLanguage string) string {
 	if err != nil {
 		return Chinese
 	}
+	best := map[string]float32{}
 	for i, tag := range wanted {
-		if base, _ := tag.Base(); weights[i] > 0 {
-			switch base.String() {
-			case "en":
-				return English
-			case "zh":
-				return Chinese
-			}
-		}
+		base, _ := tag.Base()
+		best[base.String()] = max(best[base.String()], weights[i])
+	}
+	if _, named := best["zh"]; !named {
+		best["zh"] = best[wildcard]
+	}
+	if best["en"] > best["zh"] {
+		return English
 	}
 	return Chinese
 }
+
+// wildcard is how the parser calls "*".
+const wildcard = "mul"
