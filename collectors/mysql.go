@@ -55,18 +55,44 @@ func (c *MySQL) Databases(ctx context.Context, t Target) (models.DatabaseResult,
 		return models.DatabaseResult{}, err
 	}
 	defer s.close()
-	seen, err := s.look(ctx)
+	result, err := s.databases(ctx)
 	if err != nil {
 		return models.DatabaseResult{}, s.failed(ctx, err)
 	}
-	result := models.DatabaseResult{Complete: seen.rights.schemas}
+	return result, nil
+}
+
+func (s *mysqlSession) databases(ctx context.Context) (models.DatabaseResult, error) {
+	seen, err := s.look(ctx)
+	if err != nil {
+		return models.DatabaseResult{}, err
+	}
+	return s.databasesSeen(ctx, &seen)
+}
+
+// databasesSeen sizes the schemas of the view, but those that are dropped meanwhile.
+func (s *mysqlSession) databasesSeen(ctx context.Context, seen *mysqlView) (result models.DatabaseResult, err error) {
+	var sized []models.DatabaseSize
+	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
+		database := models.DatabaseSize{Name: name, IsSystem: slices.Contains(mysqlSystemSchemas, name)}
+		if err := s.sizeDatabase(ctx, seen, &database); err != nil {
+			return result, err
+		}
+		sized = append(sized, database)
+	}
+	if err := s.lookAgain(ctx, seen); err != nil {
+		return result, err
+	}
+	result.Complete = seen.allSchemas()
 	if !result.Complete {
 		result.Grant = mysqlGrant(s.account)
 	}
-	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
-		database := models.DatabaseSize{Name: name, IsSystem: slices.Contains(mysqlSystemSchemas, name)}
-		if err := s.sizeDatabase(ctx, &seen, &database); err != nil {
-			return models.DatabaseResult{}, s.failed(ctx, err)
+	for _, database := range sized {
+		if !seen.schemas[database.Name] {
+			continue
+		}
+		if database.Err == nil && !virtualSchema(database.Name) && !seen.allTables(database.Name) {
+			database.Total, database.Data, database.Err = nil, nil, s.notVisible(database.Name, nil)
 		}
 		if database.Err != nil && database.Err.Extra["grant"] != nil {
 			result.Grant = mysqlGrant(s.account)
@@ -89,11 +115,11 @@ func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, d *mod
 		d.Total, d.Data = new(int64), new(int64)
 		return nil
 	}
-	if !seen.rights.allTables(d.Name) {
+	if !seen.allTables(d.Name) {
 		d.Err = s.notVisible(d.Name, nil)
 		return nil
 	}
-	found, err := s.collect(ctx, seen, d.Name, false)
+	found, err := s.collectSettled(ctx, seen, d.Name, false)
 	if err != nil && (ctx.Err() != nil || mysqlNumberOf(err) == 0) {
 		return err
 	}
@@ -145,20 +171,34 @@ func (s *mysqlSession) tables(ctx context.Context, database string) (models.Tabl
 	if err != nil {
 		return models.TableResult{}, err
 	}
-	switch {
-	case !seen.schemas[database] && seen.rights.schemas:
-		return models.TableResult{}, databaseGone(database, nil)
-	case !seen.schemas[database]:
-		return models.TableResult{}, s.notVisible(database, nil)
-	case virtualSchema(database):
+	return s.tablesSeen(ctx, &seen, database)
+}
+
+// tablesSeen measures the tables of a schema of the view. It is gone when the last reading does
+// not list it and the account sees every schema.
+func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database string) (models.TableResult, error) {
+	listed := seen.schemas[database]
+	if listed && virtualSchema(database) {
 		return models.TableResult{Complete: true}, nil
 	}
-	found, err := s.collectSettled(ctx, &seen, database)
-	if err != nil {
+	var found mysqlFound
+	var err error
+	if listed {
+		found, err = s.collectSettled(ctx, seen, database, true)
+	}
+	if err == nil {
+		err = s.lookAgain(ctx, seen)
+	}
+	switch {
+	case err != nil:
 		return models.TableResult{}, err
+	case !seen.schemas[database] && seen.allSchemas():
+		return models.TableResult{}, databaseGone(database, nil)
+	case !listed || !seen.schemas[database]:
+		return models.TableResult{}, s.notVisible(database, nil)
 	}
 	result := models.TableResult{Hidden: int64(len(found.hidden))}
-	result.Complete = result.Hidden == 0 && seen.rights.allTables(database)
+	result.Complete = result.Hidden == 0 && seen.allTables(database)
 	if !result.Complete {
 		result.Grant = mysqlGrant(s.account)
 	}
@@ -183,27 +223,53 @@ func (s *mysqlSession) notVisible(database string, cause error) *models.Error {
 
 // mysqlView is what the account sees of the instance.
 type mysqlView struct {
-	rights  mysqlRights
-	schemas map[string]bool
+	rights  []mysqlRights   // one of each reading
+	schemas map[string]bool // of the last reading
 	files   mysqlFiles
 }
 
+// allSchemas reports whether the account saw every schema at each reading.
+func (v *mysqlView) allSchemas() bool {
+	return !slices.ContainsFunc(v.rights, func(r mysqlRights) bool { return !r.schemas })
+}
+
+// allTables reports whether the account saw every table of the schema at each reading.
+func (v *mysqlView) allTables(schema string) bool {
+	return !slices.ContainsFunc(v.rights, func(r mysqlRights) bool { return !r.allTables(schema) })
+}
+
 func (s *mysqlSession) look(ctx context.Context) (seen mysqlView, err error) {
-	if seen.rights, err = s.rights(ctx); err != nil {
+	rights, err := s.rights(ctx)
+	if err != nil {
 		return seen, err
 	}
-	seen.schemas = map[string]bool{}
-	err = s.each(ctx, mysqlSchemasSQL, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		seen.schemas[name] = true
-		return err
-	})
-	if err != nil {
+	seen.rights = []mysqlRights{rights}
+	if seen.schemas, err = s.schemas(ctx); err != nil {
 		return seen, err
 	}
 	seen.files, err = s.files(ctx, seen.schemas)
 	return seen, err
+}
+
+// lookAgain reads schemas and rights once more, after the tables: a REVOKE or a DROP DATABASE before they were read left
+// none to see, without an error.
+func (s *mysqlSession) lookAgain(ctx context.Context, seen *mysqlView) (err error) {
+	if seen.schemas, err = s.schemas(ctx); err != nil {
+		return err
+	}
+	rights, err := s.rights(ctx)
+	seen.rights = append(seen.rights, rights)
+	return err
+}
+
+func (s *mysqlSession) schemas(ctx context.Context) (map[string]bool, error) {
+	names := map[string]bool{}
+	return names, s.each(ctx, mysqlSchemasSQL, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names[name] = true
+		return err
+	})
 }
 
 // mysqlFound is what one reading of a schema found.
@@ -225,15 +291,15 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 
 // collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been
 // dropped, renamed or created. What both readings miss is hidden.
-func (s *mysqlSession) collectSettled(ctx context.Context, seen *mysqlView, schema string) (mysqlFound, error) {
-	first, err := s.collect(ctx, seen, schema, true)
+func (s *mysqlSession) collectSettled(ctx context.Context, seen *mysqlView, schema string, split bool) (mysqlFound, error) {
+	first, err := s.collect(ctx, seen, schema, split)
 	if err != nil || len(first.hidden) == 0 {
 		return first, err
 	}
 	if seen.files, err = s.files(ctx, seen.schemas); err != nil {
 		return first, err
 	}
-	second, err := s.collect(ctx, seen, schema, true)
+	second, err := s.collect(ctx, seen, schema, split)
 	maps.DeleteFunc(second.hidden, func(name string, _ bool) bool { return !first.hidden[name] })
 	return second, err
 }

@@ -338,6 +338,92 @@ func TestMySQLGrantWeAdviseCanBeRun(t *testing.T) {
 	}
 }
 
+// What the account saw before it read the tables may not hold any more when it reads them.
+func TestMySQLWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
+	server := testenv.MariaDB(t)
+	cases := []struct {
+		name, grant, statement string // the statement runs between
+		key                    string // of the error of Tables
+		listed, complete       bool   // in Databases, which is complete
+	}{
+		{"nothing", "SELECT ON %s.*", "DO 1", "", true, false},
+		{"revoked from the schema", "SELECT ON %s.*", "REVOKE SELECT ON %s.* FROM %s", "collect.mysql.not_visible", false, false},
+		{"dropped, not all schemas seen", "SELECT ON %s.*", "DROP DATABASE %s", "collect.mysql.not_visible", false, false},
+		{"dropped", "SELECT ON *.*", "DROP DATABASE %s", KeyDatabaseGone, false, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			database := server.NewDatabase(t)
+			server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+			target := mysqlAccount(t, server, strings.ReplaceAll(c.grant, "%s", database))
+			s, err := NewMySQL().open(t.Context(), target)
+			must(t, err)
+			defer s.close()
+			ofTables, err := s.look(t.Context())
+			must(t, err)
+			ofDatabases, err := s.look(t.Context())
+			must(t, err)
+			statement := strings.Replace(c.statement, "%s", database, 1)
+			server.Exec(t, "", strings.Replace(statement, "%s", testenv.QuoteMySQL(target.Username), 1))
+
+			tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+			if c.key != "" {
+				wantError(t, err, models.CodeCollection, c.key)
+			} else if err != nil || !tables.Complete || len(tables.Tables) != 1 {
+				t.Errorf("%+v, %v", tables, err)
+			}
+			list, err := s.databasesSeen(t.Context(), &ofDatabases)
+			must(t, err)
+			listed := slices.ContainsFunc(list.Databases, func(d models.DatabaseSize) bool { return d.Name == database })
+			if listed != c.listed || list.Complete != c.complete {
+				t.Errorf("listed: %v, complete: %v", listed, list.Complete)
+			}
+		})
+	}
+}
+
+// A right that remains keeps the schema listed and hides its tables.
+func TestMySQLRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+	target := mysqlAccount(t, server, "SELECT, EXECUTE ON "+database+".*")
+	s, err := NewMySQL().open(t.Context(), target)
+	must(t, err)
+	defer s.close()
+	ofTables, err := s.look(t.Context())
+	must(t, err)
+	ofDatabases, err := s.look(t.Context())
+	must(t, err)
+	server.Exec(t, "", "REVOKE SELECT ON "+database+".* FROM "+testenv.QuoteMySQL(target.Username))
+	tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+	if err != nil || tables.Complete || tables.Grant == "" || len(tables.Tables) != 0 {
+		t.Errorf("%+v, %v", tables, err)
+	}
+	list, err := s.databasesSeen(t.Context(), &ofDatabases)
+	must(t, err)
+	if d := databaseNamed(t, list, database); d.Total != nil || d.Err == nil {
+		t.Errorf("%s bytes, %v", text(d.Total), d.Err)
+	}
+}
+
+func TestMySQLTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
+	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
+	must(t, err)
+	defer s.close()
+	seen, err := s.look(t.Context())
+	must(t, err)
+	server.Exec(t, database, "DROP TABLE b")
+	list, err := s.databasesSeen(t.Context(), &seen)
+	must(t, err)
+	if d := databaseNamed(t, list, database); d.Total == nil || *d.Total == 0 || d.Err != nil {
+		t.Errorf("%s bytes, %v", text(d.Total), d.Err)
+	}
+}
+
 func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
