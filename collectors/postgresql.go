@@ -40,6 +40,9 @@ var pgSizesSQL string
 // looked at until it ends, so a long list needs several of them.
 const pgBatch = 5000
 
+// pgSearchPath keeps names in our statements from meaning what a user of the monitored database has made.
+const pgSearchPath = "pg_catalog"
+
 // PostgreSQL reads PostgreSQL 10 to 18.
 type PostgreSQL struct {
 	connectTimeout time.Duration
@@ -50,6 +53,7 @@ type PostgreSQL struct {
 // NewPostgreSQL is the collector of PostgreSQL servers.
 func NewPostgreSQL() *PostgreSQL {
 	return &PostgreSQL{connectTimeout: connectTimeout, batch: pgBatch, parameters: map[string]string{
+		"search_path":                         pgSearchPath,
 		"application_name":                    "whalefall",
 		"client_encoding":                     "UTF8",
 		"default_transaction_read_only":       "on",

@@ -79,8 +79,8 @@ func (c *PostgreSQL) openAny(ctx context.Context, t Target) (*pgSession, error) 
 	return s, err
 }
 
-// open connects with the limits as start-up parameters. A pooler refuses those, and so does a version that lacks one of
-// them; they are then set in each transaction, since with a pooler the session belongs to others, too.
+// open connects with the limits as start-up parameters. A pooler refuses or ignores those, and a version that lacks one
+// of them refuses; they are then set in each transaction, since with a pooler the session belongs to others, too.
 func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSession, error) {
 	config, err := c.config(t, database)
 	if err != nil {
@@ -88,20 +88,38 @@ func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSe
 	}
 	s, err := c.connect(ctx, config)
 	if state := sqlState(err); state == pgProtocolViolation || state == pgUndefinedObject {
-		limits := config.RuntimeParams
 		config.RuntimeParams = map[string]string{}
-		for _, name := range []string{"application_name", "client_encoding"} { // every pooler knows these
-			config.RuntimeParams[name] = limits[name]
-			delete(limits, name)
+		for _, name := range pgPoolerParameters {
+			config.RuntimeParams[name] = c.parameters[name]
 		}
-		if s, err = c.connect(ctx, config); err == nil {
-			s.limits = limits
-		}
+		s, err = c.connect(ctx, config)
 	}
 	if err != nil {
 		return nil, c.classify(ctx, t, database, err)
 	}
+	if err := c.limit(ctx, s); err != nil {
+		s.close()
+		return nil, c.classify(ctx, t, database, err)
+	}
 	return s, nil
+}
+
+// pgPoolerParameters are the start-up parameters that every pooler knows.
+var pgPoolerParameters = []string{"application_name", "client_encoding"}
+
+// limit has the limits set in each transaction unless the session started with them. It asks by a statement that no
+// search path can give another meaning.
+func (c *PostgreSQL) limit(ctx context.Context, s *pgSession) error {
+	var path string
+	err := s.each(ctx, "SHOW search_path", func(rows *sql.Rows) error { return rows.Scan(&path) })
+	if err != nil || path == pgSearchPath {
+		return err
+	}
+	s.limits = maps.Clone(c.parameters)
+	for _, name := range pgPoolerParameters {
+		delete(s.limits, name)
+	}
+	return nil
 }
 
 func (c *PostgreSQL) connect(ctx context.Context, config *pgx.ConnConfig) (*pgSession, error) {

@@ -470,6 +470,46 @@ func TestPostgresKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
 	}
 }
 
+func TestPostgresRunsNothingOfTheMonitoredDatabase(t *testing.T) {
+	hostile := `
+		CREATE FUNCTION public.pg_table_size(oid) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE FUNCTION public.ran(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE FUNCTION public.ran(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE FUNCTION public.ran(name, name) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, PROCEDURE = public.ran);
+		CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = oid, PROCEDURE = public.ran);
+		CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = name, PROCEDURE = public.ran);
+		CREATE FUNCTION public.version() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE FUNCTION public.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
+		CREATE DOMAIN public.oid AS text; CREATE DOMAIN public.text AS int;`
+	target, database, address := postgresWith(t, postgresTables())
+	want := mustTables(t, NewPostgreSQL(), target, database)
+	testenv.Postgres(t).Exec(t, database, hostile, "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
+	if _, err := connectPostgres(t, address).Exec(t.Context(), "SELECT pg_table_size(1::pg_catalog.oid)"); err == nil {
+		t.Fatal("the trap is not set")
+	}
+	plain, refused, ignored := NewPostgreSQL(), NewPostgreSQL(), NewPostgreSQL()
+	refused.parameters["whalefall_unheard_of"] = "1"
+	ignored.parameters["search_path"] = "public, pg_catalog" // as a pooler's that keeps ours to itself
+	for name, c := range map[string]*PostgreSQL{"plain": plain, "refused": refused} {
+		if diff := cmp.Diff(want, mustTables(t, c, target, database)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if _, err := c.Version(t.Context(), target); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if result, err := c.Databases(t.Context(), target); err != nil || databaseNamed(t, result, database).Total == nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s, err := ignored.open(t.Context(), target, database)
+	must(t, err)
+	defer s.close()
+	if s.limits == nil {
+		t.Error("a search path that is not in force was not noticed")
+	}
+}
+
 func TestPostgresListensToNoEnvironment(t *testing.T) {
 	target, database, _ := postgresWith(t, "CREATE TABLE a (id int)")
 	for name, value := range map[string]string{
