@@ -19,7 +19,6 @@ import (
 	"time"
 
 	_ "github.com/glebarez/go-sqlite"
-	_ "github.com/jackc/pgx/v5/stdlib"
 	"golang.org/x/crypto/bcrypt"
 
 	"whalefall/collectors"
@@ -65,7 +64,9 @@ func newApp(t testing.TB, address string) *app {
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	check(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
-	store, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log})
+	store, err := models.Open(t.Context(), models.Options{
+		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log, PasswordCost: bcrypt.MinCost,
+	})
 	check(t, err)
 	a := &app{TB: t, store: store, dir: t.TempDir()}
 	service := collectors.NewService(store, collectors.Engines([]string{a.dir}), log)
@@ -80,23 +81,19 @@ func newApp(t testing.TB, address string) *app {
 		check(t, store.Close())
 	})
 	a.url = server.URL
-	a.addUsers(address)
+	a.addUsers()
 	return a
 }
 
-// addUsers adds a user for each role and logs in as each. Their passwords are hashed at the lowest cost, because
-// hashing as production does would be most of what these tests do.
-func (a *app) addUsers(address string) {
+// addUsers adds a user for each role and logs in as each.
+func (a *app) addUsers() {
 	a.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	check(a, err)
-	driver := "sqlite"
-	if strings.HasPrefix(address, "postgres:") {
-		driver = "pgx"
-	}
-	for i, role := range []models.Role{models.RoleAdmin, models.RoleUser, models.RoleGuest} {
-		a.exec(driver, address, fmt.Sprintf(`INSERT INTO users (username, password_hash, role, is_active, created_at, updated_at)
-			VALUES ('%s', '%s', '%s', TRUE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)`, []string{"admin", "user_1", "guest_1"}[i], hash, role))
+	for _, u := range []models.User{
+		{Username: "admin", Role: models.RoleAdmin}, {Username: "user_1", Role: models.RoleUser}, {Username: "guest_1", Role: models.RoleGuest},
+	} {
+		u.IsActive = true
+		_, err := a.store.CreateUser(a.Context(), u, password)
+		check(a, err)
 	}
 	a.anonymous = a.newClient()
 	a.admin, a.user, a.guest = a.login("admin", password), a.login("user_1", password), a.login("guest_1", password)
@@ -283,13 +280,13 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 func (a *app) sqliteFile(statements ...string) string {
 	a.Helper()
 	path := filepath.Join(a.dir, fmt.Sprintf("target%d.db", time.Now().UnixNano()))
-	a.exec("sqlite", path, append(statements, "VACUUM")...)
+	a.exec(path, append(statements, "VACUUM")...)
 	return path
 }
 
-func (a *app) exec(driver, address string, statements ...string) {
+func (a *app) exec(path string, statements ...string) {
 	a.Helper()
-	db, err := sql.Open(driver, address)
+	db, err := sql.Open("sqlite", path)
 	check(a, err)
 	defer db.Close()
 	for _, s := range statements {

@@ -188,7 +188,7 @@ func checkTableFilters(a *app, path string, collectedAt any) {
 // checkTableFailures prunes two tables, then asks for what is not there and breaks the file.
 func checkTableFailures(a *app, inst, file string) {
 	tables, path := len(hostileNames), tablesPath(inst, "main")
-	a.exec("sqlite", file, `DROP TABLE big`, `DROP TABLE "100%_"`)
+	a.exec(file, `DROP TABLE big`, `DROP TABLE "100%_"`)
 	r := a.user.post(path+"/actions/refresh", nil).want(200, refreshed).wantAt("deleted_count", 2, "saved_count", tables-2, "total", tables-2)
 	a.user.post(tablesPath(inst, "other")+"/actions/refresh", nil).wantCode(409, models.CodeCollection, "数据库不存在: other")
 	a.guest.get(tablesPath(inst, "other")).want(200, readTable).wantAt("total", 0, "collected_at", nil)

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/crypto/bcrypt"
 	"gorm.io/gorm"
 )
-
-func init() { bcryptCost = bcrypt.MinCost }
 
 // ExplainTables is the store's plan for each statement a page of tables may need.
 func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, error) {

@@ -64,7 +64,9 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 		if AsError(err).Code != CodeNotFound {
 			return User{}, err
 		}
-		user = *nobody()
+		if user, err = s.nobody(); err != nil {
+			return User{}, err
+		}
 	}
 	if !user.hasPassword(password) {
 		return User{}, s.loginFailed(ctx, name, from)

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -52,6 +54,9 @@ type Store struct {
 	path      string
 	pool      *pgxpool.Pool // nil on SQLite
 	cookieKey []byte
+
+	passwordCost int
+	nobody       func() (User, error)
 }
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
@@ -65,6 +70,8 @@ type Options struct {
 	Migrate Migrate          // nil: the schema is current
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
+
+	PasswordCost int // of bcrypt; 0: 12. Tests take bcrypt.MinCost
 }
 
 // Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
@@ -79,6 +86,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.passwordCost = cmp.Or(o.PasswordCost, passwordCost)
+	s.nobody = sync.OnceValues(func() (User, error) { return newNobody(s.passwordCost) })
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"whalefall/migrations"
 	"whalefall/models"
 	"whalefall/testenv"
@@ -59,7 +61,7 @@ func newFixture(t *testing.T, address string) *fixture {
 	check(t, err)
 	c := &clock{now: start}
 	f := &fixture{T: t, ctx: t.Context(), clock: c, options: models.Options{
-		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Now: c.Now,
+		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Now: c.Now, PasswordCost: bcrypt.MinCost,
 	}}
 	f.Store, err = models.Open(t.Context(), f.options)
 	check(t, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-	"sync"
 	"unicode"
 
 	"golang.org/x/crypto/bcrypt"
@@ -19,7 +18,8 @@ const (
 	passwordMaxLength = 72
 )
 
-var bcryptCost = 12 // a quarter of a second
+// passwordCost is bcrypt's, a quarter of a second.
+const passwordCost = 12
 
 var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
@@ -41,11 +41,11 @@ func CheckPassword(password string) *Error {
 	return nil
 }
 
-func hashPassword(password string) (string, error) {
+func (s *Store) hashPassword(password string) (string, error) {
 	if err := CheckPassword(password); err != nil {
 		return "", err
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), s.passwordCost)
 	return string(hash), err
 }
 
@@ -53,14 +53,11 @@ func (u *User) hasPassword(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
 }
 
-// nobody has a password that nobody knows: logging in as an unknown user takes as long as a wrong password does.
-var nobody = sync.OnceValue(func() *User {
-	hash, err := bcrypt.GenerateFromPassword(randomBytes(passwordMaxLength/2), bcryptCost)
-	if err != nil {
-		panic(err) // the length and the cost are constants
-	}
-	return &User{PasswordHash: string(hash)}
-})
+// newNobody has a password that nobody knows: logging in as an unknown user takes as long as a wrong password does.
+func newNobody(cost int) (User, error) {
+	hash, err := bcrypt.GenerateFromPassword(randomBytes(passwordMaxLength/2), cost)
+	return User{PasswordHash: string(hash)}, err
+}
 
 // Users lists all users by id.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
@@ -107,7 +104,7 @@ func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, 
 	if err := u.check(); err != nil {
 		return User{}, err
 	}
-	hash, err := hashPassword(password)
+	hash, err := s.hashPassword(password)
 	if err != nil {
 		return User{}, err
 	}
@@ -133,7 +130,7 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User,
 	}
 	change := map[string]any{"username": u.Username, "role": u.Role, "is_active": u.IsActive}
 	if password != nil {
-		hash, err := hashPassword(*password)
+		hash, err := s.hashPassword(*password)
 		if err != nil {
 			return User{}, err
 		}
@@ -191,7 +188,7 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 	if !user.hasPassword(old) {
 		return &Error{Code: CodeInvalidOldPassword, Key: "auth.old_password_wrong"}
 	}
-	hash, err := hashPassword(fresh)
+	hash, err := s.hashPassword(fresh)
 	if err != nil {
 		return err
 	}
