@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -24,26 +25,59 @@ import (
 //go:embed sql/mysql/server.sql
 var mysqlServerSQL string
 
-// Error numbers that mean something to us.
+//go:embed sql/mysql/variables.sql
+var mysqlVariablesSQL string
+
+// Error numbers that more than one place knows.
 const (
-	mysqlTooManyConnections = 1040
-	mysqlDatabaseDenied     = 1044
-	mysqlLoginDenied        = 1045
-	mysqlUnknownDatabase    = 1049
-	mysqlUnknownColumn      = 1054
-	mysqlUnknownTable       = 1109
-	mysqlUnknownCharset     = 1115
-	mysqlHostBlocked        = 1129
-	mysqlHostDenied         = 1130
-	mysqlNoGrants           = 1141
-	mysqlTableDenied        = 1142
-	mysqlColumnDenied       = 1143
-	mysqlLockWait           = 1205
-	mysqlPrivilegeMissing   = 1227
-	mysqlInterrupted        = 1317
-	mysqlMaxStatementTime   = 1969 // MariaDB
-	mysqlMaxExecutionTime   = 3024 // MySQL
+	mysqlUnknownDatabase  = 1049
+	mysqlUnknownColumn    = 1054
+	mysqlUnknownTable     = 1109
+	mysqlUnknownCharset   = 1115
+	mysqlNoGrants         = 1141
+	mysqlTableDenied      = 1142
+	mysqlColumnDenied     = 1143
+	mysqlLockWait         = 1205
+	mysqlPrivilegeMissing = 1227
+	mysqlInterrupted      = 1317
+	mysqlMaxStatementTime = 1969 // MariaDB
+	mysqlMaxExecutionTime = 3024 // MySQL
 )
+
+// mysqlMeaning is what an error number tells the user. One with a reason says that there is no connection.
+type mysqlMeaning struct {
+	code   models.Code
+	key    string
+	reason string
+}
+
+var mysqlMeanings = map[int]mysqlMeaning{
+	1040: {reason: reasonBusy},     // too many connections
+	1203: {reason: reasonBusy},     // of this user
+	1226: {reason: reasonBusy},     // in this hour
+	1044: {reason: reasonLogin},    // not this database
+	1045: {reason: reasonLogin},    // wrong user or password
+	1129: {reason: reasonLogin},    // host blocked after failures
+	1130: {reason: reasonLogin},    // host not allowed
+	1698: {reason: reasonLogin},    // the account logs in without a password, by a socket or plugin
+	1820: {reason: reasonLogin},    // password expired
+	1862: {reason: reasonLogin},    // the same, for clients that cannot set a new one
+	3118: {reason: reasonLogin},    // account locked (MySQL)
+	4151: {reason: reasonLogin},    // account locked (MariaDB)
+	3159: {reason: reasonTLS},      // the server insists on encryption
+	1053: {reason: reasonStarting}, // the server shuts down
+
+	mysqlUnknownDatabase:  {code: models.CodeCollection, key: KeyDatabaseGone},
+	mysqlTableDenied:      {code: models.CodeCollection, key: keyMySQLDenied},
+	mysqlColumnDenied:     {code: models.CodeCollection, key: keyMySQLDenied},
+	mysqlPrivilegeMissing: {code: models.CodeCollection, key: keyMySQLDenied},
+	mysqlLockWait:         {code: models.CodeCollection, key: "collect.mysql.locked"},
+	mysqlInterrupted:      {code: models.CodeCollection, key: "collect.mysql.interrupted"},
+	mysqlMaxStatementTime: {code: models.CodeTimeout},
+	mysqlMaxExecutionTime: {code: models.CodeTimeout},
+}
+
+const keyMySQLDenied = "collect.mysql.denied"
 
 // killTimeout is how long ending the statement of a cancelled collection may take.
 const killTimeout = 5 * time.Second
@@ -58,8 +92,10 @@ type mysqlSession struct {
 
 	id       int64  // of the connection
 	account  string // user@host, as grants name it
-	pageSize int64  // bytes
+	pageSize int64  // bytes of an InnoDB page; 0 without InnoDB
 	version  mysqlVersion
+
+	literalGrants bool // "%" and "_" in grants are letters: MySQL 8 with partial_revokes
 }
 
 type mysqlVersion struct {
@@ -157,8 +193,11 @@ func (s *mysqlSession) connect(ctx context.Context, timeout time.Duration) (err 
 	defer cancel()
 	if s.conn, err = s.db.Conn(dial); err == nil {
 		var version string
-		err = s.conn.QueryRowContext(dial, mysqlServerSQL).Scan(&version, &s.id, &s.account, &s.pageSize)
+		err = s.conn.QueryRowContext(dial, mysqlServerSQL).Scan(&version, &s.id, &s.account)
 		s.version = parseMySQLVersion(version)
+	}
+	if err == nil {
+		err = s.variables(dial)
 	}
 	switch {
 	case err != nil && ctx.Err() == nil && mysqlNumberOf(err) != mysqlUnknownDatabase:
@@ -167,6 +206,21 @@ func (s *mysqlSession) connect(ctx context.Context, timeout time.Duration) (err 
 		return mysqlFailure(ctx, s.target, "", err)
 	}
 	return nil
+}
+
+// variables reads those that not every server has.
+func (s *mysqlSession) variables(ctx context.Context) error {
+	return s.each(ctx, mysqlVariablesSQL, func(rows *sql.Rows) error {
+		var name, value string
+		err := rows.Scan(&name, &value)
+		switch name {
+		case "partial_revokes":
+			s.literalGrants = value == "ON"
+		case "innodb_page_size":
+			s.pageSize, err = strconv.ParseInt(value, 10, 64)
+		}
+		return err
+	})
 }
 
 func openMySQL(config *mysqldriver.Config) (*sql.DB, error) {
@@ -266,37 +320,28 @@ func mysqlFailure(ctx context.Context, t Target, account string, err error) erro
 
 // mysqlRefused is the error for what the server answered instead of rows.
 func mysqlRefused(t Target, account string, number int, err error) *models.Error {
-	refused := &models.Error{Code: models.CodeCollection, Err: err}
-	switch number {
-	case mysqlUnknownDatabase:
-		refused = databaseGone(t.Database, err)
-	case mysqlDatabaseDenied, mysqlLoginDenied, mysqlTooManyConnections, mysqlHostBlocked, mysqlHostDenied:
+	known, ok := mysqlMeanings[number]
+	refused := &models.Error{Code: known.code, Key: known.key, Err: err}
+	switch {
+	case !ok:
+		refused = &models.Error{
+			Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", number), Err: err,
+		}
+	case known.reason != "":
 		return mysqlUnreachable(t, err)
-	case mysqlMaxStatementTime, mysqlMaxExecutionTime:
-		refused.Code = models.CodeTimeout
-	case mysqlTableDenied, mysqlColumnDenied, mysqlPrivilegeMissing:
-		refused.Key = "collect.mysql.denied"
+	case known.key == KeyDatabaseGone:
+		refused = databaseGone(t.Database, err)
+	case known.key == keyMySQLDenied:
 		refused = refused.With("grant", mysqlGrant(account))
-	case mysqlLockWait:
-		refused.Key = "collect.mysql.locked"
-	case mysqlInterrupted:
-		refused.Key = "collect.mysql.interrupted"
-	default:
-		refused.Key, refused.Args = "collect.mysql.failed", models.Args("Number", number)
 	}
 	return refused.With("error_number", number)
 }
 
 // mysqlUnreachable is the error for a connection that did not come about or broke.
 func mysqlUnreachable(t Target, err error) *models.Error {
-	reason := reasonLost
-	switch number := mysqlNumberOf(err); number {
-	case 0:
+	number := mysqlNumberOf(err)
+	if number == 0 {
 		return unreachable(t, connectReason(err), err)
-	case mysqlDatabaseDenied, mysqlLoginDenied, mysqlHostDenied, mysqlHostBlocked:
-		reason = reasonLogin
-	case mysqlTooManyConnections:
-		reason = reasonBusy
 	}
-	return unreachable(t, reason, err).With("error_number", mysqlNumberOf(err))
+	return unreachable(t, cmp.Or(mysqlMeanings[number].reason, reasonLost), err).With("error_number", number)
 }

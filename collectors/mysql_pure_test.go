@@ -75,10 +75,35 @@ func TestMySQLRightsAreReadFromGrants(t *testing.T) {
 		{"a table that looks like all tables", []string{"GRANT SELECT ON `a_b`.`*.* TO `" + to}, false, false},
 	}
 	for _, c := range cases {
-		rights := parseMySQLRights(c.grants)
+		rights := parseMySQLRights(c.grants, false)
 		if rights.schemas != c.schemas || rights.allTables("a_b") != c.tables {
 			t.Errorf("%s: all schemas: %v, all tables: %v", c.name, rights.schemas, rights.allTables("a_b"))
 		}
+	}
+}
+
+func TestMySQLPatternsAreNamesWithPartialRevokes(t *testing.T) {
+	const to = " TO `u`@`%`"
+	cases := []struct {
+		grant, schema   string
+		pattern, byName bool // all tables are seen where grants hold patterns, where they hold names
+	}{
+		{"GRANT SELECT ON `a_b`.*" + to, "a_b", true, true},
+		{"GRANT SELECT ON `a_b`.*" + to, "axb", true, false},
+		{"GRANT SELECT ON `a\\_b`.*" + to, "a_b", true, false},
+		{"GRANT SELECT ON `%`.*" + to, "a_b", true, false},
+		{"GRANT SELECT ON `%`.*" + to, "%", true, true},
+	}
+	for _, c := range cases {
+		for literal, want := range map[bool]bool{false: c.pattern, true: c.byName} {
+			if got := parseMySQLRights([]string{c.grant}, literal).allTables(c.schema); got != want {
+				t.Errorf("%s, schema %s, names: %v: %v", c.grant, c.schema, literal, got)
+			}
+		}
+	}
+	revoked := parseMySQLRights([]string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `a_b`.* FROM `u`@`%`"}, true)
+	if revoked.schemas || revoked.allTables("a_b") || !revoked.allTables("axb") {
+		t.Errorf("%+v", revoked)
 	}
 }
 
@@ -236,11 +261,6 @@ func TestMySQLFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
 func TestMySQLErrorsAreClassifiedByNumber(t *testing.T) {
 	target := Target{Name: "n"}
 	for number, want := range map[uint16]models.Error{
-		1040: {Code: models.CodeUnreachable, Key: "error.unreachable"},
-		1044: {Code: models.CodeUnreachable, Key: "error.unreachable"},
-		1045: {Code: models.CodeUnreachable, Key: "error.unreachable"},
-		1129: {Code: models.CodeUnreachable, Key: "error.unreachable"},
-		1130: {Code: models.CodeUnreachable, Key: "error.unreachable"},
 		1049: {Code: models.CodeCollection, Key: KeyDatabaseGone},
 		1142: {Code: models.CodeCollection, Key: "collect.mysql.denied"},
 		1143: {Code: models.CodeCollection, Key: "collect.mysql.denied"},
@@ -257,6 +277,19 @@ func TestMySQLErrorsAreClassifiedByNumber(t *testing.T) {
 		}
 		if _, grant := got.Extra["grant"]; grant != (want.Key == "collect.mysql.denied") {
 			t.Errorf("%d has a grant: %v", number, grant)
+		}
+	}
+	for number, reason := range map[uint16]string{
+		1040: reasonBusy, 1203: reasonBusy, 1226: reasonBusy, 1053: reasonStarting, 3159: reasonTLS,
+		1044: reasonLogin, 1045: reasonLogin, 1129: reasonLogin, 1130: reasonLogin, 1698: reasonLogin,
+		1820: reasonLogin, 1862: reasonLogin, 3118: reasonLogin, 4151: reasonLogin,
+	} {
+		refused := &mysqldriver.MySQLError{Number: number, Message: "secret"}
+		for _, err := range []error{mysqlFailure(t.Context(), target, "u@%", refused), mysqlUnreachable(target, refused)} {
+			wantError(t, err, models.CodeUnreachable, "error.unreachable")
+			if extra := models.AsError(err).Extra; extra["reason"] != reason || extra["error_number"] != int(number) {
+				t.Errorf("%d: %v", number, extra)
+			}
 		}
 	}
 	for _, err := range []error{mysqldriver.ErrInvalidConn, driver.ErrBadConn, io.ErrUnexpectedEOF} {

@@ -14,6 +14,7 @@ type mysqlRights struct {
 	schemas bool // sees every schema
 	tables  bool // sees every table, but where revoked says otherwise
 	revoked bool // some privilege is taken back for some schema (MySQL 8 partial revokes)
+	literal bool // patterns are names
 	single  []mysqlSchemaRight
 }
 
@@ -36,7 +37,9 @@ var mysqlTablePrivileges = []string{
 	"CREATE VIEW", "SHOW VIEW", "TRIGGER", "DELETE HISTORY", "DELETE VERSIONING ROWS",
 }
 
-func parseMySQLRights(grants []string) (rights mysqlRights) {
+// parseMySQLRights reads the lines of SHOW GRANTS; literal says that "%" and "_" are letters in them.
+func parseMySQLRights(grants []string, literal bool) mysqlRights {
+	rights := mysqlRights{literal: literal}
 	for _, line := range grants {
 		if m := mysqlGlobalGrant.FindStringSubmatch(line); m != nil {
 			tables := showsTables(m[1])
@@ -65,7 +68,7 @@ func showsTables(privileges string) bool {
 func (r mysqlRights) allTables(schema string) bool {
 	granted := false
 	for _, right := range r.single {
-		if !likeMySQL(right.pattern, schema) {
+		if r.literal && right.pattern != schema || !r.literal && !likeMySQL(right.pattern, schema) {
 			continue
 		}
 		if right.revoke || (!right.tables && !r.tables) {
@@ -110,7 +113,7 @@ func (s *mysqlSession) rights(ctx context.Context) (mysqlRights, error) {
 	if mysqlNumberOf(err) == mysqlNoGrants {
 		return mysqlRights{}, nil
 	}
-	return parseMySQLRights(grants), err
+	return parseMySQLRights(grants, s.literalGrants), err
 }
 
 // mysqlGrant lets the account, as CURRENT_USER() says it, see every table and every file, and no row of data.

@@ -203,8 +203,10 @@ func (s *mysqlSession) measure(ctx context.Context, schema string, tables map[st
 		}
 		return s.lookUp(ctx, schema, tables, missing(tables))
 	}
-	if err := s.statistics(ctx, schema, tables, files); err != nil {
-		return err
+	if s.pageSize > 0 {
+		if err := s.statistics(ctx, schema, tables, files); err != nil {
+			return err
+		}
 	}
 	return s.lookUp(ctx, schema, tables, toOpen(tables, split))
 }

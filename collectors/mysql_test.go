@@ -424,6 +424,59 @@ func TestMySQLTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
 	}
 }
 
+func TestMySQLAccountThatMayNotLogInIsUnreachable(t *testing.T) {
+	server := testenv.MariaDB(t)
+	for _, state := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
+		target := mysqlAccount(t, server, "PROCESS, REFERENCES ON *.*")
+		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" "+state)
+		_, err := NewMySQL().Version(t.Context(), target)
+		wantError(t, err, models.CodeUnreachable, "error.unreachable")
+		if reason := models.AsError(err).Extra["reason"]; reason != reasonLogin {
+			t.Errorf("%s: %v, %v", state, reason, err)
+		}
+	}
+}
+
+func TestMySQLServerWithoutInnoDB(t *testing.T) {
+	onMariaDB(t)
+	server := testenv.StartMariaDB(t, "skip-innodb", "default-storage-engine=Aria")
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT)", "INSERT INTO a SELECT seq FROM seq_1_to_1000")
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if !result.Complete || len(found) != 1 || mysqlTotal(t, found["a"]) == 0 || *found["a"].Rows != 1000 {
+		t.Errorf("%+v", result)
+	}
+	list, err := NewMySQL().Databases(t.Context(), mysqlRoot(server))
+	must(t, err)
+	if d := databaseNamed(t, list, database); !list.Complete || d.Total == nil || *d.Total != *found["a"].Total {
+		t.Errorf("complete: %v, %+v", list.Complete, d)
+	}
+}
+
+// With partial_revokes MySQL takes patterns for names; everywhere else "_" is any character.
+func TestMySQLPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
+	server := testenv.MariaDB(t)
+	patterns := server.Flavour == "mariadb"
+	if !patterns {
+		server = testenv.StartMariaDB(t, "partial-revokes=ON")
+	}
+	for _, database := range []string{"a_b", "axb"} {
+		server.CreateDatabase(t, database)
+		server.Exec(t, database, "CREATE TABLE seen (n INT)", "CREATE TABLE t (n INT)")
+	}
+	target := mysqlAccount(t, server, "SELECT ON `a_b`.*", "SELECT ON `axb`.`seen`")
+	if result, found := mysqlTables(t, target, "a_b"); !result.Complete || len(found) != 2 {
+		t.Errorf("a_b: %+v", result)
+	}
+	if result, found := mysqlTables(t, target, "axb"); result.Complete != patterns || (len(found) == 2) != patterns {
+		t.Errorf("axb: %+v", result)
+	}
+	target = mysqlAccount(t, server, "SELECT ON `a\\_b`.*", "SELECT ON `a_b`.`seen`")
+	if result, found := mysqlTables(t, target, "a_b"); result.Complete != (len(found) == 2) {
+		t.Errorf("escaped: %+v", result)
+	}
+}
+
 func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)

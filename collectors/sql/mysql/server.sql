@@ -1,4 +1,4 @@
 -- What the server is and who we are on it.
 -- Needs: nothing.
--- Columns: version text, connection id, account as user@host, bytes of an InnoDB page.
-SELECT VERSION(), CONNECTION_ID(), CURRENT_USER(), @@innodb_page_size
+-- Columns: version text, connection id, account as user@host.
+SELECT VERSION(), CONNECTION_ID(), CURRENT_USER()

@@ -1,0 +1,4 @@
+-- Settings that not every server has: no InnoDB, no page size.
+-- Needs: nothing.
+-- Columns: name, value.
+SHOW VARIABLES WHERE variable_name IN ('innodb_page_size', 'partial_revokes')
