@@ -1,10 +1,14 @@
 package models
 
 import (
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"gorm.io/gorm"
 )
 
 // dialect is what the two kinds of store say differently.
@@ -20,6 +24,8 @@ type dialect interface {
 	analyze(table string) string
 	// ids is a list of ids made of one JSON parameter, for IN.
 	ids() string
+	// lockText makes transactions that lock the same text follow each other.
+	lockText(tx *gorm.DB, text string) error
 }
 
 // column of a table made of JSON.
@@ -58,6 +64,11 @@ func (postgresDialect) ids() string {
 	return "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(? AS jsonb)))"
 }
 
+func (postgresDialect) lockText(tx *gorm.DB, text string) error {
+	sum := sha256.Sum256([]byte(text))
+	return tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(binary.BigEndian.Uint64(sum[:8]))).Error
+}
+
 type sqliteDialect struct{}
 
 // A read transaction of SQLite in WAL mode always sees one state.
@@ -80,3 +91,6 @@ func (sqliteDialect) records(columns []column) string {
 func (sqliteDialect) analyze(string) string { return "" }
 
 func (sqliteDialect) ids() string { return "(SELECT value FROM json_each(?))" }
+
+// SQLite has one writer, and its transactions begin as such.
+func (sqliteDialect) lockText(*gorm.DB, string) error { return nil }

@@ -7,11 +7,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Logins. After LoginFailureLimit failures within LoginFailureWindow a name cannot log in from that address
@@ -19,7 +21,13 @@ import (
 const (
 	LoginFailureLimit  = 10
 	LoginFailureWindow = 60 * time.Second
+
+	// loginsAtOnce is far below the limit: a guess counts as failed until it is known not to be.
+	loginsAtOnce = 4
+	loginTimeout = 30 * time.Second // waiting for other logins included
 )
+
+var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
 
 // Sessions end after SessionIdle without a request, and after SessionLifetime in any case.
 const (
@@ -29,7 +37,7 @@ const (
 	sessionTouch = time.Minute // SeenAt is this exact
 )
 
-// loginFailure is a failed login; its key hides who it was.
+// loginFailure is a login that failed or is not decided yet; its key hides who it was.
 type loginFailure struct {
 	ID  int64 `gorm:"primaryKey"`
 	Key string
@@ -52,66 +60,104 @@ func randomBytes(n int) []byte {
 // Login checks a name and password given from an address. Too many failures are CodeRateLimited, a wrong name or
 // password is CodeInvalidCredentials, and a user who is switched off hears CodeAccountDisabled if the password was right.
 func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) {
-	left, reset, err := s.LoginBudget(ctx, name, from)
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
+	defer cancel()
+	select {
+	case s.logins <- struct{}{}:
+		defer func() { <-s.logins }()
+	case <-ctx.Done():
+		return User{}, context.Cause(ctx)
+	}
+	guess, err := s.startGuess(ctx, loginKey(name, from))
 	if err != nil {
 		return User{}, err
 	}
-	if left == 0 {
-		return User{}, s.tooManyLogins(reset)
-	}
-	user, err := s.UserByName(ctx, name)
+	user, err := s.userOrNobody(ctx, name)
 	if err != nil {
-		if AsError(err).Code != CodeNotFound {
-			return User{}, err
-		}
-		if user, err = s.nobody(); err != nil {
-			return User{}, err
-		}
+		return User{}, err
 	}
 	if !user.hasPassword(password) {
-		return User{}, s.loginFailed(ctx, name, from)
+		return User{}, &Error{Code: CodeInvalidCredentials}
 	}
 	if !user.IsActive {
-		return User{}, &Error{Code: CodeAccountDisabled}
+		return User{}, errors.Join(&Error{Code: CodeAccountDisabled}, s.forgetGuess(ctx, guess))
 	}
-	now := s.Now()
-	err = s.change(ctx, func(tx *gorm.DB) error {
-		if err := tx.Model(&user).UpdateColumn("last_login_at", now).Error; err != nil {
+	return s.loggedIn(ctx, user, guess)
+}
+
+// startGuess counts a guess as failed before the password is looked at, so that guesses at once cannot be more than the limit.
+func (s *Store) startGuess(ctx context.Context, key string) (loginFailure, error) {
+	guess := loginFailure{Key: key, At: s.Now()}
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.dialect.lockText(tx, key); err != nil {
 			return err
 		}
-		return tx.Delete(&loginFailure{}, "key = ?", loginKey(name, from)).Error
+		left, reset, err := loginBudget(tx, key, guess.At)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			return tooManyLogins(reset, guess.At)
+		}
+		if err := forgetOldGuesses(tx, guess.At); err != nil {
+			return err
+		}
+		return tx.Create(&guess).Error
+	})
+	return guess, err
+}
+
+// forgetOldGuesses leaves those to another login that it is forgetting, too: waiting for each other could be a deadlock.
+func forgetOldGuesses(tx *gorm.DB, now time.Time) error {
+	old := tx.Model(&loginFailure{}).Select("id").Where("at <= ?", now.Add(-LoginFailureWindow)).
+		Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+	return tx.Delete(&loginFailure{}, "id IN (?)", old).Error
+}
+
+func (s *Store) userOrNobody(ctx context.Context, name string) (User, error) {
+	user, err := s.UserByName(ctx, name)
+	if err != nil && AsError(err).Code == CodeNotFound {
+		return s.nobody()
+	}
+	return user, err
+}
+
+func (s *Store) forgetGuess(ctx context.Context, guess loginFailure) error {
+	return s.change(ctx, func(tx *gorm.DB) error { return tx.Delete(&guess).Error })
+}
+
+// loggedIn forgets the failures of the guess's key.
+func (s *Store) loggedIn(ctx context.Context, user User, guess loginFailure) (User, error) {
+	now := s.Now()
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.dialect.lockText(tx, guess.Key); err != nil {
+			return err
+		}
+		if err := tx.Delete(&loginFailure{}, "key = ?", guess.Key).Error; err != nil {
+			return err
+		}
+		return tx.Model(&user).UpdateColumn("last_login_at", now).Error
 	})
 	user.LastLoginAt = &now
 	return user, err
 }
 
-func (s *Store) tooManyLogins(reset time.Time) *Error {
-	wait := int(math.Ceil(reset.Sub(s.Now()).Seconds()))
+func tooManyLogins(reset, now time.Time) *Error {
+	wait := int(math.Ceil(reset.Sub(now).Seconds()))
 	limited := &Error{Code: CodeRateLimited}
 	return limited.With("limit", LoginFailureLimit).With("remaining", 0).
 		With("reset", reset.Unix()).With("retry_after", max(wait, 1))
 }
 
-func (s *Store) loginFailed(ctx context.Context, name, from string) error {
-	now := s.Now()
-	err := s.change(ctx, func(tx *gorm.DB) error {
-		if err := tx.Delete(&loginFailure{}, "at <= ?", now.Add(-LoginFailureWindow)).Error; err != nil {
-			return err
-		}
-		return tx.Create(&loginFailure{Key: loginKey(name, from), At: now}).Error
-	})
-	if err != nil {
-		return err
-	}
-	return &Error{Code: CodeInvalidCredentials}
-}
-
 // LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.
 func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
-	now := s.Now()
+	return loginBudget(s.reader.WithContext(ctx), loginKey(name, from), s.Now())
+}
+
+func loginBudget(tx *gorm.DB, key string, now time.Time) (left int, reset time.Time, err error) {
 	var failures []loginFailure
-	err = s.reader.WithContext(ctx).Order("at DESC").Limit(LoginFailureLimit).
-		Find(&failures, "key = ? AND at > ?", loginKey(name, from), now.Add(-LoginFailureWindow)).Error
+	err = tx.Order("at DESC").Limit(LoginFailureLimit).
+		Find(&failures, "key = ? AND at > ?", key, now.Add(-LoginFailureWindow)).Error
 	if err != nil {
 		return 0, time.Time{}, err
 	}

@@ -57,6 +57,7 @@ type Store struct {
 
 	passwordCost int
 	nobody       func() (User, error)
+	logins       chan struct{} // holds one for each login in progress
 }
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
@@ -76,7 +77,7 @@ type Options struct {
 
 // Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log}
+	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log, logins: make(chan struct{}, loginsAtOnce)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,56 @@ func TestLoginThrottle(t *testing.T) {
 		fail("nobody")
 		fail("no\x00body")
 		fail(strings.Repeat("x", 100_000))
+	})
+}
+
+// guessAtOnce logs in many times at once and counts the answers by code; the empty one is success.
+func guessAtOnce(f *fixture, password string) map[models.Code]int {
+	f.Helper()
+	again, err := models.Open(f.ctx, f.options)
+	check(f, err)
+	defer func() { check(f, again.Close()) }()
+	var counting sync.Mutex
+	var all sync.WaitGroup
+	answers := map[models.Code]int{}
+	for i := range 60 {
+		all.Go(func() {
+			replica := []*models.Store{f.Store, again}[i%2]
+			_, err := replica.Login(f.ctx, "admin", password, "10.0.0.1")
+			counting.Lock()
+			defer counting.Unlock()
+			if err == nil {
+				answers[""]++
+				return
+			}
+			answers[models.AsError(err).Code]++
+		})
+	}
+	all.Wait()
+	return answers
+}
+
+func TestGuessesAtOnceAreLimited(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		f.user("admin", models.RoleAdmin)
+		for range 2 {
+			equal(f, "wrong", fmt.Sprint(guessAtOnce(f, "wrong")), "map[INVALID_CREDENTIALS:10 RATE_LIMIT_EXCEEDED:50]")
+			f.clock.add(models.LoginFailureWindow)
+		}
+		equal(f, "right", fmt.Sprint(guessAtOnce(f, password)), "map[:60]")
+	})
+}
+
+func TestSwitchedOffUserIsNoGuess(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		user := f.user("user", models.RoleUser)
+		user.IsActive = false
+		_, err := f.UpdateUser(f.ctx, user, nil)
+		check(f, err)
+		for range models.LoginFailureLimit + 1 {
+			_, err = f.Login(f.ctx, "user", password, "::1")
+			wantError(f, err, models.CodeAccountDisabled, "")
+		}
 	})
 }
 
