@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,11 @@ import (
 //go:embed sql/sqlite/file.sql
 var sqliteFileSQL string
 
-//go:embed sql/sqlite/tables.sql
-var sqliteTablesSQL string
+//go:embed sql/sqlite/attach.sql
+var sqliteAttachSQL string
+
+//go:embed sql/sqlite/virtual.sql
+var sqliteVirtualSQL string
 
 //go:embed sql/sqlite/btrees.sql
 var sqliteBTreesSQL string
@@ -91,27 +95,25 @@ func (c *SQLite) Tables(ctx context.Context, t Target, database string) (models.
 	return models.TableResult{Tables: found.assemble(), Complete: true}, nil
 }
 
-type sqliteTable struct {
-	name, kind   string
-	withoutRowID bool
+type sqliteBTree struct {
+	name, kind, table string
+	primaryKey        *string // of a table: the index of its primary key, which WITHOUT ROWID is the b-tree itself
 }
-
-type sqliteBTree struct{ name, kind, table string }
 
 type sqlitePages struct{ bytes, cells, leafCells int64 }
 
 type sqliteCatalog struct {
-	tables []sqliteTable
-	btrees []sqliteBTree
-	pages  map[string]sqlitePages
+	virtual map[string]bool // by name in lower case
+	btrees  []sqliteBTree
+	pages   map[string]sqlitePages
 }
 
 func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
-	found := sqliteCatalog{pages: map[string]sqlitePages{}}
-	err := eachRow(ctx, tx, sqliteTablesSQL, func(rows *sql.Rows) error {
-		var t sqliteTable
-		err := rows.Scan(&t.name, &t.kind, &t.withoutRowID)
-		found.tables = append(found.tables, t)
+	found := sqliteCatalog{virtual: map[string]bool{}, pages: map[string]sqlitePages{}}
+	err := eachRow(ctx, tx, sqliteVirtualSQL, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		found.virtual[strings.ToLower(name)] = true
 		return err
 	})
 	if err != nil {
@@ -119,7 +121,7 @@ func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
 	}
 	err = eachRow(ctx, tx, sqliteBTreesSQL, func(rows *sql.Rows) error {
 		var b sqliteBTree
-		err := rows.Scan(&b.name, &b.kind, &b.table)
+		err := rows.Scan(&b.name, &b.kind, &b.table, &b.primaryKey)
 		found.btrees = append(found.btrees, b)
 		return err
 	})
@@ -145,8 +147,9 @@ func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
 // like an index and keeps rows in inner pages, too.
 func (c sqliteCatalog) assemble() []models.TableSize {
 	type size struct{ data, index, cells, leafCells int64 }
-	sizes := map[string]size{}
+	sizes, names := map[string]size{}, make(map[string]bool, len(c.btrees))
 	for _, b := range c.btrees {
+		names[b.name] = true
 		s, pages := sizes[b.table], c.pages[b.name]
 		if b.kind == "index" {
 			s.index += pages.bytes
@@ -155,18 +158,18 @@ func (c sqliteCatalog) assemble() []models.TableSize {
 		}
 		sizes[b.table] = s
 	}
-	tables := make([]models.TableSize, 0, len(c.tables))
-	for _, t := range c.tables {
-		if strings.HasPrefix(t.name, "sqlite_") {
+	var tables []models.TableSize
+	for _, t := range c.btrees {
+		if t.kind != "table" || strings.HasPrefix(t.name, "sqlite_") {
 			continue
 		}
-		s, total, rows := sizes[t.name], int64(0), int64(0)
-		total, rows = s.data+s.index, s.leafCells
-		if t.withoutRowID {
+		s := sizes[t.name]
+		total, rows := s.data+s.index, s.leafCells
+		if t.primaryKey != nil && !names[*t.primaryKey] {
 			rows = s.cells
 		}
 		kind := models.KindTable
-		if t.kind == "shadow" {
+		if c.shadow(t.name) {
 			kind = models.KindShadow
 		}
 		tables = append(tables, models.TableSize{
@@ -176,6 +179,18 @@ func (c sqliteCatalog) assemble() []models.TableSize {
 		})
 	}
 	return tables
+}
+
+// sqliteShadows are what full-text search (fts3 to fts5) and R-trees append to a virtual table's name for their storage.
+var sqliteShadows = []string{
+	"config", "content", "data", "docsize", "idx", "segdir", "segments", "stat", "node", "parent", "rowid",
+}
+
+// shadow reports whether a table is storage of a virtual table.
+func (c sqliteCatalog) shadow(name string) bool {
+	name = strings.ToLower(name)
+	i := strings.LastIndexByte(name, '_')
+	return i > 0 && c.virtual[name[:i]] && slices.Contains(sqliteShadows, name[i+1:])
 }
 
 // read runs the statements of f in one read-only transaction on the target's file and returns the file's real path. A
@@ -195,8 +210,13 @@ func (c *SQLite) read(ctx context.Context, t Target, f func(*sql.Tx) error) (pat
 	return path, c.classify(ctx, t, readSQLite(ctx, path, false, f))
 }
 
+// sqliteMemory is an empty database that files are attached to. It trusts nothing that a file says is to be run.
+var sqliteMemory = "file::memory:?" + url.Values{"_pragma": {
+	"query_only(1)", "trusted_schema(0)", "busy_timeout(" + milliseconds(sqliteBusyTimeout) + ")",
+}}.Encode()
+
 func readSQLite(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) error {
-	db, err := sql.Open(sqlite.DriverName, sqliteAddress(path, immutable))
+	db, err := sql.Open(sqlite.DriverName, sqliteMemory)
 	if err != nil {
 		return err
 	}
@@ -209,7 +229,15 @@ func readSQLite(ctx context.Context, path string, immutable bool, f func(*sql.Tx
 	if db, err = opened.DB(); err != nil {
 		return err
 	}
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, sqliteAttachSQL, sqliteAddress(path, immutable)); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -219,7 +247,7 @@ func readSQLite(ctx context.Context, path string, immutable bool, f func(*sql.Tx
 
 // sqliteAddress is the file as a read-only URI, whatever its path is made of.
 func sqliteAddress(path string, immutable bool) string {
-	options := url.Values{"mode": {"ro"}, "_pragma": {"query_only(1)", "busy_timeout(" + milliseconds(sqliteBusyTimeout) + ")"}}
+	options := url.Values{"mode": {"ro"}}
 	if immutable {
 		options.Set("immutable", "1")
 	}

@@ -63,8 +63,7 @@ func sqliteTarget(path string) Target {
 
 func openSQLite(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	address := strings.Replace(sqliteAddress(path, false), "mode=ro", "mode=rwc", 1)
-	db, err := sql.Open(sqlite.DriverName, strings.Replace(address, "query_only%281%29", "query_only%280%29", 1))
+	db, err := sql.Open(sqlite.DriverName, strings.Replace(sqliteAddress(path, false), "mode=ro", "mode=rwc", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +280,102 @@ func TestSQLiteOpensOnlyWhatIsAllowed(t *testing.T) {
 	}
 	if exists(filepath.Join(allowed, "missing.db")) {
 		t.Error("a missing file was created")
+	}
+}
+
+func TestSQLiteListensToNothingInTheFile(t *testing.T) {
+	names := []string{"dbstat", "pragma_table_list", "pragma_index_list", "pragma_page_count", "pragma_page_size", "target", "main"}
+	const columns = "(name, type, wr, schema, origin, pgsize, ncell, pagetype, page_count, page_size)"
+	for what, define := range map[string]func(name string) []string{
+		"tables": func(name string) []string {
+			return []string{"CREATE TABLE " + name + columns, "INSERT INTO " + name + " VALUES ('a', 'table', 1, 'target', 'pk', 777, 99, 'leaf', 7, 7)"}
+		},
+		"endless views": func(name string) []string {
+			return []string{"CREATE VIEW " + name + columns + ` AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n)
+				SELECT 'a', 'table', 1, 'target', 'pk', i, i, 'leaf', i, i FROM n`}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "target.db")
+			db := openSQLite(t, path)
+			execSQLite(t, db, "CREATE TABLE a (x)", "INSERT INTO a SELECT value FROM generate(1000)")
+			for _, name := range names {
+				execSQLite(t, db, define(name)...)
+			}
+			_ = db.Close()
+			a := mustTablesWithin(t, NewSQLite([]string{dir}), path)[relationName{"main", "a"}]
+			if *a.Rows != 1000 || *a.Data < 8192 || *a.Data%4096 != 0 || *a.Index != 0 {
+				t.Errorf("a has %d rows in %d bytes", *a.Rows, *a.Data)
+			}
+			result, err := NewSQLite([]string{dir}).Databases(t.Context(), sqliteTarget(path))
+			if err != nil || *databaseNamed(t, result, "main").Total != fileSize(path) {
+				t.Errorf("%+v, %v; the file has %d", result, err, fileSize(path))
+			}
+		})
+	}
+}
+
+// Each view doubles what there is to do to know the next one's columns.
+func TestSQLiteResolvesNoViews(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "target.db")
+	db := openSQLite(t, path)
+	execSQLite(t, db, "CREATE TABLE a (x)", "CREATE VIEW v0 AS SELECT 1 AS n")
+	for i := range 60 {
+		execSQLite(t, db, fmt.Sprintf("CREATE VIEW v%d AS SELECT 1 AS n FROM v%d AS x, v%[2]d AS y", i+1, i))
+	}
+	_ = db.Close()
+	if found := mustTablesWithin(t, NewSQLite([]string{dir}), path); len(found) != 1 {
+		t.Errorf("got %v", found)
+	}
+}
+
+// mustTablesWithin fails instead of waiting for a statement that does not end.
+func mustTablesWithin(t *testing.T, c *SQLite, path string) map[relationName]models.TableSize {
+	t.Helper()
+	type answer struct {
+		result models.TableResult
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		result, err := c.Tables(t.Context(), sqliteTarget(path), "main")
+		answered <- answer{result, err}
+	}()
+	select {
+	case a := <-answered:
+		must(t, a.err)
+		return byName(t, a.result.Tables)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the collection does not end")
+		return nil
+	}
+}
+
+func TestSQLiteTellsShadowsFromTablesBesideThem(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "target.db")
+	db := openSQLite(t, path)
+	execSQLite(t, db, "CREATE VIRTUAL TABLE Words USING fts5 (body)", "CREATE VIRTUAL TABLE boxes USING rtree (id, a, b)",
+		"CREATE TABLE words_archive (x)", "CREATE TABLE plain_data (x)")
+	kinds := map[string]models.Kind{}
+	err := eachRow(t.Context(), db, "SELECT name, iif(type = 'shadow', 'shadow', 'table') FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite%'",
+		func(rows *sql.Rows) error {
+			var name string
+			var kind models.Kind
+			err := rows.Scan(&name, &kind)
+			kinds[name] = kind
+			return err
+		})
+	must(t, err)
+	_ = db.Close()
+	got := map[string]models.Kind{}
+	for name, table := range mustTablesOf(t, NewSQLite([]string{dir}), path) {
+		got[name.Name] = table.Kind
+	}
+	if diff := cmp.Diff(kinds, got); diff != "" || len(kinds) != 10 {
+		t.Errorf("%d tables: %s", len(kinds), diff)
 	}
 }
 
