@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,38 +46,21 @@ type privateMySQL struct {
 func MariaDB(t testing.TB) *MySQLServer {
 	t.Helper()
 	server, err := mysqlOnce()
-	return foundMySQL(t, server, err)
+	wanted(t, mysqlPrograms, err)
+	return server
 }
 
-var mysqlOnce = sync.OnceValues(func() (*MySQLServer, error) {
-	if dsn := os.Getenv("TEST_MYSQL_DSN"); dsn != "" {
-		return namedMySQL(dsn)
-	}
-	server, err := newMySQL(nil)
-	if err == nil {
-		stopAtExit(server.remove)
-	}
-	return server, err
-})
+const mysqlPrograms = "MariaDB server (mariadbd or mysqld in PATH, /usr/sbin or TEST_MARIADB_BIN)"
+
+var mysqlOnce = once("TEST_MYSQL_DSN", namedMySQL, newMySQL)
 
 // StartMariaDB starts one more private server, which the test may stop and which ends with the test. Settings are
 // "name=value" as on the command line.
 func StartMariaDB(t testing.TB, settings ...string) *MySQLServer {
 	t.Helper()
 	server, err := newMySQL(settings)
-	server = foundMySQL(t, server, err)
+	wanted(t, mysqlPrograms, err)
 	t.Cleanup(server.remove)
-	return server
-}
-
-func foundMySQL(t testing.TB, server *MySQLServer, err error) *MySQLServer {
-	t.Helper()
-	if errors.Is(err, errMissing) {
-		Missing(t, "MariaDB server (mariadbd or mysqld in PATH, /usr/sbin or TEST_MARIADB_BIN)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	return server
 }
 
@@ -137,10 +119,7 @@ func (s *MySQLServer) create() error {
 	if err != nil {
 		return fmt.Errorf("%s --version: %w", p.bin, err)
 	}
-	s.Flavour = "mysql"
-	if strings.Contains(string(about), "MariaDB") {
-		s.Flavour = "mariadb"
-	}
+	s.Flavour = flavour(string(about))
 	if err := p.initialize(s.Flavour, s.DataDir); err != nil {
 		return err
 	}
@@ -194,6 +173,18 @@ func (s *MySQLServer) secure() error {
 }
 
 func (s *MySQLServer) setPassword(password string) error {
+	err := s.ask(func(ctx context.Context, db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "ALTER USER 'root'@'localhost' IDENTIFIED BY "+QuoteMySQL(password))
+		return err
+	})
+	if err == nil {
+		s.Password = password
+	}
+	return err
+}
+
+// ask lends do a pool of connections for as long as a server may take to start.
+func (s *MySQLServer) ask(do func(ctx context.Context, db *sql.DB) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	db, err := s.open("")
@@ -201,11 +192,7 @@ func (s *MySQLServer) setPassword(password string) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(ctx, "ALTER USER 'root'@'localhost' IDENTIFIED BY "+QuoteMySQL(password)); err != nil {
-		return err
-	}
-	s.Password = password
-	return nil
+	return do(ctx, db)
 }
 
 func (s *MySQLServer) start() error {
@@ -245,28 +232,27 @@ func (s *MySQLServer) start() error {
 
 // wait connects until the server answers or has ended.
 func (s *MySQLServer) wait(ended func() bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	db, err := s.open("")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	for {
-		var version string
-		err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version)
-		if err == nil {
-			s.Flavour = "mysql"
-			if strings.Contains(version, "MariaDB") {
-				s.Flavour = "mariadb"
+	return s.ask(func(ctx context.Context, db *sql.DB) error {
+		for {
+			var version string
+			err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version)
+			if err == nil {
+				s.Flavour = flavour(version)
+				return nil
 			}
-			return nil
+			if ended() || ctx.Err() != nil {
+				return err
+			}
+			time.Sleep(50 * time.Millisecond)
 		}
-		if ended() || ctx.Err() != nil {
-			return err
-		}
-		time.Sleep(50 * time.Millisecond)
+	})
+}
+
+func flavour(version string) string {
+	if strings.Contains(version, "MariaDB") {
+		return "mariadb"
 	}
+	return "mysql"
 }
 
 func (s *MySQLServer) open(database string) (*sql.DB, error) {

@@ -19,7 +19,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,38 +52,21 @@ type privatePostgres struct {
 func Postgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	server, err := postgresOnce()
-	return found(t, server, err)
+	wanted(t, postgresPrograms, err)
+	return server
 }
 
-var postgresOnce = sync.OnceValues(func() (*PostgresServer, error) {
-	if address := os.Getenv("TEST_POSTGRES_URL"); address != "" {
-		return namedPostgres(address)
-	}
-	server, err := newPostgres(nil)
-	if err == nil {
-		stopAtExit(server.remove)
-	}
-	return server, err
-})
+const postgresPrograms = "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or TEST_POSTGRES_BIN)"
+
+var postgresOnce = once("TEST_POSTGRES_URL", namedPostgres, newPostgres)
 
 // StartPostgres starts one more private server, which the test may stop and which ends with the test. Settings are
 // "name=value" as in postgresql.conf.
 func StartPostgres(t testing.TB, settings ...string) *PostgresServer {
 	t.Helper()
 	server, err := newPostgres(settings)
-	server = found(t, server, err)
+	wanted(t, postgresPrograms, err)
 	t.Cleanup(server.remove)
-	return server
-}
-
-func found(t testing.TB, server *PostgresServer, err error) *PostgresServer {
-	t.Helper()
-	if errors.Is(err, errMissing) {
-		Missing(t, "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or TEST_POSTGRES_BIN)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	return server
 }
 

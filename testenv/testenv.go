@@ -86,6 +86,32 @@ func stopAtExit(stop func()) {
 	shared.stop = append(shared.stop, stop)
 }
 
+// once makes a function that gives the server of this test process: the one whose address the variable holds, else a
+// private one, started at the first call and removed by Run.
+func once[S interface{ remove() }](variable string, named func(address string) (S, error), start func(settings []string) (S, error)) func() (S, error) {
+	return sync.OnceValues(func() (S, error) {
+		if address := os.Getenv(variable); address != "" {
+			return named(address)
+		}
+		server, err := start(nil)
+		if err == nil {
+			stopAtExit(server.remove)
+		}
+		return server, err
+	})
+}
+
+// wanted ends a test that has no server: what says which programs it would take.
+func wanted(t testing.TB, what string, err error) {
+	t.Helper()
+	if errors.Is(err, errMissing) {
+		Missing(t, what)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // process is a server that was started and dies with this process.
 type process struct {
 	cmd  *exec.Cmd
