@@ -35,7 +35,7 @@ func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabas
 	return database, err
 }
 
-// AddDatabase adds a database that was found on the server, or takes back that it was gone.
+// AddDatabase adds a database that was found on the server, or takes back that it was gone, if that is not known since later.
 func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, at time.Time) (InstanceDatabase, error) {
 	if err := requireStorable(name); err != nil {
 		return InstanceDatabase{}, err
@@ -46,7 +46,7 @@ func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, 
 			return err
 		}
 		found := databaseRecord(DatabaseSize{Name: name}, at)
-		if err := s.upsertDatabases(tx, instanceID, [][]any{found}, ""); err != nil {
+		if err := s.upsertDatabases(tx, instanceID, [][]any{found}, backUnlessGoneLater); err != nil {
 			return err
 		}
 		var err error
@@ -73,6 +73,8 @@ func databaseRecord(d DatabaseSize, at time.Time) []any {
 	return []any{d.Name, fold(d.Name), d.IsSystem, stamp(at).Format(jsonTime)}
 }
 
+const backUnlessGoneLater = "gone_at = CASE WHEN instance_databases.gone_at > excluded.last_seen_at THEN instance_databases.gone_at END"
+
 // upsertDatabases adds what is new, and marks what is known as seen. update are further assignments to what is known.
 func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, update string) error {
 	parameter, err := jsonParameter(records)
@@ -82,7 +84,7 @@ func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, 
 	return tx.Exec(`INSERT INTO instance_databases (instance_id, name, name_fold, is_system, first_seen_at, last_seen_at)
 		SELECT CAST(? AS bigint), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
 		FROM `+s.dialect.records(inventoryColumns)+` WHERE true
-		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, gone_at = NULL`+update,
+		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, `+update,
 		instanceID, parameter).Error
 }
 
@@ -107,7 +109,7 @@ func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseR
 		}
 		var gone []int64
 		change, gone = compareInventory(known, found, r.Complete)
-		if err := s.upsertDatabases(tx, instanceID, records, ", is_system = excluded.is_system"); err != nil {
+		if err := s.upsertDatabases(tx, instanceID, records, "gone_at = NULL, is_system = excluded.is_system"); err != nil {
 			return err
 		}
 		return s.markGone(tx, gone, at)

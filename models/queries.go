@@ -118,7 +118,7 @@ type SaveTables struct {
 	DatabaseID  int64
 	Result      TableResult
 	CollectedAt time.Time
-	Started     time.Time // for elapsed milliseconds
+	Started     time.Time // nothing that became known later is overwritten; also for elapsed milliseconds
 }
 
 // Receipt says what a stored refresh did.

@@ -92,7 +92,8 @@ func newTableRow(t *TableSize) DatabaseTableSizeStat {
 
 // SaveTableSizes makes the result the database's snapshot, in one transaction, and writes only what differs. Rows that
 // the result does not have are deleted if it is complete, else they stay and remember which run they are from; so do
-// the values of relations it could not read. An error changes nothing.
+// the values of relations it could not read. An error changes nothing; so does a result whose collection began before the
+// stored one ended (collect.superseded), and one of an instance that was deleted meanwhile (instance.not_found).
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
 	fresh, duplicates, err := mergeTables(in.Result.Tables)
 	if err != nil {
@@ -100,7 +101,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 	}
 	var receipt Receipt
 	err = s.change(ctx, func(tx *gorm.DB) error {
-		database, err := lockDatabase(tx, in.DatabaseID)
+		database, err := lockForRefresh(tx, in)
 		if err != nil {
 			return err
 		}
@@ -117,7 +118,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		}
 		s.finish(&p.header, in)
 		receipt = p.receipt(duplicates)
-		return saveHeader(tx, database.ID, p.header)
+		return saveHeader(tx, database, p.header, in.Started)
 	})
 	if err == nil && receipt.Changed >= analyzeFrom {
 		s.analyzeTables(ctx)
@@ -138,8 +139,21 @@ func (s *Store) analyzeTables(ctx context.Context) {
 	}
 }
 
-func lockDatabase(tx *gorm.DB, id int64) (InstanceDatabase, error) {
-	return takeDatabase(tx.Clauses(clause.Locking{Strength: "UPDATE"}), "id = ?", id)
+// lockForRefresh is the database, if the collection may still become its snapshot.
+func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
+	database, err := takeDatabase(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), "id = ?", in.DatabaseID)
+	if err != nil {
+		return database, err
+	}
+	if database.CollectedAt != nil && database.CollectedAt.After(in.Started) {
+		return database, &Error{Code: CodeCollection, Key: "collect.superseded", Args: Args("Name", database.Name)}
+	}
+	var instances int64
+	err = tx.Model(&Instance{}).Where("id = ? AND deleted_at IS NULL", database.InstanceID).Count(&instances).Error
+	if err == nil && instances == 0 {
+		err = NotFound("instance.not_found")
+	}
+	return database, err
 }
 
 // mergeTables indexes relations by identity. Of several with the same identity the larger stays.
@@ -267,13 +281,16 @@ func (p *plan) receipt(duplicates int64) Receipt {
 	}
 }
 
-// saveHeader also takes back that a database was gone: its tables have just been read.
-func saveHeader(tx *gorm.DB, databaseID int64, header Snapshot) error {
-	database := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt}
-	return tx.Model(&InstanceDatabase{}).Where("id = ?", databaseID).
+// saveHeader also takes back that the database was gone, unless that was found out after the collection had started.
+func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, started time.Time) error {
+	fresh := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt, GoneAt: stored.GoneAt}
+	if stored.GoneAt != nil && stored.GoneAt.Before(started) {
+		fresh.GoneAt = nil
+	}
+	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
 		Select("snapshot_no", "collected_at", "table_count", "top_count", "total_bytes", "unknown_count", "kept_count",
 			"hidden_count", "complete", "missing_grant", "elapsed_ms", "last_seen_at", "gone_at").
-		Updates(&database).Error
+		Updates(&fresh).Error
 }
 
 var writtenColumns = []column{

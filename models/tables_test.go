@@ -254,7 +254,7 @@ func TestFailureChangesNothing(t *testing.T) {
 		for i := range changed {
 			changed[i].Total = pointer(int64(1))
 		}
-		in := models.SaveTables{DatabaseID: database.ID, Result: models.TableResult{Tables: changed, Complete: true}, CollectedAt: f.clock.Now()}
+		in := models.SaveTables{DatabaseID: database.ID, Result: models.TableResult{Tables: changed, Complete: true}, CollectedAt: f.clock.Now(), Started: f.clock.Now()}
 		failed := 0
 		for wait := 20 * time.Millisecond; wait < 200*time.Millisecond; wait += 60 * time.Millisecond {
 			ctx, cancel := context.WithTimeout(f.ctx, wait)
@@ -312,7 +312,8 @@ func TestConcurrentRefreshesFollowEachOther(t *testing.T) {
 						all[i].Total = pointer(int64(writer))
 					}
 					_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-						DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true}, CollectedAt: f.clock.Now(),
+						DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true},
+						CollectedAt: f.clock.Now(), Started: f.clock.Now(),
 					})
 					if err != nil {
 						f.Error(err)
@@ -356,6 +357,52 @@ func TestRefreshBringsADatabaseBack(t *testing.T) {
 		check(f, err)
 		equal(f, "gone", back.GoneAt, nil)
 		equal(f, "seen", back.LastSeenAt, f.clock.Now())
+	})
+}
+
+func TestAnOlderCollectionChangesNothing(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		f.refresh(database, true, table("a", 1), table("b", 2)) // from 0:00 to 1:00
+		older := models.SaveTables{
+			DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{table("a", 9)}, Complete: true},
+			Started: start.Add(time.Minute - time.Microsecond), CollectedAt: start.Add(2 * time.Minute),
+		}
+		_, err := f.SaveTableSizes(f.ctx, older)
+		wantError(f, err, models.CodeCollection, "collect.superseded")
+		equal(f, "rows", describe(f.tables(models.TableQuery{DatabaseID: database.ID}).Rows), "b=2 a=1")
+		older.Started = start.Add(time.Minute)
+		_, err = f.SaveTableSizes(f.ctx, older)
+		check(f, err)
+		equal(f, "rows", describe(f.tables(models.TableQuery{DatabaseID: database.ID}).Rows), "a=9")
+	})
+}
+
+func TestACollectionDoesNotBringBackWhatWentLater(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		gone := start.Add(time.Minute)
+		check(f, f.MarkGone(f.ctx, database.ID, gone))
+		for began, back := range map[time.Time]bool{start: false, gone: false, gone.Add(time.Second): true} {
+			check(f, f.MarkGone(f.ctx, database.ID, gone))
+			_, err := f.AddDatabase(f.ctx, database.InstanceID, database.Name, start)
+			check(f, err)
+			_, err = f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Started: began, CollectedAt: start})
+			check(f, err)
+			stored, err := f.DatabaseByID(f.ctx, database.ID)
+			check(f, err)
+			equal(f, "back after a start "+began.String(), stored.GoneAt == nil, back)
+		}
+	})
+}
+
+func TestADeletedInstanceGetsNoTables(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		_, err := f.DeleteInstance(f.ctx, database.InstanceID)
+		check(f, err)
+		_, err = f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Started: start, CollectedAt: start})
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
 	})
 }
 
