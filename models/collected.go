@@ -58,7 +58,7 @@ type TableSize struct {
 	Data         *int64
 	Index        *int64
 	Unused       *int64
-	Rows         *int64
+	Rows         *int64 // nil: unknown, as a table that was never analysed
 	RowsSource   RowsSource
 	SizeSource   SizeSource
 	StatsStale   bool   // the engine's data/index statistics exceeded the files and were scaled to fit

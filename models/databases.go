@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // historyDays is how many calendar days, today included, DatabaseSizeRow.History goes back.
@@ -28,22 +27,19 @@ type storedError struct {
 	Args map[string]any `json:"args,omitempty"`
 }
 
-// SaveDatabaseSizes keeps one row a database and calendar day of the zone, and one for the instance; a later run of a
-// day replaces the earlier one's. A database with Err writes no row but remembers why. saved counts rows of databases.
+// SaveDatabaseSizes keeps one row a database and calendar day of the zone; a later run of a day replaces the earlier one's.
+// The instance's row of the day is the sum over the databases measured on it that are not gone. A database with Err or
+// an unknown total writes no row; why is remembered. saved counts rows of databases; if it is 0, the instance counts as not synced.
 func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (saved int64, err error) {
 	found, err := uniqueDatabases(r.Databases)
 	if err != nil {
 		return 0, err
 	}
-	total := InstanceSizeStat{InstanceID: instanceID, Day: s.day(at, 0), CollectedAt: stamp(at)}
+	day, at := s.day(at, 0), stamp(at)
 	var measured [][]any
 	for _, d := range found {
-		if d.Err != nil {
-			continue
-		}
-		measured = append(measured, []any{d.Name, total.Day, d.Total, d.Data, d.Log, total.CollectedAt.Format(jsonTime)})
-		if d.Total != nil {
-			total.SizeBytes += *d.Total
+		if d.Err == nil && d.Total != nil {
+			measured = append(measured, []any{d.Name, day, d.Total, d.Data, d.Log, at.Format(jsonTime)})
 		}
 	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
@@ -57,11 +53,10 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 		if saved, err = s.upsertSizes(tx, instanceID, measured); err != nil || saved == 0 {
 			return err
 		}
-		total.DatabaseCount = saved
-		if err := saveInstanceSize(tx, total); err != nil {
+		if err := saveInstanceSize(tx, instanceID, day); err != nil {
 			return err
 		}
-		return tx.Model(&instance).UpdateColumn("last_sync_time", total.CollectedAt).Error
+		return tx.Model(&instance).UpdateColumn("last_sync_time", at).Error
 	})
 	return saved, err
 }
@@ -103,11 +98,15 @@ func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int
 	return written.RowsAffected, written.Error
 }
 
-func saveInstanceSize(tx *gorm.DB, total InstanceSizeStat) error {
-	return tx.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "instance_id"}, {Name: "day"}},
-		DoUpdates: clause.AssignmentColumns([]string{"size_bytes", "database_count", "collected_at"}),
-	}).Create(&total).Error
+// saveInstanceSize sums up what the databases' rows of the day say, so that a run that saw few of them loses nothing.
+func saveInstanceSize(tx *gorm.DB, instanceID int64, day string) error {
+	return tx.Exec(`INSERT INTO instance_size_stats (instance_id, day, size_bytes, database_count, collected_at)
+		SELECT d.instance_id, s.day, CAST(sum(s.size_bytes) AS bigint), count(s.size_bytes), max(s.collected_at)
+		FROM instance_databases d JOIN database_size_stats s ON s.database_id = d.id
+		WHERE d.instance_id = ? AND s.day = ? AND d.gone_at IS NULL
+		GROUP BY d.instance_id, s.day HAVING count(s.size_bytes) > 0
+		ON CONFLICT (instance_id, day) DO UPDATE SET size_bytes = excluded.size_bytes,
+			database_count = excluded.database_count, collected_at = excluded.collected_at`, instanceID, day).Error
 }
 
 // databaseScan is a row of the database list as the store gives it.

@@ -282,6 +282,42 @@ func TestGrowthAndCards(t *testing.T) {
 	})
 }
 
+func TestAShortRunKeepsTheDaysTotal(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.instance("n")
+		total := func() int64 {
+			f.Helper()
+			cards, err := f.Cards(f.ctx, instance.ID)
+			check(f, err)
+			if cards.UsedBytes == nil {
+				return -1
+			}
+			return *cards.UsedBytes
+		}
+		f.saveInventory(instance, true, "a", "b", "c")
+		refused := models.DatabaseSize{Name: "b", Err: &models.Error{Code: models.CodeTimeout}}
+		saved, err := f.SaveDatabaseSizes(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{refused}}, f.clock.Now())
+		check(f, err)
+		equal(f, "nothing saved", saved, 0)
+		equal(f, "no total", total(), -1)
+
+		f.measure(instance, map[string]int64{"a": 100, "b": 20, "c": 3})
+		equal(f, "all", total(), 123)
+		saved, err = f.SaveDatabaseSizes(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{
+			{Name: "a", Total: pointer(int64(200))}, refused,
+		}}, f.clock.Now())
+		check(f, err)
+		equal(f, "saved", saved, 1)
+		equal(f, "a anew, b and c as before", total(), 223)
+		f.saveInventory(instance, true, "a", "b")
+		f.measure(instance, map[string]int64{"a": 300})
+		equal(f, "without c, which is gone", total(), 320)
+		f.clock.add(day)
+		f.measure(instance, map[string]int64{"a": 1})
+		equal(f, "another day has its own rows only", total(), 1)
+	})
+}
+
 func TestAllDatabasesRefuse(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")

@@ -199,8 +199,8 @@ type DatabaseSizeStat struct {
 	DatabaseID  int64
 	Day         string // YYYY-MM-DD
 	SizeBytes   *int64 // nil: unknown
-	DataBytes   *int64
-	LogBytes    *int64
+	DataBytes   *int64 // nil: unknown, or the engine does not tell data from the rest
+	LogBytes    *int64 // nil: unknown, or the engine has no log of one database
 	CollectedAt time.Time
 }
 
@@ -209,7 +209,7 @@ type InstanceSizeStat struct {
 	ID            int64 `gorm:"primaryKey"`
 	InstanceID    int64
 	Day           string // YYYY-MM-DD
-	SizeBytes     int64  // Σ of the known sizes of that run
-	DatabaseCount int64
+	SizeBytes     int64  // Σ of the sizes known of that day
+	DatabaseCount int64  // databases with a size known of that day
 	CollectedAt   time.Time
 }
