@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -20,8 +21,10 @@ func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
 	return tags, err
 }
 
-// setTags makes the named tags the instance's only ones, and creates those that do not exist.
+// setTags makes the named tags the instance's only ones, and creates those that do not exist: in one order, as two
+// transactions that create the same tags in different orders would wait for each other.
 func setTags(tx *gorm.DB, instanceID int64, names []string) error {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if err := requireStorable(names...); err != nil {
 		return err
 	}
