@@ -304,10 +304,11 @@ func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, 
 	return restored, wasDeleted && err == nil, err
 }
 
-// RecordConnection keeps what a server said about itself when it was connected to.
+// RecordConnection keeps what a server said about itself when it was connected to, without what no store can hold.
 func (s *Store) RecordConnection(ctx context.Context, id int64, v Version, at time.Time) error {
 	found := s.writer.WithContext(ctx).Table("instances").Where("id = ?", id).Updates(map[string]any{
-		"database_version": v.Full, "main_version": v.Main, "detailed_version": v.Detailed, "last_connected": stamp(at),
+		"database_version": cleaned(v.Full), "main_version": cleaned(v.Main), "detailed_version": cleaned(v.Detailed),
+		"last_connected": stamp(at),
 	})
 	if found.Error == nil && found.RowsAffected == 0 {
 		return NotFound("instance.not_found")

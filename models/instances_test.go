@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,5 +257,40 @@ func TestInstancePages(t *testing.T) {
 		check(f, err)
 		equal(f, "total", page.Total, 4)
 		equal(f, "tags", page.Items[1].Tags[0].Name, "tag1")
+	})
+}
+
+func TestInstancesWithTheSameNewTagsAtOnce(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		for round := range 40 {
+			forth := make([]string, 40)
+			for i := range forth {
+				forth[i] = fmt.Sprintf("%d-%d", round, i)
+			}
+			back := slices.Clone(forth)
+			slices.Reverse(back)
+			var both sync.WaitGroup
+			for i, names := range [][]string{append(forth, forth[0]), back} {
+				both.Go(func() {
+					created, err := f.CreateInstance(f.ctx, models.Instance{Name: fmt.Sprint(round, "/", i)}, names, nil)
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					equal(f, "tags", len(created.Tags), 40)
+				})
+			}
+			both.Wait()
+		}
+	})
+}
+
+func TestAVersionIsCleaned(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.instance("n")
+		check(f, f.RecordConnection(f.ctx, instance.ID, models.Version{Full: "8.0\x00 caf\xe9", Main: "8.0\x00", Detailed: "\xff8.0.1"}, start))
+		stored, err := f.Instance(f.ctx, instance.ID)
+		check(f, err)
+		equal(f, "versions", fmt.Sprint(stored.DatabaseVersion, stored.MainVersion, stored.DetailedVersion), "8.0 caf�8.0�8.0.1")
 	})
 }

@@ -188,7 +188,7 @@ type plan struct {
 
 func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
 	return &plan{fresh: fresh, complete: r.Complete, previous: before.CollectedAt, header: Snapshot{
-		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete, Grant: r.Grant,
+		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete, Grant: cleaned(r.Grant),
 	}}
 }
 

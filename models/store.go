@@ -300,6 +300,11 @@ func requireStorable(texts ...string) error {
 	return nil
 }
 
+// cleaned makes a text of a server storable.
+func cleaned(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, string(utf8.RuneError)), "\x00", "")
+}
+
 func conflict(key string, cause error) *Error {
 	return &Error{Code: CodeConflict, Key: key, Err: cause}
 }
