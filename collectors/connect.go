@@ -113,6 +113,25 @@ func connectReason(err error) string {
 	return reasonLost
 }
 
+// settled is the error where no engine has to be known for it: it is classified already, or the collection was ended.
+// In all other cases it is nil.
+func settled(ctx context.Context, err error) *models.Error {
+	var known *models.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case ctx.Err() != nil:
+		return cancelled(err)
+	}
+	return nil
+}
+
+func cancelled(cause error) *models.Error {
+	return &models.Error{Code: models.CodeCollection, Key: "collect.cancelled", Err: cause}
+}
+
 // connectionLost reports whether an error is about the wire, not about what was said over it.
 func connectionLost(err error) bool {
 	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||

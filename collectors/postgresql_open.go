@@ -190,16 +190,11 @@ func sqlState(err error) string {
 
 // classify makes a *models.Error of an error that came about while the database was asked.
 func (c *PostgreSQL) classify(ctx context.Context, t Target, database string, err error) error {
-	var known *models.Error
-	if errors.As(err, &known) {
+	if known := settled(ctx, err); known != nil {
 		return known
 	}
 	state := sqlState(err)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &models.Error{Code: models.CodeTimeout, Err: err}
-	case ctx.Err() != nil:
-		return &models.Error{Code: models.CodeCollection, Key: "collect.pg.cancelled", Err: err}
 	case pgOffline(state), state == "" && connectionLost(err):
 		return pgUnreachable(t, state, err)
 	case state == pgQueryCanceled, errors.Is(err, context.DeadlineExceeded):

@@ -3,7 +3,9 @@ package collectors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -36,7 +38,11 @@ type run struct {
 // refreshWait is how long a request waits for a collection before it is told that it goes on without it.
 const refreshWait = 120 * time.Second
 
+// saveTimeout is how long the store may take for what one collection found.
+const saveTimeout = 2 * time.Minute
+
 var (
+	errSaving   = errors.New("storing what was collected took too long")
 	errClosing  = errors.New("the service is stopping")
 	errDeadline = errors.New("the collection took too long")
 )
@@ -99,7 +105,9 @@ func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, e
 	if err != nil {
 		return v, aboutInstance(err, id, "")
 	}
-	return v, s.store.RecordConnection(ctx, id, v, s.now())
+	return v, s.save(ctx, instance, func(ctx context.Context) error {
+		return s.store.RecordConnection(ctx, id, v, s.now())
+	})
 }
 
 // SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
@@ -109,7 +117,7 @@ func (s *Service) SyncCapacity(ctx context.Context, id int64) (SyncResult, error
 	if err != nil {
 		return SyncResult{}, err
 	}
-	result, err := s.join(ctx, key("sync", id, ""), databasesTimeout, func(ctx context.Context) (any, error) {
+	result, err := s.join(ctx, key("sync", instance, ""), databasesTimeout, func(ctx context.Context) (any, error) {
 		return s.syncCapacity(ctx, instance, target)
 	})
 	if err != nil {
@@ -127,7 +135,10 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	if err != nil {
 		return SyncResult{}, err
 	}
-	if err := s.store.RecordConnection(ctx, instance.ID, version, s.now()); err != nil {
+	err = s.save(ctx, instance, func(ctx context.Context) error {
+		return s.store.RecordConnection(ctx, instance.ID, version, s.now())
+	})
+	if err != nil {
 		return SyncResult{}, err
 	}
 	found, err := collector.Databases(ctx, t)
@@ -136,14 +147,25 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	}
 	now := s.now()
 	out := SyncResult{Instance: instance, Found: found, CollectedAt: now, Day: s.store.Day(now)}
-	if out.Inventory, err = s.store.SaveInventory(ctx, instance.ID, found, now); err != nil {
-		return SyncResult{}, err
+	err = s.save(ctx, instance, func(ctx context.Context) (err error) {
+		if out.Inventory, err = s.store.SaveInventory(ctx, instance.ID, found, now); err != nil {
+			return err
+		}
+		out.Saved, err = s.store.SaveDatabaseSizes(ctx, instance.ID, found, now)
+		return err
+	})
+	if err == nil && !anyMeasured(found) {
+		err = nothingMeasured(found.Grant)
 	}
-	if !anyMeasured(found) {
-		return SyncResult{}, &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
-	}
-	out.Saved, err = s.store.SaveDatabaseSizes(ctx, instance.ID, found, now)
 	return out, err
+}
+
+func nothingMeasured(grant string) *models.Error {
+	e := &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
+	if grant != "" {
+		return e.With("grant", grant)
+	}
+	return e
 }
 
 func anyMeasured(r models.DatabaseResult) bool {
@@ -163,7 +185,7 @@ func (s *Service) Refresh(ctx context.Context, id int64, database string) (model
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	result, err := s.join(ctx, key("tables", id, database), tablesTimeout, func(ctx context.Context) (any, error) {
+	result, err := s.join(ctx, key("tables", instance, database), tablesTimeout, func(ctx context.Context) (any, error) {
 		return s.refresh(ctx, instance, target, database)
 	})
 	if err != nil {
@@ -180,30 +202,53 @@ func (s *Service) refresh(ctx context.Context, instance models.Instance, t Targe
 	started := s.now()
 	result, err := collector.Tables(ctx, t, database)
 	if err != nil {
-		return models.Receipt{}, errors.Join(err, s.noteGone(ctx, instance.ID, database, err))
+		return models.Receipt{}, errors.Join(err, s.noteGone(ctx, instance, database, err))
 	}
-	known, err := s.store.AddDatabase(ctx, instance.ID, database, s.now())
-	if err != nil {
-		return models.Receipt{}, err
-	}
-	return s.store.SaveTableSizes(ctx, models.SaveTables{
-		DatabaseID: known.ID, Result: result, Started: started, CollectedAt: s.now(),
+	var receipt models.Receipt
+	err = s.save(ctx, instance, func(ctx context.Context) error {
+		known, err := s.store.AddDatabase(ctx, instance.ID, database, s.now())
+		if err != nil {
+			return err
+		}
+		receipt, err = s.store.SaveTableSizes(ctx, models.SaveTables{
+			DatabaseID: known.ID, Result: result, Started: started, CollectedAt: s.now(),
+		})
+		return err
 	})
+	return receipt, err
+}
+
+// save stores what was found out about an instance, unless the collection was ended or the instance is no longer the one
+// that was asked. Once it has begun to store, it ends by saveTimeout only.
+func (s *Service) save(ctx context.Context, asked models.Instance, store func(context.Context) error) error {
+	if ended := settled(ctx, context.Cause(ctx)); ended != nil {
+		return ended
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), saveTimeout, errSaving)
+	defer cancel()
+	instance, err := s.store.Instance(ctx, asked.ID)
+	switch {
+	case err == nil && configuration(instance) == configuration(asked):
+		return store(ctx)
+	case err == nil, models.AsError(err).Code == models.CodeNotFound:
+		return &models.Error{Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", asked.Name), Err: err}
+	}
+	return err
 }
 
 // noteGone marks a database gone that the target says it does not have, if the inventory knows it.
-func (s *Service) noteGone(ctx context.Context, instanceID int64, database string, cause error) error {
+func (s *Service) noteGone(ctx context.Context, instance models.Instance, database string, cause error) error {
 	if models.AsError(cause).Key != KeyDatabaseGone {
 		return nil
 	}
-	known, err := s.store.Database(ctx, instanceID, database)
+	known, err := s.store.Database(ctx, instance.ID, database)
 	if models.AsError(err).Code == models.CodeNotFound {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return s.store.MarkGone(ctx, known.ID, s.now())
+	return s.save(ctx, instance, func(ctx context.Context) error { return s.store.MarkGone(ctx, known.ID, s.now()) })
 }
 
 // join runs work once for all callers that ask for the same key at the same time. The work outlives the
@@ -230,31 +275,46 @@ func (s *Service) start(ctx context.Context, key string, limit time.Duration, wo
 	r := &run{cancel: cancel, done: make(chan struct{})}
 	if s.closed {
 		cancel(errClosing)
-		r.err = &models.Error{Code: models.CodeTimeout, Err: errClosing}
+		r.err = cancelled(errClosing)
 		close(r.done)
 		return r
 	}
 	s.running[key] = r
 	s.work.Go(func() {
 		defer cancel(nil)
+		defer s.finish(key, r)
 		limited, stop := context.WithTimeoutCause(ctx, limit, errDeadline)
 		defer stop()
 		r.result, r.err = s.measure(limited, key, work)
-		s.mu.Lock()
-		delete(s.running, key)
-		s.mu.Unlock()
-		close(r.done)
 	})
 	return r
 }
 
-// measure runs work and logs once how it went.
-func (s *Service) measure(ctx context.Context, key string, work func(context.Context) (any, error)) (any, error) {
+func (s *Service) finish(key string, r *run) {
+	s.mu.Lock()
+	delete(s.running, key)
+	s.mu.Unlock()
+	close(r.done)
+}
+
+// measure runs work and logs once how it went. A panic fails this one collection.
+func (s *Service) measure(ctx context.Context, key string, work func(context.Context) (any, error)) (result any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.log.ErrorContext(ctx, "collection panicked", "run", key, "panic", cause, "stack", string(debug.Stack()))
+			result, err = nil, &models.Error{
+				Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause),
+			}
+		}
+	}()
 	started := s.now()
-	result, err := work(ctx)
+	result, err = work(ctx)
 	attrs := []any{"run", key, "elapsed_ms", s.now().Sub(started).Milliseconds()}
 	if err != nil {
 		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
+		if known := settled(ctx, err); known != nil {
+			return nil, known
+		}
 		return nil, err
 	}
 	s.log.InfoContext(ctx, "collection finished", attrs...)

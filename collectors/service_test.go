@@ -1,10 +1,12 @@
 package collectors
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -297,4 +299,165 @@ func TestWhatCannotBeCollectedIsRefusedBeforeTheTargetIsAsked(t *testing.T) {
 	wantError(t, err, models.CodeCollection, "collect.no_credential")
 	_, err = h.service.Refresh(t.Context(), 404, app)
 	wantError(t, err, models.CodeNotFound, "instance.not_found")
+}
+
+// scriptedCollector answers as it is told to.
+type scriptedCollector struct {
+	databases models.DatabaseResult
+	tables    func(context.Context, Target) (models.TableResult, error)
+}
+
+func (c *scriptedCollector) Version(context.Context, Target) (models.Version, error) {
+	return models.Version{Full: "scripted 1"}, nil
+}
+
+func (c *scriptedCollector) Databases(context.Context, Target) (models.DatabaseResult, error) {
+	return c.databases, nil
+}
+
+func (c *scriptedCollector) Tables(ctx context.Context, t Target, _ string) (models.TableResult, error) {
+	return c.tables(ctx, t)
+}
+
+func newScriptedHouse(t *testing.T, c *scriptedCollector) house {
+	t.Helper()
+	return newHouse(t, models.MySQL, c, Target{Host: "old", Port: 1, TLSMode: models.TLSPrefer})
+}
+
+func TestAPanicFailsOneCollectionOnly(t *testing.T) {
+	c := &scriptedCollector{tables: func(context.Context, Target) (models.TableResult, error) { panic("odd answer") }}
+	h := newScriptedHouse(t, c)
+	var log bytes.Buffer
+	h.service.log = slog.New(slog.NewTextHandler(&log, nil))
+	_, err := h.service.Refresh(t.Context(), h.instance.ID, "app")
+	wantError(t, err, models.CodeCollection, "collect.failed_unexpectedly")
+	if !strings.Contains(log.String(), "odd answer") || !strings.Contains(log.String(), "service_test.go") {
+		t.Errorf("the log does not say what panicked where: %s", log.String())
+	}
+	c.tables = func(context.Context, Target) (models.TableResult, error) { return models.TableResult{Complete: true}, nil }
+	_, err = h.service.Refresh(t.Context(), h.instance.ID, "app")
+	must(t, err)
+}
+
+func TestWhatWasAskedOfAnotherConfigurationIsNotStored(t *testing.T) {
+	for name, change := range map[string]func(h house){
+		"another host": func(h house) {
+			moved := h.instance
+			moved.Host = new("new")
+			_, err := h.store.UpdateInstance(h.Context(), moved, nil, nil)
+			must(h.T, err)
+		},
+		"another password": func(h house) {
+			_, err := h.store.UpdateCredential(h.Context(), *h.instance.Credential, new("changed"))
+			must(h.T, err)
+		},
+		"deleted": func(h house) {
+			_, err := h.store.DeleteInstance(h.Context(), h.instance.ID)
+			must(h.T, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, answer := make(chan string, 2), make(chan struct{})
+			h := newScriptedHouse(t, &scriptedCollector{tables: func(_ context.Context, target Target) (models.TableResult, error) {
+				asked <- target.Host + " " + target.Password
+				<-answer
+				return models.TableResult{Complete: true, Tables: []models.TableSize{{Name: "of " + target.Host, Kind: models.KindTable}}}, nil
+			}})
+			first, second := make(chan error, 1), make(chan error, 1)
+			refresh := func(done chan<- error) {
+				_, err := h.service.Refresh(t.Context(), h.instance.ID, "app")
+				done <- err
+			}
+			go refresh(first)
+			before := <-asked
+			change(h)
+			if name == "deleted" {
+				close(answer)
+				wantError(t, <-first, models.CodeCollection, "collect.instance_changed")
+				_, err := h.store.Database(t.Context(), h.instance.ID, "app")
+				wantError(t, err, models.CodeNotFound, "database.not_found")
+				return
+			}
+			go refresh(second)
+			if after := <-asked; after == before {
+				t.Errorf("%s was asked again", after)
+			}
+			close(answer)
+			wantError(t, <-first, models.CodeCollection, "collect.instance_changed")
+			must(t, <-second)
+			if header, _ := h.snapshot("app"); header.SnapshotNo != 1 {
+				t.Errorf("%d snapshots were stored", header.SnapshotNo)
+			}
+		})
+	}
+}
+
+func TestTheReasonsAreKeptWhenNothingWasMeasured(t *testing.T) {
+	const grant = "GRANT pg_monitor TO someone"
+	denied := &models.Error{Code: models.CodeCollection, Key: "collect.pg.size_denied", Args: models.Args("Name", "app")}
+	h := newScriptedHouse(t, &scriptedCollector{databases: models.DatabaseResult{
+		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "app", Err: denied}},
+	}})
+	_, err := h.service.SyncCapacity(t.Context(), h.instance.ID)
+	wantError(t, err, models.CodeCollection, "collect.nothing_measured")
+	if got := models.AsError(err).Extra["grant"]; got != grant {
+		t.Errorf("the grant is %v", got)
+	}
+	page, err := h.store.Databases(t.Context(), models.DatabaseQuery{InstanceID: h.instance.ID, LatestOnly: true, Limit: 10})
+	must(t, err)
+	if len(page.Rows) != 1 || page.Rows[0].Failed == nil || page.Rows[0].Failed.Key != denied.Key {
+		t.Errorf("rows %+v", page.Rows)
+	}
+}
+
+// What a collector hands over after its collection was ended is nothing to rely on, whether it says so or not.
+func TestACollectionThatIsEndedSaysSoAndStoresNothing(t *testing.T) {
+	for name, end := range map[string]struct {
+		limit  time.Duration
+		answer func(context.Context) error
+		code   models.Code
+		key    string
+	}{
+		"closed, silently":      {time.Hour, func(context.Context) error { return nil }, models.CodeCollection, "collect.cancelled"},
+		"closed, unclassified":  {time.Hour, context.Cause, models.CodeCollection, "collect.cancelled"},
+		"too late, silently":    {time.Millisecond, func(context.Context) error { return nil }, models.CodeTimeout, ""},
+		"too late, unclassifed": {time.Millisecond, context.Cause, models.CodeTimeout, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newScriptedHouse(t, &scriptedCollector{})
+			started, done := make(chan struct{}), make(chan error, 1)
+			go func() {
+				_, err := h.service.join(t.Context(), "run", end.limit, func(ctx context.Context) (any, error) {
+					close(started)
+					<-ctx.Done()
+					if err := end.answer(ctx); err != nil {
+						return nil, err
+					}
+					return nil, h.service.save(ctx, h.instance, func(context.Context) error {
+						t.Error("something was stored")
+						return nil
+					})
+				})
+				done <- err
+			}()
+			<-started
+			if end.limit == time.Hour {
+				must(t, h.service.Close(t.Context()))
+			}
+			wantError(t, <-done, end.code, end.key)
+		})
+	}
+}
+
+func TestStoringOutlivesTheCollection(t *testing.T) {
+	h := newScriptedHouse(t, &scriptedCollector{})
+	ctx, cancel := context.WithCancel(t.Context())
+	err := h.service.save(ctx, h.instance, func(ctx context.Context) error {
+		cancel()
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > saveTimeout {
+			t.Errorf("storing ends at %v", deadline)
+		}
+		return ctx.Err()
+	})
+	must(t, err)
 }

@@ -341,6 +341,9 @@ func (c *SQLite) classify(ctx context.Context, t Target, err error) error {
 	if err == nil {
 		return nil
 	}
+	if known := settled(ctx, err); known != nil {
+		return known
+	}
 	code := 0
 	var refused *sqlitedriver.Error
 	if errors.As(err, &refused) {
@@ -348,10 +351,8 @@ func (c *SQLite) classify(ctx context.Context, t Target, err error) error {
 	}
 	key := "collect.sqlite.failed"
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &models.Error{Code: models.CodeTimeout, Err: err}
-	case ctx.Err() != nil, code == sqliteInterrupt:
-		return &models.Error{Code: models.CodeCollection, Key: "collect.sqlite.cancelled", Err: err}
+	case code == sqliteInterrupt:
+		return cancelled(err)
 	case code == sqliteCantOpen:
 		return sqliteUnreachable(t, err)
 	case code == sqliteBusy:

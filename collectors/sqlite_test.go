@@ -404,7 +404,7 @@ func TestSQLiteCancelled(t *testing.T) {
 	defer timer.Stop()
 	start := time.Now()
 	_, err := NewSQLite([]string{dir}).Tables(ctx, sqliteTarget(path), "main")
-	wantError(t, err, models.CodeCollection, "collect.sqlite.cancelled")
+	wantError(t, err, models.CodeCollection, "collect.cancelled")
 	if elapsed := time.Since(start); elapsed > time.Second {
 		t.Errorf("that took %v", elapsed)
 	}

@@ -64,6 +64,16 @@ func aboutInstance(err error, id int64, database string) error {
 	return e
 }
 
-func key(kind string, instanceID int64, database string) string {
-	return kind + "/" + strconv.FormatInt(instanceID, 10) + "/" + database
+// configuration is another one whenever something else would be asked for the instance.
+func configuration(i models.Instance) string {
+	edited := strconv.FormatInt(i.UpdatedAt.UnixMicro(), 36)
+	if c := i.Credential; c != nil {
+		edited += "-" + strconv.FormatInt(c.ID, 36) + "-" + strconv.FormatInt(c.UpdatedAt.UnixMicro(), 36)
+	}
+	return edited
+}
+
+// key is the same for runs that ask the same for the same.
+func key(kind string, i models.Instance, database string) string {
+	return kind + "/" + strconv.FormatInt(i.ID, 10) + "/" + configuration(i) + "/" + database
 }
