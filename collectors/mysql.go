@@ -92,7 +92,7 @@ func (s *mysqlSession) databasesSeen(ctx context.Context, seen *mysqlView) (resu
 			continue
 		}
 		if database.Err == nil && !virtualSchema(database.Name) && !seen.allTables(database.Name) {
-			database.Total, database.Data, database.Err = nil, nil, s.notVisible(database.Name, nil)
+			database.Total, database.Data, database.Err = nil, nil, s.notVisible(database.Name)
 		}
 		if database.Err != nil && database.Err.Extra["grant"] != nil {
 			result.Grant = mysqlGrant(s.account)
@@ -116,7 +116,7 @@ func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, d *mod
 		return nil
 	}
 	if !seen.allTables(d.Name) {
-		d.Err = s.notVisible(d.Name, nil)
+		d.Err = s.notVisible(d.Name)
 		return nil
 	}
 	found, err := s.collectSettled(ctx, seen, d.Name, false)
@@ -128,7 +128,7 @@ func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, d *mod
 		return nil
 	}
 	if len(found.hidden) > 0 {
-		d.Err = s.notVisible(d.Name, nil)
+		d.Err = s.notVisible(d.Name)
 		return nil
 	}
 	var sum int64
@@ -195,7 +195,7 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 	case !seen.schemas[database] && seen.allSchemas():
 		return models.TableResult{}, databaseGone(database, nil)
 	case !listed || !seen.schemas[database]:
-		return models.TableResult{}, s.notVisible(database, nil)
+		return models.TableResult{}, s.notVisible(database)
 	}
 	result := models.TableResult{Hidden: int64(len(found.hidden))}
 	result.Complete = result.Hidden == 0 && seen.allTables(database)
@@ -214,9 +214,9 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 }
 
 // notVisible is the error for a schema that the account does not see, or not all of.
-func (s *mysqlSession) notVisible(database string, cause error) *models.Error {
+func (s *mysqlSession) notVisible(database string) *models.Error {
 	return &models.Error{
-		Code: models.CodeCollection, Key: "collect.mysql.not_visible", Args: models.Args("Name", database), Err: cause,
+		Code: models.CodeCollection, Key: "collect.mysql.not_visible", Args: models.Args("Name", database),
 		Extra: map[string]any{"grant": mysqlGrant(s.account)},
 	}
 }

@@ -250,7 +250,8 @@ func (s *mysqlSession) close() {
 }
 
 // killWhenDone ends the session's statement on the server when ctx ends: the driver only closes its own socket, and the
-// server would go on. What it returns stops watching, and waits for a kill that is under way.
+// server would go on. What it returns stops watching, waits for a kill that is under way, and kills where the end of ctx
+// reached the statement before it reached the watch.
 func (s *mysqlSession) killWhenDone(ctx context.Context) func() {
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -258,8 +259,11 @@ func (s *mysqlSession) killWhenDone(ctx context.Context) func() {
 		s.kill(context.WithoutCancel(ctx))
 	})
 	return func() {
-		if !stop() {
+		switch {
+		case !stop():
 			<-killed
+		case ctx.Err() != nil:
+			s.kill(context.WithoutCancel(ctx))
 		}
 	}
 }
