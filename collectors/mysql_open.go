@@ -302,16 +302,11 @@ func mysqlNumberOf(err error) int {
 
 // mysqlFailure makes a *models.Error of an error that came about on a connection. The account is as grants name it.
 func mysqlFailure(ctx context.Context, t Target, account string, err error) error {
-	var known *models.Error
-	if errors.As(err, &known) {
+	if known := settled(ctx, err); known != nil {
 		return known
 	}
 	number := mysqlNumberOf(err)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &models.Error{Code: models.CodeTimeout, Err: err}
-	case ctx.Err() != nil:
-		return &models.Error{Code: models.CodeCollection, Key: "collect.mysql.cancelled", Err: err}
 	case number == 0 && errors.Is(err, context.DeadlineExceeded):
 		return &models.Error{Code: models.CodeTimeout, Err: err}
 	case number == 0 && (connectionLost(err) || errors.Is(err, mysqldriver.ErrInvalidConn)):

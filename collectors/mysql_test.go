@@ -669,7 +669,7 @@ func TestMySQLCancelledStatementEndsOnTheServer(t *testing.T) {
 	defer timer.Stop()
 	var n int
 	err = s.failed(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
-	wantError(t, err, models.CodeCollection, "collect.mysql.cancelled")
+	wantError(t, err, models.CodeCollection, "collect.cancelled")
 	start := time.Now()
 	s.close()
 	for mysqlConnections(t, server, target.Username) > 0 {
