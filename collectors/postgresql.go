@@ -87,7 +87,7 @@ func (c *PostgreSQL) Version(ctx context.Context, t Target) (models.Version, err
 	return models.Version{Full: server.text, Main: major, Detailed: fmt.Sprintf("%s.%d", major, server.number%10000)}, nil
 }
 
-// Databases lists every database that is no template. One that refuses to be sized has an Err and no bytes; one that
+// Databases lists every database but template0 and template1. One that refuses to be sized has an Err and no bytes; one that
 // vanishes meanwhile is left out. "postgres" counts as a system database.
 func (c *PostgreSQL) Databases(ctx context.Context, t Target) (models.DatabaseResult, error) {
 	s, err := c.openAny(ctx, t)
@@ -179,15 +179,16 @@ func (c *PostgreSQL) sizeBatch(ctx context.Context, t Target, database string, o
 	return s.sizeOrHalve(ctx, oids, sizes)
 }
 
-// sizeOrHalve sizes the relations, and where a lock that came in between fails the statement, halves the list
-// until the locked ones are alone.
+// sizeOrHalve sizes the relations, and where a lock that came in between or the time one statement may take fails it,
+// halves the list until what cannot be read is alone.
 func (s *pgSession) sizeOrHalve(ctx context.Context, oids []int64, sizes map[int64]pgSize) error {
 	measured, err := s.sizes(ctx, oids)
+	unread := pgUnread(ctx, err)
 	switch {
-	case sqlState(err) == pgLockNotAvailable && len(oids) == 1:
-		sizes[oids[0]] = pgSize{locked: true}
+	case unread != "" && len(oids) == 1:
+		sizes[oids[0]] = pgSize{unread: unread}
 		return nil
-	case sqlState(err) == pgLockNotAvailable:
+	case unread != "":
 		half := len(oids) / 2
 		if err := s.sizeOrHalve(ctx, oids[:half], sizes); err != nil {
 			return err
@@ -198,10 +199,25 @@ func (s *pgSession) sizeOrHalve(ctx context.Context, oids []int64, sizes map[int
 	}
 	for _, oid := range oids {
 		size, answered := measured[oid]
-		size.locked = !answered
+		if !answered {
+			size.unread = models.UnreadLocked
+		}
 		sizes[oid] = size
 	}
 	return nil
+}
+
+// pgUnread is why a statement failed that a part of what it asks for may have failed; "" when that is no part's doing.
+func pgUnread(ctx context.Context, err error) models.Unread {
+	switch {
+	case ctx.Err() != nil:
+		return ""
+	case sqlState(err) == pgLockNotAvailable:
+		return models.UnreadLocked
+	case sqlState(err) == pgQueryCanceled:
+		return models.UnreadFailed
+	}
+	return ""
 }
 
 func (s *pgSession) server(ctx context.Context) (server pgServer, err error) {

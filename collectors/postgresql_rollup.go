@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"cmp"
 	"math"
 
 	"whalefall/models"
@@ -18,13 +19,15 @@ type pgRelation struct {
 
 func (r pgRelation) system() bool { return pgSystemSchema(r.schema) }
 
-// pgSize is what the size functions say about one relation, in bytes; nil when it is locked or gone.
+// pgSize is what the size functions say about one relation, in bytes; nil when it is unread or gone.
 type pgSize struct {
-	locked            bool
+	unread            models.Unread
 	data, index, main *int64
 }
 
-func (s pgSize) gone() bool { return !s.locked && (s.data == nil || s.index == nil || s.main == nil) }
+func (s pgSize) gone() bool {
+	return s.unread == "" && (s.data == nil || s.index == nil || s.main == nil)
+}
 
 // pgCatalog is the part of a database's catalogue that sizes are told about.
 type pgCatalog struct {
@@ -44,8 +47,8 @@ func (c pgCatalog) sizeable() []int64 {
 	return oids
 }
 
-// assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unknown
-// as soon as one part is; what was dropped meanwhile is left out.
+// assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unread as
+// soon as one part is; what was dropped meanwhile is left out.
 func (c pgCatalog) assemble(sizes map[int64]pgSize) []models.TableSize {
 	byOID := make(map[int64]pgRelation, len(c.relations))
 	for _, r := range c.relations {
@@ -72,7 +75,8 @@ func (c pgCatalog) assemble(sizes map[int64]pgSize) []models.TableSize {
 type pgSum struct {
 	data, index *int64
 	rows        *int64
-	statistic   bool // not every row count is exact
+	statistic   bool          // not every row count is exact
+	unread      models.Unread // why some of it could not be read; its bytes are then nil
 }
 
 type pgRollup struct {
@@ -96,19 +100,15 @@ func (u pgRollup) row(r pgRelation) models.TableSize {
 		row.Kind, row.RolledUp = models.KindPartitioned, true
 	}
 	row.SizeSource = models.SizeNone
-	if u.sizes[r.oid].locked {
-		row.Unread = models.UnreadLocked
+	sum := u.sum(r)
+	if row.Unread = sum.unread; row.Unread != "" {
 		return row
 	}
-	sum := u.sum(r)
 	if row.Rows = sum.rows; row.Rows != nil {
 		row.RowsSource = models.RowsExact
 		if sum.statistic {
 			row.RowsSource = models.RowsStatistic
 		}
-	}
-	if sum.data == nil || sum.index == nil {
-		return row
 	}
 	row.Data, row.Index, row.Unused = sum.data, sum.index, new(int64)
 	row.Total, row.SizeSource = addKnown(sum.data, sum.index), models.SizeAllocated
@@ -126,6 +126,7 @@ func (u pgRollup) sum(r pgRelation) pgSum {
 		sum = pgSum{
 			data: addKnown(sum.data, child.data), index: addKnown(sum.index, child.index),
 			rows: addKnown(sum.rows, child.rows), statistic: sum.statistic || child.statistic,
+			unread: cmp.Or(sum.unread, child.unread),
 		}
 	}
 	u.known[r.oid] = sum
@@ -138,8 +139,8 @@ func (u pgRollup) own(r pgRelation) pgSum {
 	switch {
 	case r.kind == "f":
 		return pgSum{data: new(int64), index: new(int64)}
-	case size.locked:
-		return pgSum{}
+	case size.unread != "":
+		return pgSum{unread: size.unread}
 	case size.gone():
 		return pgSum{data: new(int64), index: new(int64), rows: new(int64)}
 	}

@@ -301,17 +301,54 @@ func oidOf(t *testing.T, address, table string) (oid string) {
 	return oid
 }
 
-func TestPostgresDoesNotKnowARootWithALockedPartition(t *testing.T) {
+func TestPostgresLeavesARootWithALockedPartitionUnread(t *testing.T) {
 	target, database, address := postgresWith(t, postgresTables())
 	defer hold(t, address, "LOCK TABLE ONLY tree_2_a IN ACCESS EXCLUSIVE MODE")()
 	found := mustTables(t, NewPostgreSQL(), target, database)
 	for name, known := range map[string]bool{"tree": false, "tree_1": true, "tree_2": false, "tree_2_a": false, "tree_2_b": true} {
-		if table := found[relationName{"public", name}]; (table.Total != nil) != known || (table.SizeSource == models.SizeNone) == known {
-			t.Errorf("%s: %s bytes from %q", name, text(table.Total), table.SizeSource)
+		if table := found[relationName{"public", name}]; (table.Total != nil) != known || (table.SizeSource == models.SizeNone) == known ||
+			(table.Unread == models.UnreadLocked) == known {
+			t.Errorf("%s: %s bytes from %q, unread %q", name, text(table.Total), table.SizeSource, table.Unread)
 		}
 	}
-	if root := found[relationName{"public", "tree"}]; root.Unread != "" {
-		t.Errorf("the root itself could be read, but is unread: %s", root.Unread)
+}
+
+func TestPostgresHalvesWhatTakesTooLong(t *testing.T) {
+	target, database, address := postgresWith(t, postgresTables(), "CREATE TABLE slow (id int PRIMARY KEY, s text)")
+	want := mustTables(t, NewPostgreSQL(), target, database)
+	defer hold(t, address, "REINDEX INDEX pg_toast.pg_toast_"+oidOf(t, address, "slow")+"_index")()
+	c := NewPostgreSQL()
+	c.parameters["statement_timeout"], c.parameters["lock_timeout"] = "500", "60000"
+	got := mustTables(t, c, target, database)
+	name := relationName{"public", "slow"}
+	if slow := got[name]; slow.Unread != models.UnreadFailed || slow.Total != nil || slow.SizeSource != models.SizeNone {
+		t.Errorf("slow is %+v", slow)
+	}
+	delete(want, name)
+	delete(got, name)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := c.Tables(ctx, target, database)
+	wantError(t, err, models.CodeTimeout, "")
+}
+
+func TestPostgresListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
+	server := testenv.Postgres(t)
+	marked := databaseOf(t, server.NewDatabase(t))
+	server.Exec(t, "postgres", "ALTER DATABASE "+marked+" IS_TEMPLATE true")
+	t.Cleanup(func() { server.Exec(t, "postgres", "ALTER DATABASE "+marked+" IS_TEMPLATE false") })
+	result, err := NewPostgreSQL().Databases(t.Context(), postgresTarget(server, ""))
+	must(t, err)
+	if databaseNamed(t, result, marked).Total == nil {
+		t.Error("it was not measured")
+	}
+	for _, d := range result.Databases {
+		if d.Name == "template0" || d.Name == "template1" {
+			t.Errorf("%s is listed", d.Name)
+		}
 	}
 }
 

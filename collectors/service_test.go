@@ -144,6 +144,23 @@ func TestALockedTableKeepsItsOldValue(t *testing.T) {
 	}
 }
 
+func TestARootWithALockedPartitionKeepsItsOldValue(t *testing.T) {
+	h, server, app := newPostgresHouse(t)
+	server.Exec(t, app, "CREATE TABLE tree (i int) PARTITION BY RANGE (i)", "CREATE TABLE leaf PARTITION OF tree FOR VALUES FROM (0) TO (1000)",
+		"INSERT INTO tree SELECT generate_series(0, 999)")
+	_, err := h.service.Refresh(t.Context(), h.instance.ID, app)
+	must(t, err)
+	_, before := h.snapshot(app)
+	defer hold(t, server.URL(app), "LOCK TABLE ONLY leaf IN ACCESS EXCLUSIVE MODE")()
+	_, err = h.service.Refresh(t.Context(), h.instance.ID, app)
+	must(t, err)
+	_, after := h.snapshot(app)
+	root := after["tree"]
+	if root.Unread != models.UnreadLocked || root.Total == nil || *root.Total != *before["tree"].Total || root.KeptFrom == nil {
+		t.Errorf("%+v", root)
+	}
+}
+
 func TestRevokedGrantsPruneNothing(t *testing.T) {
 	server := testenv.MariaDB(t)
 	app := server.NewDatabase(t)
@@ -334,7 +351,9 @@ func TestAPanicFailsOneCollectionOnly(t *testing.T) {
 	if !strings.Contains(log.String(), "odd answer") || !strings.Contains(log.String(), "service_test.go") {
 		t.Errorf("the log does not say what panicked where: %s", log.String())
 	}
-	c.tables = func(context.Context, Target) (models.TableResult, error) { return models.TableResult{Complete: true}, nil }
+	c.tables = func(context.Context, Target) (models.TableResult, error) {
+		return models.TableResult{Complete: true}, nil
+	}
 	_, err = h.service.Refresh(t.Context(), h.instance.ID, "app")
 	must(t, err)
 }
