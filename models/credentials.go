@@ -13,14 +13,18 @@ const credentialType = "database"
 
 // Credentials lists all credentials by name.
 func (s *Store) Credentials(ctx context.Context) ([]Credential, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var credentials []Credential
-	err := s.reader.WithContext(ctx).Order("name").Find(&credentials).Error
+	err := db.Order("name").Find(&credentials).Error
 	return credentials, err
 }
 
 // Credential finds a credential by id.
 func (s *Store) Credential(ctx context.Context, id int64) (Credential, error) {
-	return takeCredential(s.reader.WithContext(ctx), id)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeCredential(db, id)
 }
 
 func takeCredential(tx *gorm.DB, id int64) (Credential, error) {
@@ -106,7 +110,9 @@ func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *st
 
 // DeleteCredential removes a credential that no instance uses, deleted instances included.
 func (s *Store) DeleteCredential(ctx context.Context, id int64) error {
-	gone := s.writer.WithContext(ctx).Delete(&Credential{}, "id = ?", id)
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	gone := db.Delete(&Credential{}, "id = ?", id)
 	switch {
 	case errors.Is(gone.Error, gorm.ErrForeignKeyViolated):
 		return conflict("credential.in_use", gone.Error)

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,12 +24,14 @@ func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, erro
 	if s.path != "" {
 		explain = "EXPLAIN QUERY PLAN "
 	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var plans []string
 	for _, r := range ranges {
-		statement := s.reader.ToSQL(func(tx *gorm.DB) *gorm.DB {
+		statement := db.ToSQL(func(tx *gorm.DB) *gorm.DB {
 			return s.tableRange(tx, q, order, r).Limit(q.Limit + 1).Find(&[]DatabaseTableSizeStat{})
 		})
-		plan, err := s.explain(ctx, explain+statement)
+		plan, err := explainPlan(db, explain+statement)
 		if err != nil {
 			return nil, err
 		}
@@ -37,9 +40,9 @@ func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, erro
 	return plans, nil
 }
 
-func (s *Store) explain(ctx context.Context, statement string) (string, error) {
+func explainPlan(db *gorm.DB, statement string) (string, error) {
 	var lines []map[string]any
-	err := s.reader.WithContext(ctx).Raw(statement).Scan(&lines).Error
+	err := db.Raw(statement).Scan(&lines).Error
 	var plan strings.Builder
 	for _, line := range lines {
 		for _, column := range []string{"detail", "QUERY PLAN"} {
@@ -49,6 +52,31 @@ func (s *Store) explain(ctx context.Context, statement string) (string, error) {
 		}
 	}
 	return plan.String(), err
+}
+
+// WatchDeadlines reports every statement from now on that has no deadline.
+func (s *Store) WatchDeadlines(report func(statement string)) error {
+	watch := func(tx *gorm.DB) {
+		if _, limited := tx.Statement.Context.Deadline(); !limited {
+			report(tx.Statement.SQL.String())
+		}
+	}
+	var failed []error
+	for _, handle := range []*gorm.DB{s.writer, s.reader} {
+		on := handle.Callback()
+		failed = append(failed, on.Create().Replace("watch", watch), on.Query().Replace("watch", watch),
+			on.Update().Replace("watch", watch), on.Delete().Replace("watch", watch),
+			on.Row().Replace("watch", watch), on.Raw().Replace("watch", watch))
+	}
+	return errors.Join(failed...)
+}
+
+// Show is what the store's connections say to a setting of PostgreSQL.
+func (s *Store) Show(ctx context.Context, setting string) (value string, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Raw("SELECT current_setting(?)", setting).Scan(&value).Error
+	return value, err
 }
 
 // Occupy runs do while the store's writer is taken; on PostgreSQL a row of sessions is what is taken.

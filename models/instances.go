@@ -120,12 +120,16 @@ func withDetails(tx *gorm.DB) *gorm.DB {
 
 // Instance finds an instance that is not deleted, with its credential and tags.
 func (s *Store) Instance(ctx context.Context, id int64) (Instance, error) {
-	return takeInstance(s.reader.WithContext(ctx).Where("deleted_at IS NULL"), id)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeInstance(db.Where("deleted_at IS NULL"), id)
 }
 
 // InstanceIncludingDeleted finds an instance that may be in the recycle bin.
 func (s *Store) InstanceIncludingDeleted(ctx context.Context, id int64) (Instance, error) {
-	return takeInstance(s.reader.WithContext(ctx), id)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeInstance(db, id)
 }
 
 func takeInstance(tx *gorm.DB, id int64) (Instance, error) {
@@ -306,7 +310,9 @@ func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, 
 
 // RecordConnection keeps what a server said about itself when it was connected to, without what no store can hold.
 func (s *Store) RecordConnection(ctx context.Context, id int64, v Version, at time.Time) error {
-	found := s.writer.WithContext(ctx).Table("instances").Where("id = ?", id).Updates(map[string]any{
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	found := db.Table("instances").Where("id = ?", id).Updates(map[string]any{
 		"database_version": cleaned(v.Full), "main_version": cleaned(v.Main), "detailed_version": cleaned(v.Detailed),
 		"last_connected": stamp(at),
 	})

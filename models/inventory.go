@@ -18,12 +18,16 @@ func (s *Store) Database(ctx context.Context, instanceID int64, name string) (In
 	if !storable(name) {
 		return InstanceDatabase{}, NotFound("database.not_found")
 	}
-	return takeDatabase(s.reader.WithContext(ctx), "instance_id = ? AND name = ?", instanceID, name)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeDatabase(db, "instance_id = ? AND name = ?", instanceID, name)
 }
 
 // DatabaseByID finds a database by id.
 func (s *Store) DatabaseByID(ctx context.Context, id int64) (InstanceDatabase, error) {
-	return takeDatabase(s.reader.WithContext(ctx), "id = ?", id)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeDatabase(db, "id = ?", id)
 }
 
 func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabase, error) {
@@ -58,7 +62,9 @@ func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, 
 
 // MarkGone remembers that the server does not have the database any more. Its snapshot stays.
 func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error {
-	found := s.writer.WithContext(ctx).Table("instance_databases").Where("id = ?", databaseID).
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	found := db.Table("instance_databases").Where("id = ?", databaseID).
 		Update("gone_at", gorm.Expr("COALESCE(gone_at, ?)", stamp(at)))
 	if found.Error == nil && found.RowsAffected == 0 {
 		return NotFound("database.not_found")

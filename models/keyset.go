@@ -130,7 +130,8 @@ func (s *Store) loadCookieKey(ctx context.Context) error {
 
 // storedCookieKey lets replicas that start at once agree on the key that was inserted first.
 func (s *Store) storedCookieKey(ctx context.Context) (setting, error) {
-	db := s.writer.WithContext(ctx)
+	db, done := bounded(ctx, s.writer)
+	defer done()
 	var stored []setting
 	if err := db.Find(&stored, "name = ?", cookieKeyName).Error; err != nil || len(stored) == 1 {
 		return append(stored, setting{})[0], err

@@ -152,7 +152,9 @@ func tooManyLogins(reset, now time.Time) *Error {
 
 // LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.
 func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
-	return loginBudget(s.reader.WithContext(ctx), loginKey(name, from), s.Now())
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return loginBudget(db, loginKey(name, from), s.Now())
 }
 
 func loginBudget(tx *gorm.DB, key string, now time.Time) (left int, reset time.Time, err error) {
@@ -189,8 +191,10 @@ func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err
 // SessionUser is the active user whose cookie holds the id; CodeUnauthenticated, with the zero User, when there is none
 // (any more). That the session was seen is kept when the store is free to.
 func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var session Session
-	err := s.reader.WithContext(ctx).Take(&session, "id = ?", digest(id)).Error
+	err := db.Take(&session, "id = ?", digest(id)).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return User{}, &Error{Code: CodeUnauthenticated}
 	}
@@ -228,7 +232,9 @@ func (session *Session) endedAt(now time.Time) bool {
 
 // EndSession logs out. A session that is over already is no error.
 func (s *Store) EndSession(ctx context.Context, id string) error {
-	return s.writer.WithContext(ctx).Delete(&Session{}, "id = ?", digest(id)).Error
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	return db.Delete(&Session{}, "id = ?", digest(id)).Error
 }
 
 // endSessions ends a user's sessions but keep, a cookie's id.

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +31,8 @@ import (
 const (
 	openTimeout        = 30 * time.Second // first answer of the store
 	migrateTimeout     = 10 * time.Minute // waiting for another replica's migration included
-	transactionTimeout = 5 * time.Minute  // one transaction, waiting for its locks included
+	transactionTimeout = 5 * time.Minute  // one change, waiting for its turn included; each of its statements on PostgreSQL
+	queryTimeout       = time.Minute      // one page or single statement, waiting for its turn included; a lock on PostgreSQL
 	analyzeTimeout     = 30 * time.Second // planner statistics after a large refresh
 	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
 )
@@ -39,7 +42,18 @@ const (
 	sqliteJournalLimit = 64 << 20 // bytes the WAL file keeps after a checkpoint
 )
 
-var errTransactionTimeout = fmt.Errorf("store transaction took longer than %s", transactionTimeout)
+var (
+	errTransactionTimeout = fmt.Errorf("store transaction took longer than %s", transactionTimeout)
+	errQueryTimeout       = fmt.Errorf("store query took longer than %s", queryTimeout)
+)
+
+// postgresLimits end what a vanished or hanging replica left behind, too.
+var postgresLimits = map[string]string{
+	"statement_timeout": milliseconds(transactionTimeout),
+	"lock_timeout":      milliseconds(queryTimeout),
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Store is the only thing that talks to WhaleFall's own database, on SQLite or PostgreSQL alike.
 type Store struct {
@@ -117,6 +131,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		return err
 	}
 	config.AfterConnect = scanTimesInUTC
+	maps.Copy(config.ConnConfig.RuntimeParams, postgresLimits)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
@@ -216,11 +231,24 @@ func ping(ctx context.Context, handle *gorm.DB) error {
 func (s *Store) migrate(ctx context.Context, migrate Migrate) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
+	if s.pool != nil {
+		db := s.unlimited()
+		return errors.Join(migrate(ctx, db, s.writer.Name()), db.Close())
+	}
 	db, err := s.writer.DB()
 	if err != nil {
 		return err
 	}
 	return migrate(ctx, db, s.writer.Name())
+}
+
+// unlimited are connections for migrations, which may take as long as migrateTimeout.
+func (s *Store) unlimited() *sql.DB {
+	config := s.pool.Config().ConnConfig
+	for name := range postgresLimits {
+		delete(config.RuntimeParams, name)
+	}
+	return stdlib.OpenDB(*config)
 }
 
 // Close ends all connections.
@@ -244,8 +272,10 @@ func (s *Store) Close() error {
 
 // Ping reports whether the store answers.
 func (s *Store) Ping(ctx context.Context) error {
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var one int
-	return s.reader.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error
+	return db.Raw("SELECT 1").Scan(&one).Error
 }
 
 // Path is the SQLite file of an embedded store, "" for PostgreSQL.
@@ -281,9 +311,15 @@ func (s *Store) change(ctx context.Context, do func(tx *gorm.DB) error) error {
 
 // view runs do on one unchanging state of the store.
 func (s *Store) view(ctx context.Context, do func(tx *gorm.DB) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, transactionTimeout, errTransactionTimeout)
-	defer cancel()
-	return s.reader.WithContext(ctx).Transaction(do, s.dialect.snapshot())
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return db.Transaction(do, s.dialect.snapshot())
+}
+
+// bounded is the handle for a single statement, until done.
+func bounded(ctx context.Context, handle *gorm.DB) (db *gorm.DB, done context.CancelFunc) {
+	ctx, done = context.WithTimeoutCause(ctx, queryTimeout, errQueryTimeout)
+	return handle.WithContext(ctx), done
 }
 
 // storable reports whether both kinds of store can hold the text: PostgreSQL refuses NUL and broken UTF-8.

@@ -66,6 +66,7 @@ func newFixture(t *testing.T, address string) *fixture {
 	f.Store, err = models.Open(t.Context(), f.options)
 	check(t, err)
 	t.Cleanup(func() { check(t, f.Close()) })
+	check(t, f.WatchDeadlines(func(statement string) { t.Errorf("has no deadline: %s", statement) }))
 	return f
 }
 
@@ -185,6 +186,30 @@ func TestOpenErrors(t *testing.T) {
 			t.Errorf("the error tells the password: %s", e)
 		}
 	}
+}
+
+func TestMigrationsAreNotCutShort(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
+	limits := map[string]string{"statement_timeout": "5min", "lock_timeout": "1min"}
+	for setting, want := range limits {
+		value, err := f.Show(f.ctx, setting)
+		check(t, err)
+		equal(t, setting, value, want)
+	}
+	f.options.Migrate = func(ctx context.Context, db *sql.DB, _ string) error {
+		for setting := range limits {
+			var value string
+			if err := db.QueryRowContext(ctx, "SELECT current_setting($1)", setting).Scan(&value); err != nil {
+				return err
+			}
+			equal(t, setting+" of a migration", value, "0")
+		}
+		return nil
+	}
+	again, err := models.Open(f.ctx, f.options)
+	check(t, err)
+	check(t, again.Close())
 }
 
 func TestMigrationStatus(t *testing.T) {

@@ -16,8 +16,10 @@ type instanceTag struct{ InstanceID, TagID int64 }
 
 // Tags lists all tags by name.
 func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var tags []Tag
-	err := s.reader.WithContext(ctx).Order("name").Find(&tags).Error
+	err := db.Order("name").Find(&tags).Error
 	return tags, err
 }
 

@@ -61,14 +61,18 @@ func newNobody(cost int) (User, error) {
 
 // Users lists all users by id.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
 	var users []User
-	err := s.reader.WithContext(ctx).Order("id").Find(&users).Error
+	err := db.Order("id").Find(&users).Error
 	return users, err
 }
 
 // User finds a user by id.
 func (s *Store) User(ctx context.Context, id int64) (User, error) {
-	return takeUser(s.reader.WithContext(ctx), "id = ?", id)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeUser(db, "id = ?", id)
 }
 
 // UserByName finds a user by the exact name.
@@ -76,7 +80,9 @@ func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
 	if !storable(name) {
 		return User{}, NotFound("user.not_found")
 	}
-	return takeUser(s.reader.WithContext(ctx), "username = ?", name)
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeUser(db, "username = ?", name)
 }
 
 func takeUser(tx *gorm.DB, condition string, value any) (User, error) {
@@ -109,7 +115,9 @@ func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, 
 		return User{}, err
 	}
 	fresh := User{Username: u.Username, PasswordHash: hash, Role: u.Role, IsActive: u.IsActive}
-	if err := s.writer.WithContext(ctx).Create(&fresh).Error; err != nil {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	if err := db.Create(&fresh).Error; err != nil {
 		return User{}, nameTaken(err)
 	}
 	return fresh, nil
