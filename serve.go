@@ -21,7 +21,6 @@ import (
 
 // Deadlines of the process.
 const (
-	openTimeout       = 60 * time.Second  // store opened and migrated
 	readHeaderTimeout = 10 * time.Second  // a client's request header
 	readTimeout       = 60 * time.Second  // a client's whole request
 	writeTimeout      = 150 * time.Second // an answer, which may wait 120 s for a collection
@@ -77,8 +76,6 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 
 // openStore opens the store with its keyset, creating both at the first start.
 func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate models.Migrate) (*models.Store, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errors.New("the store did not open in time"))
-	defer cancel()
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -22,7 +23,8 @@ type State struct {
 	AppliedAt time.Time // zero: pending
 }
 
-// Up applies what is pending. Replicas that start at the same moment on one PostgreSQL wait for each other.
+// Up applies what is pending. Replicas that start at the same moment on one PostgreSQL wait for each other until ctx ends;
+// for a SQLite file the caller sees to that.
 func Up(ctx context.Context, db *sql.DB, dialect string) error {
 	provider, err := newProvider(db, dialect)
 	if err != nil {
@@ -51,10 +53,10 @@ func Status(ctx context.Context, db *sql.DB, dialect string) ([]State, error) {
 	return states, nil
 }
 
-// lockRetrySeconds × lockRetries is how long a replica waits for another one that is migrating.
+// A replica waits for another one that is migrating until ctx ends.
 const (
 	lockRetrySeconds = 1
-	lockRetries      = 300
+	lockRetries      = math.MaxInt32
 )
 
 func newProvider(db *sql.DB, dialect string) (*goose.Provider, error) {
