@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glebarez/sqlite"
+	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,6 +35,7 @@ const (
 	transactionTimeout = 5 * time.Minute  // one change, waiting for its turn included; each of its statements on PostgreSQL
 	queryTimeout       = time.Minute      // one page or single statement, waiting for its turn included; a lock on PostgreSQL
 	analyzeTimeout     = 30 * time.Second // planner statistics after a large refresh
+	lockRetry          = 50 * time.Millisecond
 	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
 )
 
@@ -110,9 +112,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (s *Store) start(ctx context.Context, o Options) error {
-	connect := s.connectSQLite
-	if strings.HasPrefix(o.Address, "postgres://") || strings.HasPrefix(o.Address, "postgresql://") {
-		connect = s.connectPostgres
+	connect := s.connectPostgres
+	if !strings.HasPrefix(o.Address, "postgres://") && !strings.HasPrefix(o.Address, "postgresql://") {
+		lock, err := lockStart(ctx, o.Address)
+		if err != nil {
+			return fmt.Errorf("open the store: %w", err)
+		}
+		defer func() { _ = lock.Close() }()
+		connect = s.connectSQLite
 	}
 	if err := connect(ctx, o.Address); err != nil {
 		return fmt.Errorf("open the store: %w", err)
@@ -167,6 +174,22 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	return limitConnections(s.reader, sqliteReaders)
+}
+
+// lockStart lets processes that start on the same SQLite file migrate it one after the other. The lock is on a file beside
+// it, which stays: SQLite locks its own no longer than for one transaction.
+func lockStart(ctx context.Context, path string) (*flock.Flock, error) {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	path += ".lock"
+	if err := createPrivateFile(path); err != nil {
+		return nil, err
+	}
+	lock := flock.New(path)
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
 }
 
 // createPrivateFile makes the file before SQLite does, because SQLite would let everybody read it.

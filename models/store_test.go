@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,30 +122,39 @@ func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
 	})
 }
 
+// Each opens connections of its own, as processes do.
 func TestReplicasStartingAtOnceAgree(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
-	f.options.Address = testenv.Postgres(t).NewDatabase(t)
-	const replicas = 4
-	keys := make([]string, replicas)
-	var all sync.WaitGroup
-	for i := range replicas {
-		all.Go(func() {
-			s, err := models.Open(f.ctx, f.options)
-			if err != nil {
-				t.Error(err)
-				return
+	onBothStores(t, func(f *fixture) {
+		fresh := []string{testenv.Postgres(f.T).NewDatabase(f.T)}
+		if f.isSQLite() {
+			fresh = nil
+			for round := range 8 {
+				fresh = append(fresh, filepath.Join(f.TempDir(), fmt.Sprint(round), "new", "store.db"))
 			}
-			keys[i] = string(s.CookieKey())
-			if err := s.Close(); err != nil {
-				t.Error(err)
+		}
+		for _, f.options.Address = range fresh {
+			const replicas = 4
+			keys := make([]string, replicas)
+			var all sync.WaitGroup
+			for i := range replicas {
+				all.Go(func() {
+					s, err := models.Open(f.ctx, f.options)
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					keys[i] = string(s.CookieKey())
+					if err := s.Close(); err != nil {
+						f.Error(err)
+					}
+				})
 			}
-		})
-	}
-	all.Wait()
-	for _, key := range keys {
-		equal(t, "key", key, keys[0])
-	}
+			all.Wait()
+			for _, key := range keys {
+				equal(f, "key", key, keys[0])
+			}
+		}
+	})
 }
 
 func TestWrongKeysetStopsTheStart(t *testing.T) {
@@ -164,7 +174,7 @@ func TestSQLiteFileIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "store.db")
 	f := newFixture(t, path)
 	equal(t, "path", f.Path(), path)
-	for _, name := range []string{path, path + "-wal"} {
+	for _, name := range []string{path, path + "-wal", path + ".lock"} {
 		info, err := os.Stat(name)
 		check(t, err)
 		equal(t, name, info.Mode().Perm(), fs.FileMode(0o600))
