@@ -32,6 +32,11 @@ func validName(name string) string {
 	return out.String()
 }
 
+// isStoredName reports whether validName can have made the name of one that a server has. No server has NUL in a name.
+func isStoredName(name string) bool {
+	return validName(serverName(name)) == name && !strings.Contains(name, "\x00")
+}
+
 // serverName is the name that validName made the given one of. A name validName cannot have made stays as it is.
 func serverName(name string) string {
 	if !strings.Contains(name, `\x`) {
@@ -51,6 +56,9 @@ func serverName(name string) string {
 		default:
 			out, rest = append(out, rest[0]), rest[1:]
 		}
+	}
+	if validName(string(out)) != name {
+		return name
 	}
 	return string(out)
 }

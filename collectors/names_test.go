@@ -34,3 +34,19 @@ func TestNamesCanBeTurnedBack(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesThatNobodyMadeStayAsTheyAre(t *testing.T) {
+	for _, name := range []string{`\x61pp`, `a\x00b`, `caf\xE9`, `\\x61\`, "\xff\\x61", `\x`, `\xg0`, `\\a\xff\x00`} {
+		if back := serverName(name); back != name || isStoredName(name) {
+			t.Errorf("%q became %q, stored: %v", name, back, isStoredName(name))
+		}
+	}
+	if isStoredName("a\x00b") {
+		t.Error("no server has NUL in a name")
+	}
+	for _, name := range []string{"app", `a\b`, `caf\xe9`, `caf\\xe9`, "表"} {
+		if !isStoredName(name) {
+			t.Errorf("%q is a name", name)
+		}
+	}
+}

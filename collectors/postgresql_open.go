@@ -6,7 +6,9 @@ import (
 	_ "embed"
 	"errors"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,25 +36,40 @@ const (
 	pgQueryCanceled         = "57014"
 )
 
-// pgPinned gives every setting that libpq's environment variables could give, so that none of them has a say.
-const pgPinned = "host=localhost port=5432 user=x password=x dbname=x connect_timeout=0 sslmode=disable sslcert='' sslkey='' " +
-	"sslrootcert='' sslcertmode=allow sslnegotiation=postgres target_session_attrs=any min_protocol_version=3.0 " +
-	"max_protocol_version=3.0 channel_binding=prefer require_auth=''"
+// pgBase is what every connection starts from. It is made before anything else runs, as that touches the environment.
+var pgBase, errPgBase = pgWithoutEnvironment()
+
+// pgWithoutEnvironment parses a configuration, which is the only way to one, while libpq's variables are put away:
+// they and the files they name would have a say in it.
+func pgWithoutEnvironment() (*pgx.ConnConfig, error) {
+	hidden := map[string]string{}
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			hidden[name] = value
+			_ = os.Unsetenv(name)
+		}
+	}
+	defer func() {
+		for name, value := range hidden {
+			_ = os.Setenv(name, value)
+		}
+	}()
+	return pgx.ParseConfig("host=localhost user=x password=x sslmode=disable")
+}
 
 func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(pgPinned)
-	if err != nil {
-		return nil, err
+	if errPgBase != nil {
+		return nil, errPgBase
 	}
 	encrypted, err := targetTLS(t)
 	if err != nil {
 		return nil, err
 	}
+	config := pgBase.Copy()
 	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), serverName(database)
 	config.User, config.Password = t.Username, t.Password
 	config.ConnectTimeout = c.connectTimeout
 	config.RuntimeParams = maps.Clone(c.parameters)
-	config.KerberosSrvName, config.KerberosSpn = "", ""
 	config.TLSConfig = encrypted
 	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -553,8 +554,17 @@ func TestPostgresListensToNoEnvironment(t *testing.T) {
 		"PGHOST": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "nowhere", "PGUSER": "nobody", "PGPASSWORD": "wrong",
 		"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/nowhere.pem", "PGSSLCERT": "/nowhere.pem", "PGOPTIONS": "-c work_mem=64kB",
 		"PGAPPNAME": "other", "PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "none", "PGCHANNELBINDING": "require", "PGTZ": "Mars",
+		"PGSERVICE": "nowhere", "PGSERVICEFILE": "/nowhere", "PGSSLSNI": "bogus", "PGSSLCERTMODE": "bogus", "PGMINPROTOCOLVERSION": "bogus",
 	} {
 		t.Setenv(name, value)
+	}
+	got, err := pgWithoutEnvironment()
+	must(t, err)
+	if got.ConnString() != pgBase.ConnString() || len(got.RuntimeParams) != 0 || got.Host != "localhost" || got.Port != 5432 {
+		t.Errorf("got %+v", got)
+	}
+	if os.Getenv("PGSERVICE") != "nowhere" {
+		t.Error("the environment was not put back")
 	}
 	if found := mustTables(t, NewPostgreSQL(), target, database); len(found) != 1 {
 		t.Errorf("got %v", found)

@@ -199,6 +199,9 @@ func (s *Service) refresh(ctx context.Context, instance models.Instance, t Targe
 	if err != nil {
 		return models.Receipt{}, err
 	}
+	if !isStoredName(database) {
+		return models.Receipt{}, databaseGone(database, nil)
+	}
 	started := s.now()
 	result, err := collector.Tables(ctx, t, database)
 	if err != nil {

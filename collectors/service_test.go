@@ -128,6 +128,22 @@ func TestADatabaseThatIsGoneKeepsItsSnapshot(t *testing.T) {
 	wantError(t, err, models.CodeNotFound, "database.not_found")
 }
 
+func TestADatabaseHasOneName(t *testing.T) {
+	h, server, app := newPostgresHouse(t)
+	literal := `\x61pp`
+	server.Exec(t, "postgres", `CREATE DATABASE "`+literal+`"`)
+	for _, alias := range []string{literal, `a\x70p`, `a\x00b`, "a\x00b", app + "\x00"} {
+		_, err := h.service.Refresh(t.Context(), h.instance.ID, alias)
+		wantError(t, err, models.CodeCollection, KeyDatabaseGone)
+		_, err = h.store.Database(t.Context(), h.instance.ID, alias)
+		wantError(t, err, models.CodeNotFound, "database.not_found")
+	}
+	for _, name := range []string{app, validName(literal)} {
+		_, err := h.service.Refresh(t.Context(), h.instance.ID, name)
+		must(t, err)
+	}
+}
+
 func TestALockedTableKeepsItsOldValue(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
 	_, err := h.service.Refresh(t.Context(), h.instance.ID, app)
