@@ -40,10 +40,9 @@ type Unread string
 
 // Reasons for an unread relation.
 const (
-	UnreadLocked  Unread = "locked"  // another session holds an exclusive lock
-	UnreadHidden  Unread = "hidden"  // the account may not see it
-	UnreadRemoved Unread = "removed" // vanished while it was being measured
-	UnreadFailed  Unread = "failed"  // the engine refused to size this one
+	UnreadLocked Unread = "locked" // another session holds an exclusive lock
+	UnreadHidden Unread = "hidden" // the account may not see it
+	UnreadFailed Unread = "failed" // the engine refused to size this one
 )
 
 // TableSize is one relation as a collector measured it. Bytes are int64; nil is unknown, 0 is known to be empty.

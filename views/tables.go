@@ -59,7 +59,7 @@ func (m TableSizes) partitionsPath(r models.TableSizeRow, fragment bool) string 
 // whyUnknown says why a size of the row is not known.
 func whyUnknown(p Page, r models.TableSizeRow) string {
 	switch r.Unread {
-	case models.UnreadLocked, models.UnreadHidden, models.UnreadRemoved, models.UnreadFailed:
+	case models.UnreadLocked, models.UnreadHidden, models.UnreadFailed:
 		return p.T("unread." + string(r.Unread))
 	}
 	switch r.Kind {
