@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -87,3 +88,6 @@ func (s *Store) Occupy(ctx context.Context, do func()) error {
 		return err
 	})
 }
+
+// DayAfter is the calendar day days after t.
+func (s *Store) DayAfter(t time.Time, days int) string { return s.day(t, days) }

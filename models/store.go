@@ -45,6 +45,8 @@ const (
 )
 
 var (
+	errBadAddress = errors.New("the postgres:// address cannot be understood: percent-encode special characters of its password, " +
+		"and check its parameters")
 	errTransactionTimeout = fmt.Errorf("store transaction took longer than %s", transactionTimeout)
 	errQueryTimeout       = fmt.Errorf("store query took longer than %s", queryTimeout)
 )
@@ -135,7 +137,7 @@ func (s *Store) start(ctx context.Context, o Options) error {
 func (s *Store) connectPostgres(ctx context.Context, address string) error {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return err
+		return errBadAddress // the cause may quote a password
 	}
 	config.AfterConnect = scanTimesInUTC
 	maps.Copy(config.ConnConfig.RuntimeParams, postgresLimits)
@@ -322,7 +324,8 @@ func (s *Store) Day(t time.Time) string { return s.day(t, 0) }
 
 // day is the calendar day of t in the store's zone, days later (or, negative, earlier).
 func (s *Store) day(t time.Time, days int) string {
-	return t.In(s.Zone).AddDate(0, 0, days).Format(time.DateOnly)
+	year, month, day := t.In(s.Zone).Date()
+	return time.Date(year, month, day+days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly) // in the zone, a day may lack its midnight
 }
 
 // change runs do in one write transaction; an error of do takes back everything.

@@ -188,12 +188,39 @@ func TestOpenErrors(t *testing.T) {
 	t.Parallel()
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	check(t, err)
-	for _, address := range []string{t.TempDir(), "postgres://nobody:secret@127.0.0.1:1/none", "postgres://a:secret@b:c/d"} {
+	for _, address := range []string{
+		t.TempDir(), "postgres://nobody:secret@127.0.0.1:1/none", "postgres://a:secret@b:c/d", "postgres://u:p@secret@h:1x/db",
+		"postgres://u:se%zzcret@h/db", "postgres://u:secret@h/db?sslmode=secret", "postgres://h/db?password=secret&port=x",
+	} {
 		_, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Migrate: migrations.Up})
 		if err == nil {
 			t.Errorf("%s opened", address)
-		} else if e := err.Error(); strings.Contains(e, "secret") {
+		} else if e := err.Error(); strings.Contains(e, "cret") {
 			t.Errorf("the error tells the password: %s", e)
+		}
+	}
+}
+
+// In these zones daylight saving time has started at midnight.
+func TestDaysWithoutMidnight(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, filepath.Join(t.TempDir(), "store.db"))
+	for zone, today := range map[string]string{
+		"America/Santiago": "2022-09-11", "America/Havana": "2022-03-13", "America/Asuncion": "2022-10-02", "Africa/Cairo": "2023-04-28",
+	} {
+		location, err := time.LoadLocation(zone)
+		check(t, err)
+		f.Zone = location
+		noon, err := time.ParseInLocation(time.DateOnly+" 15", today+" 12", location)
+		check(t, err)
+		for days := range 60 {
+			late := noon.AddDate(0, 0, days).Add(-11*time.Hour - 30*time.Minute) // 0:30, or 23:30 or 1:30 around the change
+			day, err := time.Parse(time.DateOnly, f.Day(late))
+			check(t, err)
+			for _, back := range []int{-29, -6, 0, 1} {
+				want := day.AddDate(0, 0, back).Format(time.DateOnly)
+				equal(t, zone, f.DayAfter(late, back), want)
+			}
 		}
 	}
 }
