@@ -172,6 +172,36 @@ func TestABadSettingIsOneClearLine(t *testing.T) {
 	}
 }
 
+func TestAnOddStoreAddressIsNotRepeated(t *testing.T) {
+	for _, address := range []string{
+		"host=h password=secret user=u", " password = 'secret'", "dbname=secret",
+		"postgres://u:se/cret@h/db", "postgres://u:1/cret@h/db", "postgres://u:1?cret@h/db", "postgres://u:1#cret@h/db",
+		"postgres://u:se%zzcret@h/db", "postgres://u:sec ret@h:1x/db", "postgresql://u:s[ecret@h/db", "mysql://u:secret@h/db",
+	} {
+		t.Setenv("WHALEFALL_STORE", address)
+		for _, command := range []string{"config", "migrate"} {
+			status, out, errs := runOnce(t, "", command, "--data-dir", t.TempDir())
+			if status != 2 || !strings.HasPrefix(errs, "whalefall: WHALEFALL_STORE ") || strings.Count(errs, "\n") != 1 {
+				t.Errorf("%s %s: status %d, %q", command, address, status, errs)
+			}
+			if strings.Contains(out+errs, "cret") {
+				t.Errorf("%s %s tells: %q %q", command, address, out, errs)
+			}
+		}
+	}
+	for given, shown := range map[string]string{
+		"postgres://u:p@ss@h/db":                       "postgres://u:xxxxx@h/db",
+		"postgres://u@h/db?password=secret&x=1#secret": "postgres://u@h/db",
+		"postgres://u:1/cret@h/db":                     "(redacted)",
+		"password=secret":                              "(redacted)",
+		"/var/lib/a b=c.db":                            "/var/lib/a b=c.db",
+	} {
+		if got := redact("dsn", given); got != shown {
+			t.Errorf("%s is shown as %s", given, got)
+		}
+	}
+}
+
 func TestConfigRedactsSecrets(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("Hunter22Hunter22\n"), 0o600); err != nil {

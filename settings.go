@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -51,10 +53,31 @@ func (s *Settings) check() error {
 	if _, port, err := net.SplitHostPort(s.Addr); err != nil || port == "" {
 		return fmt.Errorf("WHALEFALL_ADDR %q is no host:port", s.Addr)
 	}
-	if strings.Contains(s.Store, "://") && !s.sharedStore() {
-		return fmt.Errorf("WHALEFALL_STORE must be a postgres:// address or the path of a SQLite file")
+	return s.checkStore()
+}
+
+// keywords is how a connection string of PostgreSQL begins that is no address.
+var keywords = regexp.MustCompile(`^\s*\w+\s*=`)
+
+// checkStore never repeats the value, which may hold a password.
+func (s *Settings) checkStore() error {
+	if s.sharedStore() {
+		_, err := parseAddress(s.Store)
+		return err
+	}
+	if strings.Contains(s.Store, "://") || keywords.MatchString(s.Store) {
+		return errors.New("WHALEFALL_STORE must be a postgres:// address or the path of a SQLite file")
 	}
 	return nil
+}
+
+// parseAddress refuses an address with an @ behind its host, where a password ended that has special characters.
+func parseAddress(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+		return nil, errors.New("WHALEFALL_STORE is no address; special characters of a password must be percent-encoded, such as / by %2F")
+	}
+	return u, nil
 }
 
 // sharedStore reports whether the store is a PostgreSQL database.
@@ -111,18 +134,18 @@ func (configCmd) Run(s *Settings, io console) error {
 	return nil
 }
 
-// redact hides a secret: the password of an address, or all of anything else.
+// redact hides a secret: the password and the parameters of an address, or all of anything else that is not a path.
 func redact(kind, text string) string {
-	if kind != "dsn" {
+	if kind != "dsn" || keywords.MatchString(text) {
 		return "(redacted)"
 	}
 	if !strings.Contains(text, "://") {
 		return text
 	}
-	u, err := url.Parse(text)
+	u, err := parseAddress(text)
 	if err != nil {
 		return "(redacted)"
 	}
-	u.RawQuery = ""
+	u.RawQuery, u.Fragment, u.RawFragment = "", "", ""
 	return u.Redacted()
 }
