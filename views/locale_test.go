@@ -115,7 +115,7 @@ func TestKeysMadeFromData(t *testing.T) {
 	for _, s := range []string{"active", "inactive", "deleted", "online", "gone"} {
 		need("status." + s)
 	}
-	for _, u := range []models.Unread{models.UnreadLocked, models.UnreadHidden, models.UnreadRemoved, models.UnreadFailed} {
+	for _, u := range []models.Unread{models.UnreadLocked, models.UnreadHidden, models.UnreadFailed} {
 		need("unread."+string(u), "unread."+string(u)+"_badge")
 	}
 	for _, k := range []models.Kind{
