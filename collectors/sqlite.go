@@ -350,16 +350,16 @@ func (c *SQLite) classify(ctx context.Context, t Target, err error) error {
 		code = refused.Code() & 0xff
 	}
 	key := "collect.sqlite.failed"
-	switch {
-	case code == sqliteInterrupt:
+	switch code {
+	case sqliteInterrupt:
 		return cancelled(err)
-	case code == sqliteCantOpen:
+	case sqliteCantOpen:
 		return sqliteUnreachable(t, err)
-	case code == sqliteBusy:
+	case sqliteBusy:
 		key = "collect.sqlite.busy"
-	case code == sqliteNotADB:
+	case sqliteNotADB:
 		key = "collect.sqlite.not_a_database"
-	case code == sqliteCorrupt:
+	case sqliteCorrupt:
 		key = "collect.sqlite.corrupt"
 	}
 	return &models.Error{
