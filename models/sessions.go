@@ -24,7 +24,7 @@ const (
 
 	// loginsAtOnce is far below the limit: a guess counts as failed until it is known not to be.
 	loginsAtOnce = 4
-	loginTimeout = 30 * time.Second // waiting for other logins included
+	loginTimeout = time.Minute // waiting for other logins and the store included
 )
 
 var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
