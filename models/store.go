@@ -33,7 +33,7 @@ const (
 	openTimeout        = 30 * time.Second // first answer of the store
 	migrateTimeout     = 10 * time.Minute // waiting for another replica's migration included
 	transactionTimeout = 5 * time.Minute  // one change, waiting for its turn included; each of its statements on PostgreSQL
-	queryTimeout       = time.Minute      // one page or single statement, waiting for its turn included; a lock on PostgreSQL
+	queryTimeout       = 2 * time.Minute  // one page or single statement, waiting for its turn included; a lock on PostgreSQL
 	analyzeTimeout     = 30 * time.Second // planner statistics after a large refresh
 	lockRetry          = 50 * time.Millisecond
 	busyTimeout        = 30 * time.Second // another process writing to the SQLite file

@@ -228,7 +228,7 @@ func TestDaysWithoutMidnight(t *testing.T) {
 func TestMigrationsAreNotCutShort(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
-	limits := map[string]string{"statement_timeout": "5min", "lock_timeout": "1min"}
+	limits := map[string]string{"statement_timeout": "5min", "lock_timeout": "2min"}
 	for setting, want := range limits {
 		value, err := f.Show(f.ctx, setting)
 		check(t, err)
