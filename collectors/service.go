@@ -209,7 +209,7 @@ func (s *Service) refresh(ctx context.Context, instance models.Instance, t Targe
 	}
 	var receipt models.Receipt
 	err = s.save(ctx, instance, func(ctx context.Context) error {
-		known, err := s.store.AddDatabase(ctx, instance.ID, database, s.now())
+		known, err := s.store.AddDatabase(ctx, instance.ID, database, started)
 		if err != nil {
 			return err
 		}
