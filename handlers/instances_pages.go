@@ -74,6 +74,9 @@ func (h *handlers) submitInstanceRestore(c echo.Context) error {
 	}
 	p := h.page(c)
 	notice := p.T("notice.restored", "Name", restored.Name)
+	if !restored.IsActive {
+		notice = p.T("notice.restored_inactive", "Name", restored.Name)
+	}
 	if !isHTMX(c) {
 		return h.leave(c, views.InstancePath(id), notice)
 	}
@@ -159,7 +162,11 @@ func (h *handlers) syncInstance(c echo.Context) error {
 		c.Response().Header().Set("HX-Trigger", "inventory-changed")
 		return err
 	}
-	return h.answerAction(c, id, "notice.synced", "Name", result.Instance.Name, "N", result.Saved)
+	notice := "notice.synced"
+	if !result.Found.Complete {
+		notice = "notice.synced_incomplete"
+	}
+	return h.answerAction(c, id, notice, "Name", result.Instance.Name)
 }
 
 // answerAction shows an instance after an action on its page, and what the action did.

@@ -85,6 +85,22 @@ func TestInventory(t *testing.T) {
 	})
 }
 
+func TestInventoryRemembersWhetherItIsAll(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		fresh := f.instance("n")
+		equal(f, "never listed", fresh.DatabasesComplete, nil)
+		for _, r := range []models.DatabaseResult{{Grant: "GRANT SHOW DATABASES ON *.* TO 'w'@'%'"}, {Complete: true}} {
+			_, err := f.SaveInventory(f.ctx, fresh.ID, r, start)
+			check(f, err)
+			read, err := f.Instance(f.ctx, fresh.ID)
+			check(f, err)
+			equal(f, "complete", *read.DatabasesComplete, r.Complete)
+			equal(f, "grant", read.DatabasesGrant, r.Grant)
+			equal(f, "edited", read.UpdatedAt, fresh.UpdatedAt)
+		}
+	})
+}
+
 func TestAddDatabaseAndMarkGone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")

@@ -138,9 +138,13 @@ type Instance struct {
 	DetailedVersion string
 	LastConnected   *time.Time // nil: never
 	LastSyncTime    *time.Time // last successful capacity sync; nil: never
-	DeletedAt       *time.Time // nil: not in the recycle bin. A plain column: reading the bin is a filter like any other
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
+
+	DatabasesComplete *bool  // the last listing proved that no database is missing; nil: never listed
+	DatabasesGrant    string // statement that would make it complete; empty when none is needed or known
+
+	DeletedAt *time.Time // nil: not in the recycle bin. A plain column: reading the bin is a filter like any other
+	CreatedAt time.Time
+	UpdatedAt time.Time
 
 	Credential *Credential
 	Tags       []Tag `gorm:"many2many:instance_tags"`

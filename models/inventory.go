@@ -94,7 +94,8 @@ func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, 
 		instanceID, parameter).Error
 }
 
-// SaveInventory keeps which databases an instance has. Those that r does not have are marked gone if r is complete.
+// SaveInventory keeps which databases an instance has, and whether these are all. Those that r does not have are marked
+// gone if r is complete.
 func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (InventoryChange, error) {
 	found, err := uniqueDatabases(r.Databases)
 	if err != nil {
@@ -106,7 +107,13 @@ func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseR
 	}
 	var change InventoryChange
 	err = s.change(ctx, func(tx *gorm.DB) error {
-		if _, err := lockInstance(tx, instanceID); err != nil {
+		instance, err := lockInstance(tx, instanceID)
+		if err != nil {
+			return err
+		}
+		// Columns, not updates: what was found out about an instance is no edit of it.
+		listing := map[string]any{"databases_complete": r.Complete, "databases_grant": r.Grant}
+		if err := tx.Model(&instance).UpdateColumns(listing).Error; err != nil {
 			return err
 		}
 		var known []InstanceDatabase

@@ -26,6 +26,11 @@ func whyFailed(p Page, d models.DatabaseSizeRow) string {
 	return Failed(p.Lang, d.Failed)
 }
 
+// partial reports whether the account may have seen only some of the server's databases.
+func (m InstanceDetail) partial() bool {
+	return m.Instance.DatabasesComplete != nil && !*m.Instance.DatabasesComplete
+}
+
 // TablesPath is the address of a database's table sizes. The names "." and ".." cannot be in an address
 // and go by the database's id.
 func TablesPath(instanceID, databaseID int64, name string) string {
@@ -51,10 +56,21 @@ func (m InstanceDetail) cards(p Page) []card {
 	c := m.Cards
 	return []card{
 		m.usedCard(p), m.growthCard(p), m.daysLeftCard(p),
-		{id: "abnormal", label: p.T("card.abnormal"), value: Count(c.Abnormal), formula: p.T("card.abnormal_formula"), alarm: c.Abnormal > 0},
-		{id: "active", label: p.T("card.active"), value: Count(c.Active), formula: p.T("card.active_formula")},
-		{id: "gone", label: p.T("card.gone"), value: Count(c.Gone), formula: p.T("card.gone_formula")},
+		m.countCard(p, "abnormal", c.Abnormal, c.Abnormal > 0), m.countCard(p, "active", c.Active, false), m.countCard(p, "gone", c.Gone, false),
 	}
+}
+
+// listed reports whether the server was ever asked for its databases, or one was found otherwise.
+func (m InstanceDetail) listed() bool {
+	return m.Instance.DatabasesComplete != nil || m.Cards.Active+m.Cards.Gone > 0
+}
+
+func (m InstanceDetail) countCard(p Page, id string, n int64, alarm bool) card {
+	c := card{id: id, label: p.T("card." + id), value: Count(n), formula: p.T("card." + id + "_formula"), alarm: alarm}
+	if !m.listed() {
+		c.value, c.note = unknown, p.T("card.never_synced")
+	}
+	return c
 }
 
 func (m InstanceDetail) usedCard(p Page) card {
@@ -88,6 +104,8 @@ func (m InstanceDetail) daysLeftCard(p Page) card {
 	case m.Cards.DaysLeft != nil:
 		c.value = p.T("card.days", "N", Count(*m.Cards.DaysLeft))
 		c.alarm = *m.Cards.DaysLeft < 30
+	case m.Cards.UsedBytes == nil:
+		c.note = p.T("card.never_synced")
 	case m.Cards.CapacityBytes == nil:
 		c.note = p.T("card.no_capacity")
 	case m.Cards.DailyGrowth == nil:

@@ -77,6 +77,9 @@ var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
 }
 
+// tlsLabel is a mode as connection strings write it, and what it means.
+func tlsLabel(p Page, m models.TLSMode) string { return string(m) + " · " + p.T("tls."+string(m)) }
+
 // address is host and port of an instance, or the file of a SQLite one.
 func address(i models.Instance) string {
 	switch {

@@ -63,6 +63,8 @@ CREATE TABLE instances (
     detailed_version text NOT NULL,
     last_connected   timestamptz,
     last_sync_time   timestamptz,
+    databases_complete boolean,
+    databases_grant  text NOT NULL,
     deleted_at       timestamptz,
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL

@@ -63,6 +63,8 @@ CREATE TABLE instances (
     detailed_version text NOT NULL,
     last_connected   timestamp,
     last_sync_time   timestamp,
+    databases_complete boolean,
+    databases_grant  text NOT NULL,
     deleted_at       timestamp,
     created_at       timestamp NOT NULL,
     updated_at       timestamp NOT NULL
