@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // psql's part in these tests
 
@@ -121,6 +122,7 @@ func TestAPersonsWay(t *testing.T) {
 				w.syncCapacity()
 				w.refreshTables()
 				w.filterSortAndPage()
+				w.openByDoubleClick()
 				w.serverStopsAndComesBack()
 				w.binAndBack()
 				w.lesserRole()
@@ -316,6 +318,7 @@ func (w *walk) serverStopsAndComesBack() {
 	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, "1") {
 		w.t.Errorf("the toast says %q", got)
 	}
+	w.chooseWhileRefreshing()
 	w.resize(1280, 800)
 	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) {
 		w.t.Error("the page is wider than 1280 pixels")
@@ -323,6 +326,42 @@ func (w *walk) serverStopsAndComesBack() {
 	w.resize(400, 800)
 	w.look("tables-phone")
 	w.resize(1440, 900)
+	w.quiet()
+}
+
+// chooseWhileRefreshing sorts and filters between a click on refresh and its answer: both must hold afterwards.
+func (w *walk) chooseWhileRefreshing() {
+	w.t.Helper()
+	collected := ask[string](w.browser, `document.querySelector("#collected-at").dateTime`)
+	w.slow(time.Second)
+	w.click("#tables-refresh")
+	w.fill("#filter-table", "plain_1")
+	w.slow(0)
+	w.until(`document.querySelector("#collected-at").dateTime != "` + collected + `"`)
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 10 && location.search.includes("q=plain_1")`)
+	w.fill("#filter-table", " ")
+	w.fill("#filter-table", "\b")
+	w.see(`tr[data-table=newcomer]`)
+}
+
+// openByDoubleClick opens the tables by two quick clicks, the second of which hits what the first opened,
+// and drags out of a field: the modal stays until its backdrop is meant.
+func (w *walk) openByDoubleClick() {
+	w.t.Helper()
+	w.open(w.app.url + w.instance)
+	link := w.row() + " a[data-primary]"
+	w.see(link)
+	backdrop := `for (const type of ["pointerdown", "click"]) document.querySelector("#modal-dialog").dispatchEvent(new PointerEvent(type, {bubbles: true}));`
+	w.run(`document.querySelector('` + link + `').click();` + backdrop)
+	w.see("#tables-view tbody tr")
+	w.until(`(window.waited ??= performance.now()) < performance.now() - 500`)
+	w.run(`document.querySelector("#filter-table").dispatchEvent(new PointerEvent("pointerdown", {bubbles: true}));
+		document.querySelector("#modal-dialog").click()`)
+	if !ask[bool](w.browser, `document.querySelector("#modal-dialog").open`) {
+		w.t.Error("a drag out of a field closed the modal")
+	}
+	w.run(backdrop)
+	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
 	w.quiet()
 }
 

@@ -17,15 +17,11 @@ var (
 )
 
 func (h *handlers) instancesPage(c echo.Context) error {
-	return h.renderInstances(c, h.pageWithNotice(c), "")
-}
-
-func (h *handlers) renderInstances(c echo.Context, p views.Page, notice string) error {
 	m, err := h.instanceList(c)
 	if err != nil {
 		return err
 	}
-	m.Notice = notice
+	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
 		title: p.T("instances.title"), body: views.Instances(p, m), fragments: []string{m.Target},
 	})
@@ -62,7 +58,6 @@ func lastPageAtMost[T any](l *views.Listing, read func() (page T, total int64, e
 	return page, err
 }
 
-// submitInstanceRestore answers with the recycle bin, which has one instance less.
 func (h *handlers) submitInstanceRestore(c echo.Context) error {
 	id, err := pathID(c, "instance.not_found")
 	if err != nil {
@@ -77,11 +72,7 @@ func (h *handlers) submitInstanceRestore(c echo.Context) error {
 	if !restored.IsActive {
 		notice = p.T("notice.restored_inactive", "Name", restored.Name)
 	}
-	if !isHTMX(c) {
-		return h.leave(c, views.InstancePath(id), notice)
-	}
-	adoptListAddress(c)
-	return h.renderInstances(c, p, notice)
+	return h.changed(c, "instances-changed", views.InstancePath(id), notice)
 }
 
 func (h *handlers) submitInstanceDelete(c echo.Context) error {
@@ -97,18 +88,14 @@ func (h *handlers) submitInstanceDelete(c echo.Context) error {
 }
 
 func (h *handlers) instancePage(c echo.Context) error {
-	return h.renderInstance(c, h.pageWithNotice(c), "")
-}
-
-func (h *handlers) renderInstance(c echo.Context, p views.Page, notice string) error {
 	m, err := h.instanceDetail(c)
 	if err != nil {
 		return err
 	}
-	m.Notice = notice
+	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
 		title: m.Instance.Name, body: views.Instance(p, m),
-		fragments: []string{"instance-facts", "capacity", m.Target},
+		fragments: []string{"instance-facts", "capacity-cards", m.Target},
 	})
 }
 
@@ -139,6 +126,9 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 	return m, err
 }
 
+// inventoryChanged makes the page of an instance read again what it shows.
+const inventoryChanged = "inventory-changed"
+
 func (h *handlers) testSavedConnection(c echo.Context) error {
 	id, err := pathID(c, "instance.not_found")
 	if err != nil {
@@ -148,7 +138,7 @@ func (h *handlers) testSavedConnection(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerAction(c, id, "notice.connected", "Version", version.Full)
+	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).T("notice.connected", "Version", version.Full))
 }
 
 func (h *handlers) syncInstance(c echo.Context) error {
@@ -159,23 +149,12 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	result, err := h.Collect.SyncCapacity(c.Request().Context(), id)
 	if err != nil {
 		// What was found out about which databases exist is kept even then: the list asks for itself again.
-		c.Response().Header().Set("HX-Trigger", "inventory-changed")
+		c.Response().Header().Set("HX-Trigger", inventoryChanged)
 		return err
 	}
 	notice := "notice.synced"
 	if !result.Found.Complete {
 		notice = "notice.synced_incomplete"
 	}
-	return h.answerAction(c, id, notice, "Name", result.Instance.Name)
-}
-
-// answerAction shows an instance after an action on its page, and what the action did.
-func (h *handlers) answerAction(c echo.Context, id int64, key string, pairs ...any) error {
-	p := h.page(c)
-	notice := p.T(key, pairs...)
-	if !isHTMX(c) {
-		return h.leave(c, views.InstancePath(id), notice)
-	}
-	adoptListAddress(c)
-	return h.renderInstance(c, p, notice)
+	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).T(notice, "Name", result.Instance.Name))
 }

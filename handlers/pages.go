@@ -69,10 +69,19 @@ func (h *handlers) setPreference(c echo.Context) error {
 // cameFrom is the page that led here. What the browser says of it is newer than the link, because
 // filters change the address without loading the page again.
 func cameFrom(c echo.Context) string {
-	if u, err := url.Parse(c.Request().Referer()); err == nil && u.Host == c.Request().Host {
-		return localPath(u.RequestURI())
+	if page, ok := ownPage(c, c.Request().Referer()); ok {
+		return page
 	}
 	return localPath(c.QueryParam("next"))
+}
+
+// ownPage is path and query of a full address; false when it is not of this server.
+func ownPage(c echo.Context, address string) (string, bool) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != c.Request().Host {
+		return "", false
+	}
+	return localPath(u.RequestURI()), true
 }
 
 const (
@@ -113,12 +122,14 @@ func (h *handlers) pageWithNotice(c echo.Context) views.Page {
 	return p
 }
 
-// adoptListAddress gives an action the filter, sort and page of the list that the person is looking at,
-// so that it can answer with that list.
-func adoptListAddress(c echo.Context) {
-	if u, err := url.Parse(c.Request().Header.Get("HX-Current-URL")); err == nil {
-		c.Request().URL.RawQuery = u.RawQuery
+// changed ends an action that changed what a page shows: a toast says what was done, and the event makes
+// what it concerns read itself again, as the person has it by then.
+func (h *handlers) changed(c echo.Context, event, address, notice string) error {
+	if !isHTMX(c) {
+		return h.leave(c, address, notice)
 	}
+	c.Response().Header().Set("HX-Trigger", event)
+	return h.fragment(c, http.StatusOK, views.Notice(h.page(c), notice))
 }
 
 // bindListing reads how a list is sorted and paged; what makes no sense falls back to the defaults: the

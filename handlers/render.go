@@ -59,12 +59,29 @@ func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) er
 
 // toLogin sends a person without a login to the login page and back afterwards.
 func (h *handlers) toLogin(c echo.Context) error {
-	address := "/login?next=" + url.QueryEscape(localPath(c.Request().URL.RequestURI()))
-	if c.Request().Header.Get("HX-Request") == "true" {
+	address := "/login?next=" + url.QueryEscape(pageBehind(c))
+	if isHTMX(c) {
 		c.Response().Header().Set("HX-Redirect", address)
 		return c.NoContent(http.StatusUnauthorized)
 	}
 	return c.Redirect(http.StatusSeeOther, address)
+}
+
+// pageBehind is the page that a person was on: what is asked for itself when it is a page, else the page
+// that asked.
+func pageBehind(c echo.Context) string {
+	r := c.Request()
+	from := r.Referer()
+	switch {
+	case isHTMX(c):
+		from = r.Header.Get("HX-Current-URL")
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return localPath(r.URL.RequestURI())
+	}
+	if page, ok := ownPage(c, from); ok {
+		return page
+	}
+	return "/instances"
 }
 
 // localPath is address when it is a path on this server, else the front page.

@@ -13,15 +13,11 @@ import (
 const partitionLimit = 500
 
 func (h *handlers) tablesPage(c echo.Context) error {
-	return h.renderTables(c, h.pageWithNotice(c), "")
-}
-
-func (h *handlers) renderTables(c echo.Context, p views.Page, notice string) error {
 	m, err := h.tableSizes(c)
 	if err != nil {
 		return err
 	}
-	m.Notice = notice
+	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
 		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target},
 	})
@@ -106,7 +102,7 @@ func (h *handlers) partitionRows(c echo.Context) error {
 	return h.fragment(c, http.StatusOK, views.Partitions(h.page(c), m))
 }
 
-// submitRefresh collects the tables now. The answer is the view the person is looking at, with the new rows.
+// submitRefresh collects the tables now.
 func (h *handlers) submitRefresh(c echo.Context) error {
 	var m views.TableSizes
 	database, err := h.databaseOfPath(c, &m)
@@ -117,11 +113,6 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p := h.page(c)
-	notice := p.T("tables.refreshed", "Saved", receipt.Saved, "Pruned", receipt.Pruned, "Elapsed", receipt.ElapsedMS)
-	if !isHTMX(c) {
-		return h.leave(c, views.TablesPath(m.Instance.ID, database.ID, m.Name), notice)
-	}
-	adoptListAddress(c)
-	return h.renderTables(c, p, notice)
+	notice := h.page(c).T("tables.refreshed", "Saved", receipt.Saved, "Pruned", receipt.Pruned, "Elapsed", receipt.ElapsedMS)
+	return h.changed(c, "tables-changed", views.TablesPath(m.Instance.ID, database.ID, m.Name), notice)
 }

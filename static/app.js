@@ -25,16 +25,28 @@
     if (!dialog.open) show(dialog);
   }
 
+  let shownAt = 0; // ms on the clock of events
+  const doubleClick = 400; // ms; the second click of one hits the backdrop of what the first opened
+
   // A modal dialog hides everything outside of it from eyes and screen readers: the toasts move in.
   function show(which) {
     which.showModal();
+    shownAt = performance.now();
     which.append(toasts);
   }
 
   for (const d of all("dialog")) {
     d.addEventListener("close", () => document.body.append(toasts));
-    d.addEventListener("click", (e) => { if (e.target === d) d.close(); });
+    let pressed = false; // a drag that began inside is no click on the backdrop
+    d.addEventListener("pointerdown", (e) => { pressed = e.target === d && e.timeStamp - shownAt > doubleClick; });
+    d.addEventListener("click", (e) => { if (e.target === d && pressed && !$("form[data-changed]", d)) d.close(); });
   }
+
+  // Only a deliberate close may lose what was typed.
+  document.addEventListener("input", (e) => {
+    const form = e.target.closest("form[method=post]");
+    if (form) form.dataset.changed = "";
+  });
 
   dialog.addEventListener("close", () => {
     if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
@@ -75,11 +87,20 @@
   for (const lost of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(lost, (e) => {
       if (e.detail.target === body) $(".skeleton", body)?.replaceWith(copyOf("#modal-offline"));
-      else toasts.append(copyOf("#toast-offline"));
+      else if (!offlineToast()) toasts.append(copyOf("#toast-offline"));
     });
   }
 
+  const offlineToast = () => $("[data-offline]", toasts);
+  document.addEventListener("htmx:afterOnLoad", () => offlineToast()?.remove());
+
   // ---- requests ----
+
+  // A list that changed is read again as it stands, wherever the address bar is by now.
+  document.addEventListener("htmx:configRequest", (e) => {
+    const state = e.detail.elt.matches("[data-list]") && $("[data-address]", e.detail.elt);
+    if (state) e.detail.path = state.dataset.address;
+  });
 
   // Addresses hold what was chosen, not what was left empty.
   document.addEventListener("htmx:configRequest", (e) => {
@@ -181,7 +202,7 @@
     const rows = all("tbody tr", table)
       .map((tr) => [...tr.cells].filter((cell) => selection.containsNode(cell, true)))
       .filter((cells) => cells.length);
-    const exact = (cell) => cell.dataset.bytes || cell.dataset.count || cell.innerText.trim();
+    const exact = (cell) => cell.dataset.bytes || cell.dataset.count || $(".mono[title]", cell)?.title || cell.innerText.trim();
     if (rows.flat().length === 1 && !rows[0][0].dataset.bytes) return; // a part of one name
     e.clipboardData.setData("text/plain", rows.map((cells) => cells.map(exact).join("\t")).join("\n"));
     e.preventDefault();
@@ -189,13 +210,35 @@
 
   // ---- keyboard ----
 
+  // What is swapped takes the focus with it: the same row gets it back, else its place, else the filter.
+  let focused = null;
+  const rowKey = (row) => JSON.stringify({ ...row.dataset });
+
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    const { target } = e.detail;
+    const row = document.activeElement.closest("tbody tr");
+    focused = target.matches("[data-list]") && target.contains(document.activeElement)
+      ? { target, key: row && rowKey(row), at: row && all("tbody tr", target).indexOf(row) } : null;
+  });
+
+  document.addEventListener("htmx:afterSwap", (e) => {
+    if (!focused || focused.target !== e.detail.target || document.activeElement !== document.body) return;
+    const rows = all("tbody tr", focused.target);
+    const row = focused.key && (rows.find((r) => rowKey(r) === focused.key) || rows[Math.min(focused.at, rows.length - 1)]);
+    if (row) focusRow(row);
+    else $("[data-filter]", scope())?.focus();
+  });
+
   const scope = () => all("dialog[open]").at(-1) || document;
 
   function moveRow(step) {
     const rows = all("[data-rows] tbody tr", scope());
     if (!rows.length) return;
     const at = rows.indexOf(document.activeElement.closest("tr"));
-    const row = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+    focusRow(rows[Math.min(rows.length - 1, Math.max(0, at + step))]);
+  }
+
+  function focusRow(row) {
     row.tabIndex = -1;
     row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });

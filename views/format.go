@@ -207,3 +207,16 @@ func shareTitle(p Page, n *int64, whole int64, reason string) string {
 	}
 	return p.T("size.share", "Exact", Exact(n), "Percent", Percent(Share(n, whole)))
 }
+
+// visible is a name with its control characters as their pictures, "␊" for a newline.
+func visible(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ':
+			return r + 0x2400
+		case r == 0x7f:
+			return 0x2421
+		}
+		return r
+	}, name)
+}

@@ -15,7 +15,6 @@ type InstanceDetail struct {
 	Sizes    models.DatabaseSizePage
 	Name     string // filter by name
 	ShowGone bool
-	Notice   string // what an action just did; empty: nothing
 }
 
 // whyFailed is why the newest run could not measure a database; empty: it could.

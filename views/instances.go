@@ -10,10 +10,9 @@ import (
 // InstanceList is the page with all instances.
 type InstanceList struct {
 	Listing
-	Items  []models.InstanceItem
-	Query  models.InstanceQuery
-	Tags   []models.Tag // to choose from
-	Notice string       // what an action just did; empty: nothing
+	Items []models.InstanceItem
+	Query models.InstanceQuery
+	Tags  []models.Tag // to choose from
 }
 
 // InstanceForm is what a person typed about an instance, or is about to change.

@@ -13,7 +13,6 @@ type TableSizes struct {
 	Name     string // of the database; its header may be unknown to the inventory
 	Sizes    models.TablePage
 	Query    models.TableQuery
-	Notice   string // what a refresh just did; empty: nothing
 }
 
 // header is the snapshot's.
