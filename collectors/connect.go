@@ -78,6 +78,7 @@ const (
 	reasonUnresolved = "unresolved" // the host name has no address
 	reasonUnroutable = "unroutable" // no way to the address
 	reasonTLS        = "tls"        // the sides do not agree on encryption
+	reasonProtocol   = "protocol"   // what listens there is no such database
 	reasonLogin      = "login"      // wrong user or password, or not from here
 	reasonBusy       = "busy"       // no connection left
 	reasonStarting   = "starting"   // the server starts or stops
@@ -93,6 +94,8 @@ func unreachable(t Target, reason string, err error) *models.Error {
 	}
 }
 
+var errProtocol = errors.New("the server speaks another protocol")
+
 // connectReason is the reason for an error that the server did not send.
 func connectReason(err error) string {
 	var wait net.Error
@@ -105,6 +108,9 @@ func connectReason(err error) string {
 		return reasonUnroutable
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return reasonTimeout
+	case errors.Is(err, errProtocol), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync),
+		errors.Is(err, mysql.ErrPktSyncMul):
+		return reasonProtocol
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)),
 		errors.As(err, new(tls.AlertError)), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgx has no value for it

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -71,11 +72,45 @@ func (c *PostgreSQL) config(t Target, database string) (*pgx.ConnConfig, error) 
 	config.ConnectTimeout = c.connectTimeout
 	config.RuntimeParams = maps.Clone(c.parameters)
 	config.TLSConfig = encrypted
+	config.DialFunc = pgDial(config.DialFunc)
 	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
 	return config, nil
+}
+
+// pgDial has a connection fail whose other side is no PostgreSQL. The driver takes every answer to its request for TLS but
+// consent for a refusal.
+func pgDial(dial pgconn.DialFunc) pgconn.DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &pgConn{Conn: conn}, nil
+	}
+}
+
+// pgFirstBytes are what a server's first answer can begin with: consent to TLS or refusal of it, an error, a request to log
+// in, a protocol version.
+const pgFirstBytes = "SNERv"
+
+// pgConn looks at the first byte that it receives.
+type pgConn struct {
+	net.Conn
+	answered bool
+}
+
+func (c *pgConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.answered {
+		c.answered = true
+		if !strings.ContainsRune(pgFirstBytes, rune(b[0])) {
+			return 0, errProtocol
+		}
+	}
+	return n, err
 }
 
 // pgSession is one connection with its limits in force.
