@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -87,9 +89,46 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	return []string{p.T(key)}
 }
 
+// labelOf are the labels of the members that a message can name.
+var labelOf = map[string]string{
+	"name": "instance.name", "db_type": "instances.type", "host": "instance.host", "port": "instance.port",
+	"database_name": "instance.database", "credential_id": "instance.credential", "username": "instance.username",
+	"password": "instance.password", "tls_mode": "instance.tls", "options.ca_certificate": "instance.ca",
+	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
+}
+
+// inWords is the error with members and permissions called what the pages call them.
+func inWords(c echo.Context, p views.Page, e *models.Error) *models.Error {
+	out := *e
+	out.Args = maps.Clone(e.Args)
+	for _, arg := range []string{"Field", "Fields"} {
+		if names, ok := e.Args[arg].(string); ok {
+			out.Args[arg] = labels(c, p, names)
+		}
+	}
+	if e.Code == models.CodeForbidden && e.Args["Permission"] != nil {
+		out.Args["Permission"] = p.T("may." + e.Args["Permission"].(string))
+	}
+	return &out
+}
+
+func labels(c echo.Context, p views.Page, names string) string {
+	all := strings.Split(names, ", ")
+	for i, name := range all {
+		key, known := labelOf[name]
+		if name == "database_name" && c.FormValue("db_type") == string(models.SQLite) {
+			key = "instance.path"
+		}
+		if known {
+			all[i] = p.T(key)
+		}
+	}
+	return strings.Join(all, p.T("list.separator"))
+}
+
 // failure is what a person is told of an error. Trying again is offered where it may help.
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
-	f := views.Failure{Status: k.status, Message: views.Failed(p.Lang, e), Advice: advice(p, e, k), ID: id}
+	f := views.Failure{Status: k.status, Message: views.Failed(p.Lang, inWords(c, p, e)), Advice: advice(p, e, k), ID: id}
 	f.Grant, _ = e.Extra["grant"].(string)
 	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {

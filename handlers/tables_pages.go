@@ -102,6 +102,18 @@ func (h *handlers) partitionRows(c echo.Context) error {
 	return h.fragment(c, http.StatusOK, views.Partitions(h.page(c), m))
 }
 
+// refreshed is what a refresh did, and whether a part of it is missing.
+func refreshed(p views.Page, r models.Receipt) string {
+	notice := p.T("tables.refreshed", "Saved", r.Saved, "Pruned", r.Pruned, "Elapsed", r.ElapsedMS)
+	switch {
+	case r.Kept > 0:
+		return notice + p.T("tables.refreshed_kept", "N", r.Kept)
+	case !r.Complete:
+		return notice + p.T("tables.refreshed_incomplete")
+	}
+	return notice
+}
+
 // submitRefresh collects the tables now.
 func (h *handlers) submitRefresh(c echo.Context) error {
 	var m views.TableSizes
@@ -113,6 +125,5 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	notice := h.page(c).T("tables.refreshed", "Saved", receipt.Saved, "Pruned", receipt.Pruned, "Elapsed", receipt.ElapsedMS)
-	return h.changed(c, "tables-changed", views.TablesPath(m.Instance.ID, database.ID, m.Name), notice)
+	return h.changed(c, "tables-changed", views.TablesPath(m.Instance.ID, database.ID, m.Name), refreshed(h.page(c), receipt))
 }

@@ -109,6 +109,9 @@ func TestKeysMadeFromData(t *testing.T) {
 	for _, r := range []models.Role{models.RoleAdmin, models.RoleUser, models.RoleGuest} {
 		need("role." + string(r))
 	}
+	for _, permission := range models.Permissions {
+		need("may." + string(permission))
+	}
 	for _, m := range tlsModes {
 		need("tls." + string(m))
 	}
