@@ -1,0 +1,41 @@
+package handlers_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"whalefall/testenv"
+)
+
+func TestPagesCallThingsByTheirLabels(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	form := url.Values{"name": {"n"}, "db_type": {"postgresql"}, "username": {"u"}, "password": {"p"}}
+	a.admin.submit("/instances", form, htmx...).wantStatus(http.StatusBadRequest).says("字段 '主机、端口' 是必填的")
+	form.Set("db_type", "sqlite")
+	a.admin.submit("/instances", form, htmx...).wantStatus(http.StatusBadRequest).says("字段 '文件路径' 是必填的")
+	a.user.visit("/instances/new").wantStatus(http.StatusForbidden).says("需要 创建 权限")
+
+	path := a.sqliteInstance("back", a.sqliteFile("CREATE TABLE t (id)"))
+	a.admin.submit(path+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
+	a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says("实例 back 已恢复，当前为停用")
+}
+
+func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
+	t.Parallel()
+	server := testenv.Postgres(t)
+	a := newApp(t, t.TempDir()+"/store.db")
+	path := a.postgresTarget("locked", server, server.User, server.Password) + "/databases/kept/tables/refresh"
+	server.Exec(t, "postgres", "DROP DATABASE IF EXISTS kept", "CREATE DATABASE kept")
+	server.Exec(t, "kept", "CREATE TABLE t (x int)")
+	a.admin.submit(path, url.Values{}, htmx...).wantStatus(http.StatusOK).says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
+	conn, err := pgx.Connect(t.Context(), server.URL("kept"))
+	check(t, err)
+	_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE t")
+	check(t, err)
+	a.admin.submit(path, url.Values{}, htmx...).wantStatus(http.StatusOK).says("ms, 1 张表沿用旧值")
+	check(t, conn.Close(t.Context()))
+}
