@@ -329,7 +329,7 @@ func (w *walk) serverStopsAndComesBack() {
 	w.quiet()
 }
 
-// chooseWhileRefreshing sorts and filters between a click on refresh and its answer: both must hold afterwards.
+// chooseWhileRefreshing filters between a click on refresh and its answer: the filter must hold afterwards.
 func (w *walk) chooseWhileRefreshing() {
 	w.t.Helper()
 	collected := ask[string](w.browser, `document.querySelector("#collected-at").dateTime`)
