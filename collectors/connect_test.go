@@ -10,7 +10,7 @@ import (
 // listener is a server that sends the same to all who connect, and goes on listening to them.
 func listener(t *testing.T, greeting string) *net.TCPAddr {
 	t.Helper()
-	server, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
