@@ -101,12 +101,21 @@ func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, e
 	if err != nil {
 		return models.Version{}, err
 	}
-	v, err := s.Test(ctx, t)
+	v, err := s.probe(ctx, instance, t)
 	if err != nil {
 		return v, aboutInstance(err, id, "")
 	}
+	return v, nil
+}
+
+// probe connects to a saved instance and records its version and the time.
+func (s *Service) probe(ctx context.Context, instance models.Instance, t Target) (models.Version, error) {
+	v, err := s.Test(ctx, t)
+	if err != nil {
+		return v, err
+	}
 	return v, s.save(ctx, instance, func(ctx context.Context) error {
-		return s.store.RecordConnection(ctx, id, v, s.now())
+		return s.store.RecordConnection(ctx, instance.ID, v, s.now())
 	})
 }
 
@@ -131,14 +140,7 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	if err != nil {
 		return SyncResult{}, err
 	}
-	version, err := collector.Version(ctx, t)
-	if err != nil {
-		return SyncResult{}, err
-	}
-	err = s.save(ctx, instance, func(ctx context.Context) error {
-		return s.store.RecordConnection(ctx, instance.ID, version, s.now())
-	})
-	if err != nil {
+	if _, err := s.probe(ctx, instance, t); err != nil {
 		return SyncResult{}, err
 	}
 	found, err := collector.Databases(ctx, t)

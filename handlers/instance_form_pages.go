@@ -115,15 +115,7 @@ func (h *handlers) submitInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, tags, credential, err := h.bindInstance(c, f, nil)
-	if err != nil {
-		return err
-	}
-	var names []string
-	if tags != nil {
-		names = *tags
-	}
-	instance, err = h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
+	instance, err := h.createInstance(c, f)
 	if err != nil {
 		return err
 	}

@@ -142,19 +142,24 @@ func (h *handlers) apiCreateInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, tags, credential, err := h.bindInstance(c, f, nil)
+	instance, err := h.createInstance(c, f)
 	if err != nil {
 		return err
+	}
+	return h.answerInstance(c, http.StatusCreated, instance, "api.instance_created")
+}
+
+// createInstance stores the new instance that a body of either door describes.
+func (h *handlers) createInstance(c echo.Context, f fields) (models.Instance, error) {
+	instance, tags, credential, err := h.bindInstance(c, f, nil)
+	if err != nil {
+		return instance, err
 	}
 	var names []string
 	if tags != nil {
 		names = *tags
 	}
-	instance, err = h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
-	if err != nil {
-		return err
-	}
-	return h.answerInstance(c, http.StatusCreated, instance, "api.instance_created")
+	return h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
 }
 
 func (h *handlers) apiUpdateInstance(c echo.Context) error {
