@@ -1,5 +1,7 @@
 package models
 
+import "time"
+
 // Kind of a relation in a table-size snapshot.
 type Kind string
 
@@ -12,8 +14,25 @@ const (
 	KindSequence    Kind = "sequence"
 	KindMerge       Kind = "merge"    // MRG_MyISAM: its bytes belong to its children
 	KindMemory      Kind = "memory"   // bytes are RAM, not disk
-	KindExternal    Kind = "external" // FEDERATED, CONNECT, SPIDER: bytes are elsewhere, unknown
+	KindExternal    Kind = "external" // FEDERATED, CONNECT, SPIDER, external tables: bytes are elsewhere, unknown
 	KindShadow      Kind = "shadow"   // SQLite: storage of a virtual table
+
+	KindIndexedView     Kind = "indexed_view"     // SQL Server: a view with a clustered index
+	KindMemoryOptimized Kind = "memory_optimized" // SQL Server: bytes on disk are unknown, see Memory
+	KindCluster         Kind = "cluster"          // Oracle: holds the rows of several tables, which own no bytes
+	KindRecycleBin      Kind = "recycle_bin"      // Oracle: all dropped objects of one owner that still hold extents
+	KindTemporary       Kind = "temporary"        // Oracle: a global temporary table, whose bytes belong to sessions
+)
+
+// Note says what else is to know about a relation; Related may name another one that it is about.
+type Note string
+
+// Notes about a relation. At most one is kept: the first of this list that holds.
+const (
+	NoteUnclassified Note = "unclassified" // a part of an unknown kind is counted as index
+	NoteClustered    Note = "clustered"    // its rows are in the cluster Related
+	NoteHistory      Note = "history"      // it keeps the former rows of the temporal table Related
+	NoteShipped      Note = "shipped"      // the engine made it, as for replication or change data capture
 )
 
 // RowsSource says where a row count comes from.
@@ -57,19 +76,30 @@ type TableSize struct {
 	Data         *int64
 	Index        *int64
 	Unused       *int64
+	Memory       *int64 // bytes of RAM beside those on disk, in no sum; nil: none or unknown
 	Rows         *int64 // nil: unknown, as a table that was never analysed
 	RowsSource   RowsSource
+	RowsAt       *time.Time // when the engine counted them; nil: now or unknown
 	SizeSource   SizeSource
 	StatsStale   bool   // the engine's data/index statistics exceeded the files and were scaled to fit
 	Unread       Unread // not empty: this run could not measure it, all sizes are nil; the store keeps what it had
+
+	Note                   Note
+	RelatedSchema, Related string // the relation that Note is about
 }
 
 // TableResult is what one collection of one database found.
 type TableResult struct {
 	Tables   []TableSize
 	Complete bool   // proved that no relation is missing from Tables; only then may stored rows be pruned
+	Scope    string // not empty: only this schema was looked at, and Complete speaks of it alone
 	Hidden   int64  // relations known to exist whose names could not be seen
+	Residual *int64 // bytes allocated in the database that belong to no relation of Tables; nil: unknown
 	Grant    string // statement a DBA can run to make the result complete; empty when none is needed or known
+
+	// Others are results of the same reading for other databases of the server, by name, where one reading is of all
+	// of them; nil elsewhere.
+	Others map[string]TableResult
 }
 
 // DatabaseSize is one database as a collector found it. Nil bytes are unknown.
