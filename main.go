@@ -13,6 +13,9 @@ import (
 	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
 
 	"github.com/alecthomas/kong"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
 // version is set by the release build.
@@ -37,20 +40,28 @@ type console struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	status := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr}, shipped)
 	stop()
 	os.Exit(status)
 }
 
+// engines are what a command collects with under its settings.
+type engines func(*Settings) map[models.Engine]collectors.Collector
+
+// shipped are the engines of this release.
+func shipped(s *Settings) map[models.Engine]collectors.Collector {
+	return collectors.Engines(append(s.SqliteDirs, s.DataDir))
+}
+
 // run parses the command line and runs one command; it returns the exit status: 1 when the command
 // failed, 2 when the command line or a setting was wrong.
-func run(ctx context.Context, args []string, io console) int {
+func run(ctx context.Context, args []string, io console, with engines) int {
 	var c cli
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
 		kong.Writers(io.out, io.err), kong.Exit(func(code int) { exit = code }),
-		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io),
+		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io, with),
 	)
 	if err != nil {
 		return io.fail(err, 2)

@@ -40,11 +40,17 @@ var (
 // startApp runs the command line in this process until the test ends.
 func startApp(t *testing.T, args ...string) *app {
 	t.Helper()
+	return startAppWith(t, shipped, args...)
+}
+
+// startAppWith runs it with other engines than the shipped ones.
+func startAppWith(t *testing.T, with engines, args ...string) *app {
+	t.Helper()
 	var out lockedBuffer
 	ctx, cancel := context.WithCancel(context.Background())
 	exited := make(chan int, 1)
 	go func() {
-		exited <- run(ctx, append([]string{"--addr=127.0.0.1:0"}, args...), console{in: strings.NewReader(""), out: &out, err: &out})
+		exited <- run(ctx, append([]string{"--addr=127.0.0.1:0"}, args...), console{in: strings.NewReader(""), out: &out, err: &out}, with)
 	}()
 	stop := sync.OnceValue(func() int { cancel(); return <-exited })
 	t.Cleanup(func() { stop() })
@@ -97,7 +103,7 @@ func (l *lockedBuffer) String() string {
 func runOnce(t *testing.T, stdin string, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	status = run(t.Context(), args, console{in: strings.NewReader(stdin), out: &o, err: &e})
+	status = run(t.Context(), args, console{in: strings.NewReader(stdin), out: &o, err: &e}, shipped)
 	return status, o.String(), e.String()
 }
 

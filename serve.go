@@ -31,7 +31,7 @@ const (
 type serveCmd struct{}
 
 // Run serves until ctx ends, then lets running requests and collections finish or end.
-func (serveCmd) Run(ctx context.Context, s *Settings, io console) error {
+func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) error {
 	log := newLogger(s, io.err)
 	store, err := openStore(ctx, s, log, migrations.Up)
 	if err != nil {
@@ -41,7 +41,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, io console) error {
 	if err := firstStart(ctx, s, store, io.out); err != nil {
 		return err
 	}
-	service := collectors.NewService(store, collectors.Engines(append(s.SqliteDirs, s.DataDir)), log)
+	service := collectors.NewService(store, with(s), log)
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
