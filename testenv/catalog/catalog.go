@@ -1,0 +1,277 @@
+// Package catalog emulates the system catalogs of SQL Server and Oracle on SQLite. Its views have the columns that the
+// vendors' reference pages list, so a statement with a misspelt view or column fails here as it does on a server. Only
+// tests import it.
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "github.com/glebarez/go-sqlite" // the engine the catalogs are emulated on
+)
+
+//go:embed *.json cases
+var files embed.FS
+
+// Column is one column of a catalog view.
+type Column struct {
+	Name  string
+	Type  string // as the reference page writes it: "bigint", "nvarchar(60)", "VARCHAR2(128)"
+	Since string // first version that has it, as the page says: "2016 (13.x)"; empty: no version is named
+}
+
+// View is a catalog view as its vendor documents it.
+type View struct {
+	Schema  string // empty where the view is named without one
+	Name    string
+	Page    string // address of the reference page the columns were written from
+	Since   string // first version that has the view; empty: all supported ones
+	Columns []Column
+}
+
+// Key is the name of the view's rows in Rows: "sys.objects", or "DBA_SEGMENTS" where there is no schema.
+func (v View) Key() string {
+	if v.Schema == "" {
+		return v.Name
+	}
+	return v.Schema + "." + v.Name
+}
+
+// Rows are the contents of views by View.Key. Values are string, bool, nil, json.Number and Go integers; a column that
+// a row does not name is NULL.
+type Rows map[string][]map[string]any
+
+// Case is a catalog with what a collector must make of it.
+type Case struct {
+	Name     string
+	Source   []string // addresses or rules the expectation was written from
+	Why      string
+	Fallback bool // the expectation holds for catalog views alone too, without what needs a right; true unless said
+	Rows     Rows
+	Want     json.RawMessage
+}
+
+// Want is what is to be found in one database. Bytes; nil is unknown.
+type Want struct {
+	Complete bool
+	Hidden   int64  // relations known to exist whose names cannot be seen
+	Residual *int64 // bytes that belong to none of Tables
+	Tables   []Table
+}
+
+// Table is a relation that is to be found. Bytes and rows; nil is unknown.
+type Table struct {
+	Schema, Name, Kind         string
+	Total, Data, Index, Unused *int64
+	Rows, Memory               *int64
+	RowsSource                 string `json:"rows_source"`
+	Note                       string
+	RelatedSchema              string `json:"related_schema"`
+	Related                    string
+}
+
+// Views are the catalog views of "sqlserver" or "oracle"; it panics for an engine that has none.
+func Views(engine string) []View {
+	content, err := files.ReadFile(engine + ".json")
+	if err != nil {
+		panic(err)
+	}
+	var views []View
+	if err := decode(content, &views); err != nil {
+		panic(fmt.Errorf("%s.json: %w", engine, err))
+	}
+	return views
+}
+
+// Cases are the cases of an engine in the order of their file names.
+func Cases(t testing.TB, engine string) []Case {
+	t.Helper()
+	dir := path.Join("cases", engine)
+	entries, err := files.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := make([]Case, 0, len(entries))
+	for _, entry := range entries {
+		content, err := files.ReadFile(path.Join(dir, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Case{Fallback: true}
+		if err := decode(content, &c); err != nil {
+			t.Fatalf("%s: %v", entry.Name(), err)
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// DecodeWant reads the expectation into want, a *Want or a *map[string]Want, and fails the test for an unknown member.
+func (c Case) DecodeWant(t testing.TB, want any) {
+	t.Helper()
+	if err := decode(c.Want, want); err != nil {
+		t.Fatalf("%s: want: %v", c.Name, err)
+	}
+}
+
+func decode(content []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
+
+// Open fills a private database in memory with the views and their rows. A schema is an attached database, so a view
+// answers to its name with and without it. Closing the database frees all of it.
+func Open(ctx context.Context, views []View, rows Rows) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // every connection would see a database of its own
+	if err := fill(ctx, db, views, rows); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func fill(ctx context.Context, db *sql.DB, views []View, rows Rows) error {
+	if err := attach(ctx, db, views); err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	unknown := maps.Clone(rows)
+	for _, view := range views {
+		if err := create(ctx, tx, view); err != nil {
+			return err
+		}
+		if err := insert(ctx, tx, view, rows[view.Key()]); err != nil {
+			return err
+		}
+		delete(unknown, view.Key())
+	}
+	for key := range unknown {
+		return fmt.Errorf("rows of %s, which is no view", key)
+	}
+	return tx.Commit()
+}
+
+func attach(ctx context.Context, db *sql.DB, views []View) error {
+	attached := map[string]bool{"": true}
+	for _, view := range views {
+		if attached[view.Schema] {
+			continue
+		}
+		if _, err := db.ExecContext(ctx, "ATTACH ':memory:' AS "+quote(view.Schema)); err != nil {
+			return err
+		}
+		attached[view.Schema] = true
+	}
+	return nil
+}
+
+func create(ctx context.Context, tx *sql.Tx, view View) error {
+	columns := make([]string, len(view.Columns))
+	for i, column := range view.Columns {
+		affinity, err := affinity(column.Type)
+		if err != nil {
+			return fmt.Errorf("%s.%s: %w", view.Key(), column.Name, err)
+		}
+		columns[i] = quote(column.Name) + " " + affinity
+	}
+	_, err := tx.ExecContext(ctx, "CREATE TABLE "+qualified(view)+" ("+strings.Join(columns, ", ")+")")
+	return err
+}
+
+func insert(ctx context.Context, tx *sql.Tx, view View, rows []map[string]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	places := strings.TrimSuffix(strings.Repeat("?, ", len(view.Columns)), ", ")
+	statement, err := tx.PrepareContext(ctx, "INSERT INTO "+qualified(view)+" VALUES ("+places+")")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = statement.Close() }()
+	for _, row := range rows {
+		values, err := values(view, row)
+		if err != nil {
+			return err
+		}
+		if _, err := statement.ExecContext(ctx, values...); err != nil {
+			return fmt.Errorf("%s: %w", view.Key(), err)
+		}
+	}
+	return nil
+}
+
+// values are those of the row in the order of the view's columns.
+func values(view View, row map[string]any) ([]any, error) {
+	for name := range row {
+		if !slices.ContainsFunc(view.Columns, func(c Column) bool { return c.Name == name }) {
+			return nil, fmt.Errorf("%s has no column %s", view.Key(), name)
+		}
+	}
+	all := make([]any, len(view.Columns))
+	for i, column := range view.Columns {
+		value := row[column.Name]
+		if number, ok := value.(json.Number); ok {
+			var err error
+			if value, err = parse(number); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", view.Key(), column.Name, err)
+			}
+		}
+		all[i] = value
+	}
+	return all, nil
+}
+
+// parse keeps an integer exact, which a float64 above 2^53 is not.
+func parse(number json.Number) (any, error) {
+	if strings.ContainsAny(string(number), ".eE") {
+		return number.Float64()
+	}
+	return number.Int64()
+}
+
+var affinities = map[string]string{
+	"bigint": "INTEGER", "int": "INTEGER", "smallint": "INTEGER", "tinyint": "INTEGER", "bit": "INTEGER",
+	"decimal": "NUMERIC", "numeric": "NUMERIC", "number": "NUMERIC", "float": "REAL",
+	"sysname": "TEXT", "nvarchar": "TEXT", "varchar": "TEXT", "nchar": "TEXT", "char": "TEXT", "uniqueidentifier": "TEXT",
+	"varchar2": "TEXT", "nvarchar2": "TEXT", "clob": "TEXT", "long": "TEXT",
+	"datetime": "TEXT", "datetime2": "TEXT", "date": "TEXT", "timestamp": "TEXT",
+	"varbinary": "BLOB", "binary": "BLOB", "raw": "BLOB", "rowid": "TEXT", "sql_variant": "BLOB",
+}
+
+// affinity is the SQLite type for one of a reference page. Moments become text, as SQLite has no type for them.
+func affinity(vendor string) (string, error) {
+	base, _, _ := strings.Cut(strings.ToLower(vendor), "(")
+	affinity, ok := affinities[strings.TrimSpace(base)]
+	if !ok {
+		return "", fmt.Errorf("unknown type %q", vendor)
+	}
+	return affinity, nil
+}
+
+func qualified(view View) string {
+	if view.Schema == "" {
+		return quote(view.Name)
+	}
+	return quote(view.Schema) + "." + quote(view.Name)
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
