@@ -195,6 +195,9 @@ type Snapshot struct {
 	Complete     bool       // the collector proved that nothing is missing
 	Grant        string     `gorm:"column:missing_grant"` // statement that would make it complete; empty when none is known
 	ElapsedMS    int64      `gorm:"column:elapsed_ms"`    // collect and store, milliseconds
+
+	Scope         string // not empty: the newest refresh looked at this schema alone, and Complete is false
+	ResidualBytes *int64 // allocated in the database to no row, in no sum; nil: unknown
 }
 
 // DatabaseSizeStat is the size of one database on one calendar day of the configured zone.

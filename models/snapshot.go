@@ -34,21 +34,29 @@ type DatabaseTableSizeStat struct {
 	DataBytes    *int64
 	IndexBytes   *int64
 	UnusedBytes  *int64
+	MemoryBytes  *int64 // RAM, in no sum; nil: none or unknown
 	RowCount     *int64
 	RowsSource   RowsSource
+	RowsAt       *time.Time // nil: as the sizes, or unknown
 	SizeSource   SizeSource
 	StatsStale   bool
 	Unread       Unread
 	KeptFrom     *time.Time // the run the sizes come from; nil: the snapshot's own
+
+	Note          Note
+	RelatedSchema string
+	RelatedName   string // empty: the note is about no other relation
 }
 
 const tableColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up,
-	size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source, stats_stale, unread, kept_from`
+	size_bytes, data_bytes, index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at,
+	size_source, stats_stale, unread, kept_from, note, related_schema, related_name`
 
 func (row *DatabaseTableSizeStat) scan(rows interface{ Scan(into ...any) error }) error {
 	return rows.Scan(&row.ID, &row.SchemaName, &row.TableName, &row.Kind, &row.ParentSchema, &row.ParentName, &row.RolledUp,
-		&row.SizeBytes, &row.DataBytes, &row.IndexBytes, &row.UnusedBytes, &row.RowCount,
-		&row.RowsSource, &row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom)
+		&row.SizeBytes, &row.DataBytes, &row.IndexBytes, &row.UnusedBytes, &row.MemoryBytes,
+		&row.RowCount, &row.RowsSource, &row.RowsAt,
+		&row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom, &row.Note, &row.RelatedSchema, &row.RelatedName)
 }
 
 // tableKey is what makes a relation itself.
@@ -68,31 +76,38 @@ func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
 func (row *DatabaseTableSizeStat) same(other *DatabaseTableSizeStat) bool {
 	return row.sameTraits(other) && samePointed(row.SizeBytes, other.SizeBytes) && samePointed(row.DataBytes, other.DataBytes) &&
 		samePointed(row.IndexBytes, other.IndexBytes) && samePointed(row.UnusedBytes, other.UnusedBytes) &&
-		samePointed(row.RowCount, other.RowCount) &&
-		(row.KeptFrom == nil) == (other.KeptFrom == nil) && (row.KeptFrom == nil || row.KeptFrom.Equal(*other.KeptFrom))
+		samePointed(row.MemoryBytes, other.MemoryBytes) && samePointed(row.RowCount, other.RowCount) &&
+		sameMoment(row.RowsAt, other.RowsAt) && sameMoment(row.KeptFrom, other.KeptFrom)
 }
 
 func (row *DatabaseTableSizeStat) sameTraits(other *DatabaseTableSizeStat) bool {
 	return row.Kind == other.Kind && row.ParentSchema == other.ParentSchema && row.ParentName == other.ParentName &&
 		row.RolledUp == other.RolledUp && row.RowsSource == other.RowsSource && row.SizeSource == other.SizeSource &&
-		row.StatsStale == other.StatsStale && row.Unread == other.Unread
+		row.StatsStale == other.StatsStale && row.Unread == other.Unread &&
+		row.Note == other.Note && row.RelatedSchema == other.RelatedSchema && row.RelatedName == other.RelatedName
 }
 
 func samePointed(a, b *int64) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
+func sameMoment(a, b *time.Time) bool {
+	return a == b || a != nil && b != nil && a.Equal(*b)
+}
+
 func newTableRow(t *TableSize) DatabaseTableSizeStat {
 	return DatabaseTableSizeStat{
 		SchemaName: t.Schema, TableName: t.Name, Kind: t.Kind, ParentSchema: t.ParentSchema, ParentName: t.Parent,
 		RolledUp: t.RolledUp, SizeBytes: t.Total, DataBytes: t.Data, IndexBytes: t.Index, UnusedBytes: t.Unused,
-		RowCount: t.Rows, RowsSource: t.RowsSource, SizeSource: t.SizeSource, StatsStale: t.StatsStale, Unread: t.Unread,
+		MemoryBytes: t.Memory, RowCount: t.Rows, RowsSource: t.RowsSource, RowsAt: stampPointer(t.RowsAt),
+		SizeSource: t.SizeSource, StatsStale: t.StatsStale, Unread: t.Unread,
+		Note: t.Note, RelatedSchema: t.RelatedSchema, RelatedName: t.Related,
 	}
 }
 
 // SaveTableSizes makes the result the database's snapshot, in one transaction, and writes only what differs. Rows that
-// the result does not have are deleted if it is complete, else they stay and remember which run they are from; so do
-// the values of relations it could not read. An error changes nothing; so does a result whose collection began before the
+// the result does not have are deleted if it is complete, of its scope only if it has one, else they stay and remember which
+// run they are from; so do the values of relations it could not read. An error changes nothing; so does a result whose collection began before the
 // stored one ended (collect.superseded), and one of an instance that was deleted meanwhile (instance.not_found).
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
 	fresh, duplicates, err := mergeTables(in.Result.Tables)
@@ -161,7 +176,7 @@ func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates
 	unique = make(map[tableKey]*TableSize, len(tables))
 	for i := range tables {
 		t := &tables[i]
-		if err := requireStorable(t.Schema, t.Name, t.ParentSchema, t.Parent); err != nil {
+		if err := requireStorable(t.Schema, t.Name, t.ParentSchema, t.Parent, t.RelatedSchema, t.Related); err != nil {
 			return nil, 0, err
 		}
 		key := tableKey{t.Schema, t.Name}
@@ -179,17 +194,24 @@ func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates
 // plan is what a refresh has to write.
 type plan struct {
 	fresh    map[tableKey]*TableSize // what no stored row was found for yet
-	complete bool
-	previous *time.Time // when the snapshot before this one was collected
+	complete bool                    // of the scope
+	scope    string                  // the only schema that was looked at; empty: all were
+	previous *time.Time              // when the snapshot before this one was collected
 	header   Snapshot
 	write    []DatabaseTableSizeStat
 	remove   []int64
 }
 
 func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
-	return &plan{fresh: fresh, complete: r.Complete, previous: before.CollectedAt, header: Snapshot{
-		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete, Grant: cleaned(r.Grant),
+	return &plan{fresh: fresh, complete: r.Complete, scope: r.Scope, previous: before.CollectedAt, header: Snapshot{
+		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "", Grant: cleaned(r.Grant),
+		Scope: cleaned(r.Scope), ResidualBytes: r.Residual,
 	}}
+}
+
+// proves reports whether the result shows that a relation of the schema which it does not have is gone.
+func (p *plan) proves(schema string) bool {
+	return p.complete && (p.scope == "" || p.scope == schema)
 }
 
 // compareStored reads along the names (no schema comes before the empty one), as SQLite has written the rows in that order.
@@ -214,7 +236,7 @@ func (p *plan) compare(stored DatabaseTableSizeStat) {
 	key := tableKey{stored.SchemaName, stored.TableName}
 	found, present := p.fresh[key]
 	delete(p.fresh, key)
-	if !present && p.complete {
+	if !present && p.proves(key.schema) {
 		p.remove = append(p.remove, stored.ID)
 		return
 	}
@@ -289,7 +311,7 @@ func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, started t
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
 		Select("snapshot_no", "collected_at", "table_count", "top_count", "total_bytes", "unknown_count", "kept_count",
-			"hidden_count", "complete", "missing_grant", "elapsed_ms", "last_seen_at", "gone_at").
+			"hidden_count", "complete", "missing_grant", "elapsed_ms", "scope", "residual_bytes", "last_seen_at", "gone_at").
 		Updates(&fresh).Error
 }
 
@@ -306,36 +328,46 @@ var writtenColumns = []column{
 	{"data_bytes", "bigint"},
 	{"index_bytes", "bigint"},
 	{"unused_bytes", "bigint"},
+	{"memory_bytes", "bigint"},
 	{"row_count", "bigint"},
 	{"rows_source", "text"},
+	{"rows_at", "timestamptz"},
 	{"size_source", "text"},
 	{"stats_stale", "boolean"},
 	{"unread", "text"},
 	{"kept_from", "timestamptz"},
+	{"note", "text"},
+	{"related_schema", "text"},
+	{"related_name", "text"},
 }
 
 // record are the values of writtenColumns.
 func (row *DatabaseTableSizeStat) record() []any {
-	var kept any
-	if row.KeptFrom != nil {
-		kept = row.KeptFrom.UTC().Format(jsonTime)
-	}
 	return []any{
 		row.SchemaName, row.TableName, fold(row.SchemaName), fold(row.TableName), row.Kind,
 		row.ParentSchema, row.ParentName, row.RolledUp,
-		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes,
-		row.RowCount, row.RowsSource, row.SizeSource, row.StatsStale,
-		row.Unread, kept,
+		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes, row.MemoryBytes,
+		row.RowCount, row.RowsSource, jsonMoment(row.RowsAt), row.SizeSource, row.StatsStale,
+		row.Unread, jsonMoment(row.KeptFrom), row.Note, row.RelatedSchema, row.RelatedName,
 	}
+}
+
+func jsonMoment(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	text := t.UTC().Format(jsonTime)
+	return &text
 }
 
 const upsertTablesSQL = ` WHERE true
 	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET kind = excluded.kind,
 		parent_schema = excluded.parent_schema, parent_name = excluded.parent_name, rolled_up = excluded.rolled_up,
 		size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes, index_bytes = excluded.index_bytes,
-		unused_bytes = excluded.unused_bytes, row_count = excluded.row_count, rows_source = excluded.rows_source,
-		size_source = excluded.size_source, stats_stale = excluded.stats_stale, unread = excluded.unread,
-		kept_from = excluded.kept_from`
+		unused_bytes = excluded.unused_bytes, memory_bytes = excluded.memory_bytes, row_count = excluded.row_count,
+		rows_source = excluded.rows_source, rows_at = excluded.rows_at, size_source = excluded.size_source,
+		stats_stale = excluded.stats_stale, unread = excluded.unread, kept_from = excluded.kept_from, note = excluded.note,
+		related_schema = excluded.related_schema, related_name = excluded.related_name`
 
 func (s *Store) writeTables(tx *gorm.DB, databaseID int64, rows []DatabaseTableSizeStat) error {
 	names := make([]string, len(writtenColumns))

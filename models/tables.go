@@ -210,6 +210,8 @@ func (row *DatabaseTableSizeStat) row() TableSizeRow {
 	return TableSizeRow{ID: row.ID, KeptFrom: row.KeptFrom, TableSize: TableSize{
 		Schema: row.SchemaName, Name: row.TableName, Kind: row.Kind, ParentSchema: row.ParentSchema, Parent: row.ParentName,
 		RolledUp: row.RolledUp, Total: row.SizeBytes, Data: row.DataBytes, Index: row.IndexBytes, Unused: row.UnusedBytes,
-		Rows: row.RowCount, RowsSource: row.RowsSource, SizeSource: row.SizeSource, StatsStale: row.StatsStale, Unread: row.Unread,
+		Memory: row.MemoryBytes, Rows: row.RowCount, RowsSource: row.RowsSource, RowsAt: row.RowsAt,
+		SizeSource: row.SizeSource, StatsStale: row.StatsStale, Unread: row.Unread,
+		Note: row.Note, RelatedSchema: row.RelatedSchema, Related: row.RelatedName,
 	}}
 }

@@ -39,13 +39,19 @@ func tables(n int) []models.TableSize {
 	return all
 }
 
-// refresh saves a result as collected a minute after the last one.
+// refresh keeps a result of all schemas.
 func (f *fixture) refresh(database models.InstanceDatabase, complete bool, all ...models.TableSize) models.Receipt {
+	f.Helper()
+	return f.save(database, models.TableResult{Tables: all, Complete: complete})
+}
+
+// save keeps a result as collected a minute after the last one.
+func (f *fixture) save(database models.InstanceDatabase, result models.TableResult) models.Receipt {
 	f.Helper()
 	began := f.clock.Now()
 	f.clock.add(time.Minute)
 	receipt, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-		DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: complete}, CollectedAt: f.clock.Now(), Started: began,
+		DatabaseID: database.ID, Result: result, CollectedAt: f.clock.Now(), Started: began,
 	})
 	check(f, err)
 	return receipt
@@ -553,5 +559,89 @@ func TestPagesAreIndexRanges(t *testing.T) {
 				equal(f, fmt.Sprintf("query %d sorts: %s", i, plan), sorts, false)
 			}
 		}
+	})
+}
+
+// of is the same table in another schema.
+func of(schema string, t models.TableSize) models.TableSize {
+	t.Schema = schema
+	return t
+}
+
+func TestAScopePrunesOnlyItself(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}
+		f.save(database, models.TableResult{Complete: true, Residual: pointer(int64(7)), Tables: []models.TableSize{
+			of("APP", table("a", 1)), of("APP", table("b", 2)), of("HR", table("c", 4)), of("app", table("d", 8)),
+		}})
+		wide := f.clock.Now()
+		equal(f, "residual", *f.tables(q).Database.ResidualBytes, 7)
+
+		narrow := models.TableResult{Complete: true, Scope: "APP", Grant: "GRANT", Tables: []models.TableSize{of("APP", table("b", 16))}}
+		for range 2 {
+			receipt := f.save(database, narrow)
+			equal(f, "saved", receipt.Saved, 3)
+			equal(f, "kept", receipt.Kept, 2)
+			equal(f, "complete", receipt.Complete, false)
+			page := f.tables(q)
+			equal(f, "rows", describe(page.Rows), "b=16 c=4 d=8")
+			equal(f, "b is fresh", page.Rows[0].KeptFrom, nil)
+			equal(f, "c is from", *page.Rows[1].KeptFrom, wide)
+			header := page.Database
+			equal(f, "scope", header.Scope, "APP")
+			equal(f, "complete", header.Complete, false)
+			equal(f, "kept", header.KeptCount, 2)
+			equal(f, "bytes", header.TotalBytes, 28)
+			equal(f, "tables", header.TableCount, 3)
+			equal(f, "residual", header.ResidualBytes, nil)
+		}
+		narrow.Complete, narrow.Tables = false, nil
+		equal(f, "an incomplete scope prunes", f.save(database, narrow).Pruned, 0)
+
+		receipt := f.save(database, models.TableResult{Complete: true, Tables: []models.TableSize{of("APP", table("b", 16)), of("HR", table("c", 4))}})
+		equal(f, "pruned", receipt.Pruned, 1)
+		page := f.tables(q)
+		equal(f, "rows", describe(page.Rows), "b=16 c=4")
+		equal(f, "c is fresh", page.Rows[1].KeptFrom, nil)
+		equal(f, "scope", page.Database.Scope, "")
+		equal(f, "complete", page.Database.Complete, true)
+	})
+}
+
+func TestWhatIsKnownBesidesSizes(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		counted := start.Add(-time.Hour + 789*time.Nanosecond)
+		told := table("t", 1)
+		told.Kind, told.Memory, told.RowsAt = models.KindMemoryOptimized, pointer(int64(0)), &counted
+		told.Note, told.RelatedSchema, told.Related = models.NoteHistory, `s"`, "表%"
+		f.refresh(database, true, told)
+		equal(f, "unchanged", f.refresh(database, true, told).Changed, 0)
+		row := f.tables(models.TableQuery{DatabaseID: database.ID}).Rows[0]
+		equal(f, "memory", *row.Memory, 0)
+		equal(f, "counted", *row.RowsAt, counted.Truncate(time.Microsecond))
+		equal(f, "note", row.Note, models.NoteHistory)
+		equal(f, "related", row.RelatedSchema+"."+row.Related, `s".表%`)
+
+		later := counted.Add(time.Second)
+		for _, change := range []func(*models.TableSize){
+			func(t *models.TableSize) { t.RowsAt = &later },
+			func(t *models.TableSize) { t.Memory = pointer(int64(5)) },
+			func(t *models.TableSize) { t.Note = models.NoteShipped },
+			func(t *models.TableSize) { t.Related = "" },
+			func(t *models.TableSize) { t.RelatedSchema = "" },
+		} {
+			change(&told)
+			equal(f, "changed", f.refresh(database, true, told).Changed, 1)
+		}
+		equal(f, "nothing known", f.refresh(database, true, table("t", 1)).Changed, 1)
+		row = f.tables(models.TableQuery{DatabaseID: database.ID}).Rows[0]
+		equal(f, "memory", row.Memory, nil)
+		equal(f, "counted", row.RowsAt, nil)
+
+		told.Related = "\x00"
+		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{told}}})
+		wantError(f, err, models.CodeInvalid, "text.not_storable")
 	})
 }

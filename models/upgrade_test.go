@@ -1,0 +1,81 @@
+package models_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// firstData is what a store of the first version may hold.
+const firstData = `
+	INSERT INTO instances (id, name, db_type, database_name, description, is_active, tls_mode, options, database_version,
+		main_version, detailed_version, databases_grant, created_at, updated_at)
+	VALUES (3, 'old', 'sqlite', '/old.db', '', true, 'prefer', '{}', '', '', '', '', '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00');
+	INSERT INTO instance_databases (id, instance_id, name, name_fold, is_system, first_seen_at, last_seen_at, snapshot_no,
+		collected_at, table_count, top_count, total_bytes, unknown_count, kept_count, complete)
+	VALUES (5, 3, 'main', 'main', false, '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00', 4, '2026-03-09 17:00:00+00:00',
+		2, 2, 10, 1, 1, false);
+	INSERT INTO database_table_size_stats (database_id, schema_name, table_name, schema_fold, table_fold, kind, parent_schema,
+		parent_name, rolled_up, size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source,
+		stats_stale, unread, kept_from)
+	VALUES (5, 'public', 'a', 'public', 'a', 'table', '', '', false, 10, 10, 0, NULL, 0, 'exact', 'allocated', false, '', NULL),
+		(5, 'public', 'b', 'public', 'b', 'table', '', '', false, NULL, NULL, NULL, NULL, NULL, '', 'none', false, 'locked',
+		'2026-03-09 16:00:00+00:00');`
+
+// fromFirst makes a store of the first version, and then brings it to the current one.
+func fromFirst(ctx context.Context, db *sql.DB, dialect string) error {
+	names := map[string]goose.Dialect{"sqlite": goose.DialectSQLite3, "postgres": goose.DialectPostgres}
+	provider, err := goose.NewProvider(names[dialect], db, os.DirFS(filepath.Join("..", "migrations", dialect)),
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	if _, err := provider.UpTo(ctx, 1); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, firstData); err != nil {
+		return err
+	}
+	return migrations.Up(ctx, db, dialect)
+}
+
+func TestAStoreOfTheFirstVersionKeepsItsData(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		address := filepath.Join(f.TempDir(), "old.db")
+		if !f.isSQLite() {
+			address = testenv.Postgres(f.T).NewDatabase(f.T)
+		}
+		f.options.Address, f.options.Migrate = address, fromFirst
+		store, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, store.Close()) }()
+		upgraded := *f
+		upgraded.Store = store
+
+		page := upgraded.tables(models.TableQuery{DatabaseID: 5, Sort: "name"})
+		equal(f, "rows", describe(page.Rows), "a=10 b=?")
+		equal(f, "scope", page.Database.Scope, "")
+		equal(f, "residual", page.Database.ResidualBytes, nil)
+		equal(f, "kept from", *page.Rows[1].KeptFrom, time.Date(2026, 3, 9, 16, 0, 0, 0, time.UTC))
+		for _, row := range page.Rows {
+			equal(f, "note", row.Note, "")
+			equal(f, "memory", row.Memory, nil)
+			equal(f, "counted", row.RowsAt, nil)
+		}
+		same := table("a", 10)
+		same.Rows, same.RowsSource = pointer(int64(0)), models.RowsExact
+		receipt := upgraded.refresh(page.Database, true, same, unread("b", models.UnreadLocked))
+		equal(f, "changed", receipt.Changed, 0)
+		equal(f, "kept", receipt.Kept, 1)
+		equal(f, "number", upgraded.tables(models.TableQuery{DatabaseID: 5}).Database.SnapshotNo, 5)
+	})
+}
