@@ -89,17 +89,21 @@ func n(v int64) *int64 { return &v }
 // snapshot stores a result for a database of a fresh instance and returns the address of its tables.
 func (a *app) snapshot(name string, r models.TableResult) string {
 	a.Helper()
-	path := a.sqliteInstance(name, a.sqliteFile("CREATE TABLE t (id)"))
+	return a.snapshotOf(a.sqliteInstance(name, a.sqliteFile("CREATE TABLE t (id)")), name, r)
+}
+
+// snapshotOf stores a result for a database of the instance and returns the address of its tables.
+func (a *app) snapshotOf(instance, database string, r models.TableResult) string {
+	a.Helper()
 	var id int64
-	_, err := fmt.Sscanf(path, "/instances/%d", &id)
+	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(a, err)
-	database, err := a.store.AddDatabase(a.Context(), id, name, time.Now())
+	now := time.Now()
+	known, err := a.store.AddDatabase(a.Context(), id, database, now)
 	check(a, err)
-	_, err = a.store.SaveTableSizes(a.Context(), models.SaveTables{
-		DatabaseID: database.ID, Result: r, CollectedAt: time.Now(), Started: time.Now(),
-	})
+	_, err = a.store.SaveTableSizes(a.Context(), models.SaveTables{DatabaseID: known.ID, Result: r, CollectedAt: now, Started: now})
 	check(a, err)
-	return path + "/databases/" + name + "/tables"
+	return instance + "/databases/" + url.PathEscape(database) + "/tables"
 }
 
 func TestPagesAskForALogin(t *testing.T) {

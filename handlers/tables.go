@@ -34,6 +34,11 @@ type tableSizeJSON struct {
 	StatsStale     bool              `json:"stats_stale,omitempty"`
 	Kept           bool              `json:"kept,omitempty"` // values of an earlier run: see collected_at
 	Unread         models.Unread     `json:"unread,omitempty"`
+	MemoryBytes    *int64            `json:"memory_bytes,omitempty"` // RAM, in no size
+	RowsAt         string            `json:"rows_at,omitempty"`      // when the engine counted row_count
+	Note           models.Note       `json:"note,omitempty"`
+	RelatedSchema  string            `json:"related_schema,omitempty"` // with related_table: what the note is about
+	RelatedTable   string            `json:"related_table,omitempty"`
 }
 
 func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
@@ -44,6 +49,10 @@ func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
 		RowCount: r.Rows, GrowthBytes: r.Growth, ParentTable: r.Parent,
 		RolledUp: r.RolledUp, PartitionCount: r.PartitionCount, RowsSource: r.RowsSource, SizeSource: r.SizeSource,
 		StatsStale: r.StatsStale, Kept: r.KeptFrom != nil, Unread: r.Unread,
+		MemoryBytes: r.Memory, Note: r.Note, RelatedSchema: r.RelatedSchema, RelatedTable: r.Related,
+	}
+	if r.RowsAt != nil {
+		out.RowsAt = timestamp(*r.RowsAt)
 	}
 	if r.Parent != "" {
 		out.ParentSchema = r.ParentSchema
@@ -81,6 +90,8 @@ type snapshotJSON struct {
 	HiddenCount  int64  `json:"hidden_count"`
 	KeptCount    int64  `json:"kept_count"`
 	MissingGrant string `json:"missing_grant,omitempty"`
+	Scope        string `json:"scope,omitempty"`               // the only schema that the newest refresh looked at
+	Residual     *int64 `json:"residual_size_bytes,omitempty"` // allocated to no table, in no sum
 }
 
 // receiptJSON is what a refresh adds.
@@ -117,6 +128,7 @@ func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) ta
 		out.snapshotJSON = &snapshotJSON{
 			Complete: header.Complete, TableCount: header.TableCount, TotalBytes: header.TotalBytes,
 			UnknownCount: header.UnknownCount, HiddenCount: header.HiddenCount, KeptCount: header.KeptCount, MissingGrant: header.Grant,
+			Scope: header.Scope, Residual: header.ResidualBytes,
 		}
 	}
 	return out
