@@ -27,6 +27,7 @@ type Column struct {
 	Name  string
 	Type  string // as the reference page writes it: "bigint", "nvarchar(60)", "VARCHAR2(128)"
 	Since string // first version that has it, as the page says: "2016 (13.x)"; empty: no version is named
+	Only  string // the one product that has it: "Azure SQL Database"; empty: all of them
 }
 
 // View is a catalog view as its vendor documents it.
@@ -90,6 +91,41 @@ func Views(engine string) []View {
 		panic(fmt.Errorf("%s.json: %w", engine, err))
 	}
 	return views
+}
+
+// AsOf leaves out what a version, which is named by its year or number as Since is, did not have yet, and what only
+// another product has.
+func AsOf(version int, views []View, rows Rows) ([]View, Rows) {
+	var keptViews []View
+	keptRows := Rows{}
+	for _, view := range views {
+		if !exists(view.Since, version) {
+			continue
+		}
+		missing := map[string]bool{}
+		for _, column := range view.Columns {
+			missing[column.Name] = column.Only != "" || !exists(column.Since, version)
+		}
+		view.Columns = slices.DeleteFunc(slices.Clone(view.Columns), func(c Column) bool { return missing[c.Name] })
+		keptViews = append(keptViews, view)
+		for _, row := range rows[view.Key()] {
+			row = maps.Clone(row)
+			maps.DeleteFunc(row, func(name string, _ any) bool { return missing[name] })
+			keptRows[view.Key()] = append(keptRows[view.Key()], row)
+		}
+	}
+	return keptViews, keptRows
+}
+
+func exists(since string, version int) bool {
+	if since == "" {
+		return true
+	}
+	var first int
+	if _, err := fmt.Sscan(since, &first); err != nil {
+		panic(fmt.Errorf("since %q: %w", since, err))
+	}
+	return first <= version
 }
 
 // Cases are the cases of an engine in the order of their file names.
@@ -228,16 +264,28 @@ func values(view View, row map[string]any) ([]any, error) {
 	}
 	all := make([]any, len(view.Columns))
 	for i, column := range view.Columns {
-		value := row[column.Name]
-		if number, ok := value.(json.Number); ok {
-			var err error
-			if value, err = parse(number); err != nil {
-				return nil, fmt.Errorf("%s.%s: %w", view.Key(), column.Name, err)
-			}
+		var err error
+		if all[i], err = column.store(row[column.Name]); err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", view.Key(), column.Name, err)
 		}
-		all[i] = value
 	}
 	return all, nil
+}
+
+// store is the value as a server keeps it: text of a fixed length is padded with spaces.
+func (c Column) store(value any) (any, error) {
+	switch value := value.(type) {
+	case json.Number:
+		return parse(value)
+	case string:
+		var length int
+		if _, err := fmt.Sscanf(strings.ToLower(c.Type), "char(%d)", &length); err != nil {
+			return value, nil //nolint:nilerr // any other type keeps its text as it is
+		}
+		return fmt.Sprintf("%-*s", length, value), nil
+	default:
+		return value, nil
+	}
 }
 
 // parse keeps an integer exact, which a float64 above 2^53 is not.
@@ -251,13 +299,14 @@ func parse(number json.Number) (any, error) {
 var affinities = map[string]string{
 	"bigint": "INTEGER", "int": "INTEGER", "smallint": "INTEGER", "tinyint": "INTEGER", "bit": "INTEGER",
 	"decimal": "NUMERIC", "numeric": "NUMERIC", "number": "NUMERIC", "float": "REAL",
-	"sysname": "TEXT", "nvarchar": "TEXT", "varchar": "TEXT", "nchar": "TEXT", "char": "TEXT", "uniqueidentifier": "TEXT",
+	"sysname": "TEXT", "nvarchar": "TEXT", "varchar": "TEXT", "char": "TEXT COLLATE RTRIM", "uniqueidentifier": "TEXT",
 	"varchar2": "TEXT", "nvarchar2": "TEXT", "clob": "TEXT", "long": "TEXT",
 	"datetime": "TEXT", "datetime2": "TEXT", "date": "TEXT", "timestamp": "TEXT",
 	"varbinary": "BLOB", "binary": "BLOB", "raw": "BLOB", "rowid": "TEXT", "sql_variant": "BLOB",
 }
 
-// affinity is the SQLite type for one of a reference page. Moments become text, as SQLite has no type for them.
+// affinity is the SQLite type for one of a reference page. Moments become text, as SQLite has no type for them; padded
+// text compares without its padding.
 func affinity(vendor string) (string, error) {
 	base, _, _ := strings.Cut(strings.ToLower(vendor), "(")
 	affinity, ok := affinities[strings.TrimSpace(base)]

@@ -136,6 +136,59 @@ func TestViewAnswersWithAndWithoutItsSchema(t *testing.T) {
 	}
 }
 
+func TestOldVersionHasFewerColumns(t *testing.T) {
+	views := []catalog.View{
+		{Name: "tables", Columns: []catalog.Column{
+			{Name: "name", Type: "sysname"},
+			{Name: "is_memory_optimized", Type: "bit", Since: "2014 (12.x)"},
+			{Name: "temporal_type", Type: "tinyint", Since: "2016 (13.x)"},
+			{Name: "is_federation_member", Type: "bit", Only: "Azure SQL Database"},
+		}},
+		{Name: "external_tables", Since: "2016 (13.x)"},
+	}
+	rows := catalog.Rows{"tables": {{"name": "t", "temporal_type": 1}}, "external_tables": {{}}}
+	for version, want := range map[int]string{
+		2012: "tables(name)",
+		2014: "tables(name is_memory_optimized)",
+		2025: "tables(name is_memory_optimized temporal_type) external_tables()",
+	} {
+		var got []string
+		views, rows := catalog.AsOf(version, views, rows)
+		for _, view := range views {
+			var columns []string
+			for _, column := range view.Columns {
+				columns = append(columns, column.Name)
+			}
+			got = append(got, view.Name+"("+strings.Join(columns, " ")+")")
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%d: %s, want %s", version, got, want)
+		}
+		if _, has := rows["tables"][0]["temporal_type"]; has != (version >= 2016) {
+			t.Errorf("%d: %v", version, rows)
+		}
+		if _, has := rows["external_tables"]; has != (version >= 2016) {
+			t.Errorf("%d: %v", version, rows)
+		}
+	}
+}
+
+func TestFixedLengthTextIsPadded(t *testing.T) {
+	views := []catalog.View{{Schema: "sys", Name: "objects", Columns: []catalog.Column{{Name: "type", Type: "char(2)"}}}}
+	db, err := catalog.Open(t.Context(), views, catalog.Rows{"sys.objects": {{"type": "U"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, where := range []string{"o.type = 'U'", "o.type IN ('V', 'U')", "'U ' = o.type"} {
+		var got string
+		err := db.QueryRowContext(t.Context(), "SELECT o.type FROM sys.objects AS o WHERE "+where).Scan(&got)
+		if err != nil || got != "U " {
+			t.Errorf("%s: %q, %v", where, got, err)
+		}
+	}
+}
+
 func TestMisspeltNamesAreRefused(t *testing.T) {
 	db, err := catalog.Open(t.Context(), thing, nil)
 	if err != nil {
