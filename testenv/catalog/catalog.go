@@ -56,7 +56,8 @@ type Case struct {
 	Name     string
 	Source   []string // addresses or rules the expectation was written from
 	Why      string
-	Fallback bool // the expectation holds for catalog views alone too, without what needs a right; true unless said
+	AsUser   string `json:"as_user"` // the account that looks; empty: one that may see everything
+	Fallback bool   // the expectation holds for catalog views alone too, without what needs a right; true unless said
 	Rows     Rows
 	Want     json.RawMessage
 }
