@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -59,6 +60,12 @@ func onBothStores(t *testing.T, test func(a *app)) {
 
 func newApp(t testing.TB, address string) *app {
 	t.Helper()
+	return newAppWith(t, address, nil)
+}
+
+// newAppWith also collects with the given engines, instead of the shipped ones of the same name.
+func newAppWith(t testing.TB, address string, others map[models.Engine]collectors.Collector) *app {
+	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	check(t, err)
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
@@ -69,7 +76,9 @@ func newApp(t testing.TB, address string) *app {
 	})
 	check(t, err)
 	a := &app{TB: t, store: store, dir: t.TempDir()}
-	service := collectors.NewService(store, collectors.Engines([]string{a.dir}), log)
+	engines := collectors.Engines([]string{a.dir})
+	maps.Copy(engines, others)
+	service := collectors.NewService(store, engines, log)
 	a.handler = handlers.New(handlers.Config{
 		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},

@@ -21,6 +21,7 @@ var inlineFailures = []string{"test-result", "login-problem"}
 func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) error {
 	p := h.page(c)
 	f := failure(c, p, e, k, id)
+	f.Number = views.ErrorNumber(p.Lang, h.engineOf(c, e), e)
 	c.Response().Header().Set("HX-Push-Url", "false")
 	target := c.Request().Header.Get("HX-Target")
 	switch {
@@ -36,6 +37,17 @@ func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) 
 		return h.retarget(c, k.status, target, views.FailureInline(p, f))
 	}
 	return h.fragment(c, k.status, views.FailureToast(p, f))
+}
+
+// engineOf is the engine that an error of a monitored server is about, empty if that is not known.
+func (h *handlers) engineOf(c echo.Context, e *models.Error) models.Engine {
+	if id, ok := e.Extra["instance_id"].(int64); ok {
+		if instance, err := h.Store.InstanceIncludingDeleted(c.Request().Context(), id); err == nil {
+			return instance.DBType
+		}
+	}
+	engine, _ := models.ParseEngine(c.FormValue("db_type"))
+	return engine
 }
 
 // retarget answers with a failure that belongs somewhere else than in the toasts.
@@ -94,6 +106,7 @@ var labelOf = map[string]string{
 	"name": "instance.name", "db_type": "instances.type", "host": "instance.host", "port": "instance.port",
 	"database_name": "instance.database", "credential_id": "instance.credential", "username": "instance.username",
 	"password": "instance.password", "tls_mode": "instance.tls", "options.ca_certificate": "instance.ca",
+	"options.sid": "instance.sid", "options.wallet_directory": "instance.wallet",
 	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
 }
 
@@ -114,13 +127,10 @@ func inWords(c echo.Context, p views.Page, e *models.Error) *models.Error {
 
 func labels(c echo.Context, p views.Page, names string) string {
 	all := strings.Split(names, ", ")
+	engine, _ := models.ParseEngine(c.FormValue("db_type"))
 	for i, name := range all {
-		key, known := labelOf[name]
-		if name == "database_name" && c.FormValue("db_type") == string(models.SQLite) {
-			key = "instance.path"
-		}
-		if known {
-			all[i] = p.T(key)
+		if key, known := labelOf[name]; known {
+			all[i] = p.In(engine, key)
 		}
 	}
 	return strings.Join(all, p.T("list.separator"))

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,10 +19,10 @@ var defaultPorts = map[models.Engine]int{
 	models.MySQL: 3306, models.PostgreSQL: 5432, models.SQLServer: 1433, models.Oracle: 1521,
 }
 
-const optionCA = "ca_certificate"
-
 func (h *handlers) newInstancePage(c echo.Context) error {
-	return h.renderInstanceForm(c, views.InstanceForm{DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, IsActive: true})
+	return h.renderInstanceForm(c, views.InstanceForm{
+		DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true,
+	})
 }
 
 func (h *handlers) editInstancePage(c echo.Context) error {
@@ -36,8 +37,9 @@ func (h *handlers) editInstancePage(c echo.Context) error {
 func formOf(i models.Instance) views.InstanceForm {
 	f := views.InstanceForm{
 		ID: i.ID, Name: i.Name, DBType: i.DBType, DatabaseName: i.DatabaseName, TLSMode: i.TLSMode,
-		CA: i.Options[optionCA], Description: i.Description, IsActive: i.IsActive,
+		Options: map[string]string{}, Description: i.Description, IsActive: i.IsActive,
 	}
+	maps.Copy(f.Options, i.Options)
 	if i.Host != nil {
 		f.Host = *i.Host
 	}
@@ -89,6 +91,9 @@ func retyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 		f.TLSMode = models.TLSMode(cmp.Or(typed.Get("tls_mode"), string(f.TLSMode)))
 		if shown != models.SQLite && f.DBType != models.SQLite {
 			f.DatabaseName = typed.Get("database_name")
+		}
+		if shown == models.Oracle {
+			f.Options[views.OptionSID], f.Options[views.OptionWallet] = typed.Get("options."+views.OptionSID), typed.Get("options."+views.OptionWallet)
 		}
 	}
 	if f.Port == "" || shown != f.DBType && f.Port == strconv.Itoa(defaultPorts[shown]) {

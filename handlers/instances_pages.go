@@ -156,5 +156,5 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if !result.Found.Complete {
 		notice = "notice.synced_incomplete"
 	}
-	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).T(notice, "Name", result.Instance.Name))
+	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).In(result.Instance.DBType, notice, "Name", result.Instance.Name))
 }

@@ -1,11 +1,15 @@
 package handlers_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
+	"whalefall/collectors"
 	"whalefall/models"
 )
 
@@ -43,4 +47,132 @@ func TestTheJSONSaysWhatIsKnownBesidesSizes(t *testing.T) {
 		equal(a, "of one without a scope", members(plain.data),
 			"collected_at complete hidden_count kept_count limit offset table_count tables total total_size_bytes unknown_count")
 	})
+}
+
+func TestOraclePagesSpeakOfTablespaces(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	oracle, other := a.serverInstance("ora", models.Oracle), a.serverInstance("mssql", models.SQLServer)
+	tables := a.snapshotOf(oracle, "USERS", models.TableResult{Complete: true})
+	empty := a.admin.visit(oracle + "?q=nothing").wantStatus(http.StatusOK)
+	listed := a.admin.visit(oracle).wantStatus(http.StatusOK).says("共 1 个表空间").says("表空间容量信息").says("服务名")
+	for _, p := range []*page{empty, listed, a.admin.visit(tables).says("该表空间没有表")} {
+		if text := p.doc.Find("main").Text(); strings.Contains(text, "数据库") {
+			t.Errorf("%s speaks of databases: %s", p.what, text)
+		}
+	}
+	equal(t, "search", listed.doc.Find("#database-search").AttrOr("placeholder", ""), "搜索表空间")
+	equal(t, "column", strings.TrimSpace(listed.doc.Find("#database-list thead th").First().Text()), "表空间")
+	a.admin.visit(other).says("共 0 个数据库").says("数据库容量信息")
+}
+
+// TestTablePagesSayWhatTheyKnow: each badge has its reason on hover, and nothing that is unknown looks like a number.
+func TestTablePagesSayWhatTheyKnow(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	counted := time.Now().Add(-49 * time.Hour)
+	hostile := `"><script>alert(1)</script>`
+	row := func(name string, kind models.Kind, total *int64) models.TableSize {
+		return models.TableSize{Schema: "dbo", Name: name, Kind: kind, Total: total, Data: total, SizeSource: models.SizeAllocated}
+	}
+	inMemory, history, odd, view := row("hot", models.KindMemoryOptimized, nil), row("h", models.KindTable, n(8192)), row("odd", models.KindTable, n(8192)), row("v", models.KindIndexedView, n(8192))
+	inMemory.Memory, inMemory.SizeSource = n(12<<20), models.SizeNone
+	history.Note, history.RelatedSchema, history.Related = models.NoteHistory, "dbo", hostile
+	history.Rows, history.RowsSource, history.RowsAt = n(70), models.RowsStatistic, &counted
+	odd.Note = models.NoteUnclassified
+	p := a.admin.visit(a.snapshotOf(a.serverInstance("mssql", models.SQLServer), "app", models.TableResult{
+		Complete: true, Residual: n(3 << 30), Tables: []models.TableSize{inMemory, history, odd, view},
+	})).wantStatus(http.StatusOK).has(0, "tbody script", "#incomplete").says("另有 3.00 GiB 不属于任何表")
+	title := func(selector string) string { return p.doc.Find(selector).First().AttrOr("title", "none") }
+	for selector, want := range map[string]string{
+		"#tables-residual":           "3,221,225,472 B · 系统表、查询存储",
+		"tr[data-table=hot] .badge":  "内存优化表",
+		"[data-memory]":              "占用内存 12,582,912 B",
+		"tr[data-table=hot] td.size": "数据在内存中",
+		"[data-note=history]":        "时态表 dbo." + hostile + " 的历史表",
+		"[data-note=unclassified]":   "计入了索引",
+		"tr[data-table=h] td.rows":   "（2 天前）",
+		"tr[data-table=v] .badge":    "建有聚集索引的视图",
+	} {
+		if got := title(selector); !strings.Contains(got, want) {
+			t.Errorf("%s: title %q, want %q", selector, got, want)
+		}
+	}
+	equal(t, "memory", p.doc.Find("[data-memory]").Text(), "内存 12.0 MiB")
+	equal(t, "size", p.doc.Find("tr[data-table=hot] .amount").Text(), "—")
+	equal(t, "unused", p.doc.Find("tr[data-table=h] td.num").Eq(3).AttrOr("title", ""), "该引擎只给出已分配的空间，不给出其中的空闲部分")
+}
+
+func TestANarrowResultSaysSo(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.serverInstance("ora", models.Oracle)
+	grant := "GRANT SELECT_CATALOG_ROLE TO app"
+	own := models.TableSize{Schema: "APP", Name: "t", Kind: models.KindTable, Total: n(8192), SizeSource: models.SizeAllocated}
+	narrow := models.TableResult{Complete: true, Scope: "APP", Grant: grant, Tables: []models.TableSize{own}}
+	p := a.admin.visit(a.snapshotOf(instance, "USERS", narrow)).has(1, "#incomplete").says("仅显示 APP 用户自己的对象")
+	equal(t, "grant to copy", p.doc.Find("#incomplete [data-copy]").AttrOr("data-copy", ""), grant)
+
+	other := own
+	other.Schema = "HR"
+	a.snapshotOf(instance, "DATA", models.TableResult{Complete: true, Tables: []models.TableSize{own, other}})
+	p = a.admin.visit(a.snapshotOf(instance, "DATA", narrow)).says("仅更新了 APP 用户自己的对象").says("1 张表本次未能测量")
+	equal(t, "kept", p.doc.Find("tr.kept").AttrOr("data-schema", ""), "HR")
+	a.admin.visit(a.snapshotOf(instance, "NONE", models.TableResult{Complete: true, Scope: "APP"})).has(1, "[data-empty=denied]")
+}
+
+// refusing is a server that answers everything with the same error.
+type refusing struct{ err *models.Error }
+
+func (r refusing) Version(context.Context, collectors.Target) (models.Version, error) {
+	return models.Version{}, r.err
+}
+
+func (r refusing) Databases(context.Context, collectors.Target) (models.DatabaseResult, error) {
+	return models.DatabaseResult{}, r.err
+}
+
+func (r refusing) Tables(context.Context, collectors.Target, string) (models.TableResult, error) {
+	return models.TableResult{}, r.err
+}
+
+// TestNumbersOfServersStandBesideAnExplanation: what to do first, then the number to search for, then what to run.
+func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
+	t.Parallel()
+	refused := &models.Error{
+		Code: models.CodeCollection, Key: "collect.mysql.denied",
+		Extra: map[string]any{"error_number": 942, "grant": "GRANT SELECT_CATALOG_ROLE TO app"},
+	}
+	unreachable := &models.Error{
+		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "mssql"),
+		Extra: map[string]any{"error_number": int32(18456), "reason": "login"},
+	}
+	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{
+		models.Oracle: refusing{refused}, models.SQLServer: refusing{unreachable},
+	})
+	add := func(engine models.Engine) string {
+		r := a.admin.post("/instances", obj{
+			"name": string(engine), "db_type": string(engine), "host": "db.example", "port": 1, "username": "u", "password": "p",
+		}).want(http.StatusCreated, "实例创建成功")
+		return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
+	}
+	oracle, mssql := add(models.Oracle), add(models.SQLServer)
+
+	toast := a.admin.submit(oracle+"/databases/USERS/tables/refresh", url.Values{}, into("toasts")...).wantStatus(http.StatusConflict)
+	equal(t, "number", toast.doc.Find(".error-number").Text(), "ORA-00942")
+	equal(t, "to copy", toast.doc.Find("[data-copy]").AttrOr("data-copy", ""), "GRANT SELECT_CATALOG_ROLE TO app")
+	text := toast.doc.Find(".toast-text").Text()
+	explained, numbered, granted := strings.Index(text, "权限不足"), strings.Index(text, "ORA-00942"), strings.Index(text, "GRANT")
+	if explained < 0 || explained > numbered || numbered > granted {
+		t.Errorf("order: %q", text)
+	}
+	toast = a.admin.submit(mssql+"/test", url.Values{}, into("toasts")...).wantStatus(http.StatusConflict).says("登录被拒绝")
+	equal(t, "number", toast.doc.Find(".error-number").Text(), "SQL Server 错误号 18456")
+	form := url.Values{"db_type": {"sqlserver"}, "host": {"db.example"}, "port": {"1"}, "username": {"u"}, "password": {"p"}}
+	typed := a.admin.submit("/connections/test", form, into("test-result")...).wantStatus(http.StatusConflict)
+	equal(t, "number", typed.doc.Find(".error-number").Text(), "SQL Server 错误号 18456")
+
+	extra := a.user.post(oracle+"/databases/USERS/tables/sizes/actions/refresh", nil).
+		wantCode(http.StatusConflict, models.CodeCollection, "数据库账号权限不足, 请由 DBA 执行所给的授权语句").body["extra"].(obj)
+	equal(t, "extra", members(extra), "database_name error_number grant instance_id")
 }

@@ -261,6 +261,8 @@ func TestInstanceForm(t *testing.T) {
 	equal(t, "follows the engine", ports("shown_type=postgresql&db_type=mysql&port=5432"), "3306")
 	equal(t, "typed by hand", ports("shown_type=postgresql&db_type=mysql&port=6000"), "6000")
 	equal(t, "a file has none", ports("shown_type=postgresql&db_type=sqlite&port=5432"), "none")
+	equal(t, "of SQL Server", ports("shown_type=postgresql&db_type=sqlserver&port=5432"), "1433")
+	equal(t, "of Oracle", ports("db_type=oracle"), "1521")
 
 	form := url.Values{
 		"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"5432"}, "credential_id": {""},
@@ -288,6 +290,36 @@ func TestInstanceForm(t *testing.T) {
 	check(t, err)
 	equal(t, "credentials", len(credentials), 1)
 	a.admin.visit(address).has(1, ".status.inactive")
+}
+
+func TestOracleFormHasItsOwnFields(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	own := []string{"input[name='options.sid']", "input[name='options.wallet_directory']"}
+	for _, engine := range []string{"mysql", "postgresql", "sqlserver"} {
+		a.admin.visit("/instances/new?db_type="+engine).has(0, own...).has(1, "textarea[name='options.ca_certificate']")
+	}
+	a.admin.visit("/instances/new?db_type=sqlite").has(0, own...).has(0, "textarea[name='options.ca_certificate']")
+	a.admin.visit("/instances/new?db_type=oracle").has(1, own...).has(1, "textarea[name='options.ca_certificate']").says("服务名").says("SID").says("钱包目录")
+	kept := a.admin.visit("/instances/new?db_type=oracle&shown_type=oracle&options.sid=ORCL", into("instance-fields")...)
+	equal(t, "typed before", kept.doc.Find(own[0]).AttrOr("value", ""), "ORCL")
+
+	form := url.Values{
+		"name": {"ora"}, "db_type": {"oracle"}, "host": {"db.example"}, "port": {"1521"}, "credential_id": {""}, "database_name": {"pdb.example.com"},
+		"options.sid": {"ORCL"}, "options.wallet_directory": {"/etc/wallet"}, "options.ca_certificate": {""}, "is_active": {"true"},
+	}
+	p := a.admin.submit("/instances", form).wantStatus(http.StatusSeeOther) // as without scripts
+	address := p.header.Get("Location")
+	edit := a.admin.visit(address + "/edit").wantStatus(http.StatusOK)
+	for selector, want := range map[string]string{"input[name=database_name]": "pdb.example.com", own[0]: "ORCL", own[1]: "/etc/wallet"} {
+		equal(t, selector, edit.doc.Find(selector).AttrOr("value", ""), want)
+	}
+	a.admin.visit(address).says("服务名").says("ORCL")
+	form.Set("host", "")
+	a.admin.submit(address, form, htmx...).wantStatus(http.StatusBadRequest)
+	form.Set("database_name", strings.Repeat("x", 600))
+	form.Set("host", "db.example")
+	a.admin.submit(address, form, htmx...).wantStatus(http.StatusBadRequest).says("字段 '服务名' 长度")
 }
 
 // TestPagesObeyTheContentPolicy looks for what the policy would block: inline styles, scripts and handlers.

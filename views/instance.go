@@ -65,7 +65,8 @@ func (m InstanceDetail) listed() bool {
 }
 
 func (m InstanceDetail) countCard(p Page, id string, n int64, alarm bool) card {
-	c := card{id: id, label: p.T("card." + id), value: Count(n), formula: p.T("card." + id + "_formula"), alarm: alarm}
+	engine := m.Instance.DBType
+	c := card{id: id, label: p.In(engine, "card."+id), value: Count(n), formula: p.In(engine, "card."+id+"_formula"), alarm: alarm}
 	if !m.listed() {
 		c.value, c.note = unknown, p.T("card.never_synced")
 	}
@@ -74,7 +75,7 @@ func (m InstanceDetail) countCard(p Page, id string, n int64, alarm bool) card {
 
 func (m InstanceDetail) usedCard(p Page) card {
 	c := card{
-		id: "used", label: p.T("card.used"), formula: p.T("card.used_formula"), exact: Exact(m.Cards.UsedBytes),
+		id: "used", label: p.T("card.used"), formula: p.In(m.Instance.DBType, "card.used_formula"), exact: Exact(m.Cards.UsedBytes),
 		value: Bytes(m.Cards.UsedBytes) + " / " + Bytes(m.Cards.CapacityBytes),
 	}
 	switch {

@@ -26,13 +26,20 @@ type InstanceForm struct {
 	CredentialID string // empty: user and password are typed
 	Username     string
 	TLSMode      models.TLSMode
-	CA           string // PEM
+	Options      map[string]string
 	Tags         string // names, separated by commas
 	Description  string
 	IsActive     bool
 
 	Credentials []models.Credential // to choose from
 }
+
+// Options of an instance that the form asks for.
+const (
+	OptionCA     = "ca_certificate"   // PEM
+	OptionSID    = "sid"              // of Oracle, instead of a service name
+	OptionWallet = "wallet_directory" // of Oracle
+)
 
 // Path is the address of the form.
 func (f InstanceForm) Path() string {

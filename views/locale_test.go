@@ -62,8 +62,8 @@ func TestCataloguesSayTheSame(t *testing.T) {
 	}
 }
 
-// keyLiteral is a message key in the code: the first literal of p.T and of Message, and keys of errors.
-var keyLiteral = regexp.MustCompile(`(?:\bT\(|\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
+// keyLiteral is a message key in the code: the first literal of p.T, p.In and Message, and keys of errors.
+var keyLiteral = regexp.MustCompile(`(?:\bT\(|\bIn\([\w.]+, |\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
 
 func TestEveryKeyInTheCodeExists(t *testing.T) {
 	zh := catalogue(t, Chinese)
@@ -123,8 +123,33 @@ func TestKeysMadeFromData(t *testing.T) {
 	}
 	for _, k := range []models.Kind{
 		models.KindPartition, models.KindMatview, models.KindSequence, models.KindMerge, models.KindMemory,
-		models.KindExternal, models.KindShadow,
+		models.KindExternal, models.KindShadow, models.KindIndexedView, models.KindMemoryOptimized, models.KindCluster,
+		models.KindRecycleBin, models.KindTemporary,
 	} {
 		need("kind."+string(k), "kind."+string(k)+"_hint")
+	}
+	for _, n := range []models.Note{models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped} {
+		need("note."+string(n), "note."+string(n)+"_hint")
+	}
+}
+
+// TestWordsOfAnEngineReplaceOthers: a message for one engine that stands for no other is never read.
+func TestWordsOfAnEngineReplaceOthers(t *testing.T) {
+	zh := catalogue(t, Chinese)
+	own := 0
+	for key := range zh {
+		for _, e := range models.Engines {
+			base, is := strings.CutSuffix(key, "."+string(e))
+			if !is {
+				continue
+			}
+			own++
+			if _, ok := zh[base]; !ok {
+				t.Errorf("%q replaces nothing", key)
+			}
+		}
+	}
+	if own < 20 {
+		t.Errorf("found only %d", own)
 	}
 }

@@ -25,5 +25,15 @@ func (p Page) T(key string, pairs ...any) string {
 	return Message(p.Lang, key, models.Args(pairs...))
 }
 
+// In is the message in the words of the engine where the catalogue has it so, as <key>.<engine>: what is a database
+// elsewhere is a tablespace in Oracle.
+func (p Page) In(e models.Engine, key string, pairs ...any) string {
+	own := key + "." + string(e)
+	if text := p.T(own, pairs...); text != own {
+		return text
+	}
+	return p.T(key, pairs...)
+}
+
 // Can reports whether the person looking may do what needs the permission.
 func (p Page) Can(perm models.Permission) bool { return p.User != nil && p.User.Role.May(perm) }

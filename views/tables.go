@@ -39,7 +39,7 @@ func (m TableSizes) total() *int64 {
 // denied reports whether there is nothing to see because the account may not see it.
 func (m TableSizes) denied() bool {
 	d := m.header()
-	return d.CollectedAt != nil && d.TableCount == 0 && (d.HiddenCount > 0 || d.Grant != "")
+	return d.CollectedAt != nil && d.TableCount == 0 && (d.HiddenCount > 0 || d.Grant != "" || d.Scope != "")
 }
 
 // partitionsPath is where the partitions of a row are listed; the fragment way opens them under the row.
@@ -61,11 +61,22 @@ func whyUnknown(p Page, r models.TableSizeRow) string {
 	case models.UnreadLocked, models.UnreadHidden, models.UnreadFailed:
 		return p.T("unread." + string(r.Unread))
 	}
+	if r.Note == models.NoteClustered {
+		return noteHint(p, r)
+	}
 	switch r.Kind {
-	case models.KindExternal, models.KindMerge:
+	case models.KindExternal, models.KindMerge, models.KindMemoryOptimized, models.KindTemporary:
 		return p.T("kind." + string(r.Kind) + "_size")
 	}
 	return p.T("size.untold")
+}
+
+// whyUnused says why the unused part of a row is not known.
+func whyUnused(p Page, r models.TableSizeRow) string {
+	if r.Total != nil {
+		return p.T("unused.untold")
+	}
+	return whyUnknown(p, r)
 }
 
 // whyRows says what a row count is worth.
@@ -73,10 +84,29 @@ func whyRows(p Page, r models.TableSizeRow) string {
 	switch {
 	case r.Rows == nil:
 		return p.T("rows.unknown")
+	case r.RowsSource == models.RowsStatistic && r.RowsAt != nil:
+		return p.T("rows.statistic_at", "Time", p.FullClock(*r.RowsAt), "Age", p.Age(*r.RowsAt))
 	case r.RowsSource == models.RowsStatistic:
 		return p.T("rows.statistic")
 	}
 	return p.T("rows.exact")
+}
+
+// noteHint is a note in a sentence, with the name of the relation that it is about.
+func noteHint(p Page, r models.TableSizeRow) string {
+	name := orReason(visible(r.Related), unknown)
+	if r.Related != "" && r.RelatedSchema != "" {
+		name = visible(r.RelatedSchema) + "." + name
+	}
+	return p.T("note."+string(r.Note)+"_hint", "Name", name)
+}
+
+// residual is what is allocated to no table, nil when it is nothing or unknown.
+func (m TableSizes) residual() *int64 {
+	if n := m.header().ResidualBytes; n != nil && *n > 0 {
+		return n
+	}
+	return nil
 }
 
 // shownKind is the kind of a row that is no plain table.

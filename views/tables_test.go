@@ -1,0 +1,92 @@
+package views
+
+import (
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+var chinesePage = Page{Lang: Chinese, Zone: time.UTC, Now: time.Date(2026, 7, 3, 12, 0, 0, 0, time.UTC)}
+
+func TestOracleHasTablespaces(t *testing.T) {
+	english := Page{Lang: English}
+	for _, c := range []struct {
+		got, want string
+	}{
+		{chinesePage.In(models.Oracle, "databases.name"), "表空间"},
+		{chinesePage.In(models.SQLServer, "databases.name"), "数据库"},
+		{chinesePage.In("", "databases.name"), "数据库"},
+		{english.In(models.Oracle, "databases.total", "N", 7), "Tablespaces: 7"},
+		{english.In(models.PostgreSQL, "databases.total", "N", 7), "Databases: 7"},
+		{english.In(models.Oracle, "tables.title"), "Table sizes"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestEveryUnknownSizeHasItsReason(t *testing.T) {
+	for _, c := range []struct {
+		row          models.TableSize
+		total, inUse string
+	}{
+		{models.TableSize{Kind: models.KindMemoryOptimized}, "kind.memory_optimized_size", "kind.memory_optimized_size"},
+		{models.TableSize{Kind: models.KindTemporary}, "kind.temporary_size", "kind.temporary_size"},
+		{models.TableSize{Kind: models.KindExternal}, "kind.external_size", "kind.external_size"},
+		{models.TableSize{Kind: models.KindTable}, "size.untold", "size.untold"},
+		{models.TableSize{Kind: models.KindTable, Total: ref(int64(1))}, "size.untold", "unused.untold"},
+		{models.TableSize{Kind: models.KindMemoryOptimized, Unread: models.UnreadLocked}, "unread.locked", "unread.locked"},
+	} {
+		r := models.TableSizeRow{TableSize: c.row}
+		if got := whyUnknown(chinesePage, r); got != chinesePage.T(c.total) {
+			t.Errorf("%+v: %q, want that of %s", c.row, got, c.total)
+		}
+		if got := whyUnused(chinesePage, r); got != chinesePage.T(c.inUse) {
+			t.Errorf("unused of %+v: %q, want that of %s", c.row, got, c.inUse)
+		}
+	}
+	r := models.TableSizeRow{TableSize: models.TableSize{
+		Kind: models.KindTable, Note: models.NoteClustered, RelatedSchema: "HR", Related: "C\n1",
+	}}
+	if got, want := whyUnknown(chinesePage, r), "行存放在聚簇 HR.C␊1 中，空间计在该聚簇上"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestRowCountsSayWhenTheyWereCounted(t *testing.T) {
+	at := time.Date(2026, 7, 1, 11, 0, 0, 0, time.UTC)
+	r := models.TableSizeRow{TableSize: models.TableSize{Rows: ref(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at}}
+	if got, want := whyRows(chinesePage, r), "估算行数，来自引擎于 2026-07-01 11:00:00 UTC 收集的统计信息（2 天前）"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.RowsAt = nil
+	if got, want := whyRows(chinesePage, r), chinesePage.T("rows.statistic"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestErrorNumbersAreWrittenAsTheirUsersDo(t *testing.T) {
+	for _, c := range []struct {
+		lang   string
+		engine models.Engine
+		extra  map[string]any
+		args   map[string]any
+		want   string
+	}{
+		{Chinese, models.SQLServer, map[string]any{"error_number": int32(262)}, nil, "SQL Server 错误号 262"},
+		{English, models.SQLServer, map[string]any{"error_number": int32(262)}, nil, "SQL Server error 262"},
+		{Chinese, models.Oracle, map[string]any{"error_number": 942}, nil, "ORA-00942"},
+		{English, models.Oracle, map[string]any{"error_number": 12514}, nil, "ORA-12514"},
+		{English, models.MySQL, map[string]any{"error_number": 1045}, nil, "MySQL error 1045"},
+		{English, models.MySQL, map[string]any{"error_number": 1205}, models.Args("Number", 1205), ""},
+		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "42501"}, models.Args("Name", "db"), "SQLSTATE 42501"},
+		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "XX000"}, models.Args("SQLState", "XX000"), ""},
+		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, nil, ""},
+	} {
+		if got := ErrorNumber(c.lang, c.engine, &models.Error{Extra: c.extra, Args: c.args}); got != c.want {
+			t.Errorf("%s %v: %q, want %q", c.engine, c.extra, got, c.want)
+		}
+	}
+}
