@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/glebarez/go-sqlite" // the engine the catalogs are emulated on
 )
@@ -64,6 +65,7 @@ type Case struct {
 
 // Want is what is to be found in one database. Bytes; nil is unknown.
 type Want struct {
+	Scope    string // the only schema that is listed; empty: all
 	Complete bool
 	Hidden   int64  // relations known to exist whose names cannot be seen
 	Residual *int64 // bytes that belong to none of Tables
@@ -75,7 +77,8 @@ type Table struct {
 	Schema, Name, Kind         string
 	Total, Data, Index, Unused *int64
 	Rows, Memory               *int64
-	RowsSource                 string `json:"rows_source"`
+	RowsSource                 string     `json:"rows_source"`
+	RowsAt                     *time.Time `json:"rows_at"` // nil: now or unknown
 	Note                       string
 	RelatedSchema              string `json:"related_schema"`
 	Related                    string
