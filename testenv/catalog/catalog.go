@@ -227,11 +227,11 @@ func attach(ctx context.Context, db *sql.DB, views []View) error {
 func create(ctx context.Context, tx *sql.Tx, view View) error {
 	columns := make([]string, len(view.Columns))
 	for i, column := range view.Columns {
-		affinity, err := affinity(column.Type)
+		declared, err := declaration(column.Type)
 		if err != nil {
 			return fmt.Errorf("%s.%s: %w", view.Key(), column.Name, err)
 		}
-		columns[i] = quote(column.Name) + " " + affinity
+		columns[i] = quote(column.Name) + " " + declared
 	}
 	_, err := tx.ExecContext(ctx, "CREATE TABLE "+qualified(view)+" ("+strings.Join(columns, ", ")+")")
 	return err
@@ -318,6 +318,24 @@ func affinity(vendor string) (string, error) {
 		return "", fmt.Errorf("unknown type %q", vendor)
 	}
 	return affinity, nil
+}
+
+// declaration is the type of a column: an affinity, then the vendor's type for those who ask a result's columns for it.
+func declaration(vendor string) (string, error) {
+	affinity, err := affinity(vendor)
+	if err != nil {
+		return "", err
+	}
+	affinity, collation, collated := strings.Cut(affinity, " COLLATE ")
+	base, size, _ := strings.Cut(vendor, "(")
+	declared := affinity + " " + strings.TrimSpace(base)
+	if digits := strings.TrimSuffix(size, ")"); digits != "" && strings.Trim(digits, "0123456789, ") == "" {
+		declared += "(" + digits + ")"
+	}
+	if collated {
+		declared += " COLLATE " + collation
+	}
+	return declared, nil
 }
 
 func qualified(view View) string {
