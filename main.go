@@ -25,11 +25,12 @@ var version = "dev"
 type cli struct {
 	Settings `embed:""`
 
-	Serve   serveCmd   `cmd:"" default:"1" help:"Serve pages and API (the default)."`
-	Migrate migrateCmd `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
-	User    userCmd    `cmd:"" help:"Manage who may log in."`
-	Config  configCmd  `cmd:"" help:"Print the configuration in force, secrets redacted."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" default:"1" help:"Serve pages and API (the default)."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
+	User      userCmd      `cmd:"" help:"Manage who may log in."`
+	Selfcheck selfcheckCmd `cmd:"" help:"Hold what is collected from an instance against the engine's own word."`
+	Config    configCmd    `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // console is where commands write to and read from.

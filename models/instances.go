@@ -122,19 +122,29 @@ func withDetails(tx *gorm.DB) *gorm.DB {
 func (s *Store) Instance(ctx context.Context, id int64) (Instance, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return takeInstance(db.Where("deleted_at IS NULL"), id)
+	return takeInstance(db, "id = ? AND deleted_at IS NULL", id)
+}
+
+// InstanceByName finds an instance that is not deleted, with its credential and tags.
+func (s *Store) InstanceByName(ctx context.Context, name string) (Instance, error) {
+	if !storable(name) {
+		return Instance{}, NotFound("instance.not_found")
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeInstance(db, "name = ? AND deleted_at IS NULL", name)
 }
 
 // InstanceIncludingDeleted finds an instance that may be in the recycle bin.
 func (s *Store) InstanceIncludingDeleted(ctx context.Context, id int64) (Instance, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return takeInstance(db, id)
+	return takeInstance(db, "id = ?", id)
 }
 
-func takeInstance(tx *gorm.DB, id int64) (Instance, error) {
+func takeInstance(tx *gorm.DB, condition string, value any) (Instance, error) {
 	var instance Instance
-	err := withDetails(tx).Take(&instance, "id = ?", id).Error
+	err := withDetails(tx).Take(&instance, condition, value).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return Instance{}, NotFound("instance.not_found")
 	}
@@ -176,7 +186,7 @@ func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []strin
 		if err := setTags(tx, i.ID, tagNames); err != nil {
 			return err
 		}
-		fresh, err = takeInstance(tx, i.ID)
+		fresh, err = takeInstance(tx, "id = ?", i.ID)
 		return err
 	})
 	return fresh, err
@@ -220,7 +230,7 @@ func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]stri
 				return err
 			}
 		}
-		updated, err = takeInstance(tx, i.ID)
+		updated, err = takeInstance(tx, "id = ?", i.ID)
 		return err
 	})
 	return updated, err
@@ -282,7 +292,7 @@ func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error) 
 				return err
 			}
 		}
-		deleted, err = takeInstance(tx, id)
+		deleted, err = takeInstance(tx, "id = ?", id)
 		return err
 	})
 	return deleted, err
@@ -302,7 +312,7 @@ func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, 
 				return instanceRefused(err)
 			}
 		}
-		restored, err = takeInstance(tx, id)
+		restored, err = takeInstance(tx, "id = ?", id)
 		return err
 	})
 	return restored, wasDeleted && err == nil, err

@@ -1,0 +1,46 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+
+	"whalefall/models"
+)
+
+//go:embed sql/postgresql/yardstick.sql
+var pgYardstickSQL string
+
+// Yardstick has the server add up each relation, and each partition tree, by its size functions.
+func (c *PostgreSQL) Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error) {
+	y := models.Yardstick{Means: "pg_total_relation_size, pg_table_size, pg_indexes_size", Whole: true}
+	for last, full := int64(0), true; full; {
+		page, end, err := c.yardstickPage(ctx, t, database, last)
+		if err != nil {
+			return models.Yardstick{}, c.classify(ctx, t, database, err)
+		}
+		y.Relations = append(y.Relations, page...)
+		last, full = end, len(page) == c.batch
+	}
+	return y, nil
+}
+
+// yardstickPage is what follows the oid, over a connection of its own as every batch of a collection.
+func (c *PostgreSQL) yardstickPage(ctx context.Context, t Target, database string, after int64) (page []models.YardstickRelation, last int64, err error) {
+	s, err := c.open(ctx, t, database)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer s.close()
+	err = s.each(ctx, pgYardstickSQL, func(rows *sql.Rows) error {
+		var r models.YardstickRelation
+		err := rows.Scan(&last, &r.Schema, &r.Name, &r.Total, &r.Data, &r.Index)
+		r.Schema, r.Name = validName(r.Schema), validName(r.Name)
+		if r.Total == nil {
+			r.Unread = models.UnreadLocked
+		}
+		page = append(page, r)
+		return err
+	}, after, c.batch)
+	return page, last, err
+}

@@ -1,0 +1,263 @@
+package collectors
+
+import (
+	"cmp"
+	"context"
+	"reflect"
+	"slices"
+
+	"whalefall/models"
+)
+
+// Measured is a collector whose engine can be asked for its own word.
+type Measured interface {
+	Collector
+	// Yardstick is the engine's own word about one database, by statements that share nothing with Tables.
+	Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error)
+}
+
+// Verdict says how a relation or sum compares with the engine's word on it.
+type Verdict string
+
+// Verdicts.
+const (
+	Equal     Verdict = "equal"
+	Different Verdict = "different"
+	Changed   Verdict = "changed" // the engine's word was another one after the collection than before it
+	NoWord    Verdict = "no word" // the engine has none
+	Unread    Verdict = "unread"  // it could not be measured, or the engine not be asked about it
+)
+
+// Why a relation is different without a number that is.
+const (
+	NotListed   = "not listed by the collection"
+	NotKnown    = "not known to the engine"
+	ListedTwice = "listed more than once by the collection"
+)
+
+// Compared is a relation or a sum with the verdict on it.
+type Compared struct {
+	Schema, Name string // of a sum: the schema it is of, empty for all, and what it is the sum of
+	Verdict      Verdict
+	Why          string // a reason for Different, or the models.Unread of Unread; may be empty
+	Parts        []Part // what differs; of a sum that was compared always its one part
+}
+
+// Part is one number of ours beside the engine's; nil is unknown.
+type Part struct {
+	Name         string // total, data, index, unused: bytes; or rows
+	Ours, Engine *int64
+}
+
+// Check is what the comparison of a collection with the engine's own word on one database found.
+type Check struct {
+	Means     string             // how the engine was asked
+	Lacks     string             // of what it has no word by its nature
+	Result    models.TableResult // of the last collection
+	Tries     int
+	Relations []Compared // by schema and name
+	Sums      []Compared
+}
+
+// Count is how many relations have the verdict.
+func (c Check) Count(v Verdict) (n int) {
+	for _, r := range c.Relations {
+		if r.Verdict == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Passed reports whether all that the engine has a word on was compared and is equal.
+func (c Check) Passed() bool {
+	failed := func(r Compared) bool { return r.Verdict != Equal && r.Verdict != NoWord }
+	return !slices.ContainsFunc(c.Relations, failed) && !slices.ContainsFunc(c.Sums, failed)
+}
+
+// SelfCheck collects a database between two askings of the engine, and again as often as tries says for what changed from
+// one to the other.
+func SelfCheck(ctx context.Context, c Measured, t Target, database string, tries int) (Check, error) {
+	before, err := yardstick(ctx, c, t, database)
+	if err != nil {
+		return Check{}, err
+	}
+	var settled comparison
+	for try := 1; ; try++ {
+		ours, err := tables(ctx, c, t, database)
+		if err != nil {
+			return Check{}, err
+		}
+		after, err := yardstick(ctx, c, t, database)
+		if err != nil {
+			return Check{}, err
+		}
+		settled = settled.then(compare(ours, before, after))
+		if try >= tries || !settled.changing() {
+			return Check{
+				Means: after.Means, Lacks: after.Lacks, Result: ours, Tries: try,
+				Relations: settled.relations.sorted(), Sums: settled.sums.sorted(),
+			}, nil
+		}
+		before = after
+	}
+}
+
+func yardstick(ctx context.Context, c Measured, t Target, database string) (models.Yardstick, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
+	defer cancel()
+	return c.Yardstick(ctx, t, database)
+}
+
+func tables(ctx context.Context, c Measured, t Target, database string) (models.TableResult, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
+	defer cancel()
+	return c.Tables(ctx, t, database)
+}
+
+type relationKey struct{ schema, name string }
+
+type verdicts map[relationKey]Compared
+
+// comparison is the verdicts of one try, or of several.
+type comparison struct{ relations, sums verdicts }
+
+func (c comparison) changing() bool { return c.relations.changing() || c.sums.changing() }
+
+// then is the verdicts after one more try.
+func (c comparison) then(next comparison) comparison {
+	return comparison{c.relations.then(next.relations), c.sums.then(next.sums)}
+}
+
+func (v verdicts) changing() bool {
+	for _, r := range v {
+		if r.Verdict == Changed {
+			return true
+		}
+	}
+	return false
+}
+
+// then keeps what is settled, and takes the rest from the next try.
+func (v verdicts) then(next verdicts) verdicts {
+	for key, r := range v {
+		if r.Verdict != Changed {
+			next[key] = r
+		}
+	}
+	return next
+}
+
+func (v verdicts) sorted() []Compared {
+	out := make([]Compared, 0, len(v))
+	for _, r := range v {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b Compared) int { return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name)) })
+	return out
+}
+
+// compare holds a collection against the engine's word before and after it.
+func compare(ours models.TableResult, before, after models.Yardstick) comparison {
+	out := comparison{verdicts{}, verdicts{}}
+	found := map[relationKey][]models.TableSize{}
+	for _, t := range ours.Tables {
+		key := relationKey{t.Schema, t.Name}
+		found[key] = append(found[key], t)
+	}
+	was, is := relationsByKey(before), relationsByKey(after)
+	for _, known := range []map[relationKey]models.YardstickRelation{was, is} {
+		for key := range known {
+			found[key] = append([]models.TableSize(nil), found[key]...)
+		}
+	}
+	for key, own := range found {
+		earlier, hadWord := was[key]
+		later, hasWord := is[key]
+		r := Compared{Verdict: Changed}
+		if hadWord == hasWord && reflect.DeepEqual(earlier, later) {
+			r = judge(own, later, hasWord, after.Whole)
+		}
+		r.Schema, r.Name = key.schema, key.name
+		out.relations[key] = r
+	}
+	for _, sum := range after.Sums {
+		r := Compared{Verdict: Changed}
+		if slices.Contains(before.Sums, sum) {
+			r = judgeSum(ours, sum)
+		}
+		r.Schema, r.Name = sum.Schema, sum.Name
+		out.sums[relationKey{sum.Schema, sum.Name}] = r
+	}
+	return out
+}
+
+func relationsByKey(y models.Yardstick) map[relationKey]models.YardstickRelation {
+	out := make(map[relationKey]models.YardstickRelation, len(y.Relations))
+	for _, r := range y.Relations {
+		out[relationKey{r.Schema, r.Name}] = r
+	}
+	return out
+}
+
+// judge compares what a collection lists under one name with the engine's steady word on it, if it has one. The engine's
+// word is whole when what it has no word on does not exist.
+func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, whole bool) Compared {
+	switch {
+	case len(own) > 1:
+		return Compared{Verdict: Different, Why: ListedTwice}
+	case len(own) == 0:
+		return Compared{Verdict: Different, Why: NotListed, Parts: []Part{{"total", nil, engine.Total}}}
+	case own[0].Unread != "":
+		return Compared{Verdict: Unread, Why: string(own[0].Unread)}
+	case engine.Unread != "":
+		return Compared{Verdict: Unread, Why: string(engine.Unread)}
+	case !hasWord && whole:
+		return Compared{Verdict: Different, Why: NotKnown, Parts: []Part{{"total", own[0].Total, nil}}}
+	}
+	ours, out := own[0], Compared{Verdict: NoWord}
+	for _, part := range []Part{
+		{"total", ours.Total, engine.Total},
+		{"data", ours.Data, engine.Data},
+		{"index", ours.Index, engine.Index},
+		{"unused", ours.Unused, engine.Unused},
+		{"rows", ours.Rows, engine.Rows},
+	} {
+		if part.Engine == nil {
+			continue
+		}
+		if out.Verdict == NoWord {
+			out.Verdict = Equal
+		}
+		if part.Ours == nil || *part.Ours != *part.Engine {
+			out.Verdict, out.Parts = Different, append(out.Parts, part)
+		}
+	}
+	return out
+}
+
+// judgeSum adds up what a collection lists, each byte once.
+func judgeSum(ours models.TableResult, engine models.YardstickSum) Compared {
+	sum := engine.Rest
+	if engine.Residual {
+		if ours.Residual == nil {
+			return Compared{Verdict: NoWord}
+		}
+		sum += *ours.Residual
+	}
+	for _, t := range ours.Tables {
+		switch {
+		case t.RolledUp, engine.Schema != "" && t.Schema != engine.Schema:
+			continue
+		case t.Unread != "":
+			return Compared{Verdict: Unread, Why: string(t.Unread)}
+		case t.Total != nil:
+			sum += *t.Total
+		}
+	}
+	out := Compared{Verdict: Equal, Parts: []Part{{"total", &sum, &engine.Total}}}
+	if sum != engine.Total {
+		out.Verdict = Different
+	}
+	return out
+}

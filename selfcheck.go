@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"whalefall/collectors"
+	"whalefall/models"
+	"whalefall/views"
+)
+
+type selfcheckCmd struct {
+	Instance  string   `required:"" help:"Name of the instance."`
+	Database  []string `sep:"none" help:"A database (Oracle: a tablespace) to check, may be repeated; default: all of users."`
+	Anonymous bool     `help:"Replace the names of databases, schemas and relations by short hashes, always the same for this installation."`
+	Tries     int      `default:"3" help:"How often to look at what changes during the check."`
+}
+
+// Help is shown beside the flags.
+func (selfcheckCmd) Help() string {
+	return "Collects the databases of an instance and asks the engine for the same by other means, prints every difference and exits" +
+		" with 1 if there is one or something could not be checked. Nothing is stored, and the server is only read. Standard output" +
+		" has no host, address, account or password; send it to us in an issue."
+}
+
+// Validate refuses what parses but cannot work.
+func (c selfcheckCmd) Validate() error {
+	if c.Tries < 1 {
+		return errors.New("--tries must be at least 1")
+	}
+	return nil
+}
+
+// Run checks an instance that may be switched off.
+func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with engines) error {
+	return withStore(ctx, s, io, func(store *models.Store) error {
+		engines := with(s)
+		instance, err := store.InstanceByName(ctx, c.Instance)
+		if err != nil {
+			return fmt.Errorf("%s: %s", explain(err, plainly), strconv.Quote(c.Instance))
+		}
+		target, err := collectors.NewService(store, engines, newLogger(s, io.err)).TargetOf(instance)
+		if err != nil {
+			return errors.New(explain(err, plainly))
+		}
+		collector, ok := engines[instance.DBType].(collectors.Measured)
+		if !ok {
+			return fmt.Errorf("this release cannot check instances of %s", instance.DBType)
+		}
+		target.Name = "(instance)" // it may be a host's name
+		r := report{out: io.out, name: plainly}
+		if c.Anonymous {
+			if r.name, err = hashed(store.CookieKey()); err != nil {
+				return err
+			}
+		}
+		return c.check(ctx, collector, target, &r)
+	})
+}
+
+func (c selfcheckCmd) check(ctx context.Context, collector collectors.Measured, t collectors.Target, r *report) error {
+	server, err := collector.Version(ctx, t)
+	if err != nil {
+		return errors.New(explain(err, r.name))
+	}
+	r.header(t.Engine, server, c.Anonymous)
+	names := c.Database
+	if len(names) == 0 {
+		if names, err = r.userDatabases(ctx, collector, t); err != nil {
+			return errors.New(explain(err, r.name))
+		}
+	}
+	for _, name := range names {
+		r.database(collectors.SelfCheck(ctx, collector, t, name, c.Tries))(name)
+	}
+	return r.result(len(names))
+}
+
+// report is what a check prints.
+type report struct {
+	out  io.Writer
+	name func(string) string // how a name of the server is shown
+
+	differences, refused, open int
+}
+
+func (r *report) line(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+
+func (r *report) header(engine models.Engine, server models.Version, anonymous bool) {
+	names := "as they are on the server; --anonymous replaces them"
+	if anonymous {
+		names = "replaced by hashes that only this installation can make"
+	}
+	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", version, engine, oneLine(server.Full), names)
+}
+
+// userDatabases are all but the engine's own. What is known to be closed is named and not counted as refused.
+func (r *report) userDatabases(ctx context.Context, collector collectors.Collector, t collectors.Target) ([]string, error) {
+	found, err := collector.Databases(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range found.Databases {
+		if !d.IsSystem {
+			names = append(names, d.Name)
+		}
+	}
+	list := "complete"
+	if !found.Complete {
+		list = "there may be more" + missing(found.Grant)
+	}
+	r.line("  found    %d user databases; %s", len(names), list)
+	return names, nil
+}
+
+func (r *report) database(c collectors.Check, err error) func(name string) {
+	return func(name string) {
+		r.line("\ndatabase %s", r.name(name))
+		if err != nil {
+			r.refused++
+			r.line("  not checked: %s", explain(err, r.name))
+			return
+		}
+		r.basis(c)
+		r.table(c)
+		r.summary(c)
+	}
+}
+
+// basis says what was held against what.
+func (r *report) basis(c collectors.Check) {
+	sources := map[models.SizeSource]int{}
+	for _, t := range c.Result.Tables {
+		sources[t.SizeSource]++
+	}
+	list := "complete"
+	if !c.Result.Complete {
+		list = fmt.Sprintf("may be incomplete, %d hidden%s", c.Result.Hidden, missing(c.Result.Grant))
+	}
+	scope := "the whole database"
+	if c.Result.Scope != "" {
+		scope = "only schema " + r.name(c.Result.Scope)
+	}
+	r.line("  ours     %d relations, %s; %s", len(c.Result.Tables), list, scope)
+	r.line("           sizes: %d allocated, %d from statistics, %d unknown",
+		sources[models.SizeAllocated], sources[models.SizeStatistic], sources[models.SizeNone])
+	r.line("  engine's %s", c.Means)
+}
+
+// table has a line for every number that differs, and for every sum.
+func (r *report) table(c collectors.Check) {
+	table := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
+	lines := 0
+	write := func(cells ...string) {
+		if lines++; lines == 1 {
+			fmt.Fprintln(table, "\n  relation\tpart\tours\tengine's\tdifference")
+		}
+		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
+	}
+	for _, sum := range c.Sums {
+		for _, p := range sum.Parts {
+			name := sum.Name
+			if sum.Schema != "" {
+				name += " " + r.name(sum.Schema)
+			}
+			write(name, p.Name, number(p.Ours), number(p.Engine), difference(p))
+		}
+	}
+	for _, relation := range c.Relations {
+		name := r.name(relation.Name)
+		if relation.Schema != "" {
+			name = r.name(relation.Schema) + "." + name
+		}
+		for _, p := range relation.Parts {
+			write(name, p.Name, number(p.Ours), number(p.Engine), strings.TrimSpace(difference(p)+" "+relation.Why))
+		}
+		if relation.Verdict == collectors.Different && len(relation.Parts) == 0 {
+			write(name, "", "", "", relation.Why)
+		}
+	}
+	if lines > 0 {
+		fmt.Fprintln(table)
+	}
+	_ = table.Flush()
+}
+
+func (r *report) summary(c collectors.Check) {
+	r.line("  %s", tally("relations", c.Relations, c.Lacks))
+	if len(c.Sums) > 0 {
+		r.line("  %s", tally("sums", c.Sums, ""))
+	}
+	for _, compared := range [][]collectors.Compared{c.Relations, c.Sums} {
+		for _, one := range compared {
+			switch one.Verdict {
+			case collectors.Different:
+				r.differences++
+			case collectors.Changed, collectors.Unread:
+				r.open++
+			}
+		}
+	}
+}
+
+// tally is one line about relations or sums.
+func tally(what string, compared []collectors.Compared, lacks string) string {
+	n, unread := map[collectors.Verdict]int{}, map[string]int{}
+	for _, one := range compared {
+		n[one.Verdict]++
+		if one.Verdict == collectors.Unread {
+			unread[one.Why]++
+		}
+	}
+	text := fmt.Sprintf("%s: %d compared, %d equal, %d different; %d changed meanwhile, %d not comparable", what,
+		n[collectors.Equal]+n[collectors.Different], n[collectors.Equal], n[collectors.Different], n[collectors.Changed],
+		n[collectors.NoWord]+n[collectors.Unread])
+	var why []string
+	if n[collectors.NoWord] > 0 {
+		why = append(why, fmt.Sprintf("%d: the engine has no word on %s", n[collectors.NoWord], lacks))
+	}
+	for _, reason := range []models.Unread{models.UnreadLocked, models.UnreadHidden, models.UnreadFailed} {
+		if unread[string(reason)] > 0 {
+			why = append(why, fmt.Sprintf("%d %s", unread[string(reason)], reason))
+		}
+	}
+	if len(why) > 0 {
+		text += " (" + strings.Join(why, ", ") + ")"
+	}
+	return text
+}
+
+// result is the last line, and the error that makes the exit status 1.
+func (r *report) result(databases int) error {
+	if r.differences+r.refused+r.open == 0 {
+		r.line("\nresult: no difference in %d databases", databases)
+		return nil
+	}
+	text := fmt.Sprintf("%d differences; %d of %d databases not checked; %d relations or sums changed or unread",
+		r.differences, r.refused, databases, r.open)
+	r.line("\nresult: %s", text)
+	return errors.New("selfcheck: " + text)
+}
+
+func number(n *int64) string {
+	if n == nil {
+		return "unknown"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func difference(p collectors.Part) string {
+	if p.Ours == nil || p.Engine == nil {
+		return ""
+	}
+	return fmt.Sprintf("%+d", *p.Ours-*p.Engine)
+}
+
+// missing names the privileges of a grant without the account, the host and the objects they are about.
+func missing(grant string) string {
+	privileges, _, _ := strings.Cut(grant, " TO ")
+	privileges, _, _ = strings.Cut(privileges, " ON ")
+	if privileges == "" {
+		return ""
+	}
+	return "; missing: " + privileges
+}
+
+// plainly shows a name in quotes, with nothing in it that a terminal would act on.
+func plainly(name string) string { return strconv.Quote(name) }
+
+// hashed shows names so that nobody without the key can find out by trying which name a hash is of.
+func hashed(secret []byte) (func(string) string, error) {
+	key, err := hkdf.Key(sha256.New, secret, nil, "names in a selfcheck", sha256.Size)
+	return func(name string) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(name))
+		return "#" + hex.EncodeToString(mac.Sum(nil)[:5])
+	}, err
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// technical are the placeholders of messages that hold no name of the user's.
+var technical = map[string]bool{"SQLState": true, "Engine": true}
+
+// explain is what an error says to a person, its names shown by name, with the server's own code and without its text,
+// which may hold an address.
+func explain(err error, name func(string) string) string {
+	e := *models.AsError(err)
+	e.Args = maps.Clone(e.Args)
+	for key, value := range e.Args {
+		if text, ok := value.(string); ok && !technical[key] {
+			e.Args[key] = name(text)
+		}
+	}
+	text := views.Failed(views.English, &e)
+	if reason, ok := e.Extra["reason"].(string); ok {
+		text += ". " + views.Message(views.English, "reason."+reason, nil)
+	}
+	for _, code := range []string{"sqlstate", "error_number", "sqlite_code"} {
+		if value, ok := e.Extra[code]; ok {
+			text += fmt.Sprintf(" (%s %v)", code, value)
+		}
+	}
+	if grant, ok := e.Extra["grant"].(string); ok {
+		text += missing(grant)
+	}
+	return text
+}
