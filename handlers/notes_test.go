@@ -176,3 +176,28 @@ func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 		wantCode(http.StatusConflict, models.CodeCollection, "数据库账号权限不足, 请由 DBA 执行所给的授权语句").body["extra"].(obj)
 	equal(t, "extra", members(extra), "database_name error_number grant instance_id")
 }
+
+// TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy: as an offline one, whose files the server still knows.
+func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.serverInstance("mssql", models.SQLServer)
+	var id int64
+	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
+	check(t, err)
+	barred := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "archive")}
+	found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
+		{Name: "archive", Total: n(3 << 30), Log: n(1 << 30), Err: barred}, {Name: "lost", Err: barred},
+	}}
+	now := time.Now()
+	_, err = a.store.SaveInventory(t.Context(), id, found, now)
+	check(t, err)
+	_, err = a.store.SaveDatabaseSizes(t.Context(), id, found, now)
+	check(t, err)
+	p := a.admin.visit(instance).wantStatus(http.StatusOK).has(2, "#database-list .badge.warning")
+	equal(t, "size", p.doc.Find("tr[data-database=archive] .amount").Text(), "3.00 GiB")
+	equal(t, "size of the other", p.doc.Find("tr[data-database=lost] .amount").Text(), "—")
+	for _, selector := range []string{"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size"} {
+		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""), "数据库 archive 不接受连接")
+	}
+}

@@ -109,7 +109,7 @@ type DatabaseSize struct {
 	Total    *int64
 	Data     *int64
 	Log      *int64
-	Err      *Error // why it could not be measured; nil when Total is known
+	Err      *Error // why it could not be measured or, where its size is known from outside, not be entered
 }
 
 // DatabaseResult is the list of databases of one instance.

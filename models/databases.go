@@ -28,8 +28,8 @@ type storedError struct {
 }
 
 // SaveDatabaseSizes keeps one row a database and calendar day of the zone; a later run of a day replaces the earlier one's.
-// The instance's row of the day is the sum over the databases measured on it that are not gone. A database with Err or
-// an unknown total writes no row; why is remembered. saved counts rows of databases; if it is 0, the instance counts as not synced.
+// The instance's row of the day is the sum over the databases measured on it that are not gone. A database with
+// an unknown total writes no row; its Err is remembered in any case. saved counts rows of databases; if it is 0, the instance counts as not synced.
 func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (saved int64, err error) {
 	found, err := uniqueDatabases(r.Databases)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 	day, at := s.day(at, 0), stamp(at)
 	var measured [][]any
 	for _, d := range found {
-		if d.Err == nil && d.Total != nil {
+		if d.Total != nil {
 			measured = append(measured, []any{d.Name, day, d.Total, d.Data, d.Log, at.Format(jsonTime)})
 		}
 	}
@@ -61,7 +61,7 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 	return saved, err
 }
 
-// rememberErrors keeps why each database could not be measured, or forgets it.
+// rememberErrors keeps why each database could not be measured or entered, or forgets it.
 func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSize) error {
 	records := make([][]any, len(found))
 	for i, d := range found {

@@ -286,6 +286,15 @@ func TestGrowthAndCards(t *testing.T) {
 		check(f, err)
 		equal(f, "growth of the instance", *list.Items[0].Growth7d, 289)
 
+		_, err = f.SaveDatabaseSizes(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{
+			{Name: "c", Total: pointer(int64(8)), Err: &failed},
+		}}, f.clock.Now())
+		check(f, err)
+		rows = f.databases(models.DatabaseQuery{InstanceID: instance.ID, Name: "c", LatestOnly: true}).Rows
+		equal(f, "size of c, which cannot be entered", *rows[0].SizeBytes, 8)
+		equal(f, "reason", fmt.Sprint(rows[0].Failed), failed.Error())
+		equal(f, "c is still abnormal", cards().Abnormal, 2)
+
 		f.measure(instance, map[string]int64{"a": 1, "b": 1, "c": 1})
 		equal(f, "all well again", cards().Abnormal, 0)
 		f.saveInventory(instance, true, "a")

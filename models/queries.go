@@ -56,7 +56,7 @@ type DatabaseSizeRow struct {
 	LastSeenAt  time.Time
 	Growth7d    *int64  // latest only: bytes since the oldest measurement of the last 7 days; nil: unknown
 	History     []int64 // latest only: known sizes of the last 30 days, oldest first
-	Failed      *Error  // why the last attempt to measure it failed; nil: it did not
+	Failed      *Error  // why it could not be measured, or measured from outside only, at the last attempt; nil: neither
 }
 
 // DatabaseSizePage is one page of database sizes; the counts span all pages.

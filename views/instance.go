@@ -17,7 +17,7 @@ type InstanceDetail struct {
 	ShowGone bool
 }
 
-// whyFailed is why the newest run could not measure a database; empty: it could.
+// whyFailed is why the newest run could not measure or enter a database; empty: it could.
 func whyFailed(p Page, d models.DatabaseSizeRow) string {
 	if d.Failed == nil {
 		return ""

@@ -1716,11 +1716,11 @@ func databaseRow(p Page, m InstanceDetail, d models.DatabaseSizeRow) templ.Compo
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = size(p, d.DataBytes, p.T("size.untold")).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = size(p, d.DataBytes, orReason(whyFailed(p, d), p.T("size.untold"))).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = size(p, d.LogBytes, p.T("size.untold")).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = size(p, d.LogBytes, orReason(whyFailed(p, d), p.T("size.untold"))).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
