@@ -1,0 +1,295 @@
+package collectors
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/microsoft/go-mssqldb/msdsn"
+	"gorm.io/driver/sqlserver"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"whalefall/models"
+)
+
+//go:embed sql/sqlserver/session.sql
+var sqlserverSessionSQL string
+
+// sqlserverServer is what a server says it is; its zero value is an unknown one.
+type sqlserverServer struct {
+	number   string // 16.0.4125.3
+	major    int    // 16; grows with the year, but for Azure
+	edition  string
+	engine   int    // EngineEdition
+	database string // the one that we are in
+}
+
+// Values of EngineEdition that differ from a server of one's own.
+const (
+	engineAzureDatabase = 5
+	engineAzureSynapse  = 6
+	engineAzureInstance = 8
+	engineServerless    = 11
+	engineFabric        = 12
+)
+
+// azure reports whether each database is a server of its own: there is no USE and no view of the whole server.
+func (v sqlserverServer) azure() bool {
+	return v.engine == engineAzureDatabase || v.engine == engineFabric
+}
+
+// since reports whether the server has what came with a version. Azure always says 12 and has everything.
+func (v sqlserverServer) since(major int) bool {
+	return v.azure() || v.engine == engineAzureInstance || v.major >= major
+}
+
+var sqlserverYears = map[string]string{
+	"11.0": "2012", "12.0": "2014", "13.0": "2016", "14.0": "2017", "15.0": "2019", "16.0": "2022", "17.0": "2025",
+}
+
+// version is the server for people: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)".
+func (v sqlserverServer) version() models.Version {
+	parts := strings.SplitN(v.number, ".", 3)
+	out := models.Version{Main: strings.Join(parts[:min(2, len(parts))], "."), Detailed: v.number}
+	switch v.engine {
+	case engineAzureDatabase:
+		out.Full = fmt.Sprintf("Azure SQL Database (%s)", v.number)
+	case engineAzureInstance:
+		out.Full = fmt.Sprintf("Azure SQL Managed Instance (%s)", v.number)
+	default:
+		product := strings.TrimRight("SQL Server "+sqlserverYears[out.Main], " ")
+		out.Full = fmt.Sprintf("%s (%s) %s", product, v.number, v.edition)
+	}
+	return out
+}
+
+func sqlserverQuoted(name string) string { return mssql.TSQLQuoter{}.ID(name) }
+
+// use goes to the database before a statement; in Azure one can only connect to it.
+func (v sqlserverServer) use(database string) string {
+	if v.azure() {
+		return ""
+	}
+	return "USE " + sqlserverQuoted(database) + "; "
+}
+
+// grantEntry lets the account into one database.
+func (v sqlserverServer) grantEntry(t Target, database string) string {
+	user := sqlserverQuoted(t.Username)
+	return v.use(database) + "CREATE USER " + user + " FOR LOGIN " + user + ";"
+}
+
+// grantNames lets the account see every name of one database, and no row of data.
+func (v sqlserverServer) grantNames(t Target, database string) string {
+	return v.use(database) + "GRANT VIEW DEFINITION TO " + sqlserverQuoted(t.Username) + ";"
+}
+
+// grantState lets the account see the statistics of the database that it is run in.
+func (v sqlserverServer) grantState(t Target) string {
+	permission := "VIEW DATABASE STATE"
+	if v.since(sqlserver2022) {
+		permission = "VIEW DATABASE PERFORMANCE STATE"
+	}
+	return "GRANT " + permission + " TO " + sqlserverQuoted(t.Username) + ";"
+}
+
+// sqlserverSession is one connection to one database with its limits in force.
+type sqlserverSession struct {
+	target  Target
+	server  sqlserverServer
+	db      *sql.DB
+	conn    *sql.Conn
+	timeout time.Duration // of one statement
+}
+
+func (c *SQLServer) config(t Target, database string, readOnly bool) (msdsn.Config, error) {
+	encrypted, err := targetTLS(t)
+	if err != nil {
+		return msdsn.Config{}, err
+	}
+	config := msdsn.Config{
+		Host: t.Host, Port: uint64(t.Port), Database: database, User: t.Username, Password: t.Password,
+		Encryption: msdsn.EncryptionRequired, TLSConfig: encrypted,
+		ReadOnlyIntent: readOnly, AppName: "whalefall",
+		DisableRetry: true, DialTimeout: -1, Protocols: []string{"tcp"},
+	}
+	switch {
+	case encrypted == nil:
+		config.Encryption = msdsn.EncryptionDisabled
+	case encrypted.MinVersion == 0:
+		encrypted.MinVersion = tls.VersionTLS10 // all that servers before 2016 have without an update
+	}
+	return config, nil
+}
+
+// open connects to one database, with the other read intent if that is what it takes. The error is the driver's.
+func (c *SQLServer) open(ctx context.Context, t Target, database string, readOnly bool) (*sqlserverSession, error) {
+	config, err := c.config(t, database, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	s, routed, err := c.connect(ctx, t, config)
+	if err != nil && ctx.Err() == nil && sqlserverOtherIntent(err, readOnly, routed) {
+		config.ReadOnlyIntent = !readOnly
+		s, _, err = c.connect(ctx, t, config)
+	}
+	return s, err
+}
+
+// connect encrypts as the target's mode says; "prefer" goes without where the server cannot.
+func (c *SQLServer) connect(ctx context.Context, t Target, config msdsn.Config) (s *sqlserverSession, routed bool, err error) {
+	s, routed, err = c.dial(ctx, t, config)
+	if err == nil || t.TLSMode != models.TLSPrefer && t.TLSMode != "" || !strings.Contains(err.Error(), sqlserverPlainOnly) {
+		return s, routed, err
+	}
+	config.Encryption, config.TLSConfig = msdsn.EncryptionDisabled, nil
+	return c.dial(ctx, t, config)
+}
+
+// dial connects once; routed says that the server sent us on to another one.
+func (c *SQLServer) dial(ctx context.Context, t Target, config msdsn.Config) (s *sqlserverSession, routed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	dialer := &sqlserverDialer{}
+	connector := mssql.NewConnectorConfig(config)
+	connector.Dialer = dialer
+	s = &sqlserverSession{target: t, timeout: c.statementTimeout}
+	if s.db, err = openSQLServer(connector); err != nil {
+		return nil, false, err
+	}
+	s.conn, err = s.db.Conn(ctx)
+	dialer.established()
+	if err == nil {
+		err = s.start(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, dialer.dials > 1, errors.Join(ctx.Err(), err)
+	}
+	return s, false, nil
+}
+
+func openSQLServer(connector *mssql.Connector) (*sql.DB, error) {
+	opened, err := gorm.Open(sqlserver.New(sqlserver.Config{Conn: sql.OpenDB(connector)}),
+		&gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return nil, err
+	}
+	db, err := opened.DB()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// sqlserverSettings make a session harmless: it waits for no lock, loses every deadlock and takes no lock on what it reads.
+var sqlserverSettings = []string{
+	"SET LOCK_TIMEOUT " + milliseconds(lockTimeout),
+	"SET DEADLOCK_PRIORITY LOW",
+	"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+	"SET NOCOUNT ON",
+}
+
+// start sets the session's limits and asks what the server is.
+func (s *sqlserverSession) start(ctx context.Context) error {
+	for _, text := range sqlserverSettings {
+		if _, err := s.conn.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	var number, edition, database sql.NullString
+	err := s.each(ctx, sqlserverSessionSQL, func(rows *sql.Rows) error {
+		return rows.Scan(&number, &edition, &s.server.engine, &database)
+	})
+	s.server.number, s.server.edition, s.server.database = number.String, edition.String, database.String
+	first, _, _ := strings.Cut(number.String, ".")
+	s.server.major, _ = strconv.Atoi(first)
+	return err
+}
+
+func (s *sqlserverSession) close() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	_ = s.db.Close()
+}
+
+// each runs a statement and hands every row to scan. The driver has the server end it when its time is over.
+func (s *sqlserverSession) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return eachRow(ctx, s.conn, text, scan)
+}
+
+// failed classifies an error that came about on this session.
+func (s *sqlserverSession) failed(ctx context.Context, err error) error {
+	return sqlserverFailure(ctx, s.target, s.server, s.server.database, err)
+}
+
+// sqlserverDialer makes connections that end with the context until they are established: the driver itself looks at the
+// context before and after the handshakes, but not during them.
+type sqlserverDialer struct {
+	net   net.Dialer
+	dials int
+	ended func() bool // no longer ends the connection with the context
+	conn  net.Conn
+}
+
+// HostName has the driver leave the resolution of names to us.
+func (d *sqlserverDialer) HostName() string { return "" }
+
+// DialContext connects to an address.
+func (d *sqlserverDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d.established()
+	d.dials++
+	conn, err := d.net.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.conn = conn
+	d.ended = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	return &sqlserverConn{Conn: conn}, nil
+}
+
+// established lets the connection live on after the context it was made under.
+func (d *sqlserverDialer) established() {
+	if d.ended != nil && d.ended() {
+		_ = d.conn.SetDeadline(time.Time{})
+	}
+}
+
+// sqlserverReply is the first byte of every packet that a server sends.
+const sqlserverReply = 4
+
+// sqlserverConn fails when the first byte that it receives cannot be SQL Server's.
+type sqlserverConn struct {
+	net.Conn
+	answered bool
+}
+
+func (c *sqlserverConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.answered {
+		c.answered = true
+		if b[0] != sqlserverReply {
+			return 0, errProtocol
+		}
+	}
+	return n, err
+}
+
+// firstDatabase is the one to ask the whole server in.
+func firstDatabase(t Target) string { return cmp.Or(serverName(t.Database), sqlserverMaster) }
+
+const sqlserverMaster = "master"

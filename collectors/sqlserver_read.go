@@ -1,0 +1,203 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"maps"
+	"strings"
+
+	"whalefall/models"
+)
+
+//go:embed sql/sqlserver/schemas.sql
+var sqlserverSchemasSQL string
+
+//go:embed sql/sqlserver/partitions.sql
+var sqlserverPartitionsSQL string
+
+//go:embed sql/sqlserver/objects.sql
+var sqlserverObjectsSQL string
+
+//go:embed sql/sqlserver/tables.sql
+var sqlserverTablesSQL string
+
+//go:embed sql/sqlserver/tables_2014.sql
+var sqlserverTables2014SQL string
+
+//go:embed sql/sqlserver/internal_tables.sql
+var sqlserverInternalTablesSQL string
+
+//go:embed sql/sqlserver/pages.sql
+var sqlserverPagesSQL string
+
+//go:embed sql/sqlserver/units.sql
+var sqlserverUnitsSQL string
+
+//go:embed sql/sqlserver/memory.sql
+var sqlserverMemorySQL string
+
+// Versions that more than one place knows, by the first number of theirs.
+const (
+	sqlserver2014 = 12
+	sqlserver2016 = 13
+	sqlserver2022 = 16
+)
+
+// sqlserverReader reads the catalog of one database.
+type sqlserverReader struct {
+	each   func(ctx context.Context, text string, scan func(*sql.Rows) error) error
+	server sqlserverServer
+}
+
+// tables measures the relations of the database. A table that is dropped meanwhile looks hidden, so what is hidden is
+// read twice.
+func (r sqlserverReader) tables(ctx context.Context) (result models.TableResult, stateless bool, err error) {
+	catalog, stateless, err := r.catalog(ctx)
+	if err != nil {
+		return result, stateless, err
+	}
+	before := catalog.hidden()
+	if len(before) > 0 {
+		if catalog, stateless, err = r.catalog(ctx); err != nil {
+			return result, stateless, err
+		}
+	}
+	result = catalog.result()
+	hidden := catalog.hidden()
+	maps.DeleteFunc(hidden, func(id int64, _ bool) bool { return !before[id] })
+	result.Hidden = int64(len(hidden))
+	result.Complete = result.Hidden == 0
+	return result, stateless, nil
+}
+
+// catalog reads what sizes are told about; stateless says that the account may not read the statistics of partitions.
+func (r sqlserverReader) catalog(ctx context.Context) (c sqlserverCatalog, stateless bool, err error) {
+	for _, read := range []func(context.Context, *sqlserverCatalog) error{
+		r.partitions, r.objects, r.specials, r.internals, r.schemas,
+	} {
+		if err := read(ctx, &c); err != nil {
+			return c, false, err
+		}
+	}
+	err = r.pages(ctx, &c)
+	if stateless = sqlserverDenied(err); err != nil && !stateless {
+		return c, false, err
+	}
+	if missing := c.unstated(); len(missing) > 0 {
+		if err := r.units(ctx, &c, missing); err != nil {
+			return c, stateless, err
+		}
+	}
+	if c.hasMemory() && !stateless {
+		return c, false, r.memory(ctx, &c)
+	}
+	return c, stateless, nil
+}
+
+func (c sqlserverCatalog) hasMemory() bool {
+	for _, s := range c.specials {
+		if s.memoryOptimized {
+			return true
+		}
+	}
+	return false
+}
+
+func (r sqlserverReader) partitions(ctx context.Context, c *sqlserverCatalog) error {
+	return r.each(ctx, sqlserverPartitionsSQL, func(rows *sql.Rows) error {
+		var p sqlserverPartition
+		err := rows.Scan(&p.id, &p.hobt, &p.object, &p.index, &p.rows)
+		c.partitions = append(c.partitions, p)
+		return err
+	})
+}
+
+func (r sqlserverReader) objects(ctx context.Context, c *sqlserverCatalog) error {
+	return r.each(ctx, sqlserverObjectsSQL, func(rows *sql.Rows) error {
+		var o sqlserverObject
+		err := rows.Scan(&o.id, &o.schema, &o.name, &o.kind, &o.shipped)
+		o.kind = strings.TrimRight(o.kind, " ")
+		c.objects = append(c.objects, o)
+		return err
+	})
+}
+
+// specials are read with the columns that the version has; 2012 has none of them.
+func (r sqlserverReader) specials(ctx context.Context, c *sqlserverCatalog) error {
+	text := sqlserverTablesSQL
+	switch {
+	case !r.server.since(sqlserver2014):
+		return nil
+	case !r.server.since(sqlserver2016):
+		text = sqlserverTables2014SQL
+	}
+	return r.each(ctx, text, func(rows *sql.Rows) error {
+		s := sqlserverSpecial{object: sqlserverObject{kind: "U"}}
+		o := &s.object
+		err := rows.Scan(&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external)
+		c.specials = append(c.specials, s)
+		return err
+	})
+}
+
+func (r sqlserverReader) internals(ctx context.Context, c *sqlserverCatalog) error {
+	return r.each(ctx, sqlserverInternalTablesSQL, func(rows *sql.Rows) error {
+		var i sqlserverInternal
+		err := rows.Scan(&i.id, &i.parent, &i.kind)
+		c.internals = append(c.internals, i)
+		return err
+	})
+}
+
+func (r sqlserverReader) schemas(ctx context.Context, c *sqlserverCatalog) error {
+	c.schemas = map[int64]string{}
+	return r.each(ctx, sqlserverSchemasSQL, func(rows *sql.Rows) error {
+		var id int64
+		var name string
+		err := rows.Scan(&id, &name)
+		c.schemas[id] = name
+		return err
+	})
+}
+
+func (r sqlserverReader) pages(ctx context.Context, c *sqlserverCatalog) error {
+	return r.each(ctx, sqlserverPagesSQL, func(rows *sql.Rows) error {
+		var p sqlserverPages
+		var leaf, lob, overflow int64
+		err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows)
+		p.data = leaf + lob + overflow
+		c.pages = append(c.pages, p)
+		return err
+	})
+}
+
+// units reads the pages of the objects from the catalog itself.
+func (r sqlserverReader) units(ctx context.Context, c *sqlserverCatalog, objects map[int64]bool) error {
+	var units []sqlserverUnit
+	err := r.each(ctx, sqlserverUnitsSQL, func(rows *sql.Rows) error {
+		var u sqlserverUnit
+		err := rows.Scan(&u.kind, &u.container, &u.data, &u.used, &u.reserved)
+		units = append(units, u)
+		return err
+	})
+	for _, p := range unitPages(units, c.partitions) {
+		if objects[p.object] {
+			c.pages = append(c.pages, p)
+		}
+	}
+	return err
+}
+
+// memory reads how much RAM memory-optimised tables use.
+func (r sqlserverReader) memory(ctx context.Context, c *sqlserverCatalog) error {
+	c.memory = map[int64]int64{}
+	return r.each(ctx, sqlserverMemorySQL, func(rows *sql.Rows) error {
+		var object, table, index *int64 // the engine's own tables have no object
+		err := rows.Scan(&object, &table, &index)
+		if kilobytes := addKnown(table, index); object != nil && kilobytes != nil {
+			c.memory[*object] += *kilobytes * 1024
+		}
+		return err
+	})
+}

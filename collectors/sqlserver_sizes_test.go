@@ -1,0 +1,195 @@
+package collectors
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	mssql "github.com/microsoft/go-mssqldb"
+	"pgregory.net/rapid"
+
+	"whalefall/models"
+	"whalefall/testenv/catalog"
+)
+
+// sqlserverOnSQLite runs the statements on an emulated catalog; those for which denied is true are refused.
+func sqlserverOnSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) sqlserverReader {
+	t.Helper()
+	db, err := catalog.Open(t.Context(), catalog.Views("sqlserver"), rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return sqlserverReader{
+		server: sqlserverServer{major: sqlserver2022},
+		each: func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+			if denied != nil && denied(text) {
+				return mssql.Error{Number: sqlserverStateDenied}
+			}
+			return eachRow(ctx, db, text, scan)
+		},
+	}
+}
+
+// needsState reports whether a statement needs VIEW DATABASE STATE.
+func needsState(text string) bool { return text == sqlserverPagesSQL || text == sqlserverMemorySQL }
+
+func TestSQLServerCases(t *testing.T) {
+	for _, c := range catalog.Cases(t, "sqlserver") {
+		var want catalog.Want
+		c.DecodeWant(t, &want)
+		t.Run(c.Name, func(t *testing.T) {
+			result, stateless, err := sqlserverOnSQLite(t, c.Rows, nil).tables(t.Context())
+			if err != nil || stateless {
+				t.Fatal(err, stateless)
+			}
+			wantTables(t, result, want)
+		})
+		t.Run(c.Name+" without VIEW DATABASE STATE", func(t *testing.T) {
+			if !c.Fallback {
+				t.Skip("needs VIEW DATABASE STATE")
+			}
+			result, stateless, err := sqlserverOnSQLite(t, c.Rows, needsState).tables(t.Context())
+			if err != nil || !stateless {
+				t.Fatal(err, stateless)
+			}
+			for i := range want.Tables {
+				want.Tables[i].Memory = nil
+			}
+			wantTables(t, result, want)
+		})
+	}
+}
+
+// wantTables compares all that a case says about a result.
+func wantTables(t *testing.T, got models.TableResult, want catalog.Want) {
+	t.Helper()
+	if got.Complete != want.Complete || got.Hidden != want.Hidden {
+		t.Errorf("complete is %v, %d are hidden, want %v and %d", got.Complete, got.Hidden, want.Complete, want.Hidden)
+	}
+	if text(got.Residual) != text(want.Residual) {
+		t.Errorf("the residual is %s, want %s", text(got.Residual), text(want.Residual))
+	}
+	found := make([]catalog.Table, len(got.Tables))
+	for i, table := range got.Tables {
+		found[i] = catalog.Table{
+			Schema: table.Schema, Name: table.Name, Kind: string(table.Kind),
+			Total: table.Total, Data: table.Data, Index: table.Index, Unused: table.Unused,
+			Rows: table.Rows, RowsSource: string(table.RowsSource), Memory: table.Memory,
+			Note: string(table.Note), RelatedSchema: table.RelatedSchema, Related: table.Related,
+		}
+		if (table.Total == nil) != (table.SizeSource == models.SizeNone) || (table.Unread != "") != (table.Kind == models.KindTable && table.Total == nil) {
+			t.Errorf("%q has %s bytes from %q, unread: %q", table.Name, text(table.Total), table.SizeSource, table.Unread)
+		}
+	}
+	byName := func(a, b catalog.Table) int {
+		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name))
+	}
+	slices.SortFunc(found, byName)
+	slices.SortFunc(want.Tables, byName)
+	for i := range max(len(found), len(want.Tables)) {
+		var one, other catalog.Table
+		if i < len(found) {
+			one = found[i]
+		}
+		if i < len(want.Tables) {
+			other = want.Tables[i]
+		}
+		if !reflect.DeepEqual(one, other) {
+			t.Errorf("got  %s\nwant %s", described(one), described(other))
+		}
+	}
+}
+
+func described(t catalog.Table) string {
+	return fmt.Sprintf("%s %q.%q: total %s, data %s, index %s, unused %s, rows %s (%s), memory %s, note %q %q.%q", t.Kind, t.Schema, t.Name,
+		text(t.Total), text(t.Data), text(t.Index), text(t.Unused), text(t.Rows), t.RowsSource, text(t.Memory), t.Note, t.RelatedSchema, t.Related)
+}
+
+// schemaOf is the schema of a random object; 9 has no name.
+func schemaOf(id int64) int64 { return []int64{1, 5, 9}[id%3] }
+
+// randomCatalog is a catalog in which anything may belong to anything.
+func randomCatalog(t *rapid.T) sqlserverCatalog {
+	ids := rapid.Int64Range(95, 125)
+	pages := rapid.Int64Range(0, 1000)
+	c := sqlserverCatalog{schemas: map[int64]string{1: "dbo", 5: "sales"}, memory: map[int64]int64{}}
+	kinds := []string{"U", "U", "U", "V", "IT", "S", "TT", "SQ"}
+	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "objects") {
+		c.objects = append(c.objects, sqlserverObject{
+			id: id, schema: schemaOf(id), name: fmt.Sprint("o", id),
+			kind: rapid.SampledFrom(kinds).Draw(t, "kind"), shipped: rapid.Bool().Draw(t, "shipped"),
+		})
+	}
+	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "specials") {
+		s := sqlserverSpecial{object: sqlserverObject{id: id, schema: schemaOf(id), name: fmt.Sprint("o", id), kind: "U"}}
+		switch rapid.IntRange(0, 3).Draw(t, "special") {
+		case 0:
+			s.memoryOptimized = true
+		case 1:
+			s.external = true
+		case 2:
+			s.history = true
+		default:
+			s.historyTable = new(int64)
+			*s.historyTable = ids.Draw(t, "history")
+		}
+		c.specials = append(c.specials, s)
+	}
+	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "internals") {
+		c.internals = append(c.internals, sqlserverInternal{
+			id: id, parent: ids.Draw(t, "parent"), kind: rapid.SampledFrom([]int64{201, 202, 209, 236, 250}).Draw(t, "type"),
+		})
+	}
+	for range rapid.IntRange(0, 40).Draw(t, "partitions") {
+		p := sqlserverPages{
+			object: ids.Draw(t, "object"), index: rapid.Int64Range(0, 6).Draw(t, "index"), rows: pages.Draw(t, "rows"),
+			data: pages.Draw(t, "data"), used: pages.Draw(t, "used"), reserved: pages.Draw(t, "reserved"),
+		}
+		c.pages = append(c.pages, p)
+		c.partitions = append(c.partitions, sqlserverPartition{object: p.object, index: p.index, rows: p.rows})
+	}
+	return c
+}
+
+func TestSQLServerProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := randomCatalog(t)
+		result := c.result()
+		var sum, reserved int64
+		listed := map[relationName]bool{}
+		for _, table := range result.Tables {
+			name := relationName{table.Schema, table.Name}
+			if listed[name] {
+				t.Fatalf("%q is listed twice", name)
+			}
+			listed[name] = true
+			if table.Total == nil {
+				if table.Data != nil || table.Index != nil || table.Unused != nil || table.SizeSource != models.SizeNone {
+					t.Fatalf("%q has parts without a total", name)
+				}
+				continue
+			}
+			if *table.Data < 0 || *table.Index < 0 || *table.Unused < 0 || *table.Total != *table.Data+*table.Index+*table.Unused {
+				t.Fatalf("%q: %d is not %d + %d + %d", name, *table.Total, *table.Data, *table.Index, *table.Unused)
+			}
+			sum += *table.Total
+		}
+		for _, p := range c.pages {
+			reserved += p.reserved * sqlserverPage
+		}
+		if sum+*result.Residual != reserved {
+			t.Fatalf("%d in tables and %d in none, %d are reserved", sum, *result.Residual, reserved)
+		}
+		for _, o := range c.objects {
+			name := relationName{c.schemas[o.schema], o.name}
+			if (o.kind == "U" || o.kind == "V") && name.Schema != "" && !listed[name] {
+				t.Fatalf("%q is lost", name)
+			}
+		}
+	})
+}
