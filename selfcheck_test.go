@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/collectors"
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// register stores an instance in a new data directory.
+func register(t *testing.T, instance models.Instance, login *models.NewCredential) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	store, err := openStore(t.Context(), &Settings{DataDir: dir, Timezone: zone{time.UTC}}, slog.New(slog.DiscardHandler), migrations.Up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance.IsActive, instance.TLSMode = true, models.TLSPrefer
+	if _, err := store.CreateInstance(t.Context(), instance, nil, login); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// registerPostgres stores the test's server as "shop", entered by the database.
+func registerPostgres(t *testing.T, server *testenv.PostgresServer, database, user, password string) (dir string) {
+	t.Helper()
+	return register(t, models.Instance{
+		Name: "shop", DBType: models.PostgreSQL, Host: &server.Host, Port: &server.Port, DatabaseName: database,
+	}, &models.NewCredential{Username: user, Password: password})
+}
+
+// databaseWith creates a database of the server in which the statements were run.
+func databaseWith(t *testing.T, server *testenv.PostgresServer, statements ...string) string {
+	t.Helper()
+	address, err := url.Parse(server.NewDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(address.Path, "/")
+	server.Exec(t, name, statements...)
+	return name
+}
+
+const orders = `
+	CREATE TABLE "Orders" (id int PRIMARY KEY, note text);
+	CREATE TABLE "a ""b"" <i>|
+c" (id int);
+	CREATE TABLE tree (id int) PARTITION BY RANGE (id);
+	CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (1000);
+	INSERT INTO tree SELECT generate_series(0, 999);
+	INSERT INTO "Orders" SELECT i, repeat('x', 100) FROM generate_series(1, 1000) i;`
+
+// lying is a collector that adds a byte to the total of a relation.
+type lying struct {
+	collectors.Measured
+	about string
+}
+
+func (l lying) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
+	result, err := l.Measured.Tables(ctx, t, database)
+	for i, table := range result.Tables {
+		if table.Name == l.about {
+			result.Tables[i].Total = new(*table.Total + 1)
+		}
+	}
+	return result, err
+}
+
+func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
+	server := testenv.Postgres(t)
+	one, two := databaseWith(t, server, orders), databaseWith(t, server, "CREATE TABLE t (id int)")
+	dir := registerPostgres(t, server, one, server.User, server.Password)
+	status, out, errs := runOnce(t, "", "selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
+	if status != 0 || errs != "" {
+		t.Fatalf("status %d, %q\n%s", status, errs, out)
+	}
+	for _, want := range []string{
+		"engine   postgresql", "PostgreSQL " + strconv.Itoa(server.Version/10000), `database "` + one + `"`, `database "` + two + `"`,
+		"relations: 4 compared, 4 equal, 0 different; 0 changed meanwhile, 0 not comparable", "pg_total_relation_size",
+		"result: no difference in 2 databases",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	for _, secret := range []string{server.Host, strconv.Itoa(server.Port), server.Password, "shop"} {
+		if strings.Contains(out, secret) {
+			t.Errorf("%q is in\n%s", secret, out)
+		}
+	}
+}
+
+func TestSelfcheckNamesADifference(t *testing.T) {
+	server := testenv.Postgres(t)
+	database := databaseWith(t, server, orders)
+	dir := registerPostgres(t, server, database, server.User, server.Password)
+	honest := collectors.NewPostgreSQL()
+	check := func(about string, args ...string) string {
+		t.Helper()
+		var out, errs lockedBuffer
+		args = append([]string{"selfcheck", "--instance=shop", "--database=" + database, "--data-dir", dir}, args...)
+		status := run(t.Context(), args, console{in: strings.NewReader(""), out: &out, err: &errs}, func(*Settings) map[models.Engine]collectors.Collector {
+			return map[models.Engine]collectors.Collector{models.PostgreSQL: lying{honest, about}}
+		})
+		if status != 1 || !strings.Contains(errs.String(), "1 differences") || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("status %d, %q", status, errs.String())
+		}
+		return out.String()
+	}
+	out := check("Orders")
+	if !regexp.MustCompile(`(?m)^  "public"\."Orders" +total +\d+ +\d+ +\+1$`).MatchString(out) ||
+		!strings.Contains(out, "4 compared, 3 equal, 1 different") {
+		t.Error(out)
+	}
+	if out := check("a \"b\" <i>|\nc"); !strings.Contains(out, `"public"."a \"b\" <i>|\nc"`) {
+		t.Error(out)
+	}
+	anonymous := check("Orders", "--anonymous")
+	if again := check("Orders", "--anonymous"); again != anonymous {
+		t.Errorf("the hashes of two runs differ:\n%s\n%s", anonymous, again)
+	}
+	if !regexp.MustCompile(`(?m)^  #[0-9a-f]{10}\.#[0-9a-f]{10} +total +\d+ +\d+ +\+1$`).MatchString(anonymous) {
+		t.Error(anonymous)
+	}
+	for _, name := range []string{database, "Orders", "public"} {
+		if strings.Contains(anonymous, name) {
+			t.Errorf("%q is in\n%s", name, anonymous)
+		}
+	}
+}
+
+func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
+	server := testenv.StartPostgres(t)
+	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`, "CREATE ROLE guest LOGIN PASSWORD 'p4ss-w0rd'",
+		`REVOKE CONNECT ON DATABASE "closed to us" FROM PUBLIC`)
+	server.Exec(t, "open", "CREATE TABLE t (id int)")
+	dir := registerPostgres(t, server, "", "guest", "p4ss-w0rd")
+	for flag, closed := range map[string]string{"--tries=1": `"closed to us"`, "--anonymous": "#"} {
+		status, out, errs := runOnce(t, "", "selfcheck", "--instance=shop", "--data-dir", dir, flag)
+		if status != 1 || !strings.Contains(errs, "1 of 2 databases not checked") {
+			t.Errorf("status %d, %q", status, errs)
+		}
+		for _, want := range []string{
+			"found    2 user databases; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
+			"missing: GRANT CONNECT", "relations: 1 compared, 1 equal",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", flag, want, out)
+			}
+		}
+		if strings.Contains(out, "p4ss-w0rd") || strings.Contains(out, "guest") || flag == "--anonymous" && strings.Contains(out, "closed to us") {
+			t.Error(out)
+		}
+	}
+}
+
+func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
+	host, port := "127.0.0.1", testenv.FreePort(t)
+	dir := register(t, models.Instance{Name: "down", DBType: models.MySQL, Host: &host, Port: &port}, &models.NewCredential{Username: "u", Password: "x"})
+	for name, test := range map[string]struct {
+		status int
+		says   string
+		args   []string
+	}{
+		"unknown":      {1, `There is no such instance: "nobody's"`, []string{"--instance=nobody's"}},
+		"a NUL":        {1, "There is no such instance", []string{"--instance=a\x00b"}},
+		"down":         {1, "Nothing listens at this address", []string{"--instance=down"}},
+		"not named":    {2, "--instance", nil},
+		"no tries":     {2, "--tries", []string{"--instance=down", "--tries=0"}},
+		"unknown flag": {2, "--nonsense", []string{"--instance=down", "--nonsense"}},
+	} {
+		status, out, errs := runOnce(t, "", append([]string{"selfcheck", "--data-dir", dir}, test.args...)...)
+		if status != test.status || !strings.Contains(errs, test.says) || strings.Count(errs, "\n") != 1 || strings.Contains(out, "result:") {
+			t.Errorf("%s: status %d, %q\n%s", name, status, errs, out)
+		}
+		if strings.Contains(out+errs, fmt.Sprint(port)) {
+			t.Errorf("%s tells the address: %s%s", name, out, errs)
+		}
+	}
+}
+
+func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
+	server := testenv.Postgres(t)
+	dir := registerPostgres(t, server, "postgres", server.User, server.Password)
+	status, out, _ := runOnce(t, "", "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
+	if status != 1 || !strings.Contains(out, `not checked: There is no database "no, such one" on the server`) {
+		t.Errorf("status %d\n%s", status, out)
+	}
+}
+
+func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "CREATE TABLE elsewhere (id INT) ENGINE=MyISAM",
+		"CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")
+	dir := register(t, models.Instance{Name: "db1", DBType: models.MySQL, Host: &server.Host, Port: &server.Port},
+		&models.NewCredential{Username: server.User, Password: server.Password})
+	status, out, errs := runOnce(t, "", "selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
+	if status != 0 || !strings.Contains(out, "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable (1: the engine has no word on tables without") {
+		t.Errorf("status %d, %s\n%s", status, errs, out)
+	}
+	file := register(t, models.Instance{Name: "own", DBType: models.SQLite, DatabaseName: dir + "/whalefall.db"}, nil)
+	status, out, errs = runOnce(t, "", "selfcheck", "--instance=own", "--data-dir", file, "--sqlite-dirs", dir)
+	if status != 0 || !regexp.MustCompile(`all pages of the file +total +(\d+) +(\d+) +\+0`).MatchString(out) || strings.Contains(out, dir) {
+		t.Errorf("status %d, %s\n%s", status, errs, out)
+	}
+}
