@@ -1,4 +1,5 @@
 -- Memory that memory-optimised tables use (2014 and later).
+-- Since: 2014 (12.x).
 -- Needs: VIEW DATABASE STATE, since 2022 VIEW DATABASE PERFORMANCE STATE; without it error 262, 297 or 300.
 -- Columns: object, KB of rows, KB of indexes.
 SELECT m.object_id AS object_id, m.memory_used_by_table_kb AS table_kb, m.memory_used_by_indexes_kb AS index_kb

@@ -1,4 +1,5 @@
 -- The tables that are more than a table (2014).
+-- Since: 2014 (12.x).
 -- Needs: VIEW DEFINITION or a right on each table; others are missing, without an error.
 -- Columns: id, schema, name, made by the engine, is a history table, id of its history table, in memory, elsewhere.
 SELECT t.object_id AS object_id, t.schema_id AS schema_id, t.name AS name, t.is_ms_shipped AS is_ms_shipped,
