@@ -83,8 +83,10 @@ var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
 }
 
-// tlsLabel is a mode as connection strings write it, and what it means.
-func tlsLabel(p Page, m models.TLSMode) string { return string(m) + " · " + p.T("tls."+string(m)) }
+// tlsLabel is a mode as connection strings write it, and what it means for the engine.
+func tlsLabel(p Page, e models.Engine, m models.TLSMode) string {
+	return string(m) + " · " + p.In(e, "tls."+string(m))
+}
 
 // address is host and port of an instance, or the file of a SQLite one.
 func address(i models.Instance) string {

@@ -72,20 +72,21 @@ func TestErrorNumbersAreWrittenAsTheirUsersDo(t *testing.T) {
 		lang   string
 		engine models.Engine
 		extra  map[string]any
+		key    string
 		args   map[string]any
 		want   string
 	}{
-		{Chinese, models.SQLServer, map[string]any{"error_number": int32(262)}, nil, "SQL Server 错误号 262"},
-		{English, models.SQLServer, map[string]any{"error_number": int32(262)}, nil, "SQL Server error 262"},
-		{Chinese, models.Oracle, map[string]any{"error_number": 942}, nil, "ORA-00942"},
-		{English, models.Oracle, map[string]any{"error_number": 12514}, nil, "ORA-12514"},
-		{English, models.MySQL, map[string]any{"error_number": 1045}, nil, "MySQL error 1045"},
-		{English, models.MySQL, map[string]any{"error_number": 1205}, models.Args("Number", 1205), ""},
-		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "42501"}, models.Args("Name", "db"), "SQLSTATE 42501"},
-		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "XX000"}, models.Args("SQLState", "XX000"), ""},
-		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, nil, ""},
+		{Chinese, models.SQLServer, map[string]any{"error_number": int32(262)}, "error.unreachable", nil, "SQL Server 错误号 262"},
+		{English, models.SQLServer, map[string]any{"error_number": int32(262)}, "error.unreachable", nil, "SQL Server error 262"},
+		{Chinese, models.Oracle, map[string]any{"error_number": 942}, "error.unreachable", models.Args("Number", "00942"), "ORA-00942"},
+		{English, models.Oracle, map[string]any{"error_number": 12514}, "", nil, "ORA-12514"},
+		{English, models.MySQL, map[string]any{"error_number": 1045}, "", nil, "MySQL error 1045"},
+		{English, models.MySQL, map[string]any{"error_number": 1205}, "collect.mysql.failed", models.Args("Number", 1205), ""},
+		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "42501"}, "collect.pg.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
+		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "XX000"}, "collect.pg.failed", models.Args("SQLState", "XX000"), ""},
+		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, "", nil, ""},
 	} {
-		if got := ErrorNumber(c.lang, c.engine, &models.Error{Extra: c.extra, Args: c.args}); got != c.want {
+		if got := ErrorNumber(c.lang, c.engine, &models.Error{Key: c.key, Extra: c.extra, Args: c.args}); got != c.want {
 			t.Errorf("%s %v: %q, want %q", c.engine, c.extra, got, c.want)
 		}
 	}
