@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
@@ -51,7 +52,7 @@ type engines func(*Settings) map[models.Engine]collectors.Collector
 
 // shipped are the engines of this release.
 func shipped(s *Settings) map[models.Engine]collectors.Collector {
-	return collectors.Engines(append(s.SqliteDirs, s.DataDir))
+	return collectors.Engines(append(s.SqliteDirs, s.DataDir), append(s.WalletDirs, filepath.Join(s.DataDir, "wallets")))
 }
 
 // run parses the command line and runs one command; it returns the exit status: 1 when the command

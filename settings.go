@@ -29,6 +29,7 @@ type Settings struct {
 	TrustedProxies []netip.Prefix `env:"WHALEFALL_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-* headers count, comma separated."`
 	CookieSecure   string         `env:"WHALEFALL_COOKIE_SECURE" enum:"auto,true,false" default:"auto" help:"Secure attribute of cookies: auto, true or false."`
 	SqliteDirs     []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories beside the data directory below which SQLite files may be monitored, colon separated."`
+	WalletDirs     []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }

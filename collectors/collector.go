@@ -46,6 +46,21 @@ func databaseGone(name string, cause error) *models.Error {
 	}
 }
 
+// KeyTablespaceGone is KeyDatabaseGone for Oracle, whose databases are tablespaces.
+const KeyTablespaceGone = "collect.tablespace_gone"
+
+func tablespaceGone(name string) *models.Error {
+	gone := databaseGone(name, nil)
+	gone.Key = KeyTablespaceGone
+	return gone
+}
+
+// isGone reports whether an error says that the target does not have the database.
+func isGone(err error) bool {
+	key := models.AsError(err).Key
+	return key == KeyDatabaseGone || key == KeyTablespaceGone
+}
+
 // Deadlines. Every wait on a target ends by one of these.
 const (
 	connectTimeout   = 10 * time.Second       // name resolution, TCP, TLS and login
@@ -55,12 +70,14 @@ const (
 	databasesTimeout = 5 * time.Minute        // one list of databases with their sizes
 )
 
-// Engines is every engine this release can collect from. SQLite files are opened only below sqliteDirs.
-func Engines(sqliteDirs []string) map[models.Engine]Collector {
+// Engines is every engine this release can collect from. SQLite files are opened only below sqliteDirs, wallets of Oracle
+// only below walletDirs.
+func Engines(sqliteDirs, walletDirs []string) map[models.Engine]Collector {
 	return map[models.Engine]Collector{
 		models.PostgreSQL: NewPostgreSQL(),
 		models.MySQL:      NewMySQL(),
 		models.SQLite:     NewSQLite(sqliteDirs),
+		models.Oracle:     NewOracle(walletDirs),
 		models.SQLServer:  NewSQLServer(),
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -220,7 +222,33 @@ func (s *Service) refresh(ctx context.Context, instance models.Instance, t Targe
 		})
 		return err
 	})
+	if err == nil {
+		s.saveOthers(ctx, instance, result.Others, started)
+	}
 	return receipt, err
+}
+
+// saveOthers stores what the same reading found of other databases that the inventory has. Nobody asked for them, so one
+// that cannot be stored, as when a newer snapshot has been, is logged and no failure.
+func (s *Service) saveOthers(ctx context.Context, instance models.Instance, others map[string]models.TableResult, started time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		err := s.save(ctx, instance, func(ctx context.Context) error {
+			known, err := s.store.Database(ctx, instance.ID, name)
+			if models.AsError(err).Code == models.CodeNotFound || err == nil && known.GoneAt != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			_, err = s.store.SaveTableSizes(ctx, models.SaveTables{
+				DatabaseID: known.ID, Result: others[name], Started: started, CollectedAt: s.now(),
+			})
+			return err
+		})
+		if err != nil {
+			s.log.WarnContext(ctx, "another database's tables were not stored", "instance_id", instance.ID, "database", name, "error", err)
+		}
+	}
 }
 
 // save stores what was found out about an instance, unless the collection was ended or the instance is no longer the one
@@ -243,7 +271,7 @@ func (s *Service) save(ctx context.Context, asked models.Instance, store func(co
 
 // noteGone marks a database gone that the target says it does not have, if the inventory knows it.
 func (s *Service) noteGone(ctx context.Context, instance models.Instance, database string, cause error) error {
-	if models.AsError(cause).Key != KeyDatabaseGone {
+	if !isGone(cause) {
 		return nil
 	}
 	known, err := s.store.Database(ctx, instance.ID, database)

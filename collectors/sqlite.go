@@ -274,8 +274,11 @@ func (c *SQLite) resolve(t Target) (string, error) {
 	return resolved, nil
 }
 
-func (c *SQLite) isAllowed(path string) bool {
-	for _, dir := range c.allowed {
+func (c *SQLite) isAllowed(path string) bool { return isBelow(c.allowed, path) }
+
+// isBelow reports whether a path is in one of the directories or below it, as they are named or where they really are.
+func isBelow(dirs []string, path string) bool {
+	for _, dir := range dirs {
 		absolute, err := filepath.Abs(dir)
 		if err != nil {
 			continue

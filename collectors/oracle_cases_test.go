@@ -1,0 +1,90 @@
+package collectors
+
+import (
+	"database/sql/driver"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/oracle"
+)
+
+// oracleAt is the collector with connections to an emulated server.
+func oracleAt(server *oracle.Server) *Oracle {
+	c := NewOracle(nil)
+	c.Connector = func(t Target) (driver.Connector, error) {
+		return server.Connector(oracle.Login{
+			Service: t.Database, SID: t.Options[OptionSID], Username: t.Username, Password: t.Password,
+		}), nil
+	}
+	return c
+}
+
+// oracleTarget is the server as an account sees it that is created with SELECT_CATALOG_ROLE or with single views.
+func oracleTarget(t *testing.T, server *oracle.Server, name string, role bool, views ...string) Target {
+	t.Helper()
+	const password = `p:@/%20? '"\x`
+	server.AddUser(t, oracle.User{Name: name, Password: password, Catalog: role, Grants: views})
+	return Target{
+		Name: "测试", Engine: models.Oracle, Host: "db.example.com", Port: 1521, Database: "orcl",
+		Username: oracleQuoted(name), Password: password,
+	}
+}
+
+// read is what the collector makes of the dictionary, by tablespace.
+func (c *Oracle) read(t *testing.T, target Target) map[string]models.TableResult {
+	t.Helper()
+	s, err := c.open(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	found, err := s.catalog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.results()
+}
+
+func TestOracleCases(t *testing.T) {
+	for _, c := range catalog.Cases(t, "oracle") {
+		t.Run(c.Name, func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: c.Rows})
+			target := oracleTarget(t, server, "WHALEFALL", true)
+			if c.AsUser != "" {
+				target = oracleTarget(t, server, c.AsUser, false)
+			}
+			var want map[string]catalog.Want
+			c.DecodeWant(t, &want)
+			got := map[string]catalog.Want{}
+			for tablespace, result := range oracleAt(server).read(t, target) {
+				got[tablespace] = asWant(result)
+			}
+			if difference := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(byTableName)); difference != "" {
+				t.Errorf("%s\n%s", c.Why, difference)
+			}
+		})
+	}
+}
+
+// asWant is a result in the words of a case.
+func asWant(r models.TableResult) catalog.Want {
+	want := catalog.Want{Scope: r.Scope, Complete: r.Complete, Hidden: r.Hidden, Residual: r.Residual}
+	for _, table := range r.Tables {
+		want.Tables = append(want.Tables, catalog.Table{
+			Schema: table.Schema, Name: table.Name, Kind: string(table.Kind),
+			Total: table.Total, Data: table.Data, Index: table.Index, Unused: table.Unused, Memory: table.Memory,
+			Rows: table.Rows, RowsSource: string(table.RowsSource), RowsAt: table.RowsAt,
+			Note: string(table.Note), RelatedSchema: table.RelatedSchema, Related: table.Related,
+		})
+	}
+	return want
+}
+
+func byTableName(a, b catalog.Table) bool {
+	return strings.Join([]string{a.Schema, a.Name, a.Kind}, "\x00") < strings.Join([]string{b.Schema, b.Name, b.Kind}, "\x00")
+}

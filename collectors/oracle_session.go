@@ -1,0 +1,232 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	"whalefall/models"
+)
+
+// oracleGrace is how long a server may take to end what was given up, and to say goodbye.
+const oracleGrace = 500 * time.Millisecond
+
+// errOracleSilent is why a statement was given up whose server has sent nothing for as long as one may take.
+var errOracleSilent = errors.New("no answer in time")
+
+// oracleSession is one connection with a read-only transaction on it.
+type oracleSession struct {
+	target   Target
+	db       *sql.DB
+	conn     *sql.Conn
+	tx       *sql.Tx
+	hangUp   func() // ends the connection at once, whatever it is doing
+	patience time.Duration
+
+	version oracleVersion
+	user    string // SESSION_USER
+}
+
+type oracleVersion struct {
+	product      string // "Oracle Database 19c Enterprise Edition"
+	number       string // "19.0.0.0.0"
+	major, minor int
+}
+
+// main is 11.2, 12.1, 12.2, and from 18 on the major version alone: the second part has become that of an update.
+func (v oracleVersion) main() string {
+	if v.major >= 18 {
+		return strconv.Itoa(v.major)
+	}
+	return fmt.Sprintf("%d.%d", v.major, v.minor)
+}
+
+func parseOracleVersion(product, number string) oracleVersion {
+	v := oracleVersion{product: strings.TrimSpace(product), number: number}
+	parts := strings.SplitN(number, ".", 3)
+	v.major, _ = strconv.Atoi(parts[0])
+	if len(parts) > 1 {
+		v.minor, _ = strconv.Atoi(parts[1])
+	}
+	return v
+}
+
+// open connects, begins a read-only transaction and finds out what the server is and who we are.
+func (c *Oracle) open(ctx context.Context, t Target) (*oracleSession, error) {
+	connector, err := c.Connector(t)
+	if err != nil {
+		return nil, oracleFailure(ctx, t, err, true)
+	}
+	s := &oracleSession{target: t, db: sql.OpenDB(connector), hangUp: func() {}, patience: c.statementTimeout}
+	s.db.SetMaxOpenConns(1)
+	if err := s.connect(ctx, c.connectTimeout); err != nil {
+		s.close()
+		return nil, oracleFailure(ctx, t, err, true)
+	}
+	if err := s.identify(ctx); err != nil {
+		s.close()
+		return nil, s.failed(ctx, err)
+	}
+	return s, nil
+}
+
+// connect has the transaction outlive ctx: its end would send a rollback into the statement that ctx ends.
+func (s *oracleSession) connect(ctx context.Context, timeout time.Duration) (err error) {
+	dial, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if s.conn, err = s.db.Conn(dial); err != nil {
+		return err
+	}
+	err = s.conn.Raw(func(conn any) error {
+		if able, ok := conn.(interface{ HangUp() }); ok {
+			s.hangUp = able.HangUp
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer s.hangUpAfter(dial)()
+	if s.tx, err = s.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+		return err
+	}
+	_, err = s.tx.ExecContext(dial, "SET TRANSACTION READ ONLY")
+	return err
+}
+
+// identify refuses what cannot be collected from: releases that lack columns, and the root of a container database, which
+// holds no data of anybody's.
+func (s *oracleSession) identify(ctx context.Context) (err error) {
+	if s.version, err = s.readVersion(ctx, "products"); err != nil {
+		return err
+	}
+	if s.version.major < 11 || s.version.major == 11 && s.version.minor < 2 {
+		return &models.Error{Code: models.CodeCollection, Key: "collect.oracle.too_old", Args: models.Args("Version", s.version.number)}
+	}
+	if s.user, err = s.text(ctx, "session_user"); err != nil || s.version.major < 12 {
+		return err
+	}
+	container, err := s.text(ctx, "container")
+	if err == nil && container == "CDB$ROOT" {
+		return &models.Error{Code: models.CodeCollection, Key: "collect.oracle.cdb_root"}
+	}
+	return err
+}
+
+// readVersion is that of the database; servers list other components, too.
+func (s *oracleSession) readVersion(ctx context.Context, statement string) (version oracleVersion, err error) {
+	err = s.each(ctx, statement, func(rows *sql.Rows) error {
+		var product, number oracleText
+		err := rows.Scan(&product, &number)
+		if strings.Contains(string(product), "Oracle") {
+			version = parseOracleVersion(string(product), string(number))
+		}
+		return err
+	})
+	return version, err
+}
+
+func (s *oracleSession) text(ctx context.Context, statement string) (string, error) {
+	var text oracleText
+	err := s.each(ctx, statement, func(rows *sql.Rows) error { return rows.Scan(&text) })
+	return string(text), err
+}
+
+// each runs a statement and hands every row to scan. The server may take as long as one statement may for each answer, not
+// for all of them: the segments of a large database are read for minutes, a thousand at a time.
+func (s *oracleSession) each(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(s.patience, func() { cancel(errOracleSilent) })
+	defer patience.Stop()
+	defer s.hangUpAfter(ctx)()
+	err := eachRow(ctx, s.tx, oracleSQL(statement), func(rows *sql.Rows) error {
+		patience.Reset(s.patience)
+		return scan(rows)
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errOracleSilent) {
+		return &models.Error{Code: models.CodeTimeout, Err: errors.Join(errOracleSilent, err)}
+	}
+	return err
+}
+
+// hangUpAfter ends the connection if the server goes on when ctx has ended. What it returns calls that off.
+func (s *oracleSession) hangUpAfter(ctx context.Context) func() {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-done:
+		case <-time.After(oracleGrace):
+			s.hangUp()
+		}
+	})
+	return func() {
+		stop()
+		close(done)
+	}
+}
+
+func (s *oracleSession) close() {
+	goodbye := time.AfterFunc(oracleGrace, s.hangUp)
+	defer goodbye.Stop()
+	if s.tx != nil {
+		_ = s.tx.Rollback()
+	}
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	_ = s.db.Close()
+}
+
+// oracleText is a name or word of the dictionary; NULL is the empty one, as it is for the server.
+type oracleText string
+
+// Scan takes what a driver makes of a VARCHAR2.
+func (t *oracleText) Scan(value any) error {
+	var text sql.NullString
+	err := text.Scan(value)
+	*t = oracleText(validName(text.String))
+	return err
+}
+
+// oracleNumber is a whole NUMBER; nil is NULL.
+type oracleNumber struct{ value *int64 }
+
+// Scan takes what a driver makes of a NUMBER: text, an integer or a float. A fraction is cut off.
+func (n *oracleNumber) Scan(value any) error {
+	n.value = nil
+	number := new(big.Float)
+	switch v := value.(type) {
+	case nil:
+		return nil
+	case int64:
+		n.value = &v
+		return nil
+	case float64:
+		if math.IsNaN(v) {
+			return errOracleNumber
+		}
+		number.SetFloat64(v)
+	default:
+		if _, _, err := number.SetPrec(oracleBits).Parse(fmt.Sprintf("%s", v), 10); err != nil {
+			return fmt.Errorf("%w: %w", errOracleNumber, err)
+		}
+	}
+	if whole, _ := number.Int(nil); whole != nil && whole.IsInt64() {
+		out := whole.Int64()
+		n.value = &out
+		return nil
+	}
+	return errOracleNumber
+}
+
+var errOracleNumber = errors.New("no number that bytes or rows can have")
+
+// oracleBits hold the 40 digits of a NUMBER.
+const oracleBits = 140

@@ -1,0 +1,1 @@
+SELECT owner, cluster_name, tablespace_name FROM dba_clusters

@@ -1,0 +1,2 @@
+-- Since: 12.1.
+SELECT SYS_CONTEXT('USERENV', 'CON_NAME') FROM dual

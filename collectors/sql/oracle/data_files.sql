@@ -1,0 +1,1 @@
+SELECT tablespace_name, bytes FROM dba_data_files

@@ -1,0 +1,1 @@
+SELECT owner, table_name FROM dba_external_tables

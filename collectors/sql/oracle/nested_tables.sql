@@ -1,0 +1,1 @@
+SELECT owner, table_name, parent_table_name FROM dba_nested_tables

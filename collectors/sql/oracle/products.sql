@@ -1,0 +1,1 @@
+SELECT product, version FROM product_component_version

@@ -1,0 +1,1 @@
+SELECT secondary_object_owner, secondary_object_name, index_owner, index_name FROM dba_secondary_objects

@@ -1,0 +1,1 @@
+SELECT tablespace_name, contents FROM dba_tablespaces

@@ -1,0 +1,1 @@
+SELECT tablespace_name, contents FROM user_tablespaces

@@ -1,0 +1,1 @@
+SELECT username, default_tablespace FROM dba_users

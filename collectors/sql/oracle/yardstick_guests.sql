@@ -1,0 +1,6 @@
+-- Who has an index on the table of somebody else.
+-- Needs: SELECT_CATALOG_ROLE, or READ on sys.dba_indexes; without it ORA-00942.
+-- Columns: owner of the index, owner of the table.
+SELECT DISTINCT owner, table_owner
+FROM dba_indexes
+WHERE owner <> table_owner
