@@ -104,15 +104,19 @@ func (r *report) header(engine models.Engine, server models.Version, anonymous b
 	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", version, engine, oneLine(server.Full), names)
 }
 
-// userDatabases are all but the engine's own. What is known to be closed is named and not counted as refused.
+// userDatabases are all that are open but the engine's own; what is closed is named.
 func (r *report) userDatabases(ctx context.Context, collector collectors.Collector, t collectors.Target) ([]string, error) {
 	found, err := collector.Databases(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var names, closed []string
 	for _, d := range found.Databases {
-		if !d.IsSystem {
+		switch {
+		case d.IsSystem:
+		case collectors.Closed(d.Err):
+			closed = append(closed, explain(d.Err, r.name))
+		default:
 			names = append(names, d.Name)
 		}
 	}
@@ -120,7 +124,10 @@ func (r *report) userDatabases(ctx context.Context, collector collectors.Collect
 	if !found.Complete {
 		list = "there may be more" + missing(found.Grant)
 	}
-	r.line("  found    %d user databases; %s", len(names), list)
+	r.line("  found    %d user databases that are open; %s", len(names), list)
+	for _, why := range closed {
+		r.line("  closed   %s", why)
+	}
 	return names, nil
 }
 

@@ -155,7 +155,7 @@ func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
 			t.Errorf("status %d, %q", status, errs)
 		}
 		for _, want := range []string{
-			"found    2 user databases; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
+			"found    2 user databases that are open; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
 			"missing: GRANT CONNECT", "relations: 1 compared, 1 equal",
 		} {
 			if !strings.Contains(out, want) {

@@ -115,6 +115,14 @@ func tables(ctx context.Context, c Measured, t Target, database string) (models.
 	return c.Tables(ctx, t, database)
 }
 
+// Closed reports whether the error of a listed database says that nobody can enter it as it is, whatever the account may do.
+func Closed(e *models.Error) bool {
+	return e != nil && slices.Contains([]string{
+		keyMSSQLOffline, keyMSSQLRestoring, keyMSSQLRecovering, keyMSSQLSuspect, keyMSSQLEmergency, keyMSSQLTransition,
+		keyMSSQLSecondary, keyMSSQLSnapshot,
+	}, e.Key)
+}
+
 type relationKey struct{ schema, name string }
 
 type verdicts map[relationKey]Compared
@@ -212,6 +220,8 @@ func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, who
 		return Compared{Verdict: Unread, Why: string(own[0].Unread)}
 	case engine.Unread != "":
 		return Compared{Verdict: Unread, Why: string(engine.Unread)}
+	case own[0].Kind == models.KindExternal: // its bytes are elsewhere, whatever is said here
+		return Compared{Verdict: NoWord}
 	case !hasWord && whole:
 		return Compared{Verdict: Different, Why: NotKnown, Parts: []Part{{"total", own[0].Total, nil}}}
 	}

@@ -283,6 +283,7 @@ func TestVerdicts(t *testing.T) {
 		"missing":             {nil, word(7), word(7), true, differs(NotListed, nil, new(int64(7)))},
 		"invented":            {[]models.TableSize{table(7)}, nil, nil, true, differs(NotKnown, new(int64(7)), nil)},
 		"no word":             {[]models.TableSize{table(7)}, nil, nil, false, Compared{Verdict: NoWord}},
+		"external":            {[]models.TableSize{{Schema: "s", Name: "t", Kind: models.KindExternal}}, word(7), word(7), true, Compared{Verdict: NoWord}},
 		"no number": {
 			[]models.TableSize{table(7)},
 			[]models.YardstickRelation{{Schema: "s", Name: "t"}},

@@ -1,0 +1,88 @@
+package collectors
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"whalefall/models"
+)
+
+//go:embed sql/sqlserver/yardstick.sql
+var sqlserverYardstickSQL string
+
+//go:embed sql/sqlserver/yardstick_object.sql
+var sqlserverYardstickObjectSQL string
+
+// Yardstick asks sp_spaceused about each relation.
+func (c *SQLServer) Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error) {
+	s, err := c.enter(ctx, t, serverName(database), true)
+	if err != nil {
+		return models.Yardstick{}, err
+	}
+	defer s.close()
+	y := models.Yardstick{Means: "sp_spaceused of each table and indexed view", Lacks: "bytes of external and memory-optimised tables", Whole: true}
+	err = s.each(ctx, sqlserverYardstickSQL, func(rows *sql.Rows) error {
+		var r models.YardstickRelation
+		err := rows.Scan(&r.Schema, &r.Name)
+		y.Relations = append(y.Relations, r)
+		return err
+	})
+	for i := range y.Relations {
+		if err == nil {
+			err = s.spaceUsed(ctx, &y.Relations[i])
+		}
+	}
+	if err != nil {
+		return models.Yardstick{}, s.failed(ctx, err)
+	}
+	return y, nil
+}
+
+// spaceUsed asks about one relation. What the server refuses to say about this one is not known.
+func (s *sqlserverSession) spaceUsed(ctx context.Context, r *models.YardstickRelation) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	object := sqlserverQuoted(r.Schema) + "." + sqlserverQuoted(r.Name)
+	r.Schema, r.Name = validName(r.Schema), validName(r.Name)
+	err := eachRow(ctx, s.conn, sqlserverYardstickObjectSQL, func(rows *sql.Rows) error {
+		var count, reserved, data, index, unused sql.NullString
+		err := rows.Scan(new(sql.NullString), &count, &reserved, &data, &index, &unused)
+		for _, part := range []struct {
+			text sql.NullString
+			to   **int64
+			unit int64
+		}{{count, &r.Rows, 1}, {reserved, &r.Total, 1024}, {data, &r.Data, 1024}, {index, &r.Index, 1024}, {unused, &r.Unused, 1024}} {
+			if err == nil {
+				*part.to, err = sqlserverAmount(part.text, part.unit)
+			}
+		}
+		return err
+	}, object)
+	switch number := sqlserverNumber(err); {
+	case err == nil, number == 0, ctx.Err() != nil:
+		return err
+	case number == sqlserverLockTimeout:
+		r.Unread = models.UnreadLocked
+	default:
+		r.Unread = models.UnreadFailed
+	}
+	return nil
+}
+
+// sqlserverAmount is a number that the procedure gives as text, padded and with its unit: "24 KB". NULL is nil.
+func sqlserverAmount(text sql.NullString, unit int64) (*int64, error) {
+	number := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text.String), "KB"))
+	if !text.Valid || number == "" {
+		return nil, nil //nolint:nilnil // nil is a number that is not known
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("sp_spaceused says %q: %w", text.String, err)
+	}
+	n *= unit
+	return &n, nil
+}
