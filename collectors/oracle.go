@@ -19,13 +19,23 @@ import (
 //go:embed sql/oracle/*.sql
 var oracleFiles embed.FS
 
-// oracleSQL is a statement by the name of its file. One that reads dba_x is called x, one that reads user_x user_x.
-func oracleSQL(name string) string {
-	text, err := oracleFiles.ReadFile("sql/oracle/" + name + ".sql")
+// oracleStatements are by the names of their files. One that reads dba_x is called x, one that reads user_x user_x.
+var oracleStatements = readOracleStatements()
+
+func readOracleStatements() map[string]string {
+	files, err := oracleFiles.ReadDir("sql/oracle")
 	if err != nil {
 		panic(err)
 	}
-	return string(text)
+	statements := make(map[string]string, len(files))
+	for _, file := range files {
+		text, err := oracleFiles.ReadFile("sql/oracle/" + file.Name())
+		if err != nil {
+			panic(err)
+		}
+		statements[strings.TrimSuffix(file.Name(), ".sql")] = string(text)
+	}
+	return statements
 }
 
 // Oracle reads Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the container that the target names.

@@ -146,7 +146,7 @@ func (s *oracleSession) each(ctx context.Context, statement string, scan func(*s
 	patience := time.AfterFunc(s.patience, func() { cancel(errOracleSilent) })
 	defer patience.Stop()
 	defer s.hangUpAfter(ctx)()
-	err := eachRow(ctx, s.tx, oracleSQL(statement), func(rows *sql.Rows) error {
+	err := eachRow(ctx, s.tx, oracleStatements[statement], func(rows *sql.Rows) error {
 		patience.Reset(s.patience)
 		return scan(rows)
 	})
