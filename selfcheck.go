@@ -53,7 +53,7 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with eng
 		if err != nil {
 			return errors.New(explain(err, plainly))
 		}
-		collector, ok := engines[instance.DBType].(collectors.Measured)
+		collector, ok := engines[instance.DBType]
 		if !ok {
 			return fmt.Errorf("this release cannot check instances of %s", instance.DBType)
 		}
@@ -68,7 +68,7 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with eng
 	})
 }
 
-func (c selfcheckCmd) check(ctx context.Context, collector collectors.Measured, t collectors.Target, r *report) error {
+func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector, t collectors.Target, r *report) error {
 	server, err := collector.Version(ctx, t)
 	if err != nil {
 		return errors.New(explain(err, r.name))

@@ -33,6 +33,9 @@ type Collector interface {
 	Databases(ctx context.Context, t Target) (models.DatabaseResult, error)
 	// Tables measures every relation of one database. A database that does not exist is ErrDatabaseGone.
 	Tables(ctx context.Context, t Target, database string) (models.TableResult, error)
+	// Yardstick is the engine's own word about one database, by statements that share nothing with those of Tables. Only a
+	// selfcheck asks for it: it may be slow.
+	Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error)
 }
 
 // KeyDatabaseGone is the message key of the error for a database that the target does not have.

@@ -71,6 +71,7 @@ var checks = []struct {
 	{"the version is told", checkVersion},
 	{"every size is the engine's own", checkYardstick},
 	{"total is data, index and unused", checkSums},
+	{"a selfcheck agrees and catches a byte", checkSelfcheck},
 	{"hostile names survive", checkHostileNames},
 	{"names that differ in case are two", checkCaseTwins},
 	{"an empty table has 0 rows, exactly", checkEmpty},

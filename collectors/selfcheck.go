@@ -9,13 +9,6 @@ import (
 	"whalefall/models"
 )
 
-// Measured is a collector whose engine can be asked for its own word.
-type Measured interface {
-	Collector
-	// Yardstick is the engine's own word about one database, by statements that share nothing with Tables.
-	Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error)
-}
-
 // Verdict says how a relation or sum compares with the engine's word on it.
 type Verdict string
 
@@ -77,7 +70,7 @@ func (c Check) Passed() bool {
 
 // SelfCheck collects a database between two askings of the engine, and again as often as tries says for what changed from
 // one to the other.
-func SelfCheck(ctx context.Context, c Measured, t Target, database string, tries int) (Check, error) {
+func SelfCheck(ctx context.Context, c Collector, t Target, database string, tries int) (Check, error) {
 	before, err := yardstick(ctx, c, t, database)
 	if err != nil {
 		return Check{}, err
@@ -103,13 +96,13 @@ func SelfCheck(ctx context.Context, c Measured, t Target, database string, tries
 	}
 }
 
-func yardstick(ctx context.Context, c Measured, t Target, database string) (models.Yardstick, error) {
+func yardstick(ctx context.Context, c Collector, t Target, database string) (models.Yardstick, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
 	defer cancel()
 	return c.Yardstick(ctx, t, database)
 }
 
-func tables(ctx context.Context, c Measured, t Target, database string) (models.TableResult, error) {
+func tables(ctx context.Context, c Collector, t Target, database string) (models.TableResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
 	defer cancel()
 	return c.Tables(ctx, t, database)

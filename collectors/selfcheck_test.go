@@ -18,7 +18,7 @@ import (
 
 // between is a collector that something happens to while it collects.
 type between struct {
-	Measured
+	Collector
 	before func()                    // right before each collection
 	after  func(*models.TableResult) // to what it returns
 }
@@ -27,14 +27,14 @@ func (b between) Tables(ctx context.Context, t Target, database string) (models.
 	if b.before != nil {
 		b.before()
 	}
-	result, err := b.Measured.Tables(ctx, t, database)
+	result, err := b.Collector.Tables(ctx, t, database)
 	if err == nil && b.after != nil {
 		b.after(&result)
 	}
 	return result, err
 }
 
-func mustCheck(t *testing.T, c Measured, target Target, database string, tries int) Check {
+func mustCheck(t *testing.T, c Collector, target Target, database string, tries int) Check {
 	t.Helper()
 	check, err := SelfCheck(t.Context(), c, target, database, tries)
 	if err != nil {
@@ -57,15 +57,14 @@ func relationOf(t *testing.T, c Check, name string) Compared {
 
 // checkSelfcheck is a check of the conformance suite.
 func checkSelfcheck(t *testing.T, f fixture) {
-	honest := f.collector.(Measured)
-	check := mustCheck(t, honest, f.target, f.database, 3)
+	check := mustCheck(t, f.collector, f.target, f.database, 3)
 	if !check.Passed() || check.Means == "" {
 		t.Errorf("the engine does not agree: %+v %+v", unequal(check.Relations), unequal(check.Sums))
 	}
 	if check.Count(Equal)+len(check.Sums) == 0 || len(check.Relations) < len(hostileNames) {
 		t.Errorf("only %d relations and %d sums were compared", check.Count(Equal), len(check.Sums))
 	}
-	liar := between{Measured: honest, after: func(r *models.TableResult) {
+	liar := between{Collector: f.collector, after: func(r *models.TableResult) {
 		i := slices.IndexFunc(r.Tables, func(t models.TableSize) bool { return t.Name == twinUpper })
 		lie := *r.Tables[i].Total + 1
 		r.Tables[i].Total = &lie
@@ -110,7 +109,7 @@ func TestSelfCheckLooksAgainAtWhatGrew(t *testing.T) {
 	target, database, _ := postgresWith(t, "CREATE TABLE grows (n int)", "CREATE TABLE stays (n int)")
 	server := testenv.Postgres(t)
 	grow := func(times int) between {
-		return between{Measured: NewPostgreSQL(), before: func() {
+		return between{Collector: NewPostgreSQL(), before: func() {
 			if times > 0 {
 				server.Exec(t, database, "INSERT INTO grows SELECT generate_series(1, 10000)")
 			}

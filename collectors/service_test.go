@@ -215,6 +215,10 @@ func (c *slowCollector) Databases(context.Context, Target) (models.DatabaseResul
 	return models.DatabaseResult{Complete: true}, nil
 }
 
+func (c *slowCollector) Yardstick(context.Context, Target, string) (models.Yardstick, error) {
+	return models.Yardstick{}, nil
+}
+
 func (c *slowCollector) Tables(ctx context.Context, _ Target, _ string) (models.TableResult, error) {
 	c.asked.Add(1)
 	select {
@@ -346,6 +350,10 @@ func (c *scriptedCollector) Version(context.Context, Target) (models.Version, er
 
 func (c *scriptedCollector) Databases(context.Context, Target) (models.DatabaseResult, error) {
 	return c.databases, nil
+}
+
+func (c *scriptedCollector) Yardstick(context.Context, Target, string) (models.Yardstick, error) {
+	return models.Yardstick{}, nil
 }
 
 func (c *scriptedCollector) Tables(ctx context.Context, t Target, _ string) (models.TableResult, error) {

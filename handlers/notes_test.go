@@ -136,6 +136,10 @@ func (r refusing) Tables(context.Context, collectors.Target, string) (models.Tab
 	return models.TableResult{}, r.err
 }
 
+func (r refusing) Yardstick(context.Context, collectors.Target, string) (models.Yardstick, error) {
+	return models.Yardstick{}, r.err
+}
+
 // TestNumbersOfServersStandBesideAnExplanation: what to do first, then the number to search for, then what to run.
 func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 	t.Parallel()
