@@ -76,7 +76,7 @@ func newAppWith(t testing.TB, address string, others map[models.Engine]collector
 	})
 	check(t, err)
 	a := &app{TB: t, store: store, dir: t.TempDir()}
-	engines := collectors.Engines([]string{a.dir})
+	engines := collectors.Engines([]string{a.dir}, nil)
 	maps.Copy(engines, others)
 	service := collectors.NewService(store, engines, log)
 	a.handler = handlers.New(handlers.Config{
