@@ -293,17 +293,21 @@ func (s *oracleSession) tablespaces(ctx context.Context, visit func(name, conten
 
 func (s *oracleSession) databases(ctx context.Context) (models.DatabaseResult, error) {
 	var result models.DatabaseResult
-	files := map[bool]oracleFileSizes{}
-	for temporary, view := range map[bool]string{false: "data_files", true: "temp_files"} {
-		sizes, err := s.files(ctx, view)
-		if err != nil {
-			return result, err
-		}
-		files[temporary] = sizes
+	data, err := s.files(ctx, "data_files")
+	if err != nil {
+		return result, err
+	}
+	temporary, err := s.files(ctx, "temp_files")
+	if err != nil {
+		return result, err
 	}
 	all, err := s.tablespaces(ctx, func(name, contents string) {
+		files := data
+		if contents == "TEMPORARY" {
+			files = temporary
+		}
 		d := models.DatabaseSize{Name: name, IsSystem: name == "SYSTEM" || name == "SYSAUX" || contents != "PERMANENT"}
-		d.Total, d.Err = files[contents == "TEMPORARY"].size(name)
+		d.Total, d.Err = files.size(name)
 		d.Data = d.Total
 		result.Databases = append(result.Databases, d)
 	})
@@ -311,7 +315,7 @@ func (s *oracleSession) databases(ctx context.Context) (models.DatabaseResult, e
 		return result, err
 	}
 	slices.SortFunc(result.Databases, func(a, b models.DatabaseSize) int { return strings.Compare(a.Name, b.Name) })
-	if result.Complete = all; !all || files[false].denied != nil || files[true].denied != nil {
+	if result.Complete = all; !all || data.denied != nil || temporary.denied != nil {
 		result.Grant = s.grantRole()
 	}
 	return result, nil

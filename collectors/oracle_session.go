@@ -69,34 +69,39 @@ func (c *Oracle) open(ctx context.Context, t Target) (*oracleSession, error) {
 		s.close()
 		return nil, oracleFailure(ctx, t, err, true)
 	}
-	if err := s.identify(ctx); err != nil {
+	if err = s.begin(ctx, c.connectTimeout); err == nil {
+		err = s.identify(ctx)
+	}
+	if err != nil {
 		s.close()
 		return nil, s.failed(ctx, err)
 	}
 	return s, nil
 }
 
-// connect has the transaction outlive ctx: its end would send a rollback into the statement that ctx ends.
 func (s *oracleSession) connect(ctx context.Context, timeout time.Duration) (err error) {
-	dial, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if s.conn, err = s.db.Conn(dial); err != nil {
+	if s.conn, err = s.db.Conn(ctx); err != nil {
 		return err
 	}
-	err = s.conn.Raw(func(conn any) error {
+	return s.conn.Raw(func(conn any) error {
 		if able, ok := conn.(interface{ HangUp() }); ok {
 			s.hangUp = able.HangUp
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	defer s.hangUpAfter(dial)()
+}
+
+// begin has the transaction outlive ctx: its end would send a rollback into the statement that ctx ends.
+func (s *oracleSession) begin(ctx context.Context, timeout time.Duration) (err error) {
 	if s.tx, err = s.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
 		return err
 	}
-	_, err = s.tx.ExecContext(dial, "SET TRANSACTION READ ONLY")
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer s.hangUpAfter(ctx)()
+	_, err = s.tx.ExecContext(ctx, "SET TRANSACTION READ ONLY")
 	return err
 }
 

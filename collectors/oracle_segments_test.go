@@ -1,0 +1,261 @@
+package collectors
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"whalefall/models"
+)
+
+// oracleBuilder makes a catalog and remembers what each relation was given, which is what must be found.
+type oracleBuilder struct {
+	t       *rapid.T
+	catalog oracleCatalog
+	serial  int
+	data    map[string]map[oracleRelation]int64
+	index   map[string]map[oracleRelation]int64
+	rest    map[string]int64
+}
+
+var (
+	oracleOwners = []string{"APP", "app", "SYS"}
+	oracleSpaces = []string{"USERS", "INDX", "SYSTEM"}
+)
+
+func (b *oracleBuilder) pick(from []string, label string) string {
+	return rapid.SampledFrom(from).Draw(b.t, label)
+}
+
+func (b *oracleBuilder) name(prefix string) oracleName {
+	b.serial++
+	return oracleName{b.pick(oracleOwners, "owner"), fmt.Sprintf("%s%d", prefix, b.serial)}
+}
+
+// segments adds up to three segments of a kind, and to what is expected in their tablespaces.
+func (b *oracleBuilder) segments(name oracleName, kind string, expected map[string]map[oracleRelation]int64, relation oracleRelation) {
+	for range rapid.IntRange(1, 3).Draw(b.t, "segments") {
+		tablespace, bytes := b.pick(oracleSpaces, "tablespace"), rapid.Int64Range(0, 1<<40).Draw(b.t, "bytes")
+		b.catalog.segments = append(b.catalog.segments, oracleSegment{name, kind, tablespace, &bytes})
+		if expected == nil {
+			b.rest[tablespace] += bytes
+			continue
+		}
+		for _, all := range []map[string]map[oracleRelation]int64{b.data, b.index} {
+			if all[tablespace] == nil {
+				all[tablespace] = map[oracleRelation]int64{}
+			}
+			all[tablespace][relation] += 0
+		}
+		expected[tablespace][relation] += bytes
+	}
+}
+
+func (b *oracleBuilder) table(t oracleTable) oracleName {
+	t.created = "YES"
+	b.catalog.tables[t.oracleName] = t
+	return t.oracleName
+}
+
+// parts gives a table all that a table can have, for a relation that is counted as index if asIndex.
+func (b *oracleBuilder) parts(table oracleName, relation oracleRelation, asIndex bool, depth int) {
+	data := b.data
+	if asIndex {
+		data = b.index
+	}
+	for range rapid.IntRange(0, 4).Draw(b.t, "parts") {
+		switch part := b.name("P"); rapid.IntRange(0, 8).Draw(b.t, "part") {
+		case 0:
+			b.segments(table, b.pick([]string{"TABLE", "TABLE PARTITION", "TABLE SUBPARTITION"}, "kind"), data, relation)
+		case 1:
+			b.catalog.indexes[part] = oracleIndex{kind: b.pick([]string{"NORMAL", "BITMAP", "FUNCTION-BASED NORMAL"}, "type"), table: table}
+			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "INDEX SUBPARTITION"}, "kind"), b.index, relation)
+		case 2:
+			b.catalog.indexes[part] = oracleIndex{kind: b.pick([]string{"LOB", "IOT - TOP"}, "type"), table: table}
+			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "LOBINDEX"}, "kind"), data, relation)
+		case 3:
+			b.catalog.lobs[part] = table
+			b.segments(part, b.pick([]string{"LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION", "LOBINDEX"}, "kind"), data, relation)
+		case 4:
+			overflow := b.table(oracleTable{oracleName: oracleName{table.owner, part.name}, base: table.name})
+			b.segments(overflow, "TABLE", data, relation)
+		case 5:
+			if depth > 0 {
+				nested := oracleName{table.owner, part.name}
+				b.table(oracleTable{oracleName: nested})
+				b.catalog.parents[nested] = table
+				b.segments(nested, "NESTED TABLE", data, relation)
+				b.parts(nested, relation, asIndex, depth-1)
+			}
+		case 6:
+			if storage := b.name("DR$"); depth > 0 {
+				b.catalog.indexes[part] = oracleIndex{kind: "DOMAIN", table: table}
+				b.table(oracleTable{oracleName: storage, secondary: true})
+				b.catalog.secondary[storage] = part
+				b.segments(storage, "TABLE", b.index, relation)
+				b.parts(storage, relation, true, depth-1)
+			}
+		}
+	}
+}
+
+// anyOracleCatalog is a catalog of up to seven relations, and of segments that are nobody's.
+func anyOracleCatalog(t *rapid.T) *oracleBuilder {
+	b := &oracleBuilder{
+		t: t, data: map[string]map[oracleRelation]int64{}, index: map[string]map[oracleRelation]int64{}, rest: map[string]int64{},
+		catalog: oracleCatalog{
+			tablespaces: map[string]bool{}, tables: map[oracleName]oracleTable{}, indexes: map[oracleName]oracleIndex{},
+			lobs: map[oracleName]oracleName{}, parents: map[oracleName]oracleName{}, clusters: map[oracleName]string{},
+			secondary: map[oracleName]oracleName{},
+		},
+	}
+	for range rapid.IntRange(0, 7).Draw(t, "relations") {
+		switch name := b.name("T"); rapid.IntRange(0, 4).Draw(t, "relation") {
+		case 0, 1:
+			b.parts(b.table(oracleTable{oracleName: name}), oracleRelation{name, models.KindTable}, false, 2)
+		case 2:
+			bin := oracleRelation{oracleName{name.owner, oracleRecycleBin}, models.KindRecycleBin}
+			b.table(oracleTable{oracleName: name, dropped: true})
+			b.segments(name, "TABLE", b.data, bin)
+			b.segments(oracleName{name.owner, oracleRecycleBin + name.name}, b.pick([]string{"INDEX", "LOBSEGMENT", "LOBINDEX", "TABLE"}, "kind"), b.data, bin)
+		case 3:
+			cluster, index := oracleRelation{name, models.KindCluster}, b.name("CI")
+			b.catalog.clusters[name] = ""
+			b.segments(name, "CLUSTER", b.data, cluster)
+			b.catalog.indexes[index] = oracleIndex{kind: "CLUSTER", table: name, onCluster: true}
+			b.segments(index, "INDEX", b.data, cluster)
+		case 4:
+			kinds := []string{"TABLE", "INDEX", "LOBSEGMENT", "LOBINDEX", "CLUSTER", "TYPE2 UNDO", "ROLLBACK", "TEMPORARY", "CACHE", "TABLE SHARD"}
+			b.segments(name, b.pick(kinds, "kind"), nil, oracleRelation{})
+		}
+	}
+	return b
+}
+
+func TestOracleProperties(t *testing.T) {
+	t.Run("every byte is counted once, where it belongs", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyOracleCatalog(t)
+		results := b.catalog.results()
+		for _, tablespace := range oracleSpaces {
+			data, index := map[oracleRelation]int64{}, map[oracleRelation]int64{}
+			for _, row := range results[tablespace].Tables {
+				relation := oracleRelation{oracleName{row.Schema, row.Name}, row.Kind}
+				if _, twice := data[relation]; twice {
+					t.Errorf("%v is listed twice in %s", relation, tablespace)
+				}
+				data[relation], index[relation] = *row.Data, *row.Index
+				if *row.Total != *row.Data+*row.Index || row.SizeSource != models.SizeAllocated {
+					t.Errorf("%v: %d is not %d + %d", relation, *row.Total, *row.Data, *row.Index)
+				}
+			}
+			wantSame(t, tablespace+" data", b.data[tablespace], data)
+			wantSame(t, tablespace+" index", b.index[tablespace], index)
+			if residual := results[tablespace].Residual; (residual == nil && b.rest[tablespace] != 0) || residual != nil && *residual != b.rest[tablespace] {
+				t.Errorf("%s: the residual is %s, want %d", tablespace, text(residual), b.rest[tablespace])
+			}
+		}
+	}))
+	t.Run("the order of segments does not matter", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyOracleCatalog(t)
+		before := b.catalog.results()
+		b.catalog.segments = rapid.Permutation(b.catalog.segments).Draw(t, "order")
+		if difference := cmp.Diff(before, b.catalog.results()); difference != "" {
+			t.Error(difference)
+		}
+	}))
+	t.Run("one unknown size makes one sum unknown", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyOracleCatalog(t)
+		if len(b.catalog.segments) == 0 {
+			t.Skip("nothing to forget")
+		}
+		before := unknownSums(b.catalog.results())
+		i := rapid.IntRange(0, len(b.catalog.segments)-1).Draw(t, "segment")
+		b.catalog.segments[i].bytes = nil
+		if after := unknownSums(b.catalog.results()); before != 0 || after != 1 {
+			t.Errorf("%d were unknown, %d are", before, after)
+		}
+	}))
+}
+
+func wantSame(t *rapid.T, what string, want, got map[oracleRelation]int64) {
+	t.Helper()
+	if !maps.Equal(want, got) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// unknownSums is how many totals and residuals are unknown.
+func unknownSums(results map[string]models.TableResult) (n int) {
+	for _, r := range results {
+		if r.Residual == nil {
+			n++
+		}
+		for _, row := range r.Tables {
+			if row.Total == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestTablesThatStoreEachOtherEnd(t *testing.T) {
+	one, other := oracleName{"APP", "ONE"}, oracleName{"APP", "OTHER"}
+	bytes := int64(8192)
+	catalog := oracleCatalog{
+		segments: []oracleSegment{{one, "NESTED TABLE", "USERS", &bytes}},
+		tables:   map[oracleName]oracleTable{one: {oracleName: one}, other: {oracleName: other}},
+		parents:  map[oracleName]oracleName{one: other, other: one},
+	}
+	result := catalog.results()["USERS"]
+	if len(result.Tables) != 0 || *result.Residual != bytes {
+		t.Errorf("got %+v", result)
+	}
+}
+
+func TestOracleNumbers(t *testing.T) {
+	whole := func(n int64) *int64 { return &n }
+	for _, c := range []struct {
+		from any
+		want *int64
+		bad  bool
+	}{
+		{from: nil},
+		{from: int64(9e18), want: whole(9e18)},
+		{from: "9223372036854775807", want: whole(9223372036854775807)},
+		{from: "9007199254740993", want: whole(9007199254740993)},
+		{from: []byte("-1"), want: whole(-1)},
+		{from: "12.", want: whole(12)},
+		{from: "0.999999999999999999999999999999999999", want: whole(0)},
+		{from: "1e3", want: whole(1000)},
+		{from: 4503599627370495.5, want: whole(4503599627370495)},
+		{from: "9223372036854775808", bad: true},
+		{from: "1" + fmt.Sprintf("%0125d", 0), bad: true},
+		{from: "Infinity", bad: true},
+		{from: "", bad: true},
+		{from: true, bad: true},
+	} {
+		var n oracleNumber
+		err := n.Scan(c.from)
+		if (err != nil) != c.bad || text(n.value) != text(c.want) {
+			t.Errorf("%v is %s, %v, want %s", c.from, text(n.value), err, text(c.want))
+		}
+	}
+}
+
+func TestOracleVersions(t *testing.T) {
+	for number, main := range map[string]string{
+		"11.2.0.4.0": "11.2", "12.1.0.2.0": "12.1", "12.2.0.1.0": "12.2", "18.0.0.0.0": "18", "19.21.0.0.0": "19", "23.4.0.24.05": "23",
+	} {
+		if got := parseOracleVersion("Oracle Database", number).main(); got != main {
+			t.Errorf("%s is %s, want %s", number, got, main)
+		}
+	}
+	if !slices.Equal([]string{"A", "a b", "a"}, []string{oracleAccount("a"), oracleAccount(`"a b"`), oracleAccount(`"a"`)}) {
+		t.Error("an account is in capitals unless it is quoted")
+	}
+}

@@ -1,0 +1,433 @@
+package collectors
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sijms/go-ora/v2/network"
+
+	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/oracle"
+)
+
+// oracleViews are those without which a reading of all schemas would be half the truth.
+var oracleViews = []string{
+	"DBA_SEGMENTS", "DBA_ALL_TABLES", "DBA_INDEXES", "DBA_LOBS", "DBA_NESTED_TABLES", "DBA_CLUSTERS",
+	"DBA_SECONDARY_OBJECTS", "DBA_EXTERNAL_TABLES", "DBA_USERS",
+}
+
+func oracleSpace(name, contents string) map[string]any {
+	return map[string]any{"TABLESPACE_NAME": name, "STATUS": "ONLINE", "CONTENTS": contents}
+}
+
+func oracleFile(tablespace string, bytes any) map[string]any {
+	return map[string]any{"TABLESPACE_NAME": tablespace, "BYTES": bytes}
+}
+
+func oracleHeap(owner, name, tablespace string) map[string]any {
+	return map[string]any{
+		"OWNER": owner, "TABLE_NAME": name, "TABLESPACE_NAME": tablespace, "TEMPORARY": "N", "SECONDARY": "N", "DROPPED": "NO",
+		"SEGMENT_CREATED": "YES", "PARTITIONED": "NO",
+	}
+}
+
+func oraclePart(owner, name, kind, tablespace string, bytes int64) map[string]any {
+	return map[string]any{
+		"OWNER": owner, "SEGMENT_NAME": name, "SEGMENT_TYPE": kind, "TABLESPACE_NAME": tablespace, "BYTES": bytes,
+	}
+}
+
+// twoSchemas has a table of APP and one of OTHER in USERS, and one more of OTHER in DATA.
+func twoSchemas() catalog.Rows {
+	return catalog.Rows{
+		"DBA_TABLESPACES": {oracleSpace("USERS", "PERMANENT"), oracleSpace("DATA", "PERMANENT"), oracleSpace("TEMP", "TEMPORARY")},
+		"DBA_TABLES":      {oracleHeap("APP", "T", "USERS"), oracleHeap("OTHER", "T", "USERS"), oracleHeap("OTHER", "U", "DATA")},
+		"DBA_SEGMENTS": {
+			oraclePart("APP", "T", "TABLE", "USERS", 1000), oraclePart("OTHER", "T", "TABLE", "USERS", 300),
+			oraclePart("OTHER", "U", "TABLE", "DATA", 7),
+		},
+	}
+}
+
+// totals are the bytes of each table.
+func totals(r models.TableResult) string {
+	all := make([]string, len(r.Tables))
+	for i, table := range r.Tables {
+		all[i] = table.Schema + "." + table.Name + " " + text(table.Total)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestOracleReadsTheSegmentsOnce(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	result, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "WHALEFALL", true), "USERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := totals(result); got != "APP.T 1000, OTHER.T 300" || !result.Complete || result.Scope != "" || result.Grant != "" {
+		t.Errorf("USERS has %s: %+v", got, result)
+	}
+	others := slices.Sorted(maps.Keys(result.Others))
+	if !slices.Equal(others, []string{"DATA", "TEMP"}) || totals(result.Others["DATA"]) != "OTHER.U 7" || !result.Others["TEMP"].Complete {
+		t.Errorf("the others are %+v", result.Others)
+	}
+	read := slices.DeleteFunc(server.Queries(), func(text string) bool { return !strings.Contains(text, "dba_segments") })
+	if len(read) != 1 {
+		t.Errorf("the segments were read %d times", len(read))
+	}
+	if !slices.Contains(server.Queries(), "SET TRANSACTION READ ONLY") {
+		t.Error("the transaction may write")
+	}
+}
+
+func TestOracleFallsBackWhenDenied(t *testing.T) {
+	for _, number := range []int{oracleNoSuchView, oracleNoPrivilege, oracleNoPrivilege2} {
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: twoSchemas(), CurrentSchema: "OTHER"})
+			target := oracleTarget(t, server, "APP", false)
+			server.AddUser(t, oracle.User{
+				Name: "APP", Password: target.Password, Catalog: true, Denied: map[string]int{"DBA_SEGMENTS": number, "DBA_ALL_TABLES": 4063},
+			})
+			result, err := oracleAt(server).Tables(t.Context(), target, "USERS")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := totals(result); got != "APP.T 1000" || !result.Complete || result.Scope != "APP" || len(result.Others) != 0 {
+				t.Errorf("%s: %+v", got, result)
+			}
+			if result.Grant != `GRANT SELECT_CATALOG_ROLE TO "APP"` {
+				t.Errorf("the grant is %s", result.Grant)
+			}
+		})
+	}
+}
+
+func TestOracleDoesNotFallBackOtherwise(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	for _, number := range []int{54, 604, 904, 1555, 4063, 10000942} {
+		server.Fail(func(text string) error {
+			if strings.Contains(text, "segments") {
+				return &network.OracleError{ErrCode: number, ErrMsg: "ORA-00942: table or view does not exist"}
+			}
+			return nil
+		})
+		_, err := oracleAt(server).Tables(t.Context(), target, "USERS")
+		known := models.AsError(err)
+		if known.Code != models.CodeCollection || known.Key == keyOracleDenied || known.Extra["error_number"] != number {
+			t.Errorf("%d gives %v, %v", number, err, known.Extra)
+		}
+	}
+	for _, text := range server.Queries() {
+		if strings.Contains(text, "user_") {
+			t.Errorf("fell back to %s", text)
+		}
+	}
+}
+
+func TestOracleWithoutASynonym(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas(), NoSynonym: []string{"DBA_SEGMENTS"}})
+	result, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", false, append(oracleViews, "DBA_TABLESPACES")...), "DATA")
+	if err != nil || totals(result) != "OTHER.U 7" || result.Scope != "" {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+func TestOracleWantsEveryViewOrNone(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	for _, view := range oracleViews[1:] {
+		others := slices.DeleteFunc(slices.Clone(oracleViews), func(other string) bool { return other == view })
+		_, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", false, others...), "USERS")
+		wantError(t, err, models.CodeCollection, keyOracleDenied)
+		want := "GRANT SELECT ON sys." + strings.ToLower(view) + ` TO "APP"`
+		if extra := models.AsError(err).Extra; extra["grant"] != want || extra["error_number"] != oracleNoSuchView {
+			t.Errorf("%s: %v", view, extra)
+		}
+	}
+	server.Fail(func(text string) error {
+		if strings.Contains(text, "_segments") {
+			return network.NewOracleError(oracleNoPrivilege)
+		}
+		return nil
+	})
+	_, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", false), "USERS")
+	wantError(t, err, models.CodeCollection, "collect.oracle.segments_denied")
+	if extra := models.AsError(err).Extra; extra["grant"] != `GRANT SELECT_CATALOG_ROLE TO "APP"` {
+		t.Errorf("got %v", extra)
+	}
+}
+
+func TestOracleUnknownTablespaces(t *testing.T) {
+	for _, c := range []struct {
+		name, tablespace, key string
+		views                 []string
+		catalog               bool
+	}{
+		{"all is seen, it is not there", "users", KeyTablespaceGone, nil, true},
+		{"nothing of ours is there, or it is not", "DATA", "collect.oracle.nothing_seen", nil, false},
+		{"nothing of ours is there", "DATA", "collect.oracle.nothing_seen", []string{"DBA_TABLESPACES"}, false},
+		{"the list of tablespaces lacks it", "NONE", KeyTablespaceGone, []string{"DBA_TABLESPACES"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+			_, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", c.catalog, c.views...), c.tablespace)
+			wantError(t, err, models.CodeCollection, c.key)
+		})
+	}
+}
+
+func TestOracleDatabases(t *testing.T) {
+	rows := catalog.Rows{
+		"DBA_TABLESPACES": {
+			oracleSpace("USERS", "PERMANENT"), oracleSpace("SYSTEM", "PERMANENT"), oracleSpace("UNDOTBS1", "UNDO"),
+			oracleSpace("TEMP", "TEMPORARY"), oracleSpace("ARCHIVE", "PERMANENT"), oracleSpace("sysaux", "PERMANENT"),
+		},
+		"DBA_DATA_FILES": {
+			oracleFile("USERS", 1<<40), oracleFile("USERS", 1<<20), oracleFile("SYSTEM", 10), oracleFile("UNDOTBS1", 20),
+			oracleFile("ARCHIVE", 30), oracleFile("ARCHIVE", nil), oracleFile("ARCHIVE", 40), oracleFile("sysaux", 5),
+		},
+		"DBA_TEMP_FILES": {oracleFile("TEMP", 50)},
+	}
+	server := oracle.New(t, oracle.Options{Rows: rows})
+	files := []string{"DBA_DATA_FILES", "DBA_TEMP_FILES"}
+	for _, c := range []struct {
+		name     string
+		views    []string
+		complete bool
+		grant    bool
+		want     string
+	}{
+		{"all", append(files, "DBA_TABLESPACES"), true, false, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP 50 system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"no temporary files", []string{"DBA_DATA_FILES", "DBA_TABLESPACES"}, true, true, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP unknown collect.oracle.denied system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"no list of all", files, false, true, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP 50 system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"nothing", nil, false, true, "ARCHIVE unknown collect.oracle.denied, SYSTEM unknown collect.oracle.denied system, TEMP unknown collect.oracle.denied system, UNDOTBS1 unknown collect.oracle.denied system, USERS unknown collect.oracle.denied, sysaux unknown collect.oracle.denied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			result, err := oracleAt(server).Databases(t.Context(), oracleTarget(t, server, "APP", false, c.views...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found []string
+			for _, d := range result.Databases {
+				line := d.Name + " " + text(d.Total)
+				if d.Err != nil {
+					line += " " + d.Err.Key
+				}
+				if d.IsSystem {
+					line += " system"
+				}
+				found = append(found, line)
+				if d.Log != nil || text(d.Data) != text(d.Total) {
+					t.Errorf("got %+v", d)
+				}
+			}
+			if got := strings.Join(found, ", "); got != c.want || result.Complete != c.complete {
+				t.Errorf("got %s, complete %v\nwant %s, %v", got, result.Complete, c.want, c.complete)
+			}
+			if want := `GRANT SELECT_CATALOG_ROLE TO "APP"`; (result.Grant == want) != c.grant {
+				t.Errorf("the grant is %q", result.Grant)
+			}
+		})
+	}
+}
+
+func TestOracleReleases(t *testing.T) {
+	for _, c := range []struct {
+		version, full, container string
+		main, detailed, key      string
+	}{
+		{"11.1.0.7.0", "", "", "", "", "collect.oracle.too_old"},
+		{"10.2.0.5.0", "", "", "", "", "collect.oracle.too_old"},
+		{"11.2.0.4.0", "", "", "11.2", "11.2.0.4.0", ""},
+		{"12.1.0.2.0", "", "", "12.1", "12.1.0.2.0", ""},
+		{"12.2.0.1.0", "", "PDB1", "12.2", "12.2.0.1.0", ""},
+		{"19.0.0.0.0", "19.21.0.0.0", "PDB1", "19", "19.21.0.0.0", ""},
+		{"23.0.0.0.0", "23.4.0.24.05", "FREEPDB1", "23", "23.4.0.24.05", ""},
+		{"19.0.0.0.0", "19.21.0.0.0", "CDB$ROOT", "", "", "collect.oracle.cdb_root"},
+	} {
+		t.Run(c.version+c.container, func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Version: c.version, FullVersion: c.full, Container: c.container, Rows: twoSchemas()})
+			target := oracleTarget(t, server, "WHALEFALL", true)
+			v, err := oracleAt(server).Version(t.Context(), target)
+			if c.key != "" {
+				wantError(t, err, models.CodeCollection, c.key)
+				return
+			}
+			if err != nil || v.Main != c.main || v.Detailed != c.detailed || !strings.Contains(v.Full, c.detailed) {
+				t.Errorf("got %+v, %v", v, err)
+			}
+			if _, err := oracleAt(server).Tables(t.Context(), target, "USERS"); err != nil {
+				t.Error(err)
+			}
+			if _, err := oracleAt(server).Databases(t.Context(), target); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestOracleErrors has every number that means something, where it can come from: before there is a connection, or in
+// answer to a statement.
+func TestOracleErrors(t *testing.T) {
+	for number, meaning := range oracleMeanings {
+		want := cmp.Or(meaning.reason, meaning.key)
+		atLogin := want
+		if slices.Contains([]int{oracleNoSuchView, oracleNoPrivilege, oracleNoPrivilege2}, number) {
+			atLogin = reasonLogin
+		}
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+			target := oracleTarget(t, server, "APP", true)
+			refusal := &network.OracleError{ErrCode: number, ErrMsg: "no explanation"}
+			server.FailLogin(func(oracle.Login) error { return refusal })
+			_, err := oracleAt(server).Version(t.Context(), target)
+			wantMeaning(t, err, number, atLogin)
+			server.FailLogin(nil)
+			server.Fail(func(text string) error {
+				if strings.HasPrefix(text, "SELECT tablespace_name") {
+					return refusal
+				}
+				return nil
+			})
+			_, err = oracleAt(server).Databases(t.Context(), target)
+			switch {
+			case isOracleDenied(refusal): // a list without all of it
+			case refusal.Bad():
+				wantMeaning(t, err, 0, reasonLost) // the driver keeps the number to itself
+			default:
+				wantMeaning(t, err, number, want)
+			}
+		})
+	}
+}
+
+// wantMeaning checks the reason of a lost connection or the key of another error, and that the number is told.
+func wantMeaning(t *testing.T, err error, number int, want string) {
+	t.Helper()
+	known := models.AsError(err)
+	got := known.Key
+	if known.Code == models.CodeUnreachable {
+		got, _ = known.Extra["reason"].(string)
+	}
+	if got != want || number != 0 && known.Extra["error_number"] != number {
+		t.Errorf("got %s, %v: %v, want %s", got, known.Extra, err, want)
+	}
+}
+
+func TestOracleUnknownErrors(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(12345) })
+	_, err := oracleAt(server).Version(t.Context(), target)
+	wantMeaning(t, err, 12345, reasonLost)
+	server.FailLogin(nil)
+	server.Fail(func(string) error { return network.NewOracleError(600) })
+	_, err = oracleAt(server).Version(t.Context(), target)
+	wantMeaning(t, err, 600, "collect.oracle.failed")
+	if number := models.AsError(err).Args["Number"]; number != "00600" {
+		t.Errorf("the message says %v", number)
+	}
+	server.Fail(func(string) error { return errors.New("TTC error: received code 0 during response reading") })
+	_, err = oracleAt(server).Version(t.Context(), target)
+	wantError(t, err, models.CodeCollection, "")
+}
+
+func TestOracleMayNotLogIn(t *testing.T) {
+	server := oracle.New(t, oracle.Options{})
+	target := oracleTarget(t, server, "APP", true)
+	target.Username = "app"
+	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(oracleNoSession) })
+	_, err := oracleAt(server).Version(t.Context(), target)
+	wantUnreachable(t, err, reasonLogin)
+	if grant := models.AsError(err).Extra["grant"]; grant != `GRANT CREATE SESSION TO "APP"` {
+		t.Errorf("the grant is %v", grant)
+	}
+}
+
+func TestOracleGivesASlowStatementUp(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	c := oracleAt(server)
+	c.statementTimeout = 50 * time.Millisecond
+	if _, err := c.Tables(t.Context(), target, "USERS"); err != nil {
+		t.Fatal(err)
+	}
+	server.Fail(func(text string) error {
+		if strings.Contains(text, "dba_lobs") {
+			server.Block(t)
+			time.Sleep(2 * c.statementTimeout)
+			return network.NewOracleError(1013)
+		}
+		return nil
+	})
+	_, err := c.Tables(t.Context(), target, "USERS")
+	wantError(t, err, models.CodeTimeout, "")
+}
+
+// deafConn answers no statement before it is hung up, whatever its context says.
+type deafConn struct {
+	driver.Conn
+	end chan struct{}
+}
+
+func (c *deafConn) HangUp() { close(c.end) }
+
+func (c *deafConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	<-c.end
+	return nil, driver.ErrBadConn
+}
+
+func (c *deafConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return driver.RowsAffected(0), nil
+}
+
+type deafConnector struct{ driver.Connector }
+
+func (c deafConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return &deafConn{conn, make(chan struct{})}, err
+}
+
+func TestOracleHangsUpOnADeafServer(t *testing.T) {
+	server := oracle.New(t, oracle.Options{})
+	target := oracleTarget(t, server, "APP", true)
+	c := oracleAt(server)
+	connector := c.Connector
+	c.Connector = func(t Target) (driver.Connector, error) {
+		inner, err := connector(t)
+		return deafConnector{inner}, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	start := time.Now()
+	_, err := c.Version(ctx, target)
+	wantError(t, err, models.CodeCollection, "collect.cancelled")
+	if elapsed := time.Since(start); elapsed > 2*oracleGrace {
+		t.Errorf("that took %v", elapsed)
+	}
+	c.statementTimeout = 20 * time.Millisecond
+	_, err = c.Version(t.Context(), target)
+	wantError(t, err, models.CodeTimeout, "")
+}
+
+func TestOracleContainersWithTheSameTablespaces(t *testing.T) {
+	one := oracle.New(t, oracle.Options{Container: "ONE", Rows: twoSchemas()})
+	rows := twoSchemas()
+	rows["DBA_SEGMENTS"] = rows["DBA_SEGMENTS"][:1]
+	other := oracle.New(t, oracle.Options{Container: "OTHER", Rows: rows})
+	for server, want := range map[*oracle.Server]string{one: "APP.T 1000, OTHER.T 300", other: "APP.T 1000, OTHER.T unknown"} {
+		result, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "W", true), "USERS")
+		if err != nil || totals(result) != want {
+			t.Errorf("%s, %v, want %s", totals(result), err, want)
+		}
+	}
+}
