@@ -184,21 +184,24 @@ func (c *SQLServer) list(ctx context.Context, t Target) (list sqlserverList, err
 		return list, err
 	}
 	defer s.close()
-	list.server = s.server
-	if list.databases, err = s.databases(ctx); err != nil {
-		return list, s.failed(ctx, err)
-	}
-	if list.complete, err = s.seesAll(ctx); err != nil {
-		return list, s.failed(ctx, err)
-	}
+	list, err = s.list(ctx)
 	barred := func(d sqlserverDatabase) bool { return d.inGroup || d.obstacle(t, s.server) != nil }
-	if !s.server.azure() && slices.ContainsFunc(list.databases, barred) {
+	if err == nil && !s.server.azure() && slices.ContainsFunc(list.databases, barred) {
 		list.files, err = s.masterFiles(ctx)
 	}
 	if err != nil {
 		return list, s.failed(ctx, err)
 	}
 	return list, nil
+}
+
+func (s *sqlserverSession) list(ctx context.Context) (list sqlserverList, err error) {
+	list.server = s.server
+	if list.databases, err = s.databases(ctx); err != nil {
+		return list, err
+	}
+	list.complete, err = s.seesAll(ctx)
+	return list, err
 }
 
 // grant is the statement that shows all databases and opens those that refused us.
@@ -330,7 +333,7 @@ func (c *SQLServer) enterFirst(ctx context.Context, t Target) (*sqlserverSession
 func (c *SQLServer) enter(ctx context.Context, t Target, database string, readOnly bool) (*sqlserverSession, error) {
 	s, err := c.open(ctx, t, database, readOnly)
 	switch {
-	case err != nil && ctx.Err() == nil && sqlserverNumber(err) == sqlserverCannotOpen:
+	case err != nil && ctx.Err() == nil && sqlserverClosed(err):
 		return nil, c.whyClosed(ctx, t, database, err)
 	case err != nil:
 		return nil, sqlserverNotConnected(ctx, t, database, err)
@@ -343,37 +346,41 @@ func (c *SQLServer) enter(ctx context.Context, t Target, database string, readOn
 
 // whyClosed asks the server why a database cannot be opened.
 func (c *SQLServer) whyClosed(ctx context.Context, t Target, database string, refusal error) error {
-	unknown := sqlserverState("collect.mssql.cannot_open", database)
-	unknown.Err = refusal
-	unknown = unknown.With("error_number", int32(sqlserverCannotOpen)).With("grant", sqlserverServer{}.grantEntry(t, database))
-	if database == sqlserverMaster {
-		unknown.Key = "collect.mssql.no_master"
-		return unknown
+	number := sqlserverNumber(refusal)
+	told := func(e *models.Error) error {
+		e.Err = refusal
+		return e.With("error_number", number)
 	}
-	s, err := c.open(ctx, t, sqlserverMaster, false)
+	if database == sqlserverMaster {
+		return told(sqlserverState("collect.mssql.no_master", database))
+	}
+	unknown := sqlserverState("collect.mssql.cannot_open", database).With("grant", sqlserverServer{}.grantEntry(t, database))
+	if number == sqlserverNoEntry {
+		unknown.Key = keyMSSQLNoAccess
+	}
+	list, err := c.listIn(ctx, t, sqlserverMaster)
 	if err != nil {
-		return unknown
+		return told(unknown)
+	}
+	at := slices.IndexFunc(list.databases, func(d sqlserverDatabase) bool { return d.name == database })
+	switch {
+	case at < 0 && list.complete:
+		return told(databaseGone(validName(database), nil))
+	case at < 0:
+		return told(unknown)
+	}
+	if known := list.databases[at].obstacle(t, list.server); known != nil {
+		return told(known)
+	}
+	return told(sqlserverState(keyMSSQLNoAccess, database).With("grant", list.server.grantEntry(t, database)))
+}
+
+// listIn reads the databases that one of them knows. The error is the driver's.
+func (c *SQLServer) listIn(ctx context.Context, t Target, database string) (list sqlserverList, err error) {
+	s, err := c.open(ctx, t, database, false)
+	if err != nil {
+		return list, err
 	}
 	defer s.close()
-	databases, err := s.databases(ctx)
-	if err != nil {
-		return unknown
-	}
-	all, err := s.seesAll(ctx)
-	if err != nil {
-		return unknown
-	}
-	at := slices.IndexFunc(databases, func(d sqlserverDatabase) bool { return d.name == database })
-	switch {
-	case at < 0 && all:
-		return databaseGone(validName(database), refusal).With("error_number", int32(sqlserverCannotOpen))
-	case at < 0:
-		return unknown
-	}
-	known := databases[at].obstacle(t, s.server)
-	if known == nil {
-		known = sqlserverState(keyMSSQLNoAccess, database).With("grant", s.server.grantEntry(t, database))
-	}
-	known.Err = refusal
-	return known.With("error_number", int32(sqlserverCannotOpen))
+	return s.list(ctx)
 }

@@ -23,6 +23,8 @@ const (
 	sqlserverNoReadIntent   = 979
 	sqlserverNoReadable     = 982
 	sqlserverCannotOpen     = 4060
+	sqlserverOpenedDefault  = 4063 // instead of the one that was asked for
+	sqlserverNoDefault      = 4064 // neither that nor the login's own
 	sqlserverLoginFailed    = 18456
 	sqlserverLockTimeout    = 1222
 )
@@ -141,6 +143,16 @@ func sqlserverNumber(err error) int32 {
 		}
 	}
 	return numbers[0]
+}
+
+// sqlserverClosed reports whether a database could not be opened for a reason that was not told, or because it does not
+// let us in.
+func sqlserverClosed(err error) bool {
+	switch sqlserverNumber(err) {
+	case sqlserverNoEntry, sqlserverCannotOpen, sqlserverOpenedDefault, sqlserverNoDefault:
+		return true
+	}
+	return false
 }
 
 // sqlserverDenied reports whether a statement failed for want of a permission.

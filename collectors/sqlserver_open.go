@@ -75,9 +75,9 @@ func (v sqlserverServer) version() models.Version {
 
 func sqlserverQuoted(name string) string { return mssql.TSQLQuoter{}.ID(name) }
 
-// use goes to the database before a statement; in Azure one can only connect to it.
+// use goes to the database before a statement; in Azure one can only connect to it, and so one has to on an unknown server.
 func (v sqlserverServer) use(database string) string {
-	if v.azure() {
+	if v.azure() || v.engine == 0 {
 		return ""
 	}
 	return "USE " + sqlserverQuoted(database) + "; "
