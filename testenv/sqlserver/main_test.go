@@ -1,0 +1,9 @@
+package sqlserver_test
+
+import (
+	"testing"
+
+	"whalefall/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }

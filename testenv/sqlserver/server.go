@@ -1,0 +1,321 @@
+// Package sqlserver emulates SQL Server and Azure SQL Database for tests: the wire protocol of package tds in front of
+// the system catalogs of package catalog, with databases in every state, logins, permissions, metadata visibility and
+// the vendor's errors. It reads no user tables; what it does not understand is an error.
+package sqlserver
+
+import (
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"encoding/pem"
+	"maps"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/tds"
+)
+
+// Values of SERVERPROPERTY('EngineEdition').
+const (
+	Enterprise = 3
+	AzureSQL   = 5
+)
+
+// Options of a server. What is empty is a SQL Server 2022 Enterprise without encryption.
+type Options struct {
+	Encryption    tds.Encryption
+	Version       string // of the product
+	EngineEdition int
+	Edition       string
+	Properties    map[string]any // further values of SERVERPROPERTY, by name in lower case
+}
+
+// Server is an emulated instance. Its methods may be called while clients are connected.
+type Server struct {
+	Host   string
+	Port   int
+	CAFile string // a file with the certificate that a client must trust; empty without encryption
+
+	options Options
+	views   []catalog.View // of this version
+
+	allViews []catalog.View
+
+	mu        sync.Mutex
+	databases []*Database
+	logins    []Login
+	sessions  map[int64]*session
+	shown     map[shown]func() (*sql.DB, error)
+	outdated  []func() (*sql.DB, error)
+	queries   []Query
+	refusals  []func(tds.Login) error
+	failures  []error
+	rules     []func(Query) error
+	blocks    []*block
+	waiting   int
+}
+
+// Query is a request as a client sent it.
+type Query struct {
+	Login, Database, App string
+	ReadOnlyIntent       bool
+	Text                 string // empty for a procedure called by name
+	Procedure            string
+	Params               []tds.Param
+	Views                []string // the catalog views that Text names, in lower case, as "sys.objects"
+}
+
+// Connection is a session that is open.
+type Connection struct {
+	Login, Database, App string
+	ReadOnlyIntent       bool
+	LockTimeout          time.Duration // negative: waits for ever
+	DeadlockPriority     string
+	Isolation            string
+}
+
+// Start serves an instance until the test ends. It has the system databases and the login sa, a sysadmin whose
+// password is Password.
+func Start(t testing.TB, options Options) *Server {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Version = cmp.Or(options.Version, "16.0.4125.3")
+	options.EngineEdition = cmp.Or(options.EngineEdition, Enterprise)
+	s := &Server{
+		Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port,
+		options: options, sessions: map[int64]*session{}, shown: map[shown]func() (*sql.DB, error){},
+	}
+	s.allViews = catalog.Views("sqlserver")
+	s.views = s.versionViews()
+	s.addSystemDatabases()
+	s.logins = []Login{{Name: "sa", Password: Password, Sysadmin: true}}
+	served := tds.Options{Encryption: options.Encryption, Version: options.Version}
+	if options.Encryption != tds.Plain {
+		served.Certificate, s.CAFile = certificate(t)
+	}
+	t.Cleanup(s.closeCatalogs)
+	server := tds.Serve(listener, s, served)
+	t.Cleanup(server.Close)
+	return s
+}
+
+// Password is that of sa, and of a login that names none.
+const Password = "p'ä%订\" ;}"
+
+// azure reports whether this is Azure SQL Database, where every database stands for itself.
+func (s *Server) azure() bool { return s.options.EngineEdition == AzureSQL }
+
+func (s *Server) major() int {
+	first, _, _ := strings.Cut(s.options.Version, ".")
+	major, _ := strconv.Atoi(first)
+	return major
+}
+
+// releases are the years that the catalog calls versions by.
+var releases = map[int]int{11: 2012, 12: 2014, 13: 2016, 14: 2017, 15: 2019, 16: 2022, 17: 2025}
+
+// versionViews are the views of this version; Azure has all but those of files that belong to no database.
+func (s *Server) versionViews() []catalog.View {
+	if s.azure() {
+		return slices.DeleteFunc(slices.Clone(s.allViews), func(v catalog.View) bool { return v.Name == "master_files" })
+	}
+	views, _ := catalog.AsOf(releases[s.major()], s.allViews, nil)
+	return views
+}
+
+// certificate is one for 127.0.0.1, and a file that holds it.
+func certificate(t testing.TB) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
+}
+
+// AddLogin adds a login, or replaces the one of the same name.
+func (s *Server) AddLogin(t testing.TB, login Login) {
+	t.Helper()
+	login.Password = cmp.Or(login.Password, Password)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range login.Users {
+		if s.database(name) == nil {
+			t.Fatalf("login %s: there is no database %q", login.Name, name)
+		}
+	}
+	s.changed()
+	s.logins = slices.DeleteFunc(s.logins, func(l Login) bool { return sameName(l.Name, login.Name) })
+	s.logins = append(s.logins, login)
+}
+
+// AddDatabase adds a database, or replaces the one of the same name, whose id it keeps.
+func (s *Server) AddDatabase(t testing.TB, database Database) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check(database); err != nil {
+		t.Fatalf("database %q: %v", database.Name, err)
+	}
+	s.changed()
+	if old := s.database(database.Name); old != nil {
+		database.id = old.id
+		*old = database
+		return
+	}
+	database.id = 1
+	if n := len(s.databases); n > 0 {
+		database.id = s.databases[n-1].id + 1
+	}
+	s.databases = append(s.databases, &database)
+}
+
+// DropDatabase forgets a database; sessions in it stay, as after a failover, until their next query.
+func (s *Server) DropDatabase(t testing.TB, name string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.database(name) == nil {
+		t.Fatalf("there is no database %q", name)
+	}
+	s.changed()
+	s.databases = slices.DeleteFunc(s.databases, func(d *Database) bool { return sameName(d.Name, name) })
+}
+
+// Connections are the sessions that are open now, oldest first.
+func (s *Server) Connections() []Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Connection
+	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
+		out = append(out, s.sessions[id].connection())
+	}
+	return out
+}
+
+// Queries are all requests so far.
+func (s *Server) Queries() []Query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.queries)
+}
+
+// FailLogin adds a rule: an error, made by Message, refuses the login.
+func (s *Server) FailLogin(rule func(tds.Login) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals = append(s.refusals, rule)
+}
+
+// Fail adds a rule: an error, made by Message, is the answer to the request.
+func (s *Server) Fail(rule func(Query) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = append(s.rules, rule)
+}
+
+// FailNext answers the next request that reads a catalog view, or calls a procedure, with an error made by Message.
+// Several calls fail as many requests.
+func (s *Server) FailNext(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures = append(s.failures, err)
+}
+
+type block struct {
+	views []string
+	done  chan struct{}
+}
+
+// Block has requests that read one of the views (none: any) wait until release is called, the client cancels, or their
+// LOCK_TIMEOUT ends with error 1222. The end of the test releases them too.
+func (s *Server) Block(t testing.TB, views ...string) (release func()) {
+	t.Helper()
+	b := &block{views: views, done: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocks = append(s.blocks, b)
+	release = sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.blocks = slices.DeleteFunc(s.blocks, func(other *block) bool { return other == b })
+		close(b.done)
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// Waiting is how many requests a Block holds now.
+func (s *Server) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
+// blocked gives what the query has to wait for; nil: nothing.
+func (s *Server) blocked(q Query) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.blocks {
+		if len(b.views) == 0 || slices.ContainsFunc(b.views, func(v string) bool { return slices.Contains(q.Views, v) }) {
+			return b.done
+		}
+	}
+	return nil
+}
+
+func (s *Server) wait(by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting += by
+}
+
+// record logs a request and applies the tests' rules to it.
+func (s *Server) record(q Query) error {
+	s.mu.Lock()
+	s.queries = append(s.queries, q)
+	rules := slices.Clone(s.rules)
+	var failure error
+	if len(s.failures) > 0 && (len(q.Views) > 0 || q.Procedure != "") {
+		failure, s.failures = s.failures[0], s.failures[1:]
+	}
+	s.mu.Unlock()
+	for _, rule := range rules {
+		if err := rule(q); err != nil {
+			return err
+		}
+	}
+	return failure
+}
+
+// sameName compares names of the server as its default collation does, without case.
+func sameName(a, b string) bool { return strings.EqualFold(a, b) }
