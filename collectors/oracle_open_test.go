@@ -1,0 +1,339 @@
+package collectors
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sijms/go-ora/v2/configurations"
+	"go.uber.org/goleak"
+
+	"whalefall/models"
+)
+
+// hostilePasswords would mean something in an address.
+var hostilePasswords = []string{
+	`:@/?%"'`, `p@ss:w/rd?x=1&y#z`, `%2F%40%25`, `a b+c`, "tab\tline\nend", `密码\`, `{{.}}`, `),(`, strings.Repeat("x", 512), " ", "wallet=/x",
+}
+
+func TestOraclePasswordsArriveAsTheyAre(t *testing.T) {
+	for _, password := range hostilePasswords {
+		for _, user := range []string{"whalefall", `"We:ird@/x"`, "sys"} {
+			config, err := oracleDriver{}.config(Target{
+				Host: "::1", Port: 1521, Database: "sales.example.com", Username: user, Password: password,
+			})
+			if err != nil {
+				t.Errorf("%q: %v", password, err)
+				continue
+			}
+			if config.Password != password || config.UserID != user || config.AuthType != configurations.Normal {
+				t.Errorf("%q of %q arrives as %q of %q", password, user, config.Password, config.UserID)
+			}
+			if address := config.Servers[0].NetworkAddr(); address != "[::1]:1521" || len(config.Servers) != 1 {
+				t.Errorf("the address is %s", address)
+			}
+			if config.ServiceName != "sales.example.com" || config.SID != "" || config.ProgramName != "whalefall" || config.TLSConfig != nil {
+				t.Errorf("got %+v", config)
+			}
+			if privileged := config.DBAPrivilege == configurations.SYSDBA; privileged != (user == "sys") {
+				t.Errorf("%s is privileged: %v", user, privileged)
+			}
+		}
+	}
+}
+
+func TestOracleServiceOrSID(t *testing.T) {
+	for _, c := range []struct{ service, sid, want string }{
+		{"orcl", "", "(SERVICE_NAME=orcl)"},
+		{"", "ORCL", "(SID=ORCL)"},
+		{"sales.example.com", "ORCL", "(SID=ORCL)"},
+		{"", "", ""},
+		{"x)(SERVER=other", "", ""},
+		{"", "x\ny", ""},
+	} {
+		config, err := oracleDriver{}.config(Target{
+			Host: "h", Port: 1521, Username: "u", Password: "p", Database: c.service, Options: map[string]string{OptionSID: c.sid},
+		})
+		if c.want == "" {
+			wantError(t, err, models.CodeCollection, "collect.oracle.service")
+		} else if err != nil || !strings.Contains(config.ConnectionData(), c.want) {
+			t.Errorf("%q, %q: %v, %v", c.service, c.sid, config, err)
+		}
+	}
+}
+
+func TestOracleTLSModes(t *testing.T) {
+	for mode, protocol := range map[models.TLSMode]string{
+		"": "tcp", models.TLSDisable: "tcp", models.TLSPrefer: "tcp",
+		models.TLSRequire: "tcps", models.TLSVerifyCA: "tcps", models.TLSVerifyFull: "tcps",
+	} {
+		config, err := oracleDriver{}.config(Target{Host: "h", Port: 2484, Database: "s", Username: "u", Password: "p", TLSMode: mode})
+		if err != nil || config.Protocol != protocol || (config.TLSConfig != nil) != (protocol == "tcps") {
+			t.Errorf("%q: %v, %v", mode, config, err)
+		}
+	}
+}
+
+// tnsPacket is a packet of the type with the rest after its header.
+func tnsPacket(kind byte, rest string) string {
+	return string([]byte{0, byte(tnsHeader + len(rest)), 0, 0, kind, 0, 0, 0}) + rest
+}
+
+// tnsRefusal is how a listener refuses.
+func tnsRefusal(number int) string {
+	text := fmt.Sprintf("(DESCRIPTION=(TMP=)(VSNNUM=0)(ERR=%d)(ERROR_STACK=(ERROR=(CODE=%d)(EMFI=4))))", number, number)
+	return tnsPacket(4, string([]byte{0, 0, 0, byte(len(text))})+text)
+}
+
+func TestOracleListeners(t *testing.T) {
+	for _, c := range []struct {
+		name, greeting, reason string
+		mode                   models.TLSMode
+	}{
+		{"knows no such service", tnsRefusal(12514), reasonService, models.TLSPrefer},
+		{"has no handler", tnsRefusal(12516), reasonBusy, models.TLSPrefer},
+		{"has an instance that starts", tnsRefusal(12528), reasonStarting, models.TLSPrefer},
+		{"refuses without a word", tnsPacket(4, "\x00\x00\x00\x00"), reasonService, models.TLSPrefer},
+		{"refuses too briefly", tnsPacket(4, ""), reasonProtocol, models.TLSPrefer},
+		{"accepts too briefly", tnsPacket(2, ""), reasonProtocol, models.TLSPrefer},
+		{"redirects to nowhere", tnsPacket(5, "\x00\x02()"), reasonLost, models.TLSPrefer},
+		{"sends too short a packet", "\x00\x07\x00\x00\x02\x00\x00\x00", reasonProtocol, models.TLSPrefer},
+		{"sends zeros", strings.Repeat("\x00", 64), reasonProtocol, models.TLSPrefer},
+		{"closes at once", "", reasonLost, models.TLSPrefer},
+		{"closes in the header", "\x00\x40\x00", reasonLost, models.TLSPrefer},
+		{"is a web server", "HTTP/1.1 400 Bad Request\r\n\r\n", reasonProtocol, models.TLSPrefer},
+		{"is SSH", "SSH-2.0-OpenSSH_9.2p1\r\n", reasonProtocol, models.TLSDisable},
+		{"speaks TLS", "\x15\x03\x03\x00\x02\x02\x46", reasonTLS, models.TLSPrefer},
+		{"is a web server instead of TLS", "HTTP/1.1 400 Bad Request\r\n\r\n", reasonTLS, models.TLSRequire},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := listener(t, c.greeting)
+			before := goleak.IgnoreCurrent()
+			target := Target{
+				Name: "t", Host: address.IP.String(), Port: address.Port, Database: "orcl", Username: "u", Password: "s3cret!x", TLSMode: c.mode,
+			}
+			start := time.Now()
+			_, err := NewOracle(nil).Version(t.Context(), target)
+			wantUnreachable(t, err, c.reason)
+			if strings.Contains(fmt.Sprint(err), target.Password) {
+				t.Error("the error tells the password")
+			}
+			if elapsed := time.Since(start); elapsed > time.Second {
+				t.Errorf("that took %v", elapsed)
+			}
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+// silent accepts and never answers; with a certificate it speaks TLS first. It tells when a connection has ended.
+func silent(t *testing.T, certificate *tls.Certificate) (address *net.TCPAddr, ended chan struct{}) {
+	t.Helper()
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, ended := make(chan struct{}), make(chan struct{}, 100)
+	go func() {
+		defer close(done)
+		for {
+			conn, err := server.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				if certificate != nil {
+					conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate}})
+				}
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+				ended <- struct{}{}
+			}()
+		}
+	}()
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	return server.Addr().(*net.TCPAddr), ended
+}
+
+func TestOracleSilentServers(t *testing.T) {
+	certificate, ca := selfSigned(t)
+	for _, c := range []struct {
+		name        string
+		certificate *tls.Certificate
+		mode        models.TLSMode
+		reason      string
+	}{
+		{"plain", nil, models.TLSPrefer, reasonTimeout},
+		{"no TLS", nil, models.TLSRequire, reasonTimeout},
+		{"TLS", &certificate, models.TLSRequire, reasonTimeout},
+		{"a known authority", &certificate, models.TLSVerifyCA, reasonTimeout},
+		{"a known name", &certificate, models.TLSVerifyFull, reasonTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address, ended := silent(t, c.certificate)
+			before := goleak.IgnoreCurrent()
+			impatient := NewOracle(nil)
+			impatient.connectTimeout = impatience
+			start := time.Now()
+			_, err := impatient.Version(t.Context(), Target{
+				Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
+				Options: map[string]string{OptionCACertificate: ca},
+			})
+			wantUnreachable(t, err, c.reason)
+			if elapsed := time.Since(start); elapsed < impatience || elapsed > 3*impatience {
+				t.Errorf("that took %v", elapsed)
+			}
+			select {
+			case <-ended:
+			case <-time.After(5 * time.Second):
+				t.Error("the connection was left open")
+			}
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+func TestOracleChecksCertificates(t *testing.T) {
+	certificate, _ := selfSigned(t)
+	for _, mode := range []models.TLSMode{models.TLSVerifyCA, models.TLSVerifyFull} {
+		address, _ := silent(t, &certificate)
+		_, err := NewOracle(nil).Version(t.Context(), Target{
+			Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: mode,
+		})
+		wantUnreachable(t, err, reasonTLS)
+	}
+}
+
+func TestOracleStopsConnectingWhenCancelled(t *testing.T) {
+	address, ended := silent(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	start := time.Now()
+	_, err := NewOracle(nil).Version(ctx, Target{
+		Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p",
+	})
+	wantError(t, err, models.CodeCollection, "collect.cancelled")
+	if elapsed := time.Since(start); elapsed > time.Second {
+		t.Errorf("that took %v", elapsed)
+	}
+	<-ended
+}
+
+// selfSigned is a certificate for 127.0.0.1 and its own authority as PEM.
+func selfSigned(t *testing.T) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func TestOracleTakesWhatAWalletHolds(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, authority := selfSigned(t)
+	block, _ := pem.Decode([]byte(authority))
+	wallet := &configurations.Wallet{Certificates: [][]byte{block.Bytes, der}, PrivateKeys: [][]byte{x509.MarshalPKCS1PrivateKey(key)}}
+	trusting := &tls.Config{}
+	if err := addWallet(trusting, wallet); err != nil {
+		t.Fatal(err)
+	}
+	if trusting.RootCAs == nil || len(trusting.Certificates) != 1 || !slices.Equal(trusting.Certificates[0].Certificate[0], der) {
+		t.Errorf("got %+v", trusting)
+	}
+	given := x509.NewCertPool()
+	told := &tls.Config{RootCAs: given}
+	if err := addWallet(told, wallet); err != nil || told.RootCAs != given {
+		t.Errorf("the authorities that were given are not kept: %v", err)
+	}
+	empty := &tls.Config{}
+	if err := addWallet(empty, &configurations.Wallet{}); err != nil || empty.RootCAs != nil || empty.Certificates != nil {
+		t.Errorf("an empty wallet gives %+v, %v", empty, err)
+	}
+	if err := addWallet(empty, &configurations.Wallet{Certificates: [][]byte{{1}}}); err == nil {
+		t.Error("a certificate that is none passes")
+	}
+}
+
+func TestOracleWalletsLieBelowAllowedDirectories(t *testing.T) {
+	allowed, outside := t.TempDir(), t.TempDir()
+	for path, content := range map[string]string{
+		filepath.Join(allowed, "empty", "cwallet.sso"):    "",
+		filepath.Join(allowed, "junk", "cwallet.sso"):     "\xa1\xf8\x4e6 this is no wallet, though it begins like one",
+		filepath.Join(allowed, "dir", "cwallet.sso", "x"): "",
+		filepath.Join(outside, "cwallet.sso"):             "secret",
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(allowed, "file"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{
+		filepath.Join(allowed, "link"):                outside,
+		filepath.Join(allowed, "file", "cwallet.sso"): filepath.Join(outside, "cwallet.sso"),
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		dir, reason string
+	}{
+		{outside, ""},
+		{filepath.Join(allowed, "link"), ""},
+		{filepath.Join(allowed, "file"), ""},
+		{filepath.Join(allowed, "..", filepath.Base(outside)), ""},
+		{"cwallet.sso", ""},
+		{filepath.Join(allowed, "none"), reasonWallet},
+		{filepath.Join(allowed, "empty"), reasonWallet},
+		{filepath.Join(allowed, "junk"), reasonWallet},
+		{filepath.Join(allowed, "dir"), reasonWallet},
+	} {
+		_, err := NewOracle([]string{allowed}).Version(t.Context(), Target{
+			Name: "t", Host: "127.0.0.1", Port: 1, Database: "orcl", Username: "u", Password: "p", TLSMode: models.TLSVerifyFull,
+			Options: map[string]string{OptionWallet: c.dir},
+		})
+		if c.reason == "" {
+			wantError(t, err, models.CodeCollection, "collect.oracle.wallet_outside")
+		} else {
+			wantUnreachable(t, err, c.reason)
+		}
+	}
+}
