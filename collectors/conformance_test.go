@@ -49,10 +49,10 @@ type yard struct{ Total, Data, Index *int64 }
 
 const impatience = 400 * time.Millisecond
 
-var engines = []engine{postgresEngine, mysqlEngine, sqliteEngine}
+var engines = []engine{postgresEngine, mysqlEngine, sqliteEngine, sqlserverEngine}
 
 // cannotCount is how many checks each engine cannot do; a change here is a decision.
-var cannotCount = map[string]int{"PostgreSQL": 0, "MySQL": 3, "SQLite": 8}
+var cannotCount = map[string]int{"PostgreSQL": 0, "MySQL": 3, "SQLite": 8, "SQLServer": 3}
 
 var hostileNames = []string{
 	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, "a`b", `a\b`, `a]b`, "new\nline", `{{.Name}}`,

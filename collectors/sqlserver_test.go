@@ -1,0 +1,783 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	mssql "github.com/microsoft/go-mssqldb"
+
+	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/sqlserver"
+	"whalefall/testenv/tds"
+)
+
+// asLogin is the server as a login sees it.
+func asLogin(server *sqlserver.Server, login string) Target {
+	return Target{
+		Name: "测试", Engine: models.SQLServer, Host: server.Host, Port: server.Port, TLSMode: models.TLSPrefer,
+		Username: login, Password: sqlserver.Password,
+	}
+}
+
+func sqlserverCase(t *testing.T, prefix string) catalog.Case {
+	t.Helper()
+	for _, c := range catalog.Cases(t, "sqlserver") {
+		if strings.HasPrefix(c.Name, prefix) {
+			return c
+		}
+	}
+	t.Fatalf("no case %q", prefix)
+	return catalog.Case{}
+}
+
+func wantOf(t *testing.T, c catalog.Case) (want catalog.Want) {
+	t.Helper()
+	c.DecodeWant(t, &want)
+	return want
+}
+
+func TestSQLServerOverTheWire(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{})
+	users := map[string]sqlserver.User{}
+	cases := catalog.Cases(t, "sqlserver")
+	for _, c := range cases {
+		server.AddDatabase(t, sqlserver.Database{Name: c.Name, Rows: c.Rows})
+		users[c.Name] = sqlserver.User{Permissions: []string{"VIEW DEFINITION"}}
+	}
+	server.AddLogin(t, sqlserver.Login{Name: "stateless", Users: users})
+	for _, c := range cases {
+		for _, login := range []string{"sa", "stateless"} {
+			if login != "sa" && !c.Fallback {
+				continue
+			}
+			t.Run(c.Name+" as "+login, func(t *testing.T) {
+				result, err := NewSQLServer().Tables(t.Context(), asLogin(server, login), c.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := wantOf(t, c)
+				wantTables(t, result, want)
+				if (result.Grant == "") != want.Complete {
+					t.Errorf("complete: %v, and the statement is %q", want.Complete, result.Grant)
+				}
+			})
+		}
+	}
+}
+
+func TestSQLServerTellsItsVersion(t *testing.T) {
+	for _, c := range []struct {
+		options sqlserver.Options
+		want    models.Version
+	}{
+		{
+			sqlserver.Options{Edition: "Developer Edition (64-bit)"},
+			models.Version{Main: "16.0", Detailed: "16.0.4125.3", Full: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)"},
+		},
+		{
+			sqlserver.Options{Version: "11.0.7001.0"},
+			models.Version{Main: "11.0", Detailed: "11.0.7001.0", Full: "SQL Server 2012 (11.0.7001.0) Enterprise Edition (64-bit)"},
+		},
+		{
+			sqlserver.Options{Version: "12.0.2000.8", EngineEdition: sqlserver.AzureSQL},
+			models.Version{Main: "12.0", Detailed: "12.0.2000.8", Full: "Azure SQL Database (12.0.2000.8)"},
+		},
+	} {
+		server := sqlserver.Start(t, c.options)
+		if c.options.EngineEdition == sqlserver.AzureSQL {
+			server.AddLogin(t, sqlserver.Login{Name: "sa", Sysadmin: true})
+		}
+		got, err := NewSQLServer().Version(t.Context(), asLogin(server, "sa"))
+		if err != nil || got != c.want {
+			t.Errorf("got %+v, %v, want %+v", got, err, c.want)
+		}
+	}
+	future := sqlserverServer{number: "99.1.2.3", edition: "Express", engine: 4}.version()
+	if want := (models.Version{Main: "99.1", Detailed: "99.1.2.3", Full: "SQL Server (99.1.2.3) Express"}); future != want {
+		t.Errorf("got %+v", future)
+	}
+	managed := sqlserverServer{number: "12.0.2000.8", engine: engineAzureInstance}.version()
+	if managed.Full != "Azure SQL Managed Instance (12.0.2000.8)" {
+		t.Errorf("got %+v", managed)
+	}
+}
+
+// Every version is asked only for what it has: the emulation knows which columns came when.
+func TestSQLServerAsksEachVersionForWhatItHas(t *testing.T) {
+	c := sqlserverCase(t, "heap with a nonclustered index")
+	for _, version := range []string{"11.0.7001.0", "12.0.6024.0", "13.0.1601.5", "14.0.1000.169", "15.0.2000.5", "16.0.4125.3", "17.0.1000.7"} {
+		server := sqlserver.Start(t, sqlserver.Options{Version: version})
+		server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
+		result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+		if err != nil {
+			t.Fatal(version, err)
+		}
+		wantTables(t, result, wantOf(t, c))
+		databases, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+		if err != nil || !databases.Complete || databaseNamed(t, databases, "app").Err != nil {
+			t.Errorf("%s: %+v, %v", version, databases, err)
+		}
+	}
+	memory := sqlserverCase(t, "memory-optimised tables")
+	server := sqlserver.Start(t, sqlserver.Options{Version: "12.0.6024.0"})
+	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: memory.Rows})
+	result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTables(t, result, wantOf(t, memory))
+}
+
+const sqlserverMB = 1 << 20
+
+// sqlserverFixture has a database in every state.
+func sqlserverFixture(t *testing.T, options sqlserver.Options) *sqlserver.Server {
+	t.Helper()
+	server := sqlserver.Start(t, options)
+	files := []sqlserver.File{
+		{Name: "rows", Pages: 256}, {Name: "more", Pages: 128}, {Name: "log", Type: "LOG", Pages: 64},
+	}
+	filestream := append(slices.Clone(files), sqlserver.File{Name: "documents", Type: "FILESTREAM", Pages: 512})
+	for _, d := range []sqlserver.Database{
+		{Name: "app", Files: files},
+		{Name: "documents", Files: filestream},
+		{Name: "SSISDB", Files: files},
+		{Name: "off", Files: files, State: "OFFLINE"},
+		{Name: "off with documents", Files: filestream, State: "OFFLINE"},
+		{Name: "restoring", Files: files, State: "RESTORING"},
+		{Name: "recovering", Files: files, State: "RECOVERING"},
+		{Name: "pending", Files: files, State: "RECOVERY_PENDING"},
+		{Name: "suspect", Files: files, State: "SUSPECT"},
+		{Name: "emergency", Files: files, State: "EMERGENCY"},
+		{Name: "single", Files: files, SingleUser: true},
+		{Name: "unreadable", Files: files, Replica: sqlserver.Unreadable},
+		{Name: "readable", Files: files, Replica: sqlserver.ReadIntentOnly},
+		{Name: "snapshot", Files: files, SnapshotOf: "app"},
+		{Name: "huge", Files: []sqlserver.File{{Name: "rows", Pages: 3_000_000_000}, {Name: "log", Type: "LOG"}}},
+	} {
+		server.AddDatabase(t, d)
+	}
+	return server
+}
+
+func TestSQLServerDatabasesInEveryState(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !result.Complete || result.Grant != "" {
+		t.Errorf("complete: %v, grant: %q", result.Complete, result.Grant)
+	}
+	for _, c := range []struct {
+		name      string
+		data, log int64 // MiB; -1: unknown
+		key       string
+	}{
+		{"app", 3, 0, ""},
+		{"documents", 7, 0, ""},
+		{"SSISDB", 3, 0, ""},
+		{"off", 3, 0, keyMSSQLOffline},
+		{"off with documents", -1, 0, keyMSSQLOffline},
+		{"restoring", 3, 0, keyMSSQLRestoring},
+		{"recovering", 3, 0, keyMSSQLRecovering},
+		{"pending", 3, 0, keyMSSQLSuspect},
+		{"suspect", 3, 0, keyMSSQLSuspect},
+		{"emergency", 3, 0, keyMSSQLEmergency},
+		{"single", 3, 0, keyMSSQLSingleUser},
+		{"unreadable", 3, 0, keyMSSQLSecondary},
+		{"readable", 3, 0, ""},
+		{"snapshot", -1, -1, keyMSSQLSnapshot},
+		{"huge", 3_000_000_000 / 128, 0, ""},
+	} {
+		d := databaseNamed(t, result, c.name)
+		if got := keyOf(d.Err); got != c.key {
+			t.Errorf("%s: the reason is %q, want %q", c.name, got, c.key)
+		}
+		want := map[string]*int64{"data": mebibytes(c.data), "log": nil, "total": nil}
+		if c.log >= 0 {
+			log := int64(sqlserverMB / 2)
+			if c.name == "huge" {
+				log = 0
+			}
+			want["log"], want["total"] = &log, addKnown(want["data"], &log)
+		}
+		for part, got := range map[string]*int64{"data": d.Data, "log": d.Log, "total": d.Total} {
+			if text(got) != text(want[part]) {
+				t.Errorf("%s: %s is %s, want %s", c.name, part, text(got), text(want[part]))
+			}
+		}
+		if d.IsSystem != (c.name == "SSISDB") {
+			t.Errorf("%s is a system database: %v", c.name, d.IsSystem)
+		}
+	}
+	for _, name := range []string{"master", "tempdb", "model", "msdb"} {
+		if !databaseNamed(t, result, name).IsSystem {
+			t.Errorf("%s is no system database", name)
+		}
+	}
+}
+
+func keyOf(e *models.Error) string {
+	if e == nil {
+		return ""
+	}
+	return e.Key
+}
+
+func mebibytes(n int64) *int64 {
+	if n < 0 {
+		return nil
+	}
+	n *= sqlserverMB
+	return &n
+}
+
+// An account that may see nothing but its own database still gets the list, and knows what would help.
+func TestSQLServerDatabasesOfASmallAccount(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	server.AddLogin(t, sqlserver.Login{Name: "a]b", Users: map[string]sqlserver.User{"app": {}}})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "a]b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "GRANT CONNECT ANY DATABASE TO [a]]b];"; !result.Complete || result.Grant != want {
+		t.Errorf("complete: %v, grant: %q, want %q", result.Complete, result.Grant, want)
+	}
+	if app := databaseNamed(t, result, "app"); app.Err != nil || app.Total == nil {
+		t.Errorf("app is %+v", app)
+	}
+	denied := databaseNamed(t, result, "documents")
+	want := "USE [documents]; CREATE USER [a]]b] FOR LOGIN [a]]b];"
+	if keyOf(denied.Err) != keyMSSQLNoAccess || denied.Err.Extra["grant"] != want || denied.Total != nil {
+		t.Errorf("documents is %+v: %v", denied, denied.Err)
+	}
+	if off := databaseNamed(t, result, "off"); keyOf(off.Err) != keyMSSQLOffline || off.Total != nil || off.Log != nil {
+		t.Errorf("off is %+v: %v", off, off.Err)
+	}
+
+	server.AddLogin(t, sqlserver.Login{Name: "a]b", Users: map[string]sqlserver.User{"app": {}}, OwnDatabases: true})
+	result, err = NewSQLServer().Databases(t.Context(), asLogin(server, "a]b"))
+	if err != nil || result.Complete || result.Grant != "GRANT VIEW ANY DATABASE TO [a]]b];" {
+		t.Errorf("complete: %v, grant: %q, %v", result.Complete, result.Grant, err)
+	}
+	_, err = NewSQLServer().Tables(t.Context(), asLogin(server, "a]b"), "documents")
+	wantError(t, err, models.CodeCollection, "collect.mssql.cannot_open")
+}
+
+func TestSQLServerGrantBefore2014(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{Version: "11.0.7001.0"})
+	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "w"))
+	if err != nil || !strings.Contains(result.Grant, "USE [documents]; CREATE USER [w] FOR LOGIN [w]; ") {
+		t.Errorf("the statement is %q, %v", result.Grant, err)
+	}
+}
+
+func TestSQLServerTablesSayWhyADatabaseIsClosed(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
+	for _, c := range []struct{ database, login, key string }{
+		{"off", "sa", keyMSSQLOffline},
+		{"restoring", "sa", keyMSSQLRestoring},
+		{"recovering", "sa", keyMSSQLRecovering},
+		{"suspect", "sa", keyMSSQLSuspect},
+		{"emergency", "w", keyMSSQLEmergency},
+		{"single", "sa", keyMSSQLSingleUser},
+		{"unreadable", "sa", keyMSSQLSecondary},
+		{"snapshot", "sa", keyMSSQLSnapshot},
+		{"documents", "w", keyMSSQLNoAccess},
+		{"nowhere", "w", KeyDatabaseGone},
+		{"APP", "sa", KeyDatabaseGone},
+		{"app ", "sa", KeyDatabaseGone},
+	} {
+		_, err := NewSQLServer().Tables(t.Context(), asLogin(server, c.login), c.database)
+		wantError(t, err, models.CodeCollection, c.key)
+		e := models.AsError(err)
+		if c.key != KeyDatabaseGone && e.Args["Name"] != c.database {
+			t.Errorf("%s: the message is about %v", c.database, e.Args["Name"])
+		}
+		if (e.Extra["grant"] != nil) != (c.key == keyMSSQLNoAccess) {
+			t.Errorf("%s: the statement is %v", c.database, e.Extra["grant"])
+		}
+	}
+}
+
+func TestSQLServerWithoutMaster(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
+	server.AddDatabase(t, sqlserver.Database{Name: "app"})
+	server.AddDatabase(t, sqlserver.Database{Name: "other"})
+	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
+	target := asLogin(server, "w")
+	_, err := NewSQLServer().Version(t.Context(), target)
+	wantError(t, err, models.CodeCollection, "collect.mssql.no_master")
+	target.Database = "app"
+	result, err := NewSQLServer().Databases(t.Context(), target)
+	if err != nil || result.Complete || databaseNamed(t, result, "app").Total == nil {
+		t.Errorf("%+v, %v", result, err)
+	}
+	_, err = NewSQLServer().Tables(t.Context(), target, "app")
+	if err != nil {
+		t.Error(err)
+	}
+	_, err = NewSQLServer().Tables(t.Context(), target, "other")
+	wantError(t, err, models.CodeCollection, keyMSSQLNoAccess)
+	if grant := models.AsError(err).Extra["grant"]; grant != "CREATE USER [w] FOR LOGIN [w];" {
+		t.Errorf("the statement is %v", grant)
+	}
+}
+
+// In Azure SQL Database nobody is asked for the files of all databases, and each is asked for its own.
+func TestSQLServerInAzure(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
+	c := sqlserverCase(t, "a bit of everything")
+	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
+	server.AddDatabase(t, sqlserver.Database{Name: "secondary", Replica: sqlserver.Unreadable})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+	if err != nil || databaseNamed(t, result, "app").Total == nil || keyOf(databaseNamed(t, result, "secondary").Err) != keyMSSQLSecondary {
+		t.Errorf("%+v, %v", result, err)
+	}
+	tables, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTables(t, tables, wantOf(t, c))
+	for _, q := range server.Queries() {
+		if slices.Contains(q.Views, "sys.master_files") {
+			t.Errorf("asked %q", q.Text)
+		}
+	}
+}
+
+// What is hidden makes the result incomplete, and the statement that would help names what is missing.
+func TestSQLServerHiddenTables(t *testing.T) {
+	c := sqlserverCase(t, "a bit of everything")
+	server := sqlserver.Start(t, sqlserver.Options{Version: "15.0.2000.5"})
+	server.AddDatabase(t, sqlserver.Database{Name: "a]b", Rows: c.Rows})
+	const names = "USE [a]]b]; GRANT VIEW DEFINITION TO [w];"
+	for _, step := range []struct {
+		user  sqlserver.User
+		grant string
+	}{
+		{sqlserver.User{}, names + " GRANT VIEW DATABASE STATE TO [w];"},
+		{sqlserver.User{Permissions: []string{"VIEW DATABASE STATE"}}, names},
+	} {
+		server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"a]b": step.user}})
+		result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "w"), "a]b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Complete || result.Hidden == 0 || len(result.Tables) != 0 || result.Grant != step.grant {
+			t.Errorf("complete: %v, %d hidden, %d listed, grant %q", result.Complete, result.Hidden, len(result.Tables), result.Grant)
+		}
+		if result.Residual == nil || *result.Residual == 0 {
+			t.Errorf("the hidden ones have %s bytes", text(result.Residual))
+		}
+	}
+	if got := (sqlserverServer{major: 16}).grantState(Target{Username: "w"}); got != "GRANT VIEW DATABASE PERFORMANCE STATE TO [w];" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Each connection is harmless, and no name of another database is in a statement.
+func TestSQLServerIsAPoliteGuest(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	release := server.Block(t, "sys.schemas")
+	done := make(chan error, 1)
+	go func() {
+		_, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+		done <- err
+	}()
+	eventually(t, "nothing is asked", func() bool { return server.Waiting() == 1 })
+	got := server.Connections()
+	want := sqlserver.Connection{
+		Login: "sa", Database: "app", App: "whalefall", ReadOnlyIntent: true,
+		LockTimeout: lockTimeout, DeadlockPriority: "LOW", Isolation: "READ UNCOMMITTED",
+	}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("the connections are %+v, want %+v", got, want)
+	}
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa")); err != nil {
+		t.Error(err)
+	}
+	for _, q := range server.Queries() {
+		if strings.Contains(q.Text, "app") || strings.Contains(q.Text, "..") || q.Procedure != "" || len(q.Params) > 0 {
+			t.Errorf("asked %q %q %v", q.Text, q.Procedure, q.Params)
+		}
+	}
+}
+
+func TestSQLServerLockedCatalog(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	server.Block(t, "sys.objects")
+	started := time.Now()
+	_, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+	wantError(t, err, models.CodeCollection, "collect.mssql.locked")
+	if elapsed := time.Since(started); elapsed > 2*time.Second {
+		t.Errorf("that took %v", elapsed)
+	}
+}
+
+// A statement that takes too long is ended on the server.
+func TestSQLServerEndsLongStatements(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	server.Block(t, "sys.partitions")
+	hasty := NewSQLServer()
+	hasty.statementTimeout = 100 * time.Millisecond
+	_, err := hasty.Tables(t.Context(), asLogin(server, "sa"), "app")
+	wantError(t, err, models.CodeTimeout, "")
+	eventually(t, "the server still waits", func() bool { return server.Waiting() == 0 })
+}
+
+type sqlserverAnswer struct {
+	number      int32
+	reason, key string
+}
+
+// sqlserverAnswers are errors and what becomes of them; a reason makes it unreachable.
+var sqlserverAnswers = []sqlserverAnswer{
+	{number: 18456, reason: reasonLogin},
+	{number: 18470, reason: reasonLogin},
+	{number: 18486, reason: reasonLogin},
+	{number: 18487, reason: reasonLogin},
+	{number: 18488, reason: reasonLogin},
+	{number: 18452, reason: reasonLogin},
+	{number: 18450, reason: reasonLogin},
+	{number: 47073, reason: reasonLogin},
+	{number: 40532, reason: reasonLogin},
+	{number: 40615, reason: reasonLogin},
+	{number: 40914, reason: reasonLogin},
+	{number: 10928, reason: reasonBusy},
+	{number: 10929, reason: reasonBusy},
+	{number: 40501, reason: reasonBusy},
+	{number: 10936, reason: reasonBusy},
+	{number: 18461, reason: reasonBusy},
+	{number: 49918, reason: reasonBusy},
+	{number: 49919, reason: reasonBusy},
+	{number: 49920, reason: reasonBusy},
+	{number: 17809, reason: reasonBusy},
+	{number: 17187, reason: reasonStarting},
+	{number: 18451, reason: reasonStarting},
+	{number: 18401, reason: reasonStarting},
+	{number: 17142, reason: reasonStarting},
+	{number: 6005, reason: reasonStarting},
+	{number: 40197, reason: reasonStarting},
+	{number: 40613, reason: reasonStarting},
+	{number: 229, key: keyMSSQLDenied},
+	{number: 262, key: keyMSSQLDenied},
+	{number: 297, key: keyMSSQLDenied},
+	{number: 300, key: keyMSSQLDenied},
+	{number: 911, key: KeyDatabaseGone},
+	{number: 916, key: keyMSSQLNoAccess},
+	{number: 904, key: keyMSSQLRecovering},
+	{number: 948, key: keyMSSQLSuspect},
+	{number: 956, key: keyMSSQLReplica},
+	{number: 921, key: keyMSSQLRecovering},
+	{number: 922, key: keyMSSQLRecovering},
+	{number: 923, key: keyMSSQLSingleUser},
+	{number: 924, key: keyMSSQLSingleUser},
+	{number: 926, key: keyMSSQLSuspect},
+	{number: 927, key: keyMSSQLRestoring},
+	{number: 942, key: keyMSSQLOffline},
+	{number: 945, key: keyMSSQLSuspect},
+	{number: 946, key: keyMSSQLSuspect},
+	{number: 952, key: keyMSSQLTransition},
+	{number: 954, key: keyMSSQLSecondary},
+	{number: 955, key: keyMSSQLReplica},
+	{number: 976, key: keyMSSQLSecondary},
+	{number: 978, key: keyMSSQLSecondary},
+	{number: 979, key: keyMSSQLSecondary},
+	{number: 982, key: keyMSSQLSecondary},
+	{number: 983, key: keyMSSQLReplica},
+	{number: 988, key: keyMSSQLReplica},
+	{number: 208, key: "collect.mssql.unsupported"},
+	{number: 701, key: "collect.mssql.exhausted"},
+	{number: 8645, key: "collect.mssql.exhausted"},
+	{number: 1205, key: "collect.mssql.deadlock"},
+	{number: 1222, key: "collect.mssql.locked"},
+	{number: 12345, key: "collect.mssql.failed"},
+}
+
+// Errors are told apart by their numbers: the texts are the server's own, in whatever language, and say nothing to us.
+func TestSQLServerErrors(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	var number int32
+	server.Fail(func(q sqlserver.Query) error {
+		if number != 0 && slices.Contains(q.Views, "sys.schemas") {
+			return tds.Error{Number: number, Class: 14, State: 1, Message: "数据库 'app' 说: login TLS prelogin denied"}
+		}
+		return nil
+	})
+	for _, c := range sqlserverAnswers {
+		number = c.number
+		_, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+		if c.reason != "" {
+			wantUnreachable(t, err, c.reason)
+		} else {
+			wantError(t, err, models.CodeCollection, c.key)
+		}
+		var typed mssql.Error
+		e := models.AsError(err)
+		if e.Extra["error_number"] != c.number || !errors.As(err, &typed) || typed.Number != c.number {
+			t.Errorf("%d: %v of %v", c.number, e.Extra["error_number"], err)
+		}
+		if needs := c.key == keyMSSQLDenied || c.key == keyMSSQLNoAccess; needs != (e.Extra["grant"] != nil) {
+			t.Errorf("%d: the statement is %v", c.number, e.Extra["grant"])
+		}
+	}
+	for number := range sqlserverMeanings {
+		if !slices.ContainsFunc(sqlserverAnswers, func(a sqlserverAnswer) bool { return a.number == number }) {
+			t.Errorf("%d is not among the answers", number)
+		}
+	}
+}
+
+// The same numbers at the door.
+func TestSQLServerLoginErrors(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{})
+	server.AddDatabase(t, sqlserver.Database{Name: "app"})
+	var number int32
+	server.FailLogin(func(login tds.Login) error {
+		if number == 0 || login.Database != "app" {
+			return nil
+		}
+		return tds.Errors{{Number: number, Class: 14, State: 1, Message: "x"}, {Number: 4060, Class: 11, State: 1, Message: "y"}, {Number: 18456, Class: 14, State: 1, Message: "z"}}
+	})
+	for _, c := range sqlserverAnswers {
+		if c.number == 18456 || c.number == 12345 { // alone with 4060 they say nothing of their own
+			continue
+		}
+		number = c.number
+		_, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+		if c.reason != "" {
+			wantUnreachable(t, err, c.reason)
+		} else {
+			wantError(t, err, models.CodeCollection, c.key)
+		}
+		if got := models.AsError(err).Extra["error_number"]; got != c.number {
+			t.Errorf("%d: %v", c.number, got)
+		}
+		result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+		if err != nil {
+			t.Errorf("%d at one database fails all: %v", c.number, err)
+			continue
+		}
+		at := slices.IndexFunc(result.Databases, func(d models.DatabaseSize) bool { return d.Name == "app" })
+		if gone := c.key == KeyDatabaseGone; gone != (at < 0) || !gone && result.Databases[at].Err == nil {
+			t.Errorf("%d: app is at %d of the list", c.number, at)
+		}
+	}
+}
+
+// A database that refuses read intent is asked without it, and the other way round.
+func TestSQLServerReadIntent(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	server.FailLogin(func(login tds.Login) error {
+		if login.Database == "app" && login.ReadOnlyIntent {
+			return tds.Error{Number: sqlserverNoReadIntent, Class: 14, State: 1, Message: "x"}
+		}
+		return nil
+	})
+	for _, name := range []string{"app", "readable"} {
+		if _, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), name); err != nil {
+			t.Error(err)
+		}
+		target := asLogin(server, "sa")
+		target.Database = name
+		if _, err := NewSQLServer().Version(t.Context(), target); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSQLServerTLS(t *testing.T) {
+	const refused = reasonTLS
+	for _, c := range []struct {
+		offers tds.Encryption
+		mode   models.TLSMode
+		ca     bool
+		host   string
+		reason string
+	}{
+		{offers: tds.Plain, mode: models.TLSDisable},
+		{offers: tds.Plain, mode: models.TLSPrefer},
+		{offers: tds.Plain, mode: models.TLSRequire, reason: refused},
+		{offers: tds.Plain, mode: models.TLSVerifyFull, ca: true, reason: refused},
+		{offers: tds.LoginOnly, mode: models.TLSDisable},
+		{offers: tds.LoginOnly, mode: models.TLSPrefer},
+		{offers: tds.LoginOnly, mode: models.TLSRequire},
+		{offers: tds.Full, mode: models.TLSPrefer},
+		{offers: tds.Full, mode: models.TLSRequire},
+		{offers: tds.Full, mode: models.TLSVerifyCA, ca: true},
+		{offers: tds.Full, mode: models.TLSVerifyCA, reason: refused},
+		{offers: tds.Full, mode: models.TLSVerifyFull, ca: true},
+		{offers: tds.Full, mode: models.TLSVerifyFull, reason: refused},
+		{offers: tds.Full, mode: models.TLSVerifyFull, ca: true, host: "127.0.0.2", reason: refused},
+		{offers: tds.Full, mode: models.TLSVerifyCA, ca: true, host: "127.0.0.2"},
+	} {
+		t.Run(fmt.Sprintf("%d %s %v %s", c.offers, c.mode, c.ca, c.host), func(t *testing.T) {
+			server := sqlserver.Start(t, sqlserver.Options{Encryption: c.offers})
+			target := asLogin(server, "sa")
+			target.TLSMode = c.mode
+			if c.ca && server.CAFile != "" {
+				pem, err := os.ReadFile(server.CAFile)
+				if err != nil {
+					t.Fatal(err)
+				}
+				target.Options = map[string]string{OptionCACertificate: string(pem)}
+			}
+			if c.host != "" {
+				forward(t, &target, c.host)
+			}
+			_, err := NewSQLServer().Version(t.Context(), target)
+			if c.reason != "" {
+				wantUnreachable(t, err, c.reason)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	target := Target{Name: "x", Host: "127.0.0.1", Port: 1, TLSMode: models.TLSVerifyFull, Options: map[string]string{OptionCACertificate: "no PEM"}}
+	_, err := NewSQLServer().Version(t.Context(), target)
+	wantError(t, err, models.CodeCollection, "collect.ca_certificate")
+}
+
+// forward has the target reached by another address than its certificate is for.
+func forward(t *testing.T, target *Target, host string) {
+	t.Helper()
+	to := net.JoinHostPort(target.Host, fmt.Sprint(target.Port))
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var work sync.WaitGroup
+		defer work.Wait()
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = client.Close()
+				return
+			}
+			for _, ends := range [][2]net.Conn{{client, server}, {server, client}} {
+				work.Go(func() {
+					_, _ = io.Copy(ends[0], ends[1])
+					_ = ends[0].Close()
+				})
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = listener.Close(); <-done })
+	target.Host, target.Port = host, listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestSQLServerIsNoSuchServer(t *testing.T) {
+	for _, c := range []struct{ name, greeting string }{
+		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"},
+		{"MySQL", "J\x00\x00\x00\x0a8.0.36\x00"},
+		{"garbage that begins like it", "\x04\x01\xff\xff\x00\x00\x01\x00"},
+		{"no options", "\x04\x01\x00\x09\x00\x00\x01\x00\xff"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := listener(t, c.greeting)
+			_, err := NewSQLServer().Version(t.Context(), Target{
+				Name: "t", Host: address.IP.String(), Port: address.Port, Username: "u", Password: "p", TLSMode: models.TLSPrefer,
+			})
+			wantUnreachable(t, err, reasonProtocol)
+		})
+	}
+}
+
+func TestSQLServerUnknownHost(t *testing.T) {
+	_, err := NewSQLServer().Version(t.Context(), Target{Name: "t", Host: "no-such-host.invalid", Port: 1433, Username: "u", Password: "p"})
+	wantUnreachable(t, err, reasonUnresolved)
+}
+
+// A replica that the server sends us to and that does not answer is left aside.
+func TestSQLServerRoutedNowhere(t *testing.T) {
+	if !sqlserverOtherIntent(&net.OpError{Op: "dial"}, true, true) {
+		t.Error("it is not tried without read intent")
+	}
+	if sqlserverOtherIntent(&net.OpError{Op: "dial"}, true, false) || sqlserverOtherIntent(mssql.Error{Number: 18456}, true, true) {
+		t.Error("it is tried again for nothing")
+	}
+}
+
+// A database that vanishes between the list and its turn is left out.
+func TestSQLServerDatabaseDroppedMeanwhile(t *testing.T) {
+	server := sqlserverFixture(t, sqlserver.Options{})
+	dropped := false
+	server.Fail(func(q sqlserver.Query) error {
+		if !dropped && slices.Contains(q.Views, "sys.database_files") {
+			dropped = true
+			server.DropDatabase(t, "huge")
+		}
+		return nil
+	})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(result.Databases, func(d models.DatabaseSize) bool { return d.Name == "huge" }) {
+		t.Error("a database that is gone is listed")
+	}
+}
+
+// A table that is dropped between two statements is no hidden one.
+func TestSQLServerTableDroppedMeanwhile(t *testing.T) {
+	c := sqlserverCase(t, "hidden objects")
+	server := sqlserver.Start(t, sqlserver.Options{})
+	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
+	readings := 0
+	server.Fail(func(q sqlserver.Query) error {
+		if slices.Equal(q.Views, []string{"sys.partitions"}) {
+			if readings++; readings == 2 {
+				server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: sqlserverCase(t, "empty database").Rows})
+			}
+		}
+		return nil
+	})
+	result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
+	if err != nil || !result.Complete || result.Hidden != 0 || readings != 2 {
+		t.Errorf("%+v, %v after %d readings", result, err, readings)
+	}
+}
+
+func TestSQLServerCancelledWhileConnecting(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	timer := time.AfterFunc(100*time.Millisecond, cancel)
+	defer timer.Stop()
+	started := time.Now()
+	_, err = NewSQLServer().Version(ctx, Target{
+		Name: "t", Host: "127.0.0.1", Port: silent.Addr().(*net.TCPAddr).Port, Username: "u", Password: "p",
+	})
+	wantError(t, err, models.CodeCollection, "collect.cancelled")
+	if elapsed := time.Since(started); elapsed > time.Second {
+		t.Errorf("that took %v", elapsed)
+	}
+}
