@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -91,7 +92,7 @@ type report struct {
 	out  io.Writer
 	name func(string) string // how a name of the server is shown
 
-	differences, refused, open int
+	differences, refused, open, incomplete int
 }
 
 func (r *report) line(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
@@ -207,6 +208,9 @@ func (r *report) summary(c collectors.Check) {
 	if len(c.Sums) > 0 {
 		r.line("  %s", tally("sums", c.Sums, ""))
 	}
+	if !c.Result.Complete {
+		r.incomplete++
+	}
 	for _, compared := range [][]collectors.Compared{c.Relations, c.Sums} {
 		for _, one := range compared {
 			switch one.Verdict {
@@ -248,12 +252,12 @@ func tally(what string, compared []collectors.Compared, lacks string) string {
 
 // result is the last line, and the error that makes the exit status 1.
 func (r *report) result(databases int) error {
-	if r.differences+r.refused+r.open == 0 {
+	if r.differences+r.refused+r.open+r.incomplete == 0 {
 		r.line("\nresult: no difference in %d databases", databases)
 		return nil
 	}
-	text := fmt.Sprintf("%d differences; %d of %d databases not checked; %d relations or sums changed or unread",
-		r.differences, r.refused, databases, r.open)
+	text := fmt.Sprintf("%d differences; %d of %d databases not checked, %d perhaps not in full; %d relations or sums changed or unread",
+		r.differences, r.refused, databases, r.incomplete, r.open)
 	r.line("\nresult: %s", text)
 	return errors.New("selfcheck: " + text)
 }
@@ -272,14 +276,19 @@ func difference(p collectors.Part) string {
 	return fmt.Sprintf("%+d", *p.Ours-*p.Engine)
 }
 
-// missing names the privileges of a grant without the account, the host and the objects they are about.
-func missing(grant string) string {
-	privileges, _, _ := strings.Cut(grant, " TO ")
-	privileges, _, _ = strings.Cut(privileges, " ON ")
-	if privileges == "" {
+// privileges are what a statement for a DBA is about, without the accounts, hosts and objects it names.
+var privileges = regexp.MustCompile(`(?:^|; )(GRANT [A-Za-z_, ]+?|CREATE USER) (?:ON|TO|\[)`)
+
+// missing names the privileges that a statement would give.
+func missing(statement string) string {
+	var found []string
+	for _, match := range privileges.FindAllStringSubmatch(statement, -1) {
+		found = append(found, match[1])
+	}
+	if found == nil {
 		return ""
 	}
-	return "; missing: " + privileges
+	return "; missing: " + strings.Join(found, ", ")
 }
 
 // plainly shows a name in quotes, with nothing in it that a terminal would act on.

@@ -32,7 +32,7 @@ const (
 type Compared struct {
 	Schema, Name string // of a sum: the schema it is of, empty for all, and what it is the sum of
 	Verdict      Verdict
-	Why          string // a reason for Different, or the models.Unread of Unread; may be empty
+	Why          string // of Different: a reason, or the models.Note we have on it; of Unread: the models.Unread; may be empty
 	Parts        []Part // what differs; of a sum that was compared always its one part
 }
 
@@ -62,10 +62,10 @@ func (c Check) Count(v Verdict) (n int) {
 	return n
 }
 
-// Passed reports whether all that the engine has a word on was compared and is equal.
+// Passed reports whether all that the engine has a word on was compared and is equal, and no relation is hidden from us.
 func (c Check) Passed() bool {
 	failed := func(r Compared) bool { return r.Verdict != Equal && r.Verdict != NoWord }
-	return !slices.ContainsFunc(c.Relations, failed) && !slices.ContainsFunc(c.Sums, failed)
+	return c.Result.Complete && !slices.ContainsFunc(c.Relations, failed) && !slices.ContainsFunc(c.Sums, failed)
 }
 
 // SelfCheck collects a database between two askings of the engine, and again as often as tries says for what changed from
@@ -209,12 +209,12 @@ func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, who
 		return Compared{Verdict: Different, Why: ListedTwice}
 	case len(own) == 0:
 		return Compared{Verdict: Different, Why: NotListed, Parts: []Part{{"total", nil, engine.Total}}}
+	case own[0].Kind == models.KindExternal: // its bytes are elsewhere, whatever is said here
+		return Compared{Verdict: NoWord}
 	case own[0].Unread != "":
 		return Compared{Verdict: Unread, Why: string(own[0].Unread)}
 	case engine.Unread != "":
 		return Compared{Verdict: Unread, Why: string(engine.Unread)}
-	case own[0].Kind == models.KindExternal: // its bytes are elsewhere, whatever is said here
-		return Compared{Verdict: NoWord}
 	case !hasWord && whole:
 		return Compared{Verdict: Different, Why: NotKnown, Parts: []Part{{"total", own[0].Total, nil}}}
 	}
@@ -234,6 +234,7 @@ func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, who
 		}
 		if part.Ours == nil || *part.Ours != *part.Engine {
 			out.Verdict, out.Parts = Different, append(out.Parts, part)
+			out.Why = string(ours.Note)
 		}
 	}
 	return out

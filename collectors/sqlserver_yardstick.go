@@ -1,10 +1,12 @@
 package collectors
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -36,10 +38,22 @@ func (c *SQLServer) Yardstick(ctx context.Context, t Target, database string) (m
 			err = s.spaceUsed(ctx, &y.Relations[i])
 		}
 	}
+	if err == nil {
+		y.Means, err = s.means(ctx, y.Means)
+	}
 	if err != nil {
 		return models.Yardstick{}, s.failed(ctx, err)
 	}
 	return y, nil
+}
+
+// means adds what a collection of the account goes by.
+func (s *sqlserverSession) means(ctx context.Context, asked string) (string, error) {
+	err := s.each(ctx, sqlserverPagesSQL, func(*sql.Rows) error { return nil })
+	if sqlserverDenied(err) {
+		return asked + " (ours: sys.allocation_units, as the account may not read sys.dm_db_partition_stats)", nil
+	}
+	return asked + " (ours: sys.dm_db_partition_stats)", err
 }
 
 // spaceUsed asks about one relation. What the server refuses to say about this one is not known.
@@ -80,8 +94,8 @@ func sqlserverAmount(text sql.NullString, unit int64) (*int64, error) {
 		return nil, nil //nolint:nilnil // nil is a number that is not known
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("sp_spaceused says %q: %w", text.String, err)
+	if err != nil || n > math.MaxInt64/unit {
+		return nil, fmt.Errorf("sp_spaceused says %q: %w", text.String, cmp.Or(err, strconv.ErrRange))
 	}
 	n *= unit
 	return &n, nil
