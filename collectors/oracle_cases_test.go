@@ -30,7 +30,7 @@ func oracleTarget(t *testing.T, server *oracle.Server, name string, role bool, v
 	const password = `p:@/%20? '"\x`
 	server.AddUser(t, oracle.User{Name: name, Password: password, Catalog: role, Grants: views})
 	return Target{
-		Name: "测试", Engine: models.Oracle, Host: "db.example.com", Port: 1521, Database: "orcl",
+		Name: "测试", Engine: models.Oracle, Host: "127.0.0.1", Port: 1521, Database: "orcl",
 		Username: oracleQuoted(name), Password: password,
 	}
 }
