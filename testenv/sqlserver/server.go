@@ -75,7 +75,7 @@ type Query struct {
 	Text                 string // empty for a procedure called by name
 	Procedure            string
 	Params               []tds.Param
-	Views                []string // the catalog views that Text names, in lower case, as "sys.objects"
+	Views                []string // what Text names in the schema sys, in lower case, as "sys.objects"
 }
 
 // Connection is a session that is open.
@@ -100,6 +100,9 @@ func Start(t testing.TB, options Options) *Server {
 	s := &Server{
 		Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port,
 		options: options, sessions: map[int64]*session{}, shown: map[shown]func() (*sql.DB, error){},
+	}
+	if releases[s.major()] == 0 {
+		t.Fatalf("unknown version %q", options.Version)
 	}
 	s.allViews = catalog.Views("sqlserver")
 	s.views = s.versionViews()

@@ -236,7 +236,7 @@ func (c *session) permitted(statement []token, named []string) error {
 		permission = "VIEW DATABASE PERFORMANCE STATE"
 	}
 	for _, view := range named {
-		if strings.HasPrefix(view, "sys.dm_db_") && !login.in(database, permission) {
+		if strings.HasPrefix(view, "sys.dm_db_") && c.server.hasView(strings.TrimPrefix(view, "sys.")) && !login.in(database, permission) {
 			return tds.Errors{Message(262, permission, database), Message(297)}
 		}
 	}

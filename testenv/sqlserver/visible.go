@@ -36,11 +36,23 @@ func (c *session) catalog(ctx context.Context) (*sql.DB, error) {
 	open := s.shown[key]
 	if open == nil {
 		rows := s.visibleRows(d, login)
-		open = sync.OnceValues(func() (*sql.DB, error) { return catalog.Open(context.WithoutCancel(ctx), s.views, rows) })
+		open = sync.OnceValues(func() (*sql.DB, error) { return openReadOnly(context.WithoutCancel(ctx), s.views, rows) })
 		s.shown[key] = open
 	}
 	s.mu.Unlock()
 	return open()
+}
+
+func openReadOnly(ctx context.Context, views []catalog.View, rows catalog.Rows) (*sql.DB, error) {
+	db, err := catalog.Open(ctx, views, rows)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, "PRAGMA query_only = ON"); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
 // changed has sessions see what is new. Catalogs that a query may still read are closed at the end. The lock is held.

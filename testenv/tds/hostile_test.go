@@ -59,11 +59,11 @@ var hostile = map[string][]byte{
 	"headers beyond the end":        loggedIn(1, 0xff, 0xff, 0xff, 0xff, 0, 0),
 	"a call without a name":         loggedIn(3, append(noHeaders, 9, 0)...),
 	"sp_executesql without a text":  loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0)...),
-	"sp_executesql of a number":     loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x30, 1)...),
+	"sp_executesql of a number":     loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x26, 1, 1, 1)...),
 	"an unknown type":               loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x62, 1)...),
 	"an integer of three bytes":     loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x26, 4, 3, 1, 2, 3)...),
 	"a chunk beyond the end":        loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0xa5, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)...),
-	"a time of 255 digits":          loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x29, 255, 5, 1, 2, 3, 4, 5)...),
+	"a moment of two bytes":         loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x2b, 7, 2, 1, 2)...),
 	"a transaction of no kind":      loggedIn(14, noHeaders...),
 }
 

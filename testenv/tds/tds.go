@@ -54,7 +54,7 @@ type Query struct {
 	Params    []Param
 }
 
-// Param is a value of nil, int64, bool, float64, string, []byte or time.Time; decimals and money are strings.
+// Param is a value of nil, int64, bool, float64, string, []byte or time.Time.
 type Param struct {
 	Name  string // with its @, or empty
 	Value any

@@ -25,7 +25,6 @@ const (
 	UniqueIdentifier // 16 bytes as they travel
 	DateTime
 	DateTime2
-	DateTimeOffset
 )
 
 // Column is a column of a result set.
@@ -41,49 +40,33 @@ const (
 	wireNull           = 0x1f
 	wireGUID           = 0x24
 	wireIntN           = 0x26
-	wireDate           = 0x28
-	wireTime           = 0x29
 	wireDateTime2      = 0x2a
 	wireDateTimeOffset = 0x2b
-	wireInt1           = 0x30
-	wireBit            = 0x32
-	wireInt2           = 0x34
-	wireInt4           = 0x38
-	wireFloat4         = 0x3b
-	wireFloat8         = 0x3e
 	wireBitN           = 0x68
 	wireDecimal        = 0x6a
-	wireNumeric        = 0x6c
 	wireFloatN         = 0x6d
-	wireMoneyN         = 0x6e
 	wireDateTimeN      = 0x6f
-	wireInt8           = 0x7f
 	wireVarBinary      = 0xa5
-	wireVarChar        = 0xa7
-	wireBinary         = 0xad
-	wireChar           = 0xaf
 	wireNVarChar       = 0xe7
-	wireNChar          = 0xef
 )
 
 const (
-	nullable        = 1
-	noLimit         = 0xffff             // the length of a (max) type
-	nullShort       = 0xffff             // a NULL of a type that counts in two bytes
-	nullLong        = math.MaxUint64     // a NULL of a (max) type
-	unknownLong     = math.MaxUint64 - 1 // a (max) value that does not say how long it is
-	scaleMax        = 7                  // of times: 100 ns
-	hundredNanos    = 100
-	ticksPerSecond  = 300 // of datetime
-	decimalWords    = 16  // bytes of the widest decimal
-	maxShortUnits   = 4000
-	maxShortBytes   = 8000
-	secondsPerDay   = 24 * 60 * 60
-	tenMillionthsPS = 10_000_000
+	nullable       = 1
+	noLimit        = 0xffff             // the length of a (max) type
+	nullShort      = 0xffff             // a NULL of a type that counts in two bytes
+	nullLong       = math.MaxUint64     // a NULL of a (max) type
+	unknownLong    = math.MaxUint64 - 1 // a (max) value that does not say how long it is
+	scaleMax       = 7                  // of times: 100 ns
+	hundredNanos   = 100
+	ticksPerSecond = 300 // of datetime
+	decimalWords   = 16  // bytes of the widest decimal
+	maxShortUnits  = 4000
+	maxShortBytes  = 8000
+	secondsPerDay  = 24 * 60 * 60
 )
 
 var (
-	dayOne  = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)    // where date, datetime2 and datetimeoffset begin
+	dayOne  = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)    // where datetime2 and datetimeoffset begin
 	day1900 = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC) // where datetime begins
 )
 
@@ -108,8 +91,6 @@ func (c Column) appendType(b []byte) []byte {
 		return append(b, wireDecimal, decimalWords+1, c.Precision, c.Scale)
 	case DateTime2:
 		return append(b, wireDateTime2, scaleMax)
-	case DateTimeOffset:
-		return append(b, wireDateTimeOffset, scaleMax)
 	case VarBinary:
 		return binary.LittleEndian.AppendUint16(append(b, wireVarBinary), c.wireSize())
 	default:
@@ -253,9 +234,6 @@ func (c Column) encodeDecimal(text string) ([]byte, error) {
 
 func (c Column) encodeTime(t time.Time) ([]byte, error) {
 	switch c.Type {
-	case DateTimeOffset:
-		_, offset := t.Zone()
-		return binary.LittleEndian.AppendUint16(appendDateTime2(t.UTC()), uint16(offset/60)), nil
 	case DateTime2:
 		return appendDateTime2(t), nil
 	case DateTime:
