@@ -1,0 +1,182 @@
+//go:build live
+
+package collectors
+
+import (
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"whalefall/models"
+)
+
+// liveChecks need no more than a server that answers and an account that may see everything; nothing is written.
+var liveChecks = []struct {
+	name string
+	run  func(t *testing.T, f fixture)
+}{
+	{"the version is told", checkVersion},
+	{"every database is listed, with a size or a reason", liveDatabases},
+	{"every table of every database is measured and adds up", liveTables},
+	{"the engine agrees in a selfcheck", liveSelfcheck},
+	{"an unknown database is gone", checkUnknownDatabase},
+	{"a wrong password is unreachable", checkWrongPassword},
+	{"a closed port is unreachable", checkClosedPort},
+	{"a silent server is unreachable in time", checkSilentServer},
+	{"a passed deadline is a timeout", checkDeadline},
+	{"nothing is left running", liveLeaks},
+}
+
+func TestLiveSQLServer(t *testing.T) {
+	impatient := NewSQLServer()
+	impatient.connectTimeout = impatience
+	live(t, "TEST_SQLSERVER_URL", fixture{collector: NewSQLServer(), impatient: impatient, target: Target{Engine: models.SQLServer, Port: 1433}})
+}
+
+func TestLiveOracle(t *testing.T) {
+	impatient := NewOracle(nil)
+	impatient.connectTimeout = impatience
+	live(t, "TEST_ORACLE_URL", fixture{collector: NewOracle(nil), impatient: impatient, target: Target{Engine: models.Oracle, Port: 1521}})
+}
+
+// live runs the checks on the server that the variable names.
+func live(t *testing.T, variable string, f fixture) {
+	address := os.Getenv(variable)
+	if address == "" {
+		t.Skipf("%s names no server; docs/development.md says how to start one", variable)
+	}
+	if err := liveTarget(address, &f.target); err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	for _, c := range liveChecks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, f) })
+	}
+}
+
+// liveTarget completes the target by an address: engine://user:password@host:port/database?tls=mode&option=value.
+func liveTarget(address string, t *Target) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err.(*url.Error).Err // without the address, which has the password
+	}
+	t.Name, t.Host, t.Database = "live", u.Hostname(), strings.TrimPrefix(u.Path, "/")
+	t.Username = u.User.Username()
+	t.Password, _ = u.User.Password()
+	if port := u.Port(); port != "" {
+		if t.Port, err = strconv.Atoi(port); err != nil {
+			return err
+		}
+	}
+	t.TLSMode, t.Options = models.TLSPrefer, map[string]string{}
+	for name, values := range u.Query() {
+		if name == "tls" {
+			t.TLSMode = models.TLSMode(values[0])
+		} else {
+			t.Options[name] = values[0]
+		}
+	}
+	return nil
+}
+
+// openDatabases are those that can be entered, system databases included: those of an empty server have the most kinds of
+// tables.
+func openDatabases(t *testing.T, f fixture) []string {
+	t.Helper()
+	result, err := f.collector.Databases(t.Context(), f.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range result.Databases {
+		if d.Err == nil {
+			names = append(names, d.Name)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("no database can be entered")
+	}
+	return names
+}
+
+func liveDatabases(t *testing.T, f fixture) {
+	result, err := f.collector.Databases(t.Context(), f.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !result.Complete {
+		t.Errorf("the list is not complete; %s", result.Grant)
+	}
+	for _, d := range result.Databases {
+		if (d.Total == nil) == (d.Err == nil) {
+			t.Errorf("%q has %s bytes and the error %v", d.Name, text(d.Total), d.Err)
+		}
+	}
+}
+
+func liveTables(t *testing.T, f fixture) {
+	for _, name := range openDatabases(t, f) {
+		result, err := f.collector.Tables(t.Context(), f.target, name)
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if !result.Complete || result.Scope != "" {
+			t.Errorf("%q: complete %t, scope %q; %s", name, result.Complete, result.Scope, result.Grant)
+		}
+		t.Logf("%q: %d relations, residual %s", name, len(result.Tables), text(result.Residual))
+		for _, table := range result.Tables {
+			liveSums(t, name, table)
+		}
+	}
+}
+
+func liveSums(t *testing.T, database string, table models.TableSize) {
+	t.Helper()
+	sum := addKnown(table.Data, table.Index)
+	if table.Unused != nil {
+		sum = addKnown(sum, table.Unused)
+	}
+	if table.Total != nil && sum != nil && *table.Total != *sum {
+		t.Errorf("%q: %+v does not add up", database, table)
+	}
+	for _, bytes := range []*int64{table.Total, table.Data, table.Index, table.Unused, table.Rows, table.Memory} {
+		if bytes != nil && *bytes < 0 {
+			t.Errorf("%q: %+v has less than nothing", database, table)
+		}
+	}
+	if (table.Rows == nil) != (table.RowsSource == "") {
+		t.Errorf("%q: %+v has rows from nowhere", database, table)
+	}
+}
+
+func liveSelfcheck(t *testing.T, f fixture) {
+	for _, name := range openDatabases(t, f) {
+		check, err := SelfCheck(t.Context(), f.collector, f.target, name, 5)
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		t.Logf("%q: %d relations equal, %d without a word, %d sums", name, check.Count(Equal), check.Count(NoWord), len(check.Sums))
+		for _, r := range append(unequal(check.Relations), unequal(check.Sums)...) {
+			t.Errorf("%q: %q.%q is %s %s", name, r.Schema, r.Name, r.Verdict, r.Why)
+			for _, p := range r.Parts {
+				t.Errorf("    %s: ours %s, the engine's %s", p.Name, text(p.Ours), text(p.Engine))
+			}
+		}
+	}
+}
+
+func liveLeaks(t *testing.T, f fixture) {
+	before := goleak.IgnoreCurrent()
+	if _, err := f.collector.Version(t.Context(), f.target); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.collector.Tables(t.Context(), f.target, openDatabases(t, f)[0]); err != nil {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
+}
