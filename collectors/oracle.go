@@ -102,7 +102,8 @@ func (c *Oracle) Tables(ctx context.Context, t Target, tablespace string) (model
 	return s.choose(catalog, tablespace)
 }
 
-// choose is the result of one tablespace, with the others beside it. In one's own schema an empty result proves nothing.
+// choose is the result of one tablespace, with the others beside it. An empty result of one's own schema proves nothing,
+// nor does one where tablespaces without segments cannot be seen.
 func (s *oracleSession) choose(catalog oracleCatalog, tablespace string) (models.TableResult, error) {
 	results := catalog.results()
 	if catalog.scope != "" {
@@ -114,7 +115,7 @@ func (s *oracleSession) choose(catalog oracleCatalog, tablespace string) (models
 	}
 	result, found := results[tablespace]
 	switch {
-	case !found && (catalog.scope == "" || catalog.allTablespaces && !catalog.tablespaces[tablespace]):
+	case !found && catalog.allTablespaces && !catalog.tablespaces[tablespace]:
 		return models.TableResult{}, tablespaceGone(tablespace)
 	case !found:
 		return models.TableResult{}, &models.Error{

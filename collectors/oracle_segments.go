@@ -103,9 +103,14 @@ func (c oracleCatalog) results() map[string]models.TableResult {
 		share(shares, s.tablespace, relation).add(s.bytes, index)
 	}
 	c.listSegmentless(shares)
+	for tablespace := range shares {
+		if residual[tablespace] == nil {
+			residual[tablespace] = &oracleShare{}
+		}
+	}
 	out := make(map[string]models.TableResult, len(residual))
 	for tablespace, rest := range residual {
-		result := models.TableResult{Complete: true, Scope: c.scope, Residual: known(rest.data, rest.dataUnknown)}
+		result := models.TableResult{Complete: true, Scope: c.scope, Residual: orUnknown(rest.data, rest.dataUnknown)}
 		for relation, part := range shares[tablespace] {
 			result.Tables = append(result.Tables, c.row(relation, *part))
 		}
@@ -129,7 +134,7 @@ func share(shares map[string]map[oracleRelation]*oracleShare, tablespace string,
 	return there[relation]
 }
 
-func known(bytes int64, unknown bool) *int64 {
+func orUnknown(bytes int64, unknown bool) *int64 {
 	if unknown {
 		return nil
 	}
@@ -208,11 +213,11 @@ func recycled(name oracleName) (relation oracleRelation, index, ok bool) {
 }
 
 // listSegmentless adds the tables without a segment of their own where the dictionary puts them. Partitioned and
-// index-organized tables are put nowhere: they are where their parts are.
+// index-organized tables are put nowhere: they are where their parts are. A default tablespace may have been dropped.
 func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*oracleShare) {
 	for name, t := range c.tables {
 		self := oracleRelation{name, models.KindTable}
-		if home, _, ok := c.home(name, false); !ok || home != self {
+		if home, _, _ := c.home(name, false); home != self {
 			continue
 		}
 		around, clustered := c.clusters[t.cluster]
@@ -224,18 +229,20 @@ func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*ora
 		case tablespace == "" && bodiless:
 			tablespace = c.defaults[name.owner]
 		}
-		if tablespace == "" || shares[tablespace][self] != nil {
+		gone := c.allTablespaces && !c.tablespaces[tablespace]
+		if tablespace == "" || gone || shares[tablespace][self] != nil {
 			continue
 		}
 		share(shares, tablespace, self).dataUnknown = !clustered && !bodiless && t.created != "NO"
 	}
 }
 
+// row is a relation with its bytes in one tablespace.
 func (c oracleCatalog) row(relation oracleRelation, part oracleShare) models.TableSize {
 	row := models.TableSize{
 		Schema: relation.owner, Name: relation.name, Kind: relation.kind, SizeSource: models.SizeAllocated,
-		Total: known(part.data+part.index, part.dataUnknown || part.indexUnknown),
-		Data:  known(part.data, part.dataUnknown), Index: known(part.index, part.indexUnknown),
+		Total: orUnknown(part.data+part.index, part.dataUnknown || part.indexUnknown),
+		Data:  orUnknown(part.data, part.dataUnknown), Index: orUnknown(part.index, part.indexUnknown),
 	}
 	if relation.kind != models.KindTable {
 		return row
@@ -245,18 +252,18 @@ func (c oracleCatalog) row(relation oracleRelation, part oracleShare) models.Tab
 		row.RowsSource, row.RowsAt = models.RowsStatistic, t.analyzed
 	}
 	_, clustered := c.clusters[t.cluster]
-	nothing := part == oracleShare{}
+	elsewhere := part == oracleShare{} && (clustered || t.temporary || c.external[relation.oracleName])
 	switch {
 	case clustered:
 		row.Data, row.Note, row.RelatedSchema, row.Related = nil, models.NoteClustered, t.cluster.owner, t.cluster.name
-	case nothing && t.temporary:
+	case elsewhere && t.temporary:
 		row.Kind = models.KindTemporary
-	case nothing && c.external[relation.oracleName]:
+	case elsewhere:
 		row.Kind = models.KindExternal
 	case t.created == "NO" && part.data == 0 && !part.dataUnknown:
 		row.Rows, row.RowsSource, row.RowsAt = new(int64), models.RowsExact, nil
 	}
-	if nothing && (row.Kind != models.KindTable || clustered) || part == (oracleShare{dataUnknown: true}) {
+	if unseen := (oracleShare{dataUnknown: true}); elsewhere || part == unseen {
 		row.Total, row.Data, row.Index, row.SizeSource = nil, nil, nil, models.SizeNone
 	}
 	return row

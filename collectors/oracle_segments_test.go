@@ -203,6 +203,30 @@ func unknownSums(results map[string]models.TableResult) (n int) {
 	return n
 }
 
+func TestTemporaryTablesWhereTheirOwnersAre(t *testing.T) {
+	name := oracleName{"APP", "BASKET"}
+	catalog := oracleCatalog{
+		tables:   map[oracleName]oracleTable{name: {oracleName: name, temporary: true}},
+		defaults: map[string]string{"APP": "DATA"},
+	}
+	for _, c := range []struct {
+		name string
+		all  bool
+		list map[string]bool
+		want int
+	}{
+		{"listed", true, map[string]bool{"DATA": true}, 1},
+		{"dropped since", true, map[string]bool{"USERS": true}, 0},
+		{"in no list of ours", false, map[string]bool{"USERS": true}, 1},
+	} {
+		catalog.allTablespaces, catalog.tablespaces = c.all, c.list
+		result, there := catalog.results()["DATA"]
+		if len(result.Tables) != c.want || there != (c.want == 1) || there && *result.Residual != 0 {
+			t.Errorf("%s: %+v", c.name, result)
+		}
+	}
+}
+
 func TestTablesThatStoreEachOtherEnd(t *testing.T) {
 	one, other := oracleName{"APP", "ONE"}, oracleName{"APP", "OTHER"}
 	bytes := int64(8192)

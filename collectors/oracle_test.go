@@ -173,6 +173,7 @@ func TestOracleUnknownTablespaces(t *testing.T) {
 		catalog               bool
 	}{
 		{"all is seen, it is not there", "users", KeyTablespaceGone, nil, true},
+		{"all segments are seen, not all tablespaces", "NONE", "collect.oracle.nothing_seen", oracleViews, false},
 		{"nothing of ours is there, or it is not", "DATA", "collect.oracle.nothing_seen", nil, false},
 		{"nothing of ours is there", "DATA", "collect.oracle.nothing_seen", []string{"DBA_TABLESPACES"}, false},
 		{"the list of tablespaces lacks it", "NONE", KeyTablespaceGone, []string{"DBA_TABLESPACES"}, false},

@@ -248,6 +248,9 @@ func (s *Service) saveOthers(ctx context.Context, instance models.Instance, othe
 		if err != nil {
 			s.log.WarnContext(ctx, "another database's tables were not stored", "instance_id", instance.ID, "database", name, "error", err)
 		}
+		if ctx.Err() != nil {
+			return
+		}
 	}
 }
 
