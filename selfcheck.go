@@ -98,7 +98,7 @@ type report struct {
 func (r *report) line(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
 func (r *report) header(engine models.Engine, server models.Version, anonymous bool) {
-	names := "as they are on the server; --anonymous replaces them"
+	names := "yours, as they are on the server; --anonymous replaces them"
 	if anonymous {
 		names = "replaced by hashes that only this installation can make"
 	}
@@ -125,7 +125,7 @@ func (r *report) userDatabases(ctx context.Context, collector collectors.Collect
 	if !found.Complete {
 		list = "there may be more" + missing(found.Grant)
 	}
-	r.line("  found    %d user databases that are open; %s", len(names), list)
+	r.line("  found    %s open; %s", plural(len(names), "user database"), list)
 	for _, why := range closed {
 		r.line("  closed   %s", why)
 	}
@@ -160,7 +160,7 @@ func (r *report) basis(c collectors.Check) {
 	if c.Result.Scope != "" {
 		scope = "only schema " + r.name(c.Result.Scope)
 	}
-	r.line("  ours     %d relations, %s; %s", len(c.Result.Tables), list, scope)
+	r.line("  ours     %s, %s; %s", plural(len(c.Result.Tables), "relation"), list, scope)
 	r.line("           sizes: %d allocated, %d from statistics, %d unknown",
 		sources[models.SizeAllocated], sources[models.SizeStatistic], sources[models.SizeNone])
 	r.line("  engine's %s", c.Means)
@@ -252,14 +252,35 @@ func tally(what string, compared []collectors.Compared, lacks string) string {
 
 // result is the last line, and the error that makes the exit status 1.
 func (r *report) result(databases int) error {
-	if r.differences+r.refused+r.open+r.incomplete == 0 {
-		r.line("\nresult: no difference in %d databases", databases)
+	var found []string
+	for _, part := range []struct {
+		n    int
+		text string
+	}{
+		{r.differences, plural(r.differences, "difference")},
+		{r.refused, fmt.Sprintf("%d of %s not checked", r.refused, plural(databases, "database"))},
+		{r.incomplete, plural(r.incomplete, "database") + " perhaps not in full"},
+		{r.open, plural(r.open, "figure") + " changed meanwhile or unread"},
+	} {
+		if part.n > 0 {
+			found = append(found, part.text)
+		}
+	}
+	if found == nil {
+		r.line("\nresult: no difference in %s", plural(databases, "database"))
 		return nil
 	}
-	text := fmt.Sprintf("%d differences; %d of %d databases not checked, %d perhaps not in full; %d relations or sums changed or unread",
-		r.differences, r.refused, databases, r.incomplete, r.open)
+	text := strings.Join(found, "; ")
 	r.line("\nresult: %s", text)
 	return errors.New("selfcheck: " + text)
+}
+
+// plural is a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func number(n *int64) string {

@@ -116,7 +116,7 @@ func TestSelfcheckNamesADifference(t *testing.T) {
 		status := run(t.Context(), args, console{in: strings.NewReader(""), out: &out, err: &errs}, func(*Settings) map[models.Engine]collectors.Collector {
 			return map[models.Engine]collectors.Collector{models.PostgreSQL: lying{honest, about}}
 		})
-		if status != 1 || !strings.Contains(errs.String(), "1 differences") || strings.Count(errs.String(), "\n") != 1 {
+		if status != 1 || !strings.Contains(errs.String(), "selfcheck: 1 difference\n") || strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("status %d, %q", status, errs.String())
 		}
 		return out.String()
@@ -155,7 +155,7 @@ func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
 			t.Errorf("status %d, %q", status, errs)
 		}
 		for _, want := range []string{
-			"found    2 user databases that are open; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
+			"found    2 user databases open; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
 			"missing: GRANT CONNECT", "relations: 1 compared, 1 equal",
 		} {
 			if !strings.Contains(out, want) {
