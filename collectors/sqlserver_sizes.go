@@ -138,7 +138,7 @@ func (c sqlserverCatalog) relations() map[int64]*sqlserverRelation {
 	for _, s := range c.specials {
 		switch {
 		case s.external && !c.unnamed(s.object):
-			out[s.object.id] = &sqlserverRelation{object: s.object, kind: models.KindExternal, special: s}
+			out[s.object.id] = &sqlserverRelation{object: s.object, kind: models.KindExternal}
 		case out[s.object.id] == nil:
 		case s.memoryOptimized:
 			out[s.object.id].kind, out[s.object.id].special = models.KindMemoryOptimized, s
@@ -155,7 +155,7 @@ func (c sqlserverCatalog) unnamed(o sqlserverObject) bool {
 	return c.schemas[o.schema] == "" || strings.HasPrefix(o.name, "#")
 }
 
-// result lists the relations and tells what belongs to none of them. Every page is counted once.
+// result lists the relations and tells what belongs to none of them, but not what is hidden. Every page is counted once.
 func (c sqlserverCatalog) result() models.TableResult {
 	relations := c.relations()
 	residual := c.count(relations)
@@ -166,8 +166,7 @@ func (c sqlserverCatalog) result() models.TableResult {
 			current[*r.special.historyTable] = r
 		}
 	}
-	result := models.TableResult{Hidden: int64(len(c.hidden())), Residual: &residual}
-	result.Complete = result.Hidden == 0
+	result := models.TableResult{Residual: &residual}
 	for _, r := range relations {
 		if !r.counted {
 			residual += r.reserved * sqlserverPage
@@ -231,7 +230,7 @@ func (c sqlserverCatalog) row(r *sqlserverRelation) models.TableSize {
 		return row
 	}
 	row.Rows, row.RowsSource = &r.rows, models.RowsStatistic
-	if bytes, known := c.memory[r.object.id]; known && r.kind == models.KindMemoryOptimized {
+	if bytes, known := c.memory[r.object.id]; known {
 		row.Memory = &bytes
 	}
 	if r.onDisk() {

@@ -1,0 +1,184 @@
+package collectors
+
+import (
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+// oracleRows are the relations in USERS, by name; a fault in a catalog of one owner shows no other way.
+func oracleRows(t *testing.T, c oracleCatalog) (map[string]models.TableSize, models.TableResult) {
+	t.Helper()
+	if c.tablespaces == nil {
+		c.tablespaces = map[string]bool{"USERS": true}
+	}
+	result := c.results()["USERS"]
+	rows := map[string]models.TableSize{}
+	for _, row := range result.Tables {
+		rows[row.Name] = row
+		if (row.SizeSource == models.SizeNone) != (row.Total == nil && row.Data == nil && row.Index == nil) {
+			t.Errorf("%s has sizes from %q: %s", row.Name, row.SizeSource, text(row.Total))
+		}
+	}
+	return rows, result
+}
+
+func app(name string) oracleName { return oracleName{"APP", name} }
+
+func appTable(t oracleTable, name string) oracleTable {
+	t.oracleName = app(name)
+	return t
+}
+
+func appTables(tables ...oracleTable) map[oracleName]oracleTable {
+	all := map[oracleName]oracleTable{}
+	for _, t := range tables {
+		all[t.oracleName] = t
+	}
+	return all
+}
+
+func appSegment(name, kind string, bytes *int64) oracleSegment {
+	return oracleSegment{app(name), kind, "USERS", bytes}
+}
+
+func wantBytes(t *testing.T, what string, got *int64, want string) {
+	t.Helper()
+	if text(got) != want {
+		t.Errorf("%s: got %s, want %s", what, text(got), want)
+	}
+}
+
+func TestOracleRuleUnknownIndexLeavesDataKnown(t *testing.T) {
+	bytes := int64(8192)
+	rows, _ := oracleRows(t, oracleCatalog{
+		tables:   appTables(appTable(oracleTable{created: "YES"}, "T")),
+		indexes:  map[oracleName]oracleIndex{app("I"): {kind: "NORMAL", table: app("T")}},
+		segments: []oracleSegment{appSegment("T", "TABLE", &bytes), appSegment("I", "INDEX", nil)},
+	})
+	wantBytes(t, "data", rows["T"].Data, "8192")
+	wantBytes(t, "index", rows["T"].Index, text(nil))
+	wantBytes(t, "total", rows["T"].Total, text(nil))
+}
+
+func TestOracleRuleIndexOfAnUnknownClusterIsNobodys(t *testing.T) {
+	bytes := int64(8192)
+	rows, result := oracleRows(t, oracleCatalog{
+		indexes:  map[oracleName]oracleIndex{app("I"): {kind: "CLUSTER", table: app("C"), onCluster: true}},
+		segments: []oracleSegment{appSegment("I", "INDEX", &bytes)},
+	})
+	if len(rows) != 0 || *result.Residual != bytes {
+		t.Errorf("got %v, and %d bytes of nobody", rows, *result.Residual)
+	}
+}
+
+func TestOracleRuleStorageOfWhatWasDropped(t *testing.T) {
+	bytes := int64(8192)
+	rows, _ := oracleRows(t, oracleCatalog{
+		tables:   appTables(appTable(oracleTable{}, "STORAGE")),
+		parents:  map[oracleName]oracleName{app("STORAGE"): app("BIN$parent")},
+		segments: []oracleSegment{appSegment("STORAGE", "NESTED TABLE", &bytes)},
+	})
+	wantBytes(t, "recycle bin", rows[oracleRecycleBin].Total, "8192")
+}
+
+// Storage of a domain index is what both the table and the list of such storage say.
+func TestOracleRuleDomainIndexes(t *testing.T) {
+	bytes := int64(8192)
+	for _, c := range []struct {
+		flagged, listed bool
+		want            string // relation that the bytes belong to
+	}{{true, true, "T"}, {true, false, "DR$I"}, {false, true, "DR$I"}} {
+		catalog := oracleCatalog{
+			tables:    appTables(appTable(oracleTable{created: "YES"}, "T"), appTable(oracleTable{secondary: c.flagged}, "DR$I")),
+			indexes:   map[oracleName]oracleIndex{app("I"): {kind: "DOMAIN", table: app("T")}},
+			secondary: map[oracleName]oracleName{},
+			segments:  []oracleSegment{appSegment("DR$I", "TABLE", &bytes)},
+		}
+		if c.listed {
+			catalog.secondary[app("DR$I")] = app("I")
+		}
+		rows, _ := oracleRows(t, catalog)
+		wantBytes(t, c.want, rows[c.want].Total, "8192")
+	}
+}
+
+func TestOracleRuleClusteredTablesAreWhereTheyAreSaidToBe(t *testing.T) {
+	for tablespace, want := range map[string]string{"": "INDX", "USERS": "USERS"} {
+		results := oracleCatalog{
+			tablespaces: map[string]bool{"USERS": true, "INDX": true},
+			tables:      appTables(appTable(oracleTable{tablespace: tablespace, cluster: app("C"), created: "YES"}, "T")),
+			clusters:    map[oracleName]string{app("C"): "INDX"},
+		}.results()
+		for name, result := range results {
+			if listed := len(result.Tables) == 1; listed != (name == want) {
+				t.Errorf("said to be in %q: listed in %s: %v", tablespace, name, listed)
+			}
+		}
+	}
+}
+
+func TestOracleRuleTablesWithoutBytes(t *testing.T) {
+	count, at, bytes := int64(7), time.Unix(0, 0), int64(8192)
+	counted := oracleTable{tablespace: "USERS", rows: &count, analyzed: &at}
+	with := func(change func(*oracleTable)) oracleTable {
+		table := counted
+		change(&table)
+		return table
+	}
+	for name, c := range map[string]struct {
+		table    oracleTable
+		external bool
+		segments []oracleSegment
+		kind     models.Kind
+		total    string
+		rows     string
+		source   models.RowsSource
+	}{
+		"ordinary": {
+			with(func(t *oracleTable) { t.created = "YES" }), false,
+			[]oracleSegment{appSegment("T", "TABLE", &bytes)},
+			models.KindTable, "8192", "7", models.RowsStatistic,
+		},
+		"never filled": {
+			with(func(t *oracleTable) { t.created = "NO" }), false, nil,
+			models.KindTable, "0", "0", models.RowsExact,
+		},
+		"filled meanwhile": {
+			with(func(t *oracleTable) { t.created = "NO" }), false,
+			[]oracleSegment{appSegment("T", "TABLE", &bytes)},
+			models.KindTable, "8192", "7", models.RowsStatistic,
+		},
+		"filled meanwhile, with an unknown size": {
+			with(func(t *oracleTable) { t.created = "NO" }), false,
+			[]oracleSegment{appSegment("T", "TABLE", nil)},
+			models.KindTable, text(nil), "7", models.RowsStatistic,
+		},
+		"temporary": {
+			with(func(t *oracleTable) { t.temporary = true }), false, nil,
+			models.KindTemporary, text(nil), "7", models.RowsStatistic,
+		},
+		"temporary with bytes": {
+			with(func(t *oracleTable) { t.temporary = true }), false,
+			[]oracleSegment{appSegment("T", "TABLE", &bytes)},
+			models.KindTable, "8192", "7", models.RowsStatistic,
+		},
+		"external": {counted, true, nil, models.KindExternal, text(nil), "7", models.RowsStatistic},
+		"partly external": {
+			counted, true,
+			[]oracleSegment{appSegment("T", "TABLE PARTITION", &bytes)},
+			models.KindTable, "8192", "7", models.RowsStatistic,
+		},
+	} {
+		rows, _ := oracleRows(t, oracleCatalog{
+			tables: appTables(appTable(c.table, "T")), external: map[oracleName]bool{app("T"): c.external}, segments: c.segments,
+		})
+		row, listed := rows["T"]
+		if !listed || row.Kind != c.kind || row.RowsSource != c.source {
+			t.Errorf("%s: %v, %q, rows from %q", name, listed, row.Kind, row.RowsSource)
+		}
+		wantBytes(t, name, row.Total, c.total)
+		wantBytes(t, name+" rows", row.Rows, c.rows)
+	}
+}

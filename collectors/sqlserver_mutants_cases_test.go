@@ -1,0 +1,149 @@
+package collectors
+
+import (
+	"testing"
+
+	"whalefall/models"
+)
+
+// table is an ordinary one, with pages of its own.
+func (c *sqlserverCatalog) table(id int64, name string) {
+	c.objects = append(c.objects, sqlserverObject{id: id, schema: 1, name: name, kind: "U"})
+	c.hold(id, 10)
+}
+
+// hold gives an object some pages, as data in use.
+func (c *sqlserverCatalog) hold(object, pages int64) {
+	c.pages = append(c.pages, sqlserverPages{object: object, data: pages, used: pages, reserved: pages})
+	c.partitions = append(c.partitions, sqlserverPartition{object: object})
+}
+
+func newSQLServerCatalog() sqlserverCatalog {
+	return sqlserverCatalog{schemas: map[int64]string{1: "dbo"}, memory: map[int64]int64{}}
+}
+
+func sqlserverRow(t *testing.T, result models.TableResult, name string) models.TableSize {
+	t.Helper()
+	for _, row := range result.Tables {
+		if row.Name == name {
+			return row
+		}
+	}
+	t.Fatalf("%s is not listed", name)
+	return models.TableSize{}
+}
+
+// Types are those of https://learn.microsoft.com/sql/relational-databases/system-catalog-views/sys-internal-tables-transact-sql
+func TestSQLServerRuleInternalTables(t *testing.T) {
+	for kind, want := range map[int64]struct {
+		index int64 // pages
+		note  models.Note
+	}{
+		201: {}, 203: {}, 205: {}, 206: {}, 208: {}, 209: {}, 210: {}, 220: {}, 225: {},
+		202: {index: 3}, 204: {index: 3}, 207: {index: 3}, 211: {index: 3}, 236: {index: 3},
+		999: {3, models.NoteUnclassified},
+	} {
+		c := newSQLServerCatalog()
+		c.table(1000, "t")
+		c.internals = []sqlserverInternal{{id: 2000, parent: 1000, kind: kind}}
+		c.hold(2000, 3)
+		result := c.result()
+		row := sqlserverRow(t, result, "t")
+		if *row.Index != want.index*sqlserverPage || row.Note != want.note || *result.Residual != (3-want.index)*sqlserverPage {
+			t.Errorf("%d: %d bytes of index, %d of nobody, note %q", kind, *row.Index, *result.Residual, row.Note)
+		}
+	}
+}
+
+func TestSQLServerRuleOneUnknownPartIsEnough(t *testing.T) {
+	for _, kinds := range [][]int64{{202, 999}, {999, 202}} {
+		c := newSQLServerCatalog()
+		c.table(1000, "t")
+		for i, kind := range kinds {
+			c.internals = append(c.internals, sqlserverInternal{id: 2000 + int64(i), parent: 1000, kind: kind})
+			c.hold(2000+int64(i), 3)
+		}
+		if row := sqlserverRow(t, c.result(), "t"); row.Note != models.NoteUnclassified || *row.Index != 6*sqlserverPage {
+			t.Errorf("%v: %d bytes, note %q", kinds, *row.Index, row.Note)
+		}
+	}
+}
+
+func TestSQLServerRuleNobodysPages(t *testing.T) {
+	for name, change := range map[string]func(c *sqlserverCatalog){
+		"a temporary table":            func(c *sqlserverCatalog) { c.objects[0].name = "#t___0001" },
+		"a table of an unknown schema": func(c *sqlserverCatalog) { c.objects[0].schema = 2 },
+		"a hidden table":               func(c *sqlserverCatalog) { c.objects = nil },
+		"an external one of an unknown schema": func(c *sqlserverCatalog) {
+			c.specials = []sqlserverSpecial{{object: sqlserverObject{id: 1000, schema: 2, name: "t"}, external: true}}
+			c.objects = nil
+		},
+	} {
+		c := newSQLServerCatalog()
+		c.table(1000, "t")
+		change(&c)
+		if result := c.result(); len(result.Tables) != 0 || *result.Residual != 10*sqlserverPage {
+			t.Errorf("%s: %d bytes of nobody, and %v", name, *result.Residual, result.Tables)
+		}
+	}
+}
+
+func TestSQLServerRuleHidden(t *testing.T) {
+	for name, c := range map[string]struct {
+		objects   []sqlserverObject
+		internals []sqlserverInternal
+		hidden    bool
+	}{
+		"nothing is known of it":              {hidden: true},
+		"a table":                             {objects: []sqlserverObject{{id: 1000, schema: 1, kind: "U"}}},
+		"a view":                              {objects: []sqlserverObject{{id: 1000, schema: 1, kind: "V"}}},
+		"a table of an unknown schema":        {objects: []sqlserverObject{{id: 1000, schema: 2, kind: "U"}}, hidden: true},
+		"a view of an unknown schema":         {objects: []sqlserverObject{{id: 1000, schema: 2, kind: "V"}}, hidden: true},
+		"the engine's, which needs no schema": {objects: []sqlserverObject{{id: 1000, schema: 2, kind: "S"}}},
+		"an internal table":                   {internals: []sqlserverInternal{{id: 1000}}},
+	} {
+		catalog := newSQLServerCatalog()
+		catalog.objects, catalog.internals = c.objects, c.internals
+		catalog.partitions = []sqlserverPartition{{object: 1000}, {object: sqlserverSystemID}}
+		if hidden := catalog.hidden(); hidden[1000] != c.hidden || hidden[sqlserverSystemID] {
+			t.Errorf("%s: %v", name, hidden)
+		}
+	}
+}
+
+// Counters that the engine is about to change may be anything.
+func TestSQLServerRuleSplit(t *testing.T) {
+	for given, want := range map[[3]int64][4]int64{ // data, used, reserved → total, data, index, unused
+		{2, 5, 9}:    {9, 2, 3, 4},
+		{0, 5, 9}:    {9, 0, 5, 4},
+		{0, 0, 9}:    {9, 0, 0, 9},
+		{-1, 5, 9}:   {9, 0, 5, 4},
+		{2, -1, 9}:   {9, 2, 0, 7},
+		{5, 2, 9}:    {9, 5, 0, 4},
+		{12, 10, 9}:  {9, 9, 0, 0},
+		{2, 12, 9}:   {9, 2, 7, 0},
+		{-1, -1, -1}: {0, 0, 0, 0},
+		{1, 1, -1}:   {0, 0, 0, 0},
+		{1, 1, 0}:    {0, 0, 0, 0},
+	} {
+		total, data, index, unused := sqlserverSplit(given[0], given[1], given[2])
+		got := [4]int64{*total, *data, *index, *unused}
+		for i := range want {
+			want[i] *= sqlserverPage
+		}
+		if got != want {
+			t.Errorf("%v: got %v, want %v", given, got, want)
+		}
+	}
+}
+
+// Tables in memory have no pages, so no other source need be asked for them.
+func TestSQLServerRuleUnstated(t *testing.T) {
+	c := newSQLServerCatalog()
+	c.table(1000, "t")
+	c.partitions = append(c.partitions, sqlserverPartition{object: 2000}, sqlserverPartition{object: 3000})
+	c.specials = []sqlserverSpecial{{object: sqlserverObject{id: 2000}, memoryOptimized: true}, {object: sqlserverObject{id: 3000}}}
+	if got := c.unstated(); len(got) != 1 || !got[3000] {
+		t.Errorf("got %v", got)
+	}
+}
