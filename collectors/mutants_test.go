@@ -18,6 +18,9 @@ type mutant struct{ name, statement string }
 // literal, each column and each arm of a CASE. Each mutant is a sound statement, so only its results can betray it.
 func mutantsOf(statement string) []mutant {
 	m := &mutator{source: statement, tokens: sqlTokens(statement)}
+	if !slices.ContainsFunc(m.tokens, func(t sqlToken) bool { return t.word == "SELECT" }) {
+		return nil
+	}
 	for i, token := range m.tokens {
 		switch token.word {
 		case "SELECT":
