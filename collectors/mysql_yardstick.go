@@ -164,11 +164,11 @@ func (s *mysqlSession) namedYards(ctx context.Context, schema string) (map[strin
 // tablespaceNames are the names versions give a table's or partition's tablespace; newer ones use small letters behind the
 // table's name.
 func tablespaceNames(schema, table string, partition, sub sql.NullString) []string {
-	whole, suffix := schema+"/"+table, ""
+	whole := schema + "/" + table
 	if !partition.Valid {
 		return []string{whole}
 	}
-	suffix = "#P#" + partition.String
+	suffix := "#P#" + partition.String
 	if sub.Valid {
 		suffix += "#SP#" + sub.String
 	}
