@@ -16,6 +16,9 @@ import (
 //go:embed sql/sqlserver/databases.sql
 var sqlserverDatabasesSQL string
 
+//go:embed sql/sqlserver/snapshot.sql
+var sqlserverSnapshotSQL string
+
 //go:embed sql/sqlserver/every_database.sql
 var sqlserverEveryDatabaseSQL string
 
@@ -97,14 +100,13 @@ func (c *SQLServer) Tables(ctx context.Context, t Target, database string) (mode
 }
 
 func (s *sqlserverSession) tables(ctx context.Context) (models.TableResult, error) {
-	databases, err := s.databases(ctx)
-	if err != nil {
+	var source *int64
+	err := s.each(ctx, sqlserverSnapshotSQL, func(rows *sql.Rows) error { return rows.Scan(&source) })
+	switch {
+	case err != nil:
 		return models.TableResult{}, err
-	}
-	for _, d := range databases {
-		if d.name == s.server.database && d.source != nil {
-			return models.TableResult{}, sqlserverState(keyMSSQLSnapshot, d.name)
-		}
+	case source != nil:
+		return models.TableResult{}, sqlserverState(keyMSSQLSnapshot, s.server.database)
 	}
 	result, stateless, err := sqlserverReader{each: s.each, server: s.server}.tables(ctx)
 	if err == nil && !result.Complete {
