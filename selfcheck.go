@@ -328,7 +328,7 @@ func hashed(secret []byte) (func(string) string, error) {
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // technical are the placeholders of messages that hold no name of the user's.
-var technical = map[string]bool{"SQLState": true, "Engine": true}
+var technical = map[string]bool{"SQLState": true, "Engine": true, "View": true, "Version": true}
 
 // explain is what an error says to a person, its names shown by name, with the server's own code and without its text,
 // which may hold an address.
