@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"regexp"
 	"strconv"
@@ -50,7 +51,8 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with eng
 		if err != nil {
 			return fmt.Errorf("%s: %s", explain(err, plainly), strconv.Quote(c.Instance))
 		}
-		target, err := collectors.NewService(store, engines, newLogger(s, io.err)).TargetOf(instance)
+		log := newLogger(s, io.err)
+		target, err := collectors.NewService(store, engines, log).TargetOf(instance)
 		if err != nil {
 			return errors.New(explain(err, plainly))
 		}
@@ -65,11 +67,12 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with eng
 				return err
 			}
 		}
-		return c.check(ctx, collector, target, &r)
+		return c.check(ctx, collector, target, &r, log)
 	})
 }
 
-func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector, t collectors.Target, r *report) error {
+// check prints what is the same and what is not. Causes of errors, which may hold addresses, go to the log.
+func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector, t collectors.Target, r *report, log *slog.Logger) error {
 	server, err := collector.Version(ctx, t)
 	if err != nil {
 		return errors.New(explain(err, r.name))
@@ -82,7 +85,17 @@ func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector,
 		}
 	}
 	for _, name := range names {
-		r.database(collectors.SelfCheck(ctx, collector, t, name, c.Tries))(name)
+		r.line("\ndatabase %s", r.name(name))
+		check, err := collectors.SelfCheck(ctx, collector, t, name, c.Tries)
+		if err != nil {
+			log.WarnContext(ctx, "database not checked", "database", name, "error", err)
+			r.refused++
+			r.line("  not checked: %s", explain(err, r.name))
+			continue
+		}
+		r.basis(check)
+		r.table(check)
+		r.summary(check)
 	}
 	return r.result(len(names))
 }
@@ -130,20 +143,6 @@ func (r *report) userDatabases(ctx context.Context, collector collectors.Collect
 		r.line("  closed   %s", why)
 	}
 	return names, nil
-}
-
-func (r *report) database(c collectors.Check, err error) func(name string) {
-	return func(name string) {
-		r.line("\ndatabase %s", r.name(name))
-		if err != nil {
-			r.refused++
-			r.line("  not checked: %s", explain(err, r.name))
-			return
-		}
-		r.basis(c)
-		r.table(c)
-		r.summary(c)
-	}
 }
 
 // basis says what was held against what.
@@ -297,13 +296,16 @@ func difference(p collectors.Part) string {
 	return fmt.Sprintf("%+d", *p.Ours-*p.Engine)
 }
 
-// privileges are what a statement for a DBA is about, without the accounts, hosts and objects it names.
-var privileges = regexp.MustCompile(`(?:^|; )(GRANT [A-Za-z_, ]+?|CREATE USER) (?:ON|TO|\[)`)
+// quoted is a name of an account, a host or an object in a statement for a DBA.
+var quoted = regexp.MustCompile(`"(?:[^"]|"")*"|'(?:[^'\\]|''|\\.)*'|\[(?:[^\]]|\]\])*\]`)
+
+// privileges are what a statement without such names is about.
+var privileges = regexp.MustCompile(`(?:^|; )(GRANT [A-Za-z_, ]+?|CREATE USER) (?:ON|TO|…)`)
 
 // missing names the privileges that a statement would give.
 func missing(statement string) string {
 	var found []string
-	for _, match := range privileges.FindAllStringSubmatch(statement, -1) {
+	for _, match := range privileges.FindAllStringSubmatch(quoted.ReplaceAllString(statement, "…"), -1) {
 		found = append(found, match[1])
 	}
 	if found == nil {
@@ -328,7 +330,7 @@ func hashed(secret []byte) (func(string) string, error) {
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // technical are the placeholders of messages that hold no name of the user's.
-var technical = map[string]bool{"SQLState": true, "Engine": true, "View": true, "Version": true}
+var technical = map[string]bool{"SQLState": true, "Engine": true, "View": true, "Version": true, "Number": true}
 
 // explain is what an error says to a person, its names shown by name, with the server's own code and without its text,
 // which may hold an address.

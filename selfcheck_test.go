@@ -219,3 +219,22 @@ func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}
 }
+
+func TestOnlyPrivilegesOfAStatementAreShown(t *testing.T) {
+	for statement, want := range map[string]string{
+		"": "",
+		"GRANT PROCESS, REFERENCES ON *.* TO 'whalefall'@'10.0.0.5';":                           "; missing: GRANT PROCESS, REFERENCES",
+		`GRANT CONNECT ON DATABASE "x; GRANT secret TO y" TO "me"`:                              "; missing: GRANT CONNECT",
+		"USE [a; GRANT secret TO ]]; GRANT secret TO x]; GRANT VIEW DEFINITION TO [me];":        "; missing: GRANT VIEW DEFINITION",
+		`GRANT pg_monitor TO "me"`:                                                              "; missing: GRANT pg_monitor",
+		"USE [my db]; CREATE USER [me] FOR LOGIN [me];":                                         "; missing: CREATE USER",
+		"USE [my db]; GRANT VIEW DEFINITION TO [me]; GRANT VIEW DATABASE STATE TO [me];":        "; missing: GRANT VIEW DEFINITION, GRANT VIEW DATABASE STATE",
+		`GRANT SELECT ON sys.dba_lobs TO "ME"`:                                                  "; missing: GRANT SELECT",
+		"DROP DATABASE everything":                                                              "",
+		"GRANT CONNECT ANY DATABASE TO [me]; GRANT 'odd' TO [me]; GRANT VIEW ANY DATABASE TO x": "; missing: GRANT CONNECT ANY DATABASE, GRANT VIEW ANY DATABASE",
+	} {
+		if got := missing(statement); got != want {
+			t.Errorf("%s: %q, want %q", statement, got, want)
+		}
+	}
+}
