@@ -110,8 +110,9 @@ var sqlserverMeanings = map[int32]sqlserverMeaning{
 	983:                     {key: keyMSSQLReplica}, // neither primary nor secondary
 	988:                     {key: keyMSSQLReplica}, // no quorum
 	208:                     {key: "collect.mssql.unsupported"},
-	701:                     {key: "collect.mssql.exhausted"}, // no memory for the statement
-	8645:                    {key: "collect.mssql.exhausted"}, // waited too long for memory
+	596:                     {key: "collect.mssql.interrupted"}, // KILL
+	701:                     {key: "collect.mssql.exhausted"},   // no memory for the statement
+	8645:                    {key: "collect.mssql.exhausted"},   // waited too long for memory
 	1205:                    {key: "collect.mssql.deadlock"},
 	sqlserverLockTimeout:    {key: "collect.mssql.locked"},
 }

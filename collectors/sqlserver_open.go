@@ -209,7 +209,7 @@ func (s *sqlserverSession) start(ctx context.Context) error {
 		}
 	}
 	var number, edition, database sql.NullString
-	err := s.each(ctx, sqlserverSessionSQL, func(rows *sql.Rows) error {
+	err := eachRow(ctx, s.conn, sqlserverSessionSQL, func(rows *sql.Rows) error {
 		return rows.Scan(&number, &edition, &s.server.engine, &database)
 	})
 	s.server.number, s.server.edition, s.server.database = number.String, edition.String, database.String

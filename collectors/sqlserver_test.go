@@ -437,7 +437,7 @@ func TestSQLServerEndsLongStatements(t *testing.T) {
 	server := sqlserverFixture(t, sqlserver.Options{})
 	server.Block(t, "sys.partitions")
 	hasty := NewSQLServer()
-	hasty.statementTimeout = 100 * time.Millisecond
+	hasty.statementTimeout = lockTimeout * 2 / 3 // else the lock ends it
 	_, err := hasty.Tables(t.Context(), asLogin(server, "sa"), "app")
 	wantError(t, err, models.CodeTimeout, "")
 	eventually(t, "the server still waits", func() bool { return server.Waiting() == 0 })
@@ -507,6 +507,7 @@ var sqlserverAnswers = []sqlserverAnswer{
 	{number: 208, key: "collect.mssql.unsupported"},
 	{number: 701, key: "collect.mssql.exhausted"},
 	{number: 8645, key: "collect.mssql.exhausted"},
+	{number: 596, key: "collect.mssql.interrupted"},
 	{number: 1205, key: "collect.mssql.deadlock"},
 	{number: 1222, key: "collect.mssql.locked"},
 	{number: 12345, key: "collect.mssql.failed"},
@@ -518,7 +519,11 @@ func TestSQLServerErrors(t *testing.T) {
 	var number int32
 	server.Fail(func(q sqlserver.Query) error {
 		if number != 0 && slices.Contains(q.Views, "sys.schemas") {
-			return tds.Error{Number: number, Class: 14, State: 1, Message: "数据库 'app' 说: login TLS prelogin denied"}
+			class := uint8(14)
+			if number == 596 {
+				class = 21 // the connection ends with it
+			}
+			return tds.Error{Number: number, Class: class, State: 1, Message: "数据库 'app' 说: login TLS prelogin denied"}
 		}
 		return nil
 	})
