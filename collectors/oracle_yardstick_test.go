@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"whalefall/models"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/oracle"
 )
