@@ -290,8 +290,11 @@ func (c *SQLServer) sizeDatabase(ctx context.Context, t Target, list sqlserverLi
 			return size, nil
 		}
 		size.Err = models.AsError(err)
-		if _, answered := size.Err.Extra["error_number"]; !answered && concernsAll(ctx, size.Err) {
+		switch number, answered := size.Err.Extra["error_number"]; {
+		case !answered && concernsAll(ctx, size.Err):
 			return size, err
+		case number == int32(sqlserverLoginFailed): // though the account was let in to list the databases
+			size.Err = sqlserverState(keyMSSQLNoAccess, d.name).With("error_number", number).With("grant", list.server.grantEntry(t, d.name))
 		}
 	}
 	files, seen := list.files[d.id]

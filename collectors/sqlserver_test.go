@@ -343,9 +343,20 @@ func TestSQLServerInAzure(t *testing.T) {
 	c := sqlserverCase(t, "a bit of everything")
 	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
 	server.AddDatabase(t, sqlserver.Database{Name: "secondary", Replica: sqlserver.Unreadable})
+	server.AddDatabase(t, sqlserver.Database{Name: "strange"})
+	server.FailLogin(func(login tds.Login) error {
+		if login.Database == "strange" {
+			return sqlserver.Message(sqlserverLoginFailed, login.User)
+		}
+		return nil
+	})
 	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
 	if err != nil || databaseNamed(t, result, "app").Total == nil || keyOf(databaseNamed(t, result, "secondary").Err) != keyMSSQLSecondary {
 		t.Errorf("%+v, %v", result, err)
+	}
+	strange := databaseNamed(t, result, "strange").Err
+	if keyOf(strange) != keyMSSQLNoAccess || strange.Extra["grant"] != "CREATE USER [sa] FOR LOGIN [sa];" || result.Grant != strange.Extra["grant"] {
+		t.Errorf("a database that does not know the account: %v, %q", strange, result.Grant)
 	}
 	tables, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
 	if err != nil {
@@ -625,6 +636,7 @@ func TestSQLServerTLS(t *testing.T) {
 		{offers: tds.LoginOnly, mode: models.TLSDisable},
 		{offers: tds.LoginOnly, mode: models.TLSPrefer},
 		{offers: tds.LoginOnly, mode: models.TLSRequire},
+		{offers: tds.Full, mode: models.TLSDisable, reason: refused},
 		{offers: tds.Full, mode: models.TLSPrefer},
 		{offers: tds.Full, mode: models.TLSRequire},
 		{offers: tds.Full, mode: models.TLSVerifyCA, ca: true},
