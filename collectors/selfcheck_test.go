@@ -105,6 +105,35 @@ func TestSelfCheckOfPostgresComparesPartitionTreesAndTOAST(t *testing.T) {
 	}
 }
 
+func TestSelfCheckOfPostgresKnowsEveryKindOfRelation(t *testing.T) {
+	target, database, _ := postgresWith(t, `
+		CREATE TABLE parent (n int);
+		CREATE TABLE child () INHERITS (parent);
+		CREATE UNLOGGED TABLE unlogged (n int PRIMARY KEY);
+		CREATE MATERIALIZED VIEW matview AS SELECT generate_series(1, 1000) AS n;
+		CREATE VIEW view AS SELECT 1 AS n;
+		CREATE SEQUENCE sequence;
+		CREATE FOREIGN DATA WRAPPER nowhere;
+		CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+		CREATE TABLE tree (n int) PARTITION BY RANGE (n);
+		CREATE TABLE leaf PARTITION OF tree FOR VALUES FROM (0) TO (1000);
+		CREATE FOREIGN TABLE far PARTITION OF tree FOR VALUES FROM (1000) TO (2000) SERVER elsewhere;
+		CREATE SCHEMA "pg toast_""s";
+		CREATE TABLE "pg toast_""s".kept (n int);
+		INSERT INTO child SELECT generate_series(1, 1000);
+		INSERT INTO leaf SELECT generate_series(0, 999);
+		CREATE INDEX ON leaf (n)`)
+	check := mustCheck(t, NewPostgreSQL(), target, database, 1)
+	for _, name := range []string{"parent", "child", "unlogged", "matview", "tree", "leaf", "kept"} {
+		if r := relationOf(t, check, name); r.Verdict != Equal {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(check.Relations) != 7 || !check.Passed() {
+		t.Errorf("%+v", check.Relations)
+	}
+}
+
 func TestSelfCheckLooksAgainAtWhatGrew(t *testing.T) {
 	target, database, _ := postgresWith(t, "CREATE TABLE grows (n int)", "CREATE TABLE stays (n int)")
 	server := testenv.Postgres(t)
