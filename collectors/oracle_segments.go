@@ -167,12 +167,10 @@ func (c oracleCatalog) indexOwner(name oracleName) (relation oracleRelation, ind
 	}
 	i, known := c.indexes[name]
 	switch _, clustered := c.clusters[i.table]; {
-	case !known:
+	case !known, i.onCluster && !clustered:
 		return recycled(name)
-	case i.onCluster && clustered:
-		return oracleRelation{i.table, models.KindCluster}, false, true
 	case i.onCluster:
-		return recycled(name)
+		return oracleRelation{i.table, models.KindCluster}, false, true
 	}
 	return c.home(i.table, i.kind != "LOB" && !strings.HasPrefix(i.kind, "IOT - "))
 }
@@ -233,7 +231,7 @@ func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*ora
 		if tablespace == "" || gone || shares[tablespace][self] != nil {
 			continue
 		}
-		share(shares, tablespace, self).dataUnknown = !clustered && !bodiless && t.created != "NO"
+		share(shares, tablespace, self).dataUnknown = !bodiless && t.created != "NO"
 	}
 }
 

@@ -203,6 +203,44 @@ func unknownSums(results map[string]models.TableResult) (n int) {
 	return n
 }
 
+// TestNamesOfDifferentThings has a cluster, an index and a table of the same name: each kind of thing has its own names.
+func TestNamesOfDifferentThings(t *testing.T) {
+	name, index, lost := oracleName{"APP", "T"}, oracleName{"APP", "I"}, oracleName{"APP", "L"}
+	eight, four, two, one := int64(8), int64(4), int64(2), int64(1)
+	catalog := oracleCatalog{
+		segments: []oracleSegment{
+			{name, "TABLE", "USERS", &eight}, {name, "CLUSTER", "USERS", &four}, {index, "INDEX", "USERS", &two}, {lost, "INDEX", "USERS", &one},
+		},
+		tables:   map[oracleName]oracleTable{name: {oracleName: name}, {"APP", "U"}: {oracleName: oracleName{"APP", "U"}}},
+		clusters: map[oracleName]string{name: ""},
+		indexes: map[oracleName]oracleIndex{
+			index: {kind: "NORMAL", table: name},
+			lost:  {kind: "CLUSTER", table: oracleName{"APP", "U"}, onCluster: true},
+			name:  {kind: "DOMAIN", table: oracleName{"APP", "U"}},
+		},
+		secondary: map[oracleName]oracleName{name: name},
+	}
+	result := catalog.results()["USERS"]
+	if got := totals(result); got != "APP.T 4, APP.T 10" || *result.Residual != 1 {
+		t.Errorf("%s, residual %d", got, *result.Residual)
+	}
+}
+
+func TestDeferredTablesThatWereFilledMeanwhile(t *testing.T) {
+	name := oracleName{"APP", "T"}
+	bytes, rows := int64(8192), int64(5)
+	for _, size := range []*int64{&bytes, nil} {
+		catalog := oracleCatalog{
+			segments: []oracleSegment{{name, "TABLE", "USERS", size}},
+			tables:   map[oracleName]oracleTable{name: {oracleName: name, tablespace: "USERS", created: "NO", rows: &rows}},
+		}
+		table := catalog.results()["USERS"].Tables[0]
+		if text(table.Total) != text(size) || table.RowsSource != models.RowsStatistic || *table.Rows != rows {
+			t.Errorf("got %+v", table)
+		}
+	}
+}
+
 func TestTemporaryTablesWhereTheirOwnersAre(t *testing.T) {
 	name := oracleName{"APP", "BASKET"}
 	catalog := oracleCatalog{
