@@ -184,11 +184,11 @@ func (m *mutator) joins(s span, depth int) {
 		}
 		joined, condition := m.text(span{i + 1, on}), span{on + 1, next}
 		m.condition(condition, depth)
-		switch {
-		case m.tokens[i-1].word == "LEFT":
+		switch m.tokens[i-1].word {
+		case "LEFT":
 			m.replace(span{i - 1, i + 1}, "JOIN", "JOIN for LEFT JOIN %s", joined)
 			m.replace(condition, "1 = 0", "nothing joined from %s", joined)
-		case m.tokens[i-1].word == "INNER":
+		case "INNER":
 			m.replace(span{i - 1, i + 1}, "LEFT JOIN", "LEFT JOIN for JOIN %s", joined)
 		default:
 			m.replace(span{i, i + 1}, "LEFT JOIN", "LEFT JOIN for JOIN %s", joined)
@@ -212,11 +212,16 @@ func (m *mutator) condition(s span, depth int) {
 
 // conjuncts cuts at each AND but that of BETWEEN.
 func (m *mutator) conjuncts(s span, depth int) []span {
-	parts := m.split(s, depth, "AND")
-	for i := 0; i < len(parts)-1; i++ {
-		if m.find(parts[i], depth, "BETWEEN") < parts[i].b {
-			parts = slices.Replace(parts, i, i+2, span{parts[i].a, parts[i+1].b})
+	var parts []span
+	open := false
+	for _, part := range m.split(s, depth, "AND") {
+		if open {
+			parts[len(parts)-1].b = part.b
+			open = false
+			continue
 		}
+		parts = append(parts, part)
+		open = m.find(part, depth, "BETWEEN") < part.b
 	}
 	return parts
 }

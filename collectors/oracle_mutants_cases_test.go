@@ -1,10 +1,13 @@
 package collectors
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/oracle"
 )
 
 // oracleRows are the relations in USERS, by name; a fault in a catalog of one owner shows no other way.
@@ -180,5 +183,85 @@ func TestOracleRuleTablesWithoutBytes(t *testing.T) {
 		}
 		wantBytes(t, name, row.Total, c.total)
 		wantBytes(t, name+" rows", row.Rows, c.rows)
+	}
+}
+
+// manyWords is a dictionary in which each column says something that no other does.
+func manyWords() catalog.Rows {
+	spaces := []map[string]any{oracleSpace("USERS", "PERMANENT"), oracleSpace("INDX", "PERMANENT")}
+	member := oracleHeap("APP", "MEMBER", "")
+	member["CLUSTER_OWNER"], member["CLUSTER_NAME"] = "APP", "C"
+	foreign := oracleHeap("APP", "GUEST", "USERS")
+	foreign["CLUSTER_OWNER"], foreign["CLUSTER_NAME"] = "OTHER", "C"
+	named := oracleHeap("APP", "BIN$kept", "USERS")
+	return catalog.Rows{
+		"DBA_TABLESPACES": spaces,
+		"DBA_CLUSTERS":    {{"OWNER": "APP", "CLUSTER_NAME": "C", "TABLESPACE_NAME": "INDX"}},
+		"DBA_TABLES":      {member, foreign, named, oracleHeap("APP", "DOCUMENTS", "USERS")},
+		"DBA_LOBS":        {{"OWNER": "APP", "TABLE_NAME": "DOCUMENTS", "SEGMENT_NAME": "SYS_LOB1$$", "INDEX_NAME": "SYS_IL1$$"}},
+		"DBA_SEGMENTS": {
+			oraclePart("APP", "C", "CLUSTER", "USERS", 1), oraclePart("APP", "GUEST", "TABLE", "USERS", 20),
+			oraclePart("APP", "BIN$kept", "TABLE", "USERS", 300), oraclePart("APP", "DOCUMENTS", "TABLE", "USERS", 4000),
+			oraclePart("APP", "SYS_IL1$$", "LOBINDEX", "USERS", 50000),
+		},
+	}
+}
+
+func TestOracleRuleEveryColumnCounts(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: manyWords()})
+	for _, role := range []bool{true, false} {
+		results := oracleAt(server).read(t, oracleTarget(t, server, "APP", role))
+		if got := totals(results["INDX"]); got != "APP.MEMBER "+text(nil) {
+			t.Errorf("role: %v: INDX has %s", role, got)
+		}
+		if got := totals(results["USERS"]); got != "APP.BIN$kept 300, APP.C 1, APP.DOCUMENTS 54000, APP.GUEST 20" {
+			t.Errorf("role: %v: USERS has %s", role, got)
+		}
+		for _, row := range results["USERS"].Tables {
+			if row.Note != "" {
+				t.Errorf("role: %v: %s has the note %q", role, row.Name, row.Note)
+			}
+		}
+	}
+}
+
+func TestOracleRuleYardstickWithoutASynonym(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas(), NoSynonym: []string{"DBA_SEGMENTS"}})
+	y, err := oracleAt(server).Yardstick(t.Context(), oracleTarget(t, server, "APP", true), "USERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, sum := range y.Sums {
+		got[sum.Schema] = sum.Total
+	}
+	if want := map[string]int64{"": 1300, "APP": 1000, "OTHER": 300}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A default tablespace may have been dropped; one that is merely not listed has not.
+func TestOracleRuleDefaultTablespaces(t *testing.T) {
+	for _, all := range []bool{true, false} {
+		results := oracleCatalog{
+			allTablespaces: all, tablespaces: map[string]bool{"USERS": true}, defaults: map[string]string{"APP": "OLD"},
+			tables: appTables(appTable(oracleTable{temporary: true}, "T")),
+		}.results()
+		if listed := len(results["OLD"].Tables) == 1; listed == all || len(results["USERS"].Tables) != 0 {
+			t.Errorf("all tablespaces are listed: %v: found %+v", all, results)
+		}
+	}
+}
+
+// A table in a cluster owns no bytes, whatever is said of its segment.
+func TestOracleRuleClusteredTablesOwnNothing(t *testing.T) {
+	for _, created := range []string{"YES", "NO", ""} {
+		rows, _ := oracleRows(t, oracleCatalog{
+			tables:   appTables(appTable(oracleTable{tablespace: "USERS", cluster: app("C"), created: created}, "T")),
+			clusters: map[oracleName]string{app("C"): "USERS"},
+		})
+		if row, listed := rows["T"]; !listed || row.SizeSource != models.SizeNone || row.Note != models.NoteClustered {
+			t.Errorf("created: %q: %v, sizes from %q, note %q", created, listed, row.SizeSource, row.Note)
+		}
 	}
 }

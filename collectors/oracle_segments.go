@@ -34,7 +34,6 @@ type oracleTable struct {
 }
 
 type oracleIndex struct {
-	oracleName
 	kind      string     // INDEX_TYPE
 	table     oracleName // or the cluster
 	onCluster bool

@@ -1,9 +1,12 @@
 package collectors
 
 import (
+	"slices"
 	"testing"
 
 	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/sqlserver"
 )
 
 // table is an ordinary one, with pages of its own.
@@ -145,5 +148,63 @@ func TestSQLServerRuleUnstated(t *testing.T) {
 	c.specials = []sqlserverSpecial{{object: sqlserverObject{id: 2000}, memoryOptimized: true}, {object: sqlserverObject{id: 3000}}}
 	if got := c.unstated(); len(got) != 1 || !got[3000] {
 		t.Errorf("got %v", got)
+	}
+}
+
+// What a secondary that takes no connections holds is read from outside, also where every other database lets us in.
+func TestSQLServerDatabasesOfAReplica(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{})
+	server.AddDatabase(t, sqlserver.Database{Name: "unreadable", Replica: sqlserver.Unreadable})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "sa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := databaseNamed(t, result, "unreadable")
+	if keyOf(d.Err) != keyMSSQLSecondary || text(d.Data) != text(mebibytes(8)) || text(d.Log) != text(mebibytes(2)) {
+		t.Errorf("data %s, log %s, %v", text(d.Data), text(d.Log), d.Err)
+	}
+}
+
+// sp_spaceused is asked once about each table that has a name and each view that has pages.
+func TestSelfCheckOfSQLServerAsksOnce(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{})
+	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: catalog.Rows{
+		"sys.schemas": {{"schema_id": 1, "name": "dbo"}},
+		"sys.objects": {
+			{"object_id": 1000, "schema_id": 1, "name": "t", "type": "U "},
+			{"object_id": 1001, "schema_id": 1, "name": "#t", "type": "U "},
+			{"object_id": 1002, "schema_id": 9, "name": "lost", "type": "U "},
+			{"object_id": 2000, "schema_id": 1, "name": "plain", "type": "V "},
+			{"object_id": 2001, "schema_id": 1, "name": "indexed", "type": "V "},
+			{"object_id": 2002, "schema_id": 9, "name": "gone", "type": "V "},
+		},
+		"sys.tables": {
+			{"object_id": 1000, "schema_id": 1, "name": "t", "type": "U "},
+			{"object_id": 1001, "schema_id": 1, "name": "#t", "type": "U "},
+			{"object_id": 1002, "schema_id": 9, "name": "lost", "type": "U "},
+		},
+		"sys.views": {
+			{"object_id": 2000, "schema_id": 1, "name": "plain", "type": "V "},
+			{"object_id": 2001, "schema_id": 1, "name": "indexed", "type": "V "},
+			{"object_id": 2002, "schema_id": 9, "name": "gone", "type": "V "},
+		},
+		"sys.indexes": {
+			{"object_id": 1000, "index_id": 0, "type": 0},
+			{"object_id": 2001, "index_id": 1, "type": 1},
+			{"object_id": 2001, "index_id": 2, "type": 2},
+			{"object_id": 2002, "index_id": 1, "type": 1},
+		},
+	}})
+	y, err := NewSQLServer().Yardstick(t.Context(), asLogin(server, "sa"), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range y.Relations {
+		names = append(names, r.Schema+"."+r.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"dbo.indexed", "dbo.t"}; !slices.Equal(names, want) {
+		t.Errorf("asked about %q, want %q", names, want)
 	}
 }
