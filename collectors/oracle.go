@@ -158,7 +158,6 @@ func (s *oracleSession) catalog(ctx context.Context) (oracleCatalog, error) {
 // schema that a statement without an owner's name means is of no interest here: it may be another one.
 func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (ownOnly bool, err error) {
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
-		catalog.segments = nil
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var segment oracleSegment
 			var owner, name, kind, tablespace oracleText
@@ -188,18 +187,24 @@ func (s *oracleSession) tables(ctx context.Context, prefix string, catalog *orac
 		table := oracleTable{
 			oracleName: oracleName{string(owner), string(name)}, tablespace: string(tablespace),
 			base: string(base), created: string(created), temporary: temporary == "Y", secondary: secondary == "Y",
-			dropped: dropped == "YES" || dropped != "NO" && isRecycled(string(name)), rows: count.value,
+			dropped: dropped == "YES" || dropped != "NO" && isRecycled(string(name)),
+			rows:    count.value, analyzed: inUTC(analyzed),
 		}
 		if cluster != "" {
 			table.cluster = oracleName{string(cmp.Or(clusterOwner, owner)), string(cluster)}
 		}
-		if analyzed.Valid {
-			at := analyzed.Time.UTC()
-			table.analyzed = &at
-		}
 		catalog.tables[table.oracleName] = table
 		return err
 	})
+}
+
+// inUTC is a DATE, which the driver takes for one in the server's time zone.
+func inUTC(date sql.NullTime) *time.Time {
+	if !date.Valid {
+		return nil
+	}
+	at := date.Time.UTC()
+	return &at
 }
 
 func (s *oracleSession) indexes(ctx context.Context, prefix string, catalog *oracleCatalog) error {

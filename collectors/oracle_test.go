@@ -3,6 +3,7 @@ package collectors
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -372,6 +373,37 @@ func TestOracleGivesASlowStatementUp(t *testing.T) {
 	})
 	_, err := c.Tables(t.Context(), target, "USERS")
 	wantError(t, err, models.CodeTimeout, "")
+}
+
+func TestOracleMayTakeItsTimeForManyRows(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	c := oracleAt(server)
+	c.statementTimeout = 200 * time.Millisecond
+	s, err := c.open(t.Context(), oracleTarget(t, server, "APP", true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	rows := 0
+	err = s.each(t.Context(), "tablespaces", func(*sql.Rows) error {
+		rows++
+		time.Sleep(c.statementTimeout / 2)
+		return nil
+	})
+	if err != nil || rows != 3 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+}
+
+func TestOracleDatesInUTC(t *testing.T) {
+	shanghai := time.FixedZone("+08:00", 8*60*60)
+	at := inUTC(sql.NullTime{Valid: true, Time: time.Date(2026, 1, 2, 3, 0, 0, 0, shanghai)})
+	if at == nil || at.Location() != time.UTC || at.Hour() != 19 {
+		t.Errorf("got %v", at)
+	}
+	if at := inUTC(sql.NullTime{}); at != nil {
+		t.Errorf("NULL is %v", at)
+	}
 }
 
 // deafConn answers no statement before it is hung up, whatever its context says.
