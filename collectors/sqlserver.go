@@ -123,8 +123,8 @@ type sqlserverDatabase struct {
 	id         int64
 	name       string
 	source     *int64 // of a snapshot: the database it was made of
-	state      int64
-	userAccess int64
+	state      *int64 // nil where the server cannot tell, as while the database comes or goes
+	userAccess *int64 // nil like state
 	inGroup    bool   // in an availability group
 	accessible *int64 // 1: may be entered
 }
@@ -156,16 +156,16 @@ func sqlserverState(key, name string) *models.Error {
 // obstacle is why a database is not even tried; nil if it is. A replica is tried in any case, since only its refusal
 // tells why, and so is everything in Azure, where one database does not know who may enter another.
 func (d sqlserverDatabase) obstacle(t Target, server sqlserverServer) *models.Error {
-	switch key, known := sqlserverStates[d.state]; {
+	switch {
 	case d.source != nil:
 		return sqlserverState(keyMSSQLSnapshot, d.name)
-	case known:
-		return sqlserverState(key, d.name)
-	case d.state != sqlserverOnline:
+	case d.state == nil:
 		return sqlserverState(keyMSSQLTransition, d.name)
+	case *d.state != sqlserverOnline:
+		return sqlserverState(cmp.Or(sqlserverStates[*d.state], keyMSSQLTransition), d.name)
 	case server.azure(), d.inGroup, d.accessible != nil && *d.accessible == 1:
 		return nil
-	case d.userAccess == sqlserverSingleUser:
+	case d.userAccess != nil && *d.userAccess == sqlserverSingleUser:
 		return sqlserverState(keyMSSQLSingleUser, d.name)
 	}
 	return sqlserverState(keyMSSQLNoAccess, d.name).With("grant", server.grantEntry(t, d.name))
@@ -206,17 +206,20 @@ func (s *sqlserverSession) list(ctx context.Context) (list sqlserverList, err er
 	return list, err
 }
 
-// grant is the statement that shows all databases and opens those that refused us.
+// grant is the statement that shows all databases and opens those that refused us. Permissions of the server are granted in
+// master only.
 func (l sqlserverList) grant(t Target, denied []string) string {
 	var statements []string
-	user := sqlserverQuoted(t.Username)
+	onServer := func(permission string) string {
+		return l.server.use(sqlserverMaster) + "GRANT " + permission + " TO " + sqlserverQuoted(t.Username) + ";"
+	}
 	if !l.complete && !l.server.azure() {
-		statements = append(statements, "GRANT VIEW ANY DATABASE TO "+user+";")
+		statements = append(statements, onServer("VIEW ANY DATABASE"))
 	}
 	switch {
 	case len(denied) == 0:
 	case l.server.since(sqlserver2014) && !l.server.azure():
-		statements = append(statements, "GRANT CONNECT ANY DATABASE TO "+user+";")
+		statements = append(statements, onServer("CONNECT ANY DATABASE"))
 	default:
 		for _, name := range denied {
 			statements = append(statements, l.server.grantEntry(t, name))

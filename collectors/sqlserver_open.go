@@ -89,12 +89,15 @@ func (v sqlserverServer) grantEntry(t Target, database string) string {
 	return v.use(database) + "CREATE USER " + user + " FOR LOGIN " + user + ";"
 }
 
-// grantNames lets the account see every name of one database, and no row of data.
+// grantNames lets the account see every name of one database, and no row of data. An account that gets in by a permission of
+// the server has to become a user first: only users can be granted something in a database.
 func (v sqlserverServer) grantNames(t Target, database string) string {
-	return v.use(database) + "GRANT VIEW DEFINITION TO " + sqlserverQuoted(t.Username) + ";"
+	user := sqlserverQuoted(t.Username)
+	return v.use(database) + "IF DATABASE_PRINCIPAL_ID(N" + mssql.TSQLQuoter{}.Value(t.Username) + ") IS NULL CREATE USER " + user +
+		" FOR LOGIN " + user + "; GRANT VIEW DEFINITION TO " + user + ";"
 }
 
-// grantState lets the account see the statistics of the database that it is run in.
+// grantState lets the account, which is a user, see the statistics of the database that it is run in.
 func (v sqlserverServer) grantState(t Target) string {
 	permission := "VIEW DATABASE STATE"
 	if v.since(sqlserver2022) {

@@ -90,7 +90,9 @@ func (r sqlserverReader) catalog(ctx context.Context) (c sqlserverCatalog, state
 		}
 	}
 	if c.hasMemory() && !stateless {
-		return c, false, r.memory(ctx, &c)
+		if err := r.memory(ctx, &c); err != nil && !sqlserverDenied(err) {
+			return c, false, err
+		}
 	}
 	return c, stateless, nil
 }
@@ -133,7 +135,7 @@ func (r sqlserverReader) specials(ctx context.Context, c *sqlserverCatalog) erro
 		text = sqlserverTables2014SQL
 	}
 	return r.each(ctx, text, func(rows *sql.Rows) error {
-		s := sqlserverSpecial{object: sqlserverObject{kind: "U"}}
+		var s sqlserverSpecial
 		o := &s.object
 		err := rows.Scan(&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external)
 		c.specials = append(c.specials, s)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -177,6 +178,31 @@ func randomCatalog(t *rapid.T) sqlserverCatalog {
 		c.partitions = append(c.partitions, sqlserverPartition{object: p.object, index: p.index, rows: p.rows})
 	}
 	return c
+}
+
+// Without the right to know how much memory tables use, that alone is unknown.
+func TestSQLServerMemoryDenied(t *testing.T) {
+	c := sqlserverCase(t, "memory-optimised tables")
+	want := wantOf(t, c)
+	for i := range want.Tables {
+		want.Tables[i].Memory = nil
+	}
+	reader := sqlserverOnSQLite(t, c.Rows, func(text string) bool { return text == sqlserverMemorySQL })
+	result, stateless, err := reader.tables(t.Context())
+	if err != nil || stateless {
+		t.Fatal(err, stateless)
+	}
+	wantTables(t, result, want)
+	each, broken := reader.each, errors.New("broken")
+	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+		if text == sqlserverMemorySQL {
+			return broken
+		}
+		return each(ctx, text, scan)
+	}
+	if _, _, err := reader.tables(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestSQLServerProperties(t *testing.T) {

@@ -251,7 +251,7 @@ func TestSQLServerDatabasesOfASmallAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "GRANT CONNECT ANY DATABASE TO [a]]b];"; !result.Complete || result.Grant != want {
+	if want := "USE [master]; GRANT CONNECT ANY DATABASE TO [a]]b];"; !result.Complete || result.Grant != want {
 		t.Errorf("complete: %v, grant: %q, want %q", result.Complete, result.Grant, want)
 	}
 	if app := databaseNamed(t, result, "app"); app.Err != nil || app.Total == nil {
@@ -268,7 +268,7 @@ func TestSQLServerDatabasesOfASmallAccount(t *testing.T) {
 
 	server.AddLogin(t, sqlserver.Login{Name: "a]b", Users: map[string]sqlserver.User{"app": {}}, OwnDatabases: true})
 	result, err = NewSQLServer().Databases(t.Context(), asLogin(server, "a]b"))
-	if err != nil || result.Complete || result.Grant != "GRANT VIEW ANY DATABASE TO [a]]b];" {
+	if err != nil || result.Complete || result.Grant != "USE [master]; GRANT VIEW ANY DATABASE TO [a]]b];" {
 		t.Errorf("complete: %v, grant: %q, %v", result.Complete, result.Grant, err)
 	}
 	_, err = NewSQLServer().Tables(t.Context(), asLogin(server, "a]b"), "documents")
@@ -370,21 +370,39 @@ func TestSQLServerInAzure(t *testing.T) {
 	}
 }
 
+// The server knows neither state nor access of a database that comes or goes while it is asked.
+func TestSQLServerDatabaseWithoutAState(t *testing.T) {
+	server := sqlserver.Start(t, sqlserver.Options{})
+	server.AddDatabase(t, sqlserver.Database{Name: "coming", Properties: map[string]any{"state": nil, "user_access": nil}})
+	server.AddDatabase(t, sqlserver.Database{Name: "copying", Properties: map[string]any{"state": 8}})
+	server.AddDatabase(t, sqlserver.Database{Name: "closed", Properties: map[string]any{"user_access": nil}})
+	server.AddLogin(t, sqlserver.Login{Name: "w"})
+	result, err := NewSQLServer().Databases(t.Context(), asLogin(server, "w"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"coming": keyMSSQLTransition, "copying": keyMSSQLTransition, "closed": keyMSSQLNoAccess} {
+		if got := keyOf(databaseNamed(t, result, name).Err); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // What is hidden makes the result incomplete, and the statement that would help names what is missing.
 func TestSQLServerHiddenTables(t *testing.T) {
 	c := sqlserverCase(t, "a bit of everything")
 	server := sqlserver.Start(t, sqlserver.Options{Version: "15.0.2000.5"})
 	server.AddDatabase(t, sqlserver.Database{Name: "a]b", Rows: c.Rows})
-	const names = "USE [a]]b]; GRANT VIEW DEFINITION TO [w];"
+	const names = "USE [a]]b]; IF DATABASE_PRINCIPAL_ID(N'o''[w]') IS NULL CREATE USER [o'[w]]] FOR LOGIN [o'[w]]]; GRANT VIEW DEFINITION TO [o'[w]]];"
 	for _, step := range []struct {
 		user  sqlserver.User
 		grant string
 	}{
-		{sqlserver.User{}, names + " GRANT VIEW DATABASE STATE TO [w];"},
+		{sqlserver.User{}, names + " GRANT VIEW DATABASE STATE TO [o'[w]]];"},
 		{sqlserver.User{Permissions: []string{"VIEW DATABASE STATE"}}, names},
 	} {
-		server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"a]b": step.user}})
-		result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "w"), "a]b")
+		server.AddLogin(t, sqlserver.Login{Name: "o'[w]", Users: map[string]sqlserver.User{"a]b": step.user}})
+		result, err := NewSQLServer().Tables(t.Context(), asLogin(server, "o'[w]"), "a]b")
 		if err != nil {
 			t.Fatal(err)
 		}
