@@ -141,8 +141,12 @@ func TestOracleListeners(t *testing.T) {
 	}
 }
 
-// silent accepts and never answers; with a certificate it speaks TLS first. It tells when a connection has ended.
-func silent(t *testing.T, certificate *tls.Certificate) (address *net.TCPAddr, ended chan struct{}) {
+// tnsAcceptance has a listener's client go on with the login.
+var tnsAcceptance = tnsPacket(2, "\x01\x3a\x00\x00\x20\x00\x7f\xff\x00\x00\x00\x00\x00\x20"+strings.Repeat("\x00", 10))
+
+// silent accepts, says what it is given and nothing more; with a certificate it speaks TLS. It tells when a connection has
+// ended.
+func silent(t *testing.T, certificate *tls.Certificate, greeting string) (address *net.TCPAddr, ended chan struct{}) {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -160,6 +164,7 @@ func silent(t *testing.T, certificate *tls.Certificate) (address *net.TCPAddr, e
 				if certificate != nil {
 					conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate}})
 				}
+				_, _ = io.WriteString(conn, greeting)
 				_, _ = io.Copy(io.Discard, conn)
 				_ = conn.Close()
 				ended <- struct{}{}
@@ -176,16 +181,19 @@ func TestOracleSilentServers(t *testing.T) {
 		name        string
 		certificate *tls.Certificate
 		mode        models.TLSMode
-		reason      string
+		greeting    string
 	}{
-		{"plain", nil, models.TLSPrefer, reasonTimeout},
-		{"no TLS", nil, models.TLSRequire, reasonTimeout},
-		{"TLS", &certificate, models.TLSRequire, reasonTimeout},
-		{"a known authority", &certificate, models.TLSVerifyCA, reasonTimeout},
-		{"a known name", &certificate, models.TLSVerifyFull, reasonTimeout},
+		{"plain", nil, models.TLSPrefer, ""},
+		{"after half a packet", nil, models.TLSPrefer, tnsAcceptance[:20]},
+		{"after the listener", nil, models.TLSPrefer, tnsAcceptance},
+		{"no TLS", nil, models.TLSRequire, ""},
+		{"TLS", &certificate, models.TLSRequire, ""},
+		{"TLS, after the listener", &certificate, models.TLSRequire, tnsAcceptance},
+		{"a known authority", &certificate, models.TLSVerifyCA, ""},
+		{"a known name", &certificate, models.TLSVerifyFull, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			address, ended := silent(t, c.certificate)
+			address, ended := silent(t, c.certificate, c.greeting)
 			before := goleak.IgnoreCurrent()
 			impatient := NewOracle(nil)
 			impatient.connectTimeout = impatience
@@ -194,7 +202,7 @@ func TestOracleSilentServers(t *testing.T) {
 				Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
 				Options: map[string]string{OptionCACertificate: ca},
 			})
-			wantUnreachable(t, err, c.reason)
+			wantUnreachable(t, err, reasonTimeout)
 			if elapsed := time.Since(start); elapsed < impatience || elapsed > 3*impatience {
 				t.Errorf("that took %v", elapsed)
 			}
@@ -211,7 +219,7 @@ func TestOracleSilentServers(t *testing.T) {
 func TestOracleChecksCertificates(t *testing.T) {
 	certificate, _ := selfSigned(t)
 	for _, mode := range []models.TLSMode{models.TLSVerifyCA, models.TLSVerifyFull} {
-		address, _ := silent(t, &certificate)
+		address, _ := silent(t, &certificate, "")
 		_, err := NewOracle(nil).Version(t.Context(), Target{
 			Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: mode,
 		})
@@ -220,7 +228,7 @@ func TestOracleChecksCertificates(t *testing.T) {
 }
 
 func TestOracleStopsConnectingWhenCancelled(t *testing.T) {
-	address, ended := silent(t, nil)
+	address, ended := silent(t, nil, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start := time.Now()

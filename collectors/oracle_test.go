@@ -359,10 +359,10 @@ func TestOracleGivesASlowStatementUp(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
 	target := oracleTarget(t, server, "APP", true)
 	c := oracleAt(server)
-	c.statementTimeout = 50 * time.Millisecond
 	if _, err := c.Tables(t.Context(), target, "USERS"); err != nil {
 		t.Fatal(err)
 	}
+	c.statementTimeout = 200 * time.Millisecond
 	server.Fail(func(text string) error {
 		if strings.Contains(text, "dba_lobs") {
 			server.Block(t)
@@ -378,7 +378,7 @@ func TestOracleGivesASlowStatementUp(t *testing.T) {
 func TestOracleMayTakeItsTimeForManyRows(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
 	c := oracleAt(server)
-	c.statementTimeout = 200 * time.Millisecond
+	c.statementTimeout = 400 * time.Millisecond
 	s, err := c.open(t.Context(), oracleTarget(t, server, "APP", true))
 	if err != nil {
 		t.Fatal(err)
