@@ -30,6 +30,9 @@ var classification = []struct {
 	tests []string
 }{
 	{"sqlserver_sizes.go", []string{"TestSQLServer(Rule|Properties).*", "TestSQLServerCases/a_bit_of_everything", "TestSQLServerCases"}},
+	{"sqlserver_read.go", []string{
+		"TestSQLServer(Rule|Properties).*", "TestSQLServerCases/a_bit_of_everything", "TestSQLServerCases", "TestSQLServerAsksEachVersionForWhatItHas",
+	}},
 	{"oracle_segments.go", []string{"TestOracle(Rule.*|Properties)|TestTablesThatStoreEachOtherEnd", "TestOracleCases"}},
 }
 

@@ -1,6 +1,9 @@
 package collectors
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"slices"
 	"testing"
 
@@ -207,4 +210,164 @@ func TestSelfCheckOfSQLServerAsksOnce(t *testing.T) {
 	if want := []string{"dbo.indexed", "dbo.t"}; !slices.Equal(names, want) {
 		t.Errorf("asked about %q, want %q", names, want)
 	}
+}
+
+// smallDatabase has the table t, whose pages are said differently by the two sources that tell of pages.
+func smallDatabase() catalog.Rows {
+	return catalog.Rows{
+		"sys.schemas":               {{"schema_id": 1, "name": "dbo"}},
+		"sys.objects":               {{"object_id": 1000, "schema_id": 1, "name": "t", "type": "U ", "is_ms_shipped": false}},
+		"sys.partitions":            {{"partition_id": 1, "hobt_id": 1, "object_id": 1000, "index_id": 0, "rows": 3}},
+		"sys.dm_db_partition_stats": {statistics(1000, 5)},
+		"sys.allocation_units":      {{"type": 1, "container_id": 1, "data_pages": 10, "used_pages": 20, "total_pages": 50}},
+	}
+}
+
+func statistics(object, pages int64) map[string]any {
+	return map[string]any{
+		"object_id": object, "index_id": 0, "in_row_data_page_count": pages, "lob_used_page_count": 0, "row_overflow_used_page_count": 0,
+		"used_page_count": pages, "reserved_page_count": pages, "row_count": 3,
+	}
+}
+
+// withMemory adds the memory-optimised table m.
+func withMemory(rows catalog.Rows) catalog.Rows {
+	m := map[string]any{"object_id": 2000, "schema_id": 1, "name": "m", "type": "U ", "is_ms_shipped": false}
+	rows["sys.objects"] = append(rows["sys.objects"], m)
+	rows["sys.tables"] = []map[string]any{{
+		"object_id": 2000, "schema_id": 1, "name": "m", "is_ms_shipped": false, "temporal_type": 0, "is_memory_optimized": true, "is_external": false,
+	}}
+	rows["sys.partitions"] = append(rows["sys.partitions"], map[string]any{
+		"partition_id": 2, "hobt_id": 2, "object_id": 2000, "index_id": 0, "rows": 4,
+	})
+	rows["sys.dm_db_xtp_table_memory_stats"] = []map[string]any{
+		{"object_id": 2000, "memory_used_by_table_kb": 1, "memory_used_by_indexes_kb": 2}, {"object_id": 2000}, {"memory_used_by_table_kb": 9},
+	}
+	return rows
+}
+
+// before has f see each statement before it runs, and refuse it by an error.
+func (r sqlserverReader) before(f func(text string) error) sqlserverReader {
+	each := r.each
+	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+		if err := f(text); err != nil {
+			return err
+		}
+		return each(ctx, text, scan)
+	}
+	return r
+}
+
+func tablesOf(t *testing.T, r sqlserverReader) models.TableResult {
+	t.Helper()
+	result, _, err := r.tables(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// What is complete is read once, and nothing is read for tables that are not there.
+func TestSQLServerRuleOneReading(t *testing.T) {
+	sent := map[string]int{}
+	reader := sqlserverOnSQLite(t, smallDatabase(), nil).before(func(text string) error {
+		sent[text]++
+		return nil
+	})
+	if row := sqlserverRow(t, tablesOf(t, reader), "t"); *row.Total != 5*sqlserverPage {
+		t.Errorf("%d bytes, which are not the statistics'", *row.Total)
+	}
+	for _, text := range []string{sqlserverUnitsSQL, sqlserverMemorySQL} {
+		if sent[text] > 0 {
+			t.Errorf("not needed: %s", text)
+		}
+	}
+	for text, times := range sent {
+		if times > 1 {
+			t.Errorf("sent %d times: %s", times, text)
+		}
+	}
+}
+
+// A table that goes between two statements looks hidden, and so does one that comes; neither does twice.
+func TestSQLServerRuleHiddenTwice(t *testing.T) {
+	first, second := smallDatabase(), smallDatabase()
+	for object, rows := range map[int64]catalog.Rows{1001: first, 1002: second} {
+		rows["sys.partitions"] = append(rows["sys.partitions"], map[string]any{
+			"partition_id": object, "hobt_id": object, "object_id": object, "index_id": 0, "rows": 0,
+		})
+	}
+	then, readings := sqlserverOnSQLite(t, second, nil), 0
+	reader := sqlserverOnSQLite(t, first, nil)
+	now := reader.each
+	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+		if text == sqlserverPartitionsSQL {
+			readings++
+		}
+		if readings > 1 {
+			return then.each(ctx, text, scan)
+		}
+		return now(ctx, text, scan)
+	}
+	if result := tablesOf(t, reader); result.Hidden != 0 || !result.Complete || readings != 2 {
+		t.Errorf("%d hidden after %d readings, complete: %v", result.Hidden, readings, result.Complete)
+	}
+}
+
+func TestSQLServerRuleMemory(t *testing.T) {
+	rows := withMemory(smallDatabase())
+	rows["sys.dm_db_partition_stats"] = nil // of t, so that the other source is asked
+	result := tablesOf(t, sqlserverOnSQLite(t, rows, nil))
+	if m := sqlserverRow(t, result, "m"); text(m.Memory) != "3072" || text(m.Rows) != "4" {
+		t.Errorf("memory %s, rows %s", text(m.Memory), text(m.Rows))
+	}
+	if row := sqlserverRow(t, result, "t"); text(row.Total) != text(new(int64(50*sqlserverPage))) {
+		t.Errorf("t has %s bytes", text(row.Total))
+	}
+	for name, denied := range map[string]func(string) bool{
+		"of no statistics": needsState,
+		"of no memory":     func(text string) bool { return text == sqlserverMemorySQL },
+	} {
+		result, stateless, err := sqlserverOnSQLite(t, rows, denied).tables(t.Context())
+		if err != nil || stateless != denied(sqlserverPagesSQL) {
+			t.Fatal(name, stateless, err)
+		}
+		if m := sqlserverRow(t, result, "m"); m.Memory != nil || text(m.Rows) != "4" {
+			t.Errorf("%s: memory %s, rows %s", name, text(m.Memory), text(m.Rows))
+		}
+	}
+	tablesOf(t, sqlserverOnSQLite(t, rows, needsState).before(func(text string) error {
+		if text == sqlserverMemorySQL {
+			t.Error("asks for the memory without the right to know it")
+		}
+		return nil
+	}))
+}
+
+// A statement that fails fails the collection, whichever it is.
+func TestSQLServerRuleEveryStatementIsNeeded(t *testing.T) {
+	failure := errors.New("no")
+	for _, failing := range []string{
+		sqlserverPartitionsSQL, sqlserverObjectsSQL, sqlserverTablesSQL, sqlserverInternalTablesSQL, sqlserverSchemasSQL,
+		sqlserverPagesSQL, sqlserverUnitsSQL, sqlserverMemorySQL,
+	} {
+		rows := withMemory(smallDatabase())
+		rows["sys.dm_db_partition_stats"] = nil
+		_, _, err := sqlserverOnSQLite(t, rows, nil).before(func(text string) error {
+			if text == failing {
+				return failure
+			}
+			return nil
+		}).tables(t.Context())
+		if !errors.Is(err, failure) {
+			t.Errorf("got %v without %s", err, failing)
+		}
+	}
+}
+
+func TestSQLServerRuleTemporalTablesSince2016(t *testing.T) {
+	c := sqlserverCase(t, "temporal table")
+	reader := sqlserverOnSQLite(t, c.Rows, nil)
+	reader.server.major = sqlserver2016
+	wantTables(t, tablesOf(t, reader), wantOf(t, c))
 }
