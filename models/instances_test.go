@@ -215,6 +215,21 @@ func TestInstanceSearchIsLiteral(t *testing.T) {
 	})
 }
 
+func TestInstanceByName(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		upper, binned := f.instance("Case"), f.instance("case")
+		_, err := f.DeleteInstance(f.ctx, binned.ID)
+		check(f, err)
+		found, err := f.InstanceByName(f.ctx, "Case")
+		check(f, err)
+		equal(f, "id", found.ID, upper.ID)
+		for _, name := range []string{"case", "Cas", "", "%", "a\x00"} {
+			_, err := f.InstanceByName(f.ctx, name)
+			wantError(f, err, models.CodeNotFound, "instance.not_found")
+		}
+	})
+}
+
 func TestInstancePages(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for i := range 5 {
