@@ -2,6 +2,9 @@ module whalefall
 
 go 1.26.0
 
+// SQL Server before 2019 makes itself certificates with such numbers.
+godebug x509negativeserial=1
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/PuerkitoBio/goquery v1.13.0

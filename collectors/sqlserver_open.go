@@ -196,9 +196,14 @@ func openSQLServer(connector *mssql.Connector) (*sql.DB, error) {
 	return db, nil
 }
 
-// sqlserverSettings make a session harmless: it waits for no lock, loses every deadlock and takes no lock on what it reads.
+// sqlserverLockWait is longer than other engines' wait for a lock: one that is not granted ends the whole collection, and
+// nobody waits longer for our waiting.
+const sqlserverLockWait = 2 * time.Second
+
+// sqlserverSettings make a session harmless: it waits for no lock for long, loses every deadlock and locks nothing that it
+// reads.
 var sqlserverSettings = []string{
-	"SET LOCK_TIMEOUT " + milliseconds(lockTimeout),
+	"SET LOCK_TIMEOUT " + milliseconds(sqlserverLockWait),
 	"SET DEADLOCK_PRIORITY LOW",
 	"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
 	"SET NOCOUNT ON",

@@ -431,7 +431,7 @@ func TestSQLServerIsAPoliteGuest(t *testing.T) {
 	got := server.Connections()
 	want := sqlserver.Connection{
 		Login: "sa", Database: "app", App: "whalefall", ReadOnlyIntent: true,
-		LockTimeout: lockTimeout, DeadlockPriority: "LOW", Isolation: "READ UNCOMMITTED",
+		LockTimeout: sqlserverLockWait, DeadlockPriority: "LOW", Isolation: "READ UNCOMMITTED",
 	}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("the connections are %+v, want %+v", got, want)
@@ -456,7 +456,7 @@ func TestSQLServerLockedCatalog(t *testing.T) {
 	started := time.Now()
 	_, err := NewSQLServer().Tables(t.Context(), asLogin(server, "sa"), "app")
 	wantError(t, err, models.CodeCollection, "collect.mssql.locked")
-	if elapsed := time.Since(started); elapsed > 2*time.Second {
+	if elapsed := time.Since(started); elapsed < sqlserverLockWait || elapsed > 2*sqlserverLockWait {
 		t.Errorf("that took %v", elapsed)
 	}
 }
@@ -466,7 +466,7 @@ func TestSQLServerEndsLongStatements(t *testing.T) {
 	server := sqlserverFixture(t, sqlserver.Options{})
 	server.Block(t, "sys.partitions")
 	hasty := NewSQLServer()
-	hasty.statementTimeout = lockTimeout * 2 / 3 // else the lock ends it
+	hasty.statementTimeout = sqlserverLockWait / 10 // else the lock ends it
 	_, err := hasty.Tables(t.Context(), asLogin(server, "sa"), "app")
 	wantError(t, err, models.CodeTimeout, "")
 	eventually(t, "the server still waits", func() bool { return server.Waiting() == 0 })
