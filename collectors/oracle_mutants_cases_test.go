@@ -193,16 +193,17 @@ func manyWords() catalog.Rows {
 	member["CLUSTER_OWNER"], member["CLUSTER_NAME"] = "APP", "C"
 	foreign := oracleHeap("APP", "GUEST", "USERS")
 	foreign["CLUSTER_OWNER"], foreign["CLUSTER_NAME"] = "OTHER", "C"
-	named := oracleHeap("APP", "BIN$kept", "USERS")
+	named, dropped := oracleHeap("APP", "BIN$kept", "USERS"), oracleHeap("APP", "GONE", "USERS")
+	dropped["DROPPED"] = "YES"
 	return catalog.Rows{
 		"DBA_TABLESPACES": spaces,
 		"DBA_CLUSTERS":    {{"OWNER": "APP", "CLUSTER_NAME": "C", "TABLESPACE_NAME": "INDX"}},
-		"DBA_TABLES":      {member, foreign, named, oracleHeap("APP", "DOCUMENTS", "USERS")},
+		"DBA_TABLES":      {member, foreign, named, dropped, oracleHeap("APP", "DOCUMENTS", "USERS")},
 		"DBA_LOBS":        {{"OWNER": "APP", "TABLE_NAME": "DOCUMENTS", "SEGMENT_NAME": "SYS_LOB1$$", "INDEX_NAME": "SYS_IL1$$"}},
 		"DBA_SEGMENTS": {
 			oraclePart("APP", "C", "CLUSTER", "USERS", 1), oraclePart("APP", "GUEST", "TABLE", "USERS", 20),
 			oraclePart("APP", "BIN$kept", "TABLE", "USERS", 300), oraclePart("APP", "DOCUMENTS", "TABLE", "USERS", 4000),
-			oraclePart("APP", "SYS_IL1$$", "LOBINDEX", "USERS", 50000),
+			oraclePart("APP", "SYS_IL1$$", "LOBINDEX", "USERS", 50000), oraclePart("APP", "GONE", "TABLE", "USERS", 600000),
 		},
 	}
 }
@@ -214,7 +215,7 @@ func TestOracleRuleEveryColumnCounts(t *testing.T) {
 		if got := totals(results["INDX"]); got != "APP.MEMBER "+text(nil) {
 			t.Errorf("role: %v: INDX has %s", role, got)
 		}
-		if got := totals(results["USERS"]); got != "APP.BIN$kept 300, APP.C 1, APP.DOCUMENTS 54000, APP.GUEST 20" {
+		if got := totals(results["USERS"]); got != "APP.BIN$ 600000, APP.BIN$kept 300, APP.C 1, APP.DOCUMENTS 54000, APP.GUEST 20" {
 			t.Errorf("role: %v: USERS has %s", role, got)
 		}
 		for _, row := range results["USERS"].Tables {
@@ -262,6 +263,26 @@ func TestOracleRuleClusteredTablesOwnNothing(t *testing.T) {
 		})
 		if row, listed := rows["T"]; !listed || row.SizeSource != models.SizeNone || row.Note != models.NoteClustered {
 			t.Errorf("created: %q: %v, sizes from %q, note %q", created, listed, row.SizeSource, row.Note)
+		}
+	}
+}
+
+func TestOracleRuleSystemTablespaces(t *testing.T) {
+	contents := map[string]string{
+		"SYSTEM": "PERMANENT", "SYSAUX": "PERMANENT", "UNDOTBS1": "UNDO", "TEMP": "TEMPORARY", "USERS": "PERMANENT", "sysaux": "PERMANENT",
+	}
+	rows := catalog.Rows{}
+	for name, of := range contents {
+		rows["DBA_TABLESPACES"] = append(rows["DBA_TABLESPACES"], oracleSpace(name, of))
+	}
+	server := oracle.New(t, oracle.Options{Rows: rows})
+	result, err := oracleAt(server).Databases(t.Context(), oracleTarget(t, server, "APP", true))
+	if err != nil || len(result.Databases) != len(contents) {
+		t.Fatalf("%d databases, %v", len(result.Databases), err)
+	}
+	for _, d := range result.Databases {
+		if own := d.Name == "USERS" || d.Name == "sysaux"; d.IsSystem == own {
+			t.Errorf("%s is a system database: %v", d.Name, d.IsSystem)
 		}
 	}
 }
