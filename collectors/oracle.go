@@ -19,7 +19,8 @@ import (
 //go:embed sql/oracle/*.sql
 var oracleFiles embed.FS
 
-// oracleStatements are by the names of their files. One that reads dba_x is called x, one that reads user_x user_x.
+// oracleStatements are by the names of their files. One that reads dba_x is called x, one that reads user_x user_x. They
+// are sent without the comments at their heads, in which the driver would look for the kind of statement.
 var oracleStatements = readOracleStatements()
 
 func readOracleStatements() map[string]string {
@@ -33,9 +34,16 @@ func readOracleStatements() map[string]string {
 		if err != nil {
 			panic(err)
 		}
-		statements[strings.TrimSuffix(file.Name(), ".sql")] = string(text)
+		statements[strings.TrimSuffix(file.Name(), ".sql")] = withoutHead(string(text))
 	}
 	return statements
+}
+
+func withoutHead(text string) string {
+	for strings.HasPrefix(text, "--") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return text
 }
 
 // Oracle reads Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the container that the target names.
@@ -120,7 +128,7 @@ func (s *oracleSession) choose(catalog oracleCatalog, tablespace string) (models
 	case !found:
 		return models.TableResult{}, &models.Error{
 			Code: models.CodeCollection, Key: "collect.oracle.nothing_seen", Args: models.Args("Name", tablespace),
-			Extra: map[string]any{"grant": s.grantRole()},
+			Extra: map[string]any{"grant": s.grantRole(), "error_number": catalog.refusal},
 		}
 	}
 	delete(results, tablespace)
@@ -132,13 +140,13 @@ func (s *oracleSession) choose(catalog oracleCatalog, tablespace string) (models
 // tables and indexes are of use.
 func (s *oracleSession) catalog(ctx context.Context) (oracleCatalog, error) {
 	catalog := oracleCatalog{tablespaces: map[string]bool{}}
-	scope, err := s.segments(ctx, &catalog)
+	refusal, err := s.segments(ctx, &catalog)
 	if err != nil {
 		return catalog, err
 	}
 	prefix := ""
-	if scope {
-		catalog.scope, prefix = s.user, "user_"
+	if refusal != nil {
+		catalog.scope, catalog.refusal, prefix = s.user, oracleNumberOf(refusal), "user_"
 	}
 	catalog.allTablespaces, err = s.tablespaces(ctx, func(name, _ string) { catalog.tablespaces[name] = true })
 	if err != nil {
@@ -156,7 +164,8 @@ func (s *oracleSession) catalog(ctx context.Context) (oracleCatalog, error) {
 
 // segments reads the segments of all owners or else, if none of the views of those can be read, of one's own schema. The
 // schema that a statement without an owner's name means is of no interest here: it may be another one.
-func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (ownOnly bool, err error) {
+// refusal is why not those of all owners; nil if it is those.
+func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (refusal, err error) {
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var segment oracleSegment
@@ -168,12 +177,16 @@ func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (o
 			catalog.segments = append(catalog.segments, segment)
 			return err
 		})
-		if !isOracleDenied(err) {
-			return view == "user_segments", err
+		switch {
+		case !isOracleDenied(err) && view == "user_segments":
+			return refusal, err
+		case !isOracleDenied(err):
+			return nil, err
 		}
+		refusal = err
 	}
-	return false, (&models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: err}).
-		With("error_number", oracleNumberOf(err)).With("grant", s.grantRole())
+	return nil, (&models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: refusal}).
+		With("error_number", oracleNumberOf(refusal)).With("grant", s.grantRole())
 }
 
 func (s *oracleSession) tables(ctx context.Context, prefix string, catalog *oracleCatalog) error {

@@ -42,6 +42,7 @@ type oracleIndex struct {
 // oracleCatalog is what the dictionary of one container says about storage.
 type oracleCatalog struct {
 	scope          string // not empty: the only schema that was looked at
+	refusal        int    // the number of the error for which it was no other
 	tablespaces    map[string]bool
 	allTablespaces bool // tablespaces has every one
 	segments       []oracleSegment
@@ -68,6 +69,7 @@ type oracleRelation struct {
 type oracleShare struct {
 	data, index               int64
 	dataUnknown, indexUnknown bool
+	nowhere                   bool // no part of it has a segment, here or in another tablespace
 }
 
 func (s *oracleShare) add(bytes *int64, index bool) {
@@ -210,8 +212,15 @@ func recycled(name oracleName) (relation oracleRelation, index, ok bool) {
 }
 
 // listSegmentless adds the tables without a segment of their own where the dictionary puts them. Partitioned and
-// index-organized tables are put nowhere: they are where their parts are. A default tablespace may have been dropped.
+// index-organized tables are put nowhere: they are where their parts are, or without any part in their owner's default
+// tablespace, as temporary and external tables are. That one may have been dropped.
 func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*oracleShare) {
+	present := map[oracleRelation]bool{}
+	for _, there := range shares {
+		for relation := range there {
+			present[relation] = true
+		}
+	}
 	for name, t := range c.tables {
 		self := oracleRelation{name, models.KindTable}
 		if home, _, _ := c.home(name, false); home != self {
@@ -219,25 +228,35 @@ func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*ora
 		}
 		around, clustered := c.clusters[t.cluster]
 		bodiless := t.temporary || c.external[name]
+		nowhere := t.tablespace == "" && !clustered && !bodiless && !present[self]
 		tablespace := t.tablespace
 		switch {
 		case tablespace == "" && clustered:
 			tablespace = around
-		case tablespace == "" && bodiless:
+		case tablespace == "" && bodiless, nowhere:
 			tablespace = c.defaults[name.owner]
 		}
 		gone := c.allTablespaces && !c.tablespaces[tablespace]
 		if tablespace == "" || gone || shares[tablespace][self] != nil {
 			continue
 		}
-		share(shares, tablespace, self).dataUnknown = !bodiless && t.created != "NO"
+		part := share(shares, tablespace, self)
+		part.nowhere, part.dataUnknown = nowhere, !nowhere && !bodiless && t.created != "NO"
 	}
+}
+
+// listed is the name of a relation's row. A cluster may be called as a table of its owner is.
+func (c oracleCatalog) listed(relation oracleRelation) string {
+	if _, taken := c.tables[relation.oracleName]; taken && relation.kind != models.KindTable {
+		return relation.name + " (" + string(relation.kind) + ")"
+	}
+	return relation.name
 }
 
 // row is a relation with its bytes in one tablespace.
 func (c oracleCatalog) row(relation oracleRelation, part oracleShare) models.TableSize {
 	row := models.TableSize{
-		Schema: relation.owner, Name: relation.name, Kind: relation.kind, SizeSource: models.SizeAllocated,
+		Schema: relation.owner, Name: c.listed(relation), Kind: relation.kind, SizeSource: models.SizeAllocated,
 		Total: orUnknown(part.data+part.index, part.dataUnknown || part.indexUnknown),
 		Data:  orUnknown(part.data, part.dataUnknown), Index: orUnknown(part.index, part.indexUnknown),
 	}
@@ -257,7 +276,7 @@ func (c oracleCatalog) row(relation oracleRelation, part oracleShare) models.Tab
 		row.Kind = models.KindTemporary
 	case elsewhere:
 		row.Kind = models.KindExternal
-	case t.created == "NO" && part.data == 0 && !part.dataUnknown:
+	case part.nowhere, t.created == "NO" && part.data == 0 && !part.dataUnknown:
 		row.Rows, row.RowsSource, row.RowsAt = new(int64), models.RowsExact, nil
 	}
 	if unseen := (oracleShare{dataUnknown: true}); elsewhere || part == unseen {

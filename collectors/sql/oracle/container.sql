@@ -1,2 +1,5 @@
+-- The container one is in.
 -- Since: 12.1.
+-- Needs: nothing.
+-- Columns: name.
 SELECT SYS_CONTEXT('USERENV', 'CON_NAME') FROM dual

@@ -1,1 +1,4 @@
+-- What the server is.
+-- Needs: nothing.
+-- Columns: product, version.
 SELECT product, version FROM product_component_version

@@ -1,2 +1,5 @@
+-- What the server is, with its release update.
 -- Since: 18.1.
+-- Needs: nothing.
+-- Columns: product, version.
 SELECT product, version_full FROM product_component_version

@@ -1,1 +1,4 @@
+-- The account's own part of: every cluster.
+-- Needs: nothing.
+-- Columns: owner, name, tablespace.
 SELECT SYS_CONTEXT('USERENV', 'SESSION_USER'), cluster_name, tablespace_name FROM user_clusters
