@@ -146,7 +146,9 @@ func (r sqlserverReader) specials(ctx context.Context, c *sqlserverCatalog) erro
 func (r sqlserverReader) internals(ctx context.Context, c *sqlserverCatalog) error {
 	return r.each(ctx, sqlserverInternalTablesSQL, func(rows *sql.Rows) error {
 		var i sqlserverInternal
-		err := rows.Scan(&i.id, &i.parent, &i.kind)
+		var parent, kind sql.NullInt64 // the reference page lists neither all types nor all parents
+		err := rows.Scan(&i.id, &parent, &kind)
+		i.parent, i.kind = parent.Int64, kind.Int64
 		c.internals = append(c.internals, i)
 		return err
 	})
