@@ -53,3 +53,13 @@ func TestSQLServerNegativeSerialNumber(t *testing.T) {
 		wantUnreachable(t, err, reasonLogin)
 	}
 }
+
+// A firewall or a gateway may choose by the name that the client asks for, in every mode.
+func TestSQLServerNamesTheHostItWants(t *testing.T) {
+	for _, mode := range []models.TLSMode{models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull} {
+		config, err := NewSQLServer().config(Target{Host: "db.example", Port: 1433, TLSMode: mode}, "master", false)
+		if err != nil || config.TLSConfig.ServerName != "db.example" {
+			t.Errorf("%s: %q, %v", mode, config.TLSConfig.ServerName, err)
+		}
+	}
+}

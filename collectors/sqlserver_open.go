@@ -130,6 +130,7 @@ func (c *SQLServer) config(t Target, database string, readOnly bool) (msdsn.Conf
 	case encrypted == nil:
 		config.Encryption = msdsn.EncryptionDisabled
 	case encrypted.MinVersion == 0:
+		encrypted.ServerName = t.Host           // unverified, but what stands before Azure may go by it
 		encrypted.MinVersion = tls.VersionTLS10 // all that servers before 2016 have without an update
 	}
 	return config, nil
