@@ -59,6 +59,7 @@ func sqlserverCaseChecks(t *testing.T) []caseCheck {
 				t.Fatal(err, without)
 			}
 			wantTables(t, result, want)
+			wantEachOnce(t, reader())
 		}})
 	}
 	for _, c := range catalog.Cases(t, "sqlserver") {
@@ -74,6 +75,22 @@ func sqlserverCaseChecks(t *testing.T) []caseCheck {
 		}
 	}
 	return checks
+}
+
+// wantEachOnce wants no object to be read twice.
+func wantEachOnce(t testing.TB, reader sqlserverReader) {
+	t.Helper()
+	var found sqlserverCatalog
+	if err := reader.objects(t.Context(), &found); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]bool{}
+	for _, o := range found.objects {
+		if seen[o.id] {
+			t.Errorf("%s is read twice", o.name)
+		}
+		seen[o.id] = true
+	}
 }
 
 func TestSQLServerCases(t *testing.T) {
