@@ -229,7 +229,7 @@ func (w *oracleWire) dial(ctx context.Context, network, address string, encrypte
 	}
 	w.conn = conn
 	if encrypted {
-		return conn, nil
+		return &tlsConn{Conn: conn}, nil
 	}
 	return &tnsConn{Conn: conn}, nil
 }
@@ -241,6 +241,24 @@ func (w *oracleWire) hangUp() {
 	if w.conn != nil {
 		_ = w.conn.Close()
 	}
+}
+
+// tlsConn lets nothing out before a TLS handshake: the driver goes on without TLS when a listener redirects it to a port
+// that has none.
+type tlsConn struct {
+	net.Conn
+	begun bool
+}
+
+// tlsHandshake is how the first record of a TLS client begins.
+const tlsHandshake = 22
+
+func (c *tlsConn) Write(b []byte) (int, error) {
+	if !c.begun && (len(b) == 0 || b[0] != tlsHandshake) {
+		return 0, tls.RecordHeaderError{Msg: "the listener redirects to a port without TLS"}
+	}
+	c.begun = true
+	return c.Conn.Write(b)
 }
 
 // tnsConn has a connection fail whose other side does not speak TNS: the driver takes anything for a packet, and its first

@@ -8,7 +8,10 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
+	"database/sql/driver"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -24,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"whalefall/models"
+	"whalefall/testenv/oracle"
 )
 
 // hostilePasswords would mean something in an address.
@@ -344,4 +348,120 @@ func TestOracleWalletsLieBelowAllowedDirectories(t *testing.T) {
 			wantUnreachable(t, err, c.reason)
 		}
 	}
+}
+
+// redirection sends a client to another address, as listeners of clusters do.
+func redirection(protocol string, to *net.TCPAddr) string {
+	address := fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=%s)(HOST=%s)(PORT=%d)))", protocol, to.IP, to.Port)
+	return tnsPacket(5, string([]byte{0, byte(len(address))})+address)
+}
+
+func TestOracleFollowsRedirections(t *testing.T) {
+	certificate, ca := selfSigned(t)
+	for _, c := range []struct {
+		name, protocol string
+		mode           models.TLSMode
+		greeting       string
+		reason         string
+	}{
+		{"plain", "tcp", models.TLSPrefer, tnsRefusal(12514), reasonService},
+		{"plain, to what speaks something else", "tcp", models.TLSPrefer, "SSH-2.0-OpenSSH_9.2p1\r\n", reasonProtocol},
+		{"encrypted", "tcps", models.TLSVerifyFull, tnsRefusal(12514), reasonService},
+		{"encrypted, to a port that is not", "tcp", models.TLSRequire, tnsRefusal(12514), reasonTLS},
+		{"checked, to a port that is not encrypted", "tcp", models.TLSVerifyFull, tnsRefusal(12514), reasonTLS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var second, first *net.TCPAddr
+			if c.mode == models.TLSPrefer {
+				second, _ = silent(t, nil, c.greeting)
+				first, _ = silent(t, nil, redirection(c.protocol, second))
+			} else {
+				var behind *tls.Certificate
+				if c.protocol == "tcps" {
+					behind = &certificate
+				}
+				second, _ = silent(t, behind, c.greeting)
+				first, _ = silent(t, &certificate, redirection(c.protocol, second))
+			}
+			before := goleak.IgnoreCurrent()
+			_, err := NewOracle(nil).Version(t.Context(), Target{
+				Name: "t", Host: "127.0.0.1", Port: first.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
+				Options: map[string]string{OptionCACertificate: ca},
+			})
+			wantUnreachable(t, err, c.reason)
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+// TestOracleSurvivesItsDriver has the driver panic where it reads what a server sends.
+func TestOracleSurvivesItsDriver(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	for _, statement := range []string{"SET TRANSACTION", "product_component_version", "dba_segments"} {
+		server.Fail(func(text string) error {
+			if strings.Contains(text, statement) {
+				panic("index out of range")
+			}
+			return nil
+		})
+		_, err := oracleAt(server).Tables(t.Context(), target, "USERS")
+		wantUnreachable(t, err, reasonLost)
+		if left := server.Connections(); left != 0 {
+			t.Errorf("%d connections are left after a panic over %s", left, statement)
+		}
+	}
+}
+
+// brittle panics once it is told to.
+type brittle struct {
+	guardable
+	broken, hungUp bool
+}
+
+func (b *brittle) Connect(context.Context) (driver.Conn, error) { return b, nil }
+func (b *brittle) Driver() driver.Driver                        { return nil }
+func (b *brittle) HangUp()                                      { b.hungUp = true }
+func (b *brittle) Rollback() error                              { panic("slice bounds out of range") }
+func (b *brittle) Commit() error                                { return nil }
+func (b *brittle) Columns() []string                            { return []string{"X"} }
+
+func (b *brittle) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return b, nil }
+
+func (b *brittle) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return b, nil
+}
+
+func (b *brittle) Next([]driver.Value) error {
+	if b.broken {
+		panic("slice bounds out of range")
+	}
+	b.broken = true
+	return nil
+}
+
+func (b *brittle) Close() error {
+	if b.broken {
+		panic("nil pointer")
+	}
+	return nil
+}
+
+func TestADriverMayPanicAnywhere(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	b := &brittle{}
+	db := sql.OpenDB(guardedConnector{b})
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	read := eachRow(t.Context(), tx, "SELECT x FROM dual", func(*sql.Rows) error { return nil })
+	if !errors.Is(read, driver.ErrBadConn) || !b.hungUp {
+		t.Errorf("%v, hung up: %v", read, b.hungUp)
+	}
+	if err := tx.Rollback(); !errors.Is(err, driver.ErrBadConn) {
+		t.Errorf("the rollback gives %v", err)
+	}
+	if err := db.Close(); err != nil && !errors.Is(err, driver.ErrBadConn) {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
 }

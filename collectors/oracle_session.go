@@ -63,7 +63,7 @@ func (c *Oracle) open(ctx context.Context, t Target) (*oracleSession, error) {
 	if err != nil {
 		return nil, oracleFailure(ctx, t, err, true)
 	}
-	s := &oracleSession{target: t, db: sql.OpenDB(connector), hangUp: func() {}, patience: c.statementTimeout}
+	s := &oracleSession{target: t, db: sql.OpenDB(guardedConnector{connector}), hangUp: func() {}, patience: c.statementTimeout}
 	s.db.SetMaxOpenConns(1)
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
 		s.close()
