@@ -89,7 +89,7 @@ func TestTablePagesSayWhatTheyKnow(t *testing.T) {
 		"tr[data-table=hot] .badge":  "内存优化表",
 		"[data-memory]":              "占用内存 12,582,912 B",
 		"tr[data-table=hot] td.size": "数据在内存中",
-		"[data-note=history]":        "时态表 dbo." + hostile + " 的历史表",
+		"[data-note=history]":        "dbo." + hostile + " 的历史表",
 		"[data-note=unclassified]":   "计入了索引",
 		"tr[data-table=h] td.rows":   "（2 天前）",
 		"tr[data-table=v] .badge":    "建有聚集索引的视图",

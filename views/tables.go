@@ -27,6 +27,13 @@ func (m TableSizes) Incomplete() bool {
 // unsettledURL lists only the rows that the newest run could not measure.
 func (m TableSizes) unsettledURL() string { return m.Path + "?only=unsettled" }
 
+// listsUnsettled reports whether there are rows to show of what the newest run could not measure. SQL Server tells how
+// many tables it hides, not which.
+func (m TableSizes) listsUnsettled() bool {
+	d := m.header()
+	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Instance.DBType != models.SQLServer
+}
+
 // total is the sum of the known sizes, nil when none is known.
 func (m TableSizes) total() *int64 {
 	d := m.header()
@@ -68,6 +75,9 @@ func whyUnknown(p Page, r models.TableSizeRow) string {
 	case models.KindExternal, models.KindMerge, models.KindMemoryOptimized, models.KindTemporary:
 		return p.T("kind." + string(r.Kind) + "_size")
 	}
+	if r.Total == nil {
+		return p.T("unread.failed")
+	}
 	return p.T("size.untold")
 }
 
@@ -82,6 +92,10 @@ func whyUnused(p Page, r models.TableSizeRow) string {
 // whyRows says what a row count is worth.
 func whyRows(p Page, r models.TableSizeRow) string {
 	switch {
+	case r.Rows == nil && r.Unread != "":
+		return whyUnknown(p, r)
+	case r.Rows == nil && (r.Kind == models.KindCluster || r.Kind == models.KindRecycleBin):
+		return p.T("rows." + string(r.Kind))
 	case r.Rows == nil:
 		return p.T("rows.unknown")
 	case r.RowsSource == models.RowsStatistic && r.RowsAt != nil:
@@ -107,6 +121,28 @@ func (m TableSizes) residual() *int64 {
 		return n
 	}
 	return nil
+}
+
+// residualKey names the residual, which holds the tables that the account may not see.
+func (m TableSizes) residualKey() string {
+	if m.header().HiddenCount > 0 {
+		return "tables.residual_hidden"
+	}
+	return "tables.residual"
+}
+
+// residualHint says what the residual is made of.
+func (m TableSizes) residualHint(p Page) string {
+	d := m.header()
+	switch {
+	case d.HiddenCount > 0 && d.KeptCount > 0:
+		return p.T("tables.residual_hidden_kept_hint")
+	case d.HiddenCount > 0:
+		return p.T("tables.residual_hidden_hint")
+	case d.Scope != "":
+		return p.T("tables.residual_scope_hint", "Name", visible(d.Scope))
+	}
+	return p.In(m.Instance.DBType, "tables.residual_hint")
 }
 
 // shownKind is the kind of a row that is no plain table.

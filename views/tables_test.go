@@ -35,7 +35,7 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 		{models.TableSize{Kind: models.KindMemoryOptimized}, "kind.memory_optimized_size", "kind.memory_optimized_size"},
 		{models.TableSize{Kind: models.KindTemporary}, "kind.temporary_size", "kind.temporary_size"},
 		{models.TableSize{Kind: models.KindExternal}, "kind.external_size", "kind.external_size"},
-		{models.TableSize{Kind: models.KindTable}, "size.untold", "size.untold"},
+		{models.TableSize{Kind: models.KindTable}, "unread.failed", "unread.failed"},
 		{models.TableSize{Kind: models.KindTable, Total: ref(int64(1))}, "size.untold", "unused.untold"},
 		{models.TableSize{Kind: models.KindMemoryOptimized, Unread: models.UnreadLocked}, "unread.locked", "unread.locked"},
 	} {
@@ -63,6 +63,41 @@ func TestRowCountsSayWhenTheyWereCounted(t *testing.T) {
 	}
 	r.RowsAt = nil
 	if got, want := whyRows(chinesePage, r), chinesePage.T("rows.statistic"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAnUnknownRowCountHasItsReason(t *testing.T) {
+	for key, row := range map[string]models.TableSize{
+		"rows.unknown":     {Kind: models.KindTable},
+		"rows.cluster":     {Kind: models.KindCluster},
+		"rows.recycle_bin": {Kind: models.KindRecycleBin},
+		"unread.locked":    {Kind: models.KindTable, Unread: models.UnreadLocked},
+	} {
+		if got, want := whyRows(chinesePage, models.TableSizeRow{TableSize: row}), chinesePage.T(key); got != want {
+			t.Errorf("%+v: %q, want %q", row, got, want)
+		}
+	}
+}
+
+// TestTheResidualIsNotCalledNobodysWhereTablesAreHidden: on SQL Server hidden tables have bytes and no names.
+func TestTheResidualIsNotCalledNobodysWhereTablesAreHidden(t *testing.T) {
+	for _, c := range []struct {
+		header    models.InstanceDatabase
+		key, hint string
+		listed    bool
+	}{
+		{models.InstanceDatabase{}, "tables.residual", "tables.residual_hint.sqlserver", false},
+		{models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2}}, "tables.residual_hidden", "tables.residual_hidden_hint", false},
+		{models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2, KeptCount: 1}}, "tables.residual_hidden", "tables.residual_hidden_kept_hint", true},
+	} {
+		m := TableSizes{Instance: models.Instance{DBType: models.SQLServer}, Sizes: models.TablePage{Database: c.header}}
+		if m.residualKey() != c.key || m.residualHint(chinesePage) != chinesePage.T(c.hint) || m.listsUnsettled() != c.listed {
+			t.Errorf("%+v: %s, %q, %t", c.header, m.residualKey(), m.residualHint(chinesePage), m.listsUnsettled())
+		}
+	}
+	m := TableSizes{Instance: models.Instance{DBType: models.Oracle}, Sizes: models.TablePage{Database: models.InstanceDatabase{Snapshot: models.Snapshot{Scope: "APP"}}}}
+	if got, want := m.residualHint(chinesePage), "APP 用户的段中不属于任何表的部分，不计入合计"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
