@@ -15,6 +15,8 @@ const (
 	oracleNoSuchView   = 942
 	oracleNoPrivilege  = 1031
 	oracleNoSession    = 1045
+	oracleRecursive    = 604   // of a statement that the server made itself, as a logon trigger's
+	oracleTrigger      = 4088  // of a trigger
 	oracleNoPrivilege2 = 41900 // 23ai names the privilege
 )
 
@@ -30,6 +32,7 @@ const (
 	reasonService  = "service"  // the listener knows no such service or SID
 	reasonVerifier = "verifier" // the sides know no common way to prove a password
 	reasonWallet   = "wallet"   // the wallet cannot be read
+	reasonArchiver = "archiver" // only SYSDBA may log in until redo can be archived again
 )
 
 // oracleMeaning is what an error number tells the user. One with a reason says that there is no connection.
@@ -60,6 +63,7 @@ var oracleMeanings = map[int]oracleMeaning{
 	12564:           {reason: reasonService}, // refused without a word
 	12560:           {reason: reasonProtocol},
 	12569:           {reason: reasonProtocol},
+	257:             {reason: reasonArchiver},
 	18:              {reason: reasonBusy}, // sessions
 	20:              {reason: reasonBusy}, // processes
 	2391:            {reason: reasonBusy}, // sessions of this user
@@ -142,8 +146,8 @@ func oracleRefused(t Target, number int, err error, connecting bool) *models.Err
 	meaning := oracleMeanings[number]
 	var refused *models.Error
 	switch {
-	case connecting && isOracleDenied(err):
-		refused = unreachable(t, reasonLogin, err) // SYS without SYSDBA
+	case connecting && (isOracleDenied(err) || number == oracleRecursive || number == oracleTrigger):
+		refused = unreachable(t, reasonLogin, err) // SYS without SYSDBA, or a logon trigger that keeps the account out
 	case meaning.reason != "":
 		refused = unreachable(t, meaning.reason, err)
 	case connecting && meaning.key == "":

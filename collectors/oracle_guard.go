@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 )
 
@@ -17,7 +18,7 @@ func (g guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	able, ok := conn.(guardable)
 	if !ok {
-		return nil, driver.ErrSkip
+		return nil, errors.Join(errors.ErrUnsupported, conn.Close())
 	}
 	return guardedConn{able}, nil
 }

@@ -343,6 +343,22 @@ func TestOracleUnknownErrors(t *testing.T) {
 	wantError(t, err, models.CodeCollection, "")
 }
 
+// TestOracleLogonTriggers has a trigger refuse the account, which is no more than a failed statement once there is a session.
+func TestOracleLogonTriggers(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	for _, number := range []int{604, 4088} {
+		server.Fail(nil)
+		server.FailLogin(func(oracle.Login) error { return network.NewOracleError(number) })
+		_, err := oracleAt(server).Version(t.Context(), target)
+		wantMeaning(t, err, number, reasonLogin)
+		server.FailLogin(nil)
+		server.Fail(func(string) error { return network.NewOracleError(number) })
+		_, err = oracleAt(server).Version(t.Context(), target)
+		wantMeaning(t, err, number, "collect.oracle.failed")
+	}
+}
+
 func TestOracleMayNotLogIn(t *testing.T) {
 	server := oracle.New(t, oracle.Options{})
 	target := oracleTarget(t, server, "APP", true)
@@ -421,6 +437,10 @@ func (c *deafConn) QueryContext(context.Context, string, []driver.NamedValue) (d
 
 func (c *deafConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
 	return driver.RowsAffected(0), nil
+}
+
+func (c *deafConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
 }
 
 type deafConnector struct{ driver.Connector }
