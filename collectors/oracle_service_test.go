@@ -125,3 +125,71 @@ func TestANewerSnapshotOfAnotherTablespaceStays(t *testing.T) {
 		t.Errorf("the log says %s", log.String())
 	}
 }
+
+func TestOneReadingAnswersAllWhoWaitForIt(t *testing.T) {
+	h, server, _ := newOracleHouse(t)
+	release := server.Block(t)
+	before := len(server.Queries())
+	databases := []string{"USERS", "DATA"}
+	errs := make(chan error, len(databases))
+	for i, name := range databases {
+		go func() {
+			receipt, err := h.service.Refresh(t.Context(), h.instance.ID, name)
+			if err == nil && (receipt.Saved == 0 || !receipt.Complete || receipt.CollectedAt.IsZero()) {
+				t.Errorf("the receipt of %s is %+v", name, receipt)
+			}
+			errs <- err
+		}()
+		h.waitUntil(func() bool {
+			h.service.mu.Lock()
+			defer h.service.mu.Unlock()
+			return len(h.service.running) == i+1 && len(server.Queries()) > before
+		})
+	}
+	release()
+	for range databases {
+		must(t, <-errs)
+	}
+	readings := 0
+	for _, query := range server.Queries()[before:] {
+		if strings.Contains(query, "dba_segments") {
+			readings++
+		}
+	}
+	for _, name := range databases {
+		if header, _ := h.snapshot(name); readings != 1 || header.SnapshotNo != 1 {
+			t.Errorf("%d readings, %s is %+v", readings, name, header)
+		}
+	}
+}
+
+func TestWaitingForAReadingEndsWithTheService(t *testing.T) {
+	h, server, _ := newOracleHouse(t)
+	server.Block(t)
+	before := len(server.Queries())
+	errs := make(chan error, 2)
+	for i, name := range []string{"USERS", "DATA"} {
+		go func() {
+			_, err := h.service.Refresh(t.Context(), h.instance.ID, name)
+			errs <- err
+		}()
+		h.waitUntil(func() bool {
+			h.service.mu.Lock()
+			defer h.service.mu.Unlock()
+			return len(h.service.running) == i+1 && len(server.Queries()) > before
+		})
+	}
+	must(t, h.service.Close(t.Context()))
+	for range 2 {
+		wantError(t, <-errs, models.CodeCollection, "collect.cancelled")
+	}
+}
+
+func (h house) waitUntil(done func() bool) {
+	h.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.Fatal("waited in vain")
+		}
+	}
+}

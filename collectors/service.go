@@ -27,6 +27,7 @@ type Service struct {
 	mu      sync.Mutex
 	closed  bool
 	running map[string]*run
+	turns   map[int64]chan struct{} // of instances that are read as a whole
 }
 
 // run is one collection that callers wait for.
@@ -51,7 +52,7 @@ var (
 
 // NewService starts a service over the given engines. Close ends what it runs.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
-	return &Service{store: store, engines: engines, log: log, now: time.Now, running: map[string]*run{}}
+	return &Service{store: store, engines: engines, log: log, now: time.Now, running: map[string]*run{}, turns: map[int64]chan struct{}{}}
 }
 
 // Close cancels running collections and waits for them until ctx ends.
@@ -206,6 +207,55 @@ func (s *Service) refresh(ctx context.Context, instance models.Instance, t Targe
 	if !isStoredName(database) {
 		return models.Receipt{}, databaseGone(database, nil)
 	}
+	asked := s.now()
+	if t.Engine == models.Oracle {
+		done, err := s.turn(ctx, instance.ID)
+		if err != nil {
+			return models.Receipt{}, err
+		}
+		defer done()
+		if receipt, answered := s.storedSince(ctx, instance, database, asked); answered {
+			return receipt, nil
+		}
+	}
+	return s.measureTables(ctx, collector, instance, t, database)
+}
+
+// turn waits until nobody else reads the instance. One reading of it finds all its databases, so that another at the same
+// time would burden the server in vain and be too old to store when it ends. done lets the next one in.
+func (s *Service) turn(ctx context.Context, instance int64) (done func(), err error) {
+	s.mu.Lock()
+	turn, known := s.turns[instance]
+	if !known {
+		turn = make(chan struct{}, 1)
+		s.turns[instance] = turn
+	}
+	s.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// storedSince is about the snapshot of a database if one has been stored since it was asked for.
+func (s *Service) storedSince(
+	ctx context.Context, instance models.Instance, database string, asked time.Time,
+) (receipt models.Receipt, answered bool) {
+	known, err := s.store.Database(ctx, instance.ID, database)
+	if err != nil || known.CollectedAt == nil || !known.CollectedAt.After(asked) {
+		return models.Receipt{}, false
+	}
+	return models.Receipt{
+		CollectedAt: *known.CollectedAt, Saved: known.TableCount, Kept: known.KeptCount, Hidden: known.HiddenCount,
+		Complete: known.Complete, Grant: known.Grant, ElapsedMS: known.ElapsedMS,
+	}, true
+}
+
+func (s *Service) measureTables(
+	ctx context.Context, collector Collector, instance models.Instance, t Target, database string,
+) (models.Receipt, error) {
 	started := s.now()
 	result, err := collector.Tables(ctx, t, database)
 	if err != nil {
