@@ -211,9 +211,7 @@ func recycled(name oracleName) (relation oracleRelation, index, ok bool) {
 	return oracleRelation{oracleName{name.owner, oracleRecycleBin}, models.KindRecycleBin}, false, true
 }
 
-// listSegmentless adds the tables without a segment of their own where the dictionary puts them. Partitioned and
-// index-organized tables are put nowhere: they are where their parts are, or without any part in their owner's default
-// tablespace, as temporary and external tables are. That one may have been dropped.
+// listSegmentless adds the tables without a segment of their own where they belong. The tablespace may have been dropped.
 func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*oracleShare) {
 	present := map[oracleRelation]bool{}
 	for _, there := range shares {
@@ -226,23 +224,29 @@ func (c oracleCatalog) listSegmentless(shares map[string]map[oracleRelation]*ora
 		if home, _, _ := c.home(name, false); home != self {
 			continue
 		}
-		around, clustered := c.clusters[t.cluster]
-		bodiless := t.temporary || c.external[name]
-		nowhere := t.tablespace == "" && !clustered && !bodiless && !present[self]
-		tablespace := t.tablespace
-		switch {
-		case tablespace == "" && clustered:
-			tablespace = around
-		case tablespace == "" && bodiless, nowhere:
-			tablespace = c.defaults[name.owner]
-		}
+		tablespace, part := c.place(t, present[self])
 		gone := c.allTablespaces && !c.tablespaces[tablespace]
-		if tablespace == "" || gone || shares[tablespace][self] != nil {
-			continue
+		if tablespace != "" && !gone && shares[tablespace][self] == nil {
+			*share(shares, tablespace, self) = part
 		}
-		part := share(shares, tablespace, self)
-		part.nowhere, part.dataUnknown = nowhere, !nowhere && !bodiless && t.created != "NO"
 	}
+}
+
+// place is where the dictionary puts a table without a segment, and what is known of its bytes. It puts partitioned and
+// index-organized tables nowhere: they are where their parts are, or without any part in their owner's default
+// tablespace, as temporary and external tables are.
+func (c oracleCatalog) place(t oracleTable, present bool) (tablespace string, part oracleShare) {
+	around, clustered := c.clusters[t.cluster]
+	bodiless := t.temporary || c.external[t.oracleName]
+	switch {
+	case t.tablespace != "":
+		return t.tablespace, oracleShare{dataUnknown: !bodiless && t.created != "NO"}
+	case clustered:
+		return around, oracleShare{}
+	case present:
+		return "", oracleShare{}
+	}
+	return c.defaults[t.owner], oracleShare{nowhere: !bodiless}
 }
 
 // listed is the name of a relation's row. A cluster may be called as a table of its owner is.
