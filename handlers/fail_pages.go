@@ -92,6 +92,8 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	}
 	key, known := adviceOf[e.Code]
 	switch {
+	case e.Code == models.CodeCollection && e.Extra["instance_id"] == nil:
+		return nil // a server that is tried before it is saved has no data that could be unchanged
 	case !known:
 		s := suggestions(p.Lang, k.category)
 		return s[:]

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"crypto/x509"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -186,12 +187,18 @@ func bindOptions(f fields, form bool) (map[string]string, bool, error) {
 		if err != nil || len(members) > maxOptions || len(value) > maxOptionBytes || !optionPattern.MatchString(name) {
 			return nil, false, models.Invalid("instance.options_invalid")
 		}
+		if name == collectors.OptionCACertificate && value != "" && !isCertificate(value) {
+			return nil, false, models.Invalid("instance.certificate_invalid", "Field", "options."+name)
+		}
 		if value != "" {
 			options[name] = value
 		}
 	}
 	return options, true, nil
 }
+
+// isCertificate reports whether s holds one that a collector could trust.
+func isCertificate(s string) bool { return x509.NewCertPool().AppendCertsFromPEM([]byte(s)) }
 
 var optionPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 

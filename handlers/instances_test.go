@@ -1,7 +1,13 @@
 package handlers_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"strconv"
 	"strings"
@@ -132,6 +138,7 @@ func TestInstanceInput(t *testing.T) {
 			{obj{"options": "x"}, "options 必须为由文本组成的对象"},
 			{obj{"options": obj{"a": 1}}, "options 必须为由文本组成的对象"},
 			{obj{"options": obj{"a b": "x"}}, "options 必须为由文本组成的对象"},
+			{obj{"options": obj{"ca_certificate": "-----BEGIN CERTIFICATE-----"}}, "options.ca_certificate 的内容无效,须为 PEM 格式的证书"},
 			{obj{"db_type": "sqlite"}, "字段 'database_name' 是必填的"},
 			{obj{"username": "u"}, "字段 'password' 是必填的"},
 			{obj{"password": "p"}, "字段 'username' 是必填的"},
@@ -329,4 +336,15 @@ func TestConnections(t *testing.T) {
 		bare := a.admin.post("/instances", obj{"name": "bare", "db_type": "pg", "host": "127.0.0.1", "port": 1}).id("instance", "id")
 		a.admin.post(fmt.Sprintf("/instances/%d/actions/sync-capacity", bare), nil).wantCode(409, models.CodeCollection, "实例未配置凭据")
 	})
+}
+
+// certificateText is one in PEM, signed by itself.
+func certificateText(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }

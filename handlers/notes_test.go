@@ -205,3 +205,31 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""), "数据库 archive 不接受连接")
 	}
 }
+
+// TestADatabaseThatAGrantWouldOpenShowsTheGrant: the list is complete, and some of it could not be measured.
+func TestADatabaseThatAGrantWouldOpenShowsTheGrant(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.serverInstance("mssql", models.SQLServer)
+	var id int64
+	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
+	check(t, err)
+	barred := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "hr")}
+	const grant = "USE [master]; GRANT CONNECT ANY DATABASE TO [u];"
+	_, err = a.store.SaveInventory(t.Context(), id, models.DatabaseResult{
+		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "hr", Err: barred}},
+	}, time.Now())
+	check(t, err)
+	p := a.guest.visit(instance).has(0, "#databases-incomplete").has(1, "#databases-barred").says("部分数据库未能测量")
+	equal(t, "to copy", p.doc.Find("#databases-barred [data-copy]").AttrOr("data-copy", ""), grant)
+}
+
+// TestAServerThatIsTriedHasNoDataToKeep: what was typed into the form belongs to no instance yet.
+func TestAServerThatIsTriedHasNoDataToKeep(t *testing.T) {
+	t.Parallel()
+	refused := &models.Error{Code: models.CodeCollection, Key: "collect.oracle.cdb_root"}
+	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.Oracle: refusing{refused}})
+	form := url.Values{"db_type": {"oracle"}, "host": {"db.example"}, "port": {"1"}, "username": {"u"}, "password": {"p"}}
+	p := a.admin.submit("/connections/test", form, into("test-result")...).wantStatus(http.StatusConflict).says("CDB$ROOT")
+	equal(t, "advice", p.doc.Find(".advice").Length(), 0)
+}

@@ -264,10 +264,11 @@ func TestInstanceForm(t *testing.T) {
 	equal(t, "of SQL Server", ports("shown_type=postgresql&db_type=sqlserver&port=5432"), "1433")
 	equal(t, "of Oracle", ports("db_type=oracle"), "1521")
 
+	certificate := certificateText(t)
 	form := url.Values{
 		"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"5432"}, "credential_id": {""},
 		"username": {"mon"}, "password": {"p:@/%"}, "tag_names": {"a, b"}, "is_active": {"false", "true"}, "tls_mode": {"verify-ca"},
-		"options.ca_certificate": {"-----BEGIN CERTIFICATE-----"},
+		"options.ca_certificate": {certificate},
 	}
 	bad := url.Values{"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"x"}}
 	a.admin.submit("/instances", bad, htmx...).wantStatus(http.StatusBadRequest).has(1, ".toast.error").says("端口号必须是整数")
@@ -279,7 +280,7 @@ func TestInstanceForm(t *testing.T) {
 	} {
 		equal(t, selector, edit.doc.Find(selector).AttrOr("value", ""), want)
 	}
-	equal(t, "certificate", edit.doc.Find("textarea[name='options.ca_certificate']").Text(), "-----BEGIN CERTIFICATE-----")
+	equal(t, "certificate", edit.doc.Find("textarea[name='options.ca_certificate']").Text(), certificate)
 	chosen := edit.doc.Find(".credential-choice option[selected]").AttrOr("value", "")
 
 	form.Set("credential_id", chosen)

@@ -30,6 +30,13 @@ func (m InstanceDetail) partial() bool {
 	return m.Instance.DatabasesComplete != nil && !*m.Instance.DatabasesComplete
 }
 
+func (m InstanceDetail) noticeID() string {
+	if m.partial() {
+		return "databases-incomplete"
+	}
+	return "databases-barred"
+}
+
 // TablesPath is the address of a database's table sizes. The names "." and ".." cannot be in an address
 // and go by the database's id.
 func TablesPath(instanceID, databaseID int64, name string) string {

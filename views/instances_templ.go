@@ -1299,7 +1299,7 @@ func InstanceEdit(p Page, f InstanceForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 98, "</div><div id=\"test-result\" aria-live=\"polite\"></div><footer class=\"panel-foot\"><button type=\"button\" class=\"button\" id=\"test-connection\" hx-post=\"/connections/test\" hx-target=\"#test-result\" hx-swap=\"innerHTML\" hx-indicator=\"this\" hx-disabled-elt=\"this\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 98, "</div><footer class=\"panel-foot\"><div id=\"test-result\" aria-live=\"polite\"></div><button type=\"button\" class=\"button\" id=\"test-connection\" hx-post=\"/connections/test\" hx-target=\"#test-result\" hx-swap=\"innerHTML\" hx-indicator=\"this\" hx-disabled-elt=\"this\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
