@@ -17,6 +17,10 @@ import (
 // oracleGrace is how long a server may take to end what was given up, and to say goodbye.
 const oracleGrace = 500 * time.Millisecond
 
+// oracleScan is how many times as long as another statement one over all segments may take for an answer: the server may
+// read the header of each before it sends anything.
+const oracleScan = 10
+
 // errOracleSilent is why a statement was given up whose server has sent nothing for as long as one may take.
 var errOracleSilent = errors.New("no answer in time")
 
@@ -148,17 +152,26 @@ func (s *oracleSession) text(ctx context.Context, statement string) (string, err
 func (s *oracleSession) each(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := time.AfterFunc(s.patience, func() { cancel(errOracleSilent) })
+	limit := s.limit(oracleStatements[statement])
+	patience := time.AfterFunc(limit, func() { cancel(errOracleSilent) })
 	defer patience.Stop()
 	defer s.hangUpAfter(ctx)()
 	err := eachRow(ctx, s.tx, oracleStatements[statement], func(rows *sql.Rows) error {
-		patience.Reset(s.patience)
+		patience.Reset(limit)
 		return scan(rows)
 	})
 	if err != nil && errors.Is(context.Cause(ctx), errOracleSilent) {
 		return &models.Error{Code: models.CodeTimeout, Err: errors.Join(errOracleSilent, err)}
 	}
 	return err
+}
+
+// limit is how long the server may take for each answer to a statement.
+func (s *oracleSession) limit(text string) time.Duration {
+	if strings.Contains(text, "_segments") {
+		return oracleScan * s.patience
+	}
+	return s.patience
 }
 
 // hangUpAfter ends the connection if the server goes on when ctx has ended. What it returns calls that off.

@@ -391,6 +391,27 @@ func TestOracleGivesASlowStatementUp(t *testing.T) {
 	wantError(t, err, models.CodeTimeout, "")
 }
 
+// TestOracleMayTakeItsTimeForSegments has the server think about all segments for longer than about anything else, as it
+// does before the first row of a large dictionary and over a sum.
+func TestOracleMayTakeItsTimeForSegments(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	c := oracleAt(server)
+	c.statementTimeout = 200 * time.Millisecond
+	server.Fail(func(text string) error {
+		if strings.Contains(text, "dba_segments") {
+			time.Sleep(2 * c.statementTimeout)
+		}
+		return nil
+	})
+	if _, err := c.Tables(t.Context(), target, "USERS"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Yardstick(t.Context(), target, "USERS"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOracleMayTakeItsTimeForManyRows(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
 	c := oracleAt(server)
