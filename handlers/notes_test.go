@@ -113,6 +113,7 @@ func TestANarrowResultSaysSo(t *testing.T) {
 	p := a.admin.visit(a.snapshotOf(instance, "USERS", narrow)).has(1, "#incomplete").says("仅显示 APP 用户自己的对象")
 	equal(t, "grant to copy", p.doc.Find("#incomplete [data-copy]").AttrOr("data-copy", ""), grant)
 
+	p.has(1, ".switch[hidden] #unfold") // partitions are part of their table's row
 	other := own
 	other.Schema = "HR"
 	a.snapshotOf(instance, "DATA", models.TableResult{Complete: true, Tables: []models.TableSize{own, other}})

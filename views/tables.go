@@ -34,6 +34,9 @@ func (m TableSizes) listsUnsettled() bool {
 	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Instance.DBType != models.SQLServer
 }
 
+// listsPartitions reports whether partitions are listed on their own; elsewhere they are part of their table's row.
+func (m TableSizes) listsPartitions() bool { return m.Instance.DBType == models.PostgreSQL }
+
 // total is the sum of the known sizes, nil when none is known.
 func (m TableSizes) total() *int64 {
 	d := m.header()
