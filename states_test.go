@@ -76,6 +76,7 @@ func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
 func (w *walk) states(seen, hidden string) {
 	w.t.Helper()
 	link := `tr[data-database="` + seen + `"] a[data-primary]`
+	w.gone("#toasts .toast.success") // it may lie over the link
 	w.slow(3 * time.Second)
 	w.click(link)
 	w.see("#modal .skeleton")

@@ -390,11 +390,15 @@ func (s *oracleSession) needed(ctx context.Context, prefix, view string, scan fu
 	denied := &models.Error{
 		Code: models.CodeCollection, Key: keyOracleDenied, Err: err, Extra: map[string]any{"error_number": oracleNumberOf(err)},
 	}
-	return denied.With("grant", fmt.Sprintf("GRANT SELECT ON sys.dba_%s TO %s", view, oracleQuoted(s.user)))
+	privilege := "READ"
+	if s.version.major < 12 {
+		privilege = "SELECT"
+	}
+	return denied.With("grant", fmt.Sprintf("GRANT %s ON sys.dba_%s TO %s;", privilege, view, oracleQuoted(s.user)))
 }
 
 func (s *oracleSession) grantRole() string {
-	return "GRANT SELECT_CATALOG_ROLE TO " + oracleQuoted(s.user)
+	return "GRANT SELECT_CATALOG_ROLE TO " + oracleQuoted(s.user) + ";"
 }
 
 // oracleQuoted is a name that means itself in a statement. No name has a quote in it.

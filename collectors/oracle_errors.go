@@ -159,7 +159,7 @@ func oracleRefused(t Target, number int, err error, connecting bool) *models.Err
 		}
 	}
 	if number == oracleNoSession {
-		refused = refused.With("grant", "GRANT CREATE SESSION TO "+oracleQuoted(oracleAccount(t.Username)))
+		refused = refused.With("grant", "GRANT CREATE SESSION TO "+oracleQuoted(oracleAccount(t.Username))+";")
 	}
 	return refused.With("error_number", number)
 }

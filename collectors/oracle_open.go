@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -268,8 +269,14 @@ type tnsConn struct {
 	head []byte
 }
 
-// The first packet of a listener is one of these.
-const tnsFirstPackets = "\x02\x04\x05\x0b" // accept, refuse, redirect, resend
+// tnsFirstPackets are what a listener's first packet may be, and how many bytes it has at least: the driver panics over
+// one that is shorter, with a lock in its hands for which its own goroutine waits.
+var tnsFirstPackets = map[byte]int{
+	2:  32,        // accept
+	4:  12,        // refuse
+	5:  10,        // redirect
+	11: tnsHeader, // resend
+}
 
 // tnsHeader is the length of a packet's header: two bytes of length, two of checksum, the type, three more.
 const tnsHeader = 8
@@ -292,7 +299,11 @@ func strangeTNS(head []byte) error {
 		return tls.RecordHeaderError{Msg: "the port speaks TLS"}
 	case len(head) >= 2 && head[0] == 0 && head[1] < tnsHeader:
 		return errProtocol
-	case len(head) >= 5 && !strings.ContainsRune(tnsFirstPackets, rune(head[4])):
+	case len(head) < 5:
+		return nil
+	}
+	shortest, known := tnsFirstPackets[head[4]]
+	if !known || int(binary.BigEndian.Uint16(head)) < shortest {
 		return errProtocol
 	}
 	return nil

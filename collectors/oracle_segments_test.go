@@ -221,7 +221,7 @@ func TestNamesOfDifferentThings(t *testing.T) {
 		secondary: map[oracleName]oracleName{name: name},
 	}
 	result := catalog.results()["USERS"]
-	if got := totals(result); got != "APP.T 4, APP.T 10" || *result.Residual != 1 {
+	if got := totals(result); got != "APP.T 10, APP.T (cluster) 4" || *result.Residual != 1 {
 		t.Errorf("%s, residual %d", got, *result.Residual)
 	}
 }

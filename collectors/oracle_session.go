@@ -102,12 +102,17 @@ func (s *oracleSession) begin(ctx context.Context, timeout time.Duration) (err e
 	if s.tx, err = s.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOracleMute)
 	defer cancel()
 	defer s.hangUpAfter(ctx)()
 	_, err = s.tx.ExecContext(ctx, "SET TRANSACTION READ ONLY")
+	if err != nil && errors.Is(context.Cause(ctx), errOracleMute) {
+		return unreachable(s.target, reasonTimeout, err)
+	}
 	return err
 }
+
+var errOracleMute = errors.New("the first statement after the login took too long")
 
 // identify refuses what cannot be collected from: releases that lack columns, and the root of a container database, which
 // holds no data of anybody's.

@@ -105,7 +105,7 @@ func TestOracleFallsBackWhenDenied(t *testing.T) {
 			if got := totals(result); got != "APP.T 1000" || !result.Complete || result.Scope != "APP" || len(result.Others) != 0 {
 				t.Errorf("%s: %+v", got, result)
 			}
-			if result.Grant != `GRANT SELECT_CATALOG_ROLE TO "APP"` {
+			if result.Grant != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
 				t.Errorf("the grant is %s", result.Grant)
 			}
 		})
@@ -149,7 +149,7 @@ func TestOracleWantsEveryViewOrNone(t *testing.T) {
 		others := slices.DeleteFunc(slices.Clone(oracleViews), func(other string) bool { return other == view })
 		_, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", false, others...), "USERS")
 		wantError(t, err, models.CodeCollection, keyOracleDenied)
-		want := "GRANT SELECT ON sys." + strings.ToLower(view) + ` TO "APP"`
+		want := "GRANT READ ON sys." + strings.ToLower(view) + ` TO "APP";`
 		if extra := models.AsError(err).Extra; extra["grant"] != want || extra["error_number"] != oracleNoSuchView {
 			t.Errorf("%s: %v", view, extra)
 		}
@@ -162,7 +162,7 @@ func TestOracleWantsEveryViewOrNone(t *testing.T) {
 	})
 	_, err := oracleAt(server).Tables(t.Context(), oracleTarget(t, server, "APP", false), "USERS")
 	wantError(t, err, models.CodeCollection, "collect.oracle.segments_denied")
-	if extra := models.AsError(err).Extra; extra["grant"] != `GRANT SELECT_CATALOG_ROLE TO "APP"` {
+	if extra := models.AsError(err).Extra; extra["grant"] != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
 		t.Errorf("got %v", extra)
 	}
 }
@@ -235,7 +235,7 @@ func TestOracleDatabases(t *testing.T) {
 			if got := strings.Join(found, ", "); got != c.want || result.Complete != c.complete {
 				t.Errorf("got %s, complete %v\nwant %s, %v", got, result.Complete, c.want, c.complete)
 			}
-			if want := `GRANT SELECT_CATALOG_ROLE TO "APP"`; (result.Grant == want) != c.grant {
+			if want := `GRANT SELECT_CATALOG_ROLE TO "APP";`; (result.Grant == want) != c.grant {
 				t.Errorf("the grant is %q", result.Grant)
 			}
 		})
@@ -366,7 +366,7 @@ func TestOracleMayNotLogIn(t *testing.T) {
 	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(oracleNoSession) })
 	_, err := oracleAt(server).Version(t.Context(), target)
 	wantUnreachable(t, err, reasonLogin)
-	if grant := models.AsError(err).Extra["grant"]; grant != `GRANT CREATE SESSION TO "APP"` {
+	if grant := models.AsError(err).Extra["grant"]; grant != `GRANT CREATE SESSION TO "APP";` {
 		t.Errorf("the grant is %v", grant)
 	}
 }
@@ -506,4 +506,14 @@ func TestOracleContainersWithTheSameTablespaces(t *testing.T) {
 			t.Errorf("%s, %v, want %s", totals(result), err, want)
 		}
 	}
+}
+
+func TestOracleThatFallsSilentAfterTheLogin(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: twoSchemas()})
+	target := oracleTarget(t, server, "APP", true)
+	c := oracleAt(server)
+	c.connectTimeout = impatience
+	defer server.Block(t)()
+	_, err := c.Version(t.Context(), target)
+	wantUnreachable(t, err, reasonTimeout)
 }

@@ -160,15 +160,29 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 		return err
 	})
 	if err == nil && !anyMeasured(found) {
-		err = nothingMeasured(found.Grant)
+		err = nothingMeasured(found)
 	}
 	return out, err
 }
 
-func nothingMeasured(grant string) *models.Error {
+// nothingMeasured has the server's word on the first database that it refused, which is the same for all where one right
+// is missing.
+func nothingMeasured(found models.DatabaseResult) *models.Error {
 	e := &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
-	if grant != "" {
-		return e.With("grant", grant)
+	if found.Grant != "" {
+		e = e.With("grant", found.Grant)
+	}
+	for _, d := range found.Databases {
+		if d.Err == nil {
+			continue
+		}
+		e.Err = d.Err
+		for _, member := range []string{"error_number", "sqlstate"} {
+			if value, told := d.Err.Extra[member]; told {
+				e = e.With(member, value)
+			}
+		}
+		break
 	}
 	return e
 }
