@@ -109,13 +109,18 @@ func (s *sqlserverSession) tables(ctx context.Context) (models.TableResult, erro
 		return models.TableResult{}, sqlserverState(keyMSSQLSnapshot, s.server.database)
 	}
 	result, stateless, err := sqlserverReader{each: s.each, server: s.server}.tables(ctx)
-	if err == nil && !result.Complete {
+	if err == nil && (!result.Complete || stateless && slices.ContainsFunc(result.Tables, sqlserverWithoutMemory)) {
 		result.Grant = s.server.grantNames(s.target, s.server.database)
 		if stateless {
 			result.Grant += " " + s.server.grantState(s.target)
 		}
 	}
 	return result, err
+}
+
+// sqlserverWithoutMemory reports whether a table is in memory and nobody told how much of it.
+func sqlserverWithoutMemory(t models.TableSize) bool {
+	return t.Kind == models.KindMemoryOptimized && t.Memory == nil
 }
 
 // sqlserverDatabase is one row of sys.databases.

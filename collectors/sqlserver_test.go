@@ -136,6 +136,13 @@ func TestSQLServerAsksEachVersionForWhatItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTables(t, result, wantOf(t, memory))
+	server.AddLogin(t, sqlserver.Login{
+		Name: "stateless", Users: map[string]sqlserver.User{"app": {Permissions: []string{"VIEW DEFINITION"}}},
+	})
+	result, err = NewSQLServer().Tables(t.Context(), asLogin(server, "stateless"), "app")
+	if err != nil || !result.Complete || !strings.Contains(result.Grant, "GRANT VIEW DATABASE STATE") {
+		t.Errorf("complete: %v, and what shows the memory is %q (%v)", result.Complete, result.Grant, err)
+	}
 }
 
 const sqlserverMB = 1 << 20
