@@ -4,9 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -261,7 +259,7 @@ func (w *walk) post(path string, body any) (status int, answer refusal) {
 
 func (w *walk) refusedByAPI(e emulated) {
 	w.t.Helper()
-	for reason, port := range map[string]int{"refused": testenv.FreePort(w.t), "timeout": silentPort(w.t)} {
+	for reason, port := range map[string]int{"refused": testenv.FreePort(w.t), "timeout": testenv.SilentPort(w.t)} {
 		status, answer := w.post("/api/v1/connections/actions/test", map[string]any{
 			"db_type": e.engine, "host": "127.0.0.1", "port": port, "database_name": "x", "username": e.user, "password": e.password,
 		})
@@ -280,31 +278,6 @@ func (w *walk) refusedByAPI(e emulated) {
 		w.t.Errorf("unknown database: %d %+v", status, answer)
 	}
 	w.quiet("409")
-}
-
-// silentPort is one where connections are accepted and nothing is ever answered.
-func silentPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted := make(chan struct{})
-	go func() {
-		defer close(accepted)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(io.Discard, conn)
-				_ = conn.Close()
-			}()
-		}
-	}()
-	t.Cleanup(func() { _ = listener.Close(); <-accepted })
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // lesserEyes refreshes with an account that may not see the tables: the page says what a DBA can run.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -355,28 +353,9 @@ func checkClosedPort(t *testing.T, f fixture) {
 }
 
 func checkSilentServer(t *testing.T, f fixture) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() { // reads until the client gives up, answers nothing
-				_, _ = io.Copy(io.Discard, conn)
-				_ = conn.Close()
-			}()
-		}
-	}()
-	t.Cleanup(func() { _ = listener.Close(); <-done })
-	f.target.Host, f.target.Port = "127.0.0.1", listener.Addr().(*net.TCPAddr).Port
+	f.target.Host, f.target.Port = "127.0.0.1", testenv.SilentPort(t)
 	start := time.Now()
-	_, err = f.impatient.Tables(t.Context(), f.target, f.database)
+	_, err := f.impatient.Tables(t.Context(), f.target, f.database)
 	wantUnreachable(t, err, reasonTimeout)
 	if elapsed := time.Since(start); elapsed > 5*impatience {
 		t.Errorf("that took %v", elapsed)

@@ -2,8 +2,6 @@ package collectors
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -27,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"whalefall/models"
+	"whalefall/testenv"
 	"whalefall/testenv/oracle"
 )
 
@@ -249,20 +248,12 @@ func TestOracleStopsConnectingWhenCancelled(t *testing.T) {
 // selfSigned is a certificate for 127.0.0.1 and its own authority as PEM.
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certificate, path := testenv.Certificate(t)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return certificate, string(text)
 }
 
 func TestOracleTakesWhatAWalletHolds(t *testing.T) {

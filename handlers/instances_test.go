@@ -1,19 +1,15 @@
 package handlers_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
 func TestInstances(t *testing.T) {
@@ -341,10 +337,8 @@ func TestConnections(t *testing.T) {
 // certificateText is one in PEM, signed by itself.
 func certificateText(t *testing.T) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	_, path := testenv.Certificate(t)
+	text, err := os.ReadFile(path)
 	check(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	check(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return string(text)
 }

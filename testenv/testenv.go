@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -213,3 +214,28 @@ func freePort() (int, error) {
 
 // randomName is a lower-case identifier nobody else uses.
 func randomName(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+// SilentPort is a port of 127.0.0.1 where connections are accepted and nothing is ever answered, until the test ends.
+func SilentPort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // reads until the client gives up
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+			}()
+		}
+	}()
+	t.Cleanup(func() { _ = listener.Close(); <-done })
+	return listener.Addr().(*net.TCPAddr).Port
+}

@@ -5,18 +5,9 @@ package sqlserver
 
 import (
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
-	"encoding/pem"
 	"maps"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"whalefall/testenv"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/tds"
 )
@@ -110,7 +102,7 @@ func Start(t testing.TB, options Options) *Server {
 	s.logins = []Login{{Name: "sa", Password: Password, Sysadmin: true}}
 	served := tds.Options{Encryption: options.Encryption, Version: options.Version}
 	if options.Encryption != tds.Plain {
-		served.Certificate, s.CAFile = certificate(t)
+		served.Certificate, s.CAFile = testenv.Certificate(t)
 	}
 	t.Cleanup(s.closeCatalogs)
 	server := tds.Serve(listener, s, served)
@@ -140,29 +132,6 @@ func (s *Server) versionViews() []catalog.View {
 	}
 	views, _ := catalog.AsOf(releases[s.major()], s.allViews, nil)
 	return views
-}
-
-// certificate is one for 127.0.0.1, and a file that holds it.
-func certificate(t testing.TB) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
 }
 
 // AddLogin adds a login, or replaces the one of the same name.

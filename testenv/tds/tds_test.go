@@ -2,20 +2,11 @@ package tds_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mssql "github.com/microsoft/go-mssqldb"
 
+	"whalefall/testenv"
 	"whalefall/testenv/tds"
 )
 
@@ -142,30 +134,8 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// certificate is one for localhost, and the path of the file that makes a driver trust it.
-func certificate(t testing.TB) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
-}
-
 func TestEncryption(t *testing.T) {
-	own, ca := certificate(t)
+	own, ca := testenv.Certificate(t)
 	trusted := url.Values{"certificate": {ca}}.Encode()
 	for _, test := range []struct {
 		name     string
@@ -502,7 +472,7 @@ func manyRows(ctx context.Context, _ tds.Query, w *tds.Writer) error {
 }
 
 func TestManyRows(t *testing.T) {
-	own, _ := certificate(t)
+	own, _ := testenv.Certificate(t)
 	for _, settings := range []string{"encrypt=disable&packet size=512", "encrypt=disable", "encrypt=true&TrustServerCertificate=true&packet size=16000"} {
 		t.Run(settings, func(t *testing.T) {
 			f := &fake{answers: map[string]func(context.Context, tds.Query, *tds.Writer) error{"many rows": manyRows}}
@@ -537,7 +507,7 @@ func TestAttention(t *testing.T) {
 		},
 		"many rows": manyRows,
 	}}
-	own, _ := certificate(t)
+	own, _ := testenv.Certificate(t)
 	for _, encrypt := range []string{"disable", "true"} {
 		t.Run("encrypt="+encrypt, func(t *testing.T) {
 			f.logins = nil
