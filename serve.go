@@ -51,6 +51,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) 
 		Handler: handlers.New(handlers.Config{
 			Store: store, Collect: service, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,
 			TrustedProxies: s.TrustedProxies, Log: log, Version: version,
+			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -30,6 +30,9 @@ type Settings struct {
 	CookieSecure   string         `env:"WHALEFALL_COOKIE_SECURE" enum:"auto,true,false" default:"auto" help:"Secure attribute of cookies: auto, true or false."`
 	SqliteDirs     []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories beside the data directory below which SQLite files may be monitored, colon separated."`
 	WalletDirs     []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
+	MetricsToken   string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
+	RateToken      int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
+	RateAddress    int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"30000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
@@ -53,6 +56,9 @@ func (z *zone) UnmarshalText(text []byte) error {
 func (s *Settings) check() error {
 	if _, port, err := net.SplitHostPort(s.Addr); err != nil || port == "" {
 		return fmt.Errorf("WHALEFALL_ADDR %q is no host:port", s.Addr)
+	}
+	if s.RateToken < 0 || s.RateAddress < 0 {
+		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be numbers from 0")
 	}
 	return s.checkStore()
 }

@@ -9,7 +9,8 @@ import (
 	"whalefall/models"
 )
 
-// apiRoutes are all routes of the JSON side, each with the permission it asks for.
+// apiRoutes are all routes of the JSON side, each with the permission it asks for, and each write with what the audit log
+// calls it.
 func (h *handlers) apiRoutes(e *echo.Echo) {
 	e.Use(refuseOptions)
 	route := func(method, path string, handler echo.HandlerFunc) { e.Add(method, "/api/v1"+path, handler) }
@@ -17,50 +18,78 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 		route(http.MethodGet, path, h.guard(perm, handler))
 		route(http.MethodHead, path, h.guard(perm, handler))
 	}
-	post := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		route(http.MethodPost, path, h.guard(perm, handler))
+	post := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
+		route(http.MethodPost, path, h.record(action, h.guard(perm, handler)))
 	}
-	put := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		route(http.MethodPut, path, h.guard(perm, handler))
+	put := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
+		route(http.MethodPut, path, h.record(action, h.guard(perm, handler)))
 	}
-	remove := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		route(http.MethodDelete, path, h.guard(perm, handler))
+	remove := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
+		route(http.MethodDelete, path, h.record(action, h.guard(perm, handler)))
 	}
+
+	get("/health/ping", public, h.notYet)
+	get("/openapi.json", public, h.notYet)
+	get("/docs", public, h.notYet)
 
 	get("/auth/csrf-token", anyone, h.apiCSRFToken)
 	get("/auth/session", anyone, h.apiSession)
-	route(http.MethodPost, "/auth/login", h.throttleLogin(h.guard(anyone, h.apiLogin)))
-	post("/auth/logout", loggedIn, h.apiLogout)
-	post("/auth/change-password", loggedIn, h.apiChangePassword)
+	route(http.MethodPost, "/auth/login", h.throttleLogin(h.record(models.ActionLogin, h.guard(anyone, h.apiLogin))))
+	post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout)
+	post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword)
+
+	get("/tokens", loggedIn, h.notYet)
+	post("/tokens", loggedIn, models.ActionCreateToken, h.notYet)
+	remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.notYet)
 
 	get("/users", models.PermAdmin, h.apiUsers)
-	post("/users", models.PermAdmin, h.apiCreateUser)
+	post("/users", models.PermAdmin, models.ActionCreateUser, h.apiCreateUser)
 	get("/users/:id", models.PermAdmin, h.apiUser)
-	put("/users/:id", models.PermAdmin, h.apiUpdateUser)
+	put("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.apiUpdateUser)
+	get("/audit", models.PermAdmin, h.notYet)
 
 	get("/credentials", models.PermView, h.apiCredentials)
-	post("/credentials", models.PermCreate, h.apiCreateCredential)
+	post("/credentials", models.PermCreate, models.ActionCreateCredential, h.apiCreateCredential)
 	get("/credentials/:id", models.PermView, h.apiCredential)
-	put("/credentials/:id", models.PermUpdate, h.apiUpdateCredential)
-	remove("/credentials/:id", models.PermDelete, h.apiDeleteCredential)
+	put("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.apiUpdateCredential)
+	remove("/credentials/:id", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredential)
+
+	get("/tags", models.PermView, h.notYet)
+	post("/tags", models.PermCreate, models.ActionCreateTag, h.notYet)
+	put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.notYet)
+	remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.notYet)
 
 	get("/instances", models.PermView, h.apiInstances)
-	post("/instances", models.PermCreate, h.apiCreateInstance)
+	post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance)
+	get("/instances/statistics", models.PermView, h.notYet)
+	get("/instances/exports", models.PermView, h.notYet)
+	get("/instances/imports/template", models.PermView, h.notYet)
+	route(http.MethodPost, "/instances/batch-create",
+		h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.notYet)))
+	post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.notYet)
 	get("/instances/:id", models.PermView, h.apiInstance)
-	put("/instances/:id", models.PermUpdate, h.apiUpdateInstance)
-	remove("/instances/:id", models.PermDelete, h.apiDeleteInstance)
-	post("/instances/:id/delete", models.PermDelete, h.apiDeleteInstance)
-	post("/instances/:id/restore", models.PermUpdate, h.apiRestoreInstance)
-	post("/instances/:id/actions/restore", models.PermUpdate, h.apiRestoreInstance)
-	route(http.MethodPost, "/connections/actions/test", h.guardConnectionTest(h.apiTestConnection))
+	put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance)
+	remove("/instances/:id", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance)
+	post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance)
+	post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance)
+	post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance)
+	route(http.MethodPost, "/connections/actions/test",
+		h.record(models.ActionTestConnection, h.guardConnectionTest(h.apiTestConnection)))
+	post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.notYet)
 
-	post("/instances/:id/actions/sync-capacity", models.PermSync, h.apiSyncCapacity)
+	post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity)
 	get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes)
 	get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes)
-	post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, h.apiRefreshTables)
+	post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTables)
+	get("/databases/sizes", models.PermView, h.notYet)
 	get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID)
-	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, h.apiRefreshTablesByID)
+	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID)
+	get("/refreshes/:id", models.PermView, h.notYet)
+	remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.notYet)
 }
+
+// notYet answers like an unknown path.
+func (h *handlers) notYet(echo.Context) error { return echo.ErrNotFound }
 
 // refuseOptions answers OPTIONS like any other method that a path of the API does not have.
 func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {

@@ -3,10 +3,8 @@ package handlers
 import (
 	"bytes"
 	"io"
-	"math"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,7 +24,7 @@ func newUserJSON(u models.User) userJSON {
 }
 
 func (h *handlers) apiCSRFToken(c echo.Context) error {
-	return h.ok(c, echo.Map{"csrf_token": csrfToken(c)}, "api.csrf_token")
+	return h.ok(c, echo.Map{"csrf_token": orNull(csrfToken(c))}, "api.csrf_token")
 }
 
 func (h *handlers) apiSession(c echo.Context) error {
@@ -43,15 +41,12 @@ func (h *handlers) apiSession(c echo.Context) error {
 		}
 	}
 	return h.ok(c, echo.Map{
-		"authenticated": user != nil, "user": who, "permissions": permissions, "csrf_token": csrfToken(c),
+		"authenticated": user != nil, "user": who, "permissions": permissions, "csrf_token": orNull(csrfToken(c)),
 	}, "api.session")
 }
 
 func (h *handlers) apiLogin(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	user, err := h.login(c, f)
 	if err != nil {
 		return err
@@ -70,21 +65,25 @@ func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
 	if err != nil {
 		return models.User{}, err
 	}
+	c.Set(userKey, &user)
+	about(c, user.ID, user.Username)
+	if currentToken(c) != nil {
+		return user, nil // a request with a token never gets a cookie
+	}
 	return user, h.startSession(c, user.ID)
 }
 
 func (h *handlers) apiLogout(c echo.Context) error {
-	if err := h.endSession(c); err != nil {
-		return err
+	if currentToken(c) == nil {
+		if err := h.endSession(c); err != nil {
+			return err
+		}
 	}
 	return h.ok(c, nil, "api.logged_out")
 }
 
 func (h *handlers) apiChangePassword(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	old, _ := f["old_password"].(string)
 	fresh, _ := f["new_password"].(string)
 	again, _ := f["confirm_password"].(string)
@@ -94,7 +93,7 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 	case fresh != again:
 		return &models.Error{Code: models.CodePasswordMismatch}
 	}
-	err = h.Store.ChangePassword(c.Request().Context(), currentUser(c).ID, old, fresh, h.sessionID(c))
+	err := h.Store.ChangePassword(c.Request().Context(), currentUser(c).ID, old, fresh, h.sessionID(c))
 	if err != nil {
 		return err
 	}
@@ -110,17 +109,10 @@ func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		if left <= 0 {
-			return tooManyLogins(reset, h.now())
+			return tooMany(models.LoginFailureLimit, reset, h.now())
 		}
 		return next(c)
 	}
-}
-
-func tooManyLogins(reset, now time.Time) *models.Error {
-	wait := int(math.Ceil(reset.Sub(now).Seconds()))
-	return &models.Error{Code: models.CodeRateLimited, Extra: map[string]any{
-		"limit": models.LoginFailureLimit, "remaining": 0, "reset": reset.Unix(), "retry_after": max(wait, 1),
-	}}
 }
 
 // peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that

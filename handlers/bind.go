@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
@@ -19,22 +20,60 @@ import (
 // fields is a request body: the members of a JSON object, or the values of a form. Both doors bind from it.
 type fields map[string]any
 
-// bindFields reads the body. No body is an empty object; other content types than JSON, and forms outside the API, are 415.
-func bindFields(c echo.Context) (fields, error) {
+const bodyKey = "body"
+
+// bindBody reads the body of a write, whether or not its handler wants one: what is sent must be right.
+func bindBody(c echo.Context) error {
+	if isRead(c.Request().Method) {
+		return nil
+	}
+	f, err := readFields(c)
+	if err == nil {
+		c.Set(bodyKey, f)
+	}
+	return err
+}
+
+// body is what the body of this write says; empty when there is none.
+func body(c echo.Context) fields {
+	f, _ := c.Get(bodyKey).(fields)
+	return f
+}
+
+// readFields reads the body. No body is an empty object; other content types than JSON, and forms outside the API, are 415.
+func readFields(c echo.Context) (fields, error) {
 	r := c.Request()
-	header := r.Header.Get(echo.HeaderContentType)
-	media, _, err := mime.ParseMediaType(header)
-	switch {
-	case r.ContentLength == 0:
-		return fields{}, nil
-	case err != nil:
-		return nil, &models.Error{Code: models.CodeUnsupportedMedia, Err: err}
-	case media == echo.MIMEApplicationJSON:
-		return decodeJSON(r.Body)
-	case !isAPI(c) && (media == echo.MIMEApplicationForm || media == echo.MIMEMultipartForm):
+	if r.ContentLength > maxBody {
+		return nil, &models.Error{Code: models.CodeTooLarge}
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	if !isAPI(c) && (media == echo.MIMEApplicationForm || media == echo.MIMEMultipartForm) {
 		return bindForm(c)
 	}
-	return nil, &models.Error{Code: models.CodeUnsupportedMedia}
+	content := bufio.NewReader(r.Body)
+	if _, end := content.Peek(1); errors.Is(end, io.EOF) {
+		return fields{}, nil
+	}
+	if err != nil || media != echo.MIMEApplicationJSON {
+		return nil, &models.Error{Code: models.CodeUnsupportedMedia, Err: err}
+	}
+	return decodeJSON(content)
+}
+
+// requireUpload refuses a body that is no form with files, or too large. What would be right elsewhere lacks the file.
+func requireUpload(c echo.Context) error {
+	r := c.Request()
+	if r.ContentLength > maxBody {
+		return &models.Error{Code: models.CodeTooLarge}
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	switch {
+	case media == echo.MIMEMultipartForm:
+		return nil
+	case media == echo.MIMEApplicationJSON || r.ContentLength == 0:
+		return models.Invalid("import.no_file")
+	}
+	return &models.Error{Code: models.CodeUnsupportedMedia, Key: "body.not_upload", Err: err}
 }
 
 func decodeJSON(body io.Reader) (fields, error) {

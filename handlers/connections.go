@@ -21,15 +21,13 @@ func (h *handlers) guardConnectionTest(handler echo.HandlerFunc) echo.HandlerFun
 }
 
 func (h *handlers) apiTestConnection(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	if len(f) == 0 {
 		return models.Invalid("body.empty")
 	}
 	key := "api.instance_connected"
 	var v models.Version
+	var err error
 	if f.given("instance_id") {
 		v, err = h.testInstance(c, f)
 	} else {
@@ -50,6 +48,11 @@ func (h *handlers) testInstance(c echo.Context, f fields) (models.Version, error
 	if !ok {
 		return models.Version{}, models.Invalid("field.not_integer", "Field", "instance_id")
 	}
+	instance, err := h.Store.Instance(c.Request().Context(), id)
+	if err != nil {
+		return models.Version{}, err
+	}
+	about(c, id, instance.Name)
 	return h.Collect.TestInstance(c.Request().Context(), id)
 }
 
@@ -58,6 +61,7 @@ func (h *handlers) testTarget(c echo.Context, f fields) (models.Version, error) 
 	if err != nil {
 		return models.Version{}, err
 	}
+	about(c, 0, target.Name)
 	return h.Collect.Test(c.Request().Context(), target)
 }
 

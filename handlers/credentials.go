@@ -62,14 +62,13 @@ func (h *handlers) credentialOf(c echo.Context) (models.Credential, error) {
 	if err != nil {
 		return models.Credential{}, err
 	}
-	return h.Store.Credential(c.Request().Context(), id)
+	credential, err := h.Store.Credential(c.Request().Context(), id)
+	about(c, id, credential.Name)
+	return credential, err
 }
 
 func (h *handlers) apiCreateCredential(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	if err := f.require("name", "username", "password"); err != nil {
 		return err
 	}
@@ -77,18 +76,17 @@ func (h *handlers) apiCreateCredential(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	about(c, 0, credential.Name)
 	credential, err = h.Store.CreateCredential(c.Request().Context(), credential, *password)
 	if err != nil {
 		return err
 	}
+	about(c, credential.ID, credential.Name)
 	return h.created(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.saved")
 }
 
 func (h *handlers) apiUpdateCredential(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	stored, missing := h.credentialOf(c)
 	credential, password, err := bindCredential(f, stored)
 	if err != nil {
@@ -105,14 +103,14 @@ func (h *handlers) apiUpdateCredential(c echo.Context) error {
 }
 
 func (h *handlers) apiDeleteCredential(c echo.Context) error {
-	id, err := pathID(c, "credential.not_found")
+	credential, err := h.credentialOf(c)
 	if err != nil {
 		return err
 	}
-	if err := h.Store.DeleteCredential(c.Request().Context(), id); err != nil {
+	if err := h.Store.DeleteCredential(c.Request().Context(), credential.ID); err != nil {
 		return err
 	}
-	return h.ok(c, echo.Map{"credential_id": id}, "api.deleted")
+	return h.ok(c, echo.Map{"credential_id": credential.ID}, "api.deleted")
 }
 
 // bindCredential is the credential with what the body says instead; the password is nil when it stays as it is.

@@ -124,11 +124,11 @@ type syncResultJSON struct {
 }
 
 func (h *handlers) apiSyncCapacity(c echo.Context) error {
-	id, err := pathID(c, "instance.not_found")
+	instance, err := h.instanceOf(c)
 	if err != nil {
 		return err
 	}
-	synced, err := h.Collect.SyncCapacity(c.Request().Context(), id)
+	synced, err := h.Collect.SyncCapacity(c.Request().Context(), instance.ID)
 	if err != nil {
 		return err
 	}

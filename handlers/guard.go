@@ -12,10 +12,11 @@ import (
 	"whalefall/views"
 )
 
-// anyone and loggedIn are what a route asks for when it asks for no permission.
+// What a route asks for when it asks for no permission.
 const (
-	anyone   models.Permission = "anyone"
-	loggedIn models.Permission = "logged-in"
+	public   models.Permission = "public"    // a document for everybody, without a cookie
+	anyone   models.Permission = "anyone"    // everybody, with a form token
+	loggedIn models.Permission = "logged-in" // whoever is logged in
 )
 
 const (
@@ -23,47 +24,89 @@ const (
 	requestIDKey = "request_id"
 )
 
-// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, size of the body.
+// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, body.
 // Reading the API hands out a CSRF token (and its cookie) only where anyone may ask for one.
 func (h *handlers) guard(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
-	checked := h.protect(refuseLargeBody(handler))
+	return h.guardWith(perm, bindBody, handler)
+}
+
+// guardUpload is guard for a body that is a form with files.
+func (h *handlers) guardUpload(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
+	return h.guardWith(perm, requireUpload, handler)
+}
+
+func (h *handlers) guardWith(perm models.Permission, read func(echo.Context) error, handler echo.HandlerFunc) echo.HandlerFunc {
+	withBody := func(c echo.Context) error {
+		if err := read(c); err != nil {
+			return err
+		}
+		return handler(c)
+	}
+	checked := h.protect(withBody)
 	return func(c echo.Context) error {
 		user := currentUser(c)
-		if perm != anyone && user == nil {
-			return &models.Error{Code: models.CodeUnauthenticated}
+		if err := allowed(user, perm); err != nil {
+			return err
 		}
-		if perm != anyone && perm != loggedIn && !user.Role.May(perm) {
-			return forbidden(perm)
-		}
-		if perm != anyone && isAPI(c) && isRead(c.Request().Method) {
-			return handler(c)
+		withoutToken := perm == public || perm != anyone && isAPI(c) && isRead(c.Request().Method)
+		if withoutToken || currentToken(c) != nil {
+			return withBody(c)
 		}
 		return checked(c)
 	}
 }
 
-func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+// allowed refuses whoever may not have what a route asks for.
+func allowed(user *models.User, perm models.Permission) error {
+	switch {
+	case perm == anyone || perm == public:
+		return nil
+	case user == nil:
+		return &models.Error{Code: models.CodeUnauthenticated}
+	case perm != loggedIn && !user.Role.May(perm):
+		return forbidden(perm)
+	}
+	return nil
+}
 
 func forbidden(perm models.Permission) *models.Error {
 	return &models.Error{Code: models.CodeForbidden, Args: models.Args("Permission", string(perm))}
 }
 
-// identify loads the user of the request's session, if there is one. A session that has ended counts as none.
+// identify loads the user of the request's token or session, if there is one. A session that has ended counts as none.
 func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id := h.sessionID(c)
-		if id == "" || strings.HasPrefix(c.Request().URL.Path, "/static/") {
+		if strings.HasPrefix(c.Request().URL.Path, "/static/") {
 			return next(c)
 		}
-		user, err := h.Store.SessionUser(c.Request().Context(), id)
+		user, token, err := h.whoAsks(c)
 		switch {
-		case err == nil:
-			c.Set(userKey, &user)
-		case models.AsError(err).Code != models.CodeUnauthenticated:
+		case models.AsError(err).Code == models.CodeUnauthenticated:
+			return next(c)
+		case err != nil:
 			return err
+		}
+		c.Set(userKey, &user)
+		if token.ID != 0 {
+			c.Set(tokenKey, &token)
 		}
 		return next(c)
 	}
+}
+
+// whoAsks is the user of the request and the token that acts for it; a token's id is 0 for a session. A token counts
+// alone: whoever sends one is not checked for a form token, so the cookie beside it is not looked at.
+func (h *handlers) whoAsks(c echo.Context) (models.User, models.Token, error) {
+	ctx := c.Request().Context()
+	if secret, given := bearerOf(c); given {
+		return h.Store.TokenUser(ctx, secret)
+	}
+	id := h.sessionID(c)
+	if id == "" {
+		return models.User{}, models.Token{}, &models.Error{Code: models.CodeUnauthenticated}
+	}
+	user, err := h.Store.SessionUser(ctx, id)
+	return user, models.Token{}, err
 }
 
 // currentUser is the logged-in user, nil when nobody is.

@@ -24,6 +24,8 @@ type Config struct {
 	Zone           *time.Location
 	CookieSecure   string         // "auto" (when the request came by TLS), "true" or "false"
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto count
+	Limits         Limits
+	MetricsToken   string // opens /metrics; empty: nobody may read them
 	Log            *slog.Logger
 	Version        string
 }
@@ -49,7 +51,7 @@ func New(cfg Config) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, limitBody, h.identify)
+	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate, refuseBadToken)
 	h.routes(e)
 	return e
 }

@@ -105,21 +105,18 @@ func retyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 	return f
 }
 
-// bindInstanceForm reads the form. What was typed beside a chosen credential is not meant.
-func bindInstanceForm(c echo.Context) (fields, error) {
-	f, err := bindFields(c)
-	if err == nil && !f.blank("credential_id") {
+// instanceForm is what the form says. What was typed beside a chosen credential is not meant.
+func instanceForm(c echo.Context) fields {
+	f := body(c)
+	if !f.blank("credential_id") {
 		delete(f, "username")
 		delete(f, "password")
 	}
-	return f, err
+	return f
 }
 
 func (h *handlers) submitInstance(c echo.Context) error {
-	f, err := bindInstanceForm(c)
-	if err != nil {
-		return err
-	}
+	f := instanceForm(c)
 	instance, err := h.createInstance(c, f)
 	if err != nil {
 		return err
@@ -128,10 +125,7 @@ func (h *handlers) submitInstance(c echo.Context) error {
 }
 
 func (h *handlers) submitInstanceEdit(c echo.Context) error {
-	f, err := bindInstanceForm(c)
-	if err != nil {
-		return err
-	}
+	f := instanceForm(c)
 	existing, err := h.instanceOf(c)
 	if err != nil {
 		return err
@@ -149,10 +143,7 @@ func (h *handlers) submitInstanceEdit(c echo.Context) error {
 
 // testTypedConnection connects with what is typed in the form, which need not be saved.
 func (h *handlers) testTypedConnection(c echo.Context) error {
-	f, err := bindInstanceForm(c)
-	if err != nil {
-		return err
-	}
+	f := instanceForm(c)
 	version, err := h.testTarget(c, f)
 	if err != nil {
 		return connectionFailed(err)

@@ -122,7 +122,9 @@ func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
 	if err != nil {
 		return models.Instance{}, err
 	}
-	return h.Store.Instance(c.Request().Context(), id)
+	instance, err := h.Store.Instance(c.Request().Context(), id)
+	about(c, id, instance.Name)
+	return instance, err
 }
 
 func (h *handlers) apiInstance(c echo.Context) error {
@@ -138,10 +140,7 @@ func (h *handlers) answerInstance(c echo.Context, status int, i models.Instance,
 }
 
 func (h *handlers) apiCreateInstance(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	instance, err := h.createInstance(c, f)
 	if err != nil {
 		return err
@@ -159,14 +158,14 @@ func (h *handlers) createInstance(c echo.Context, f fields) (models.Instance, er
 	if tags != nil {
 		names = *tags
 	}
-	return h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
+	about(c, 0, instance.Name)
+	created, err := h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
+	about(c, created.ID, instance.Name)
+	return created, err
 }
 
 func (h *handlers) apiUpdateInstance(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	existing, missing := h.instanceOf(c)
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {
@@ -187,7 +186,7 @@ func (h *handlers) apiDeleteInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, err := h.Store.DeleteInstance(c.Request().Context(), id)
+	instance, err := h.deleteInstance(c, id)
 	if err != nil {
 		return err
 	}
@@ -196,12 +195,26 @@ func (h *handlers) apiDeleteInstance(c echo.Context) error {
 	}, "api.instance_deleted")
 }
 
+// deleteInstance moves an instance to the recycle bin.
+func (h *handlers) deleteInstance(c echo.Context, id int64) (models.Instance, error) {
+	instance, err := h.Store.DeleteInstance(c.Request().Context(), id)
+	about(c, id, instance.Name)
+	return instance, err
+}
+
+// restoreInstance takes an instance out of the recycle bin; false: it was not in there.
+func (h *handlers) restoreInstance(c echo.Context, id int64) (models.Instance, bool, error) {
+	instance, restored, err := h.Store.RestoreInstance(c.Request().Context(), id)
+	about(c, id, instance.Name)
+	return instance, restored, err
+}
+
 func (h *handlers) apiRestoreInstance(c echo.Context) error {
 	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return err
 	}
-	instance, restored, err := h.Store.RestoreInstance(c.Request().Context(), id)
+	instance, restored, err := h.restoreInstance(c, id)
 	if err != nil {
 		return err
 	}

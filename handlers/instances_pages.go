@@ -63,7 +63,7 @@ func (h *handlers) submitInstanceRestore(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	restored, _, err := h.Store.RestoreInstance(c.Request().Context(), id)
+	restored, _, err := h.restoreInstance(c, id)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (h *handlers) submitInstanceDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	deleted, err := h.Store.DeleteInstance(c.Request().Context(), id)
+	deleted, err := h.deleteInstance(c, id)
 	if err != nil {
 		return err
 	}
@@ -130,23 +130,23 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 const inventoryChanged = "inventory-changed"
 
 func (h *handlers) testSavedConnection(c echo.Context) error {
-	id, err := pathID(c, "instance.not_found")
+	instance, err := h.instanceOf(c)
 	if err != nil {
 		return err
 	}
-	version, err := h.Collect.TestInstance(c.Request().Context(), id)
+	version, err := h.Collect.TestInstance(c.Request().Context(), instance.ID)
 	if err != nil {
 		return err
 	}
-	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).T("notice.connected", "Version", version.Full))
+	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).T("notice.connected", "Version", version.Full))
 }
 
 func (h *handlers) syncInstance(c echo.Context) error {
-	id, err := pathID(c, "instance.not_found")
+	instance, err := h.instanceOf(c)
 	if err != nil {
 		return err
 	}
-	result, err := h.Collect.SyncCapacity(c.Request().Context(), id)
+	result, err := h.Collect.SyncCapacity(c.Request().Context(), instance.ID)
 	if err != nil {
 		// What was found out about which databases exist is kept even then: the list asks for itself again.
 		c.Response().Header().Set("HX-Trigger", inventoryChanged)
@@ -156,5 +156,5 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if !result.Found.Complete {
 		notice = "notice.synced_incomplete"
 	}
-	return h.changed(c, inventoryChanged, views.InstancePath(id), h.page(c).In(result.Instance.DBType, notice, "Name", result.Instance.Name))
+	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).In(result.Instance.DBType, notice, "Name", result.Instance.Name))
 }

@@ -23,10 +23,7 @@ func (h *handlers) renderLogin(c echo.Context, status int, f views.LoginForm) er
 
 // submitLogin ends in a full navigation, so that no token from before the login stays in the page.
 func (h *handlers) submitLogin(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	if _, err := h.login(c, f); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"whalefall/models"
 )
@@ -78,21 +79,19 @@ func rateLimitHeaders(c echo.Context, e *models.Error) {
 	}
 }
 
+// compressFrom is the smallest answer worth compressing, bytes.
+const compressFrom = 1400
+
+// compress sends large answers by gzip to whoever accepts that.
+func compress() echo.MiddlewareFunc {
+	return middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom})
+}
+
 // limitBody ends a body after maxBody bytes, wherever it is read.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
-		return next(c)
-	}
-}
-
-// refuseLargeBody refuses a body that says it is too large, also where nobody would read it.
-func refuseLargeBody(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if c.Request().ContentLength > maxBody {
-			return &models.Error{Code: models.CodeTooLarge}
-		}
 		return next(c)
 	}
 }

@@ -12,39 +12,70 @@ import (
 	"whalefall/views"
 )
 
-// pageRoutes are all routes of the HTML side, each with the permission it asks for.
+// pageRoutes are all routes of the HTML side, each with the permission it asks for, and each write with what the audit log
+// calls it.
 func (h *handlers) pageRoutes(e *echo.Echo) {
 	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
 		e.GET(path, h.guard(perm, handler))
 		e.HEAD(path, h.guard(perm, handler))
 	}
-	post := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		e.POST(path, h.guard(perm, handler))
+	post := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
+		e.POST(path, h.record(action, h.guard(perm, handler)))
 	}
 
 	get("/", loggedIn, h.frontPage)
 	get("/login", anyone, h.loginPage)
-	e.POST("/login", h.throttleLogin(h.guard(anyone, h.submitLogin)))
-	post("/logout", loggedIn, h.submitLogout)
+	e.POST("/login", h.throttleLogin(h.record(models.ActionLogin, h.guard(anyone, h.submitLogin))))
+	post("/logout", loggedIn, models.ActionLogout, h.submitLogout)
 	get("/preferences", anyone, h.setPreference)
+
+	get("/account", loggedIn, h.notYet)
+	post("/account/password", loggedIn, models.ActionChangePassword, h.notYet)
+	get("/tokens", loggedIn, h.notYet)
+	post("/tokens", loggedIn, models.ActionCreateToken, h.notYet)
+	post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.notYet)
+
+	get("/users", models.PermAdmin, h.notYet)
+	get("/users/new", models.PermAdmin, h.notYet)
+	post("/users", models.PermAdmin, models.ActionCreateUser, h.notYet)
+	get("/users/:id/edit", models.PermAdmin, h.notYet)
+	post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.notYet)
+	get("/audit", models.PermAdmin, h.notYet)
+
+	get("/credentials", models.PermView, h.notYet)
+	get("/credentials/new", models.PermCreate, h.notYet)
+	post("/credentials", models.PermCreate, models.ActionCreateCredential, h.notYet)
+	get("/credentials/:id/edit", models.PermUpdate, h.notYet)
+	post("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.notYet)
+	post("/credentials/:id/delete", models.PermDelete, models.ActionDeleteCredential, h.notYet)
+
+	get("/tags", models.PermView, h.notYet)
+	get("/tags/new", models.PermCreate, h.notYet)
+	post("/tags", models.PermCreate, models.ActionCreateTag, h.notYet)
+	get("/tags/:id/edit", models.PermUpdate, h.notYet)
+	post("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.notYet)
+	post("/tags/:id/delete", models.PermDelete, models.ActionDeleteTag, h.notYet)
 
 	get("/instances", models.PermView, h.instancesPage)
 	get("/instances/new", models.PermCreate, h.newInstancePage)
-	post("/instances", models.PermCreate, h.submitInstance)
-	post("/connections/test", models.PermCreate, h.testTypedConnection)
+	post("/instances", models.PermCreate, models.ActionCreateInstance, h.submitInstance)
+	get("/instances/import", models.PermCreate, h.notYet)
+	e.POST("/instances/import", h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.notYet)))
+	post("/connections/test", models.PermCreate, models.ActionTestConnection, h.testTypedConnection)
 	get("/instances/:id", models.PermView, h.instancePage)
 	get("/instances/:id/edit", models.PermUpdate, h.editInstancePage)
-	post("/instances/:id", models.PermUpdate, h.submitInstanceEdit)
-	post("/instances/:id/delete", models.PermDelete, h.submitInstanceDelete)
-	post("/instances/:id/restore", models.PermUpdate, h.submitInstanceRestore)
-	post("/instances/:id/test", models.PermView, h.testSavedConnection)
-	post("/instances/:id/sync", models.PermSync, h.syncInstance)
+	post("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.submitInstanceEdit)
+	post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.submitInstanceDelete)
+	post("/instances/:id/destroy", models.PermDelete, models.ActionDeleteInstances, h.notYet)
+	post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore)
+	post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection)
+	post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance)
 
 	// Names "." and ".." cannot be in an address, so every database also goes by its id.
 	for _, database := range []string{"/instances/:id/databases/:name", "/databases/:id"} {
 		get(database+"/tables", models.PermView, h.tablesPage)
 		get(database+"/tables/partitions", models.PermView, h.partitionRows)
-		post(database+"/tables/refresh", models.PermSync, h.submitRefresh)
+		post(database+"/tables/refresh", models.PermSync, models.ActionRefreshTables, h.submitRefresh)
 	}
 }
 

@@ -34,7 +34,7 @@ func (h *handlers) page(c echo.Context) views.Page {
 // body for an HTMX request that is neither boosted nor a history restore, else the whole page.
 func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) error {
 	header := c.Request().Header
-	c.Response().Header().Set(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
+	c.Response().Header().Add(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
 	partial := header.Get("HX-Request") == "true" && header.Get("HX-Boosted") != "true" &&
 		header.Get("HX-History-Restore-Request") != "true"
 	target := header.Get("HX-Target")

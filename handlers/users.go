@@ -44,14 +44,13 @@ func (h *handlers) userOf(c echo.Context) (models.User, error) {
 	if err != nil {
 		return models.User{}, err
 	}
-	return h.Store.User(c.Request().Context(), id)
+	user, err := h.Store.User(c.Request().Context(), id)
+	about(c, id, user.Username)
+	return user, err
 }
 
 func (h *handlers) apiCreateUser(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	if err := f.require("username", "password", "role"); err != nil {
 		return err
 	}
@@ -59,18 +58,17 @@ func (h *handlers) apiCreateUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	about(c, 0, user.Username)
 	user, err = h.Store.CreateUser(c.Request().Context(), user, *password)
 	if err != nil {
 		return err
 	}
+	about(c, user.ID, user.Username)
 	return h.created(c, echo.Map{"user": newUserDetail(user)}, "api.user_created")
 }
 
 func (h *handlers) apiUpdateUser(c echo.Context) error {
-	f, err := bindFields(c)
-	if err != nil {
-		return err
-	}
+	f := body(c)
 	stored, err := h.userOf(c)
 	if models.AsError(err).Code == models.CodeNotFound {
 		// The store judges the input before it looks for the user and says 404 itself.

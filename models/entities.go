@@ -1,6 +1,7 @@
 package models
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,6 +46,23 @@ const (
 	RoleUser  Role = "user"
 	RoleGuest Role = "guest"
 )
+
+// Roles lists every role, the one that may least first.
+var Roles = []Role{RoleGuest, RoleUser, RoleAdmin}
+
+// Covers reports whether r may everything that other may; an unknown role covers none and is covered by none.
+func (r Role) Covers(other Role) bool {
+	mine, others := slices.Index(Roles, r), slices.Index(Roles, other)
+	return others >= 0 && mine >= others
+}
+
+// lesser is the role that may less.
+func lesser(a, b Role) Role {
+	if a.Covers(b) {
+		return b
+	}
+	return a
+}
 
 // Permission is what a route asks for.
 type Permission string

@@ -213,16 +213,17 @@ func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 		return User{}, &Error{Code: CodeUnauthenticated}
 	}
 	if now.Sub(session.SeenAt) >= sessionTouch {
-		s.touch(ctx, session.ID, now)
+		s.touch(ctx, &Session{ID: session.ID}, "seen_at", now)
 	}
 	return user, nil
 }
 
-func (s *Store) touch(ctx context.Context, sessionID string, now time.Time) {
+// touch notes when a session or token was used.
+func (s *Store) touch(ctx context.Context, login any, column string, now time.Time) {
 	limited, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
-	if err := s.writer.WithContext(limited).Model(&Session{ID: sessionID}).Update("seen_at", now).Error; err != nil {
-		s.log.DebugContext(ctx, "a session looks less recent than it is", "error", err)
+	if err := s.writer.WithContext(limited).Model(login).Update(column, now).Error; err != nil {
+		s.log.DebugContext(ctx, "a session or token looks less recent than it is", "error", err)
 	}
 }
 

@@ -1,0 +1,115 @@
+package models
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Tokens. Whoever finds one can see by its beginning what it is.
+const (
+	TokenPrefix   = "whalefall_"
+	TokenLifetime = 90 * 24 * time.Hour // of a token that is made without saying how long it lasts
+
+	tokenTouch = time.Minute // LastUsedAt is this exact
+)
+
+// Token lets a program act for a user. The store keeps only its digest.
+type Token struct {
+	ID         int64 `gorm:"primaryKey"`
+	UserID     int64
+	Name       string // unique among the user's tokens
+	Digest     string `json:"-"` // hex SHA-256 of the secret
+	Role       Role   // what it may do at most; never more than its user may by then
+	ExpiresAt  time.Time
+	CreatedAt  time.Time
+	LastUsedAt *time.Time // nil: never
+}
+
+// TableName is the table of Token.
+func (Token) TableName() string { return "api_tokens" }
+
+// Tokens lists a user's tokens, expired ones included, newest first.
+func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var tokens []Token
+	err := db.Order("id DESC").Find(&tokens, "user_id = ?", userID).Error
+	return tokens, err
+}
+
+// CreateToken adds a token with user, name, role and expiry of t and returns the secret, which nobody can read again.
+// A name that the user's other tokens have is CodeConflict.
+func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error) {
+	if err := requireStorable(t.Name); err != nil {
+		return Token{}, "", err
+	}
+	secret := TokenPrefix + base64.RawURLEncoding.EncodeToString(randomBytes(32))
+	fresh := Token{
+		UserID: t.UserID, Name: t.Name, Digest: digest(secret), Role: t.Role,
+		ExpiresAt: stamp(t.ExpiresAt), CreatedAt: s.Now(),
+	}
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	err := db.Create(&fresh).Error
+	switch {
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return Token{}, "", conflict("token.name_taken", err)
+	case errors.Is(err, gorm.ErrForeignKeyViolated):
+		return Token{}, "", NotFound("user.not_found")
+	}
+	return fresh, secret, err
+}
+
+// DeleteToken ends a user's token and returns what it was.
+func (s *Store) DeleteToken(ctx context.Context, userID, id int64) (Token, error) {
+	var token Token
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		err := tx.Take(&token, "id = ? AND user_id = ?", id, userID).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return NotFound("token.not_found")
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Delete(&token).Error
+	})
+	return token, err
+}
+
+// TokenUser is the active user for whom the secret's token acts, with the token's role where that is the lesser one;
+// CodeUnauthenticated, with zero values, when there is none (any more). That the token was used is kept when the store
+// is free to.
+func (s *Store) TokenUser(ctx context.Context, secret string) (User, Token, error) {
+	refused := &Error{Code: CodeUnauthenticated}
+	if !strings.HasPrefix(secret, TokenPrefix) {
+		return User{}, Token{}, refused
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var token Token
+	err := db.Take(&token, "digest = ?", digest(secret)).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return User{}, Token{}, refused
+	}
+	if err != nil {
+		return User{}, Token{}, err
+	}
+	now := s.Now()
+	user, err := s.User(ctx, token.UserID)
+	if err != nil {
+		return User{}, Token{}, err
+	}
+	if !user.IsActive || !token.ExpiresAt.After(now) {
+		return User{}, Token{}, refused
+	}
+	if token.LastUsedAt == nil || now.Sub(*token.LastUsedAt) >= tokenTouch {
+		s.touch(ctx, &Token{ID: token.ID}, "last_used_at", now)
+	}
+	user.Role = lesser(user.Role, token.Role)
+	return user, token, nil
+}
