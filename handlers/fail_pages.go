@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -14,7 +15,15 @@ import (
 )
 
 // inlineFailures are the elements that show a failure themselves.
-var inlineFailures = []string{"test-result", "login-problem"}
+var inlineFailures = []string{"test-result", "login-problem", "form-problem"}
+
+const formKey = "form"
+
+// formAgain is a form with what was typed into it, and why it was refused.
+type formAgain func(problem *views.Failure) (screen, error)
+
+// showAgain notes the form that a browser without scripts gets back when this write is refused.
+func showAgain(c echo.Context, form formAgain) { c.Set(formKey, form) }
 
 // failHTML shows an error where the person is looking: at the button that failed, in the modal that did
 // not open, in the toasts for every other HTMX request, on a page of its own otherwise.
@@ -30,13 +39,23 @@ func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) 
 			Next: localPath(c.FormValue("next")), Username: c.FormValue("username"), Problem: &f,
 		})
 	case !isHTMX(c):
-		return h.render(c, k.status, p, screen{title: f.Message, body: views.FailurePage(p, f)})
+		return h.render(c, k.status, p, refusal(c, p, f))
 	case target == "modal" && c.Request().Method == http.MethodGet:
 		return h.retarget(c, k.status, target, views.FailurePanel(p, f))
 	case slices.Contains(inlineFailures, target):
 		return h.retarget(c, k.status, target, views.FailureInline(p, f))
 	}
 	return h.fragment(c, k.status, views.FailureToast(p, f))
+}
+
+// refusal is the form that was refused, or a page about the failure.
+func refusal(c echo.Context, p views.Page, f views.Failure) screen {
+	if again, ok := c.Get(formKey).(formAgain); ok {
+		if form, err := again(&f); err == nil {
+			return form
+		}
+	}
+	return screen{title: f.Message, body: views.FailurePage(p, f)}
 }
 
 // engineOf is the engine that an error of a monitored server is about, empty if that is not known.
@@ -69,6 +88,9 @@ func (h *handlers) fragment(c echo.Context, status int, body templ.Component) er
 var adviceOf = map[models.Code]string{
 	models.CodeInvalid:            "",
 	models.CodeConflict:           "",
+	models.CodeUsernameExists:     "",
+	models.CodeLastAdmin:          "",
+	models.CodePasswordInvalid:    "",
 	models.CodeInvalidCredentials: "",
 	models.CodeNotFound:           "advice.not_found",
 	models.CodeInvalidRequest:     "advice.no_page",
@@ -103,13 +125,14 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	return []string{p.T(key)}
 }
 
-// labelOf are the labels of the members that a message can name.
+// labelOf are the labels of the members that a message can name: everywhere, or below one address ("users.role").
 var labelOf = map[string]string{
 	"name": "instance.name", "db_type": "instances.type", "host": "instance.host", "port": "instance.port",
 	"database_name": "instance.database", "credential_id": "instance.credential", "username": "instance.username",
 	"password": "instance.password", "tls_mode": "instance.tls", "options.ca_certificate": "instance.ca",
 	"options.sid": "instance.sid", "options.wallet_directory": "instance.wallet",
 	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
+	"credentials.name": "credential.name", "credentials.db_type": "credential.type", "users.role": "users.role",
 }
 
 // inWords is the error with members and permissions called what the pages call them.
@@ -130,8 +153,9 @@ func inWords(c echo.Context, p views.Page, e *models.Error) *models.Error {
 func labels(c echo.Context, p views.Page, names string) string {
 	all := strings.Split(names, ", ")
 	engine, _ := models.ParseEngine(c.FormValue("db_type"))
+	section, _, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
 	for i, name := range all {
-		if key, known := labelOf[name]; known {
+		if key := cmp.Or(labelOf[section+"."+name], labelOf[name]); key != "" {
 			all[i] = p.In(engine, key)
 		}
 	}

@@ -110,6 +110,18 @@
     }
   });
 
+  // A form in the modal closes it when its work is done. On a page of its own it leads on, as forms do.
+  document.addEventListener("htmx:confirm", (e) => {
+    if (!e.target.matches("form[data-closes]") || dialog.contains(e.target)) return;
+    e.preventDefault();
+    e.target.submit();
+  });
+
+  document.addEventListener("htmx:afterRequest", (e) => {
+    const leaves = e.detail.xhr.getResponseHeader("HX-Redirect");
+    if (e.detail.successful && !leaves && e.detail.elt.matches("form[data-closes]")) dialog.close();
+  });
+
   // ---- toasts ----
 
   const toastLife = 7000; // ms; errors stay until they are dismissed or something else is done
