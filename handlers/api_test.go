@@ -41,6 +41,7 @@ type app struct {
 	store   *models.Store
 	handler http.Handler
 	dir     string // SQLite targets may lie here
+	address string // of the store
 
 	admin, user, guest, anonymous *client
 }
@@ -66,6 +67,12 @@ func newApp(t testing.TB, address string) *app {
 // newAppWith also collects with the given engines, instead of the shipped ones of the same name.
 func newAppWith(t testing.TB, address string, others map[models.Engine]collectors.Collector) *app {
 	t.Helper()
+	return newAppLimited(t, address, others, handlers.Limits{})
+}
+
+// newAppLimited answers its clients as often as the limits say.
+func newAppLimited(t testing.TB, address string, others map[models.Engine]collectors.Collector, limits handlers.Limits) *app {
+	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	check(t, err)
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
@@ -75,13 +82,13 @@ func newAppWith(t testing.TB, address string, others map[models.Engine]collector
 		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log, PasswordCost: bcrypt.MinCost,
 	})
 	check(t, err)
-	a := &app{TB: t, store: store, dir: t.TempDir()}
+	a := &app{TB: t, store: store, dir: t.TempDir(), address: address}
 	engines := collectors.Engines([]string{a.dir}, nil)
 	maps.Copy(engines, others)
 	service := collectors.NewService(store, engines, log)
 	a.handler = handlers.New(handlers.Config{
 		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
-		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Limits: limits,
 	})
 	server := httptest.NewServer(a.handler)
 	t.Cleanup(func() {
@@ -151,20 +158,28 @@ func (c *client) post(path string, body any) *response { return c.do("POST", pat
 func (c *client) put(path string, body any) *response  { return c.do("PUT", path, body) }
 func (c *client) remove(path string) *response         { return c.do("DELETE", path, nil) }
 
-// do sends the body as JSON; a string is sent as it is.
+// do sends a request to a path under /api/v1.
 func (c *client) do(method, path string, body any) *response {
+	c.Helper()
+	return c.send(method, "/api/v1"+path, body)
+}
+
+// send sends the body as JSON; a string or a reader is sent as it is.
+func (c *client) send(method, path string, body any) *response {
 	c.Helper()
 	var content io.Reader
 	switch b := body.(type) {
 	case nil:
 	case string:
 		content = strings.NewReader(b)
+	case io.Reader:
+		content = b
 	default:
 		raw, err := json.Marshal(b)
 		check(c, err)
 		content = bytes.NewReader(raw)
 	}
-	request, err := http.NewRequestWithContext(c.Context(), method, c.url+"/api/v1"+path, content)
+	request, err := http.NewRequestWithContext(c.Context(), method, c.url+path, content)
 	check(c, err)
 	request.Header = c.header.Clone()
 	if content != nil && request.Header.Get("Content-Type") == "" {
@@ -176,12 +191,13 @@ func (c *client) do(method, path string, body any) *response {
 	raw, err := io.ReadAll(answer.Body)
 	check(c, err)
 	r := &response{client: c, what: method + " " + path, status: answer.StatusCode, header: answer.Header, raw: string(raw)}
-	if len(raw) > 0 {
+	if len(raw) > 0 && r.isJSON() {
 		if err := json.Unmarshal(raw, &r.body); err != nil {
 			c.Fatalf("%s: %d is not JSON: %v: %.300s", r.what, r.status, err, raw)
 		}
 	}
 	r.data, _ = r.body["data"].(obj)
+	examine(r)
 	return r
 }
 
