@@ -2,14 +2,41 @@ package models
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
-// defaultTagColor is what a tag gets that was made by naming it.
-const defaultTagColor = "gray"
+// TagColors are the names of the colours a tag can have. The first is what a tag gets that was made by naming it.
+var TagColors = []string{"gray", "blue", "teal", "green", "yellow", "orange", "red", "pink", "purple"}
+
+// TagQuery selects and orders a page of tags. Zero values mean no filter.
+type TagQuery struct {
+	Search        string // case-insensitive substring of name or display name, taken literally
+	Sort          string // name (default) | display_name | color | instances
+	Desc          bool
+	Limit, Offset int
+}
+
+// TagItem is a tag and how many instances carry it, those in the recycle bin left out.
+type TagItem struct {
+	Tag
+	InstanceCount int64
+}
+
+// TagPage is one page of tags and the number of all that match.
+type TagPage struct {
+	Items []TagItem
+	Total int64
+}
+
+const tagItemSQL = `t.id, t.name, t.display_name, t.color, (SELECT count(*) FROM instance_tags it
+	JOIN instances i ON i.id = it.instance_id WHERE it.tag_id = t.id AND i.deleted_at IS NULL) AS instance_count`
+
+var tagOrders = map[string]string{"name": "t.name", "display_name": "t.display_name", "color": "t.color", "instances": "instance_count"}
 
 // instanceTag says that an instance has a tag.
 type instanceTag struct{ InstanceID, TagID int64 }
@@ -21,6 +48,112 @@ func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
 	var tags []Tag
 	err := db.Order("name").Find(&tags).Error
 	return tags, err
+}
+
+// TagPage is a page of the tags that q selects. An unknown sort is by name.
+func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
+	order, known := tagOrders[q.Sort]
+	if !known {
+		order = tagOrders["name"]
+	}
+	var page TagPage
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		filtered, err := s.filterTags(tx, q.Search)
+		if err != nil {
+			return err
+		}
+		if err := filtered.Count(&page.Total).Error; err != nil {
+			return err
+		}
+		return filtered.Select(tagItemSQL).Order(order + direction(q.Desc) + ", t.name").
+			Limit(q.Limit).Offset(q.Offset).Scan(&page.Items).Error
+	})
+	return page, err
+}
+
+// filterTags keeps the tags that a person means by term. Tags are few and have no folded columns, so their names are
+// compared here, as everywhere, by Unicode's rules and not by those of the store.
+func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
+	filtered := tx.Table("tags AS t").Session(&gorm.Session{})
+	if term == "" {
+		return filtered, nil
+	}
+	var all []Tag
+	if err := tx.Find(&all).Error; err != nil {
+		return nil, err
+	}
+	ids := []int64{}
+	for _, t := range all {
+		if term := fold(term); strings.Contains(fold(t.Name), term) || strings.Contains(fold(t.DisplayName), term) {
+			ids = append(ids, t.ID)
+		}
+	}
+	parameter, err := jsonParameter(ids)
+	return filtered.Where("t.id IN "+s.dialect.ids(), parameter).Session(&gorm.Session{}), err
+}
+
+// Tag finds a tag by id.
+func (s *Store) Tag(ctx context.Context, id int64) (TagItem, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeTag(db, id)
+}
+
+func takeTag(tx *gorm.DB, id int64) (TagItem, error) {
+	var tag TagItem
+	err := tx.Table("tags AS t").Select(tagItemSQL).Where("t.id = ?", id).Take(&tag).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return TagItem{}, NotFound("tag.not_found")
+	}
+	return tag, err
+}
+
+// CreateTag adds a tag.
+func (s *Store) CreateTag(ctx context.Context, t Tag) (TagItem, error) {
+	if err := requireStorable(t.Name, t.DisplayName); err != nil {
+		return TagItem{}, err
+	}
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	t.ID = 0
+	if err := db.Create(&t).Error; err != nil {
+		return TagItem{}, tagNameTaken(err)
+	}
+	return TagItem{Tag: t}, nil
+}
+
+// UpdateTag writes name, display name and colour of the tag with t's id.
+func (s *Store) UpdateTag(ctx context.Context, t Tag) (TagItem, error) {
+	if err := requireStorable(t.Name, t.DisplayName); err != nil {
+		return TagItem{}, err
+	}
+	var updated TagItem
+	err := s.change(ctx, func(tx *gorm.DB) (err error) {
+		if err := tx.Model(&t).Select("name", "display_name", "color").Updates(&t).Error; err != nil {
+			return tagNameTaken(err)
+		}
+		updated, err = takeTag(tx, t.ID)
+		return err
+	})
+	return updated, err
+}
+
+func tagNameTaken(err error) error {
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return conflict("tag.name_taken", err)
+	}
+	return err
+}
+
+// DeleteTag removes a tag, and takes it off all instances that carry it.
+func (s *Store) DeleteTag(ctx context.Context, id int64) error {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	gone := db.Delete(&Tag{}, "id = ?", id)
+	if gone.Error == nil && gone.RowsAffected == 0 {
+		return NotFound("tag.not_found")
+	}
+	return gone.Error
 }
 
 // setTags makes the named tags the instance's only ones, and creates those that do not exist: in one order, as two
@@ -38,7 +171,7 @@ func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 	}
 	missing := make([]Tag, len(names))
 	for i, name := range names {
-		missing[i] = Tag{Name: name, DisplayName: name, Color: defaultTagColor}
+		missing[i] = Tag{Name: name, DisplayName: name, Color: TagColors[0]}
 	}
 	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&missing).Error; err != nil {
 		return err

@@ -1,0 +1,46 @@
+package models
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
+
+// InstanceStatistics counts instances. Those in the recycle bin are in no figure but Deleted.
+type InstanceStatistics struct {
+	Total, Active, Disabled, Deleted int64
+	DatabaseCount                    int64         // on the servers when last asked
+	SizeBytes                        *int64        // Σ of the newest totals; nil: none was ever measured
+	Engines                          []EngineCount `gorm:"-"` // the most frequent first
+}
+
+// EngineCount is how many instances of an engine there are.
+type EngineCount struct {
+	DBType Engine `gorm:"column:db_type"`
+	Count  int64
+}
+
+const instanceStatisticsSQL = `SELECT
+	count(*) FILTER (WHERE deleted_at IS NULL) AS total,
+	count(*) FILTER (WHERE deleted_at IS NULL AND is_active) AS active,
+	count(*) FILTER (WHERE deleted_at IS NULL AND NOT is_active) AS disabled,
+	count(*) FILTER (WHERE deleted_at IS NOT NULL) AS deleted,
+	(SELECT count(*) FROM instance_databases d JOIN instances i ON i.id = d.instance_id
+		WHERE d.gone_at IS NULL AND i.deleted_at IS NULL) AS database_count,
+	(SELECT CAST(sum(m.size_bytes) AS bigint) FROM instance_size_stats m JOIN instances i ON i.id = m.instance_id
+		WHERE i.deleted_at IS NULL
+			AND m.day = (SELECT max(day) FROM instance_size_stats n WHERE n.instance_id = m.instance_id)) AS size_bytes
+	FROM instances`
+
+// InstanceStatistics counts all instances.
+func (s *Store) InstanceStatistics(ctx context.Context) (InstanceStatistics, error) {
+	var out InstanceStatistics
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		if err := tx.Raw(instanceStatisticsSQL).Scan(&out).Error; err != nil {
+			return err
+		}
+		return tx.Raw(`SELECT db_type, count(*) AS count FROM instances WHERE deleted_at IS NULL
+			GROUP BY db_type ORDER BY count DESC, db_type`).Scan(&out.Engines).Error
+	})
+	return out, err
+}
