@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -41,12 +42,31 @@ func newCredentialDetail(c models.Credential) credentialDetailJSON {
 	}
 }
 
+// credentialItemJSON is one row of the credential list.
+type credentialItemJSON struct {
+	credentialDetailJSON
+	InstanceCount int64 `json:"instance_count"` // that use it, those in the recycle bin included
+}
+
 func (h *handlers) apiCredentials(c echo.Context) error {
-	all, err := h.Store.Credentials(c.Request().Context())
+	q := bindCredentialQuery(c)
+	found, err := h.Store.FindCredentials(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
-	return h.ok(c, slicePage(c, all, newCredentialDetail), "api.credentials")
+	items := make([]credentialItemJSON, len(found.Items))
+	for i, item := range found.Items {
+		items[i] = credentialItemJSON{newCredentialDetail(item.Credential), item.Instances}
+	}
+	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.credentials")
+}
+
+// bindCredentialQuery reads the filter of the credential list; what makes no sense falls back to its default.
+func bindCredentialQuery(c echo.Context) models.CredentialQuery {
+	q := models.CredentialQuery{Search: c.QueryParam("search"), Sort: "name"}
+	q.Limit, q.Offset = bindPage(c)
+	q.DBType, _ = models.ParseEngine(c.QueryParam("db_type"))
+	return q
 }
 
 func (h *handlers) apiCredential(c echo.Context) error {
@@ -68,49 +88,65 @@ func (h *handlers) credentialOf(c echo.Context) (models.Credential, error) {
 }
 
 func (h *handlers) apiCreateCredential(c echo.Context) error {
-	f := body(c)
-	if err := f.require("name", "username", "password"); err != nil {
-		return err
-	}
-	credential, password, err := bindCredential(f, models.Credential{})
+	credential, err := h.createCredential(c, body(c))
 	if err != nil {
 		return err
 	}
-	about(c, 0, credential.Name)
-	credential, err = h.Store.CreateCredential(c.Request().Context(), credential, *password)
-	if err != nil {
-		return err
-	}
-	about(c, credential.ID, credential.Name)
 	return h.created(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.saved")
 }
 
-func (h *handlers) apiUpdateCredential(c echo.Context) error {
-	f := body(c)
-	stored, missing := h.credentialOf(c)
-	credential, password, err := bindCredential(f, stored)
+// createCredential stores the new credential that a body of either door describes.
+func (h *handlers) createCredential(c echo.Context, f fields) (models.Credential, error) {
+	if err := f.require("name", "username", "password"); err != nil {
+		return models.Credential{}, err
+	}
+	credential, password, err := bindCredential(f, models.Credential{})
 	if err != nil {
-		return err
+		return credential, err
 	}
+	about(c, 0, credential.Name)
+	created, err := h.Store.CreateCredential(c.Request().Context(), credential, *password)
+	about(c, created.ID, credential.Name)
+	return created, err
+}
+
+func (h *handlers) apiUpdateCredential(c echo.Context) error {
+	stored, missing := h.credentialOf(c)
 	if missing != nil {
-		return missing
+		_, _, err := bindCredential(body(c), stored)
+		return cmp.Or(err, missing)
 	}
-	credential, err = h.Store.UpdateCredential(c.Request().Context(), credential, password)
+	credential, err := h.updateCredential(c, body(c), stored)
 	if err != nil {
 		return err
 	}
 	return h.ok(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.updated")
 }
 
+// updateCredential stores what a body of either door says instead of what is stored.
+func (h *handlers) updateCredential(c echo.Context, f fields, stored models.Credential) (models.Credential, error) {
+	credential, password, err := bindCredential(f, stored)
+	if err != nil {
+		return credential, err
+	}
+	return h.Store.UpdateCredential(c.Request().Context(), credential, password)
+}
+
 func (h *handlers) apiDeleteCredential(c echo.Context) error {
-	credential, err := h.credentialOf(c)
+	credential, err := h.deleteCredential(c)
 	if err != nil {
 		return err
 	}
-	if err := h.Store.DeleteCredential(c.Request().Context(), credential.ID); err != nil {
-		return err
-	}
 	return h.ok(c, echo.Map{"credential_id": credential.ID}, "api.deleted")
+}
+
+// deleteCredential removes the credential of the path.
+func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
+	credential, err := h.credentialOf(c)
+	if err != nil {
+		return credential, err
+	}
+	return credential, h.Store.DeleteCredential(c.Request().Context(), credential.ID)
 }
 
 // bindCredential is the credential with what the body says instead; the password is nil when it stays as it is.
@@ -120,7 +156,7 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 		f.refuseBlank("name", "username"),
 		into(&credential.Name)(f.line("name", maxCredentialName)),
 		into(&kind)(f.text("credential_type")),
-		into(&credential.DBType)(bindEngine(f)),
+		into(&credential.DBType)(bindCredentialEngine(f)),
 		into(&credential.Username)(f.line("username", maxUsername)),
 		into(&credential.Description)(bindDescription(f)),
 	)
@@ -130,6 +166,7 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	if kind != "database" {
 		return credential, nil, models.Invalid("credential.type_invalid")
 	}
+	credential.Name = strings.TrimSpace(credential.Name)
 	password, err := bindPassword(f)
 	if err == nil && password == nil && f.given("password") {
 		err = models.Invalid("field.required", "Fields", "password")
@@ -137,11 +174,19 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	return credential, password, err
 }
 
-// bindEngine is the db_type; an empty one is for any.
+// bindCredentialEngine is the db_type that the credential is for; null and an empty one are for any.
+func bindCredentialEngine(f fields) (models.Engine, bool, error) {
+	if _, sent := f["db_type"]; sent && f.blank("db_type") {
+		return "", true, nil
+	}
+	return bindEngine(f)
+}
+
+// bindEngine is the db_type; aliases stand for their engine.
 func bindEngine(f fields) (models.Engine, bool, error) {
 	name, given, err := f.text("db_type")
-	if err != nil || !given || name == "" {
-		return "", given, err
+	if err != nil || !given {
+		return "", false, err
 	}
 	engine, known := models.ParseEngine(name)
 	if !known {
@@ -153,6 +198,11 @@ func bindEngine(f fields) (models.Engine, bool, error) {
 // abbreviated is what somebody sent, short enough to be repeated in a message.
 func abbreviated(s string) string {
 	const limit = 100
+	return cut(s, limit)
+}
+
+// cut is the beginning of s, at most limit characters, and a sign that more followed.
+func cut(s string, limit int) string {
 	if runes := []rune(s); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,11 +25,29 @@ func newUserDetail(u models.User) userDetailJSON {
 }
 
 func (h *handlers) apiUsers(c echo.Context) error {
-	users, err := h.Store.Users(c.Request().Context())
+	q := bindUserQuery(c)
+	found, err := h.Store.FindUsers(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
-	return h.ok(c, slicePage(c, users, newUserDetail), "api.users")
+	items := make([]userDetailJSON, len(found.Items))
+	for i := range found.Items {
+		items[i] = newUserDetail(found.Items[i])
+	}
+	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.users")
+}
+
+// bindUserQuery reads the filter of the user list; what makes no sense falls back to its default.
+func bindUserQuery(c echo.Context) models.UserQuery {
+	q := models.UserQuery{Search: c.QueryParam("search"), Sort: "id"}
+	q.Limit, q.Offset = bindPage(c)
+	if role := models.Role(c.QueryParam("role")); slices.Contains(models.Roles, role) {
+		q.Role = role
+	}
+	if status := c.QueryParam("status"); status == "active" || status == "inactive" {
+		q.Status = status
+	}
+	return q
 }
 
 func (h *handlers) apiUser(c echo.Context) error {
@@ -50,21 +69,26 @@ func (h *handlers) userOf(c echo.Context) (models.User, error) {
 }
 
 func (h *handlers) apiCreateUser(c echo.Context) error {
-	f := body(c)
-	if err := f.require("username", "password", "role"); err != nil {
+	user, err := h.createUser(c, body(c))
+	if err != nil {
 		return err
+	}
+	return h.created(c, echo.Map{"user": newUserDetail(user)}, "api.user_created")
+}
+
+// createUser stores the new user that a body of either door describes.
+func (h *handlers) createUser(c echo.Context, f fields) (models.User, error) {
+	if err := f.require("username", "password", "role"); err != nil {
+		return models.User{}, err
 	}
 	user, password, err := bindUser(c, f, models.User{IsActive: true})
 	if err != nil {
-		return err
+		return user, err
 	}
 	about(c, 0, user.Username)
-	user, err = h.Store.CreateUser(c.Request().Context(), user, *password)
-	if err != nil {
-		return err
-	}
-	about(c, user.ID, user.Username)
-	return h.created(c, echo.Map{"user": newUserDetail(user)}, "api.user_created")
+	created, err := h.Store.CreateUser(c.Request().Context(), user, *password)
+	about(c, created.ID, user.Username)
+	return created, err
 }
 
 func (h *handlers) apiUpdateUser(c echo.Context) error {
@@ -77,15 +101,20 @@ func (h *handlers) apiUpdateUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	user, password, err := bindUser(c, f, stored)
-	if err != nil {
-		return err
-	}
-	user, err = h.Store.UpdateUser(c.Request().Context(), user, password)
+	user, err := h.updateUser(c, f, stored)
 	if err != nil {
 		return err
 	}
 	return h.ok(c, echo.Map{"user": newUserDetail(user)}, "api.user_updated")
+}
+
+// updateUser stores what a body of either door says instead of what is stored.
+func (h *handlers) updateUser(c echo.Context, f fields, stored models.User) (models.User, error) {
+	user, password, err := bindUser(c, f, stored)
+	if err != nil {
+		return user, err
+	}
+	return h.Store.UpdateUser(c.Request().Context(), user, password)
 }
 
 // bindUser is the user with what the body says instead; the password is nil when it stays as it is.

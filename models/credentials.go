@@ -115,7 +115,7 @@ func (s *Store) DeleteCredential(ctx context.Context, id int64) error {
 	gone := db.Delete(&Credential{}, "id = ?", id)
 	switch {
 	case errors.Is(gone.Error, gorm.ErrForeignKeyViolated):
-		return conflict("credential.in_use", gone.Error)
+		return s.inUse(ctx, id, gone.Error)
 	case gone.Error != nil:
 		return gone.Error
 	case gone.RowsAffected == 0:

@@ -115,12 +115,30 @@ func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, 
 		return User{}, err
 	}
 	fresh := User{Username: u.Username, PasswordHash: hash, Role: u.Role, IsActive: u.IsActive}
-	db, done := bounded(ctx, s.writer)
-	defer done()
-	if err := db.Create(&fresh).Error; err != nil {
-		return User{}, nameTaken(err)
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.requireFreeName(tx, fresh.Username, 0); err != nil {
+			return err
+		}
+		return nameTaken(tx.Create(&fresh).Error)
+	})
+	if err != nil {
+		return User{}, err
 	}
 	return fresh, nil
+}
+
+// requireFreeName refuses a name that another user has, in whatever case: "Admin" beside "admin" would only deceive.
+func (s *Store) requireFreeName(tx *gorm.DB, name string, own int64) error {
+	lower := strings.ToLower(name)
+	if err := s.dialect.lockText(tx, "username "+lower); err != nil {
+		return err
+	}
+	var taken int64
+	err := tx.Model(&User{}).Where("lower(username) = ? AND id <> ?", lower, own).Count(&taken).Error
+	if err == nil && taken > 0 {
+		err = nameTaken(gorm.ErrDuplicatedKey)
+	}
+	return err
 }
 
 func nameTaken(err error) error {
@@ -152,6 +170,11 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User,
 		var err error
 		if user, err = takeUser(tx.Clauses(clause.Locking{Strength: "UPDATE"}), "id = ?", u.ID); err != nil {
 			return err
+		}
+		if user.Username != u.Username {
+			if err := s.requireFreeName(tx, u.Username, u.ID); err != nil {
+				return err
+			}
 		}
 		if err := tx.Model(&user).Updates(change).Error; err != nil {
 			return nameTaken(err)

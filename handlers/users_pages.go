@@ -1,0 +1,138 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+var userSorts = []string{"name", "role", "status", "last_login", "created"}
+
+func (h *handlers) usersPage(c echo.Context) error {
+	m := views.UserList{Listing: bindListing(c, userSorts, "name", false, instanceLimits), Query: bindUserQuery(c)}
+	m.Path, m.Target, m.Push = "/users", "user-list", true
+	keepFilter(c, &m.Listing, "search", "role", "status")
+	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
+	page, err := lastPageAtMost(&m.Listing, func() (models.UserPage, int64, error) {
+		m.Query.Offset = m.Offset()
+		page, err := h.Store.FindUsers(c.Request().Context(), m.Query)
+		return page, page.Total, err
+	})
+	if err != nil {
+		return err
+	}
+	m.Items, m.Shown = page.Items, len(page.Items)
+	p := h.pageWithNotice(c)
+	return h.render(c, http.StatusOK, p, screen{title: p.T("users.title"), body: views.Users(p, m), fragments: []string{m.Target}})
+}
+
+func (h *handlers) newUserPage(c echo.Context) error {
+	return h.renderUserForm(c, views.UserForm{Role: models.RoleUser, IsActive: true})
+}
+
+func (h *handlers) editUserPage(c echo.Context) error {
+	user, err := h.userOf(c)
+	if err != nil {
+		return err
+	}
+	return h.renderUserForm(c, userForm(c, user))
+}
+
+// userForm is the form filled with what is stored.
+func userForm(c echo.Context, u models.User) views.UserForm {
+	return views.UserForm{ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive, Own: u.ID == currentUser(c).ID}
+}
+
+func (h *handlers) renderUserForm(c echo.Context, f views.UserForm) error {
+	p := h.page(c)
+	return h.render(c, http.StatusOK, p, userScreen(p, f))
+}
+
+func userScreen(p views.Page, f views.UserForm) screen {
+	title := "users.add"
+	if f.ID != 0 {
+		title = "users.edit"
+	}
+	return screen{title: p.T(title), body: views.UserEdit(p, f)}
+}
+
+// keepUserForm has a refused form come back with what was typed into it instead of what is stored.
+func (h *handlers) keepUserForm(c echo.Context, form views.UserForm) {
+	f := body(c)
+	role := string(form.Role)
+	typed(f, "username", &form.Username)
+	typed(f, "role", &role)
+	form.Role = models.Role(role)
+	if active, given, err := f.flag("is_active", true); err == nil && given {
+		form.IsActive = active
+	}
+	showAgain(c, func(problem *views.Failure) (screen, error) {
+		form.Problem = problem
+		return userScreen(h.page(c), form), nil
+	})
+}
+
+// typed is what a field of a form says, as far as it is text.
+func typed(f fields, name string, value *string) {
+	if text, isText := f[name].(string); isText {
+		*value = text
+	}
+}
+
+func (h *handlers) submitUser(c echo.Context) error {
+	h.keepUserForm(c, views.UserForm{})
+	user, err := h.createUser(c, body(c))
+	if err != nil {
+		return err
+	}
+	return h.changed(c, usersChanged, "/users", h.page(c).T("notice.user_created", "Name", user.Username))
+}
+
+// usersChanged makes the list of users read itself again.
+const usersChanged = "users-changed"
+
+// submitUserEdit stores what the form, or a row's switch alone, says. An empty password stays as it is.
+func (h *handlers) submitUserEdit(c echo.Context) error {
+	stored, err := h.userOf(c)
+	if err != nil {
+		return err
+	}
+	h.keepUserForm(c, userForm(c, stored))
+	f := body(c)
+	if f.blank("password") {
+		delete(f, "password")
+	}
+	user, err := h.updateUser(c, f, stored)
+	if err != nil {
+		return err
+	}
+	notice := h.page(c).T(userNotice(f, user), "Name", user.Username)
+	if ownAccountChanged(c, f, user) {
+		return h.leave(c, "/", notice)
+	}
+	return h.changed(c, usersChanged, "/users", notice)
+}
+
+// userNotice says what was done: a row's switch sends nothing but the state.
+func userNotice(f fields, user models.User) string {
+	switch {
+	case f.given("username"):
+		return "notice.user_updated"
+	case user.IsActive:
+		return "notice.user_on"
+	}
+	return "notice.user_off"
+}
+
+// ownAccountChanged reports whether the person changed their own account so that these pages, or all, are closed to them.
+func ownAccountChanged(c echo.Context, f fields, user models.User) bool {
+	return user.ID == currentUser(c).ID && (f.given("password") || !user.IsActive || !user.Role.May(models.PermAdmin))
+}
+
+// formOfPath leads from the address that a form is sent to to the form.
+func formOfPath(c echo.Context) error {
+	return c.Redirect(http.StatusSeeOther, c.Request().URL.Path+"/edit")
+}
