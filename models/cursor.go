@@ -15,8 +15,8 @@ type tableCursor struct {
 	Table      string `json:"t"`
 }
 
-func newTableCursor(q TableQuery, order tableOrder, last DatabaseTableSizeStat) string {
-	cursor := tableCursor{DatabaseID: q.DatabaseID, Order: order.name, Schema: last.SchemaName, Table: last.TableName}
+func newTableCursor(q TableQuery, order tableOrder, last DatabaseTableSizeStat) *tableCursor {
+	cursor := &tableCursor{DatabaseID: q.DatabaseID, Order: order.name, Schema: last.SchemaName, Table: last.TableName}
 	switch order.value {
 	case "size_bytes":
 		cursor.Value = last.SizeBytes
@@ -29,11 +29,25 @@ func newTableCursor(q TableQuery, order tableOrder, last DatabaseTableSizeStat) 
 	case "row_count":
 		cursor.Value = last.RowCount
 	}
-	text, err := json.Marshal(cursor)
+	return cursor
+}
+
+// encode is the cursor as addresses have it.
+func (c *tableCursor) encode() string {
+	text, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // texts and numbers only
 	}
 	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// CheckCursor is a CodeInvalid for a cursor of another sort or, with a DatabaseID, of another database, and for what is none.
+func (q TableQuery) CheckCursor() error {
+	if q.Cursor == "" {
+		return nil
+	}
+	_, err := parseTableCursor(q, newTableOrder(q.Sort, q.Desc))
+	return err
 }
 
 func parseTableCursor(q TableQuery, order tableOrder) (tableCursor, error) {
@@ -48,7 +62,8 @@ func parseTableCursor(q TableQuery, order tableOrder) (tableCursor, error) {
 	if err := decoder.Decode(&cursor); err != nil || decoder.More() {
 		return tableCursor{}, broken
 	}
-	if cursor.DatabaseID != q.DatabaseID || cursor.Order != order.name || !storable(cursor.Schema) || !storable(cursor.Table) {
+	foreign := q.DatabaseID != 0 && cursor.DatabaseID != q.DatabaseID
+	if foreign || cursor.Order != order.name || !storable(cursor.Schema) || !storable(cursor.Table) {
 		return tableCursor{}, broken
 	}
 	return cursor, nil

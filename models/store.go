@@ -76,6 +76,7 @@ type Store struct {
 	passwordCost int
 	nobody       func() (User, error)
 	logins       chan struct{} // holds one for each login in progress
+	exports      chan struct{} // holds one for each export in progress
 }
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
@@ -145,6 +146,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		return err
 	}
 	s.dialect = postgresDialect{}
+	s.exports = make(chan struct{}, max(1, s.pool.Config().MaxConns/2))
 	s.writer, err = s.openHandle(ctx, postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(s.pool)}))
 	s.reader = s.writer
 	return err
@@ -166,6 +168,7 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	s.path, s.dialect = path, sqliteDialect{}
+	s.exports = make(chan struct{}, sqliteReaders/2)
 	if s.writer, err = s.openHandle(ctx, sqlite.Open(sqliteAddress(path, "_txlock=immediate"))); err != nil {
 		return err
 	}

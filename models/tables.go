@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"errors"
 
 	"gorm.io/gorm"
 )
@@ -58,6 +57,9 @@ type condition struct {
 	values []any
 }
 
+// everything is the range without a cursor.
+var everything = condition{sql: "1 = 1"}
+
 // after are conditions of the rows behind the cursor. Each is one range of an index; their rows follow each other.
 func (o tableOrder) after(c tableCursor) []condition {
 	greater := map[bool]string{false: " > ", true: " < "}[o.desc]
@@ -83,7 +85,7 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		q.Limit = tablePageSize
 	}
 	order := newTableOrder(q.Sort, q.Desc)
-	ranges := []condition{{sql: "1 = 1"}}
+	ranges := []condition{everything}
 	if q.Cursor != "" {
 		cursor, err := parseTableCursor(q, order)
 		if err != nil {
@@ -97,35 +99,47 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		if page.Database, err = takeDatabase(tx, "id = ?", q.DatabaseID); err != nil {
 			return err
 		}
-		rows, err := s.tableRows(tx, q, order, ranges)
+		rows, next, err := s.nextTables(tx, q, order, ranges)
 		if err != nil {
 			return err
 		}
-		if page.Total, err = s.countTables(tx, q, page.Database.Snapshot, len(rows)); err != nil {
-			return err
+		page.Rows = rows
+		if next != nil {
+			page.NextCursor = next.encode()
 		}
-		if len(rows) > q.Limit {
-			rows = rows[:q.Limit]
-			page.NextCursor = newTableCursor(q, order, rows[q.Limit-1])
-		}
-		page.Rows, err = s.withPartitionCounts(tx, q.DatabaseID, rows)
+		page.Total, err = s.countTables(tx, q, page.Database.Snapshot, len(rows), next != nil)
 		return err
 	})
-	if e := (*Error)(nil); errors.As(err, &e) && e.Code == CodeNotFound {
+	if AsError(err).Code == CodeNotFound {
 		return TablePage{}, nil
 	}
 	return page, err
 }
 
+// nextTables are the first rows of the ranges, as many as the limit allows, and a cursor when there are more.
+func (s *Store) nextTables(tx *gorm.DB, q TableQuery, order tableOrder, ranges []condition) ([]TableSizeRow, *tableCursor, error) {
+	stored, err := s.tableRows(tx, q, order, ranges)
+	if err != nil {
+		return nil, nil, err
+	}
+	var next *tableCursor
+	if len(stored) > q.Limit {
+		stored = stored[:q.Limit]
+		next = newTableCursor(q, order, stored[q.Limit-1])
+	}
+	rows, err := s.withPartitionCounts(tx, q.DatabaseID, stored)
+	return rows, next, err
+}
+
 // countTables counts only under a filter, else the header knows, and only if the found rows are not all there are.
-func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int) (int64, error) {
+func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int, more bool) (int64, error) {
 	if q.Schema == "" && q.Table == "" && q.Parent == "" && !q.Unsettled {
 		if q.FoldPartitions {
 			return header.TopCount, nil
 		}
 		return header.TableCount, nil
 	}
-	if q.Cursor == "" && q.Offset == 0 && found <= q.Limit {
+	if q.Cursor == "" && q.Offset == 0 && !more {
 		return int64(found), nil
 	}
 	var total int64

@@ -1,0 +1,100 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Limits of an export. While one is read the store keeps the state it shows, so that nothing lasts longer than exportTimeout.
+const (
+	exportTimeout = 15 * time.Minute // the whole, as slow as its reader is; its statements are short
+	exportWait    = 30 * time.Second // for an export before it to end
+	exportBatch   = 5000             // rows read at a time
+)
+
+var errExportTimeout = fmt.Errorf("export took longer than %s", exportTimeout)
+
+// TableExport is a stored snapshot that is read to its end.
+type TableExport struct {
+	Database InstanceDatabase // header; its ID is 0 when the database is not known
+	Total    int64            // rows of the filter
+	Rows     iter.Seq2[TableSizeRow, error]
+}
+
+// ExportTables hands all rows that the query selects to do, in its order and of one moment; limit, offset and cursor do not
+// count. do runs once the first rows are there, and its error ends the export. When half of the store's connections are
+// exporting, the next export waits for a while and is then CodeRateLimited.
+func (s *Store) ExportTables(ctx context.Context, q TableQuery, do func(TableExport) error) error {
+	q.Limit, q.Offset, q.Cursor = exportBatch, 0, ""
+	ctx, cancel := context.WithTimeoutCause(ctx, exportTimeout, errExportTimeout)
+	defer cancel()
+	done, err := s.takeExport(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.reader.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		export, err := s.beginExport(tx, q)
+		if err != nil {
+			return err
+		}
+		return do(export)
+	}, s.dialect.snapshot())
+}
+
+// takeExport waits for one of the places, which done gives back.
+func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
+	wait := time.NewTimer(exportWait)
+	defer wait.Stop()
+	select {
+	case s.exports <- struct{}{}:
+		return func() { <-s.exports }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-wait.C:
+		return nil, &Error{Code: CodeRateLimited, Extra: map[string]any{"retry_after": int(exportWait.Seconds())}}
+	}
+}
+
+// beginExport reads the header and the first rows.
+func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
+	order := newTableOrder(q.Sort, q.Desc)
+	database, err := takeDatabase(tx, "id = ?", q.DatabaseID)
+	if AsError(err).Code == CodeNotFound {
+		return TableExport{Rows: func(func(TableSizeRow, error) bool) {}}, nil
+	}
+	if err != nil {
+		return TableExport{}, err
+	}
+	first, next, err := s.nextTables(tx, q, order, []condition{everything})
+	if err != nil {
+		return TableExport{}, err
+	}
+	total, err := s.countTables(tx, q, database.Snapshot, len(first), next != nil)
+	return TableExport{Database: database, Total: total, Rows: s.exportRows(tx, q, order, first, next)}, err
+}
+
+// exportRows are the given rows and all behind them; an error is the last.
+func (s *Store) exportRows(tx *gorm.DB, q TableQuery, order tableOrder, rows []TableSizeRow, next *tableCursor) iter.Seq2[TableSizeRow, error] {
+	return func(yield func(TableSizeRow, error) bool) {
+		for {
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if next == nil {
+				return
+			}
+			var err error
+			if rows, next, err = s.nextTables(tx, q, order, order.after(*next)); err != nil {
+				yield(TableSizeRow{}, err)
+				return
+			}
+		}
+	}
+}
