@@ -36,17 +36,18 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	get("/auth/session", anyone, h.apiSession)
 	route(http.MethodPost, "/auth/login", h.throttleLogin(h.record(models.ActionLogin, h.guard(anyone, h.apiLogin))))
 	post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout)
-	post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword)
+	route(http.MethodPost, "/auth/change-password",
+		h.throttlePassword(h.record(models.ActionChangePassword, h.guard(loggedIn, h.apiChangePassword))))
 
-	get("/tokens", loggedIn, h.notYet)
-	post("/tokens", loggedIn, models.ActionCreateToken, h.notYet)
-	remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.notYet)
+	get("/tokens", loggedIn, h.apiTokens)
+	post("/tokens", loggedIn, models.ActionCreateToken, h.apiCreateToken)
+	remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.apiDeleteToken)
 
 	get("/users", models.PermAdmin, h.apiUsers)
 	post("/users", models.PermAdmin, models.ActionCreateUser, h.apiCreateUser)
 	get("/users/:id", models.PermAdmin, h.apiUser)
 	put("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.apiUpdateUser)
-	get("/audit", models.PermAdmin, h.notYet)
+	get("/audit", models.PermAdmin, h.apiAudit)
 
 	get("/credentials", models.PermView, h.apiCredentials)
 	post("/credentials", models.PermCreate, models.ActionCreateCredential, h.apiCreateCredential)

@@ -17,9 +17,15 @@ type target struct {
 
 const targetKey = "target"
 
+// Texts of an entry are cut to so many characters.
+const (
+	maxAuditTarget = 300
+	maxAuditPath   = 500
+)
+
 // about notes what this write is done to. An id of 0 stands for none, or for more than one.
 func about(c echo.Context, id int64, name string) {
-	t := target{name: abbreviated(name)}
+	t := target{name: cut(name, maxAuditTarget)}
 	if id != 0 {
 		t.id = &id
 	}
@@ -30,15 +36,14 @@ func about(c echo.Context, id int64, name string) {
 func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := handler(c)
-		user := currentUser(c)
-		if user == nil && action != models.ActionLogin {
+		if currentUser(c) == nil && action != models.ActionLogin {
 			return err
 		}
+		r := c.Request()
 		entry := models.AuditEntry{
-			Action: action, Method: c.Request().Method, Path: c.Request().URL.Path, IP: c.RealIP(),
+			Action: action, Method: r.Method, Path: cut(r.URL.Path, maxAuditPath), IP: c.RealIP(),
 			Status: c.Response().Status, RequestID: requestIDOf(c),
 		}
-		entry.Username, entry.UserID, entry.TokenName = actor(c, user)
 		if t, ok := c.Get(targetKey).(target); ok {
 			entry.TargetID, entry.TargetName = t.id, t.name
 		}
@@ -46,8 +51,9 @@ func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.H
 			e := classify(err)
 			entry.MessageCode, entry.Status = e.Code, kinds[e.Code].status
 		}
-		if failed := h.Store.RecordAudit(c.Request().Context(), entry); failed != nil {
-			h.Log.ErrorContext(c.Request().Context(), "audit entry not kept", "error", failed, "action", action,
+		entry = by(c, entry)
+		if failed := h.Store.RecordAudit(r.Context(), entry); failed != nil {
+			h.Log.ErrorContext(r.Context(), "audit entry not kept", "error", failed, "action", action,
 				"username", entry.Username, "status", entry.Status, "request_id", entry.RequestID)
 		}
 		return err
@@ -57,19 +63,24 @@ func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.H
 // loginName is what can be the name of a user. People type passwords where names go; those are not kept.
 var loginName = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
-// actor is who did it: the user, or the name with which somebody tried to become one.
-func actor(c echo.Context, user *models.User) (name string, id *int64, token string) {
-	if user == nil {
-		name, _ = body(c)["username"].(string)
-		if !loginName.MatchString(name) {
-			name = ""
+// by is the entry with who did it: the user and token of the request. A login is of the user it made, or of the name
+// with which somebody tried, whoever was logged in before.
+func by(c echo.Context, e models.AuditEntry) models.AuditEntry {
+	user, token := currentUser(c), currentToken(c)
+	if e.Action == models.ActionLogin {
+		token = nil
+	}
+	if e.Action == models.ActionLogin && !e.Succeeded() {
+		if name, _ := body(c)["username"].(string); loginName.MatchString(name) {
+			e.Username = name
 		}
-		return name, nil, ""
+		return e
 	}
-	if t := currentToken(c); t != nil {
-		token = t.Name
+	e.Username, e.UserID = user.Username, &user.ID
+	if token != nil {
+		e.TokenName = token.Name
 	}
-	return user.Username, &user.ID, token
+	return e
 }
 
 // isRead reports whether a method changes nothing.

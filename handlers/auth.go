@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -83,7 +84,16 @@ func (h *handlers) apiLogout(c echo.Context) error {
 }
 
 func (h *handlers) apiChangePassword(c echo.Context) error {
-	f := body(c)
+	if err := h.changePassword(c, body(c)); err != nil {
+		return err
+	}
+	return h.ok(c, nil, "api.password_changed")
+}
+
+// changePassword replaces the asker's own password; of the sessions only the one that asks stays.
+func (h *handlers) changePassword(c echo.Context, f fields) error {
+	user := currentUser(c)
+	about(c, user.ID, user.Username)
 	old, _ := f["old_password"].(string)
 	fresh, _ := f["new_password"].(string)
 	again, _ := f["confirm_password"].(string)
@@ -93,11 +103,11 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 	case fresh != again:
 		return &models.Error{Code: models.CodePasswordMismatch}
 	}
-	err := h.Store.ChangePassword(c.Request().Context(), currentUser(c).ID, old, fresh, h.sessionID(c))
-	if err != nil {
-		return err
+	keep := ""
+	if currentToken(c) == nil {
+		keep = h.sessionID(c)
 	}
-	return h.ok(c, nil, "api.password_changed")
+	return h.Store.ChangePassword(c.Request().Context(), user.ID, old, fresh, keep)
 }
 
 // throttleLogin refuses a name that failed too often from this address, before anything else is looked at.
@@ -105,14 +115,34 @@ func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		name, _ := peekFields(c)["username"].(string)
 		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, c.RealIP())
-		if err != nil {
+		if err := h.withinLimit(left, reset, err); err != nil {
 			return err
-		}
-		if left <= 0 {
-			return tooMany(models.LoginFailureLimit, reset, h.now())
 		}
 		return next(c)
 	}
+}
+
+// throttlePassword refuses a user who gave too many wrong old passwords, before anything else is looked at.
+func (h *handlers) throttlePassword(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		user := currentUser(c)
+		if user == nil {
+			return next(c)
+		}
+		left, reset, err := h.Store.PasswordBudget(c.Request().Context(), user.ID)
+		if err := h.withinLimit(left, reset, err); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
+// withinLimit is what a budget of wrong passwords says.
+func (h *handlers) withinLimit(left int, reset time.Time, err error) error {
+	if err != nil || left > 0 {
+		return err
+	}
+	return tooMany(models.LoginFailureLimit, reset, h.now())
 }
 
 // peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that

@@ -68,14 +68,8 @@ func bindDatabaseQuery(c echo.Context, instanceID int64) (models.DatabaseQuery, 
 		LatestOnly: isYes(c.QueryParam("latest_only")), IncludeInactive: isYes(c.QueryParam("include_inactive")),
 	}
 	var err error
-	if q.StartDay, err = queryDay(c, "start_date"); err != nil {
+	if q.StartDay, q.EndDay, err = queryDays(c); err != nil {
 		return q, err
-	}
-	if q.EndDay, err = queryDay(c, "end_date"); err != nil {
-		return q, err
-	}
-	if q.StartDay != "" && q.EndDay != "" && q.StartDay > q.EndDay {
-		return q, models.Invalid("query.days_reversed")
 	}
 	if sort, desc := signedSort(c.QueryParam("sort")); slices.Contains(databaseSorts, sort) {
 		q.Sort, q.Desc = sort, desc
@@ -161,6 +155,20 @@ func queryInteger(c echo.Context, name string, fallback, lowest, highest int) (i
 		return 0, models.Invalid("query.too_large", "Name", name, "Limit", highest)
 	}
 	return int(n), nil
+}
+
+// queryDays are the first and the last calendar day; empty where none is given.
+func queryDays(c echo.Context) (first, last string, err error) {
+	if first, err = queryDay(c, "start_date"); err != nil {
+		return "", "", err
+	}
+	if last, err = queryDay(c, "end_date"); err != nil {
+		return "", "", err
+	}
+	if first != "" && last != "" && first > last {
+		return "", "", models.Invalid("query.days_reversed")
+	}
+	return first, last, nil
 }
 
 // queryDay is a calendar day; empty when it is not given.

@@ -59,12 +59,15 @@ var Actions = []Action{
 	ActionDeleteInstances, ActionSyncInstance, ActionTestConnection, ActionTestConnections, ActionRefreshTables, ActionCancelRefresh,
 }
 
+// CommandLine stands for whoever runs the program's own commands. No user can have the name.
+const CommandLine = "(command line)"
+
 // AuditEntry is one action of somebody: who, what, when, from where, and how it ended. It holds no secret and no body.
 type AuditEntry struct {
 	ID          int64 `gorm:"primaryKey"`
 	At          time.Time
 	UserID      *int64 // nil: nobody who is known
-	Username    string // as it was then; of a failed login the name that was tried
+	Username    string // as it was then; of a failed login the name that was tried, empty if that can be none; or CommandLine
 	TokenName   string // of the token that acted for the user; empty: a session
 	Action      Action
 	TargetID    *int64 // nil: none, or more than one
@@ -80,15 +83,29 @@ type AuditEntry struct {
 // TableName is the table of AuditEntry.
 func (AuditEntry) TableName() string { return "audit_log" }
 
+// How an action ended.
+const (
+	AuditSuccess = "success"
+	AuditFailure = "failure"
+)
+
 // Succeeded reports whether what was tried was done.
 func (e *AuditEntry) Succeeded() bool { return e.MessageCode == "" }
+
+// Result is AuditSuccess or AuditFailure.
+func (e *AuditEntry) Result() string {
+	if e.Succeeded() {
+		return AuditSuccess
+	}
+	return AuditFailure
+}
 
 // AuditQuery selects a page of the audit log. Zero values mean no filter.
 type AuditQuery struct {
 	Username         string // exact
 	Action           Action
 	Target           string // case-insensitive substring of the target's name, taken literally
-	Result           string // "success" or "failure"
+	Result           string // AuditSuccess or AuditFailure
 	StartDay, EndDay string // YYYY-MM-DD in the store's zone, inclusive
 	Limit, Offset    int
 }
@@ -127,9 +144,9 @@ func (s *Store) AuditLog(ctx context.Context, q AuditQuery) (AuditPage, error) {
 func (s *Store) filterAudit(tx *gorm.DB, q AuditQuery) *gorm.DB {
 	tx = equal(equal(tx.Model(&AuditEntry{}), "username", q.Username), "action", string(q.Action))
 	switch q.Result {
-	case "success":
+	case AuditSuccess:
 		tx = tx.Where("message_code = ''")
-	case "failure":
+	case AuditFailure:
 		tx = tx.Where("message_code <> ''")
 	}
 	if from, ok := s.startOf(q.StartDay, 0); ok {

@@ -50,18 +50,24 @@ const (
 // Roles lists every role, the one that may least first.
 var Roles = []Role{RoleGuest, RoleUser, RoleAdmin}
 
+// Known reports whether there is such a role.
+func (r Role) Known() bool { return slices.Contains(Roles, r) }
+
 // Covers reports whether r may everything that other may; an unknown role covers none and is covered by none.
 func (r Role) Covers(other Role) bool {
 	mine, others := slices.Index(Roles, r), slices.Index(Roles, other)
 	return others >= 0 && mine >= others
 }
 
-// lesser is the role that may less.
+// lesser is the role that may less; of an unknown one and any other, none.
 func lesser(a, b Role) Role {
-	if a.Covers(b) {
+	switch {
+	case a.Covers(b):
 		return b
+	case b.Covers(a):
+		return a
 	}
-	return a
+	return ""
 }
 
 // Permission is what a route asks for.

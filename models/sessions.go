@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // Logins. After LoginFailureLimit failures within LoginFailureWindow a name cannot log in from that address
-// until the oldest of them is that old.
+// until the oldest of them is that old. The same holds for a user's wrong old passwords, wherever they come from.
 const (
 	LoginFailureLimit  = 10
 	LoginFailureWindow = 60 * time.Second
@@ -38,7 +39,7 @@ const (
 	touchTimeout = 50 * time.Millisecond // for the store's writer: a page does not wait for a large refresh
 )
 
-// loginFailure is a login that failed or is not decided yet; its key hides who it was.
+// loginFailure is a login or old password that was wrong or is not decided yet; its key hides whose it was.
 type loginFailure struct {
 	ID  int64 `gorm:"primaryKey"`
 	Key string
@@ -46,6 +47,9 @@ type loginFailure struct {
 }
 
 func loginKey(name, from string) string { return digest(strings.ToLower(name) + "\x00" + from) }
+
+// passwordKey is nobody's login: those have an address.
+func passwordKey(userID int64) string { return loginKey("", strconv.FormatInt(userID, 10)) }
 
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -61,14 +65,11 @@ func randomBytes(n int) []byte {
 // Login checks a name and password given from an address. Too many failures are CodeRateLimited, a wrong name or
 // password is CodeInvalidCredentials, and a user who is switched off hears CodeAccountDisabled if the password was right.
 func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
-	defer cancel()
-	select {
-	case s.logins <- struct{}{}:
-		defer func() { <-s.logins }()
-	case <-ctx.Done():
-		return User{}, context.Cause(ctx)
+	ctx, done, err := s.takeTurn(ctx)
+	if err != nil {
+		return User{}, err
 	}
+	defer done()
 	guess, err := s.startGuess(ctx, loginKey(name, from))
 	if err != nil {
 		return User{}, err
@@ -84,6 +85,18 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 		return User{}, errors.Join(&Error{Code: CodeAccountDisabled}, s.forgetGuess(ctx, guess))
 	}
 	return s.loggedIn(ctx, user, guess)
+}
+
+// takeTurn waits until the password may be looked at: few are at once. The context ends with the turn.
+func (s *Store) takeTurn(ctx context.Context) (turn context.Context, done func(), err error) {
+	turn, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
+	select {
+	case s.logins <- struct{}{}:
+		return turn, func() { <-s.logins; cancel() }, nil
+	case <-turn.Done():
+		defer cancel()
+		return nil, nil, context.Cause(turn)
+	}
 }
 
 // startGuess counts a guess as failed before the password is looked at, so that guesses at once cannot be more than the limit.
@@ -131,16 +144,20 @@ func (s *Store) forgetGuess(ctx context.Context, guess loginFailure) error {
 func (s *Store) loggedIn(ctx context.Context, user User, guess loginFailure) (User, error) {
 	now := s.Now()
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		if err := s.dialect.lockText(tx, guess.Key); err != nil {
-			return err
-		}
-		if err := tx.Delete(&loginFailure{}, "key = ?", guess.Key).Error; err != nil {
+		if err := s.forgetGuesses(tx, guess.Key); err != nil {
 			return err
 		}
 		return tx.Model(&user).UpdateColumn("last_login_at", now).Error
 	})
 	user.LastLoginAt = &now
 	return user, err
+}
+
+func (s *Store) forgetGuesses(tx *gorm.DB, key string) error {
+	if err := s.dialect.lockText(tx, key); err != nil {
+		return err
+	}
+	return tx.Delete(&loginFailure{}, "key = ?", key).Error
 }
 
 func tooManyLogins(reset, now time.Time) *Error {
@@ -152,9 +169,18 @@ func tooManyLogins(reset, now time.Time) *Error {
 
 // LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.
 func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
+	return s.guessBudget(ctx, loginKey(name, from))
+}
+
+// PasswordBudget tells how many more wrong old passwords the user may give, and when one of them is forgotten.
+func (s *Store) PasswordBudget(ctx context.Context, userID int64) (left int, reset time.Time, err error) {
+	return s.guessBudget(ctx, passwordKey(userID))
+}
+
+func (s *Store) guessBudget(ctx context.Context, key string) (left int, reset time.Time, err error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return loginBudget(db, loginKey(name, from), s.Now())
+	return loginBudget(db, key, s.Now())
 }
 
 func loginBudget(tx *gorm.DB, key string, now time.Time) (left int, reset time.Time, err error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Tokens. Whoever finds one can see by its beginning what it is.
@@ -33,6 +34,9 @@ type Token struct {
 // TableName is the table of Token.
 func (Token) TableName() string { return "api_tokens" }
 
+// ExpiredAt reports whether the token is no longer good at that time.
+func (t *Token) ExpiredAt(now time.Time) bool { return !t.ExpiresAt.After(now) }
+
 // Tokens lists a user's tokens, expired ones included, newest first.
 func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
 	db, done := bounded(ctx, s.reader)
@@ -47,6 +51,9 @@ func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
 func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error) {
 	if err := requireStorable(t.Name); err != nil {
 		return Token{}, "", err
+	}
+	if !t.Role.Known() {
+		return Token{}, "", Invalid("user.role_invalid")
 	}
 	secret := TokenPrefix + base64.RawURLEncoding.EncodeToString(randomBytes(32))
 	fresh := Token{
@@ -69,7 +76,7 @@ func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error)
 func (s *Store) DeleteToken(ctx context.Context, userID, id int64) (Token, error) {
 	var token Token
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		err := tx.Take(&token, "id = ? AND user_id = ?", id, userID).Error
+		err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&token, "id = ? AND user_id = ?", id, userID).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return NotFound("token.not_found")
 		}
@@ -104,7 +111,7 @@ func (s *Store) TokenUser(ctx context.Context, secret string) (User, Token, erro
 	if err != nil {
 		return User{}, Token{}, err
 	}
-	if !user.IsActive || !token.ExpiresAt.After(now) {
+	if !user.IsActive || token.ExpiredAt(now) {
 		return User{}, Token{}, refused
 	}
 	if token.LastUsedAt == nil || now.Sub(*token.LastUsedAt) >= tokenTouch {

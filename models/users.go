@@ -98,11 +98,10 @@ func (u *User) check() error {
 	if !usernamePattern.MatchString(u.Username) {
 		return Invalid("user.name_invalid")
 	}
-	switch u.Role {
-	case RoleAdmin, RoleUser, RoleGuest:
-		return nil
+	if !u.Role.Known() {
+		return Invalid("user.role_invalid")
 	}
-	return Invalid("user.role_invalid")
+	return nil
 }
 
 // CreateUser adds a user with the name, role and state of u.
@@ -204,12 +203,22 @@ func keepAnAdmin(tx *gorm.DB, u User) error {
 	return nil
 }
 
-// ChangePassword replaces a user's own password and ends the user's sessions but keepSession (the cookie's id).
+// ChangePassword replaces a user's own password and ends the user's sessions but keepSession (a cookie's id; empty: none).
+// Too many wrong old passwords are CodeRateLimited.
 func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
 	if old == fresh {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
 	}
 	if err := CheckPassword(fresh); err != nil {
+		return err
+	}
+	ctx, done, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	guess, err := s.startGuess(ctx, passwordKey(userID))
+	if err != nil {
 		return err
 	}
 	user, err := s.User(ctx, userID)
@@ -224,6 +233,9 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 		return err
 	}
 	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.forgetGuesses(tx, guess.Key); err != nil {
+			return err
+		}
 		if err := tx.Model(&user).Update("password_hash", hash).Error; err != nil {
 			return err
 		}

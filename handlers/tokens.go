@@ -1,0 +1,137 @@
+package handlers
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+const (
+	maxTokenName = 100 // characters
+	// maxTokenYear is the last that RFC 3339 can write.
+	maxTokenYear = 9999
+)
+
+// tokenJSON is an API token without its secret.
+type tokenJSON struct {
+	ID         int64       `json:"id"`
+	Name       string      `json:"name"`
+	Role       models.Role `json:"role"` // what it may do at most; never more than its user may by then
+	ExpiresAt  string      `json:"expires_at"`
+	CreatedAt  string      `json:"created_at"`
+	LastUsedAt *string     `json:"last_used_at"`
+	Expired    bool        `json:"expired"`
+}
+
+// createdTokenJSON is a fresh token, with the only copy of its secret.
+type createdTokenJSON struct {
+	Token  tokenJSON `json:"token"`
+	Secret string    `json:"secret"`
+}
+
+func (h *handlers) newToken(t models.Token) tokenJSON {
+	return tokenJSON{
+		ID: t.ID, Name: t.Name, Role: t.Role, ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
+		LastUsedAt: moment(t.LastUsedAt), Expired: t.ExpiredAt(h.now()),
+	}
+}
+
+func (h *handlers) apiTokens(c echo.Context) error {
+	tokens, err := h.Store.Tokens(c.Request().Context(), currentUser(c).ID)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, slicePage(c, tokens, h.newToken), "api.tokens")
+}
+
+func (h *handlers) apiCreateToken(c echo.Context) error {
+	token, secret, err := h.createToken(c, body(c))
+	if err != nil {
+		return err
+	}
+	return h.created(c, createdTokenJSON{h.newToken(token), secret}, "api.saved")
+}
+
+func (h *handlers) createToken(c echo.Context, f fields) (models.Token, string, error) {
+	token, err := h.bindToken(f, *currentUser(c))
+	if err != nil {
+		return models.Token{}, "", err
+	}
+	about(c, 0, token.Name)
+	token, secret, err := h.Store.CreateToken(c.Request().Context(), token)
+	if err == nil {
+		about(c, token.ID, token.Name)
+	}
+	return token, secret, err
+}
+
+// bindToken is the token that the body describes for the user, who cannot give it more than the user may.
+func (h *handlers) bindToken(f fields, user models.User) (models.Token, error) {
+	token := models.Token{UserID: user.ID, Role: user.Role}
+	role := string(user.Role)
+	err := cmp.Or(
+		f.require("name"),
+		into(&token.Name)(f.line("name", maxTokenName)),
+		into(&role)(f.text("role")),
+	)
+	if err != nil {
+		return token, err
+	}
+	if token.ExpiresAt, err = h.bindExpiry(f); err != nil {
+		return token, err
+	}
+	token.Role = models.Role(role)
+	if token.Role.Known() && !user.Role.Covers(token.Role) {
+		return token, forbidden(models.Permission(token.Role))
+	}
+	return token, nil
+}
+
+// bindExpiry is when a token ends: at a moment, or with a day of the configured zone.
+func (h *handlers) bindExpiry(f fields) (time.Time, error) {
+	text, _, err := f.text("expires_at")
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := h.now()
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return now.Add(models.TokenLifetime), nil
+	}
+	expires, err := time.Parse(time.RFC3339, text)
+	if day, notDay := time.ParseInLocation(time.DateOnly, text, h.Zone); notDay == nil {
+		expires, err = day.AddDate(0, 0, 1).Add(-time.Second), nil
+	}
+	switch {
+	case err != nil:
+		return time.Time{}, models.Invalid("token.expiry_format")
+	case !expires.After(now):
+		return time.Time{}, models.Invalid("token.expiry_past")
+	case expires.UTC().Year() > maxTokenYear:
+		return time.Time{}, models.Invalid("token.expiry_far", "Year", maxTokenYear)
+	}
+	return expires, nil
+}
+
+func (h *handlers) apiDeleteToken(c echo.Context) error {
+	token, err := h.deleteToken(c)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, echo.Map{"token_id": token.ID}, "api.deleted")
+}
+
+// deleteToken ends the asker's token of the path; those of others are not found.
+func (h *handlers) deleteToken(c echo.Context) (models.Token, error) {
+	id, err := pathID(c, "token.not_found")
+	if err != nil {
+		return models.Token{}, err
+	}
+	token, err := h.Store.DeleteToken(c.Request().Context(), currentUser(c).ID, id)
+	about(c, id, token.Name)
+	return token, err
+}
