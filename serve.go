@@ -47,6 +47,9 @@ func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) 
 	if err != nil {
 		return err
 	}
+	if err := service.Resume(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{
 		Handler: handlers.New(handlers.Config{
 			Store: store, Collect: service, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,

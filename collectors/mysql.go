@@ -283,6 +283,9 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 	if found.tables, err = s.names(ctx, schema); err != nil {
 		return found, err
 	}
+	if split {
+		counted(ctx, len(found.tables))
+	}
 	if found.hidden, err = seen.files.attribute(schema, found.tables, s.tableIDs(ctx, &seen.files)); err != nil {
 		return found, err
 	}

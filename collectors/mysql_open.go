@@ -177,6 +177,7 @@ func (c *MySQL) open(ctx context.Context, t Target) (*mysqlSession, error) {
 			return nil, mysqlFailure(ctx, t, s.account, err)
 		}
 	}
+	reached(ctx, models.PhaseQuerying)
 	return s, nil
 }
 

@@ -80,6 +80,7 @@ func (c *Oracle) open(ctx context.Context, t Target) (*oracleSession, error) {
 		s.close()
 		return nil, s.failed(ctx, err)
 	}
+	reached(ctx, models.PhaseQuerying)
 	return s, nil
 }
 

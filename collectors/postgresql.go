@@ -147,6 +147,7 @@ func (c *PostgreSQL) Tables(ctx context.Context, t Target, database string) (mod
 		if err := c.sizeBatch(ctx, t, database, batch, sizes); err != nil {
 			return models.TableResult{}, c.classify(ctx, t, database, err)
 		}
+		counted(ctx, len(sizes))
 	}
 	return models.TableResult{Tables: catalog.assemble(sizes), Complete: true}, nil
 }

@@ -153,6 +153,7 @@ func (c *PostgreSQL) open(ctx context.Context, t Target, database string) (*pgSe
 		s.close()
 		return nil, c.classify(ctx, t, database, err)
 	}
+	reached(ctx, models.PhaseQuerying)
 	return s, nil
 }
 

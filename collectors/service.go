@@ -2,11 +2,10 @@ package collectors
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -14,15 +13,20 @@ import (
 	"whalefall/models"
 )
 
-// Service coordinates collections: it finds the target, asks its collector, stores the result, and lets
-// a second request for work that is already running join it instead of asking the target twice.
+// Service coordinates collections: it finds the target, asks its collector, stores the result, keeps a row of each run, and
+// lets a second request for work that is already running join it instead of asking the target twice.
 type Service struct {
+	// Wait is how long a request waits for a collection before it is told that it goes on without it.
+	Wait time.Duration
+
 	store   *models.Store
 	engines map[models.Engine]Collector
 	log     *slog.Logger
 	now     func() time.Time
+	owner   string // names this process in the rows of its runs
 
 	work sync.WaitGroup
+	stop context.CancelFunc // ends keep
 
 	mu      sync.Mutex
 	closed  bool
@@ -30,15 +34,7 @@ type Service struct {
 	turns   map[int64]chan struct{} // of instances that are read as a whole
 }
 
-// run is one collection that callers wait for.
-type run struct {
-	cancel context.CancelCauseFunc
-	done   chan struct{}
-	result any
-	err    error
-}
-
-// refreshWait is how long a request waits for a collection before it is told that it goes on without it.
+// refreshWait is the Wait of a new service.
 const refreshWait = 120 * time.Second
 
 // saveTimeout is how long the store may take for what one collection found.
@@ -48,20 +44,25 @@ var (
 	errSaving   = errors.New("storing what was collected took too long")
 	errClosing  = errors.New("the service is stopping")
 	errDeadline = errors.New("the collection took too long")
+	errAsked    = errors.New("somebody asked to cancel")
 )
 
-// NewService starts a service over the given engines. Close ends what it runs.
+// NewService is a service over the given engines. Close ends what it runs.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
-	return &Service{store: store, engines: engines, log: log, now: time.Now, running: map[string]*run{}, turns: map[int64]chan struct{}{}}
+	return &Service{
+		Wait: refreshWait, store: store, engines: engines, log: log, now: time.Now, owner: rand.Text(), stop: func() {},
+		running: map[string]*run{}, turns: map[int64]chan struct{}{},
+	}
 }
 
-// Close cancels running collections and waits for them until ctx ends.
+// Close cancels running collections, whose runs are interrupted, and waits for them until ctx ends.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	for _, r := range s.running {
 		r.cancel(errClosing)
 	}
+	s.stop()
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()
@@ -124,18 +125,28 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 
 // SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
 // about which databases exist is kept even when no size could be measured.
-func (s *Service) SyncCapacity(ctx context.Context, id int64) (SyncResult, error) {
+func (s *Service) SyncCapacity(ctx context.Context, by models.Asker, id int64) (SyncResult, error) {
 	instance, target, err := s.target(ctx, id)
 	if err != nil {
 		return SyncResult{}, err
 	}
-	result, err := s.join(ctx, key("sync", instance, ""), databasesTimeout, func(ctx context.Context) (any, error) {
-		return s.syncCapacity(ctx, instance, target)
-	})
+	result, err := s.await(ctx, s.start(ctx, task{
+		key: key("sync", instance, ""), limit: databasesTimeout,
+		run: models.Run{InstanceID: id, Kind: models.RunDatabases, Asker: by},
+		work: func(ctx context.Context) (outcome, error) {
+			synced, err := s.syncCapacity(ctx, instance, target)
+			return outcome{synced: synced, receipt: synced.receipt()}, err
+		},
+	}))
 	if err != nil {
 		return SyncResult{}, aboutInstance(err, id, "")
 	}
-	return result.(SyncResult), nil
+	return result.synced, nil
+}
+
+// receipt is what the store keeps of a sync.
+func (r SyncResult) receipt() models.Receipt {
+	return models.Receipt{CollectedAt: r.CollectedAt, Saved: r.Saved, Complete: r.Found.Complete, Grant: r.Found.Grant}
 }
 
 func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t Target) (SyncResult, error) {
@@ -150,6 +161,7 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	if err != nil {
 		return SyncResult{}, err
 	}
+	reached(ctx, models.PhaseStoring)
 	now := s.now()
 	out := SyncResult{Instance: instance, Found: found, CollectedAt: now, Day: s.store.Day(now)}
 	err = s.save(ctx, instance, func(ctx context.Context) (err error) {
@@ -198,29 +210,62 @@ func anyMeasured(r models.DatabaseResult) bool {
 
 // Refresh measures every table of one database and replaces its snapshot, all or nothing. A database
 // the inventory does not know is looked for on the target and added when it is there; one that is gone
-// is marked so and keeps its snapshot.
-func (s *Service) Refresh(ctx context.Context, id int64, database string) (models.Receipt, error) {
-	instance, target, err := s.target(ctx, id)
+// is marked so and keeps its snapshot. Where the collection takes longer than Wait, the error's refresh_id leads to it.
+func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, database string) (models.Receipt, error) {
+	r, err := s.startRefresh(ctx, by, id, database)
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	result, err := s.join(ctx, key("tables", instance, database), tablesTimeout, func(ctx context.Context) (any, error) {
-		return s.refresh(ctx, instance, target, database)
-	})
+	result, err := s.await(ctx, r)
 	if err != nil {
 		return models.Receipt{}, aboutInstance(err, id, database)
 	}
-	return result.(models.Receipt), nil
+	return result.receipt, nil
 }
 
-func (s *Service) refresh(ctx context.Context, instance models.Instance, t Target, database string) (models.Receipt, error) {
-	collector, err := s.collector(t.Engine)
+// StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now.
+func (s *Service) StartRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
+	r, err := s.startRefresh(ctx, by, id, database)
 	if err != nil {
-		return models.Receipt{}, err
+		return models.Run{}, err
 	}
-	if !isStoredName(database) {
-		return models.Receipt{}, databaseGone(database, nil)
+	select {
+	case <-r.begun:
+	case <-ctx.Done():
+		return models.Run{}, context.Cause(ctx)
 	}
+	if r.id == 0 {
+		<-r.done
+		return models.Run{}, aboutInstance(r.err, id, database)
+	}
+	return s.Run(ctx, r.id)
+}
+
+func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, database string) (*run, error) {
+	instance, target, err := s.target(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	collector, err := s.collector(target.Engine)
+	if err == nil && !isStoredName(database) {
+		err = databaseGone(database, nil)
+	}
+	if err != nil {
+		return nil, aboutInstance(err, id, database)
+	}
+	return s.start(ctx, task{
+		key: key("tables", instance, database), limit: tablesTimeout,
+		run: models.Run{InstanceID: id, DatabaseName: database, Kind: models.RunTables, Asker: by},
+		work: func(ctx context.Context) (outcome, error) {
+			receipt, err := s.refresh(ctx, collector, instance, target, database)
+			return outcome{receipt: receipt}, err
+		},
+	}), nil
+}
+
+func (s *Service) refresh(
+	ctx context.Context, collector Collector, instance models.Instance, t Target, database string,
+) (models.Receipt, error) {
 	asked := s.now()
 	if t.Engine == models.Oracle {
 		done, err := s.turn(ctx, instance.ID)
@@ -245,8 +290,10 @@ func (s *Service) turn(ctx context.Context, instance int64) (done func(), err er
 		s.turns[instance] = turn
 	}
 	s.mu.Unlock()
+	queued(ctx)
 	select {
 	case turn <- struct{}{}:
+		reached(ctx, models.PhaseConnecting)
 		return func() { <-turn }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -275,6 +322,8 @@ func (s *Service) measureTables(
 	if err != nil {
 		return models.Receipt{}, errors.Join(err, s.noteGone(ctx, instance, database, err))
 	}
+	counted(ctx, len(result.Tables))
+	reached(ctx, models.PhaseStoring)
 	var receipt models.Receipt
 	err = s.save(ctx, instance, func(ctx context.Context) error {
 		known, err := s.store.AddDatabase(ctx, instance.ID, database, started)
@@ -349,74 +398,4 @@ func (s *Service) noteGone(ctx context.Context, instance models.Instance, databa
 		return err
 	}
 	return s.save(ctx, instance, func(ctx context.Context) error { return s.store.MarkGone(ctx, known.ID, s.now()) })
-}
-
-// join runs work once for all callers that ask for the same key at the same time. The work outlives the
-// request that asked for it and ends by its own deadline or when the service closes.
-func (s *Service) join(ctx context.Context, key string, limit time.Duration, work func(context.Context) (any, error)) (any, error) {
-	r := s.start(ctx, key, limit, work)
-	wait, cancel := context.WithTimeout(ctx, refreshWait)
-	defer cancel()
-	select {
-	case <-r.done:
-		return r.result, r.err
-	case <-wait.Done():
-		return nil, &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(wait)}
-	}
-}
-
-func (s *Service) start(ctx context.Context, key string, limit time.Duration, work func(context.Context) (any, error)) *run {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r, ok := s.running[key]; ok {
-		return r
-	}
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	r := &run{cancel: cancel, done: make(chan struct{})}
-	if s.closed {
-		cancel(errClosing)
-		r.err = cancelled(errClosing)
-		close(r.done)
-		return r
-	}
-	s.running[key] = r
-	s.work.Go(func() {
-		defer cancel(nil)
-		defer s.finish(key, r)
-		limited, stop := context.WithTimeoutCause(ctx, limit, errDeadline)
-		defer stop()
-		r.result, r.err = s.measure(limited, key, work)
-	})
-	return r
-}
-
-func (s *Service) finish(key string, r *run) {
-	s.mu.Lock()
-	delete(s.running, key)
-	s.mu.Unlock()
-	close(r.done)
-}
-
-// measure runs work and logs once how it went. A panic fails this one collection.
-func (s *Service) measure(ctx context.Context, key string, work func(context.Context) (any, error)) (result any, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.log.ErrorContext(ctx, "collection panicked", "run", key, "panic", cause, "stack", string(debug.Stack()))
-			result, err = nil, &models.Error{
-				Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause),
-			}
-		}
-	}()
-	started := s.now()
-	result, err = work(ctx)
-	attrs := []any{"run", key, "elapsed_ms", s.now().Sub(started).Milliseconds()}
-	if err != nil {
-		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
-		if known := settled(ctx, err); known != nil {
-			return nil, known
-		}
-		return nil, err
-	}
-	s.log.InfoContext(ctx, "collection finished", attrs...)
-	return result, nil
 }

@@ -242,6 +242,7 @@ func readSQLite(ctx context.Context, path string, immutable bool, f func(*sql.Tx
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
+	reached(ctx, models.PhaseQuerying)
 	return f(tx)
 }
 

@@ -180,6 +180,7 @@ func (c *SQLServer) dial(ctx context.Context, t Target, config msdsn.Config) (s 
 		s.close()
 		return nil, dialer.dials > 1, errors.Join(ctx.Err(), err)
 	}
+	reached(ctx, models.PhaseQuerying)
 	return s, false, nil
 }
 

@@ -85,8 +85,8 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	get("/databases/sizes", models.PermView, h.notYet)
 	get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID)
 	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID)
-	get("/refreshes/:id", models.PermView, h.notYet)
-	remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.notYet)
+	get("/refreshes/:id", models.PermView, h.apiRefresh)
+	remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.apiCancelRefresh)
 }
 
 // notYet answers like an unknown path.

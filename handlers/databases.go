@@ -128,7 +128,7 @@ func (h *handlers) apiSyncCapacity(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	synced, err := h.Collect.SyncCapacity(c.Request().Context(), instance.ID)
+	synced, err := h.Collect.SyncCapacity(c.Request().Context(), asker(c), instance.ID)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.Collect.SyncCapacity(c.Request().Context(), instance.ID)
+	result, err := h.Collect.SyncCapacity(c.Request().Context(), asker(c), instance.ID)
 	if err != nil {
 		// What was found out about which databases exist is kept even then: the list asks for itself again.
 		c.Response().Header().Set("HX-Trigger", inventoryChanged)

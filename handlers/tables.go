@@ -192,22 +192,8 @@ func (h *handlers) apiRefreshTables(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	about(c, instance.ID, databaseTitle(instance.Name, name))
 	return h.refreshTables(c, q, instance.ID, name, false)
-}
-
-// refreshTables collects the database's tables now and answers with the new page.
-func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID int64, name string, numbered bool) error {
-	receipt, err := h.Collect.Refresh(c.Request().Context(), instanceID, name)
-	if err != nil {
-		return err
-	}
-	page, err := h.tablePage(c, q, instanceID, name)
-	if err != nil {
-		return err
-	}
-	out := newTableSizes(q, page, numbered)
-	out.receiptJSON = newReceipt(receipt)
-	return h.ok(c, out, "api.tables_refreshed")
 }
 
 // bindTablePageQuery reads the query of the later path style.
@@ -260,6 +246,7 @@ func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
 	if err != nil {
 		return models.InstanceDatabase{}, err
 	}
-	_, err = h.Store.Instance(c.Request().Context(), database.InstanceID)
+	instance, err := h.Store.Instance(c.Request().Context(), database.InstanceID)
+	about(c, database.InstanceID, databaseTitle(instance.Name, database.Name))
 	return database, err
 }

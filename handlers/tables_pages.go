@@ -71,6 +71,7 @@ func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.I
 	if m.Name, err = databaseName(c); err != nil {
 		return models.InstanceDatabase{}, err
 	}
+	about(c, m.Instance.ID, databaseTitle(m.Instance.Name, m.Name))
 	database, err := h.Store.Database(c.Request().Context(), m.Instance.ID, m.Name)
 	if models.AsError(err).Code == models.CodeNotFound {
 		return models.InstanceDatabase{}, nil
@@ -121,7 +122,7 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := h.Collect.Refresh(c.Request().Context(), m.Instance.ID, m.Name)
+	receipt, err := h.Collect.Refresh(c.Request().Context(), asker(c), m.Instance.ID, m.Name)
 	if err != nil {
 		return err
 	}

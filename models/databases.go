@@ -25,6 +25,8 @@ type storedError struct {
 	Code Code           `json:"code"`
 	Key  string         `json:"key"`
 	Args map[string]any `json:"args,omitempty"`
+
+	Extra map[string]any `json:"extra,omitempty"` // of runs only
 }
 
 // SaveDatabaseSizes keeps one row a database and calendar day of the zone; a later run of a day replaces the earlier one's.
@@ -69,7 +71,7 @@ func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSi
 			records[i] = []any{d.Name, nil}
 			continue
 		}
-		text, err := json.Marshal(storedError{d.Err.Code, d.Err.Key, d.Err.Args})
+		text, err := json.Marshal(storedError{Code: d.Err.Code, Key: d.Err.Key, Args: d.Err.Args})
 		if err != nil {
 			return err
 		}

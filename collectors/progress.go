@@ -1,0 +1,95 @@
+package collectors
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"whalefall/models"
+)
+
+// progress is how far a run has come. Who does the work tells it through the context, so that nobody has to be handed it
+// who has nothing to tell.
+type progress struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	p     models.Progress
+	since time.Time // when the phase began
+}
+
+type progressKey struct{}
+
+func withProgress(ctx context.Context, p *progress) context.Context {
+	return context.WithValue(ctx, progressKey{}, p)
+}
+
+func report(ctx context.Context, tell func(*progress)) {
+	if p, kept := ctx.Value(progressKey{}).(*progress); kept {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		tell(p)
+	}
+}
+
+// queued says that the run waits for another one.
+func queued(ctx context.Context) { report(ctx, (*progress).queue) }
+
+// reached says that the run is in a phase. A run never goes back to an earlier one, as with a second connection.
+func reached(ctx context.Context, phase models.RunPhase) {
+	report(ctx, func(p *progress) { p.reach(phase) })
+}
+
+// counted says how many tables have been looked at so far.
+func counted(ctx context.Context, tables int) {
+	n := int64(tables)
+	report(ctx, func(p *progress) { p.p.TablesSeen = &n })
+}
+
+func (p *progress) queue() {
+	p.p = models.Progress{Status: models.RunQueued}
+}
+
+var phases = []models.RunPhase{"", models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring}
+
+func (p *progress) reach(phase models.RunPhase) {
+	if slices.Index(phases, phase) <= slices.Index(phases, p.p.Phase) {
+		return
+	}
+	now := p.now()
+	if p.p.StartedAt == nil {
+		p.p.Status, p.p.StartedAt = models.RunRunning, &now
+	}
+	p.endPhase(now)
+	p.p.Phase, p.since = phase, now
+}
+
+// endPhase notes how long the phase took.
+func (p *progress) endPhase(now time.Time) {
+	ms := now.Sub(p.since).Milliseconds()
+	switch p.p.Phase {
+	case models.PhaseConnecting:
+		p.p.ConnectingMS = &ms
+	case models.PhaseQuerying:
+		p.p.QueryingMS = &ms
+	case models.PhaseStoring:
+		p.p.StoringMS = &ms
+	}
+}
+
+// snapshot is the progress as it is now.
+func (p *progress) snapshot() models.Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.p
+}
+
+// end is the progress of a run that ended with the status at that time.
+func (p *progress) end(status models.RunStatus, now time.Time) models.Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endPhase(now)
+	p.p.Status, p.p.Phase = status, ""
+	return p.p
+}

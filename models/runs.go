@@ -1,0 +1,226 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// RunKind says what a run collects.
+type RunKind string
+
+// Kinds of runs.
+const (
+	RunTables    RunKind = "tables"    // the tables of one database
+	RunDatabases RunKind = "databases" // the databases of one instance with their sizes
+)
+
+// RunStatus says where a run stands; the values are the contract's status of a refresh.
+type RunStatus string
+
+// The statuses of the contract.
+const (
+	RunQueued      RunStatus = "queued" // waits for another run to be done with the instance
+	RunRunning     RunStatus = "running"
+	RunSucceeded   RunStatus = "succeeded"
+	RunFailed      RunStatus = "failed"
+	RunCancelled   RunStatus = "cancelled"   // somebody ended it
+	RunInterrupted RunStatus = "interrupted" // its process stopped or died
+)
+
+// RunPhase says what a running run does.
+type RunPhase string
+
+// Phases of a run, in their order.
+const (
+	PhaseConnecting RunPhase = "connecting"
+	PhaseQuerying   RunPhase = "querying"
+	PhaseStoring    RunPhase = "storing"
+)
+
+// Asker is who asks for a run; the zero value is nobody, as for a schedule.
+type Asker struct {
+	UserID   *int64
+	Username string
+}
+
+// Progress is how far a run has come. Durations are milliseconds, nil for a phase that has not ended.
+type Progress struct {
+	Status       RunStatus
+	Phase        RunPhase   // empty unless it runs
+	TablesSeen   *int64     // nil: none so far, or it is not about tables
+	StartedAt    *time.Time // nil: queued
+	ConnectingMS *int64     `gorm:"column:connecting_ms"`
+	QueryingMS   *int64     `gorm:"column:querying_ms"`
+	StoringMS    *int64     `gorm:"column:storing_ms"`
+}
+
+// Run is one collection: who asked for it, how far it is, and what came of it.
+type Run struct {
+	ID           int64 `gorm:"primaryKey"`
+	InstanceID   int64
+	InstanceName string `gorm:"->"` // of the instance now
+	DatabaseID   *int64 // nil: of RunDatabases, or of a database that the inventory does not have
+	DatabaseName string // byte-exact; empty: of RunDatabases
+	Kind         RunKind
+	Asker        `gorm:"embedded"`
+	Progress     `gorm:"embedded"`
+	RequestedAt  time.Time
+	EndedAt      *time.Time // nil: it goes on
+	Receipt      Receipt    `gorm:"embedded;embeddedPrefix:receipt_"` // zero unless it succeeded
+	Failure      *Error     `gorm:"-"`                                // why it failed; nil unless it did
+	Owner        string     // the process that carries it out
+	AliveAt      time.Time  // when that process last said so
+
+	CancelAskedAt *time.Time // when another process was asked to end it; nil: never
+	StoredFailure *string    `gorm:"column:error"`
+}
+
+// TableName is the table of Run.
+func (Run) TableName() string { return "collection_runs" }
+
+// Ended reports whether nothing more will happen in the run.
+func (r *Run) Ended() bool { return r.EndedAt != nil }
+
+// Elapsed is how long the run has been running at now, or ran; 0 while it is queued.
+func (r *Run) Elapsed(now time.Time) time.Duration {
+	if r.StartedAt == nil {
+		return 0
+	}
+	if r.EndedAt != nil {
+		now = *r.EndedAt
+	}
+	return max(0, now.Sub(*r.StartedAt))
+}
+
+// databaseOfRun is the id of a run's database, if the inventory has it by now.
+const databaseOfRun = `(SELECT d.id FROM instance_databases d
+	WHERE d.instance_id = collection_runs.instance_id AND d.name = collection_runs.database_name)`
+
+// StartRun keeps a run that begins now. RequestedAt and AliveAt are the store's time. An instance that is gone is
+// CodeNotFound.
+func (s *Store) StartRun(ctx context.Context, r Run) (Run, error) {
+	if err := requireStorable(r.DatabaseName); err != nil {
+		return Run{}, err
+	}
+	r.ID, r.RequestedAt = 0, s.Now()
+	r.AliveAt, r.StartedAt = r.RequestedAt, stampPointer(r.StartedAt)
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	columns := []string{
+		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "TablesSeen", "StartedAt",
+		"RequestedAt", "Owner", "AliveAt",
+	}
+	err := db.Select(columns).Create(&r).Error
+	if errors.Is(err, gorm.ErrForeignKeyViolated) {
+		return Run{}, NotFound("instance.not_found")
+	}
+	return r, err
+}
+
+// KeepRun says that the run's process is alive and how far the run is, and reports whether somebody has asked another
+// process to end it.
+func (s *Store) KeepRun(ctx context.Context, id int64, p Progress) (cancel bool, err error) {
+	p.StartedAt = stampPointer(p.StartedAt)
+	var kept Run
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	err = db.Model(&kept).Clauses(clause.Returning{Columns: []clause.Column{{Name: "cancel_asked_at"}}}).
+		Where("id = ? AND ended_at IS NULL", id).
+		Updates(withProgress(map[string]any{"alive_at": s.Now()}, p)).Error
+	return kept.CancelAskedAt != nil, err
+}
+
+func withProgress(columns map[string]any, p Progress) map[string]any {
+	columns["status"], columns["phase"], columns["tables_seen"] = p.Status, p.Phase, p.TablesSeen
+	columns["started_at"] = p.StartedAt
+	columns["connecting_ms"], columns["querying_ms"], columns["storing_ms"] = p.ConnectingMS, p.QueryingMS, p.StoringMS
+	return columns
+}
+
+// EndRun keeps what came of a run: its Progress, its EndedAt, and its Receipt or its Failure. Only its process knows, so
+// that it counts also when another one has taken the run for interrupted.
+func (s *Store) EndRun(ctx context.Context, r Run) error {
+	r.Phase, r.StartedAt, r.EndedAt = "", stampPointer(r.StartedAt), stampPointer(r.EndedAt)
+	columns := withProgress(map[string]any{
+		"ended_at": r.EndedAt, "alive_at": s.Now(), "database_id": gorm.Expr(databaseOfRun),
+	}, r.Progress)
+	if r.Status == RunSucceeded {
+		withReceipt(columns, r.Receipt)
+	}
+	if r.Failure != nil {
+		text, err := json.Marshal(storedError{Code: r.Failure.Code, Key: r.Failure.Key, Args: r.Failure.Args, Extra: r.Failure.Extra})
+		if err != nil {
+			return err
+		}
+		columns["error"] = cleaned(string(text))
+	}
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	ended := db.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner).Updates(columns)
+	if ended.Error == nil && ended.RowsAffected == 0 {
+		return NotFound("refresh.not_found")
+	}
+	return ended.Error
+}
+
+func withReceipt(columns map[string]any, r Receipt) {
+	columns["receipt_collected_at"] = stamp(r.CollectedAt)
+	columns["receipt_saved"], columns["receipt_changed"], columns["receipt_pruned"] = r.Saved, r.Changed, r.Pruned
+	columns["receipt_kept"], columns["receipt_duplicates"], columns["receipt_hidden"] = r.Kept, r.Duplicates, r.Hidden
+	columns["receipt_complete"], columns["receipt_grant"], columns["receipt_elapsed_ms"] = r.Complete, r.Grant, r.ElapsedMS
+}
+
+// Run finds a run by id, of a deleted instance, too.
+func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var r Run
+	err := db.Select("collection_runs.*, i.name AS instance_name").Joins("JOIN instances i ON i.id = collection_runs.instance_id").
+		Take(&r, "collection_runs.id = ?", id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Run{}, NotFound("refresh.not_found")
+	}
+	if err != nil {
+		return Run{}, err
+	}
+	return r, r.readFailure()
+}
+
+// readFailure reads the stored error; its numbers stay as they were written.
+func (r *Run) readFailure() error {
+	if r.StoredFailure == nil {
+		return nil
+	}
+	decoder := json.NewDecoder(strings.NewReader(*r.StoredFailure))
+	decoder.UseNumber()
+	var failed storedError
+	if err := decoder.Decode(&failed); err != nil {
+		return err
+	}
+	r.Failure = &Error{Code: failed.Code, Key: failed.Key, Args: failed.Args, Extra: failed.Extra}
+	return nil
+}
+
+// AskToCancel leaves word for the process that carries out a run to end it. One that has ended is left alone.
+func (s *Store) AskToCancel(ctx context.Context, id int64) error {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	return db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND cancel_asked_at IS NULL", id).
+		Update("cancel_asked_at", s.Now()).Error
+}
+
+// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, and returns how many.
+// They end at what was last heard of them.
+func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) (int64, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	ended := db.Table("collection_runs").Where("ended_at IS NULL AND alive_at <= ?", s.Now().Add(-silence)).
+		Updates(map[string]any{"status": RunInterrupted, "phase": "", "ended_at": gorm.Expr("alive_at")})
+	return ended.RowsAffected, ended.Error
+}

@@ -1,0 +1,180 @@
+package models_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// started keeps a run of the instance that begins now.
+func (f *fixture) started(instance int64, database, owner string) models.Run {
+	f.Helper()
+	run, err := f.StartRun(f.ctx, models.Run{
+		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, Owner: owner,
+		Asker:    models.Asker{UserID: pointer(int64(7)), Username: "user_1"},
+		Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseConnecting, StartedAt: pointer(f.clock.Now())},
+	})
+	check(f, err)
+	return run
+}
+
+func (f *fixture) run(id int64) models.Run {
+	f.Helper()
+	run, err := f.Store.Run(f.ctx, id)
+	check(f, err)
+	return run
+}
+
+func (f *fixture) fileInstance(name string) models.Instance {
+	f.Helper()
+	i, err := f.CreateInstance(f.ctx, models.Instance{
+		Name: name, DBType: models.SQLite, DatabaseName: "/" + name, IsActive: true, TLSMode: models.TLSPrefer,
+	}, nil, nil)
+	check(f, err)
+	return i
+}
+
+func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		const database = `a'b"c%/` + "\n<script>"
+		instance := f.fileInstance("runs")
+		id := f.started(instance.ID, database, "me").ID
+		run := f.run(id)
+		equal(f, "instance", run.InstanceName, "runs")
+		equal(f, "database", run.DatabaseName, database)
+		equal(f, "asker", *run.UserID, 7)
+		equal(f, "name", run.Username, "user_1")
+		equal(f, "status", run.Status, models.RunRunning)
+		equal(f, "phase", run.Phase, models.PhaseConnecting)
+		equal(f, "tables", run.TablesSeen, nil)
+		equal(f, "database id", run.DatabaseID, nil)
+		equal(f, "requested", run.RequestedAt, f.Now())
+		equal(f, "ended", run.Ended(), false)
+
+		f.clock.add(5 * time.Second)
+		p := run.Progress
+		p.Phase, p.TablesSeen, p.ConnectingMS = models.PhaseStoring, pointer(int64(12)), pointer(int64(3))
+		cancel, err := f.KeepRun(f.ctx, id, p)
+		check(f, err)
+		run = f.run(id)
+		equal(f, "asked to cancel", cancel, false)
+		equal(f, "phase", run.Phase, models.PhaseStoring)
+		equal(f, "tables", *run.TablesSeen, 12)
+		equal(f, "connecting", *run.ConnectingMS, 3)
+		equal(f, "alive", run.AliveAt, f.Now())
+		equal(f, "elapsed", run.Elapsed(f.Now()), 5*time.Second)
+
+		known, err := f.AddDatabase(f.ctx, instance.ID, database, f.Now())
+		check(f, err)
+		receipt := models.Receipt{
+			CollectedAt: f.Now(), Saved: 12, Changed: 3, Pruned: 2, Kept: 1, Duplicates: 4, Hidden: 5, Grant: "GRANT x", ElapsedMS: 4321,
+		}
+		run.Status, run.EndedAt, run.Receipt = models.RunSucceeded, pointer(f.clock.Now()), receipt
+		check(f, f.EndRun(f.ctx, run))
+		f.clock.add(time.Hour)
+		run = f.run(id)
+		equal(f, "status", run.Status, models.RunSucceeded)
+		equal(f, "phase", run.Phase, "")
+		equal(f, "receipt", run.Receipt, receipt)
+		equal(f, "database id", *run.DatabaseID, known.ID)
+		equal(f, "failure", run.Failure, nil)
+		equal(f, "elapsed", run.Elapsed(f.Now()), 5*time.Second)
+	})
+}
+
+func TestARunRemembersWhyItFailed(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		run := f.started(f.fileInstance("runs").ID, "app", "me")
+		run.Status, run.EndedAt = models.RunFailed, pointer(f.clock.Now())
+		run.Failure = &models.Error{
+			Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", 12345678),
+			Extra: map[string]any{"error_number": 12345678, "grant": "GRANT \x00 x"},
+		}
+		check(f, f.EndRun(f.ctx, run))
+		failed := f.run(run.ID)
+		equal(f, "code", failed.Failure.Code, models.CodeCollection)
+		equal(f, "number", failed.Failure.Args["Number"].(interface{ String() string }).String(), "12345678")
+		equal(f, "grant", failed.Failure.Extra["grant"], any("GRANT \x00 x"))
+		equal(f, "receipt", failed.Receipt, models.Receipt{})
+
+		run.Owner = "another"
+		wantError(f, f.EndRun(f.ctx, run), models.CodeNotFound, "refresh.not_found")
+	})
+}
+
+func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.fileInstance("runs")
+		dead, alive, ended := f.started(instance.ID, "dead", "a"), f.started(instance.ID, "alive", "b"), f.started(instance.ID, "ended", "a")
+		ended.Status, ended.EndedAt = models.RunCancelled, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, ended))
+		last := f.Now()
+		f.clock.add(time.Minute)
+		_, err := f.KeepRun(f.ctx, alive.ID, alive.Progress)
+		check(f, err)
+		n, err := f.InterruptRuns(f.ctx, time.Minute)
+		check(f, err)
+		equal(f, "interrupted", n, 1)
+		equal(f, "dead", f.run(dead.ID).Status, models.RunInterrupted)
+		equal(f, "dead since", *f.run(dead.ID).EndedAt, last)
+		equal(f, "phase", f.run(dead.ID).Phase, "")
+		equal(f, "alive", f.run(alive.ID).Status, models.RunRunning)
+		equal(f, "ended", f.run(ended.ID).Status, models.RunCancelled)
+
+		dead.Status, dead.EndedAt = models.RunSucceeded, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, dead))
+		equal(f, "came back", f.run(dead.ID).Status, models.RunSucceeded)
+	})
+}
+
+func TestAnotherProcessIsAskedToCancel(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		run := f.started(f.fileInstance("runs").ID, "app", "me")
+		check(f, f.AskToCancel(f.ctx, run.ID))
+		cancel, err := f.KeepRun(f.ctx, run.ID, run.Progress)
+		check(f, err)
+		equal(f, "asked", cancel, true)
+		run.Status, run.EndedAt = models.RunCancelled, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, run))
+		cancel, err = f.KeepRun(f.ctx, run.ID, models.Progress{Status: models.RunRunning})
+		check(f, err)
+		equal(f, "asked when it had ended", cancel, false)
+		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
+	})
+}
+
+func TestRunsThatCannotBe(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		_, err := f.Store.Run(f.ctx, 404)
+		wantError(f, err, models.CodeNotFound, "refresh.not_found")
+		_, err = f.StartRun(f.ctx, models.Run{InstanceID: 404, Kind: models.RunTables})
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+		_, err = f.StartRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
+		wantError(f, err, models.CodeInvalid, "text.not_storable")
+	})
+}
+
+// The store of the first version has an instance and a database, which the runs are about.
+func TestAnUpgradedStoreTakesRuns(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		f.options.Address, f.options.Migrate = filepath.Join(f.TempDir(), "old.db"), fromFirst
+		if !f.isSQLite() {
+			f.options.Address = testenv.Postgres(f.T).NewDatabase(f.T)
+		}
+		store, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, store.Close()) }()
+		upgraded := *f
+		upgraded.Store = store
+		run := upgraded.started(3, "main", "me")
+		run.Status, run.EndedAt = models.RunSucceeded, pointer(f.clock.Now())
+		check(f, store.EndRun(f.ctx, run))
+		kept := upgraded.run(run.ID)
+		equal(f, "instance", kept.InstanceName, "old")
+		equal(f, "database", *kept.DatabaseID, 5)
+		equal(f, "tables", len(upgraded.tables(models.TableQuery{DatabaseID: 5, Sort: "name"}).Rows), 2)
+	})
+}
