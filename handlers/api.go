@@ -63,10 +63,10 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	get("/instances", models.PermView, h.apiInstances)
 	post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance)
 	get("/instances/statistics", models.PermView, h.notYet)
-	get("/instances/exports", models.PermView, h.notYet)
-	get("/instances/imports/template", models.PermView, h.notYet)
+	get("/instances/exports", models.PermView, h.apiExportInstances)
+	get("/instances/imports/template", models.PermView, h.apiImportTemplate)
 	route(http.MethodPost, "/instances/batch-create",
-		h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.notYet)))
+		h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.apiImportInstances)))
 	post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.notYet)
 	get("/instances/:id", models.PermView, h.apiInstance)
 	put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance)
@@ -76,7 +76,7 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance)
 	route(http.MethodPost, "/connections/actions/test",
 		h.record(models.ActionTestConnection, h.guardConnectionTest(h.apiTestConnection)))
-	post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.notYet)
+	post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest)
 
 	post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity)
 	get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes)

@@ -169,11 +169,7 @@ func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	missing := make([]Tag, len(names))
-	for i, name := range names {
-		missing[i] = Tag{Name: name, DisplayName: name, Color: TagColors[0]}
-	}
-	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&missing).Error; err != nil {
+	if err := createTags(tx, names); err != nil {
 		return err
 	}
 	var tags []Tag
@@ -185,4 +181,16 @@ func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 		links[i] = instanceTag{InstanceID: instanceID, TagID: tag.ID}
 	}
 	return tx.Create(&links).Error
+}
+
+// tagsAtOnce is how many tags one statement creates: it has parameters for each, and there are not many.
+const tagsAtOnce = 500
+
+// createTags adds those of the tags that do not exist. The names are sorted.
+func createTags(tx *gorm.DB, names []string) error {
+	missing := make([]Tag, len(names))
+	for i, name := range names {
+		missing[i] = Tag{Name: name, DisplayName: name, Color: TagColors[0]}
+	}
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(&missing, tagsAtOnce).Error
 }

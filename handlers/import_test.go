@@ -1,0 +1,210 @@
+package handlers_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"whalefall/models"
+)
+
+// form is a form with one file, and its content type.
+func uploadForm(t testing.TB, field, filename, content string) (body *bytes.Buffer, contentType string) {
+	t.Helper()
+	body = &bytes.Buffer{}
+	w := multipart.NewWriter(body)
+	part, err := w.CreateFormFile(field, filename)
+	check(t, err)
+	_, err = part.Write([]byte(content))
+	check(t, err)
+	check(t, w.Close())
+	return body, w.FormDataContentType()
+}
+
+// importFile sends a file to the import.
+func (c *client) importFile(filename, content string) *response {
+	c.Helper()
+	body, contentType := uploadForm(c, "file", filename, content)
+	return c.with("Content-Type", contentType).post("/instances/batch-create", body)
+}
+
+const importHeader = "name,db_type,host,port,database_name,description,credential_id\n"
+
+func TestImportCreatesWhatIsRightAndSaysWhatIsWrong(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		credential := a.admin.post("/credentials", obj{"name": "c", "username": "u", "password": "p"}).want(201, "数据保存成功").id("credential", "id")
+		a.sqliteInstance("已有", a.dir+"/a.db")
+		r := a.admin.importFile("Servers.CSV", importHeader+
+			fmt.Sprintf("pg-1,PG,db.example.com,5432,app,\"one, \"\"two\"\"\nthree\",%d\n", credential)+
+			"maria,mariadb,::1,3306\n"+
+			"file,sqlite,,,"+a.dir+"/b.db,,\n"+
+			"no host,mysql,,3306,,,\n"+
+			",,, ,,,\n"+
+			"nohost,mysql,,3306,,,\n"+
+			"zwei,mysql,h,1,,,\nzwei,mysql,h,2,,,\n"+
+			"已有,mysql,h,3306,,,\n"+
+			"port,mysql,h,70000,,,\n"+
+			"nocredential,mysql,h,1,,,4711\n"+
+			"long,mysql,h,1,,"+strings.Repeat("x", 10_000)+",\n"+
+			"nul,mysql,h,1,,a\x00b,\n"+
+			"wide,mysql,h,1,,a,,b\n"+
+			"engine,db2,h,1,,,\n")
+		r.want(200, "成功创建 3 个实例").wantAt("created_count", 3, "duplicate_names", []string{"zwei"}, "skipped_existing_names", []string{"已有"},
+			"errors", []string{
+				"第 4 个实例数据无效: 字段 'host' 是必填的",
+				"第 6 个实例数据无效: 字段 'host' 是必填的",
+				"第 10 个实例数据无效: 端口号必须在1-65535之间",
+				"第 11 个实例数据无效: 凭据不存在",
+				"第 12 个实例数据无效: 描述长度不能超过500个字符",
+				"第 13 个实例数据无效: 字段 'description' 包含不允许的字符",
+				"第 14 个实例数据无效: 列数多于表头,含逗号的内容须用双引号括起",
+				"第 15 个实例数据无效: 不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite",
+				"存在重复实例名称: zwei",
+				"以下实例名称已存在: 已有",
+			})
+		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 0))).want(200, "获取实例详情成功").wantAt(
+			"instance.name", "pg-1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.database_name", "app",
+			"instance.description", "one, \"two\"\nthree", "instance.credential_id", credential, "instance.is_active", true, "instance.tls_mode", "prefer")
+		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 2))).wantAt("instance.host", nil, "instance.port", nil, "instance.database_name", a.dir+"/b.db")
+		a.admin.get("/instances").wantAt("total", 4)
+
+		english := a.admin.with("Accept-Language", "en").importFile("a.csv", importHeader+"x,mysql,,1\n")
+		english.want(200, "Instances created: 0").wantAt("errors", []string{"Instance 1 is invalid: Required: host"}, "created_ids", []int{})
+		entries, err := a.store.AuditLog(a.Context(), models.AuditQuery{Action: models.ActionImportInstances, Limit: 5})
+		check(a, err)
+		equal(a, "audit entries", entries.Total, int64(2))
+		equal(a, "audit target", entries.Entries[1].TargetName, "Servers.CSV")
+	})
+}
+
+func TestImportRefusesWhatIsNoSuchFile(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		row := "a,mysql,h,1\n"
+		for _, c := range []struct{ what, name, content, message string }{
+			{"another name", "a.xlsx", importHeader + row, "请上传CSV格式文件"},
+			{"no name ending", "csv", importHeader + row, "请上传CSV格式文件"},
+			{"empty", "a.csv", "", "CSV文件为空或未包含有效数据"},
+			{"only a mark", "a.csv", "\ufeff", "CSV文件为空或未包含有效数据"},
+			{"only a header", "a.csv", importHeader, "CSV文件为空或未包含有效数据"},
+			{"blank rows", "a.csv", importHeader + ",,,\n , \n", "CSV文件为空或未包含有效数据"},
+			{"columns missing", "a.csv", "Name,x,PORT\n" + row, "CSV文件缺少必填列: db_type, host"},
+			{"separated by semicolons", "a.csv", "name;db_type;host;port\na;mysql;h;1\n", "CSV文件缺少必填列: db_type, host, name, port"},
+			{"a column twice", "a.csv", "name,db_type,host,port,Name\n" + row, "CSV文件包含重复的列: name"},
+			{"another encoding", "a.csv", importHeader + "\xca\xb5\xc0\xfd,mysql,h,1\n", "CSV文件必须为 UTF-8 编码,在 Excel 中请另存为“CSV UTF-8(逗号分隔)”"},
+			{"an open quote", "a.csv", importHeader + "a,mysql,h,1\n\"b,mysql,h,1\n", "CSV文件第 3 行格式错误,请检查引号是否成对"},
+			{"a spreadsheet", "a.csv", "PK\x03\x04\x14\x00", "CSV文件缺少必填列: db_type, host, name, port"},
+			{"too many rows", "a.csv", importHeader + strings.Repeat(row, 1001), "CSV文件最多包含 1000 个实例"},
+		} {
+			t.Run(c.what, func(*testing.T) {
+				a.admin.importFile(c.name, c.content).wantCode(400, models.CodeInvalid, c.message)
+			})
+		}
+		body, contentType := uploadForm(a, "other", "a.csv", importHeader+row)
+		a.admin.with("Content-Type", contentType).post("/instances/batch-create", body).wantCode(400, models.CodeInvalid, "请上传CSV格式文件")
+		a.admin.with("Content-Type", contentType).post("/instances/batch-create", "no form").wantCode(400, models.CodeInvalid, "请求体不是有效的表单")
+		a.admin.post("/instances/batch-create", nil).wantCode(400, models.CodeInvalid, "请上传CSV格式文件")
+		equal(a, "too large", a.admin.importFile("a.csv", importHeader+strings.Repeat("x", 1<<20)).status, 413)
+		a.user.importFile("a.csv", importHeader+row).wantCode(403, models.CodeForbidden, "需要 create 权限")
+		a.anonymous.importFile("a.csv", importHeader+row).wantCode(401, models.CodeUnauthenticated, "请先登录")
+		a.admin.with("X-CSRFToken", "").importFile("a.csv", importHeader+row).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
+		a.admin.get("/instances").wantAt("total", 0)
+	})
+}
+
+func TestImportTakesColumnsInAnyOrder(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		r := a.admin.importFile("a.csv", "\ufeff Port ,TLS_MODE,password,HOST,tags,status,name,db_type\r\n"+
+			"1521,verify-full,secret,h,\"prod; \"\"a;b\"\";核心\",inactive,'-ora,Oracle\r\n1433,,,h,,active,ms,MSSQL\r\n")
+		r.want(200, "成功创建 2 个实例")
+		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 0))).wantAt("instance.name", "-ora", "instance.tls_mode", "verify-full",
+			"instance.is_active", false, "instance.credential", nil, "instance.tags.0.name", "a;b", "instance.tags.1.name", "prod", "instance.tags.2.name", "核心")
+		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 1))).wantAt("instance.db_type", "sqlserver", "instance.is_active", true)
+		a.admin.importFile("a.csv", "name,db_type,host,port,tags,tls_mode\na,mysql,h,1,\"x\ny\",\nb,mysql,h,1,,never\n").want(200, "成功创建 0 个实例").
+			wantAt("errors.0", "第 1 个实例数据无效: 字段 'tag_names' 包含不允许的字符",
+				"errors.1", "第 2 个实例数据无效: tls_mode 仅支持: disable, prefer, require, verify-ca, verify-full")
+	})
+}
+
+// TestImportsAtTheSameTime sends files that name the same instances and tags in opposite orders, beside single writes of
+// the same: each instance is created once, and nobody waits for anybody who waits.
+func TestImportsAtTheSameTime(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		const count = 60
+		var rows, reversed []string
+		for i := range count {
+			rows = append(rows, fmt.Sprintf("n%d,mysql,h,1,t%d;t%d\n", i, i, count-i))
+			reversed = append([]string{rows[i]}, reversed...)
+		}
+		header := "name,db_type,host,port,tags\n"
+		var all sync.WaitGroup
+		created := make([]int64, 5)
+		for i, some := range [][]string{rows, reversed, rows, reversed} {
+			all.Go(func() {
+				r := a.admin.importFile("a.csv", header+strings.Join(some, ""))
+				if r.status != http.StatusOK {
+					a.Errorf("import: %d %s", r.status, r.raw)
+					return
+				}
+				created[i] = r.id("created_count")
+			})
+		}
+		all.Go(func() {
+			for i := range count {
+				r := a.admin.post("/instances", obj{"name": fmt.Sprintf("n%d", i), "db_type": "mysql", "host": "h", "port": 1, "tag_names": []string{"t5", "t4"}})
+				if r.status == http.StatusCreated {
+					created[4]++
+				} else if r.status != http.StatusConflict {
+					a.Errorf("create: %d %s", r.status, r.raw)
+				}
+			}
+		})
+		all.Wait()
+		equal(a, "created", created[0]+created[1]+created[2]+created[3]+created[4], int64(count))
+		a.admin.get("/instances").wantAt("total", count)
+	})
+}
+
+// FuzzImport: whatever a file holds, the answer is an envelope and no fault of ours.
+func FuzzImport(f *testing.F) {
+	for _, content := range []string{
+		"", importHeader, importHeader + "a,mysql,h,1,,,\n", "\ufeffname,db_type,host,port,tags,tls_mode,status\r\n'=a,pg,::1,0,\"a;\"\"b\"\"\",x,inactive\r\n",
+		importHeader + "\"a\nb\",mysql,h,1,,\x00,-1\n", "name,name", importHeader + "\"", "\xff\xfe", importHeader + strings.Repeat(",", 300), "a\r\rb\n\n,\"\"\"",
+	} {
+		f.Add("a.csv", content)
+	}
+	f.Add("\x00.csv", "a")
+	a := fuzzApp(f)
+	base, err := url.Parse(a.url)
+	check(f, err)
+	f.Fuzz(func(t *testing.T, filename, content string) {
+		body, contentType := uploadForm(t, "file", filename, content)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/instances/batch-create", body)
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("X-CSRFToken", a.admin.header.Get("X-CSRFToken"))
+		for _, cookie := range a.admin.http.Jar.Cookies(base) {
+			r.AddCookie(cookie)
+		}
+		w := httptest.NewRecorder()
+		a.handler.ServeHTTP(w, r)
+		if w.Code >= http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"timestamp"`) {
+			t.Errorf("%q %q: %d %s", filename, content, w.Code, w.Body)
+		}
+	})
+}
+
+// cells reads a CSV answer.
+func (r *response) cells() [][]string {
+	r.Helper()
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(r.raw, "\ufeff"))).ReadAll()
+	if err != nil || r.status != http.StatusOK {
+		r.Fatalf("%s: %d %v %.300s", r.what, r.status, err, r.raw)
+	}
+	return rows
+}

@@ -1,0 +1,109 @@
+package models
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// InstanceDraft is an instance to create and the names of its tags.
+type InstanceDraft struct {
+	Instance Instance
+	TagNames []string
+}
+
+// Imported says what became of drafts, in their order.
+type Imported struct {
+	IDs   []int64  // of the instances created
+	Taken []string // names that other instances have, of which none was created
+}
+
+// CreateInstances adds all instances whose names are free, or none when it fails; tags that do not exist are created.
+func (s *Store) CreateInstances(ctx context.Context, drafts []InstanceDraft) (Imported, error) {
+	var out Imported
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		out = Imported{IDs: []int64{}, Taken: []string{}}
+		// Two imports of the same names in different orders would wait for each other.
+		if err := s.dialect.lockText(tx, "instances/import"); err != nil {
+			return err
+		}
+		tagNames := map[int64][]string{}
+		for _, draft := range drafts {
+			id, free, err := insertDraft(tx, draft.Instance)
+			switch {
+			case err != nil:
+				return err
+			case !free:
+				out.Taken = append(out.Taken, draft.Instance.Name)
+				continue
+			}
+			out.IDs = append(out.IDs, id)
+			tagNames[id] = draft.TagNames
+		}
+		return tagAll(tx, out.IDs, tagNames)
+	})
+	return out, err
+}
+
+// insertDraft adds one instance, unless its name is not free.
+func insertDraft(tx *gorm.DB, i Instance) (id int64, free bool, err error) {
+	if err := i.checkTexts(); err != nil {
+		return 0, false, err
+	}
+	if i.Options == nil {
+		i.Options = map[string]string{}
+	}
+	i.ID, i.DeletedAt = 0, nil
+	created := tx.Clauses(clause.OnConflict{DoNothing: true}).Omit("Tags", "Credential").Create(&i)
+	if created.Error != nil {
+		return 0, false, instanceRefused(created.Error)
+	}
+	if created.RowsAffected == 0 {
+		return 0, false, nil
+	}
+	return i.ID, true, foldInstance(tx, i)
+}
+
+// tagAll gives new instances their tags. All tags are created before the first is used, in one order: others who create
+// some of them at the same time do so in the same.
+func tagAll(tx *gorm.DB, ids []int64, names map[int64][]string) error {
+	all := map[string]bool{}
+	for _, some := range names {
+		for _, name := range some {
+			all[name] = true
+		}
+	}
+	if err := createTags(tx, slices.Sorted(maps.Keys(all))); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if len(names[id]) == 0 {
+			continue
+		}
+		if err := setTags(tx, id, names[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// InstancesAfter are the next instances that q selects, by id. Sort and page of q do not count.
+func (s *Store) InstancesAfter(ctx context.Context, q InstanceQuery, id int64, limit int) ([]InstanceItem, error) {
+	var items []InstanceItem
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		var figures []instanceFigures
+		err := s.filterInstances(tx, q).Where("i.id > ?", id).
+			Select(instanceFiguresSQL).
+			Joins(newestInstanceSizeSQL).Joins(oldestInstanceSizeSQL, s.day(s.Now(), 1-growthDays)).
+			Order("i.id").Limit(limit).Scan(&figures).Error
+		if err != nil {
+			return err
+		}
+		items, err = instanceItems(tx, figures)
+		return err
+	})
+	return items, err
+}
