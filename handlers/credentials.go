@@ -154,7 +154,7 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	kind := "database"
 	err := cmp.Or(
 		f.refuseBlank("name", "username"),
-		into(&credential.Name)(f.line("name", maxCredentialName)),
+		into(&credential.Name)(bindCredentialName(f)),
 		into(&kind)(f.text("credential_type")),
 		into(&credential.DBType)(bindCredentialEngine(f)),
 		into(&credential.Username)(f.line("username", maxUsername)),
@@ -166,12 +166,20 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	if kind != "database" {
 		return credential, nil, models.Invalid("credential.type_invalid")
 	}
-	credential.Name = strings.TrimSpace(credential.Name)
 	password, err := bindPassword(f)
 	if err == nil && password == nil && f.given("password") {
 		err = models.Invalid("field.required", "Fields", "password")
 	}
 	return credential, password, err
+}
+
+// bindCredentialName is the name without the spaces around it.
+func bindCredentialName(f fields) (string, bool, error) {
+	name, given, err := f.text("name")
+	if err != nil || !given {
+		return "", false, err
+	}
+	return fields{"name": strings.TrimSpace(name)}.line("name", maxCredentialName)
 }
 
 // bindCredentialEngine is the db_type that the credential is for; null and an empty one are for any.

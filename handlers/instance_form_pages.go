@@ -20,9 +20,11 @@ var defaultPorts = map[models.Engine]int{
 }
 
 func (h *handlers) newInstancePage(c echo.Context) error {
-	return h.renderInstanceForm(c, views.InstanceForm{
-		DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true,
-	})
+	return h.renderInstanceForm(c, emptyInstanceForm())
+}
+
+func emptyInstanceForm() views.InstanceForm {
+	return views.InstanceForm{DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true}
 }
 
 func (h *handlers) editInstancePage(c echo.Context) error {
@@ -58,23 +60,58 @@ func formOf(i models.Instance) views.InstanceForm {
 }
 
 func (h *handlers) renderInstanceForm(c echo.Context, f views.InstanceForm) error {
-	f = retyped(f, c.QueryParams())
-	all, err := h.Store.Credentials(c.Request().Context())
+	p := h.page(c)
+	form, err := h.instanceScreen(c, p, retyped(f, c.QueryParams()))
 	if err != nil {
 		return err
 	}
+	return h.render(c, http.StatusOK, p, form)
+}
+
+func (h *handlers) instanceScreen(c echo.Context, p views.Page, f views.InstanceForm) (screen, error) {
+	all, err := h.Store.Credentials(c.Request().Context())
+	if err != nil {
+		return screen{}, err
+	}
 	for _, one := range all {
-		if one.DBType == f.DBType {
+		chosen := strconv.FormatInt(one.ID, 10) == f.CredentialID
+		if one.DBType == f.DBType || one.DBType == "" || chosen {
 			f.Credentials = append(f.Credentials, one)
 		}
 	}
-	p := h.page(c)
 	title := p.T("instance.new")
 	if f.ID != 0 {
 		title = p.T("instance.edit")
 	}
-	return h.render(c, http.StatusOK, p, screen{
-		title: title, body: views.InstanceEdit(p, f), fragments: []string{"instance-fields"},
+	return screen{title: title, body: views.InstanceEdit(p, f), fragments: []string{"instance-fields"}}, nil
+}
+
+// keepInstanceForm has a refused form come back with what was typed into it instead of what is stored.
+func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
+	f := body(c)
+	engine, mode := string(form.DBType), string(form.TLSMode)
+	for name, value := range map[string]*string{
+		"name": &form.Name, "db_type": &engine, "host": &form.Host, "port": &form.Port, "database_name": &form.DatabaseName,
+		"credential_id": &form.CredentialID, "username": &form.Username, "tls_mode": &mode, "tag_names": &form.Tags,
+		"description": &form.Description,
+	} {
+		typed(f, name, value)
+	}
+	if known, ok := models.ParseEngine(engine); ok {
+		form.DBType = known
+	}
+	form.TLSMode = models.TLSMode(mode)
+	for _, option := range []string{views.OptionCA, views.OptionSID, views.OptionWallet} {
+		value := form.Options[option]
+		typed(f, "options."+option, &value)
+		form.Options[option] = value
+	}
+	if active, given, err := f.flag("is_active", true); err == nil && given {
+		form.IsActive = active
+	}
+	showAgain(c, func(problem *views.Failure) (screen, error) {
+		form.Problem = problem
+		return h.instanceScreen(c, h.page(c), form)
 	})
 }
 
@@ -116,6 +153,7 @@ func instanceForm(c echo.Context) fields {
 }
 
 func (h *handlers) submitInstance(c echo.Context) error {
+	h.keepInstanceForm(c, emptyInstanceForm())
 	f := instanceForm(c)
 	instance, err := h.createInstance(c, f)
 	if err != nil {
@@ -125,11 +163,12 @@ func (h *handlers) submitInstance(c echo.Context) error {
 }
 
 func (h *handlers) submitInstanceEdit(c echo.Context) error {
-	f := instanceForm(c)
 	existing, err := h.instanceOf(c)
 	if err != nil {
 		return err
 	}
+	h.keepInstanceForm(c, formOf(existing))
+	f := instanceForm(c)
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type InstanceForm struct {
 	IsActive     bool
 
 	Credentials []models.Credential // to choose from
+	Problem     *Failure            // why it was refused; nil: it was not
 }
 
 // Options of an instance that the form asks for.
