@@ -28,7 +28,7 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 		route(http.MethodDelete, path, h.record(action, h.guard(perm, handler)))
 	}
 
-	get("/health/ping", public, h.notYet)
+	get("/health/ping", public, h.apiPing)
 	get("/openapi.json", public, h.notYet)
 	get("/docs", public, h.notYet)
 
@@ -55,19 +55,19 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	put("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.apiUpdateCredential)
 	remove("/credentials/:id", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredential)
 
-	get("/tags", models.PermView, h.notYet)
-	post("/tags", models.PermCreate, models.ActionCreateTag, h.notYet)
-	put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.notYet)
-	remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.notYet)
+	get("/tags", models.PermView, h.apiTags)
+	post("/tags", models.PermCreate, models.ActionCreateTag, h.apiCreateTag)
+	put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.apiUpdateTag)
+	remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTag)
 
 	get("/instances", models.PermView, h.apiInstances)
 	post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance)
-	get("/instances/statistics", models.PermView, h.notYet)
+	get("/instances/statistics", models.PermView, h.apiStatistics)
 	get("/instances/exports", models.PermView, h.apiExportInstances)
 	get("/instances/imports/template", models.PermView, h.apiImportTemplate)
 	route(http.MethodPost, "/instances/batch-create",
 		h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.apiImportInstances)))
-	post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.notYet)
+	post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances)
 	get("/instances/:id", models.PermView, h.apiInstance)
 	put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance)
 	remove("/instances/:id", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance)

@@ -133,6 +133,7 @@ var labelOf = map[string]string{
 	"options.sid": "instance.sid", "options.wallet_directory": "instance.wallet",
 	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
 	"credentials.name": "credential.name", "credentials.db_type": "credential.type", "users.role": "users.role",
+	"tags.name": "tags.name", "display_name": "tags.display_name", "color": "tags.color",
 }
 
 // inWords is the error with members and permissions called what the pages call them.

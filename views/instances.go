@@ -106,3 +106,6 @@ func tagLabel(t models.Tag) string {
 	}
 	return t.Name
 }
+
+// BinPath is the address of the recycle bin.
+const BinPath = "/instances?status=deleted"

@@ -1,0 +1,111 @@
+package handlers
+
+import (
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+// maxBatchDelete is how many instances one request may delete.
+const maxBatchDelete = 1000
+
+// Deletion modes of the contract.
+const (
+	softDeletion = "soft" // to the recycle bin
+	hardDeletion = "hard" // for good
+)
+
+// deletionJSON is what became of the instances that were to be deleted. One that was in the recycle bin already is in
+// neither list of a soft deletion.
+type deletionJSON struct {
+	DeletedCount       int     `json:"deleted_count"`
+	DeletionMode       string  `json:"deletion_mode"`
+	DeletedInstanceIDs []int64 `json:"deleted_instance_ids"`
+	MissingInstanceIDs []int64 `json:"missing_instance_ids"`
+}
+
+func newDeletion(d models.Deletion, mode string) deletionJSON {
+	out := deletionJSON{
+		DeletedCount: len(d.Deleted), DeletionMode: mode,
+		DeletedInstanceIDs: []int64{}, MissingInstanceIDs: append([]int64{}, d.Missing...),
+	}
+	for _, i := range d.Deleted {
+		out.DeletedInstanceIDs = append(out.DeletedInstanceIDs, i.ID)
+	}
+	return out
+}
+
+func (h *handlers) apiDeleteInstances(c echo.Context) error {
+	ids, mode, err := bindDeletion(body(c))
+	if err != nil {
+		return err
+	}
+	remove, key := h.Store.DeleteInstances, "api.instances_deleted"
+	if mode == hardDeletion {
+		remove, key = h.Store.DestroyInstances, "api.instances_destroyed"
+	}
+	gone, err := remove(c.Request().Context(), ids)
+	aboutDeleted(c, mode, gone.Deleted)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, newDeletion(gone, mode), key, "N", len(gone.Deleted))
+}
+
+// aboutDeleted notes the mode, too: it tells what can be had back.
+func aboutDeleted(c echo.Context, mode string, deleted []models.Instance) {
+	var id int64
+	names := make([]string, len(deleted))
+	for i, instance := range deleted {
+		names[i] = instance.Name
+	}
+	if len(deleted) == 1 {
+		id = deleted[0].ID
+	}
+	about(c, id, mode+": "+strings.Join(names, ", "))
+}
+
+func bindDeletion(f fields) (ids []int64, mode string, err error) {
+	mode = softDeletion
+	if f.given("deletion_mode") {
+		mode, _ = f["deletion_mode"].(string)
+	}
+	list, isList := f["instance_ids"].([]any)
+	switch {
+	case f.blank("instance_ids"), isList && len(list) == 0:
+		return nil, "", models.Invalid("deletion.none_chosen")
+	case !isList:
+		return nil, "", models.Invalid("deletion.ids_invalid")
+	case len(list) > maxBatchDelete:
+		return nil, "", models.Invalid("deletion.too_many", "Limit", maxBatchDelete)
+	}
+	for _, one := range list {
+		id, ok := integer(one)
+		if !ok || id < 1 {
+			return nil, "", models.Invalid("deletion.ids_invalid")
+		}
+		ids = append(ids, id)
+	}
+	if mode != softDeletion && mode != hardDeletion {
+		return nil, "", models.Invalid("deletion.mode_invalid")
+	}
+	return ids, mode, nil
+}
+
+// submitInstanceDestroy removes an instance of the recycle bin for good.
+func (h *handlers) submitInstanceDestroy(c echo.Context) error {
+	id, err := pathID(c, "instance.not_found")
+	if err != nil {
+		return err
+	}
+	about(c, id, "")
+	gone, err := h.Store.DestroyDeletedInstance(c.Request().Context(), id)
+	about(c, id, gone.Name)
+	if err != nil {
+		return err
+	}
+	return h.changed(c, "instances-changed", views.BinPath, h.page(c).T("instances.destroyed", "Name", gone.Name))
+}

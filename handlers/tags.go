@@ -1,0 +1,136 @@
+package handlers
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// tagDetailJSON is a tag as the list of tags has it.
+type tagDetailJSON struct {
+	ID            int64  `json:"id"`
+	Name          string `json:"name"`
+	DisplayName   string `json:"display_name"`
+	Color         string `json:"color"`
+	InstanceCount int64  `json:"instance_count"` // without those in the recycle bin
+}
+
+func newTagDetail(t models.TagItem) tagDetailJSON {
+	return tagDetailJSON{ID: t.ID, Name: t.Name, DisplayName: t.DisplayName, Color: t.Color, InstanceCount: t.InstanceCount}
+}
+
+func (h *handlers) apiTags(c echo.Context) error {
+	limit, offset := bindPage(c)
+	found, err := h.Store.TagPage(c.Request().Context(), models.TagQuery{Search: c.QueryParam("search"), Limit: limit, Offset: offset})
+	if err != nil {
+		return err
+	}
+	items := make([]tagDetailJSON, len(found.Items))
+	for i, t := range found.Items {
+		items[i] = newTagDetail(t)
+	}
+	return h.ok(c, newPage(items, found.Total, limit, offset), "api.tags")
+}
+
+func (h *handlers) apiCreateTag(c echo.Context) error {
+	tag, err := h.createTag(c)
+	if err != nil {
+		return err
+	}
+	return h.created(c, echo.Map{"tag": newTagDetail(tag)}, "api.saved")
+}
+
+// createTag stores the new tag that a body of either door describes.
+func (h *handlers) createTag(c echo.Context) (models.TagItem, error) {
+	f := body(c)
+	tag, err := bindTag(f, models.Tag{Color: models.TagColors[0]})
+	if err = cmp.Or(f.require("name"), err); err != nil {
+		return models.TagItem{}, err
+	}
+	about(c, 0, tag.Name)
+	created, err := h.Store.CreateTag(c.Request().Context(), tag)
+	about(c, created.ID, tag.Name)
+	return created, err
+}
+
+func (h *handlers) apiUpdateTag(c echo.Context) error {
+	tag, err := h.updateTag(c)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, echo.Map{"tag": newTagDetail(tag)}, "api.updated")
+}
+
+// updateTag changes the tag of the path to what a body of either door says.
+func (h *handlers) updateTag(c echo.Context) (models.TagItem, error) {
+	stored, missing := h.tagOf(c)
+	tag, err := bindTag(body(c), stored.Tag)
+	if err = cmp.Or(err, missing); err != nil {
+		return models.TagItem{}, err
+	}
+	return h.Store.UpdateTag(c.Request().Context(), tag)
+}
+
+func (h *handlers) apiDeleteTag(c echo.Context) error {
+	tag, err := h.deleteTag(c)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, echo.Map{"tag_id": tag.ID}, "api.deleted")
+}
+
+// deleteTag removes the tag of the path.
+func (h *handlers) deleteTag(c echo.Context) (models.TagItem, error) {
+	tag, err := h.tagOf(c)
+	if err != nil {
+		return tag, err
+	}
+	return tag, h.Store.DeleteTag(c.Request().Context(), tag.ID)
+}
+
+// tagOf is the tag of the path.
+func (h *handlers) tagOf(c echo.Context) (models.TagItem, error) {
+	id, err := pathID(c, "tag.not_found")
+	if err != nil {
+		return models.TagItem{}, err
+	}
+	tag, err := h.Store.Tag(c.Request().Context(), id)
+	about(c, id, tag.Name)
+	return tag, err
+}
+
+// bindTag is the tag with what the body says instead. A display name that is left empty is the name.
+func bindTag(f fields, tag models.Tag) (models.Tag, error) {
+	err := cmp.Or(
+		f.refuseBlank("name"),
+		into(&tag.Name)(f.line("name", maxTagName)),
+		into(&tag.DisplayName)(f.line("display_name", maxTagName)),
+		into(&tag.Color)(bindTagColor(f)),
+	)
+	tag.Name = strings.TrimSpace(tag.Name)
+	tag.DisplayName = cmp.Or(strings.TrimSpace(tag.DisplayName), tag.Name)
+	return tag, err
+}
+
+// tagColorAliases are the colours that scripts for the older product know.
+var tagColorAliases = map[string]string{
+	"primary": "blue", "success": "green", "info": "teal", "warning": "orange", "danger": "red",
+	"secondary": "gray", "dark": "gray", "light": "gray", "grey": "gray",
+}
+
+func bindTagColor(f fields) (string, bool, error) {
+	typed, given, err := f.text("color")
+	color := strings.ToLower(strings.TrimSpace(typed))
+	if err != nil || !given || color == "" {
+		return "", false, err
+	}
+	color = cmp.Or(tagColorAliases[color], color)
+	if !slices.Contains(models.TagColors, color) {
+		return "", false, models.Invalid("tag.color_unknown", "Colors", strings.Join(models.TagColors, ", "))
+	}
+	return color, true, nil
+}
