@@ -82,7 +82,7 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes)
 	get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes)
 	post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTables)
-	get("/databases/sizes", models.PermView, h.notYet)
+	get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery)
 	get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID)
 	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID)
 	get("/refreshes/:id", models.PermView, h.apiRefresh)

@@ -1,6 +1,9 @@
 package handlers
 
 import (
+	"encoding/json"
+	"net/http"
+
 	"github.com/labstack/echo/v4"
 
 	"whalefall/collectors"
@@ -25,6 +28,8 @@ type databaseSizeJSON struct {
 	IsSystem      bool    `json:"is_system"`
 	DeletedAt     *string `json:"deleted_at"`
 	LastSeenDate  string  `json:"last_seen_date"`
+
+	Error *syncErrorJSON `json:"error,omitempty"` // latest only: why the last attempt could not measure or enter it
 }
 
 func (h *handlers) newDatabaseSize(r models.DatabaseSizeRow) databaseSizeJSON {
@@ -44,7 +49,9 @@ func (h *handlers) newDatabaseSize(r models.DatabaseSizeRow) databaseSizeJSON {
 type databaseSizesJSON struct {
 	Total          int64              `json:"total"`
 	Limit          int                `json:"limit"`
-	Offset         int                `json:"offset"`
+	Offset         *int               `json:"offset,omitempty"`
+	Page           *int               `json:"page,omitempty"`
+	Pages          *int64             `json:"pages,omitempty"`
 	Databases      []databaseSizeJSON `json:"databases"`
 	ActiveCount    *int64             `json:"active_count,omitempty"`
 	FilteredCount  *int64             `json:"filtered_count,omitempty"`
@@ -52,8 +59,29 @@ type databaseSizesJSON struct {
 	TotalSizeBytes *int64             `json:"total_size_bytes,omitempty"`
 }
 
+func (h *handlers) newDatabaseSizes(c echo.Context, q models.DatabaseQuery, page models.DatabaseSizePage, numbered bool) databaseSizesJSON {
+	out := databaseSizesJSON{Total: page.Total, Limit: q.Limit, Databases: make([]databaseSizeJSON, len(page.Rows))}
+	if numbered {
+		number, pages := pageNumber(q.Limit, q.Offset), pageCount(page.Total, q.Limit)
+		out.Page, out.Pages = &number, &pages
+	} else {
+		out.Offset = &q.Offset
+	}
+	for i, row := range page.Rows {
+		out.Databases[i] = h.newDatabaseSize(row)
+		if q.LatestOnly {
+			out.Databases[i].Error = newSyncError(lang(c), row.Failed)
+		}
+	}
+	if q.LatestOnly {
+		out.ActiveCount, out.FilteredCount = &page.ActiveCount, &page.FilteredCount
+		out.TotalSizeMB, out.TotalSizeBytes = &page.TotalMB, &page.TotalBytes
+	}
+	return out
+}
+
 func (h *handlers) apiDatabaseSizes(c echo.Context) error {
-	q, err := bindDatabaseQuery(c, 0)
+	q, err := bindDatabaseQuery(c, bindWindow)
 	if err != nil {
 		return err
 	}
@@ -62,21 +90,42 @@ func (h *handlers) apiDatabaseSizes(c echo.Context) error {
 		return err
 	}
 	q.InstanceID = instance.ID
+	return h.readDatabases(c, q, false)
+}
+
+// apiDatabaseSizesByQuery is the later path style.
+func (h *handlers) apiDatabaseSizesByQuery(c echo.Context) error {
+	id, err := bindInstanceID(c)
+	if err != nil {
+		return err
+	}
+	q, err := bindDatabaseQuery(c, bindPageWindow)
+	if err != nil {
+		return err
+	}
+	instance, err := h.Store.Instance(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	q.InstanceID = instance.ID
+	return h.readDatabases(c, q, true)
+}
+
+func (h *handlers) readDatabases(c echo.Context, q models.DatabaseQuery, numbered bool) error {
 	page, err := h.Store.Databases(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
-	out := databaseSizesJSON{
-		Total: page.Total, Limit: q.Limit, Offset: q.Offset, Databases: make([]databaseSizeJSON, len(page.Rows)),
+	data, err := json.Marshal(h.newDatabaseSizes(c, q, page, numbered))
+	if err != nil {
+		return err
 	}
-	for i, row := range page.Rows {
-		out.Databases[i] = h.newDatabaseSize(row)
+	tag := h.entityTag(c, q.InstanceID, string(data))
+	revalidated(c, tag)
+	if isKept(c, tag) {
+		return c.NoContent(http.StatusNotModified)
 	}
-	if q.LatestOnly {
-		out.ActiveCount, out.FilteredCount = &page.ActiveCount, &page.FilteredCount
-		out.TotalSizeMB, out.TotalSizeBytes = &page.TotalMB, &page.TotalBytes
-	}
-	return h.ok(c, out, "api.database_sizes")
+	return h.ok(c, json.RawMessage(data), "api.database_sizes")
 }
 
 // syncedDatabaseJSON is one database as a capacity sync found it.
@@ -165,11 +214,17 @@ func newSyncedDatabase(lang string, d models.DatabaseSize, s collectors.SyncResu
 		DatabaseName: d.Name, SizeMB: mb(d.Total), DataSizeMB: mb(d.Data), LogSizeMB: mb(d.Log),
 		SizeBytes: d.Total, DataSizeBytes: d.Data, LogSizeBytes: d.Log,
 		CollectedDate: s.Day, CollectedAt: timestamp(s.CollectedAt), IsSystem: d.IsSystem,
-	}
-	if d.Err != nil {
-		out.Error = &syncErrorJSON{Code: d.Err.Code, Message: views.Failed(lang, d.Err)}
+		Error: newSyncError(lang, d.Err),
 	}
 	return out
+}
+
+// newSyncError is why a database could not be measured, nil when it could.
+func newSyncError(lang string, failed *models.Error) *syncErrorJSON {
+	if failed == nil {
+		return nil
+	}
+	return &syncErrorJSON{Code: failed.Code, Message: views.Failed(lang, failed)}
 }
 
 func orEmpty(names []string) []string {

@@ -82,9 +82,21 @@ func rateLimitHeaders(c echo.Context, e *models.Error) {
 // compressFrom is the smallest answer worth compressing, bytes.
 const compressFrom = 1400
 
-// compress sends large answers by gzip to whoever accepts that.
+// compress sends large answers by gzip to whoever accepts that. The framework looks for the word alone, also in "gzip;q=0".
 func compress() echo.MiddlewareFunc {
-	return middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom})
+	gzip := middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom})
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		compressed := gzip(next)
+		return func(c echo.Context) error {
+			header := c.Request().Header
+			if acceptsGzip(strings.Join(header.Values(echo.HeaderAcceptEncoding), ",")) {
+				header.Set(echo.HeaderAcceptEncoding, "gzip")
+			} else {
+				header.Del(echo.HeaderAcceptEncoding)
+			}
+			return compressed(c)
+		}
+	}
 }
 
 // limitBody ends a body after maxBody bytes, wherever it is read.

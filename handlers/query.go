@@ -61,10 +61,10 @@ func bindInstanceQuery(c echo.Context) models.InstanceQuery {
 	return q
 }
 
-// bindDatabaseQuery reads the filter of one instance's database sizes.
-func bindDatabaseQuery(c echo.Context, instanceID int64) (models.DatabaseQuery, error) {
+// bindDatabaseQuery reads the filter of one instance's database sizes; window reads the part of the answer that is wanted.
+func bindDatabaseQuery(c echo.Context, window func(echo.Context, int) (limit, offset int, err error)) (models.DatabaseQuery, error) {
 	q := models.DatabaseQuery{
-		InstanceID: instanceID, Name: c.QueryParam("database_name"),
+		Name:       c.QueryParam("database_name"),
 		LatestOnly: isYes(c.QueryParam("latest_only")), IncludeInactive: isYes(c.QueryParam("include_inactive")),
 	}
 	var err error
@@ -74,8 +74,17 @@ func bindDatabaseQuery(c echo.Context, instanceID int64) (models.DatabaseQuery, 
 	if sort, desc := signedSort(c.QueryParam("sort")); slices.Contains(databaseSorts, sort) {
 		q.Sort, q.Desc = sort, desc
 	}
-	q.Limit, q.Offset, err = bindWindow(c, databaseLimit)
+	q.Limit, q.Offset, err = window(c, databaseLimit)
 	return q, err
+}
+
+// bindInstanceID is the instance that the query names.
+func bindInstanceID(c echo.Context) (int64, error) {
+	if c.QueryParam("instance_id") == "" {
+		return 0, models.Invalid("query.instance_missing")
+	}
+	id, err := queryInteger(c, "instance_id", 0, 1, math.MaxInt)
+	return int64(id), err
 }
 
 // bindTableQuery reads the filter of one database's table sizes.
@@ -93,7 +102,8 @@ func bindTableFilter(c echo.Context, databaseID int64) (models.TableQuery, error
 		DatabaseID: databaseID, Schema: c.QueryParam("schema_name"), Table: c.QueryParam("table_name"),
 		FoldPartitions: c.QueryParam("partitions") == "fold",
 		ParentSchema:   c.QueryParam("parent_schema"), Parent: c.QueryParam("parent_table"),
-		Sort: "size", Desc: true, Cursor: c.QueryParam("cursor"),
+		Unsettled: c.QueryParam("only") == "unsettled",
+		Sort:      "size", Desc: true, Cursor: c.QueryParam("cursor"),
 	}
 	if given := c.QueryParam("sort"); given != "" {
 		q.Sort, q.Desc = signedSort(given)
@@ -101,7 +111,7 @@ func bindTableFilter(c echo.Context, databaseID int64) (models.TableQuery, error
 			return q, models.Invalid("query.sort", "Choices", strings.Join(tableSorts, ", "))
 		}
 	}
-	return q, nil
+	return q, q.CheckCursor()
 }
 
 // signedSort splits "-size" into its column and whether it is descending.

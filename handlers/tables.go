@@ -134,26 +134,6 @@ func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) ta
 	return out
 }
 
-func (h *handlers) apiTableSizes(c echo.Context) error {
-	q, err := bindTableQuery(c, 0)
-	if err != nil {
-		return err
-	}
-	instance, err := h.instanceOf(c)
-	if err != nil {
-		return err
-	}
-	name, err := databaseName(c)
-	if err != nil {
-		return err
-	}
-	page, err := h.tablePage(c, q, instance.ID, name)
-	if err != nil {
-		return err
-	}
-	return h.ok(c, newTableSizes(q, page, false), "api.table_sizes")
-}
-
 // databaseName is the database of the path, byte-exact.
 func databaseName(c echo.Context) (string, error) {
 	name, err := pathSegment(c, "name")
@@ -207,23 +187,6 @@ func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
 	return q, err
 }
 
-func (h *handlers) apiTableSizesByID(c echo.Context) error {
-	q, err := bindTablePageQuery(c)
-	if err != nil {
-		return err
-	}
-	database, err := h.databaseOf(c)
-	if err != nil {
-		return err
-	}
-	q.DatabaseID = database.ID
-	page, err := h.Store.TableSizes(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return h.ok(c, newTableSizes(q, page, true), "api.table_sizes")
-}
-
 func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
 	q, err := bindTablePageQuery(c)
 	if err != nil {
@@ -247,6 +210,8 @@ func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
 		return models.InstanceDatabase{}, err
 	}
 	instance, err := h.Store.Instance(c.Request().Context(), database.InstanceID)
-	about(c, database.InstanceID, databaseTitle(instance.Name, database.Name))
+	if err == nil {
+		about(c, instance.ID, databaseTitle(instance.Name, database.Name))
+	}
 	return database, err
 }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"fmt"
 	"net/url"
 
 	"whalefall/models"
@@ -22,6 +23,25 @@ func (m TableSizes) header() models.InstanceDatabase { return m.Sizes.Database }
 func (m TableSizes) Incomplete() bool {
 	d := m.header()
 	return d.CollectedAt != nil && (!d.Complete || d.KeptCount > 0 || d.HiddenCount > 0)
+}
+
+// exportURL is the API's address of all rows of the current filter, in the current order, as a file that Excel opens.
+func (m TableSizes) exportURL() string {
+	query := url.Values{"format": {"csv"}, "bom": {"1"}, "sort": {sortValue(m.Sort, m.Desc)}}
+	for name, value := range map[string]string{
+		"schema_name": m.Query.Schema, "table_name": m.Query.Table, "parent_table": m.Query.Parent, "parent_schema": m.Query.ParentSchema,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if m.Query.FoldPartitions {
+		query.Set("partitions", "fold")
+	}
+	if m.Query.Unsettled {
+		query.Set("only", "unsettled")
+	}
+	return fmt.Sprintf("/api/v1/databases/%d/tables/sizes?%s", m.header().ID, query.Encode())
 }
 
 // unsettledURL lists only the rows that the newest run could not measure.

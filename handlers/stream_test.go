@@ -1,0 +1,395 @@
+package handlers_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// file is an answer that is no envelope.
+type file struct {
+	status int
+	header http.Header
+	text   string
+}
+
+// ask opens an answer; headers are name, value, name, value. Nothing is decompressed unasked.
+func (c *client) ask(method, address string, headers ...string) *http.Response {
+	c.Helper()
+	request, err := http.NewRequestWithContext(c.Context(), method, c.url+address, http.NoBody)
+	check(c, err)
+	request.Header.Set("Accept-Encoding", "identity")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := c.http.Do(request)
+	check(c, err)
+	return answer
+}
+
+// download reads an answer of the API to its end.
+func (c *client) download(path string, headers ...string) file {
+	c.Helper()
+	answer := c.ask(http.MethodGet, "/api/v1"+path, headers...)
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	check(c, err)
+	return file{answer.StatusCode, answer.Header, string(raw)}
+}
+
+// oddTables are rows with every member that a row may have, and with names that are none of a spreadsheet's business.
+func oddTables() []models.TableSize {
+	counted := time.Date(2026, 3, 9, 17, 30, 0, 0, time.UTC)
+	all := []models.TableSize{
+		{
+			Schema: "=cmd|' /C calc'!A0", Name: "-2+3", Kind: models.KindPartitioned, RolledUp: true, Total: n(9007199254740993), Data: n(9007199254740000),
+			Index: n(900), Unused: n(93), Rows: n(0), RowsSource: models.RowsStatistic, RowsAt: &counted, SizeSource: models.SizeStatistic,
+			StatsStale: true, Memory: n(1), Note: models.NoteHistory, RelatedSchema: "@x", Related: "\tz",
+		},
+		{
+			Schema: "s", Name: "+part", Kind: models.KindPartition, ParentSchema: "=cmd|' /C calc'!A0", Parent: "-2+3", Total: n(0), Data: n(0), Index: n(0),
+			SizeSource: models.SizeAllocated, Unread: models.UnreadLocked,
+		},
+		{Schema: "", Name: "unknown", Kind: models.KindExternal, SizeSource: models.SizeNone},
+	}
+	for _, name := range hostileNames {
+		all = append(all, models.TableSize{Schema: "s", Name: name, Kind: models.KindTable, Total: n(int64(len(name))), SizeSource: models.SizeAllocated})
+	}
+	return all
+}
+
+// manyTables are rows that take a while to send.
+func manyTables(count int) []models.TableSize {
+	all := make([]models.TableSize, count)
+	for i := range all {
+		all[i] = models.TableSize{
+			Schema: strings.Repeat("s", 128), Name: fmt.Sprintf("table_%06d", i), Kind: models.KindTable, Total: n(int64(i)), Data: n(int64(i)), Index: n(0),
+			SizeSource: models.SizeAllocated,
+		}
+	}
+	return all
+}
+
+// bothPaths are the addresses of a database's table sizes in the older and the later path style.
+func (a *app) bothPaths(instance, database string) [2]string {
+	a.Helper()
+	var id int64
+	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
+	check(a, err)
+	known, err := a.store.Database(a.Context(), id, database)
+	check(a, err)
+	return [2]string{tablesPath(instance, database), fmt.Sprintf("/databases/%d/tables/sizes", known.ID)}
+}
+
+func TestExportsHoldExactlyTheRowsOfThePages(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		inst := a.serverInstance("pg", models.PostgreSQL)
+		all := oddTables()
+		a.snapshotOf(inst, `a"b/鲸`, models.TableResult{Complete: true, Tables: all})
+		for _, path := range a.bothPaths(inst, `a"b/鲸`) {
+			for _, filter := range []string{
+				"", "sort=size", "sort=-name", "sort=rows", "sort=growth", "partitions=fold", "table_name=%25", "schema_name=S&sort=name",
+				"parent_table=-2%2B3&parent_schema=" + url.QueryEscape("=cmd|' /C calc'!A0"), "table_name=nothing", "only=unsettled",
+			} {
+				checkExport(a, path, filter)
+			}
+			// What is said of pages must be right, and is not followed: all rows come.
+			lines := a.guest.download(path + "?format=ndjson&limit=1")
+			equal(a, "lines", strings.Count(lines.text, "\n"), len(all))
+			for query, want := range map[string]string{
+				"format=csv&limit=0": "limit 最小为 1", "format=csv&cursor=x": "cursor 无效",
+				"format=csv&sort=x": "sort 仅支持: size, data, index, unused, rows, name, schema, growth",
+				"format=xml":        "format 仅支持: json, csv, ndjson", "format=CSV": "format 仅支持: json, csv, ndjson",
+			} {
+				a.guest.get(path+"?"+query).wantCode(http.StatusBadRequest, models.CodeInvalid, want)
+			}
+		}
+	})
+}
+
+// checkExport compares both formats with the rows that the pages have under the same filter.
+func checkExport(a *app, path, filter string) {
+	a.Helper()
+	page := a.guest.get(path+"?limit=2000&"+filter).want(http.StatusOK, readTable)
+	rows := page.at("tables").([]any)
+	ndjson := a.guest.download(path + "?format=ndjson&" + filter)
+	var lines []any
+	for line := range strings.Lines(ndjson.text) {
+		var row any
+		check(a, json.Unmarshal([]byte(line), &row))
+		lines = append(lines, row)
+	}
+	equal(a, filter+" ndjson", plain(lines), plain(append([]any(nil), rows...)))
+	table := a.guest.download(path + "?format=csv&" + filter)
+	records, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
+	check(a, err)
+	equal(a, filter+" csv rows", len(records)-1, len(rows))
+	for i, record := range records[1:] {
+		checkRecord(a, records[0], record, rows[i].(obj))
+	}
+	for _, f := range []file{ndjson, table} {
+		equal(a, "status", f.status, http.StatusOK)
+		equal(a, "count", f.header.Get("X-Total-Count"), strconv.Itoa(len(rows)))
+		equal(a, "collected", f.header.Get("X-Collected-At"), page.at("collected_at").(string))
+	}
+}
+
+func checkRecord(a *app, names, record []string, row obj) {
+	a.Helper()
+	for i, name := range names {
+		want := ""
+		switch v := row[name].(type) {
+		case nil:
+			want = map[string]string{"rolled_up": "false", "stats_stale": "false", "kept": "false", "partition_count": "0"}[name]
+		case string:
+			if want = v; strings.ContainsAny(v[:min(len(v), 1)], "=+-@\t\r\n") {
+				want = "'" + v
+			}
+		case float64:
+			want = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			want = fmt.Sprint(v)
+		}
+		if name == "size_bytes" && want == "9007199254740992" {
+			want = "9007199254740993" // more than a float64 can say
+		}
+		equal(a, fmt.Sprintf("%s of %v", name, row["table_name"]), record[i], want)
+	}
+	for name := range row {
+		if !slices.Contains(names, name) {
+			a.Errorf("no column %s", name)
+		}
+	}
+}
+
+func TestExportHeaders(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		inst := a.serverInstance("pg", models.PostgreSQL)
+		name := "a\"b/鲸\r\nX-Evil: 1;.."
+		a.snapshotOf(inst, name, models.TableResult{Complete: true, Tables: manyTables(3)})
+		path := tablesPath(inst, name)
+		const header = "schema_name,table_name,size_mb,data_size_mb,index_size_mb,row_count,collected_at,size_bytes,data_size_bytes,index_size_bytes," +
+			"unused_bytes,growth_bytes,kind,parent_schema,parent_table,rolled_up,partition_count,rows_source,size_source,stats_stale,kept,unread," +
+			"memory_bytes,rows_at,note,related_schema,related_table\n"
+		table := a.guest.download(path + "?format=csv")
+		equal(a, "columns", strings.SplitAfter(table.text, "\n")[0], header)
+		equal(a, "media", table.header.Get("Content-Type"), "text/csv; charset=utf-8")
+		equal(a, "evil", table.header.Get("X-Evil"), "")
+		disposition := table.header.Get("Content-Disposition")
+		if !strings.HasPrefix(disposition, `attachment; filename="pg-a_b_`) || strings.ContainsAny(disposition, "\r\n/鲸") {
+			a.Errorf("disposition %s", disposition)
+		}
+		for bom, want := range map[string]bool{"1": true, "true": true, "0": false, "": false} {
+			got := strings.HasPrefix(a.guest.download(path+"?format=csv&bom="+bom).text, "\ufeffschema_name,")
+			equal(a, "bom="+bom, got, want)
+		}
+		lines := a.guest.download(path + "?format=ndjson&bom=1")
+		equal(a, "media", lines.header.Get("Content-Type"), "application/x-ndjson")
+		equal(a, "no bom", lines.text[:1], "{")
+
+		inst = a.serverInstance("other", models.PostgreSQL)
+		for _, format := range []string{"csv", "ndjson"} {
+			head := a.guest.ask(http.MethodHead, "/api/v1"+path+"?format="+format)
+			check(a, head.Body.Close())
+			equal(a, "HEAD", head.StatusCode, http.StatusOK)
+			equal(a, "HEAD count", head.Header.Get("X-Total-Count"), "3")
+			never := a.guest.download(tablesPath(inst, "never") + "?format=" + format)
+			equal(a, format+" of none", never.text, map[string]string{"csv": header, "ndjson": ""}[format])
+			equal(a, "count of none", never.header.Get("X-Total-Count"), "0")
+			equal(a, "time of none", never.header.Get("X-Collected-At"), "")
+			a.anonymous.get(path+"?format="+format).wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
+			a.guest.get("/instances/4711/databases/x/tables/sizes?format="+format).wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
+		}
+	})
+}
+
+func TestFormatIsNegotiated(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	inst := a.serverInstance("pg", models.PostgreSQL)
+	a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(1)})
+	const jsonMedia, csvMedia, linesMedia = "application/json", "text/csv; charset=utf-8", "application/x-ndjson"
+	for accept, want := range map[string]string{
+		"": jsonMedia, "*/*": jsonMedia, "image/png": jsonMedia, "nonsense": jsonMedia, ",;q=,": jsonMedia, "application/json": jsonMedia,
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": jsonMedia,
+		"text/csv": csvMedia, "TEXT/CSV; charset=utf-8": csvMedia, "text/*": csvMedia, "text/csv, */*": csvMedia, "*/*, text/csv": csvMedia,
+		"text/csv;q=0.5, application/json;q=0.4": csvMedia, "text/csv;q=0.4, application/json;q=0.5": jsonMedia, "text/csv, */*;q=0.1": csvMedia,
+		"text/csv;q=0": jsonMedia, "text/csv;q=0, text/*": jsonMedia, "text/csv;q=nan": jsonMedia, "text/csv;q=2": jsonMedia, "text/csv;q=x, */*": jsonMedia,
+		"application/json;q=0, */*": csvMedia, "application/x-ndjson": linesMedia, "application/x-ndjson, text/csv": linesMedia, "text/csv, application/json": csvMedia,
+		"application/*": jsonMedia, "*/*;q=0": jsonMedia,
+	} {
+		got := a.guest.download(tablesPath(inst, "app"), "Accept", accept)
+		equal(t, accept, got.header.Get("Content-Type"), want)
+		got = a.guest.download(tablesPath(inst, "app")+"?format=ndjson", "Accept", accept)
+		equal(t, "named, "+accept, got.header.Get("Content-Type"), linesMedia)
+	}
+}
+
+// TestExportIsReadSlowlyWhileARefreshSaves: what the client gets is one moment, and nobody waits for it.
+func TestExportIsReadSlowlyWhileARefreshSaves(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		const count = 30_000 // more than fits between server and client
+		inst := a.serverInstance("pg", models.PostgreSQL)
+		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(count)})
+		path := tablesPath(inst, "app")
+		before := a.guest.get(path + "?limit=1").at("collected_at").(string)
+		answer := a.guest.ask(http.MethodGet, "/api/v1"+path+"?format=ndjson&sort=name")
+		defer answer.Body.Close()
+		lines := bufio.NewScanner(answer.Body)
+		equal(a, "first line", lines.Scan() && strings.Contains(lines.Text(), "table_000000"), true)
+
+		began := time.Now()
+		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(10)})
+		a.Logf("saved in %s while the export was read", time.Since(began))
+		a.guest.get(path).want(http.StatusOK, readTable).wantAt("total", 10)
+		read, last := 1, ""
+		for lines.Scan() {
+			read++
+			last = lines.Text()
+		}
+		check(a, lines.Err())
+		equal(a, "rows of the moment", read, count)
+		equal(a, "X-Total-Count", answer.Header.Get("X-Total-Count"), strconv.Itoa(count))
+		equal(a, "X-Collected-At", answer.Header.Get("X-Collected-At"), before)
+		equal(a, "last", strings.Contains(last, fmt.Sprintf("table_%06d", count-1)), true)
+	})
+}
+
+// TestExportThatFailsLooksBroken: a file cut short must not be taken for all of it.
+func TestExportThatFailsLooksBroken(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	address := server.NewDatabase(t)
+	a := newApp(t, address)
+	const count = 30_000 // more than fits between server and client
+	inst := a.serverInstance("pg", models.PostgreSQL)
+	a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(count)})
+	answer := a.guest.ask(http.MethodGet, "/api/v1"+tablesPath(inst, "app")+"?format=ndjson")
+	defer answer.Body.Close()
+	_, err := bufio.NewReaderSize(answer.Body, 16).ReadString('\n')
+	check(t, err)
+	server.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+	if _, err = io.Copy(io.Discard, answer.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("ended with %v", err)
+	}
+	a.guest.get(tablesPath(inst, "app")+"?limit=1").want(http.StatusOK, readTable).wantAt("total", count)
+}
+
+func unzipped(t testing.TB, r io.Reader) string {
+	t.Helper()
+	z, err := gzip.NewReader(r)
+	check(t, err)
+	text, err := io.ReadAll(z)
+	check(t, err)
+	return string(text)
+}
+
+func TestLargeAnswersAreCompressed(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	inst := a.serverInstance("pg", models.PostgreSQL)
+	a.snapshotOf(inst, "big", models.TableResult{Complete: true, Tables: manyTables(5000)})
+	a.snapshotOf(inst, "small", models.TableResult{Complete: true, Tables: manyTables(1)})
+	big, small := "/api/v1"+tablesPath(inst, "big"), "/api/v1"+tablesPath(inst, "small")
+	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, "/static/app.css"} {
+		address = strings.Replace(address, "/static/app.css", staticAddress(a), 1)
+		plain := a.guest.ask(http.MethodGet, address)
+		want, err := io.ReadAll(plain.Body)
+		check(t, err)
+		equal(t, address+" unasked", plain.Header.Get("Content-Encoding"), "")
+		packed := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "br, gzip;q=0.5")
+		equal(t, address, packed.Header.Get("Content-Encoding"), "gzip")
+		equal(t, address+" length", len(unzipped(t, packed.Body)), len(want))
+		for _, answer := range []*http.Response{plain, packed} {
+			equal(t, address+" vary", strings.Contains(strings.Join(answer.Header.Values("Vary"), ","), "Accept-Encoding"), true)
+			check(t, answer.Body.Close())
+		}
+	}
+	for accept, want := range map[string]string{
+		"gzip": "gzip", "gzip;q=0": "", "*": "gzip", "*;q=0": "", "gzip;q=0, *": "", "identity, gzip;q=0.0": "", "x": "", "": "", "GZIP": "gzip",
+	} {
+		answer := a.guest.ask(http.MethodGet, big, "Accept-Encoding", accept)
+		equal(t, "Accept-Encoding: "+accept, answer.Header.Get("Content-Encoding"), want)
+		check(t, answer.Body.Close())
+	}
+	for _, address := range []string{small + "?format=csv", small + "?format=ndjson", small, "/healthz"} {
+		answer := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "gzip")
+		equal(t, address, answer.Header.Get("Content-Encoding"), "")
+		check(t, answer.Body.Close())
+	}
+	for _, address := range []string{big, big + "?format=csv", small} {
+		answer := a.guest.ask(http.MethodHead, address, "Accept-Encoding", "gzip")
+		raw, err := io.ReadAll(answer.Body)
+		check(t, err)
+		equal(t, "HEAD", answer.StatusCode, http.StatusOK)
+		equal(t, "HEAD body", len(raw), 0)
+		kept := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "gzip", "If-None-Match", answer.Header.Get("ETag"))
+		raw, err = io.ReadAll(kept.Body)
+		check(t, err)
+		equal(t, "kept", fmt.Sprintf("%d %d %s", kept.StatusCode, len(raw), kept.Header.Get("Content-Encoding")), "304 0 ")
+	}
+}
+
+// staticAddress is where the pages load their style from.
+func staticAddress(a *app) string {
+	href, _ := a.guest.visit("/instances").doc.Find("link[rel=stylesheet]").First().Attr("href")
+	return href
+}
+
+// flushed is an answer and how much of it there was at each flush.
+type flushed struct {
+	*httptest.ResponseRecorder
+	at        []int
+	deadlines int
+}
+
+func (f *flushed) Flush()                             { f.at = append(f.at, f.Body.Len()) }
+func (f *flushed) SetWriteDeadline(_ time.Time) error { f.deadlines++; return nil }
+
+// TestRowsAreSentAsTheyAreRead: neither the rows nor their compression are held back until the end.
+func TestRowsAreSentAsTheyAreRead(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	inst := a.serverInstance("pg", models.PostgreSQL)
+	const count = 12_500
+	a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(count)})
+	server, err := url.Parse(a.url)
+	check(t, err)
+	for _, format := range []string{"csv", "ndjson"} {
+		for _, encoding := range []string{"", "gzip"} {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, a.url+"/api/v1"+tablesPath(inst, "app")+"?format="+format, http.NoBody)
+			request.Header.Set("Accept-Encoding", encoding)
+			for _, cookie := range a.guest.http.Jar.Cookies(server) {
+				request.AddCookie(cookie)
+			}
+			answer := &flushed{ResponseRecorder: httptest.NewRecorder()}
+			a.handler.ServeHTTP(answer, request)
+			equal(t, "flushes", len(answer.at), count/1000)
+			equal(t, "deadlines", answer.deadlines, count/1000+2)
+			var first io.Reader = bytes.NewReader(answer.Body.Bytes()[:answer.at[0]])
+			if encoding == "gzip" {
+				first, err = gzip.NewReader(first)
+				check(t, err)
+			}
+			text, _ := io.ReadAll(first) // a gzip stream without its end
+			lines := strings.Count(string(text), "\n") - strings.Count(string(text), "schema_name,")
+			equal(t, format+encoding+": rows at the first flush", lines, 1000)
+		}
+	}
+}
