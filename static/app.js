@@ -122,6 +122,9 @@
     if (e.detail.successful && !leaves && e.detail.elt.matches("form[data-closes]")) dialog.close();
   });
 
+  // What was asked before an action goes away with its answer, which a toast tells.
+  document.addEventListener("htmx:afterRequest", (e) => { e.detail.elt.closest("[popover]")?.hidePopover(); });
+
   // ---- toasts ----
 
   const toastLife = 7000; // ms; errors stay until they are dismissed or something else is done

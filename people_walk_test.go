@@ -1,0 +1,130 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPeopleAndTheirCredentials walks through the pages of users and credentials as an administrator does.
+func TestPeopleAndTheirCredentials(t *testing.T) {
+	a := startApp(t, "--data-dir", t.TempDir())
+	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
+		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
+			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
+			w.logIn("admin", a.password)
+			name := "operator_" + way.theme
+			w.addUser(name)
+			w.switchUser(name)
+			w.ownAccount()
+			w.credentials("监控_" + way.theme)
+		})
+	}
+}
+
+func (w *walk) addUser(name string) {
+	w.t.Helper()
+	w.open(w.app.url + "/users?sort=-name")
+	w.click("#add-user")
+	w.fill("#modal input[name=username]", name)
+	w.fill("#modal input[name=password]", "weakweak")
+	w.look("user-form")
+	w.click("#user-form-save")
+	w.see("#modal #form-problem .inline-result.error")
+	w.look("user-refused")
+	if got := ask[string](w.browser, `document.querySelector("#modal input[name=username]").value`); got != name {
+		w.t.Errorf("the refused form holds %q", got)
+	}
+	w.fill("#modal input[name=password]", "Correct1Horse")
+	w.click("#user-form-save")
+	w.see(`tr[data-user="` + name + `"]`)
+	w.until(`!document.querySelector("#modal-dialog").open && location.pathname + location.search == "/users?sort=-name"`)
+	if got := w.text("#toasts .toast.success"); !strings.Contains(got, name) {
+		w.t.Errorf("the toast says %q", got)
+	}
+	w.look("users")
+	w.quiet("400")
+}
+
+func (w *walk) switchUser(name string) {
+	w.t.Helper()
+	row := `tr[data-user="` + name + `"] `
+	w.click(row + "button.link.danger")
+	w.see(row + "[popover] button.solid")
+	w.look("user-off-asked")
+	w.click(row + "[popover] button.solid")
+	w.see(row + ".status.inactive")
+	w.click(row + "button[name=is_active]")
+	w.see(row + ".status.active")
+	w.click(row + "a[data-primary]")
+	w.choose("#modal select[name=role]", "guest")
+	w.click("#user-form-save")
+	w.until(`!document.querySelector("#modal-dialog").open`)
+	w.quiet()
+}
+
+// ownAccount opens the administrator's own form as a page of its own, and is refused.
+func (w *walk) ownAccount() {
+	w.t.Helper()
+	w.open(w.app.url + ask[string](w.browser, `document.querySelector("tr[data-user=admin] a[data-primary]").pathname`))
+	w.see("#own-account")
+	w.choose("select[name=role]", "guest")
+	w.click("#user-form-save")
+	w.see("#form-problem .inline-result.error")
+	w.look("own-account")
+	w.choose("select[name=role]", "admin")
+	w.click("#user-form-save")
+	w.until(`location.pathname == "/users"`)
+	w.see("#toasts .toast.success")
+	w.quiet("409")
+}
+
+func (w *walk) credentials(name string) {
+	w.t.Helper()
+	w.click(`nav a[href="/credentials"]`)
+	w.see("#credential-list")
+	w.look("credentials-before")
+	w.click("#add-credential")
+	w.fill("#modal input[name=name]", name)
+	w.choose("#modal select[name=db_type]", "postgresql")
+	w.fill("#modal input[name=username]", "monitor")
+	w.fill("#modal input[name=password]", "p@ss:/?#")
+	w.fill("#modal textarea", "只读监控账号")
+	w.look("credential-form")
+	w.click("#credential-form-save")
+	row := `tr[data-credential="` + name + `"] `
+	w.see(row)
+	w.until(`!document.querySelector("#modal-dialog").open`)
+	w.useCredential("holder_"+w.theme, name)
+	w.open(w.app.url + "/credentials")
+	w.click(row + "button.link.danger")
+	w.see(row + "[popover] button.solid")
+	w.look("credential-delete-asked")
+	w.click(row + "[popover] button.solid")
+	w.see("#toasts .toast.error")
+	w.until(`!document.querySelector(":popover-open")`)
+	if got := w.text("#toasts .toast.error"); !strings.Contains(got, "holder_"+w.theme) {
+		w.t.Errorf("the refusal says %q", got)
+	}
+	w.look("credential-in-use")
+	w.resize(1280, 800)
+	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth || document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
+		w.t.Error("the list is wider than 1280 pixels")
+	}
+	w.resize(400, 800)
+	w.look("credentials-phone")
+	w.resize(1440, 900)
+	w.quiet("409")
+}
+
+// useCredential adds an instance that uses the credential.
+func (w *walk) useCredential(instance, credential string) {
+	w.t.Helper()
+	w.open(w.app.url + "/instances/new")
+	w.fill("input[name=name]", instance)
+	w.fill("input[name=host]", "db.example")
+	w.run(`{const s = document.querySelector(".credential-choice"); s.value = [...s.options].find(o => o.text.startsWith("` + credential + `")).value;
+		s.dispatchEvent(new Event("change", {bubbles: true}))}`)
+	w.look("instance-form-credential")
+	w.click("#instance-save")
+	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+}
