@@ -67,7 +67,8 @@ func (c userAddCmd) Run(ctx context.Context, s *Settings, io console) error {
 		if err != nil {
 			return err
 		}
-		_, err = store.CreateUser(ctx, models.User{Username: c.Name, Role: c.Role, IsActive: true}, password)
+		user, err := store.CreateUser(ctx, models.User{Username: c.Name, Role: c.Role, IsActive: true}, password)
+		noteCommand(ctx, store, io, models.ActionCreateUser, c.Name, user.ID, err)
 		return err
 	})
 }
@@ -89,8 +90,23 @@ func (c userResetCmd) Run(ctx context.Context, s *Settings, io console) error {
 		}
 		user.IsActive = true
 		_, err = store.UpdateUser(ctx, user, &password)
+		noteCommand(ctx, store, io, models.ActionUpdateUser, c.Name, user.ID, err)
 		return err
 	})
+}
+
+// noteCommand notes in the audit log how a command on a user ended; an id of 0 is none.
+func noteCommand(ctx context.Context, store *models.Store, io console, action models.Action, name string, id int64, err error) {
+	entry := models.AuditEntry{Username: models.CommandLine, Action: action, TargetName: name}
+	if id != 0 {
+		entry.TargetID = &id
+	}
+	if err != nil {
+		entry.MessageCode = models.AsError(err).Code
+	}
+	if err := store.RecordAudit(ctx, entry); err != nil {
+		fmt.Fprintln(io.err, "audit entry not kept:", err)
+	}
 }
 
 func withStore(ctx context.Context, s *Settings, io console, work func(*models.Store) error) error {

@@ -91,6 +91,9 @@ var adviceOf = map[models.Code]string{
 	models.CodeUsernameExists:     "",
 	models.CodeLastAdmin:          "",
 	models.CodePasswordInvalid:    "",
+	models.CodePasswordMismatch:   "",
+	models.CodePasswordDuplicated: "",
+	models.CodeInvalidOldPassword: "",
 	models.CodeInvalidCredentials: "",
 	models.CodeNotFound:           "advice.not_found",
 	models.CodeInvalidRequest:     "advice.no_page",
@@ -134,6 +137,7 @@ var labelOf = map[string]string{
 	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
 	"credentials.name": "credential.name", "credentials.db_type": "credential.type", "users.role": "users.role",
 	"tags.name": "tags.name", "display_name": "tags.display_name", "color": "tags.color",
+	"tokens.name": "tokens.name", "tokens.role": "users.role", "tokens.expires_at": "tokens.expires_on",
 }
 
 // inWords is the error with members and permissions called what the pages call them.

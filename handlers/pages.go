@@ -29,11 +29,13 @@ func (h *handlers) pageRoutes(e *echo.Echo) {
 	post("/logout", loggedIn, models.ActionLogout, h.submitLogout)
 	get("/preferences", anyone, h.setPreference)
 
-	get("/account", loggedIn, h.notYet)
-	post("/account/password", loggedIn, models.ActionChangePassword, h.notYet)
-	get("/tokens", loggedIn, h.notYet)
-	post("/tokens", loggedIn, models.ActionCreateToken, h.notYet)
-	post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.notYet)
+	get("/account", loggedIn, h.accountPage)
+	e.POST("/account/password",
+		h.throttlePassword(h.record(models.ActionChangePassword, h.guard(loggedIn, h.submitPassword))))
+	get("/tokens", loggedIn, h.tokensPage)
+	get("/tokens/new", loggedIn, h.newTokenPage)
+	post("/tokens", loggedIn, models.ActionCreateToken, h.submitToken)
+	post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.submitTokenDelete)
 
 	get("/users", models.PermAdmin, h.usersPage)
 	get("/users/new", models.PermAdmin, h.newUserPage)
@@ -41,7 +43,7 @@ func (h *handlers) pageRoutes(e *echo.Echo) {
 	get("/users/:id", models.PermAdmin, formOfPath)
 	get("/users/:id/edit", models.PermAdmin, h.editUserPage)
 	post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.submitUserEdit)
-	get("/audit", models.PermAdmin, h.notYet)
+	get("/audit", models.PermAdmin, h.auditPage)
 
 	get("/credentials", models.PermView, h.credentialsPage)
 	get("/credentials/new", models.PermCreate, h.newCredentialPage)

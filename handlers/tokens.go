@@ -108,11 +108,11 @@ func (h *handlers) bindExpiry(f fields) (time.Time, error) {
 	}
 	switch {
 	case err != nil:
-		return time.Time{}, models.Invalid("token.expiry_format")
+		return time.Time{}, models.Invalid("token.expiry_format", "Field", "expires_at")
 	case !expires.After(now):
-		return time.Time{}, models.Invalid("token.expiry_past")
+		return time.Time{}, models.Invalid("token.expiry_past", "Field", "expires_at")
 	case expires.UTC().Year() > maxTokenYear:
-		return time.Time{}, models.Invalid("token.expiry_far", "Year", maxTokenYear)
+		return time.Time{}, models.Invalid("token.expiry_far", "Field", "expires_at", "Year", maxTokenYear)
 	}
 	return expires, nil
 }

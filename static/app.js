@@ -39,7 +39,7 @@
     d.addEventListener("close", () => document.body.append(toasts));
     let pressed = false; // a drag that began inside is no click on the backdrop
     d.addEventListener("pointerdown", (e) => { pressed = e.target === d && e.timeStamp - shownAt > doubleClick; });
-    d.addEventListener("click", (e) => { if (e.target === d && pressed && !$("form[data-changed]", d)) d.close(); });
+    d.addEventListener("click", (e) => { if (e.target === d && pressed && !$("form[data-changed], [data-once]", d)) d.close(); });
   }
 
   // Only a deliberate close may lose what was typed.

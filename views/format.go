@@ -114,9 +114,12 @@ func (p Page) Clock(t *time.Time) string {
 	return t.In(p.Zone).Format("2006-01-02 15:04")
 }
 
+// Seconds is t in the page's zone to the second.
+func (p Page) Seconds(t time.Time) string { return t.In(p.Zone).Format(time.DateTime) }
+
 // FullClock is t in the page's zone to the second, with the zone's name.
 func (p Page) FullClock(t time.Time) string {
-	return t.In(p.Zone).Format(time.DateTime) + " " + p.Zone.String()
+	return p.Seconds(t) + " " + p.Zone.String()
 }
 
 // Age is how long ago t was, in words.
