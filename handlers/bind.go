@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -84,7 +85,7 @@ func decodeJSON(body io.Reader) (fields, error) {
 	if len(raw) == 0 {
 		return fields{}, nil
 	}
-	if !utf8.Valid(raw) {
+	if !utf8.Valid(raw) || hasLoneSurrogate(raw) {
 		return nil, models.Invalid("body.not_json")
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
@@ -99,6 +100,20 @@ func decodeJSON(body io.Reader) (fields, error) {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_json", Err: err}
 	}
 	return out, nil
+}
+
+// escape is one of a JSON text; its group is half a character without the other half.
+var escape = regexp.MustCompile(`(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)`)
+
+// hasLoneSurrogate reports whether a JSON text has what is no character. The decoder would make another one of it, and
+// thus another password of a password.
+func hasLoneSurrogate(raw []byte) bool {
+	for _, found := range escape.FindAllSubmatchIndex(raw, -1) {
+		if found[2] >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // bodyUnread says why a body could not be read to its end: it is too large, or the client went away.

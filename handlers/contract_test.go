@@ -1,243 +1,364 @@
 package handlers_test
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
-	"net/http"
-	"regexp"
+	"io"
+	"mime/multipart"
 	"slices"
 	"strings"
-	"testing"
-
-	"github.com/labstack/echo/v4"
 
 	"whalefall/models"
 )
 
-// endpoint is one route: who may use it, and a request that is right.
+// endpoint is one route of the contract: who may use it, a request that is right, and what can be wrong with one. All
+// that every route owes its clients is tested of each entry by TestContract.
 type endpoint struct {
-	method, path string
-	permission   string // empty: whoever is logged in; "-": everybody
-	roles        string // of the users who have the permission
-	body         any
-	status       int // of the right request
+	method, path string // as registered, under /api/v1
+	may          string // the permission it asks for, or one of the words below
+	status       int    // of the right request
+	message      string // of the right request; empty: no envelope
+	// right is a request of a user that is right each time it is made anew; nil: the path of the scene's instance.
+	right   func(s *scene, userID int64) call
+	wrong   []wrong             // members and parameters, each to be refused by itself
+	loose   []string            // parameters that say nothing: the answer is the one without them
+	absent  string              // what is said of an id that names nothing; with none in the path, nothing can be absent
+	missing func(s *scene) call // the request about what is not there, where the path does not tell
+	down    func(s *scene) call // the request about a server that does not answer
+	ends    bool                // it changes the login of whoever asks, who is somebody new each time
+	upload  bool                // the body is a form with a file
+	perBody bool                // the permission depends on the body: without one there is nothing to be refused
 }
 
-func endpoints(a *app, instance, database int64) []endpoint {
-	inst := fmt.Sprintf("/instances/%d", instance)
-	credential := a.admin.post("/credentials", obj{"name": "spare", "username": "u", "password": "p"}).want(201, "数据保存成功").id("credential", "id")
-	const everybody, all, operators, admins = "-", "guest user admin", "user admin", "admin"
-	const sync = "instance_management.instance_list.sync_capacity"
-	file := obj{"name": "改名", "db_type": "sqlite", "database_name": a.dir + "/none.db"}
-	return []endpoint{
-		{"GET", "/auth/csrf-token", everybody, all, nil, 200},
-		{"GET", "/auth/session", everybody, all, nil, 200},
-		{"POST", "/auth/login", everybody, all, obj{}, 400},
-		{"POST", "/auth/change-password", "", all, obj{}, 400},
-		{"GET", "/users", "admin", admins, nil, 200},
-		{"POST", "/users", "admin", admins, obj{"username": "fourth", "password": password, "role": "guest"}, 201},
-		{"GET", "/users/1", "admin", admins, nil, 200},
-		{"PUT", "/users/1", "admin", admins, obj{}, 200},
-		{"GET", "/credentials", "view", all, nil, 200},
-		{"POST", "/credentials", "create", admins, obj{"name": "n", "username": "u", "password": "p"}, 201},
-		{"GET", fmt.Sprintf("/credentials/%d", credential), "view", all, nil, 200},
-		{"PUT", fmt.Sprintf("/credentials/%d", credential), "update", admins, obj{}, 200},
-		{"DELETE", fmt.Sprintf("/credentials/%d", credential), "delete", admins, nil, 200},
-		{"GET", "/instances", "view", all, nil, 200},
-		{"GET", inst, "view", all, nil, 200},
-		{"POST", "/connections/actions/test", "view", all, obj{"instance_id": instance}, 200},
-		{"POST", "/connections/actions/test", "create", admins, obj{"db_type": "pg"}, 400},
-		{"POST", inst + "/actions/sync-capacity", sync, operators, nil, 200},
-		{"GET", inst + "/databases/sizes", "view", all, nil, 200},
-		{"GET", inst + "/databases/main/tables/sizes", "view", all, nil, 200},
-		{"POST", inst + "/databases/main/tables/sizes/actions/refresh", sync, operators, nil, 200},
-		{"GET", fmt.Sprintf("/databases/%d/tables/sizes", database), "view", all, nil, 200},
-		{"POST", fmt.Sprintf("/databases/%d/tables/sizes/actions/refresh", database), sync, operators, nil, 200},
-		{"POST", inst + "/restore", "update", admins, nil, 200},
-		{"POST", inst + "/actions/restore", "update", admins, nil, 200},
-		{"POST", "/instances", "create", admins, file, 201},
-		{"PUT", inst, "update", admins, obj{"name": "又改", "db_type": "sqlite"}, 200},
-		{"POST", inst + "/delete", "delete", admins, nil, 200},
-		{"DELETE", inst, "delete", admins, nil, 200},
-		{"POST", "/auth/logout", "", all, nil, 200},
-	}
+// Who may, besides those who have a permission.
+const (
+	everybody = "everybody"
+	anybody   = "logged in"
+	maySync   = "instance_management.instance_list.sync_capacity"
+)
+
+// roles are those who may.
+var roles = map[string][]models.Role{
+	everybody: {"", models.RoleGuest, models.RoleUser, models.RoleAdmin},
+	anybody:   {models.RoleGuest, models.RoleUser, models.RoleAdmin},
+	"view":    {models.RoleGuest, models.RoleUser, models.RoleAdmin},
+	maySync:   {models.RoleUser, models.RoleAdmin},
+	"create":  {models.RoleAdmin},
+	"update":  {models.RoleAdmin},
+	"delete":  {models.RoleAdmin},
+	"admin":   {models.RoleAdmin},
 }
 
-func TestEveryRouteForEveryRole(t *testing.T) {
-	onBothStores(t, func(a *app) {
-		inst := a.sqliteInstance("files", a.sqliteFile("CREATE TABLE t (x)"))
-		a.admin.post(inst+"/actions/sync-capacity", nil).want(200, "实例 files 的容量同步任务已成功完成")
-		database := a.admin.get(inst+"/databases/sizes").id("databases", 0, "database_id")
-		var id int64
-		_, err := fmt.Sscanf(inst, "/instances/%d", &id)
-		check(a, err)
-		seen := map[string]bool{}
-		for _, e := range endpoints(a, id, database) {
-			checkRoles(a, e)
-			seen[e.method+" /api/v1"+regexp.MustCompile(`/\d+`).ReplaceAllString(e.path, "/:id")] = true
-		}
-		for _, r := range a.handler.(*echo.Echo).Routes() {
-			route := r.Method + " " + strings.Replace(r.Path, "/:name/", "/main/", 1)
-			if strings.HasPrefix(r.Path, "/api/") && r.Method != http.MethodHead && r.Method != "echo_route_not_found" && !seen[route] {
-				a.Errorf("no test for %s", route)
-			}
-		}
-	})
+// call is what a request adds to its route.
+type call struct {
+	id    int64 // in the path
+	query string
+	body  any
+	kind  string // content type, if it is not JSON
 }
 
-func checkRoles(a *app, e endpoint) {
-	write := e.method != http.MethodGet
-	if e.permission != "-" {
-		a.anonymous.do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
-		a.anonymous.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(401, models.CodeUnauthenticated, "请先登录")
-	}
-	for role, c := range map[string]*client{"guest": a.guest, "user": a.user} {
-		if !slices.Contains(strings.Fields(e.roles), role) {
-			want := fmt.Sprintf("需要 %s 权限", e.permission)
-			c.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeForbidden, want)
-		}
-	}
-	if write {
-		a.admin.with("X-CSRFToken", "").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-		a.admin.with("X-CSRFToken", "x").do(e.method, e.path, e.body).wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
-	}
-	for role, c := range map[string]*client{"guest": a.guest, "user": a.user, "admin": a.admin} {
-		if slices.Contains(strings.Fields(e.roles), role) && (e.status != 201 || role == "admin") {
-			r := c.do(e.method, e.path, e.body)
-			equal(a, role+" "+r.what+": "+r.raw, r.status, e.status)
-		}
-	}
-	if !write {
-		head := a.admin.do(http.MethodHead, e.path, nil)
-		equal(a, "HEAD", head.status, e.status)
-		equal(a, "HEAD body", head.raw, "")
-	}
-	for _, method := range []string{http.MethodOptions, http.MethodPatch} {
-		r := a.admin.do(method, e.path, nil).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
-		if !strings.Contains(r.header.Get("Allow"), e.method) {
-			a.Errorf("Allow of %s %s: %q", method, e.path, r.header.Get("Allow"))
-		}
-	}
+// wrong is a value that a member of the body, or a query parameter, must not have.
+type wrong struct {
+	inQuery bool
+	name    string
+	value   any // of a parameter: percent-encoded text
+	code    models.Code
 }
 
-func TestEnvelopes(t *testing.T) {
-	onBothStores(t, func(a *app) {
-		ok := a.admin.get("/instances").want(200, "获取实例列表成功")
-		equal(a, "members", members(ok.body), "data error message success timestamp")
-		equal(a, "success", ok.body["success"], any(true))
-		equal(a, "error", ok.body["error"], any(false))
-		checkTimestamp(a, ok.body["timestamp"])
-		equal(a, "data members", members(ok.data), "items limit page pages total")
-		equal(a, "no cookie from a read", ok.header.Get("Set-Cookie"), "")
-
-		out := a.login("guest_1", password).post("/auth/logout", nil).want(200, "登出成功")
-		equal(a, "members without data", members(out.body), "error message success timestamp")
-
-		bad := a.guest.get("/instances/4711").wantCode(404, models.CodeNotFound, "实例不存在")
-		equal(a, "error members", members(bad.body),
-			"category context error error_id message message_code recoverable severity success suggestions timestamp")
-		equal(a, "category", bad.body["category"], any("business"))
-		equal(a, "severity", bad.body["severity"], any("low"))
-		equal(a, "recoverable", bad.body["recoverable"], any(true))
-		equal(a, "suggestions", plain(bad.body["suggestions"]), `["确认业务规则","联系管理员核对数据"]`)
-		if id, _ := bad.body["error_id"].(string); !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(id) {
-			a.Errorf("error_id %q", id)
-		}
-		where := bad.body["context"].(obj)
-		equal(a, "context", members(where), "method request_id url user_id")
-		equal(a, "request id", where["request_id"], any(bad.header.Get("X-Request-ID")))
-		equal(a, "url", where["url"], any("/api/v1/instances/4711"))
-		equal(a, "method", where["method"], any("GET"))
-		equal(a, "user", where["user_id"], a.guest.get("/auth/session").at("user", "id"))
-		equal(a, "nobody", a.anonymous.get("/instances").body["context"].(obj)["user_id"], nil)
-		checkTimestamp(a, bad.body["timestamp"])
-	})
+func each(name string, code models.Code, values ...any) []wrong {
+	out := make([]wrong, len(values))
+	for i, value := range values {
+		out[i] = wrong{name: name, value: value, code: code}
+	}
+	return out
 }
 
-func TestSuggestions(t *testing.T) {
-	a := newApp(t, t.TempDir()+"/store.db")
-	for want, r := range map[string]*response{
-		`["检查输入数据","根据提示修正请求参数"]`: a.admin.post("/instances", obj{}),
-		`["重新登录","验证凭据有效性"]`:      a.anonymous.get("/instances"),
-		`["检查权限配置","联系管理员"]`:      a.guest.get("/users"),
-		`["稍后重试","联系管理员"]`:        a.guest.with("X-CSRFToken", "").post("/auth/logout", nil),
-		`["确认第三方服务状态","稍后重试"]`:    a.admin.post(a.sqliteInstance("gone", a.dir+"/gone.db")+"/actions/sync-capacity", nil),
-	} {
-		equal(t, r.what, plain(r.body["suggestions"]), want)
-	}
+func invalid(name string, values ...any) []wrong { return each(name, models.CodeInvalid, values...) }
+
+// Values that are wrong for every member of a type.
+func text(name string) []wrong {
+	return invalid(name, 5, json.RawMessage("1e400"), true, []any{"x"}, obj{"x": "y"}, json.RawMessage(`"\ud800"`), json.RawMessage(`"\udc00\ud800"`))
 }
 
-func TestLanguages(t *testing.T) {
-	a := newApp(t, t.TempDir()+"/store.db")
-	for header, want := range map[string]string{
-		"": "获取实例列表成功", "*": "获取实例列表成功", "zh": "获取实例列表成功", "fr": "获取实例列表成功",
-		"en": "Here are the instances", "en-GB,zh;q=0.5": "Here are the instances", "zh;q=0.9,en;q=0.4": "获取实例列表成功",
-		"fr,en;q=0.3": "Here are the instances", "en;q=0": "获取实例列表成功", "*,en;q=0.5": "获取实例列表成功",
-		"en;q=0.5,*;q=0.9": "获取实例列表成功", "en;q=0.5,zh;q=0.5": "获取实例列表成功", ";;;": "获取实例列表成功",
-	} {
-		a.admin.with("Accept-Language", header).get("/instances").want(200, want)
-	}
-	english := a.admin.with("Accept-Language", "en")
-	english.post("/instances", obj{"name": "x"}).want(400, "Required: db_type, host, port")
-	english.with("Cookie", "lang=zh-CN").get("/instances").want(200, "获取实例列表成功")
-	a.admin.with("Cookie", "lang=en").get("/nothing").want(404, "There is nothing at this address")
-	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
+func line(name string, limit int) []wrong {
+	return slices.Concat(text(name), invalid(name, "a\x00b", "a\x1bb", "a\x7fb", strings.Repeat("x", limit+1)))
 }
 
-func TestUnknownPaths(t *testing.T) {
-	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"", "/", "/nothing", "/instances/1/nothing", "/instances/1/databases"} {
-		for _, c := range []*client{a.admin, a.anonymous} {
-			r := c.get(path).wantCode(404, models.CodeInvalidRequest, "请求的地址不存在")
-			equal(t, "category", r.body["category"], any("business"))
-		}
-	}
-	for _, id := range []string{"0", "-1", "x", "1.0", "99999999999999999999", "%00", "%2F", "1%20", "%FF", "+1", "01"} {
-		a.admin.get("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.put("/instances/"+id, obj{"name": "n", "db_type": "sqlite", "database_name": "/x"}).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.remove("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/instances/"+id+"/databases/sizes").wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/instances/"+id+"/databases/x/tables/sizes").wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.post("/instances/"+id+"/databases/x/tables/sizes/actions/refresh", nil).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.post("/instances/"+id+"/actions/sync-capacity", nil).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/users/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.put("/users/"+id, obj{}).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.get("/credentials/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.get("/databases/"+id+"/tables/sizes").wantCode(404, models.CodeNotFound, "资源不存在")
-	}
-	// Input is judged before existence.
-	a.admin.put("/instances/4711", obj{"name": "n"}).want(400, "字段 'db_type, host, port' 是必填的")
-	a.admin.get("/instances/4711/databases/sizes?limit=0").want(400, "limit 最小为 1")
-	a.admin.post("/instances/4711/databases/x/tables/sizes/actions/refresh?limit=x", nil).want(400, "limit 必须为整数")
-	a.admin.put("/users/4711", obj{"role": "king"}).want(400, "角色仅支持: admin, user, guest")
-	a.admin.put("/credentials/4711", obj{"name": " "}).want(400, "字段 'name' 是必填的")
+func number(name string) []wrong {
+	return invalid(name, "x", 1.5, json.RawMessage("1e400"), json.RawMessage("-0"), json.RawMessage("9223372036854775808"),
+		json.RawMessage("-9223372036854775809"), 0, -1, true, []any{1}, obj{}, "0x10", "1\x00", "١")
 }
 
-func TestBodies(t *testing.T) {
-	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"/instances", "/credentials", "/users", "/connections/actions/test", "/auth/login", "/auth/change-password"} {
-		for _, body := range []string{"{", "nonsense", "{} {}", "{}}", "{\"a\":\xff}", "{'a':1}"} {
-			a.admin.post(path, body).wantCode(400, models.CodeInvalid, "请求体不是有效的 JSON")
-		}
-		for _, body := range []string{"[]", "null", "1", `"x"`, "true", `[{"name":"x"}]`} {
-			a.admin.post(path, body).wantCode(400, models.CodeInvalid, "请求体必须为 JSON 对象")
-		}
-		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "nonsense;;"} {
-			a.admin.with("Content-Type", kind).post(path, `{"name":"x"}`).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
-		}
-		large := `{"name":"` + strings.Repeat("x", 1<<20) + `"}`
-		a.admin.post(path, large).wantCode(413, models.CodeTooLarge, "请求体超过 1 MiB 上限")
-		a.admin.with("X-CSRFToken", "").post(path, large).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-	}
-	a.admin.post("/connections/actions/test", "{}").wantCode(400, models.CodeInvalid, "请求数据不能为空")
-	a.admin.post("/connections/actions/test", nil).wantCode(400, models.CodeInvalid, "请求数据不能为空")
-	a.admin.with("Content-Type", "application/json; charset=utf-8").post("/instances", "{}").want(400, "字段 'name, db_type, host, port' 是必填的")
-	a.guest.with("X-CSRFToken", "").post("/auth/logout", obj{"csrf_token": a.guest.header.Get("X-CSRFToken")}).want(403, "缺少 CSRF 令牌")
+func flag(name string) []wrong { return invalid(name, 0, 1, "true", "", []any{true}, obj{}) }
+
+func ids(name string) []wrong {
+	return invalid(name, nil, "", "1", 1, true, obj{}, []any{}, []any{"x"}, []any{1.5}, []any{true}, []any{nil}, []any{[]any{}}, []any{json.RawMessage("1e400")})
 }
 
-func TestOtherOrigins(t *testing.T) {
-	a := newApp(t, t.TempDir()+"/store.db")
-	a.guest.with("Sec-Fetch-Site", "cross-site").post("/auth/logout", nil).wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
-	a.guest.with("Sec-Fetch-Site", "same-origin").with("X-CSRFToken", "").post("/auth/logout", nil).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-	a.guest.with("Sec-Fetch-Site", "none").with("X-CSRFToken", "").post("/auth/logout", nil).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-	a.guest.with("Sec-Fetch-Site", "same-origin").post("/auth/logout", nil).want(200, "登出成功")
+// csvUpload is a form with a file.
+func csvUpload(name, content string) call {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	part, err := w.CreateFormFile("file", name)
+	if err == nil {
+		_, err = io.WriteString(part, content)
+	}
+	if err = cmp.Or(err, w.Close()); err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return call{body: form.String(), kind: w.FormDataContentType()}
+}
+
+func parameter(name string, values ...string) []wrong {
+	out := make([]wrong, len(values))
+	for i, value := range values {
+		out[i] = wrong{inQuery: true, name: name, value: value, code: models.CodeInvalid}
+	}
+	return out
+}
+
+func window(limit string) []wrong {
+	return slices.Concat(
+		parameter(limit, "", "x", "1.5", "1.0", "1e2", "0x10", "0", "-0", "-1", "2001", "9223372036854775808", "-9223372036854775809", "%00", "1%00", "%FF", "%D9%A1"),
+		parameter("offset", "", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"))
+}
+
+// pages are parameters of a list that falls back to its defaults.
+var pages = []string{
+	"page=0", "page=-1", "page=x", "page=1.0", "page=9223372036854775808", "page=%00", "page=", "limit=0", "limit=101", "limit=x",
+	"limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=101", "page_size=x", "page_size=%00",
+}
+
+var (
+	instanceMembers = slices.Concat(line("name", 100), invalid("name", "a b", "<script>", "", "  ", nil),
+		text("db_type"), invalid("db_type", "db2", "", nil), line("host", 253), invalid("host", "a b", "256.1.1.1", "http://x", "", nil),
+		number("port"), invalid("port", 65536, nil), line("database_name", 512), number("credential_id"), invalid("credential_id", 4711),
+		text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)), flag("is_active"),
+		invalid("tag_names", "a", 1, true, obj{}, []any{1}, []any{nil, "a\x00"}, []any{strings.Repeat("x", 51)}),
+		text("tls_mode"), invalid("tls_mode", "sometimes"), invalid("options", "x", 1, []any{}, obj{"a": 1}, obj{"a b": "x"}, obj{"a": "\x00"}),
+		line("username", 255), invalid("username", "u"), text("password"), invalid("password", "p", strings.Repeat("x", 513)))
+	credentialMembers = slices.Concat(line("name", 100), invalid("name", "", " "), line("username", 255), invalid("username", ""),
+		text("password"), invalid("password", "", strings.Repeat("x", 513)), text("db_type"), invalid("db_type", "db2"),
+		text("credential_type"), invalid("credential_type", "ssh"), text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)))
+	userMembers = slices.Concat(line("username", 20), invalid("username", "ab", "a b c", "鲸鲸鲸", ""), text("role"), invalid("role", "king", ""),
+		text("password"), each("password", models.CodePasswordInvalid, "Short1x", "Aa1"+strings.Repeat("x", 70), "lower1234", "UPPER1234", "NoDigitsHere"),
+		flag("is_active"))
+	tagMembers = slices.Concat(line("name", 50), invalid("name", "", " "), line("display_name", 50), text("color"), invalid("color", "#fff", "x\x00"),
+		each("name", models.CodeConflict, "a"))
+	days = slices.Concat(parameter("start_date", "2026-02-30", "20260101", "x", "%00", "2026-01-01T00:00:00Z", "9999999999-01-01"),
+		parameter("end_date", "2026-1-1", "%FF", "2026-01-01&start_date=2026-01-02"))
+	sizeParameters  = slices.Concat(window("limit"), days)
+	tableParameters = slices.Concat(window("limit"), parameter("sort", "x", "--size", "%00"), parameter("cursor", "x", "%00", "eyJ9"))
+	pagedParameters = slices.Concat(window("limit"), parameter("offset", "0", "1"), parameter("page", "", "0", "-1", "x", "1.5", "9223372036854775808", "%00"),
+		parameter("sort", "x"))
+)
+
+// endpoints is the whole contract.
+var endpoints = []endpoint{
+	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "获取 CSRF 令牌成功"},
+	{method: "GET", path: "/auth/session", may: everybody, status: 200, message: "获取会话状态成功"},
+	{
+		method: "POST", path: "/auth/login", may: everybody, status: 200, message: "登录成功", ends: true,
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"username": s.somebody(models.RoleGuest).Username, "password": password}}
+		},
+		wrong: slices.Concat(invalid("username", 5, true, []any{}, obj{}, "", nil), each("username", models.CodeInvalidCredentials, "nobody", "a\x00", strings.Repeat("x", 9999)),
+			invalid("password", 5, true, []any{}, obj{}, "", nil), each("password", models.CodeInvalidCredentials, "x", "\x00", strings.Repeat("x", 9999))),
+	},
+	{method: "POST", path: "/auth/logout", may: anybody, status: 200, message: "登出成功", ends: true},
+	{
+		method: "POST", path: "/auth/change-password", may: anybody, status: 200, message: "密码修改成功", ends: true,
+		right: func(*scene, int64) call {
+			return call{body: obj{"old_password": password, "new_password": "Another1one", "confirm_password": "Another1one"}}
+		},
+		wrong: slices.Concat(invalid("old_password", "", nil, 5, []any{}), each("old_password", models.CodeInvalidOldPassword, "Wrong1horse", "\x00"),
+			each("old_password", models.CodePasswordDuplicated, "Another1one"), invalid("new_password", "", nil, true, obj{}),
+			each("new_password", models.CodePasswordMismatch, "Another1two"), invalid("confirm_password", "", nil, 1.5),
+			each("confirm_password", models.CodePasswordMismatch, "x")),
+	},
+
+	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功"},
+	{method: "GET", path: "/openapi.json", may: everybody, status: 200},
+	{method: "GET", path: "/docs", may: everybody, status: 200},
+
+	{method: "GET", path: "/tokens", may: anybody, status: 200, message: "获取令牌列表成功", loose: pages},
+	{
+		method: "POST", path: "/tokens", may: anybody, status: 201, message: "数据保存成功",
+		right: func(s *scene, _ int64) call { return call{body: obj{"name": s.fresh("mine"), "role": "guest"}} },
+		wrong: slices.Concat(line("name", 100), invalid("name", "", nil), text("role"), invalid("role", "king"), text("expires_at"),
+			invalid("expires_at", "x", "2001-01-01", "2001-01-01T00:00:00Z", "9999999999-01-01", "2999-02-30", "a\x00"),
+			each("name", models.CodeConflict, "mine")),
+	},
+	{
+		method: "DELETE", path: "/tokens/:id", may: anybody, status: 200, message: "数据删除成功", absent: "资源不存在",
+		right: func(s *scene, userID int64) call { return call{id: s.newToken(userID, s.fresh("mine")).ID} },
+	},
+
+	{method: "GET", path: "/users", may: "admin", status: 200, message: "获取用户列表成功", loose: pages},
+	{
+		method: "POST", path: "/users", may: "admin", status: 201, message: "用户创建成功",
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"username": s.fresh("fresh"), "password": password, "role": "guest", "is_active": true}}
+		},
+		wrong: slices.Concat(userMembers, invalid("username", nil), invalid("password", nil, ""), invalid("role", nil),
+			each("username", models.CodeUsernameExists, "guest_1")),
+	},
+	{
+		method: "GET", path: "/users/:id", may: "admin", status: 200, message: "获取用户信息成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.somebody(models.RoleGuest).ID} },
+	},
+	{
+		method: "PUT", path: "/users/:id", may: "admin", status: 200, message: "用户更新成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call {
+			return call{id: s.somebody(models.RoleUser).ID, body: obj{"role": "guest"}}
+		},
+		wrong: slices.Concat(userMembers, each("username", models.CodeUsernameExists, "guest_1")),
+	},
+
+	{
+		method: "GET", path: "/audit", may: "admin", status: 200, message: "获取审计日志成功", wrong: days,
+		loose: slices.Concat(pages, []string{"action=x", "result=x", "action=%00"}),
+	},
+
+	{method: "GET", path: "/credentials", may: "view", status: 200, message: "获取凭据列表成功", loose: pages},
+	{
+		method: "POST", path: "/credentials", may: "create", status: 201, message: "数据保存成功",
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"name": s.fresh("credential"), "username": "root", "password": targetSecret, "db_type": "pg", "description": "d"}}
+		},
+		wrong: slices.Concat(credentialMembers, invalid("name", nil), invalid("username", nil), invalid("password", nil), each("name", models.CodeConflict, "used")),
+	},
+	{
+		method: "GET", path: "/credentials/:id", may: "view", status: 200, message: "获取凭据详情成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.credential} },
+	},
+	{
+		method: "PUT", path: "/credentials/:id", may: "update", status: 200, message: "数据更新成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newCredential(), body: obj{"username": "app"}} },
+		wrong: slices.Concat(credentialMembers, each("name", models.CodeConflict, "used")),
+	},
+	{
+		method: "DELETE", path: "/credentials/:id", may: "delete", status: 200, message: "数据删除成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newCredential()} },
+	},
+
+	{method: "GET", path: "/tags", may: "view", status: 200, message: "获取标签列表成功", loose: pages},
+	{
+		method: "POST", path: "/tags", may: "create", status: 201, message: "数据保存成功",
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"name": s.fresh("tag"), "display_name": "标签", "color": "blue"}}
+		},
+		wrong: slices.Concat(tagMembers, invalid("name", nil)),
+	},
+	{
+		method: "PUT", path: "/tags/:id", may: "update", status: 200, message: "数据更新成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag")), body: obj{"color": "red"}} }, wrong: tagMembers,
+	},
+	{
+		method: "DELETE", path: "/tags/:id", may: "delete", status: 200, message: "数据删除成功", absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag"))} },
+	},
+
+	{method: "GET", path: "/instances/statistics", may: "view", status: 200, message: "获取实例统计信息成功"},
+	{method: "GET", path: "/instances/exports", may: "view", status: 200, loose: []string{"limit=0", "page=x", "db_type=db2", "sort=%00"}},
+	{method: "GET", path: "/instances/imports/template", may: "view", status: 200},
+	{
+		method: "POST", path: "/instances/batch-create", may: "create", status: 200, message: "成功创建 1 个实例", upload: true,
+		right: func(s *scene, _ int64) call {
+			return csvUpload("servers.csv", "name,db_type,host,port\n"+s.fresh("server")+",mysql,db.example,3306\n")
+		},
+	},
+	{
+		method: "POST", path: "/instances/batch-delete", may: "delete", status: 200, message: "成功移入回收站 1 个实例",
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"instance_ids": []any{s.newInstance()}, "deletion_mode": "soft"}}
+		},
+		wrong: slices.Concat(ids("instance_ids"), invalid("deletion_mode", "", "SOFT", 1, true, []any{}, obj{}, "soft\x00")),
+	},
+	{
+		method: "GET", path: "/instances", may: "view", status: 200, message: "获取实例列表成功",
+		loose: slices.Concat(pages, []string{"sort=port", "sort=%00", "order=up", "db_type=db2", "db_type=%FF", "status=x", "include_deleted=x", "tags=", "search="}),
+	},
+	{
+		method: "POST", path: "/instances", may: "create", status: 201, message: "实例创建成功",
+		right: func(s *scene, _ int64) call { return call{body: s.server()} },
+		wrong: slices.Concat(instanceMembers, each("name", models.CodeConflict, "files")),
+	},
+	{method: "GET", path: "/instances/:id", may: "view", status: 200, message: "获取实例详情成功", absent: "实例不存在"},
+	{
+		method: "PUT", path: "/instances/:id", may: "update", status: 200, message: "实例更新成功", absent: "实例不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newInstance(), body: s.server()} },
+		wrong: slices.Concat(instanceMembers, each("name", models.CodeConflict, "files")),
+	},
+	{
+		method: "DELETE", path: "/instances/:id", may: "delete", status: 200, message: "实例已移入回收站", absent: "实例不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newInstance()} },
+	},
+	{
+		method: "POST", path: "/instances/:id/delete", may: "delete", status: 200, message: "实例已移入回收站", absent: "实例不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newInstance()} },
+	},
+	{
+		method: "POST", path: "/instances/:id/restore", may: "update", status: 200, message: "实例恢复成功", absent: "实例不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
+	},
+	{
+		method: "POST", path: "/instances/:id/actions/restore", may: "update", status: 200, message: "实例恢复成功", absent: "实例不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
+	},
+	{
+		method: "POST", path: "/connections/actions/test", may: "view", status: 200, message: "实例连接测试成功", absent: "实例不存在",
+		right:   func(s *scene, _ int64) call { return call{body: obj{"instance_id": s.instance}} },
+		missing: func(*scene) call { return call{body: obj{"instance_id": 4711}} },
+		down:    func(s *scene) call { return call{body: obj{"instance_id": s.down}} },
+		wrong:   invalid("instance_id", "x", 1.5, json.RawMessage("1e400"), true, []any{1}, obj{}),
+	},
+	{
+		method: "POST", path: "/connections/actions/test", may: "create", status: 200, message: "连接测试成功", perBody: true,
+		right: func(s *scene, _ int64) call { return call{body: obj{"db_type": "sqlite", "database_name": s.file}} },
+		down:  func(s *scene) call { return call{body: obj{"db_type": "sqlite", "database_name": s.dir + "/gone.db"}} },
+		wrong: slices.Concat(text("db_type"), invalid("db_type", "db2", "", nil, "pg"), line("database_name", 512), invalid("database_name", "", nil),
+			text("tls_mode"), invalid("options", "x")),
+	},
+
+	{
+		method: "POST", path: "/connections/actions/batch-test", may: "view", status: 200, message: "批量连接测试完成",
+		right: func(s *scene, _ int64) call { return call{body: obj{"instance_ids": []any{s.instance, s.down, 4711}}} },
+		wrong: slices.Concat(ids("instance_ids"), invalid("instance_ids", slices.Repeat([]any{1}, 51))),
+	},
+
+	{
+		method: "POST", path: "/instances/:id/actions/sync-capacity", may: maySync, status: 200, message: "实例 files 的容量同步任务已成功完成", absent: "实例不存在",
+		down: func(s *scene) call { return call{id: s.down} },
+	},
+	{method: "GET", path: "/instances/:id/databases/sizes", may: "view", status: 200, message: readSizes, absent: "实例不存在", wrong: sizeParameters},
+	{method: "GET", path: "/instances/:id/databases/:name/tables/sizes", may: "view", status: 200, message: readTable, absent: "实例不存在", wrong: tableParameters},
+	{
+		method: "POST", path: "/instances/:id/databases/:name/tables/sizes/actions/refresh", may: maySync, status: 200, message: refreshed, absent: "实例不存在",
+		down: func(s *scene) call { return call{id: s.down} }, wrong: slices.Concat(window("limit"), parameter("sort", "x")),
+	},
+	{
+		method: "GET", path: "/databases/sizes", may: "view", status: 200, message: readSizes,
+		right: func(s *scene, _ int64) call { return call{query: fmt.Sprintf("instance_id=%d", s.instance)} },
+		wrong: slices.Concat(parameter("instance_id", "", "x", "1.5", "0", "-1", "%00"), days, pagedParameters[:len(pagedParameters)-1]),
+	},
+	{
+		method: "GET", path: "/databases/:id/tables/sizes", may: "view", status: 200, message: readTable, absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.database} }, wrong: pagedParameters,
+	},
+	{
+		method: "POST", path: "/databases/:id/tables/sizes/actions/refresh", may: maySync, status: 200, message: refreshed, absent: "资源不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.database} }, wrong: pagedParameters,
+		down: func(s *scene) call { return call{id: s.downDatabase} },
+	},
+	{
+		method: "GET", path: "/refreshes/:id", may: "view", status: 200, message: "获取采集任务成功", absent: "资源不存在",
+		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
+	},
+	{
+		method: "DELETE", path: "/refreshes/:id", may: maySync, status: 200, message: "采集任务已结束, 无需取消", absent: "资源不存在",
+		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
+	},
 }

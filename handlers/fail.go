@@ -88,8 +88,6 @@ func (h *handlers) fail(err error, c echo.Context) {
 
 func (h *handlers) writeFailure(c echo.Context, e *models.Error, k kind, id string) error {
 	switch {
-	case c.Request().Method == http.MethodHead:
-		return c.NoContent(k.status)
 	case isAPI(c):
 		return c.JSON(k.status, h.problem(c, e, k, id))
 	case e.Code == models.CodeUnauthenticated:

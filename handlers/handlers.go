@@ -51,7 +51,7 @@ func New(cfg Config) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate, refuseBadToken)
+	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate(), refuseBadToken)
 	h.routes(e)
 	return e
 }

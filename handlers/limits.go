@@ -44,23 +44,26 @@ func (l *limiter) take(client string, now time.Time) error {
 	return tooMany(l.perMinute, now.Add(time.Minute/time.Duration(l.perMinute)), now)
 }
 
-// limitRate refuses clients of the API that ask too often, before anything else is looked at.
-func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
+// limitRate refuses clients of the API that ask too often, before anything else is looked at. The framework wraps the
+// handler of every request anew, so that the budgets are made outside of that.
+func (h *handlers) limitRate() echo.MiddlewareFunc {
 	tokens, addresses := newLimiter(h.Limits.Token), newLimiter(h.Limits.Address)
-	return func(c echo.Context) error {
-		if !isAPI(c) {
+	take := func(c echo.Context) error {
+		if token := currentToken(c); token != nil {
+			return tokens.take(token.Digest, h.now())
+		}
+		return addresses.take(c.RealIP(), h.now())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if !isAPI(c) {
+				return next(c)
+			}
+			if err := take(c); err != nil {
+				return err
+			}
 			return next(c)
 		}
-		var err error
-		if token := currentToken(c); token != nil {
-			err = tokens.take(token.Digest, h.now())
-		} else {
-			err = addresses.take(c.RealIP(), h.now())
-		}
-		if err != nil {
-			return err
-		}
-		return next(c)
 	}
 }
 

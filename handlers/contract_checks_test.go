@@ -1,0 +1,413 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/handlers"
+	"whalefall/models"
+)
+
+func TestContract(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		s := newScene(a)
+		for _, e := range endpoints {
+			s.checkIdentities(e)
+			s.checkLanguages(e)
+			s.checkBodies(e)
+			s.checkWrong(e)
+			s.checkIgnored(e)
+			s.checkIDs(e)
+			s.checkOrder(e)
+			s.checkMethods(e)
+		}
+	})
+}
+
+func TestTheContractHasEveryRoute(t *testing.T) {
+	a := newApp(t, t.TempDir()+"/store.db")
+	tested := map[string]bool{}
+	for _, e := range endpoints {
+		tested[e.method+" /api/v1"+e.path] = true
+	}
+	for _, r := range a.handler.(*echo.Echo).Routes() {
+		route := r.Method + " " + r.Path
+		if strings.HasPrefix(r.Path, "/api") && r.Method != http.MethodHead && r.Method != "echo_route_not_found" && !tested[route] {
+			t.Errorf("no test for %s", route)
+		}
+	}
+}
+
+// checkIdentities asks rightly as everybody.
+func (s *scene) checkIdentities(e endpoint) {
+	s.Helper()
+	at := s.request(e, s.adminID)
+	s.unchanged(e, "somebody who may not", func() {
+		for _, who := range s.identities {
+			switch {
+			case who.refused || !e.allows(who.role) && who.role == "":
+				r := s.refuse(who.client, e, at, models.CodeUnauthenticated)
+				equal(s, who.name+": WWW-Authenticate", r.header.Get("WWW-Authenticate") != "", who.refused)
+			case !e.allows(who.role):
+				r := s.refuse(who.client, e, at, models.CodeForbidden)
+				equal(s, who.name+": message", r.body["message"], any(fmt.Sprintf("需要 %s 权限", e.may)))
+			}
+		}
+	})
+	for _, who := range s.identities {
+		if who.refused || !e.allows(who.role) {
+			continue
+		}
+		if e.ends {
+			who = s.asNew(who)
+		}
+		r := s.ask(who.client, e, s.request(e, who.id))
+		if r.status != e.status || e.message != "" && r.body["message"] != e.message {
+			s.Errorf("%s of %s:\n got %d %.600s\nwant %d %s", r.what, who.name, r.status, r.raw, e.status, e.message)
+		}
+		if e.path != "/auth/login" || !who.token {
+			s.audited(e, r)
+		}
+	}
+}
+
+// asker is who asks rightly: an admin, somebody new where that ends a login.
+func (s *scene) asker(e endpoint) identity {
+	s.Helper()
+	admin := identity{name: "admin", role: models.RoleAdmin, id: s.adminID, client: s.admin}
+	if e.ends {
+		return s.asNew(admin)
+	}
+	return admin
+}
+
+// checkLanguages asks rightly in both languages.
+func (s *scene) checkLanguages(e endpoint) {
+	s.Helper()
+	who := s.asker(e)
+	at := s.request(e, who.id)
+	chinese := s.ask(who.client, e, at)
+	if e.writes() {
+		who = s.asker(e)
+		at = s.request(e, who.id)
+	}
+	english := s.ask(who.client.with("Accept-Language", "en"), e, at)
+	switch {
+	case !chinese.isEnvelope():
+		equal(s, chinese.what+" in English", english.status, chinese.status)
+	case e.writes():
+		equal(s, chinese.what+" in English", plain(shape(english.body)), plain(shape(chinese.body)))
+	default:
+		inBothLanguages(s, chinese, english)
+	}
+}
+
+// shape is which members a value has, and of which types.
+func shape(v any) any {
+	switch v := v.(type) {
+	case []any:
+		if len(v) == 0 {
+			return v
+		}
+		return []any{shape(v[0])}
+	case obj:
+		out := maps.Clone(v)
+		for name, value := range v {
+			out[name] = shape(value)
+		}
+		return out
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+var (
+	notJSON = []string{
+		"{", "nonsense", "{} {}", "{}}", "{'a':1}", "{\"a\":\xff}", "{\"\xc3(\":1}", "\ufeff{}", `{"a":01}`, `{"a":+1}`, `{"a":NaN}`, `{"a":1,}`, `{"a":"\ud800"}`,
+		`{"\udfff":1}`, `{"a":"\ud83d\ud83d\ude00"}`, "{\"a\":\"\x00\"}", "{\"a\":\"\n\"}", "\x00", `{"a":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "}",
+		strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001), strings.Repeat("[", 900_000),
+	}
+	notObjects = []string{"[]", "null", "1", "1e400", `"x"`, "true", `[{"name":"x"}]`, "-0", " null "}
+	otherKinds = []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "nonsense;;", "application/json-patch+json", " "}
+)
+
+// checkBodies sends what is no body of any write. Nothing in them is worth looking at, whatever the route wants.
+func (s *scene) checkBodies(e endpoint) {
+	s.Helper()
+	if !e.writes() {
+		return
+	}
+	at := s.request(e, s.adminID)
+	send := func(kind, body string, code models.Code, message string) {
+		s.Helper()
+		at.kind, at.body = kind, body
+		r := s.refuse(s.admin, e, at, code)
+		equal(s, fmt.Sprintf("%s %s %.60q", r.what, kind, body), r.body["message"], any(message))
+	}
+	s.unchanged(e, "no body", func() {
+		if !e.upload {
+			for _, body := range notJSON {
+				send("", body, models.CodeInvalid, "请求体不是有效的 JSON")
+			}
+			for _, body := range notObjects {
+				send("", body, models.CodeInvalid, "请求体必须为 JSON 对象")
+			}
+			for _, kind := range otherKinds {
+				send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
+			}
+		}
+		large, kind := `{"name":"`+strings.Repeat("x", 1<<20)+`"}`, "application/json"
+		if e.upload {
+			file := csvUpload("x.csv", large)
+			large, kind = file.body.(string), file.kind
+		}
+		send(kind, large, models.CodeTooLarge, "请求体超过 1 MiB 上限")
+		at.body = struct{ *strings.Reader }{strings.NewReader(large)} // of a length that nobody knows before its end
+		r := s.ask(s.admin, e, at)
+		equal(s, r.what+" in chunks", r.status, http.StatusRequestEntityTooLarge)
+	})
+}
+
+// in is the call with what is wrong.
+func (w wrong) in(at call) call {
+	if w.inQuery {
+		at.query = fmt.Sprintf("%s=%s", w.name, w.value)
+		return at
+	}
+	members, _ := at.body.(obj)
+	out := maps.Clone(members)
+	if out == nil {
+		out = obj{}
+	}
+	out[w.name] = w.value
+	at.body = out
+	return at
+}
+
+// checkWrong refuses each wrong member and parameter by itself.
+func (s *scene) checkWrong(e endpoint) {
+	s.Helper()
+	at := s.request(e, s.adminID)
+	s.unchanged(e, "wrong input", func() {
+		for _, w := range e.wrong {
+			s.refuse(s.admin, e, w.in(at), w.code)
+		}
+	})
+	if len(e.wrong) == 0 || e.wrong[0].inQuery {
+		return
+	}
+	// Of a member that is there twice the last counts.
+	w, body := e.wrong[0], at.body.(obj)
+	s.unchanged(e, "a member twice", func() {
+		s.refuse(s.admin, e, call{id: at.id, body: twice(body, w.name, body[w.name], w.value)}, w.code)
+	})
+	who := s.asker(e)
+	at = s.request(e, who.id)
+	body = at.body.(obj)
+	at.body = twice(body, w.name, w.value, body[w.name])
+	equal(s, e.method+" "+e.path+" with the right value last", s.ask(who.client, e, at).status, e.status)
+}
+
+// twice is the body with two values of one member.
+func twice(body obj, name string, first, last any) string {
+	pairs := []string{plain(name) + ":" + plain(first), plain(name) + ":" + plain(last)}
+	for other, value := range body {
+		if other != name {
+			pairs = append(pairs, plain(other)+":"+plain(value))
+		}
+	}
+	return "{" + strings.Join(pairs, ",") + "}"
+}
+
+// checkIgnored adds what nobody knows to a right request.
+func (s *scene) checkIgnored(e endpoint) {
+	s.Helper()
+	who := s.asker(e)
+	at := s.request(e, who.id)
+	plainly := s.ask(who.client, e, at)
+	const nonsense = "nonsense=1&page[]=x&%00=%FF&=&;"
+	if !e.writes() {
+		for _, query := range append([]string{nonsense}, e.loose...) {
+			more := at
+			more.query = strings.Trim(at.query+"&"+query, "&")
+			r := s.ask(who.client, e, more)
+			equal(s, r.what, plain(wordless(r.body)), plain(wordless(plainly.body)))
+		}
+		return
+	}
+	if e.upload {
+		return
+	}
+	who = s.asker(e)
+	at = s.request(e, who.id)
+	at.query = strings.Trim(at.query+"&"+nonsense, "&")
+	body, _ := at.body.(obj)
+	more := obj{
+		"nonsense": json.RawMessage(strings.Repeat("[", 9000) + strings.Repeat("]", 9000)), "": nil, "a\x00": "\x00", "number": json.RawMessage("1e400"),
+		"id": -1, "created_at": "x", "csrf_token": "x",
+	}
+	maps.Copy(more, body)
+	at.body = more
+	r := s.ask(who.client, e, at)
+	equal(s, r.what+" with what nobody knows: "+r.raw, r.status, e.status)
+	equal(s, r.what+" with what nobody knows", plain(shape(r.body)), plain(shape(plainly.body)))
+}
+
+var notIDs = []string{
+	"0", "-1", "x", "1.0", "1e0", "9223372036854775807", "9223372036854775808", "99999999999999999999", "%00", "1%00", "%2F", "1%2F", "1%20", "%FF", "+1", "%2B1", "01", "%D9%A1",
+	".", "...", "%2E%2E%2E", "1;", "1,2", "*", "null", "4711",
+}
+
+// checkIDs asks about what is not there.
+func (s *scene) checkIDs(e endpoint) {
+	s.Helper()
+	if !strings.Contains(e.path, ":id") {
+		return
+	}
+	at := s.request(e, s.adminID)
+	s.unchanged(e, "an id that names nothing", func() {
+		for _, id := range notIDs {
+			if id == "." {
+				continue // the client resolves it
+			}
+			r := s.refuseAt(s.admin, e, at, id, models.CodeNotFound)
+			equal(s, r.what, r.body["message"], any(e.absent))
+		}
+		r := s.admin.do(e.method, e.address(at, "/"), at.body)
+		equal(s, r.what+" of an empty id", r.status, http.StatusNotFound)
+	})
+}
+
+// attempt is a request that is going to be wrong.
+type attempt struct {
+	who  *client
+	csrf *string // other than the right one
+	at   call
+}
+
+// step is one check of the contract's order: what fails it, and what is said then.
+type step struct {
+	name string
+	code models.Code
+	fail func(*attempt)
+}
+
+// steps are the checks of a write in their order, those that this route makes.
+func (s *scene) steps(e endpoint) []step {
+	var out []step
+	add := func(name string, code models.Code, fail func(*attempt)) { out = append(out, step{name, code, fail}) }
+	if e.may != everybody {
+		add("login", models.CodeUnauthenticated, func(a *attempt) { a.who = s.anonymous })
+	}
+	if !e.allows(models.RoleGuest) {
+		add("permission", models.CodeForbidden, func(a *attempt) { a.who = s.guest })
+	}
+	add("CSRF token", models.CodeCSRFMissing, func(a *attempt) { a.csrf = new(string) })
+	add("right CSRF token", models.CodeCSRFInvalid, func(a *attempt) { other := "x"; a.csrf = &other })
+	if e.upload {
+		add("input", models.CodeUnsupportedMedia, func(a *attempt) { a.at.kind = "text/plain" })
+	} else {
+		add("input", models.CodeInvalid, func(a *attempt) { a.at.body = "{" })
+	}
+	if i := slices.IndexFunc(e.wrong, func(w wrong) bool { return w.code == models.CodeInvalid }); i >= 0 {
+		add("input of the route", models.CodeInvalid, func(a *attempt) { a.at = e.wrong[i].in(a.at) })
+	}
+	switch {
+	case strings.Contains(e.path, ":id"):
+		add("existence", models.CodeNotFound, func(a *attempt) { a.at.id = 4711 })
+	case e.missing != nil:
+		add("existence", models.CodeNotFound, func(a *attempt) { a.at.body = e.missing(s).body })
+	}
+	if e.down != nil {
+		add("target", models.CodeUnreachable, func(a *attempt) { a.at = e.down(s) })
+	}
+	return out
+}
+
+// exclusive are checks that one request cannot fail both, or that are one check.
+var exclusive = map[string]bool{
+	"login+permission": true, "CSRF token+right CSRF token": true, "input+input of the route": true, "existence+target": true,
+}
+
+// checkOrder makes requests that are wrong in one way, and in two: then the earlier check speaks.
+func (s *scene) checkOrder(e endpoint) {
+	s.Helper()
+	if !e.writes() {
+		return
+	}
+	steps := s.steps(e)
+	at := s.request(e, s.adminID)
+	for i, first := range steps {
+		for _, second := range steps[i:] {
+			pair := first.name + "+" + second.name
+			if exclusive[pair] || e.perBody && pair == "permission+input" {
+				continue
+			}
+			a := attempt{who: s.admin, at: at}
+			second.fail(&a)
+			first.fail(&a)
+			if a.csrf != nil {
+				a.who = a.who.with("X-CSRFToken", *a.csrf)
+			}
+			if r := s.refuse(a.who, e, a.at, first.code); r.body["message_code"] != string(first.code) {
+				s.Errorf("%s %s without %s and without %s", e.method, e.path, first.name, second.name)
+			}
+		}
+	}
+}
+
+// checkMethods asks by HEAD, and by methods that the path does not have.
+func (s *scene) checkMethods(e endpoint) {
+	s.Helper()
+	at := s.request(e, s.adminID)
+	path := e.address(at, "")
+	if !e.writes() {
+		for _, c := range []*client{s.admin, s.anonymous} {
+			s.checkHead(c, path)
+		}
+	}
+	for _, method := range []string{http.MethodOptions, http.MethodPatch, http.MethodTrace, "PROPFIND", "get", "X"} {
+		for _, c := range []*client{s.admin, s.anonymous} {
+			r := c.do(method, path, nil).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
+			if !slices.Contains(strings.Split(r.header.Get("Allow"), ", "), e.method) {
+				s.Errorf("Allow of %s: %q", r.what, r.header.Get("Allow"))
+			}
+		}
+	}
+}
+
+func (s *scene) checkHead(c *client, path string) {
+	s.Helper()
+	get, head := c.get(path), c.do(http.MethodHead, path, nil)
+	equal(s, head.what, head.status, get.status)
+	for _, name := range []string{"Content-Type", "Cache-Control", "ETag", "Vary", "Content-Disposition", "Set-Cookie", "WWW-Authenticate", "Allow"} {
+		if name == "Set-Cookie" {
+			equal(s, head.what+": "+name, head.header.Get(name) != "", get.header.Get(name) != "")
+			continue
+		}
+		equal(s, head.what+": "+name, head.header.Get(name), get.header.Get(name))
+	}
+}
+
+// TestTheRateLimitIsFirst uses up an address's requests: then nothing else is looked at.
+func TestTheRateLimitIsFirst(t *testing.T) {
+	t.Parallel()
+	a := newAppLimited(t, t.TempDir()+"/store.db", nil, handlers.Limits{Token: 1, Address: 20})
+	elsewhere := a.admin.with("X-Forwarded-For", "192.0.2.1").with("X-CSRFToken", "")
+	for range 20 {
+		elsewhere.get("/auth/session").want(200, "获取会话状态成功")
+	}
+	for _, e := range endpoints {
+		path := regexp.MustCompile(":[a-z]+").ReplaceAllString(e.path, "x")
+		r := elsewhere.do(e.method, path, "{").wantCode(429, models.CodeRateLimited, "请求过于频繁,请稍后再试")
+		equal(t, "limit", r.header.Get("X-RateLimit-Limit"), "20")
+	}
+	elsewhere.get("/nothing").wantCode(429, models.CodeRateLimited, "请求过于频繁,请稍后再试")
+}

@@ -1,0 +1,339 @@
+package handlers_test
+
+import (
+	"database/sql"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"whalefall/models"
+)
+
+// scene is a store with one of everything, about which every route has a right request.
+type scene struct {
+	*app
+	db           *sql.DB // the store's, past the product
+	identities   []identity
+	adminID      int64
+	file         string // of the instance
+	instance     int64  // a file that was synced and refreshed
+	database     int64
+	down         int64 // an instance whose file is gone
+	downDatabase int64
+	credential   int64
+	serial       int
+	translated   map[string]bool // messages that were compared in both languages
+}
+
+// identity is one way to ask: with a session, with a token, or as nobody.
+type identity struct {
+	name    string
+	role    models.Role // empty: nobody
+	id      int64
+	client  *client
+	token   bool
+	refused bool // the token is none, and nothing answers to it
+}
+
+func newScene(a *app) *scene {
+	a.Helper()
+	s := &scene{app: a, translated: map[string]bool{}, file: a.sqliteFile("CREATE TABLE t (x)")}
+	driver := "sqlite"
+	if strings.HasPrefix(a.address, "postgres") {
+		driver = "pgx"
+	}
+	var err error
+	s.db, err = sql.Open(driver, a.address)
+	check(a, err)
+	a.Cleanup(func() { check(a, s.db.Close()) })
+	s.instance, s.database = s.collected("files", s.file)
+	gone := a.sqliteFile("CREATE TABLE t (x)")
+	s.down, s.downDatabase = s.collected("down", gone)
+	check(a, os.Remove(gone))
+	used, err := a.store.CreateCredential(a.Context(), models.Credential{Name: "used", Username: "u"}, targetSecret)
+	check(a, err)
+	s.credential = used.ID
+	s.newTag("a")
+	s.identities = s.everyIdentity()
+	s.newToken(s.adminID, "mine")
+	return s
+}
+
+// collected adds an instance for a file, and reads it.
+func (s *scene) collected(name, file string) (instance, database int64) {
+	s.Helper()
+	path := s.sqliteInstance(name, file)
+	s.admin.post(path+"/actions/sync-capacity", nil).want(200, fmt.Sprintf(synced, name))
+	s.admin.post(tablesPath(path, "main")+"/actions/refresh", nil).want(200, refreshed)
+	instance, err := strconv.ParseInt(strings.TrimPrefix(path, "/instances/"), 10, 64)
+	check(s, err)
+	return instance, s.admin.get(path+"/databases/sizes").id("databases", 0, "database_id")
+}
+
+func (s *scene) everyIdentity() []identity {
+	s.Helper()
+	out := []identity{{name: "nobody", client: s.anonymous}}
+	for name, c := range map[string]*client{"guest_1": s.guest, "user_1": s.user, "admin": s.admin} {
+		user, err := s.store.UserByName(s.Context(), name)
+		check(s, err)
+		out = append(out, identity{name: name, role: user.Role, id: user.ID, client: c},
+			identity{name: "token of " + name, role: user.Role, id: user.ID, client: s.token(user.ID, user.Role, time.Hour), token: true})
+		if user.Role == models.RoleAdmin {
+			s.adminID = user.ID
+		}
+	}
+	off := s.somebody(models.RoleAdmin)
+	switchedOff := s.token(off.ID, models.RoleAdmin, time.Hour)
+	off.IsActive = false
+	_, err := s.store.UpdateUser(s.Context(), off, nil)
+	check(s, err)
+	beside := *s.admin
+	beside.header = http.Header{"Authorization": {"Bearer " + models.TokenPrefix + "nobodys"}, "X-Csrftoken": s.admin.header["X-Csrftoken"]}
+	return append(out,
+		identity{name: "token of an admin for what guests may", role: models.RoleGuest, id: s.adminID, client: s.token(s.adminID, models.RoleGuest, time.Hour), token: true},
+		identity{name: "expired token", client: s.token(s.adminID, models.RoleAdmin, -time.Second), refused: true},
+		identity{name: "token of a user who is switched off", client: switchedOff, refused: true},
+		identity{name: "unknown token", client: s.bearer(models.TokenPrefix + strings.Repeat("x", 43)), refused: true},
+		identity{name: "no token", client: s.bearer(""), refused: true},
+		identity{name: "not a token", client: s.bearer("é %00"), refused: true},
+		identity{name: "admin's session beside a bad token", client: &beside, refused: true})
+}
+
+func (s *scene) token(userID int64, role models.Role, life time.Duration) *client {
+	s.Helper()
+	_, secret, err := s.store.CreateToken(s.Context(), models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)})
+	check(s, err)
+	return s.bearer(secret)
+}
+
+func (s *scene) newToken(userID int64, name string) models.Token {
+	s.Helper()
+	token, _, err := s.store.CreateToken(s.Context(), models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)})
+	check(s, err)
+	return token
+}
+
+func (s *scene) newTag(name string) int64 {
+	s.Helper()
+	tag, err := s.store.CreateTag(s.Context(), models.Tag{Name: name, DisplayName: name, Color: "blue"})
+	check(s, err)
+	return tag.ID
+}
+
+func (s *scene) bearer(secret string) *client {
+	return &client{app: s.app, http: &http.Client{}, header: http.Header{"Authorization": {"Bearer " + secret}}}
+}
+
+// fresh is a name that nothing has.
+func (s *scene) fresh(kind string) string {
+	s.serial++
+	return fmt.Sprintf("%s_%d", kind, s.serial)
+}
+
+// somebody is a new user.
+func (s *scene) somebody(role models.Role) models.User {
+	s.Helper()
+	user, err := s.store.CreateUser(s.Context(), models.User{Username: s.fresh("somebody"), Role: role, IsActive: true}, password)
+	check(s, err)
+	return user
+}
+
+// asNew is somebody new who may what the identity may.
+func (s *scene) asNew(who identity) identity {
+	s.Helper()
+	if who.role == "" {
+		who.client = s.newClient()
+		return who
+	}
+	user := s.somebody(who.role)
+	who.id = user.ID
+	if who.token {
+		who.client = s.token(user.ID, user.Role, time.Hour)
+	} else {
+		who.client = s.login(user.Username, password)
+	}
+	return who
+}
+
+func (s *scene) newCredential() int64 {
+	s.Helper()
+	c, err := s.store.CreateCredential(s.Context(), models.Credential{Name: s.fresh("credential"), Username: "u"}, targetSecret)
+	check(s, err)
+	return c.ID
+}
+
+// server is the body of a new instance that nothing connects to.
+func (s *scene) server() obj {
+	return obj{"name": s.fresh("server"), "db_type": "mysql", "host": "db.example", "port": 3306, "tag_names": []any{"a"}, "options": obj{}, "is_active": true}
+}
+
+func (s *scene) newInstance() int64 {
+	s.Helper()
+	host, port := "db.example", 1
+	i, err := s.store.CreateInstance(s.Context(), models.Instance{
+		Name: s.fresh("server"), DBType: models.MySQL, Host: &host, Port: &port, IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{},
+	}, nil, nil)
+	check(s, err)
+	return i.ID
+}
+
+func (s *scene) deletedInstance() int64 {
+	s.Helper()
+	id := s.newInstance()
+	_, err := s.store.DeleteInstance(s.Context(), id)
+	check(s, err)
+	return id
+}
+
+// endedRun is a refresh of the instance that somebody asked for and that is over.
+func (s *scene) endedRun(userID int64) int64 {
+	s.Helper()
+	run, err := s.store.StartRun(s.Context(), models.Run{
+		InstanceID: s.instance, DatabaseName: "main", Kind: models.RunTables, Owner: "test", Asker: models.Asker{UserID: &userID, Username: "x"},
+		Progress: models.Progress{Status: models.RunQueued},
+	})
+	check(s, err)
+	now := time.Now()
+	run.EndedAt, run.Status = &now, models.RunInterrupted
+	check(s, s.store.EndRun(s.Context(), run))
+	return run.ID
+}
+
+// digest is what the store holds, by table; what it notes about requests aside.
+func (s *scene) digest() map[string]uint64 {
+	s.Helper()
+	list := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+	if strings.HasPrefix(s.address, "postgres") {
+		list = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+	}
+	out := map[string]uint64{}
+	for _, row := range s.rows(list) {
+		name := row[0].(string)
+		if name == "audit_log" || name == "login_failures" {
+			continue
+		}
+		sum := fnv.New64()
+		for _, row := range s.rows("SELECT * FROM " + name + " ORDER BY 1, 2") {
+			fmt.Fprintln(sum, row...)
+		}
+		out[name] = sum.Sum64()
+	}
+	return out
+}
+
+// rows are what a query finds. That somebody was here is left out.
+func (s *scene) rows(query string) [][]any {
+	s.Helper()
+	rows, err := s.db.QueryContext(s.Context(), query)
+	check(s, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	check(s, err)
+	var out [][]any
+	for rows.Next() {
+		row, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		check(s, rows.Scan(into...))
+		for i, column := range columns {
+			if column == "seen_at" || column == "last_used_at" {
+				row[i] = nil
+			}
+		}
+		out = append(out, row)
+	}
+	check(s, rows.Err())
+	return out
+}
+
+// unchanged demands that nothing of what is done changes the store.
+func (s *scene) unchanged(e endpoint, what string, do func()) {
+	s.Helper()
+	before := s.digest()
+	do()
+	after := s.digest()
+	for name := range after {
+		if after[name] != before[name] {
+			s.Errorf("%s %s: %s changed the table %s", e.method, e.path, what, name)
+		}
+	}
+}
+
+func (e endpoint) writes() bool { return e.method != http.MethodGet }
+
+func (e endpoint) allows(role models.Role) bool { return slices.Contains(roles[e.may], role) }
+
+// request is a right request.
+func (s *scene) request(e endpoint, userID int64) call {
+	s.Helper()
+	at := call{id: s.instance}
+	if e.right != nil {
+		at = e.right(s, userID)
+	}
+	return at
+}
+
+// address is the path of the request; an id of the call's counts unless another is given.
+func (e endpoint) address(at call, id string) string {
+	if id == "" {
+		id = strconv.FormatInt(at.id, 10)
+	}
+	path := strings.NewReplacer(":id", id, ":name", "main").Replace(e.path)
+	if at.query != "" {
+		path += "?" + at.query
+	}
+	return path
+}
+
+func (s *scene) ask(c *client, e endpoint, at call) *response {
+	s.Helper()
+	if at.kind != "" {
+		c = c.with("Content-Type", at.kind)
+	}
+	return c.do(e.method, e.address(at, ""), at.body)
+}
+
+// refuse demands that the request is refused with the code, is in the audit log when somebody is known, and is said in
+// both languages.
+func (s *scene) refuse(c *client, e endpoint, at call, code models.Code) *response {
+	s.Helper()
+	return s.refuseAt(c, e, at, "", code)
+}
+
+func (s *scene) refuseAt(c *client, e endpoint, at call, id string, code models.Code) *response {
+	s.Helper()
+	if at.kind != "" {
+		c = c.with("Content-Type", at.kind)
+	}
+	path := e.address(at, id)
+	r := c.do(e.method, path, at.body)
+	if r.body["message_code"] != string(code) {
+		s.Errorf("%s %.300s\n got %d %.600s\nwant %s", r.what, plain(at.body), r.status, r.raw, code)
+		return r
+	}
+	s.audited(e, r)
+	if key := e.method + e.path + r.body["message"].(string); !s.translated[key] {
+		s.translated[key] = true
+		inBothLanguages(s, r, c.with("Accept-Language", "en").do(e.method, path, at.body))
+	}
+	return r
+}
+
+// audited demands that a write of somebody who is known is the newest entry of the audit log, and a read is none.
+func (s *scene) audited(e endpoint, r *response) {
+	s.Helper()
+	newest := s.rows("SELECT request_id, status, message_code, method, username, path FROM audit_log ORDER BY id DESC LIMIT 1")
+	code, _ := r.body["message_code"].(string)
+	where, _ := r.body["context"].(obj)
+	known := r.status < 400 || where["user_id"] != nil || e.path == "/auth/login" && code != string(models.CodeUnauthenticated)
+	noted := len(newest) == 1 && fmt.Sprint(newest[0][:4]) == fmt.Sprint([]any{r.header.Get("X-Request-ID"), r.status, code, e.method})
+	if noted != (known && e.writes()) {
+		s.Errorf("%s: %d %q in the audit log: %t; the newest entry is %v", r.what, r.status, code, noted, newest)
+	}
+}
