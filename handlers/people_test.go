@@ -452,6 +452,29 @@ func TestUserPages(t *testing.T) {
 	a.admin.visit("/users").wantStatus(http.StatusForbidden)
 }
 
+func TestPeopleListsSort(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		off := a.newUser("Beta_9", "guest")
+		a.admin.put(off, obj{"is_active": false}).want(200, "用户更新成功")
+		for sort, want := range map[string]string{
+			"name": "admin", "-name": "user_1", "role": "admin", "status": "admin", "-status": "Beta_9", "-last_login": "guest_1", "-created": "Beta_9",
+		} {
+			p := a.admin.visit("/users?sort=" + sort).wantStatus(http.StatusOK)
+			equal(a, sort, p.doc.Find("tbody tr").First().AttrOr("data-user", ""), want)
+		}
+		a.newCredential("zeta")
+		used := a.newCredential("alpha")
+		a.admin.put(used, obj{"db_type": "pg", "username": "v"}).want(200, "数据更新成功")
+		a.admin.post("/instances", obj{"name": "one", "db_type": "pg", "host": "h", "port": 1, "credential_id": idOf(a, used)}).want(201, "实例创建成功")
+		for sort, want := range map[string]string{
+			"name": "alpha", "-name": "zeta", "-db_type": "alpha", "-username": "alpha", "-instances": "alpha", "-updated": "alpha", "nonsense": "alpha",
+		} {
+			p := a.admin.visit("/credentials?sort=" + sort).wantStatus(http.StatusOK)
+			equal(a, sort, p.doc.Find("tbody tr").First().AttrOr("data-credential", ""), want)
+		}
+	})
+}
+
 func TestCredentialPages(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")

@@ -134,5 +134,5 @@ func ownAccountChanged(c echo.Context, f fields, user models.User) bool {
 
 // formOfPath leads from the address that a form is sent to to the form.
 func formOfPath(c echo.Context) error {
-	return c.Redirect(http.StatusSeeOther, c.Request().URL.Path+"/edit")
+	return c.Redirect(http.StatusSeeOther, c.Request().URL.EscapedPath()+"/edit")
 }
