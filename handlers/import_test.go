@@ -2,8 +2,10 @@ package handlers_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -181,22 +183,31 @@ func FuzzImport(f *testing.F) {
 	}
 	f.Add("\x00.csv", "a")
 	a := fuzzApp(f)
-	base, err := url.Parse(a.url)
-	check(f, err)
 	f.Fuzz(func(t *testing.T, filename, content string) {
 		body, contentType := uploadForm(t, "file", filename, content)
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/instances/batch-create", body)
-		r.Header.Set("Content-Type", contentType)
-		r.Header.Set("X-CSRFToken", a.admin.header.Get("X-CSRFToken"))
-		for _, cookie := range a.admin.http.Jar.Cookies(base) {
-			r.AddCookie(cookie)
-		}
-		w := httptest.NewRecorder()
-		a.handler.ServeHTTP(w, r)
+		w := a.admin.serve(t.Context(), t, http.MethodPost, "/instances/batch-create", body, contentType)
 		if w.Code >= http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"timestamp"`) {
 			t.Errorf("%q %q: %d %s", filename, content, w.Code, w.Body)
 		}
 	})
+}
+
+// serve answers one request to a path under /api/v1 without a connection, as long as ctx lasts.
+func (c *client) serve(
+	ctx context.Context, t testing.TB, method, path string, body io.Reader, contentType string,
+) *httptest.ResponseRecorder {
+	t.Helper()
+	base, err := url.Parse(c.url)
+	check(t, err)
+	r := httptest.NewRequestWithContext(ctx, method, "/api/v1"+path, body)
+	r.Header = c.header.Clone()
+	r.Header.Set("Content-Type", contentType)
+	for _, cookie := range c.http.Jar.Cookies(base) {
+		r.AddCookie(cookie)
+	}
+	w := httptest.NewRecorder()
+	c.handler.ServeHTTP(w, r)
+	return w
 }
 
 // cells reads a CSV answer.
