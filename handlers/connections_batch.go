@@ -69,7 +69,7 @@ func (h *handlers) apiBatchTest(c echo.Context) error {
 	}
 	out.Summary.Failed = out.Summary.Total - out.Summary.Success
 	about(c, 0, strings.Join(names, ", "))
-	return h.ok(c, out, "batch.tested")
+	return h.ok(c, out, "connections.tested")
 }
 
 // bindBatchIDs reads which instances to test, each once.
@@ -77,24 +77,24 @@ func bindBatchIDs(f fields) ([]int64, error) {
 	list, isList := f["instance_ids"].([]any)
 	switch {
 	case !f.given("instance_ids"):
-		return nil, models.Invalid("batch.ids_missing")
+		return nil, models.Invalid("connections.ids_missing")
 	case !isList:
-		return nil, models.Invalid("batch.ids_not_integers")
+		return nil, models.Invalid("connections.ids_not_integers")
 	case len(list) == 0:
-		return nil, models.Invalid("batch.ids_empty")
+		return nil, models.Invalid("connections.ids_empty")
 	}
 	var ids []int64
 	for _, one := range list {
 		id, ok := integer(one)
 		if !ok {
-			return nil, models.Invalid("batch.ids_not_integers")
+			return nil, models.Invalid("connections.ids_not_integers")
 		}
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
 	if len(list) > maxBatchTests {
-		return nil, models.Invalid("batch.too_many", "Limit", maxBatchTests)
+		return nil, models.Invalid("connections.too_many", "Limit", maxBatchTests)
 	}
 	return ids, nil
 }

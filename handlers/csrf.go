@@ -36,6 +36,9 @@ func newCSRF(key []byte) map[bool]http.Handler {
 	refuse := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		call := r.Context().Value(csrfCallKey{}).(*csrfCall)
 		call.err = csrfError(csrf.FailureReason(r))
+		if !isAPI(call.c) && r.ContentLength > maxBody {
+			call.err = &models.Error{Code: models.CodeTooLarge} // its token could not be read
+		}
 	})
 	build := func(secure bool) http.Handler {
 		return csrf.Protect(key,

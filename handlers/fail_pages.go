@@ -15,7 +15,7 @@ import (
 )
 
 // inlineFailures are the elements that show a failure themselves.
-var inlineFailures = []string{"test-result", "login-problem", "form-problem"}
+var inlineFailures = []string{"test-result", "login-problem", "form-problem", "import-result"}
 
 const formKey = "form"
 

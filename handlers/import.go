@@ -47,7 +47,7 @@ type importRow struct {
 func (r importRow) name() string { s, _ := r.fields["name"].(string); return s }
 
 func (h *handlers) apiImportInstances(c echo.Context) error {
-	result, err := h.importInstances(c)
+	result, _, err := h.importInstances(c)
 	if err != nil {
 		return err
 	}
@@ -55,15 +55,20 @@ func (h *handlers) apiImportInstances(c echo.Context) error {
 }
 
 // importInstances creates what is right in the uploaded file, and says what is wrong with the rest.
-func (h *handlers) importInstances(c echo.Context) (importJSON, error) {
-	raw, err := uploadedCSV(c)
+func (h *handlers) importInstances(c echo.Context) (result importJSON, file string, err error) {
+	file, raw, err := uploadedCSV(c)
 	if err != nil {
-		return importJSON{}, err
+		return result, file, err
 	}
 	rows, err := readImport(raw)
 	if err != nil {
-		return importJSON{}, err
+		return result, file, err
 	}
+	result, err = h.importRows(c, rows)
+	return result, file, err
+}
+
+func (h *handlers) importRows(c echo.Context, rows []importRow) (importJSON, error) {
 	out := importJSON{Errors: []string{}, DuplicateNames: repeatedNames(rows)}
 	drafts := make([]models.InstanceDraft, 0, len(rows))
 	for _, row := range rows {
@@ -126,28 +131,30 @@ func repeatedNames(rows []importRow) []string {
 	return repeated
 }
 
-// uploadedCSV is the content of the form's file.
-func uploadedCSV(c echo.Context) ([]byte, error) {
+// uploadedCSV is name and content of the form's file.
+func uploadedCSV(c echo.Context) (name string, raw []byte, err error) {
 	header, err := c.FormFile("file")
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, bodyUnread(err)
+		return "", nil, bodyUnread(err)
 	case errors.Is(err, http.ErrMissingFile):
-		return nil, models.Invalid("import.no_file")
+		return "", nil, models.Invalid("import.no_file")
 	case err != nil:
-		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_form", Err: err}
+		return "", nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_form", Err: err}
 	}
-	about(c, 0, header.Filename)
-	if !strings.HasSuffix(strings.ToLower(header.Filename), ".csv") {
-		return nil, models.Invalid("import.no_file")
+	name = header.Filename
+	about(c, 0, name)
+	if !strings.HasSuffix(strings.ToLower(name), ".csv") {
+		return name, nil, models.Invalid("import.no_file")
 	}
 	file, err := header.Open()
 	if err != nil {
-		return nil, err
+		return name, nil, err
 	}
 	defer func() { _ = file.Close() }()
-	return io.ReadAll(file)
+	raw, err = io.ReadAll(file)
+	return name, raw, err
 }
 
 // readImport reads the rows of a file, those without content left out.

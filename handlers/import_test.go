@@ -14,10 +14,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
+
 	"whalefall/models"
 )
 
-// form is a form with one file, and its content type.
+// uploadForm is a form with one file, and its content type.
 func uploadForm(t testing.TB, field, filename, content string) (body *bytes.Buffer, contentType string) {
 	t.Helper()
 	body = &bytes.Buffer{}
@@ -170,6 +172,42 @@ func TestImportsAtTheSameTime(t *testing.T) {
 		all.Wait()
 		equal(a, "created", created[0]+created[1]+created[2]+created[3]+created[4], int64(count))
 		a.admin.get("/instances").wantAt("total", count)
+	})
+}
+
+// TestImportWithoutScripts sends the form as a browser without scripts does: the answer is the whole page, with the rows
+// or the refusal beside the form.
+func TestImportWithoutScripts(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		send := func(filename, content string) *page {
+			body := &bytes.Buffer{}
+			w := multipart.NewWriter(body)
+			check(a, w.WriteField("csrf_token", a.admin.header.Get("X-CSRFToken")))
+			part, err := w.CreateFormFile("file", filename)
+			check(a, err)
+			_, err = io.WriteString(part, content)
+			check(a, err)
+			check(a, w.Close())
+			request, err := http.NewRequestWithContext(a.Context(), http.MethodPost, a.url+"/instances/import", body)
+			check(a, err)
+			request.Header.Set("Content-Type", w.FormDataContentType())
+			answer, err := a.admin.http.Do(request)
+			check(a, err)
+			defer answer.Body.Close()
+			doc, err := goquery.NewDocumentFromReader(answer.Body)
+			check(a, err)
+			return &page{client: a.admin, what: filename, status: answer.StatusCode, header: answer.Header, doc: doc}
+		}
+		a.admin.visit("/instances").wantStatus(200).has(1, "#import-instances", "#instance-export")
+		a.guest.visit("/instances?search=x&db_type=mysql").has(0, "#import-instances").
+			has(1, `input[form=instance-export][name=search][value=x]`, `input[form=instance-export][name=db_type][value=mysql]`)
+		a.guest.visit("/instances/import").wantStatus(403)
+		a.admin.visit("/instances/import").wantStatus(200).has(1, "#import-form[enctype='multipart/form-data']")
+		send("a.csv", importHeader+"a,mysql,h,1\n<i>,mysql,h,1\n").wantStatus(200).has(1, "main #import-form", "#import-result .success", "#import-result .error li").
+			says("成功创建 1 个实例").says("第 2 个实例数据无效: 实例名称只能包含")
+		send("a.txt", "x").wantStatus(400).has(1, "main #import-form", "#import-result .error").says("请上传CSV格式文件")
+		send("a.csv", strings.Repeat("x", 1<<20)).wantStatus(413)
+		a.admin.get("/instances").wantAt("total", 1)
 	})
 }
 

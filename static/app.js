@@ -125,6 +125,12 @@
   // What was asked before an action goes away with its answer, which a toast tells.
   document.addEventListener("htmx:afterRequest", (e) => { e.detail.elt.closest("[popover]")?.hidePopover(); });
 
+  // A file that was sent is chosen anew: browsers refuse to send one that has changed since.
+  document.addEventListener("htmx:afterRequest", (e) => {
+    if (!e.detail.xhr.status) return;
+    for (const input of all("input[type=file]", e.detail.elt)) input.value = "";
+  });
+
   // ---- toasts ----
 
   const toastLife = 7000; // ms; errors stay until they are dismissed or something else is done

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestImportAndExportInTheBrowser imports a file that is right in parts, one that is none, and exports what is shown.
+func TestImportAndExportInTheBrowser(t *testing.T) {
+	for lang, said := range map[string]struct{ created, reason, refused string }{
+		"zh-CN": {"成功创建 2 个实例", "第 3 个实例数据无效: 端口号必须在1-65535之间", "请上传CSV格式文件"},
+		"en":    {"Instances created: 2", "Instance 3 is invalid: ", "CSV"},
+	} {
+		t.Run(lang, func(t *testing.T) {
+			theme := map[string]string{"zh-CN": "light", "en": "dark"}[lang]
+			a := startApp(t, "--data-dir", t.TempDir())
+			w := walk{browser: newBrowser(t), app: a, lang: lang, theme: theme}
+			w.logIn("admin", a.password)
+			w.resize(1280, 800)
+			if wide := ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`); wide {
+				t.Error("the list is wider than the window")
+			}
+			w.look("toolbar")
+
+			w.click("#import-instances")
+			w.see("#modal #import-form")
+			w.look("import")
+			w.importFile("edge.csv", "name,db_type,host,port,description\nedge-1,pg,db.example.com,5432,=1+1\nedge-2,mysql,::1,3306,<b>x</b>\n"+
+				"bad,mysql,h,0,\ntwice,mysql,h,1,\ntwice,mysql,h,1,\n本机存储,mysql,h,1,\n")
+			if text := w.text("#import-result .success"); !strings.Contains(text, said.created) {
+				t.Errorf("created: %s", text)
+			}
+			if text := w.text("#import-result .error"); !strings.Contains(text, said.reason) || !strings.Contains(text, "twice") {
+				t.Errorf("problems: %s", text)
+			}
+			w.until(`document.querySelectorAll("#instance-list tbody tr").length == 3`)
+			w.look("import-done")
+			w.quiet()
+
+			w.importFile("edge.txt", "x")
+			w.until(`!document.querySelector("#import-result .success")`)
+			if text := w.text("#import-result .error"); !strings.Contains(text, said.refused) {
+				t.Errorf("refused: %s", text)
+			}
+			w.look("import-refused")
+			w.quiet("400")
+
+			w.run(`document.querySelector("#modal [data-close]").click()`)
+			w.fill("#instance-search", "edge")
+			w.until(`document.querySelector("input[form=instance-export][name=search]")?.value == "edge"`)
+			exported := do(w.browser, "export", chromedp.Evaluate[string](
+				`(f => fetch(f.action + "?" + new URLSearchParams(new FormData(f))).then(r => r.text()))(document.querySelector("#instance-export"))`,
+				chromedp.EvalAwaitPromise))
+			if strings.Contains(exported, "本机存储") || !strings.Contains(exported, "edge-1,postgresql,db.example.com,5432,,'=1+1,") {
+				t.Errorf("exported: %q", exported)
+			}
+			w.open(a.url + "/instances/import")
+			w.look("import-page")
+			w.quiet()
+		})
+	}
+}
+
+// importFile chooses a new file with the content and sends it.
+func (w *walk) importFile(name, content string) {
+	w.t.Helper()
+	path := filepath.Join(w.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	do(w.browser, "choose "+name, chromedp.SetUploadFiles("#import-form input[type=file]", []string{path}))
+	w.click("#import-submit")
+	w.see("#import-result .inline-result")
+	w.until(`document.querySelector("#import-form input[type=file]").value == ""`)
+}
