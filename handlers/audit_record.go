@@ -17,9 +17,9 @@ type target struct {
 
 const targetKey = "target"
 
-// Texts of an entry are cut to so many characters.
+// Texts of an entry are cut to so many characters. A target may be the names of many instances.
 const (
-	maxAuditTarget = 300
+	maxAuditTarget = 4000
 	maxAuditPath   = 500
 )
 

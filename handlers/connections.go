@@ -49,10 +49,10 @@ func (h *handlers) testInstance(c echo.Context, f fields) (models.Version, error
 		return models.Version{}, models.Invalid("field.not_integer", "Field", "instance_id")
 	}
 	instance, err := h.Store.Instance(c.Request().Context(), id)
+	about(c, id, instance.Name)
 	if err != nil {
 		return models.Version{}, err
 	}
-	about(c, id, instance.Name)
 	return h.Collect.TestInstance(c.Request().Context(), id)
 }
 
