@@ -22,10 +22,11 @@ const (
 
 // task is what a run is to do.
 type task struct {
-	key   string // the same for those that may join
-	limit time.Duration
-	run   models.Run // who asks for what
-	work  func(context.Context) (outcome, error)
+	key    string // the same for those that may join
+	limit  time.Duration
+	engine models.Engine
+	run    models.Run // who asks for what
+	work   func(context.Context) (outcome, error)
 }
 
 // outcome is what a run brought.
@@ -145,6 +146,8 @@ func (s *Service) finish(r *run) {
 
 // measure does the work and logs once how it went. A panic fails this one collection.
 func (s *Service) measure(ctx context.Context, r *run) (result outcome, err error) {
+	ended := s.Observe(r.engine, r.task.run.Kind)
+	defer func() { ended(err) }()
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.ErrorContext(ctx, "collection panicked", "run", r.key, "panic", cause, "stack", string(debug.Stack()))

@@ -18,6 +18,8 @@ import (
 type Service struct {
 	// Wait is how long a request waits for a collection before it is told that it goes on without it.
 	Wait time.Duration
+	// Observe is told of every collection that begins, and by what it returns of its end: the error is nil for a good one.
+	Observe func(models.Engine, models.RunKind) (ended func(error))
 
 	store   *models.Store
 	engines map[models.Engine]Collector
@@ -50,10 +52,12 @@ var (
 // NewService is a service over the given engines. Close ends what it runs.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
 	return &Service{
-		Wait: refreshWait, store: store, engines: engines, log: log, now: time.Now, owner: rand.Text(), stop: func() {},
+		Wait: refreshWait, Observe: unobserved, store: store, engines: engines, log: log, now: time.Now, owner: rand.Text(), stop: func() {},
 		running: map[string]*run{}, turns: map[int64]chan struct{}{},
 	}
 }
+
+func unobserved(models.Engine, models.RunKind) func(error) { return func(error) {} }
 
 // Close cancels running collections, whose runs are interrupted, and waits for them until ctx ends.
 func (s *Service) Close(ctx context.Context) error {
@@ -131,7 +135,7 @@ func (s *Service) SyncCapacity(ctx context.Context, by models.Asker, id int64) (
 		return SyncResult{}, err
 	}
 	result, err := s.await(ctx, s.start(ctx, task{
-		key: key("sync", instance, ""), limit: databasesTimeout,
+		key: key("sync", instance, ""), limit: databasesTimeout, engine: instance.DBType,
 		run: models.Run{InstanceID: id, Kind: models.RunDatabases, Asker: by},
 		work: func(ctx context.Context) (outcome, error) {
 			synced, err := s.syncCapacity(ctx, instance, target)
@@ -254,7 +258,7 @@ func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, d
 		return nil, aboutInstance(err, id, database)
 	}
 	return s.start(ctx, task{
-		key: key("tables", instance, database), limit: tablesTimeout,
+		key: key("tables", instance, database), limit: tablesTimeout, engine: instance.DBType,
 		run: models.Run{InstanceID: id, DatabaseName: database, Kind: models.RunTables, Asker: by},
 		work: func(ctx context.Context) (outcome, error) {
 			receipt, err := s.refresh(ctx, collector, instance, target, database)

@@ -26,7 +26,7 @@ func currentToken(c echo.Context) *models.Token {
 // but with a header that looks like one there is no check of a form token, so the cookie must not count either.
 func refuseBadToken(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if _, given := bearerOf(c); given && currentToken(c) == nil {
+		if _, given := bearerOf(c); given && currentToken(c) == nil && !forAnybody(c) {
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer error="invalid_token"`)
 			return &models.Error{Code: models.CodeUnauthenticated}
 		}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -76,7 +77,7 @@ func forbidden(perm models.Permission) *models.Error {
 // identify loads the user of the request's token or session, if there is one. A session that has ended counts as none.
 func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if strings.HasPrefix(c.Request().URL.Path, "/static/") {
+		if forAnybody(c) {
 			return next(c)
 		}
 		user, token, err := h.whoAsks(c)
@@ -92,6 +93,15 @@ func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// probes are what machines ask whether this one is well; to know who asks would take the store.
+var probes = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping"}
+
+// forAnybody reports whether the answer is the same whoever asks.
+func forAnybody(c echo.Context) bool {
+	path := c.Request().URL.Path
+	return strings.HasPrefix(path, "/static/") || slices.Contains(probes, path)
 }
 
 // whoAsks is the user of the request and the token that acts for it; a token's id is 0 for a session. A token counts

@@ -35,31 +35,45 @@ type handlers struct {
 	sessions *sessions.CookieStore
 	csrf     map[bool]http.Handler // by whether the request came by TLS
 	now      func() time.Time
+	metrics  *metrics
 }
 
 // maxBody is the largest request body accepted, bytes; a larger one is 413.
 const maxBody = 1 << 20
 
-// New returns the whole HTTP surface.
+// New returns the whole HTTP surface, and has the collections of cfg.Collect counted.
 func New(cfg Config) http.Handler {
 	h := &handlers{Config: cfg, now: time.Now}
 	key := cfg.Store.CookieKey()
 	h.sessions = newSessionStore(key)
 	h.csrf = newCSRF(key)
+	h.metrics = newMetrics(cfg.Store, cfg.Version)
+	cfg.Collect.Observe = h.metrics.collection
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate(), refuseBadToken)
+	e.Use(requestID, h.metrics.measureRequests, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate(), refuseBadToken)
 	h.routes(e)
+	h.metrics.routes = patterns(e)
 	return e
+}
+
+// patterns are the paths of all routes.
+func patterns(e *echo.Echo) map[string]bool {
+	all := map[string]bool{}
+	for _, r := range e.Routes() {
+		all[r.Path] = true
+	}
+	return all
 }
 
 func (h *handlers) routes(e *echo.Echo) {
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		e.Add(method, "/healthz", h.healthz)
 		e.Add(method, "/readyz", h.readyz)
+		e.Add(method, "/metrics", h.readMetrics())
 	}
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static/", static.Handler())))
 	h.pageRoutes(e)

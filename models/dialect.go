@@ -24,6 +24,8 @@ type dialect interface {
 	analyze(table string) string
 	// ids is a list of ids made of one JSON parameter, for IN.
 	ids() string
+	// size is a query for the size of the store's database, bytes.
+	size() string
 	// lockText makes transactions that lock the same text follow each other.
 	lockText(tx *gorm.DB, text string) error
 }
@@ -64,6 +66,8 @@ func (postgresDialect) ids() string {
 	return "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(? AS jsonb)))"
 }
 
+func (postgresDialect) size() string { return "SELECT pg_database_size(current_database())" }
+
 func (postgresDialect) lockText(tx *gorm.DB, text string) error {
 	sum := sha256.Sum256([]byte(text))
 	return tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(binary.BigEndian.Uint64(sum[:8]))).Error
@@ -91,6 +95,10 @@ func (sqliteDialect) records(columns []column) string {
 func (sqliteDialect) analyze(string) string { return "" }
 
 func (sqliteDialect) ids() string { return "(SELECT value FROM json_each(?))" }
+
+func (sqliteDialect) size() string {
+	return "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+}
 
 // SQLite has one writer, and its transactions begin as such.
 func (sqliteDialect) lockText(*gorm.DB, string) error { return nil }

@@ -44,3 +44,11 @@ func (s *Store) InstanceStatistics(ctx context.Context) (InstanceStatistics, err
 	})
 	return out, err
 }
+
+// Size is how large the store's own database is, bytes.
+func (s *Store) Size(ctx context.Context) (bytes int64, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Raw(s.dialect.size()).Scan(&bytes).Error
+	return bytes, err
+}
