@@ -30,6 +30,7 @@ type cli struct {
 	Migrate   migrateCmd   `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
 	User      userCmd      `cmd:"" help:"Manage who may log in."`
 	Selfcheck selfcheckCmd `cmd:"" help:"Hold what is collected from an instance against the engine's own word."`
+	OpenAPI   openapiCmd   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the API."`
 	Config    configCmd    `cmd:"" help:"Print the configuration in force, secrets redacted."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

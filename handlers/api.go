@@ -29,8 +29,8 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	}
 
 	get("/health/ping", public, h.apiPing)
-	get("/openapi.json", public, h.notYet)
-	get("/docs", public, h.notYet)
+	get("/openapi.json", public, h.apiDocument)
+	get("/docs", public, h.apiDocs)
 
 	get("/auth/csrf-token", anyone, h.apiCSRFToken)
 	get("/auth/session", anyone, h.apiSession)

@@ -198,6 +198,7 @@ func (c *client) send(method, path string, body any) *response {
 	}
 	r.data, _ = r.body["data"].(obj)
 	examine(r)
+	examineDocumented(r)
 	return r
 }
 

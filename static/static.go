@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-//go:embed app.css app.js favicon.svg vendor
+//go:embed app.css app.js apidocs.css apidocs.js favicon.svg vendor
 var files embed.FS
 
 // Addresses of the vendored assets, as given to URL.
 const (
 	HTMX      = "vendor/htmx.org-2.0.11/htmx.min.js"
 	Normalize = "vendor/modern-normalize-3.0.1/modern-normalize.css"
+	SwaggerUI = "vendor/swagger-ui-dist-5.35.0/swagger-ui" // with .css and -bundle.js
 	icons     = "vendor/lucide-static-1.62.0/icons"
 )
 

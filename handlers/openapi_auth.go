@@ -1,0 +1,82 @@
+package handlers
+
+import (
+	"net/http"
+
+	"whalefall/models"
+)
+
+var (
+	newPassword = example(dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"), "Correct1horse")
+	anyPassword = example(dict("type", "string", "format", "password"), "Correct1horse")
+)
+
+const passwordRule = "8 to 72 bytes with an upper-case letter, a lower-case letter and a digit."
+
+var passwordRefusals = []*models.Error{
+	{Code: models.CodePasswordInvalid, Key: "password.too_short"},
+	{Code: models.CodePasswordInvalid, Key: "password.too_long"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_upper"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_lower"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_digit"},
+}
+
+func authOperations() []operation {
+	admin := userJSON{ID: 1, Username: "admin", Role: models.RoleAdmin, IsActive: true}
+	token := "Zm9ybSB0b2tlbiBvZiB0aGlzIGNvb2tpZQ=="
+	return []operation{
+		{
+			method: http.MethodGet, path: "/auth/csrf-token", id: "getCSRFToken", tag: tagAuth, perm: anyone,
+			summary: "Get a CSRF token", about: "Sets the cookie that the token belongs to. Needed once for each cookie jar.",
+			message: "api.csrf_token", data: struct {
+				CSRFToken *string `json:"csrf_token"`
+			}{&token},
+		},
+		{
+			method: http.MethodPost, path: "/auth/login", id: "login", tag: tagAuth, perm: anyone,
+			summary: "Log in",
+			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until the oldest is that old; " +
+				"a success clears them. A request with a bearer token gets no cookie.",
+			body: []field{
+				need("username", example(dict("type", "string"), "admin"), "User name, in any case."),
+				need("password", anyPassword, "Password."),
+			},
+			example: dict("username", "admin", "password", "Correct1horse"),
+			message: "api.logged_in", data: struct {
+				User userJSON `json:"user"`
+			}{admin},
+			fails: []*models.Error{models.Invalid("auth.login_incomplete"), {Code: models.CodeInvalidCredentials}, {Code: models.CodeAccountDisabled}},
+		},
+		{
+			method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tagAuth, perm: loggedIn,
+			summary: "Log out", about: "Ends the session. A token stays good.", message: "api.logged_out",
+		},
+		{
+			method: http.MethodGet, path: "/auth/session", id: "getSession", tag: tagAuth, perm: anyone,
+			summary: "Who am I", about: "200 also when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs none.",
+			message: "api.session", data: struct {
+				Authenticated bool                `json:"authenticated"`
+				User          *userJSON           `json:"user"`
+				Permissions   []models.Permission `json:"permissions"`
+				CSRFToken     *string             `json:"csrf_token"`
+			}{true, &admin, models.Permissions, &token},
+		},
+		{
+			method: http.MethodPost, path: "/auth/change-password", id: "changePassword", tag: tagAuth, perm: loggedIn,
+			summary: "Change one's own password", about: "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
+			body: []field{
+				need("old_password", anyPassword, "The password so far."),
+				need("new_password", newPassword, passwordRule),
+				need("confirm_password", newPassword, "The new password once more."),
+			},
+			example: dict("old_password", "Correct1horse", "new_password", "Another1horse", "confirm_password", "Another1horse"),
+			message: "api.password_changed",
+			fails: append([]*models.Error{
+				models.Invalid("auth.password_incomplete"),
+				{Code: models.CodePasswordMismatch},
+				{Code: models.CodePasswordDuplicated},
+				{Code: models.CodeInvalidOldPassword},
+			}, passwordRefusals...),
+		},
+	}
+}

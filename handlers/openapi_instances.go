@@ -1,0 +1,216 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+
+	"whalefall/models"
+)
+
+// engineName is a db_type that clients send.
+var engineName = dict("type", "string", "examples", models.Engines,
+	"description", "mysql, oracle, postgresql, sqlserver or sqlite, in any case; mariadb, pg, postgres and mssql stand for theirs.")
+
+const instanceMissing = "instance.not_found"
+
+// addressFields say which server is meant and how to connect to it.
+func addressFields() []field {
+	return []field{
+		need("db_type", engineName, "Engine: `mysql` (MariaDB, too), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
+			"`mariadb`, `pg`, `postgres` and `mssql` are understood."),
+		may("host", example(dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
+			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none."),
+		may("port", example(orNone(whole(1, 65535)), 5432), "Required, but for SQLite, which has none. A text of digits is understood."),
+		may("database_name", orNone(text(maxDatabaseName)),
+			"Database to connect to first. For SQLite, required: the path of the file on the server that WhaleFall runs on, in a directory that it may read. "+
+				"For Oracle: the service name, with its domain if it has one. Otherwise optional."),
+		may("tls_mode", fallback(oneOf(tlsModes...), models.TLSPrefer), tlsAbout),
+		may("options", instanceOptions, "What only some engines know. Replaces all options that were set before."),
+		may("credential_id", orNone(dict("type", "integer", "format", "int64")), "Credential to log in with; null: none."),
+		may("username", text(maxUsername), "User name on the server, instead of a credential: with `password` it becomes a new one."),
+		may("password", dict("type", "string", "format", "password"), "Exactly as typed, at most 512 bytes. Never comes out again."),
+	}
+}
+
+const tlsAbout = `How the connection is encrypted.
+
+| mode | encrypted | certificate's chain checked | name checked |
+|---|---|---|---|
+| disable | no | no | no |
+| prefer | when the server offers it (Oracle: never) | no | no |
+| require | yes, or no connection | no | no |
+| verify-ca | yes | yes | no |
+| verify-full | yes | yes | yes |
+
+The chain is checked against the option ca_certificate, or the authorities of the system when that is empty. SQLite has no connection.`
+
+var instanceOptions = dict(
+	"type", "object", "additionalProperties", dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,
+	"properties", dict(
+		"ca_certificate", dict("type", "string",
+			"description", "PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with verify-ca and verify-full."),
+		"sid", dict("type", "string", "description", "Oracle: SID to connect to instead of a service; database_name is then empty."),
+		"wallet_directory", dict("type", "string", "description", "Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
+			"modes, below `wallets` in the data directory or a directory of WHALEFALL_WALLET_DIRS."),
+	),
+)
+
+func instanceFields() []field {
+	return slices.Concat([]field{
+		need("name", text(maxInstanceName),
+			"Letters, digits, `_`, `-` and Chinese characters. Unique among instances that are not deleted."),
+	}, addressFields(), []field{
+		may("description", text(maxDescription), "For people."),
+		may("is_active", yesNo(true), "A switched-off instance can be read, but not synced or refreshed."),
+		may("tag_names", dict("type", "array", "items", text(maxTagName), "maxItems", maxTags), "Tags; those that there are not yet are created."),
+	})
+}
+
+var addressRefusals = []*models.Error{
+	models.Invalid("instance.engine_unknown", "Engine", "db2"), models.Invalid("instance.host_invalid"),
+	models.Invalid("instance.port_not_integer"), models.Invalid("instance.port_range"), models.Invalid("instance.tls_mode_invalid"),
+	models.Invalid("instance.options_invalid"), models.Invalid("instance.certificate_invalid", "Field", "options.ca_certificate"),
+	models.Invalid("instance.credential_missing"), models.Invalid("credential.password_long"),
+	models.Invalid("field.not_text", "Field", "host"), models.Invalid("field.bad_characters", "Field", "database_name"),
+	models.Invalid("field.too_long", "Field", "database_name", "Limit", maxDatabaseName),
+}
+
+var instanceRefusals = slices.Concat([]*models.Error{
+	required("name, host"), models.Invalid("instance.name_long"), models.Invalid("instance.name_characters"),
+}, addressRefusals, []*models.Error{
+	models.Invalid("instance.description_long"), models.Invalid("instance.tags_not_list"),
+	models.Invalid("instance.tags_too_many", "Limit", maxTags), models.Invalid("field.not_boolean", "Field", "is_active"),
+	{Code: models.CodeConflict, Key: "instance.name_taken"},
+})
+
+// oneInstance is the data of answers about one instance.
+type oneInstance struct {
+	Instance instanceJSON `json:"instance"`
+}
+
+func exampleInstance() oneInstance {
+	port, credential := 5432, int64(3)
+	return oneInstance{instanceJSON{
+		ID: 7, Name: "orders", DBType: models.PostgreSQL, Host: orNull("db.example.com"), Port: &port,
+		DatabaseVersion: orNull("PostgreSQL 16.14"), MainVersion: orNull("16"), DetailedVersion: orNull("16.14"), CredentialID: &credential,
+		Credential:  &credentialJSON{ID: 3, Name: "orders-reader", Username: "whalefall", Password: maskedPassword, CredentialType: "database"},
+		Description: "Orders, production", Tags: []tagJSON{exampleTag}, IsActive: true,
+		LastConnected: orNull(exampleTime), LastSyncTime: orNull(exampleTime), CreatedAt: exampleTime, UpdatedAt: exampleTime,
+		Status: "active", TLSMode: models.TLSVerifyFull, Options: map[string]string{},
+	}}
+}
+
+func exampleInstanceItem() instanceItemJSON {
+	i, size, growth := exampleInstance().Instance, int64(1<<30), int64(1<<20)
+	return instanceItemJSON{
+		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, Description: i.Description, IsActive: true, Status: i.Status,
+		MainVersion: i.MainVersion, ActiveDBCount: 3, LastSyncTime: i.LastSyncTime, Tags: i.Tags, TotalSizeBytes: &size, Growth7dBytes: &growth,
+	}
+}
+
+func instanceOperations() []operation {
+	postgres := dict("name", "orders", "db_type", "postgresql", "host", "db.example.com", "port", 5432, "tls_mode", "verify-full",
+		"username", "whalefall", "password", "p@ss word!", "tag_names", []string{"production"})
+	return slices.Concat([]operation{
+		{
+			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances, perm: models.PermView,
+			summary: "List instances", about: "A parameter that makes no sense falls back to its default.",
+			query: append(instanceFilter(), pageFields...), message: "api.instances",
+			data: newPage([]instanceItemJSON{exampleInstanceItem()}, 1, instanceLimit, 0),
+		},
+		{
+			method: http.MethodPost, path: "/instances", id: "createInstance", tag: tagInstances, perm: models.PermCreate,
+			summary: "Add an instance",
+			about: "Nothing is connected to; see `POST /api/v1/connections/actions/test`. A SQLite file needs `name`, `db_type` and `database_name` alone: " +
+				"`{\"name\":\"cache\",\"db_type\":\"sqlite\",\"database_name\":\"/srv/cache.db\"}`.",
+			body: instanceFields(), example: postgres, status: http.StatusCreated, message: "api.instance_created", data: exampleInstance(),
+			fails: instanceRefusals,
+		},
+	}, batchOperations(), oneInstanceOperations())
+}
+
+func instanceFilter() []field {
+	return []field{
+		may("search", text(0), "Case-insensitive substring of name, host and description, taken literally."),
+		may("db_type", engineName, "Only this engine."),
+		may("status", oneOf("active", "inactive", "deleted"), "Only these; `deleted` needs `include_deleted`."),
+		may("tags", list(dict("type", "string")), "Names of tags, repeated; instances with any of them."),
+		may("include_deleted", yesNo(false), "Also those in the recycle bin."),
+		may("sort", fallback(oneOf(instanceSorts...), "id"), "Column to sort by."),
+		may("order", fallback(oneOf("asc", "desc"), "desc"), "Direction."),
+	}
+}
+
+func oneInstanceOperations() []operation {
+	deleted := struct {
+		InstanceID   int64   `json:"instance_id"`
+		DeletedAt    *string `json:"deleted_at"`
+		DeletionMode string  `json:"deletion_mode"`
+	}{7, orNull(exampleTime), "soft"}
+	remove := operation{
+		method: http.MethodDelete, path: "/instances/{id}", id: "deleteInstance", tag: tagInstances, perm: models.PermDelete,
+		summary: "Move an instance to the recycle bin", about: "Also switches it off. Doing it again changes nothing.",
+		message: "api.instance_deleted", data: deleted, missing: instanceMissing,
+	}
+	removeByPost := remove
+	removeByPost.method, removeByPost.path, removeByPost.id = http.MethodPost, "/instances/{id}/delete", "deleteInstanceByPost"
+	restore := operation{
+		method: http.MethodPost, path: "/instances/{id}/actions/restore", id: "restoreInstance", tag: tagInstances, perm: models.PermUpdate,
+		summary: "Take an instance out of the recycle bin", about: "It stays switched off. The message is 实例未删除，无需恢复 when it was not in there.",
+		message: "api.instance_restored", data: exampleInstance(), missing: instanceMissing,
+		fails: []*models.Error{{Code: models.CodeConflict, Key: "instance.name_taken"}},
+	}
+	restoreShort := restore
+	restoreShort.path, restoreShort.id = "/instances/{id}/restore", "restoreInstanceShort"
+	return []operation{
+		{
+			method: http.MethodGet, path: "/instances/{id}", id: "getInstance", tag: tagInstances, perm: models.PermView,
+			summary: "Get one instance", about: "One in the recycle bin is not found.",
+			message: "api.instance", data: exampleInstance(), missing: instanceMissing,
+		},
+		{
+			method: http.MethodPut, path: "/instances/{id}", id: "updateInstance", tag: tagInstances, perm: models.PermUpdate,
+			summary: "Change an instance", about: "The required members as when adding; optional ones that are absent stay as they are.",
+			body: instanceFields(), example: dict("name", "orders", "db_type", "postgresql", "host", "db2.example.com", "port", 5432),
+			message: "api.instance_updated", data: exampleInstance(), missing: instanceMissing, fails: instanceRefusals,
+		},
+		remove, removeByPost, restore, restoreShort,
+	}
+}
+
+func connectionOperations() []operation {
+	return append([]operation{
+		{
+			method: http.MethodPost, path: "/connections/actions/test", id: "testConnection", tag: tagConnections, perm: models.PermView,
+			summary: "Connect to an instance, or to what may become one",
+			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the body is, with the credential or the " +
+				"user name and password of the body: that takes the permission `create`, since a stored password must not be sendable to a host of one's choice.",
+			body: append([]field{
+				may("instance_id", dict("type", "integer", "format", "int64"), "A saved instance; all other members are then ignored."),
+			}, allOptional(addressFields())...),
+			example: dict("instance_id", 7),
+			message: "api.instance_connected", data: struct {
+				Success         bool   `json:"success"`
+				Message         string `json:"message"`
+				Version         string `json:"version"`
+				DatabaseVersion string `json:"database_version"`
+				MainVersion     string `json:"main_version"`
+				DetailedVersion string `json:"detailed_version"`
+			}{true, "连接成功,数据库版本: PostgreSQL 16.14", "PostgreSQL 16.14", "PostgreSQL 16.14", "16", "16.14"},
+			missing: instanceMissing,
+			fails: slices.Concat([]*models.Error{
+				models.Invalid("body.empty"), models.Invalid("field.not_integer", "Field", "instance_id"), required("db_type, host, port"),
+			}, addressRefusals, []*models.Error{
+				forbidden(models.PermCreate), targetError(models.CodeUnreachable, "", "reason", "refused"),
+				targetError(models.CodeCollection, "collect.no_credential"), targetError(models.CodeCollection, "collect.instance_inactive"),
+				{Code: models.CodeTimeout},
+			}),
+		},
+	}, batchTestOperation()...)
+}
+
+// targetError is a refusal that a monitored server is the reason for; pairs are more of what it tells.
+func targetError(code models.Code, key string, pairs ...any) *models.Error {
+	extra := models.Args(append([]any{"instance_id", 7}, pairs...)...)
+	return &models.Error{Code: code, Key: key, Args: models.Args("Name", "orders"), Extra: extra}
+}

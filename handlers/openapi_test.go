@@ -1,0 +1,133 @@
+package handlers_test
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"whalefall/handlers"
+	"whalefall/models"
+)
+
+func TestTheDocumentIsValid(t *testing.T) {
+	t.Parallel()
+	d, err := documented()
+	check(t, err)
+	equal(t, "title", d.Info.Title, "鲸落")
+	equal(t, "version", d.OpenAPI, "3.1.0")
+	check(t, d.Validate(t.Context(), openapi3.EnableExamplesValidation()))
+	check(t, handlers.CheckDocument())
+	for path, item := range d.Paths.Map() {
+		for method, o := range item.Operations() {
+			examples := 0
+			for kind, media := range o.Responses.Map() {
+				if kind < "300" && len(media.Value.Content) > 0 {
+					examples++
+				}
+			}
+			if o.Summary == "" || o.OperationID == "" || o.Security == nil || len(o.Tags) != 1 || examples == 0 {
+				t.Errorf("%s %s is not told of in full", method, path)
+			}
+			if body := o.RequestBody; body != nil && body.Value.Content["application/json"] != nil && body.Value.Content["application/json"].Example == nil {
+				t.Errorf("%s %s has no example of its body", method, path)
+			}
+		}
+	}
+}
+
+var routeParameter = regexp.MustCompile(`:(\w+)`)
+
+func TestRoutesAreDocumented(t *testing.T) {
+	t.Parallel()
+	d, err := documented()
+	check(t, err)
+	var routes, told []string
+	for _, r := range newApp(t, t.TempDir()+"/store.db").handler.(*echo.Echo).Routes() {
+		if strings.HasPrefix(r.Path, "/api/v1/") && r.Method != http.MethodHead && r.Method != echo.RouteNotFound {
+			routes = append(routes, r.Method+" "+routeParameter.ReplaceAllString(r.Path, "{$1}"))
+		}
+	}
+	for path, item := range d.Paths.Map() {
+		for method := range item.Operations() {
+			told = append(told, method+" "+path)
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(routes), func(r string) bool { return slices.Contains(told, r) })
+	extra := slices.DeleteFunc(told, func(o string) bool { return slices.Contains(routes, o) })
+	t.Logf("missing=%d extra=%d", len(missing), len(extra))
+	if len(missing)+len(extra) > 0 || len(routes) == 0 {
+		t.Errorf("missing %v, extra %v of %d routes", missing, extra, len(routes))
+	}
+}
+
+// TestPermissionsAreAsDocumented asks every operation as nobody, as the guest and as the user.
+func TestPermissionsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	d, err := documented()
+	check(t, err)
+	for path, item := range d.Paths.Map() {
+		address := strings.TrimPrefix(strings.NewReplacer("{id}", "4711", "{name}", "x").Replace(path), "/api/v1")
+		for method, o := range item.Operations() {
+			permission, _ := o.Extensions["x-permission"].(string)
+			open := permission == "anonymous"
+			if status := a.anonymous.do(method, address, nil).status; (status == http.StatusUnauthorized) == open {
+				t.Errorf("%s %s as nobody: %d, permission %s", method, path, status, permission)
+			}
+			if open || path == "/api/v1/auth/logout" {
+				continue
+			}
+			for role, c := range map[models.Role]*client{models.RoleGuest: a.guest, models.RoleUser: a.user} {
+				r := c.do(method, address, nil)
+				may := permission == "logged-in" || role.May(models.Permission(permission))
+				refused := r.status == http.StatusForbidden && r.body["message"] == "需要 "+permission+" 权限"
+				if refused == may {
+					t.Errorf("%s %s as %s: %d %v, permission %s", method, path, role, r.status, r.body["message"], permission)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryMemberIsExplained(t *testing.T) {
+	t.Parallel()
+	d, err := documented()
+	check(t, err)
+	for name, schema := range d.Components.Schemas {
+		for member, property := range schema.Value.Properties {
+			if property.Value.Description == "" && property.Ref == "" {
+				t.Errorf("%s.%s: %q", name, member, property.Value.Description)
+			}
+		}
+	}
+}
+
+func TestTheDocumentIsServed(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	r := a.anonymous.get("/openapi.json")
+	equal(t, "status", r.status, 200)
+	equal(t, "type", r.header.Get("Content-Type"), "application/json")
+	equal(t, "document", r.raw == string(handlers.Document()), true)
+	again := a.anonymous.with("If-None-Match", r.header.Get("ETag")).get("/openapi.json")
+	equal(t, "status", again.status, 304)
+	equal(t, "status of another", a.anonymous.with("If-None-Match", `"x"`).get("/openapi.json").status, 200)
+
+	page := a.anonymous.get("/docs")
+	equal(t, "status", page.status, 200)
+	equal(t, "type", page.header.Get("Content-Type"), "text/html; charset=UTF-8")
+	for _, asset := range regexp.MustCompile(`(?:href|src)="(/static/[^"]+)"`).FindAllStringSubmatch(page.raw, -1) {
+		answer, err := http.Get(a.url + asset[1])
+		check(t, err)
+		check(t, answer.Body.Close())
+		equal(t, asset[1], answer.StatusCode, 200)
+	}
+	if strings.Contains(page.raw, "style=") || strings.Contains(page.raw, "//unpkg") || !strings.Contains(page.raw, "swagger-ui-bundle") {
+		t.Errorf("page: %s", page.raw)
+	}
+}

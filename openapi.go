@@ -1,0 +1,16 @@
+package main
+
+import "whalefall/handlers"
+
+type openapiCmd struct {
+	Check bool `help:"Print nothing; fail when the document that is served is not what the routes produce."`
+}
+
+// Run prints the OpenAPI document of the API, or checks the one that is served.
+func (c openapiCmd) Run(io console) error {
+	if c.Check {
+		return handlers.CheckDocument()
+	}
+	_, err := io.out.Write(handlers.Document())
+	return err
+}
