@@ -61,21 +61,22 @@ func (p *progress) reach(phase models.RunPhase) {
 	if p.p.StartedAt == nil {
 		p.p.Status, p.p.StartedAt = models.RunRunning, &now
 	}
-	p.endPhase(now)
+	p.p = p.phaseEnded(now)
 	p.p.Phase, p.since = phase, now
 }
 
-// endPhase notes how long the phase took.
-func (p *progress) endPhase(now time.Time) {
-	ms := now.Sub(p.since).Milliseconds()
-	switch p.p.Phase {
+// phaseEnded is the progress with the time that its phase took.
+func (p *progress) phaseEnded(now time.Time) models.Progress {
+	out, ms := p.p, now.Sub(p.since).Milliseconds()
+	switch out.Phase {
 	case models.PhaseConnecting:
-		p.p.ConnectingMS = &ms
+		out.ConnectingMS = &ms
 	case models.PhaseQuerying:
-		p.p.QueryingMS = &ms
+		out.QueryingMS = &ms
 	case models.PhaseStoring:
-		p.p.StoringMS = &ms
+		out.StoringMS = &ms
 	}
+	return out
 }
 
 // snapshot is the progress as it is now.
@@ -85,11 +86,11 @@ func (p *progress) snapshot() models.Progress {
 	return p.p
 }
 
-// end is the progress of a run that ended with the status at that time.
-func (p *progress) end(status models.RunStatus, now time.Time) models.Progress {
+// ended is the progress as it is stored at the end. Until that is done, the run counts as running.
+func (p *progress) ended(status models.RunStatus, now time.Time) models.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.endPhase(now)
-	p.p.Status, p.p.Phase = status, ""
-	return p.p
+	out := p.phaseEnded(now)
+	out.Status, out.Phase = status, ""
+	return out
 }

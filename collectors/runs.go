@@ -56,6 +56,7 @@ func (s *Service) start(ctx context.Context, t task) *run {
 	if r, ok := s.running[t.key]; ok {
 		return r
 	}
+	t.run.RequestedAt = s.now()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r := &run{task: t, cancel: cancel, progress: progress{now: s.now}, begun: make(chan struct{}), done: make(chan struct{})}
 	if s.closed {
@@ -129,7 +130,7 @@ func (s *Service) end(ctx context.Context, r *run) {
 	default:
 		status, row.Failure = models.RunFailed, models.AsError(aboutInstance(r.err, r.task.run.InstanceID, r.task.run.DatabaseName))
 	}
-	row.Progress = r.progress.end(status, now)
+	row.Progress = r.progress.ended(status, now)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if err := s.store.EndRun(ctx, row); err != nil {

@@ -195,7 +195,7 @@ func TestAnEmbeddedStoreKnowsItsDeadRunsAtTheStart(t *testing.T) {
 	h := newHouse(t, models.MySQL, slow, Target{Host: "127.0.0.1", Port: 1})
 	row, err := h.store.StartRun(t.Context(), models.Run{
 		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, Owner: "dead",
-		Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseQuerying},
+		RequestedAt: time.Now(), Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseQuerying},
 	})
 	must(t, err)
 	before := goleak.IgnoreCurrent()

@@ -39,6 +39,7 @@ type app struct {
 	testing.TB
 	url     string
 	store   *models.Store
+	collect *collectors.Service
 	handler http.Handler
 	dir     string // SQLite targets may lie here
 	address string // of the store
@@ -86,6 +87,7 @@ func newAppLimited(t testing.TB, address string, others map[models.Engine]collec
 	engines := collectors.Engines([]string{a.dir}, nil)
 	maps.Copy(engines, others)
 	service := collectors.NewService(store, engines, log)
+	a.collect = service
 	a.handler = handlers.New(handlers.Config{
 		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Limits: limits,

@@ -102,14 +102,13 @@ func (r *Run) Elapsed(now time.Time) time.Duration {
 const databaseOfRun = `(SELECT d.id FROM instance_databases d
 	WHERE d.instance_id = collection_runs.instance_id AND d.name = collection_runs.database_name)`
 
-// StartRun keeps a run that begins now. RequestedAt and AliveAt are the store's time. An instance that is gone is
-// CodeNotFound.
+// StartRun keeps a run that begins now, with its RequestedAt, Owner and Progress. An instance that is gone is CodeNotFound.
 func (s *Store) StartRun(ctx context.Context, r Run) (Run, error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, err
 	}
-	r.ID, r.RequestedAt = 0, s.Now()
-	r.AliveAt, r.StartedAt = r.RequestedAt, stampPointer(r.StartedAt)
+	r.ID, r.AliveAt = 0, s.Now()
+	r.RequestedAt, r.StartedAt = stamp(r.RequestedAt), stampPointer(r.StartedAt)
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	columns := []string{

@@ -13,7 +13,7 @@ import (
 func (f *fixture) started(instance int64, database, owner string) models.Run {
 	f.Helper()
 	run, err := f.StartRun(f.ctx, models.Run{
-		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, Owner: owner,
+		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, Owner: owner, RequestedAt: f.clock.Now(),
 		Asker:    models.Asker{UserID: pointer(int64(7)), Username: "user_1"},
 		Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseConnecting, StartedAt: pointer(f.clock.Now())},
 	})
