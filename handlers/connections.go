@@ -1,8 +1,12 @@
 package handlers
 
 import (
+	"net"
+	"strconv"
+
 	"github.com/labstack/echo/v4"
 
+	"whalefall/collectors"
 	"whalefall/models"
 	"whalefall/views"
 )
@@ -61,8 +65,16 @@ func (h *handlers) testTarget(c echo.Context, f fields) (models.Version, error) 
 	if err != nil {
 		return models.Version{}, err
 	}
-	about(c, 0, target.Name)
+	about(c, 0, addressOf(target))
 	return h.Collect.Test(c.Request().Context(), target)
+}
+
+// addressOf is where a target is: host and port, or the file.
+func addressOf(t collectors.Target) string {
+	if t.Engine == models.SQLite {
+		return t.Database
+	}
+	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
 // connectionFailed gives a test that could not connect the contract's message for tests.
