@@ -23,7 +23,7 @@ const storeSizeTimeout = 3 * time.Second
 // Upper bounds of the histograms, seconds: up to the longest wait for an answer, and to the longest collection.
 var (
 	requestBuckets    = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
-	collectionBuckets = []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200}
+	collectionBuckets = []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800}
 )
 
 // metrics are what operators watch. No label says which instance, database or user it was about.

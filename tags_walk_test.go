@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestTagsAndTheBin walks through the page of tags and empties the recycle bin, as an administrator does.
+func TestTagsAndTheBin(t *testing.T) {
+	a := startApp(t, "--data-dir", t.TempDir())
+	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
+		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
+			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
+			w.logIn("admin", a.password)
+			w.open(a.url + "/tags")
+			if way.lang == "zh-CN" {
+				w.look("tags-none")
+			}
+			for _, color := range []string{"gray", "blue", "teal", "green", "yellow", "orange", "red", "pink", "purple"} {
+				w.addTag(way.theme+"_"+color, color)
+			}
+			w.look("tags")
+			w.tagAnInstance("tagged_"+way.theme, way.theme+"_teal")
+			w.deleteTag(way.theme + "_teal")
+			w.emptyBin("tagged_" + way.theme)
+			w.quiet("409")
+		})
+	}
+}
+
+func (w *walk) addTag(name, color string) {
+	w.t.Helper()
+	w.click("#add-tag")
+	w.fill("#modal input[name=name]", name)
+	w.click("#modal input[value=" + color + "]")
+	if color == "teal" {
+		w.look("tag-form")
+	}
+	w.click("#tag-form-save")
+	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "/tags"`)
+	w.until(fmt.Sprintf(`[...document.querySelectorAll("tbody .tag-%s")].some(t => t.textContent == %q)`, color, name))
+}
+
+// tagAnInstance gives an instance a tag, and finds it again by the number beside the tag.
+func (w *walk) tagAnInstance(instance, tag string) {
+	w.t.Helper()
+	w.open(w.app.url + "/instances/new")
+	w.fill("input[name=name]", instance)
+	w.fill("input[name=host]", "db.example")
+	w.fill("input[name=tag_names]", tag+", "+w.theme+"_red, "+w.theme+"_purple")
+	w.click("#instance-save")
+	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+	w.open(w.app.url + "/tags?sort=-instances&search=" + tag)
+	w.click("tbody td.num a")
+	w.until(`location.search == "?tags=` + tag + `"`)
+	if names := w.text("tbody"); !strings.Contains(names, instance) {
+		w.t.Errorf("instances with the tag: %s", names)
+	}
+	w.look("tags-instances")
+}
+
+func (w *walk) deleteTag(tag string) {
+	w.t.Helper()
+	w.open(w.app.url + "/tags?search=" + tag)
+	w.click("#add-tag")
+	w.fill("#modal input[name=name]", tag)
+	w.click("#tag-form-save")
+	w.see("#modal #form-problem .inline-result.error")
+	w.look("tag-refused")
+	w.press("\x1b")
+	w.until(`!document.querySelector("#modal-dialog").open`)
+	w.click("tbody button.link.danger")
+	w.see("tbody [popover] button.solid")
+	w.look("tag-delete-asked")
+	w.click("tbody [popover] button.solid")
+	w.see("#toasts .toast.success")
+	w.gone("tbody tr")
+	w.look("tag-deleted")
+}
+
+func (w *walk) emptyBin(instance string) {
+	w.t.Helper()
+	w.open(w.app.url + "/instances?search=" + instance)
+	w.click("tbody a[data-primary]")
+	w.click("#delete-instance")
+	w.click("#delete-confirmed")
+	w.until(`location.pathname == "/instances"`)
+	w.open(w.app.url + "/instances?status=deleted")
+	w.click("tbody button.link.danger")
+	w.see("tbody [popover] button.solid")
+	w.look("destroy-asked")
+	w.click("tbody [popover] button.solid")
+	w.see("#toasts .toast.success")
+	w.gone("tbody tr")
+	w.look("bin-empty")
+}
