@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -12,7 +14,7 @@ import (
 // apiRoutes are all routes of the JSON side, each with the permission it asks for, and each write with what the audit log
 // calls it.
 func (h *handlers) apiRoutes(e *echo.Echo) {
-	e.Use(refuseOptions)
+	e.Use(refuseDeeper, refuseOptions)
 	route := func(method, path string, handler echo.HandlerFunc) { e.Add(method, "/api/v1"+path, handler) }
 	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
 		route(http.MethodGet, path, h.guard(perm, handler))
@@ -91,6 +93,17 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 
 // notYet answers like an unknown path.
 func (h *handlers) notYet(echo.Context) error { return echo.ErrNotFound }
+
+// refuseDeeper answers what lies below a path that ends with a parameter: the router takes all of that for its value.
+func refuseDeeper(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		address := c.Request().URL
+		if isAPI(c) && strings.Count(cmp.Or(address.RawPath, address.Path), "/") != strings.Count(c.Path(), "/") {
+			return echo.ErrNotFound
+		}
+		return next(c)
+	}
+}
 
 // refuseOptions answers OPTIONS like any other method that a path of the API does not have.
 func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {

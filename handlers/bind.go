@@ -52,7 +52,8 @@ func readFields(c echo.Context) (fields, error) {
 		return bindForm(c)
 	}
 	content := bufio.NewReader(r.Body)
-	if _, end := content.Peek(1); errors.Is(end, io.EOF) {
+	// A form in which the check of the form token found one has been read already.
+	if _, end := content.Peek(1); errors.Is(end, io.EOF) && len(r.PostForm) == 0 {
 		return fields{}, nil
 	}
 	if err != nil || media != echo.MIMEApplicationJSON {

@@ -53,6 +53,8 @@ func (s *scene) checkIdentities(e endpoint) {
 	s.unchanged(e, "somebody who may not", func() {
 		for _, who := range s.identities {
 			switch {
+			case who.refused && e.probe:
+				equal(s, e.path+" of "+who.name, s.ask(who.client, e, at).status, e.status)
 			case who.refused || !e.allows(who.role) && who.role == "":
 				r := s.refuse(who.client, e, at, models.CodeUnauthenticated)
 				equal(s, who.name+": WWW-Authenticate", r.header.Get("WWW-Authenticate") != "", who.refused)

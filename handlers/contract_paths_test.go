@@ -1,6 +1,11 @@
 package handlers_test
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -72,55 +77,80 @@ func TestLanguages(t *testing.T) {
 	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
 }
 
+// TestUnknownPaths: what is no address of the API is said by its envelope under /api, and by a page elsewhere.
 func TestUnknownPaths(t *testing.T) {
+	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"", "/", "/nothing", "/instances/1/nothing", "/instances/1/databases"} {
+	for _, path := range []string{
+		"/api", "/api/", "/api/v1", "/api/v1/", "/api/v2", "/api/v2/instances", "/api/instances", "/api//v1/instances", "/api/v1//instances",
+		"/api/v1/nothing", "/api/v1/instances/1/nothing", "/api/v1/instances/1/databases", "/api/v1/instances/1/databases/sizes/",
+		"/api/v1/Instances", "/api/v1/INSTANCES", "/api/V1/instances", "/api/v1/instances//databases/sizes/", "/api/v1/instances%2F1", "/api/v1/instances%00",
+		"/api/v1/users/1/", "/api/v1/users/1/2", "/api/v1/credentials/1/x", "/api/v1/tags/1/", "/api/v1/refreshes/1/1", "/api/v1/auth/session/", "/api/v1/instances/1/databases/a/b/tables/sizes", "/api/v1/%FF", "/api/v1/instances/1/databases/x/tables/sizes/",
+		"/api/databases/1/sizes", "/api/v1/instances.json", "/api/v1/" + strings.Repeat("x", 9000), "/api/v1/instances/1/databases//tables/sizes/x",
+	} {
 		for _, c := range []*client{a.admin, a.anonymous} {
-			r := c.get(path).wantCode(404, models.CodeInvalidRequest, "请求的地址不存在")
-			equal(t, "category", r.body["category"], any("business"))
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "X"} {
+				if r := c.send(method, path, nil); r.status != 404 || method != "HEAD" && r.body["message_code"] != string(models.CodeInvalidRequest) {
+					t.Errorf("%.90s: %d %.300s", r.what, r.status, r.raw)
+				}
+			}
 		}
 	}
-	for _, id := range []string{"0", "-1", "x", "1.0", "99999999999999999999", "%00", "%2F", "1%20", "%FF", "+1", "01"} {
-		a.admin.get("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.put("/instances/"+id, obj{"name": "n", "db_type": "sqlite", "database_name": "/x"}).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.remove("/instances/"+id).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/instances/"+id+"/databases/sizes").wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/instances/"+id+"/databases/x/tables/sizes").wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.post("/instances/"+id+"/databases/x/tables/sizes/actions/refresh", nil).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.post("/instances/"+id+"/actions/sync-capacity", nil).wantCode(404, models.CodeNotFound, "实例不存在")
-		a.admin.get("/users/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.put("/users/"+id, obj{}).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.get("/credentials/"+id).wantCode(404, models.CodeNotFound, "资源不存在")
-		a.admin.get("/databases/"+id+"/tables/sizes").wantCode(404, models.CodeNotFound, "资源不存在")
-	}
-	// Input is judged before existence.
-	a.admin.put("/instances/4711", obj{"name": "n"}).want(400, "字段 'db_type, host, port' 是必填的")
-	a.admin.get("/instances/4711/databases/sizes?limit=0").want(400, "limit 最小为 1")
-	a.admin.post("/instances/4711/databases/x/tables/sizes/actions/refresh?limit=x", nil).want(400, "limit 必须为整数")
-	a.admin.put("/users/4711", obj{"role": "king"}).want(400, "角色仅支持: admin, user, guest")
-	a.admin.put("/credentials/4711", obj{"name": " "}).want(400, "字段 'name' 是必填的")
 }
 
-func TestBodies(t *testing.T) {
+// TestPathsOutsideTheAPI: they are pages, also those that look like the API.
+func TestPathsOutsideTheAPI(t *testing.T) {
+	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"/instances", "/credentials", "/users", "/connections/actions/test", "/auth/login", "/auth/change-password"} {
-		for _, body := range []string{"{", "nonsense", "{} {}", "{}}", "{\"a\":\xff}", "{'a':1}"} {
-			a.admin.post(path, body).wantCode(400, models.CodeInvalid, "请求体不是有效的 JSON")
+	for _, path := range []string{"/instances/api/databases/1/sizes", "/API/v1/instances", "//api/v1/instances", "/apix", "/v1/instances", "/x/../api/v1/instances"} {
+		for _, c := range []*client{a.admin, a.anonymous} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url, nil)
+			check(t, err)
+			request.URL.Path, request.Header = path, http.Header{"Accept": {"application/json"}}
+			answer, err := c.http.Do(request)
+			check(t, err)
+			check(t, answer.Body.Close())
+			equal(t, path, answer.StatusCode, http.StatusNotFound)
+			equal(t, path, answer.Header.Get("Content-Type"), "text/html; charset=UTF-8")
 		}
-		for _, body := range []string{"[]", "null", "1", `"x"`, "true", `[{"name":"x"}]`} {
-			a.admin.post(path, body).wantCode(400, models.CodeInvalid, "请求体必须为 JSON 对象")
-		}
-		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "nonsense;;"} {
-			a.admin.with("Content-Type", kind).post(path, `{"name":"x"}`).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
-		}
-		large := `{"name":"` + strings.Repeat("x", 1<<20) + `"}`
-		a.admin.post(path, large).wantCode(413, models.CodeTooLarge, "请求体超过 1 MiB 上限")
-		a.admin.with("X-CSRFToken", "").post(path, large).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 	}
+}
+
+// TestWhatIsNoHTTP: net/http answers it in text before the product sees it.
+func TestWhatIsNoHTTP(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	for _, line := range []string{
+		"GET /api/v1/instances/%zz HTTP/1.1\r\nHost: x", "GET /api/v1/instances/% HTTP/1.1\r\nHost: x", "GET /api/v1/instances HTTP/1.1",
+		"GET /api/v1/\x01 HTTP/1.1\r\nHost: x", "G?T / HTTP/1.1\r\nHost: x", "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: -1",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(a.url, "http://"))
+		check(t, err)
+		_, err = io.WriteString(conn, line+"\r\nConnection: close\r\n\r\n")
+		check(t, err)
+		said, err := io.ReadAll(conn)
+		check(t, err)
+		check(t, conn.Close())
+		if !strings.HasPrefix(string(said), "HTTP/1.1 400 Bad Request") {
+			t.Errorf("%q: %s", line, said)
+		}
+	}
+}
+
+// TestSmallPrintOfBodies: what a body may be besides an object in JSON.
+func TestSmallPrintOfBodies(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
 	a.admin.post("/connections/actions/test", "{}").wantCode(400, models.CodeInvalid, "请求数据不能为空")
 	a.admin.post("/connections/actions/test", nil).wantCode(400, models.CodeInvalid, "请求数据不能为空")
 	a.admin.with("Content-Type", "application/json; charset=utf-8").post("/instances", "{}").want(400, "字段 'name, db_type, host, port' 是必填的")
+	a.admin.with("Content-Type", "APPLICATION/JSON").post("/instances", " \r\n\t{}\n ").want(400, "字段 'name, db_type, host, port' 是必填的")
 	a.guest.with("X-CSRFToken", "").post("/auth/logout", obj{"csrf_token": a.guest.header.Get("X-CSRFToken")}).want(403, "缺少 CSRF 令牌")
+	a.guest.with("X-CSRFToken", "").with("Content-Type", "application/x-www-form-urlencoded").
+		post("/auth/logout", "csrf_token="+url.QueryEscape(a.guest.header.Get("X-CSRFToken"))).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
+	for i, name := range []string{`"\\ud800"`, `"\ud83d\ude00"`, `"\\\\ud800"`, `"\ufffd"`, `"\u00e9"`} {
+		a.admin.post("/credentials", fmt.Sprintf(`{"name":"fine %d","username":%s,"password":%s}`, i, name, name)).want(201, "数据保存成功")
+	}
 }
 
 func TestOtherOrigins(t *testing.T) {

@@ -30,6 +30,7 @@ type endpoint struct {
 	ends    bool                // it changes the login of whoever asks, who is somebody new each time
 	upload  bool                // the body is a form with a file
 	perBody bool                // the permission depends on the body: without one there is nothing to be refused
+	probe   bool                // it does not look at who asks
 }
 
 // Who may, besides those who have a permission.
@@ -179,7 +180,7 @@ var endpoints = []endpoint{
 			each("confirm_password", models.CodePasswordMismatch, "x")),
 	},
 
-	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功"},
+	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功", probe: true},
 	{method: "GET", path: "/openapi.json", may: everybody, status: 200},
 	{method: "GET", path: "/docs", may: everybody, status: 200},
 
