@@ -265,9 +265,9 @@ func TestCredentialMembers(t *testing.T) {
 		a.admin.put(second, obj{"name": "first"}).wantCode(409, models.CodeConflict, "凭据名称已存在")
 		a.admin.put(second, obj{"name": "FIRST", "description": ""}).want(200, "数据更新成功").
 			wantAt("credential.name", "FIRST", "credential.db_type", "mysql", "credential.description", "")
-		for _, any := range []any{"", nil, " "} {
+		for _, empty := range []any{"", nil, " "} {
 			a.admin.put(second, obj{"db_type": "pg"}).wantAt("credential.db_type", "postgresql")
-			a.admin.put(second, obj{"db_type": any}).want(200, "数据更新成功").wantAt("credential.db_type", nil)
+			a.admin.put(second, obj{"db_type": empty}).want(200, "数据更新成功").wantAt("credential.db_type", nil)
 		}
 		for _, missing := range []string{"/credentials/4711", "/credentials/0", "/credentials/x"} {
 			a.admin.get(missing).wantCode(404, models.CodeNotFound, "资源不存在")
@@ -417,6 +417,10 @@ func TestUserPages(t *testing.T) {
 	equal(t, "sorted", a.admin.visit("/users?sort=-name").doc.Find("tbody tr").First().AttrOr("data-user", ""), "user_1")
 	a.admin.visit("/users/99/edit").wantStatus(http.StatusNotFound).has(1, ".failure")
 	equal(t, "form", a.admin.visit("/users/7").wantStatus(http.StatusSeeOther).header.Get("Location"), "/users/7/edit")
+
+	for _, path := range []string{"/users", "/users/new", "/credentials", "/credentials/new"} {
+		a.admin.visit(path).has(0, "[style]", "style", "script:not([src])", "[onclick]", "[hx-on]")
+	}
 
 	form := url.Values{"username": {"fresh_1"}, "role": {"user"}, "password": {"weak"}, "is_active": {"false"}}
 	back := a.admin.submit("/users", form).wantStatus(http.StatusBadRequest).has(1, "header.topbar", "#form-problem .error", "#user-form").says("密码长度至少8位")
