@@ -113,7 +113,9 @@ func TestEveryWriteOfTheAPIIsInTheAuditLog(t *testing.T) {
 	onBothStoresWith(t, map[models.Engine]collectors.Collector{models.MySQL: tooSlow{}}, func(app *app) {
 		a := app.auditor()
 		c := a.newClient()
-		login := func(name, password any) *response { return c.post("/auth/login", obj{"username": name, "password": password}) }
+		login := func(name, password any) *response {
+			return c.post("/auth/login", obj{"username": name, "password": password})
+		}
 		a.noted(login("user_1", password), "user_1 auth.login user_1 #2 200")
 		a.noted(login("guest_1", "Wrong1horse"), "guest_1 auth.login 401 INVALID_CREDENTIALS")
 		a.noted(login("nobody", password), "nobody auth.login 401 INVALID_CREDENTIALS")
