@@ -133,7 +133,8 @@ func (s *Service) end(ctx context.Context, r *run) {
 	row.Progress = r.progress.ended(status, now)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	if err := s.store.EndRun(ctx, row); err != nil {
+	err := s.store.EndRun(ctx, row)
+	if err != nil && models.AsError(err).Code != models.CodeNotFound { // a run goes with its instance
 		s.log.ErrorContext(ctx, "how a run ended was not stored", "refresh_id", r.id, "status", status, "error", err)
 	}
 }
