@@ -21,12 +21,17 @@ type member struct {
 // dict is an object of name, value pairs.
 func dict(pairs ...any) object { return object{}.with(pairs...) }
 
-// with is the object with more members.
+// with is the object with more members, or other values of those it has.
 func (o object) with(pairs ...any) object {
 	out := slices.Clone(o)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, _ := pairs[i].(string)
-		out = append(out, member{name, pairs[i+1]})
+		at := slices.IndexFunc(out, func(m member) bool { return m.name == name })
+		if at < 0 {
+			out = append(out, member{name, pairs[i+1]})
+			continue
+		}
+		out[at].value = pairs[i+1]
 	}
 	return out
 }

@@ -1,6 +1,9 @@
 package handlers_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -38,6 +41,36 @@ func TestTheDocumentIsValid(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheDocumentSaysNothingTwice is for viewers that read JSON as YAML, which knows no second member of a name.
+func TestTheDocumentSaysNothingTwice(t *testing.T) {
+	t.Parallel()
+	decoder := json.NewDecoder(bytes.NewReader(handlers.Document()))
+	var walk func(place string)
+	walk = func(place string) {
+		token, err := decoder.Token()
+		check(t, err)
+		seen := map[json.Token]bool{}
+		for decoder.More() && (token == json.Delim('{') || token == json.Delim('[')) {
+			below := place + "[]"
+			if token == json.Delim('{') {
+				name, err := decoder.Token()
+				check(t, err)
+				below = fmt.Sprintf("%s.%v", place, name)
+				if seen[name] {
+					t.Errorf("twice: %s", below)
+				}
+				seen[name] = true
+			}
+			walk(below)
+		}
+		if token == json.Delim('{') || token == json.Delim('[') {
+			_, err := decoder.Token()
+			check(t, err)
+		}
+	}
+	walk("")
 }
 
 var routeParameter = regexp.MustCompile(`:(\w+)`)
