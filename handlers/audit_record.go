@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -32,11 +33,11 @@ func about(c echo.Context, id int64, name string) {
 	c.Set(targetKey, t)
 }
 
-// record notes in the audit log how a write ended: of everybody who is known, and of everybody who tries to log in.
+// record notes in the audit log how a write ended.
 func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := handler(c)
-		if currentUser(c) == nil && action != models.ActionLogin {
+		if !worthNoting(c, action, err) {
 			return err
 		}
 		r := c.Request()
@@ -59,6 +60,15 @@ func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.H
 		}
 		return err
 	}
+}
+
+// worthNoting reports whether an entry can tell of somebody: who is known, or whose name and password were looked at. That
+// takes so long that nobody can fill the log from outside.
+func worthNoting(c echo.Context, action models.Action, err error) bool {
+	if action != models.ActionLogin {
+		return currentUser(c) != nil
+	}
+	return err == nil || slices.Contains([]models.Code{models.CodeInvalidCredentials, models.CodeAccountDisabled}, classify(err).Code)
 }
 
 // loginName is what can be the name of a user. People type passwords where names go; those are not kept.
