@@ -34,8 +34,15 @@ func (a *app) watched(token string) *app {
 	return &out
 }
 
+// scraped is an answer that is no JSON.
+type scraped struct {
+	status int
+	header http.Header
+	text   string
+}
+
 // scrape asks for the metrics as Prometheus does.
-func (a *app) scrape(method, path string, pairs ...string) (*http.Response, string) {
+func (a *app) scrape(method, path string, pairs ...string) scraped {
 	a.Helper()
 	request, err := http.NewRequestWithContext(a.Context(), method, a.url+path, nil)
 	check(a, err)
@@ -47,7 +54,7 @@ func (a *app) scrape(method, path string, pairs ...string) (*http.Response, stri
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	check(a, err)
-	return answer, string(text)
+	return scraped{answer.StatusCode, answer.Header, string(text)}
 }
 
 func TestMetricsAreForTheirTokenAlone(t *testing.T) {
@@ -55,35 +62,35 @@ func TestMetricsAreForTheirTokenAlone(t *testing.T) {
 		closed, open := a.watched(""), a.watched("s3cret")
 		for _, header := range []string{"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"} {
 			for _, server := range []*app{closed, open} {
-				answer, text := server.scrape("GET", "/metrics", "Authorization", header)
-				equal(a, header, answer.StatusCode, 401)
-				equal(a, "text", text, "unauthorized\n")
-				equal(a, "challenge", answer.Header.Get("WWW-Authenticate"), `Bearer realm="metrics"`)
-				equal(a, "cookie", answer.Header.Get("Set-Cookie"), "")
+				answer := server.scrape("GET", "/metrics", "Authorization", header)
+				equal(a, header, answer.status, 401)
+				equal(a, "text", answer.text, "unauthorized\n")
+				equal(a, "challenge", answer.header.Get("WWW-Authenticate"), `Bearer realm="metrics"`)
+				equal(a, "cookie", answer.header.Get("Set-Cookie"), "")
 			}
 		}
-		if answer, _ := closed.scrape("GET", "/metrics", "Authorization", "Bearer s3cret"); answer.StatusCode != 401 {
-			a.Errorf("without a configured token: %d", answer.StatusCode)
+		if answer := closed.scrape("GET", "/metrics", "Authorization", "Bearer s3cret"); answer.status != 401 {
+			a.Errorf("without a configured token: %d", answer.status)
 		}
-		answer, text := open.scrape("GET", "/metrics", "Authorization", "bearer s3cret")
-		equal(a, "status", answer.StatusCode, 200)
-		if media := answer.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/plain; version=0.0.4") {
+		answer := open.scrape("GET", "/metrics", "Authorization", "bearer s3cret")
+		equal(a, "status", answer.status, 200)
+		if media := answer.header.Get("Content-Type"); !strings.HasPrefix(media, "text/plain; version=0.0.4") {
 			a.Errorf("content type %s", media)
 		}
 		for _, metric := range []string{
 			`whalefall_build_info{version="1.2.3"} 1`, "go_goroutines ", "process_open_fds ", "whalefall_store_size_bytes ", "whalefall_audit_failures_total 0",
 		} {
-			if !strings.Contains(text, "\n"+metric) {
-				a.Errorf("no %s in\n%s", metric, text)
+			if !strings.Contains(answer.text, "\n"+metric) {
+				a.Errorf("no %s in\n%s", metric, answer.text)
 			}
 		}
-		answer, text = open.scrape("HEAD", "/metrics", "Authorization", "Bearer s3cret")
-		equal(a, "HEAD", answer.StatusCode, 200)
-		equal(a, "HEAD's body", text, "")
-		answer, _ = open.scrape("POST", "/metrics", "Authorization", "Bearer s3cret")
-		equal(a, "POST", answer.StatusCode, 405)
-		answer, _ = open.scrape("GET", "/metrics", "Authorization", "Bearer s3cret", "Accept-Encoding", "gzip")
-		equal(a, "compressed once", strings.Join(answer.Header.Values("Content-Encoding"), " "), "gzip")
+		answer = open.scrape("HEAD", "/metrics", "Authorization", "Bearer s3cret")
+		equal(a, "HEAD", answer.status, 200)
+		equal(a, "HEAD's body", answer.text, "")
+		answer = open.scrape("POST", "/metrics", "Authorization", "Bearer s3cret")
+		equal(a, "POST", answer.status, 405)
+		answer = open.scrape("GET", "/metrics", "Authorization", "Bearer s3cret", "Accept-Encoding", "gzip")
+		equal(a, "compressed once", strings.Join(answer.header.Values("Content-Encoding"), " "), "gzip")
 	})
 }
 
@@ -103,7 +110,7 @@ func TestMetricsCountWithoutNames(t *testing.T) {
 		a.scrape("MADEUP", "/instances")
 		a.scrape("DELETE", "/api/v1/instances")
 
-		_, text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret")
+		text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret").text
 		for _, metric := range []string{
 			`whalefall_collections_total{engine="sqlite",kind="databases",result="success"} 1`,
 			`whalefall_collections_total{engine="sqlite",kind="databases",result="DATABASE_CONNECTION_ERROR"} 1`,
@@ -137,14 +144,14 @@ func TestHealthDoesNotAskTheStore(t *testing.T) {
 			equal(a, "cookie", r.header.Get("Set-Cookie"), "")
 			equal(a, "members", members(r.data), "status version")
 		}
-		answer, _ := a.scrape("HEAD", "/api/v1/health/ping")
-		equal(a, "HEAD", answer.StatusCode, 200)
-		answer, _ = a.scrape("GET", "/readyz")
-		equal(a, "the store", answer.StatusCode, 503)
-		answer, text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret")
-		equal(a, "metrics", answer.StatusCode, 200)
-		if strings.Contains(text, "whalefall_store_size_bytes") {
-			a.Errorf("size of a closed store:\n%s", text)
+		answer := a.scrape("HEAD", "/api/v1/health/ping")
+		equal(a, "HEAD", answer.status, 200)
+		answer = a.scrape("GET", "/readyz")
+		equal(a, "the store", answer.status, 503)
+		answer = a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret")
+		equal(a, "metrics", answer.status, 200)
+		if strings.Contains(answer.text, "whalefall_store_size_bytes") {
+			a.Errorf("size of a closed store:\n%s", answer.text)
 		}
 	})
 }
@@ -154,7 +161,7 @@ func TestEntriesThatTheAuditLogLostAreCounted(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db").watched("s3cret")
 	a.exec(a.store.Path(), "DROP TABLE audit_log")
 	a.admin.post("/tags", obj{"name": "kept"}).want(201, "数据保存成功")
-	_, text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret")
+	text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret").text
 	if !strings.Contains(text, "\nwhalefall_audit_failures_total 1\n") {
 		t.Error(text)
 	}

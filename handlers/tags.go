@@ -48,7 +48,7 @@ func (h *handlers) apiCreateTag(c echo.Context) error {
 func (h *handlers) createTag(c echo.Context) (models.TagItem, error) {
 	f := body(c)
 	tag, err := bindTag(f, models.Tag{Color: models.TagColors[0]})
-	if err = cmp.Or(f.require("name"), err); err != nil {
+	if err := cmp.Or(f.require("name"), err); err != nil {
 		return models.TagItem{}, err
 	}
 	about(c, 0, tag.Name)
@@ -69,7 +69,7 @@ func (h *handlers) apiUpdateTag(c echo.Context) error {
 func (h *handlers) updateTag(c echo.Context) (models.TagItem, error) {
 	stored, missing := h.tagOf(c)
 	tag, err := bindTag(body(c), stored.Tag)
-	if err = cmp.Or(err, missing); err != nil {
+	if err := cmp.Or(err, missing); err != nil {
 		return models.TagItem{}, err
 	}
 	return h.Store.UpdateTag(c.Request().Context(), tag)
