@@ -83,7 +83,7 @@ func bindInstanceID(c echo.Context) (int64, error) {
 	if c.QueryParam("instance_id") == "" {
 		return 0, models.Invalid("query.instance_missing")
 	}
-	id, err := queryInteger(c, "instance_id", 0, 1, math.MaxInt)
+	id, err := queryInteger(c, "instance_id", 0, math.MaxInt)
 	return int64(id), err
 }
 
@@ -122,7 +122,7 @@ func signedSort(s string) (sort string, desc bool) {
 
 // bindWindow reads limit and offset.
 func bindWindow(c echo.Context, fallback int) (limit, offset int, err error) {
-	if limit, err = queryInteger(c, "limit", fallback, 1, maxSizeLimit); err != nil {
+	if limit, err = queryInteger(c, "limit", fallback, maxSizeLimit); err != nil {
 		return 0, 0, err
 	}
 	if !c.QueryParams().Has("offset") {
@@ -143,15 +143,15 @@ func bindPageWindow(c echo.Context, fallback int) (limit, offset int, err error)
 	if c.QueryParams().Has("offset") {
 		return 0, 0, models.Invalid("query.offset_unsupported")
 	}
-	if limit, err = queryInteger(c, "limit", fallback, 1, maxSizeLimit); err != nil {
+	if limit, err = queryInteger(c, "limit", fallback, maxSizeLimit); err != nil {
 		return 0, 0, err
 	}
-	page, err := queryInteger(c, "page", 1, 1, maxOffset/maxSizeLimit)
+	page, err := queryInteger(c, "page", 1, maxOffset/maxSizeLimit)
 	return limit, (page - 1) * limit, err
 }
 
-// queryInteger is a parameter between lowest and highest; absent it is the fallback.
-func queryInteger(c echo.Context, name string, fallback, lowest, highest int) (int, error) {
+// queryInteger is a parameter between 1 and highest; absent it is the fallback.
+func queryInteger(c echo.Context, name string, fallback, highest int) (int, error) {
 	if !c.QueryParams().Has(name) {
 		return fallback, nil
 	}
@@ -159,8 +159,8 @@ func queryInteger(c echo.Context, name string, fallback, lowest, highest int) (i
 	switch {
 	case !ok:
 		return 0, models.Invalid("query.not_integer", "Name", name)
-	case n < int64(lowest):
-		return 0, models.Invalid("query.too_small", "Name", name, "Limit", lowest)
+	case n < 1:
+		return 0, models.Invalid("query.too_small", "Name", name, "Limit", 1)
 	case n > int64(highest):
 		return 0, models.Invalid("query.too_large", "Name", name, "Limit", highest)
 	}

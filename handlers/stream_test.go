@@ -46,7 +46,13 @@ func (c *client) ask(method, address string, headers ...string) *http.Response {
 // download reads an answer of the API to its end.
 func (c *client) download(path string, headers ...string) file {
 	c.Helper()
-	answer := c.ask(http.MethodGet, "/api/v1"+path, headers...)
+	return c.read(http.MethodGet, "/api/v1"+path, headers...)
+}
+
+// read reads any answer to its end.
+func (c *client) read(method, address string, headers ...string) file {
+	c.Helper()
+	answer := c.ask(method, address, headers...)
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(answer.Body)
 	check(c, err)
@@ -153,7 +159,7 @@ func checkExport(a *app, path, filter string) {
 func checkRecord(a *app, names, record []string, row obj) {
 	a.Helper()
 	for i, name := range names {
-		want := ""
+		var want string
 		switch v := row[name].(type) {
 		case nil:
 			want = map[string]string{"rolled_up": "false", "stats_stale": "false", "kept": "false", "partition_count": "0"}[name]
@@ -175,6 +181,36 @@ func checkRecord(a *app, names, record []string, row obj) {
 		if !slices.Contains(names, name) {
 			a.Errorf("no column %s", name)
 		}
+	}
+}
+
+// TestThePageLeadsToTheFileOfWhatItShows: by a plain link.
+func TestThePageLeadsToTheFileOfWhatItShows(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	inst := a.serverInstance("pg", models.PostgreSQL)
+	a.snapshotOf(inst, "..", models.TableResult{Complete: true, Tables: oddTables()})
+	page := strings.TrimSuffix(a.bothPaths(inst, "..")[1], "/sizes")
+	for _, filter := range []string{
+		"", "?sort=name", "?sort=-rows&limit=100", "?q=%25&sort=size", "?schema=S&sort=-schema", "?partitions=all", "?only=unsettled", "?q=nothing",
+		"?parent=-2%2B3&parent_schema=" + url.QueryEscape("=cmd|' /C calc'!A0"),
+	} {
+		p := a.guest.visit(page + filter).wantStatus(http.StatusOK)
+		var shown []string
+		for _, row := range p.doc.Find("#tables-view tbody tr").EachIter() {
+			shown = append(shown, row.AttrOr("data-table", ""))
+		}
+		href, linked := p.doc.Find("a#tables-export").Attr("href")
+		equal(t, filter+" linked", linked, len(shown) > 0)
+		if !linked {
+			continue
+		}
+		records, err := csv.NewReader(strings.NewReader(a.guest.download(strings.TrimPrefix(href, "/api/v1")).text)).ReadAll()
+		check(t, err)
+		for i, name := range shown {
+			equal(t, filter, strings.TrimPrefix(records[i+1][1], "'"), strings.TrimPrefix(name, "'"))
+		}
+		equal(t, filter, len(records)-1, len(shown))
 	}
 }
 
@@ -205,10 +241,9 @@ func TestExportHeaders(t *testing.T) {
 
 		inst = a.serverInstance("other", models.PostgreSQL)
 		for _, format := range []string{"csv", "ndjson"} {
-			head := a.guest.ask(http.MethodHead, "/api/v1"+path+"?format="+format)
-			check(a, head.Body.Close())
-			equal(a, "HEAD", head.StatusCode, http.StatusOK)
-			equal(a, "HEAD count", head.Header.Get("X-Total-Count"), "3")
+			head := a.guest.read(http.MethodHead, "/api/v1"+path+"?format="+format)
+			equal(a, "HEAD", head.status, http.StatusOK)
+			equal(a, "HEAD count", head.header.Get("X-Total-Count"), "3")
 			never := a.guest.download(tablesPath(inst, "never") + "?format=" + format)
 			equal(a, format+" of none", never.text, map[string]string{"csv": header, "ndjson": ""}[format])
 			equal(a, "count of none", never.header.Get("X-Total-Count"), "0")
@@ -291,9 +326,9 @@ func TestExportThatFailsLooksBroken(t *testing.T) {
 	a.guest.get(tablesPath(inst, "app")+"?limit=1").want(http.StatusOK, readTable).wantAt("total", count)
 }
 
-func unzipped(t testing.TB, r io.Reader) string {
+func unzipped(t testing.TB, packed string) string {
 	t.Helper()
-	z, err := gzip.NewReader(r)
+	z, err := gzip.NewReader(strings.NewReader(packed))
 	check(t, err)
 	text, err := io.ReadAll(z)
 	check(t, err)
@@ -307,42 +342,28 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	a.snapshotOf(inst, "big", models.TableResult{Complete: true, Tables: manyTables(5000)})
 	a.snapshotOf(inst, "small", models.TableResult{Complete: true, Tables: manyTables(1)})
 	big, small := "/api/v1"+tablesPath(inst, "big"), "/api/v1"+tablesPath(inst, "small")
-	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, "/static/app.css"} {
-		address = strings.Replace(address, "/static/app.css", staticAddress(a), 1)
-		plain := a.guest.ask(http.MethodGet, address)
-		want, err := io.ReadAll(plain.Body)
-		check(t, err)
-		equal(t, address+" unasked", plain.Header.Get("Content-Encoding"), "")
-		packed := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "br, gzip;q=0.5")
-		equal(t, address, packed.Header.Get("Content-Encoding"), "gzip")
-		equal(t, address+" length", len(unzipped(t, packed.Body)), len(want))
-		for _, answer := range []*http.Response{plain, packed} {
-			equal(t, address+" vary", strings.Contains(strings.Join(answer.Header.Values("Vary"), ","), "Accept-Encoding"), true)
-			check(t, answer.Body.Close())
+	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, staticAddress(a)} {
+		whole, packed := a.guest.read(http.MethodGet, address), a.guest.read(http.MethodGet, address, "Accept-Encoding", "br, gzip;q=0.5")
+		equal(t, address+" unasked", whole.header.Get("Content-Encoding"), "")
+		equal(t, address, packed.header.Get("Content-Encoding"), "gzip")
+		equal(t, address+" length", len(unzipped(t, packed.text)), len(whole.text))
+		for _, f := range []file{whole, packed} {
+			equal(t, address+" vary", strings.Contains(strings.Join(f.header.Values("Vary"), ","), "Accept-Encoding"), true)
 		}
 	}
 	for accept, want := range map[string]string{
 		"gzip": "gzip", "gzip;q=0": "", "*": "gzip", "*;q=0": "", "gzip;q=0, *": "", "identity, gzip;q=0.0": "", "x": "", "": "", "GZIP": "gzip",
 	} {
-		answer := a.guest.ask(http.MethodGet, big, "Accept-Encoding", accept)
-		equal(t, "Accept-Encoding: "+accept, answer.Header.Get("Content-Encoding"), want)
-		check(t, answer.Body.Close())
+		equal(t, "Accept-Encoding: "+accept, a.guest.read(http.MethodGet, big, "Accept-Encoding", accept).header.Get("Content-Encoding"), want)
 	}
 	for _, address := range []string{small + "?format=csv", small + "?format=ndjson", small, "/healthz"} {
-		answer := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "gzip")
-		equal(t, address, answer.Header.Get("Content-Encoding"), "")
-		check(t, answer.Body.Close())
+		equal(t, address, a.guest.read(http.MethodGet, address, "Accept-Encoding", "gzip").header.Get("Content-Encoding"), "")
 	}
 	for _, address := range []string{big, big + "?format=csv", small} {
-		answer := a.guest.ask(http.MethodHead, address, "Accept-Encoding", "gzip")
-		raw, err := io.ReadAll(answer.Body)
-		check(t, err)
-		equal(t, "HEAD", answer.StatusCode, http.StatusOK)
-		equal(t, "HEAD body", len(raw), 0)
-		kept := a.guest.ask(http.MethodGet, address, "Accept-Encoding", "gzip", "If-None-Match", answer.Header.Get("ETag"))
-		raw, err = io.ReadAll(kept.Body)
-		check(t, err)
-		equal(t, "kept", fmt.Sprintf("%d %d %s", kept.StatusCode, len(raw), kept.Header.Get("Content-Encoding")), "304 0 ")
+		head := a.guest.read(http.MethodHead, address, "Accept-Encoding", "gzip")
+		equal(t, "HEAD", fmt.Sprintf("%d %d", head.status, len(head.text)), "200 0")
+		kept := a.guest.read(http.MethodGet, address, "Accept-Encoding", "gzip", "If-None-Match", head.header.Get("ETag"))
+		equal(t, "kept", fmt.Sprintf("%d %d %s", kept.status, len(kept.text), kept.header.Get("Content-Encoding")), "304 0 ")
 	}
 }
 

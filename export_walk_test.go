@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestAPersonTakesTheTablesAway filters and sorts a snapshot; the link beside it leads to a file of just these rows.
+func TestAPersonTakesTheTablesAway(t *testing.T) {
+	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
+		t.Run(look[0], func(t *testing.T) {
+			a := startApp(t, "--data-dir", t.TempDir())
+			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
+			w.logIn("admin", a.password)
+			w.resize(1280, 800)
+			w.open(a.url + "/instances/1") // the store that every fresh install has
+			w.click("#sync-capacity")
+			w.click(`tr[data-database=main] a[data-primary]`)
+			w.see("#modal [data-empty=never]")
+			w.gone("#tables-export")
+			w.click("#tables-refresh")
+			w.see("#tables-export")
+			w.gone("#toasts .toast")
+			w.look("tables-export")
+			w.fill("#filter-table", "_size_")
+			w.until(`document.querySelectorAll("#tables-view tbody tr").length == 3`)
+			w.click("#tables-view-sort-name")
+			w.until(`document.querySelector("#tables-view-sort-name").closest("th").ariaSort == "ascending"`)
+			w.wantFileOfRows()
+			w.quiet()
+		})
+	}
+}
+
+// wantFileOfRows compares the file behind the link with the rows on the screen.
+func (w *walk) wantFileOfRows() {
+	w.t.Helper()
+	w.run(`fetch(document.querySelector("#tables-export").href).then(r => r.text()).then(text => { window.taken = text })`)
+	w.until(`window.taken !== undefined`)
+	shown := ask[[]string](w.browser, `[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
+	lines := strings.Split(strings.TrimSpace(ask[string](w.browser, `window.taken`)), "\n")
+	if len(lines) != len(shown)+1 {
+		w.t.Fatalf("%d rows shown, %d lines in the file", len(shown), len(lines))
+	}
+	for i, name := range shown {
+		if !strings.HasPrefix(lines[i+1], "main,"+name+",") {
+			w.t.Errorf("line %d is %q, want %q", i+1, lines[i+1], name)
+		}
+	}
+}
