@@ -91,9 +91,6 @@ func (h *handlers) apiRoutes(e *echo.Echo) {
 	remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.apiCancelRefresh)
 }
 
-// notYet answers like an unknown path.
-func (h *handlers) notYet(echo.Context) error { return echo.ErrNotFound }
-
 // refuseDeeper answers what lies below a path that ends with a parameter: the router takes all of that for its value.
 func refuseDeeper(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

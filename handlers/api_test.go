@@ -193,15 +193,21 @@ func (c *client) send(method, path string, body any) *response {
 	raw, err := io.ReadAll(answer.Body)
 	check(c, err)
 	r := &response{client: c, what: method + " " + path, status: answer.StatusCode, header: answer.Header, raw: string(raw)}
-	if len(raw) > 0 && r.isJSON() {
-		if err := json.Unmarshal(raw, &r.body); err != nil {
-			c.Fatalf("%s: %d is not JSON: %v: %.300s", r.what, r.status, err, raw)
+	r.read()
+	return r
+}
+
+// read takes the answer's JSON apart and holds it against the contract.
+func (r *response) read() {
+	r.Helper()
+	if len(r.raw) > 0 && r.isJSON() {
+		if err := json.Unmarshal([]byte(r.raw), &r.body); err != nil {
+			r.Fatalf("%s: %d is not JSON: %v: %.300s", r.what, r.status, err, r.raw)
 		}
 	}
 	r.data, _ = r.body["data"].(obj)
 	examine(r)
 	examineDocumented(r)
-	return r
 }
 
 type response struct {
@@ -333,5 +339,3 @@ func (a *app) sqliteInstance(name, file string) string {
 func tablesPath(instance, database string) string {
 	return instance + "/databases/" + url.PathEscape(database) + "/tables/sizes"
 }
-
-func fuzzApp(f *testing.F) *app { return newApp(f, filepath.Join(f.TempDir(), "store.db")) }

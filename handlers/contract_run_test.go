@@ -331,7 +331,10 @@ func (s *scene) audited(e endpoint, r *response) {
 	newest := s.rows("SELECT request_id, status, message_code, method, username, path FROM audit_log ORDER BY id DESC LIMIT 1")
 	code, _ := r.body["message_code"].(string)
 	where, _ := r.body["context"].(obj)
-	known := r.status < 400 || where["user_id"] != nil || e.path == "/auth/login" && code != string(models.CodeUnauthenticated)
+	known := r.status < 400 || where["user_id"] != nil
+	if e.path == "/auth/login" { // of which only those count that came to a password
+		known = r.status < 400 || code == string(models.CodeInvalidCredentials)
+	}
 	noted := len(newest) == 1 && fmt.Sprint(newest[0][:4]) == fmt.Sprint([]any{r.header.Get("X-Request-ID"), r.status, code, e.method})
 	if noted != (known && e.writes()) {
 		s.Errorf("%s: %d %q in the audit log: %t; the newest entry is %v", r.what, r.status, code, noted, newest)
