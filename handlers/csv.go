@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/csv"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -106,7 +105,7 @@ var unsafeInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 // attachment is the header that names a file to be kept, in ASCII and, where that changes it, as it is.
 func attachment(filename string) string {
 	plain := unsafeInFileName.ReplaceAllString(filename, "_")
-	header := fmt.Sprintf(`attachment; filename="%s"`, plain)
+	header := `attachment; filename="` + plain + `"`
 	if plain != filename {
 		name := strings.ReplaceAll(url.QueryEscape(strings.ToValidUTF8(filename, "_")), "+", "%20")
 		header += "; filename*=UTF-8''" + name
