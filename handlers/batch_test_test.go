@@ -112,7 +112,8 @@ const slowTest = 20 * time.Millisecond
 type slowCollector struct {
 	collectors.Collector
 	now, most atomic.Int64
-	stuck     bool // until its context ends
+	wanted    int64 // so many must once be at the same time before any ends
+	stuck     bool  // until its context ends
 }
 
 func (s *slowCollector) Version(ctx context.Context, _ collectors.Target) (models.Version, error) {
@@ -120,20 +121,16 @@ func (s *slowCollector) Version(ctx context.Context, _ collectors.Target) (model
 	defer s.now.Add(-1)
 	for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
 	}
-	done := time.After(slowTest)
-	if s.stuck {
-		done = nil
+	for ctx.Err() == nil && (s.stuck || s.most.Load() < s.wanted) {
+		time.Sleep(time.Millisecond)
 	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
+	time.Sleep(slowTest)
 	return models.Version{Full: "slow"}, context.Cause(ctx)
 }
 
 // TestBatchTestAsksAFewAtOnce lets fifty slow targets be tested, and counts how many are at the same time.
 func TestBatchTestAsksAFewAtOnce(t *testing.T) {
-	slow := &slowCollector{}
+	slow := &slowCollector{wanted: 8}
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.SQLite: slow})
 	var ids []int64
 	for i := range 50 {
@@ -154,7 +151,7 @@ func TestBatchTestEnds(t *testing.T) {
 	for i := range 10 {
 		ids = append(ids, a.admin.post("/instances", obj{"name": "n" + plain(i), "db_type": "sqlite", "database_name": "x"}).id("instance", "id"))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	w := a.admin.serve(ctx, t, http.MethodPost, batchTest, strings.NewReader(plain(obj{"instance_ids": ids})), "application/json")
 	var answer struct {
