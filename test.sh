@@ -63,6 +63,8 @@ need 'mariadb-server-core mariadb-client-core' has_mariadb
 need 'chromium' any chromium chromium-browser google-chrome google-chrome-stable headless-shell chrome
 need 'fontconfig fonts-noto-cjk' has_cjk_font
 need 'gcc libc6-dev' has_libc
+need 'curl' any curl
+need 'jq' any jq
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

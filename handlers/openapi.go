@@ -23,10 +23,9 @@ type operation struct {
 	query        []field
 	conditional  bool // answers 304 to a client that has the newest state
 
-	body     []field // members of the JSON object that is sent
-	upload   bool    // the body is a form with files instead
-	example  object  // of the body
-	optional bool    // it works without a body, too
+	body    []field // members of the JSON object that is sent
+	upload  bool    // the body is a form with files instead
+	example object  // of the body
 
 	status  int        // of success; 0: 200
 	message string     // key of its message in the catalogue
@@ -35,7 +34,6 @@ type operation struct {
 	files   []file     // what is answered instead of the envelope, or beside it
 	later   *operation // how it answers 202 to who prefers not to wait; nil: it does not
 
-	target  bool            // asks a monitored server
 	missing string          // key of its 404; empty: nothing is named in the path
 	fails   []*models.Error // refusals of its own
 }
@@ -96,17 +94,10 @@ func Document() []byte {
 
 func (d *document) paths() object {
 	var paths object
-	at := map[string]int{}
 	for _, o := range operations() {
 		path := "/api/v1" + o.path
-		i, known := at[path]
-		if !known {
-			i = len(paths)
-			at[path] = i
-			paths = append(paths, member{path, object{}})
-		}
-		item, _ := paths[i].value.(object)
-		paths[i].value = append(item, member{strings.ToLower(o.method), d.operation(o)})
+		item, _ := paths.get(path).(object)
+		paths = paths.with(path, item.with(strings.ToLower(o.method), d.operation(o)))
 	}
 	return paths
 }
@@ -185,7 +176,7 @@ func (o operation) requestBody() object {
 	if o.example != nil {
 		content = content.with("example", o.example)
 	}
-	return dict("required", !o.optional, "content", dict(media, content))
+	return dict("required", true, "content", dict(media, content))
 }
 
 const echoJSON = "application/json"

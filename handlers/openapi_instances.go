@@ -20,7 +20,7 @@ func addressFields() []field {
 			"`mariadb`, `pg`, `postgres` and `mssql` are understood."),
 		may("host", example(dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
 			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none."),
-		may("port", example(orNone(whole(1, 65535)), 5432), "Required, but for SQLite, which has none. A text of digits is understood."),
+		may("port", example(orNone(whole(65535)), 5432), "Required, but for SQLite, which has none. A text of digits is understood."),
 		may("database_name", orNone(text(maxDatabaseName)),
 			"Database to connect to first. For SQLite, required: the path of the file on the server that WhaleFall runs on, in a directory that it may read. "+
 				"For Oracle: the service name, with its domain if it has one. Otherwise optional."),

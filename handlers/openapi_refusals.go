@@ -57,8 +57,10 @@ func (o operation) refusals() []*models.Error {
 	} else if o.write() {
 		out = append(out, writeRefusals...)
 	}
-	out = append(out, unauthenticated)
-	if o.perm != public && o.perm != anyone && o.perm != loggedIn {
+	if !slices.Contains(probes, "/api/v1"+o.path) {
+		out = append(out, unauthenticated)
+	}
+	if slices.Contains(models.Permissions, o.perm) && slices.ContainsFunc(models.Roles, func(r models.Role) bool { return !r.May(o.perm) }) {
 		out = append(out, forbidden(o.perm))
 	}
 	if o.write() {

@@ -119,7 +119,7 @@ func text(maxLength int) object {
 	return dict("type", "string", "maxLength", maxLength)
 }
 func yesNo(fallback bool) object      { return dict("type", "boolean", "default", fallback) }
-func whole(low, high int) object      { return dict("type", "integer", "minimum", low, "maximum", high) }
+func whole(high int) object           { return dict("type", "integer", "minimum", 1, "maximum", high) }
 func list(of object) object           { return dict("type", "array", "items", of) }
 func oneOf[T ~string](of ...T) object { return dict("type", "string", "enum", of) }
 func orNone(schema object) object     { return nullable(schema) }

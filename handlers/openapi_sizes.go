@@ -29,15 +29,15 @@ var (
 // windowFields read a part of a long list; numberedFields do in the later path style.
 func windowFields(rows int) []field {
 	return []field{
-		may("limit", fallback(whole(1, maxSizeLimit), rows), "Rows of the answer."),
+		may("limit", fallback(whole(maxSizeLimit), rows), "Rows of the answer."),
 		may("offset", fallback(dict("type", "integer", "minimum", 0), 0), "Rows left out before the first."),
 	}
 }
 
 func numberedFields(rows int) []field {
 	return []field{
-		may("limit", fallback(whole(1, maxSizeLimit), rows), "Rows of a page. There is no `offset` here: sending one is 400."),
-		may("page", fallback(whole(1, maxOffset/maxSizeLimit), 1), "Number of the page."),
+		may("limit", fallback(whole(maxSizeLimit), rows), "Rows of a page. There is no `offset` here: sending one is 400."),
+		may("page", fallback(whole(maxOffset/maxSizeLimit), 1), "Number of the page."),
 	}
 }
 

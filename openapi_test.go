@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"whalefall/testenv"
+)
+
+func TestOpenAPICommand(t *testing.T) {
+	status, out, errs := runOnce(t, "", "openapi", "--check")
+	if status != 0 || out != "" || errs != "" {
+		t.Errorf("check: %d %q %q", status, out, errs)
+	}
+	status, out, _ = runOnce(t, "", "openapi")
+	served, err := os.ReadFile("handlers/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 || out != string(served) {
+		t.Errorf("exit %d, %d bytes printed, %d bytes served", status, len(out), len(served))
+	}
+}
+
+var (
+	shellBlocks  = regexp.MustCompile("(?s)```sh\n(.*?)```")
+	newInstance  = regexp.MustCompile(`(?s)\{"name":"orders".*?\}'`)
+	firstAddress = "http://127.0.0.1:8080/api/v1"
+)
+
+// TestTheWalkThroughOfTheDocument runs what the document tells somebody who has nothing but it and curl, from the login to the
+// CSV and the deletion, on the store as a target.
+func TestTheWalkThroughOfTheDocument(t *testing.T) {
+	for _, tool := range []string{"bash", "curl", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			testenv.Missing(t, tool)
+		}
+	}
+	a := startApp(t, "--data-dir", t.TempDir())
+	target, err := json.Marshal(map[string]string{"name": "orders", "db_type": "sqlite", "database_name": filepath.Join(a.dir, "whalefall.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, document, _ := runOnce(t, "", "openapi")
+	var told struct{ Info struct{ Description string } }
+	if err := json.Unmarshal([]byte(document), &told); err != nil {
+		t.Fatal(err)
+	}
+	script := "set -euo pipefail; cd " + a.dir + "\n"
+	blocks := shellBlocks.FindAllStringSubmatch(told.Info.Description, -1)
+	for _, block := range blocks {
+		script += block[1]
+	}
+	script = newInstance.ReplaceAllLiteralString(script, string(target)+"'")
+	script = strings.NewReplacer(firstAddress, a.url+"/api/v1", `"password":"…"`, `"password":"`+a.password+`"`, "/databases/shop/", "/databases/main/").Replace(script)
+	out, err := exec.CommandContext(t.Context(), "bash", "-c", script).CombinedOutput()
+	answers := string(out)
+	if err != nil || len(blocks) != 2 || strings.Contains(answers, `"success":false`) || strings.Count(answers, `"success":true`) < 9 {
+		t.Fatalf("%v\n%s\n%s", err, script, answers)
+	}
+	csv, err := os.ReadFile(filepath.Join(a.dir, "shop.csv"))
+	if err != nil || !strings.Contains(string(csv), "main,instances,") {
+		t.Errorf("%v: %.300s", err, csv)
+	}
+}
