@@ -164,3 +164,23 @@ func TestTheDocumentIsServed(t *testing.T) {
 		t.Errorf("page: %s", page.raw)
 	}
 }
+
+// TestAnswersThatComeSeldom asks for what no other test makes the client get, so that it is held against the document, too.
+func TestAnswersThatComeSeldom(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	path := a.sqliteInstance("seldom", a.sqliteFile("CREATE TABLE t (id)"))
+	a.admin.post(path+"/actions/sync-capacity", nil).want(200, "实例 seldom 的容量同步任务已成功完成")
+	id := a.guest.get(path+"/databases/sizes").id("databases", 0, "database_id")
+	byID := fmt.Sprintf("/databases/%d/tables/sizes", id)
+	for _, address := range []string{
+		path + "/databases/sizes", "/databases/sizes?instance_id=" + strings.TrimPrefix(path, "/instances/"), tablesPath(path, "main"), byID,
+	} {
+		tag := a.guest.get(address).header.Get("ETag")
+		equal(t, address, a.guest.with("If-None-Match", tag).get(address).status, http.StatusNotModified)
+	}
+	a.user.with("Prefer", "respond-async").post(byID+"/actions/refresh", nil).want(http.StatusAccepted, "采集任务正在后台运行")
+	a.admin.remove(path).want(200, "实例已移入回收站")
+	a.sqliteInstance("seldom", a.sqliteFile("CREATE TABLE t (id)"))
+	a.admin.post(path+"/actions/restore", nil).wantCode(409, models.CodeConflict, "实例名称已存在")
+}
