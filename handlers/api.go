@@ -11,84 +11,66 @@ import (
 	"whalefall/models"
 )
 
-// apiRoutes are all routes of the JSON side, each with the permission it asks for, and each write with what the audit log
-// calls it.
-func (h *handlers) apiRoutes(e *echo.Echo) {
-	e.Use(refuseDeeper, refuseOptions)
-	route := func(method, path string, handler echo.HandlerFunc) { e.Add(method, "/api/v1"+path, handler) }
-	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		route(http.MethodGet, path, h.guard(perm, handler))
-		route(http.MethodHead, path, h.guard(perm, handler))
+// apiRoutes are all routes of the JSON side, below /api/v1.
+func (h *handlers) apiRoutes() []route {
+	return []route{
+		get("/health/ping", public, h.apiPing),
+		get("/openapi.json", public, h.apiDocument),
+		get("/docs", public, h.apiDocs),
+
+		get("/auth/csrf-token", anyone, h.apiCSRFToken),
+		get("/auth/session", anyone, h.apiSession),
+		post("/auth/login", anyone, models.ActionLogin, h.apiLogin).behind(h.throttleLogin),
+		post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout),
+		post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword).behind(h.throttlePassword),
+
+		get("/tokens", loggedIn, h.apiTokens),
+		post("/tokens", loggedIn, models.ActionCreateToken, h.apiCreateToken),
+		remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.apiDeleteToken),
+
+		get("/users", models.PermAdmin, h.apiUsers),
+		post("/users", models.PermAdmin, models.ActionCreateUser, h.apiCreateUser),
+		get("/users/:id", models.PermAdmin, h.apiUser),
+		put("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.apiUpdateUser),
+		get("/audit", models.PermAdmin, h.apiAudit),
+
+		get("/credentials", models.PermView, h.apiCredentials),
+		post("/credentials", models.PermCreate, models.ActionCreateCredential, h.apiCreateCredential),
+		get("/credentials/:id", models.PermView, h.apiCredential),
+		put("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.apiUpdateCredential),
+		remove("/credentials/:id", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredential),
+
+		get("/tags", models.PermView, h.apiTags),
+		post("/tags", models.PermCreate, models.ActionCreateTag, h.apiCreateTag),
+		put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.apiUpdateTag),
+		remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTag),
+
+		get("/instances", models.PermView, h.apiInstances),
+		post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance),
+		get("/instances/statistics", models.PermView, h.apiStatistics),
+		get("/instances/exports", models.PermView, h.apiExportInstances),
+		get("/instances/imports/template", models.PermView, h.apiImportTemplate),
+		post("/instances/batch-create", models.PermCreate, models.ActionImportInstances, h.apiImportInstances).guardedBy(h.guardUpload),
+		post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances),
+		get("/instances/:id", models.PermView, h.apiInstance),
+		put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance),
+		remove("/instances/:id", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance),
+		post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance),
+		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
+		post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
+		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).guardedBy(h.guardConnectionTest),
+		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
+
+		post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity),
+		get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes),
+		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),
+		post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTables),
+		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
+		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
+		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID),
+		get("/refreshes/:id", models.PermView, h.apiRefresh),
+		remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.apiCancelRefresh),
 	}
-	post := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
-		route(http.MethodPost, path, h.record(action, h.guard(perm, handler)))
-	}
-	put := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
-		route(http.MethodPut, path, h.record(action, h.guard(perm, handler)))
-	}
-	remove := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
-		route(http.MethodDelete, path, h.record(action, h.guard(perm, handler)))
-	}
-
-	get("/health/ping", public, h.apiPing)
-	get("/openapi.json", public, h.apiDocument)
-	get("/docs", public, h.apiDocs)
-
-	get("/auth/csrf-token", anyone, h.apiCSRFToken)
-	get("/auth/session", anyone, h.apiSession)
-	route(http.MethodPost, "/auth/login", h.throttleLogin(h.record(models.ActionLogin, h.guard(anyone, h.apiLogin))))
-	post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout)
-	route(http.MethodPost, "/auth/change-password",
-		h.throttlePassword(h.record(models.ActionChangePassword, h.guard(loggedIn, h.apiChangePassword))))
-
-	get("/tokens", loggedIn, h.apiTokens)
-	post("/tokens", loggedIn, models.ActionCreateToken, h.apiCreateToken)
-	remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.apiDeleteToken)
-
-	get("/users", models.PermAdmin, h.apiUsers)
-	post("/users", models.PermAdmin, models.ActionCreateUser, h.apiCreateUser)
-	get("/users/:id", models.PermAdmin, h.apiUser)
-	put("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.apiUpdateUser)
-	get("/audit", models.PermAdmin, h.apiAudit)
-
-	get("/credentials", models.PermView, h.apiCredentials)
-	post("/credentials", models.PermCreate, models.ActionCreateCredential, h.apiCreateCredential)
-	get("/credentials/:id", models.PermView, h.apiCredential)
-	put("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.apiUpdateCredential)
-	remove("/credentials/:id", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredential)
-
-	get("/tags", models.PermView, h.apiTags)
-	post("/tags", models.PermCreate, models.ActionCreateTag, h.apiCreateTag)
-	put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.apiUpdateTag)
-	remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTag)
-
-	get("/instances", models.PermView, h.apiInstances)
-	post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance)
-	get("/instances/statistics", models.PermView, h.apiStatistics)
-	get("/instances/exports", models.PermView, h.apiExportInstances)
-	get("/instances/imports/template", models.PermView, h.apiImportTemplate)
-	route(http.MethodPost, "/instances/batch-create",
-		h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.apiImportInstances)))
-	post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances)
-	get("/instances/:id", models.PermView, h.apiInstance)
-	put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance)
-	remove("/instances/:id", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance)
-	post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance)
-	post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance)
-	post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance)
-	route(http.MethodPost, "/connections/actions/test",
-		h.record(models.ActionTestConnection, h.guardConnectionTest(h.apiTestConnection)))
-	post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest)
-
-	post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity)
-	get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes)
-	get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes)
-	post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTables)
-	get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery)
-	get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID)
-	post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID)
-	get("/refreshes/:id", models.PermView, h.apiRefresh)
-	remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.apiCancelRefresh)
 }
 
 // refuseDeeper answers what lies below a path that ends with a parameter: the router takes all of that for its value.

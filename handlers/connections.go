@@ -11,10 +11,10 @@ import (
 	"whalefall/views"
 )
 
-// guardConnectionTest asks for view to test a saved instance, and for create to test anything else: a stored
+// guardConnectionTest asks for the permission to test a saved instance, and for create to test anything else: a stored
 // password must not be sendable to a host of one's choice.
-func (h *handlers) guardConnectionTest(handler echo.HandlerFunc) echo.HandlerFunc {
-	saved, other := h.guard(models.PermView, handler), h.guard(models.PermCreate, handler)
+func (h *handlers) guardConnectionTest(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
+	saved, other := h.guard(perm, handler), h.guard(models.PermCreate, handler)
 	return func(c echo.Context) error {
 		f := peekFields(c)
 		if len(f) == 0 || f.given("instance_id") {

@@ -76,6 +76,11 @@ func (h *handlers) routes(e *echo.Echo) {
 		e.Add(method, "/metrics", h.readMetrics())
 	}
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static/", static.Handler())))
-	h.pageRoutes(e)
-	h.apiRoutes(e)
+	for _, r := range h.pageRoutes() {
+		h.add(e, "", r)
+	}
+	e.Use(refuseDeeper, refuseOptions)
+	for _, r := range h.apiRoutes() {
+		h.add(e, "/api/v1", r)
+	}
 }

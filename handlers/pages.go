@@ -12,74 +12,69 @@ import (
 	"whalefall/views"
 )
 
-// pageRoutes are all routes of the HTML side, each with the permission it asks for, and each write with what the audit log
-// calls it.
-func (h *handlers) pageRoutes(e *echo.Echo) {
-	get := func(path string, perm models.Permission, handler echo.HandlerFunc) {
-		e.GET(path, h.guard(perm, handler))
-		e.HEAD(path, h.guard(perm, handler))
-	}
-	post := func(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) {
-		e.POST(path, h.record(action, h.guard(perm, handler)))
-	}
+// pageRoutes are all routes of the HTML side.
+func (h *handlers) pageRoutes() []route {
+	return slices.Concat([]route{
+		get("/", loggedIn, h.frontPage),
+		get("/login", anyone, h.loginPage),
+		post("/login", anyone, models.ActionLogin, h.submitLogin).behind(h.throttleLogin),
+		post("/logout", loggedIn, models.ActionLogout, h.submitLogout),
+		get("/preferences", anyone, h.setPreference),
 
-	get("/", loggedIn, h.frontPage)
-	get("/login", anyone, h.loginPage)
-	e.POST("/login", h.throttleLogin(h.record(models.ActionLogin, h.guard(anyone, h.submitLogin))))
-	post("/logout", loggedIn, models.ActionLogout, h.submitLogout)
-	get("/preferences", anyone, h.setPreference)
+		get("/account", loggedIn, h.accountPage),
+		post("/account/password", loggedIn, models.ActionChangePassword, h.submitPassword).behind(h.throttlePassword),
+		get("/tokens", loggedIn, h.tokensPage),
+		get("/tokens/new", loggedIn, h.newTokenPage),
+		post("/tokens", loggedIn, models.ActionCreateToken, h.submitToken),
+		post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.submitTokenDelete),
 
-	get("/account", loggedIn, h.accountPage)
-	e.POST("/account/password",
-		h.throttlePassword(h.record(models.ActionChangePassword, h.guard(loggedIn, h.submitPassword))))
-	get("/tokens", loggedIn, h.tokensPage)
-	get("/tokens/new", loggedIn, h.newTokenPage)
-	post("/tokens", loggedIn, models.ActionCreateToken, h.submitToken)
-	post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.submitTokenDelete)
+		get("/users", models.PermAdmin, h.usersPage),
+		get("/users/new", models.PermAdmin, h.newUserPage),
+		post("/users", models.PermAdmin, models.ActionCreateUser, h.submitUser),
+		get("/users/:id", models.PermAdmin, formOfPath),
+		get("/users/:id/edit", models.PermAdmin, h.editUserPage),
+		post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.submitUserEdit),
+		get("/audit", models.PermAdmin, h.auditPage),
 
-	get("/users", models.PermAdmin, h.usersPage)
-	get("/users/new", models.PermAdmin, h.newUserPage)
-	post("/users", models.PermAdmin, models.ActionCreateUser, h.submitUser)
-	get("/users/:id", models.PermAdmin, formOfPath)
-	get("/users/:id/edit", models.PermAdmin, h.editUserPage)
-	post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.submitUserEdit)
-	get("/audit", models.PermAdmin, h.auditPage)
+		get("/credentials", models.PermView, h.credentialsPage),
+		get("/credentials/new", models.PermCreate, h.newCredentialPage),
+		post("/credentials", models.PermCreate, models.ActionCreateCredential, h.submitCredential),
+		get("/credentials/:id", models.PermUpdate, formOfPath),
+		get("/credentials/:id/edit", models.PermUpdate, h.editCredentialPage),
+		post("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.submitCredentialEdit),
+		post("/credentials/:id/delete", models.PermDelete, models.ActionDeleteCredential, h.submitCredentialDelete),
 
-	get("/credentials", models.PermView, h.credentialsPage)
-	get("/credentials/new", models.PermCreate, h.newCredentialPage)
-	post("/credentials", models.PermCreate, models.ActionCreateCredential, h.submitCredential)
-	get("/credentials/:id", models.PermUpdate, formOfPath)
-	get("/credentials/:id/edit", models.PermUpdate, h.editCredentialPage)
-	post("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.submitCredentialEdit)
-	post("/credentials/:id/delete", models.PermDelete, models.ActionDeleteCredential, h.submitCredentialDelete)
+		get("/tags", models.PermView, h.tagsPage),
+		get("/tags/new", models.PermCreate, h.newTagPage),
+		post("/tags", models.PermCreate, models.ActionCreateTag, h.submitTag),
+		get("/tags/:id/edit", models.PermUpdate, h.editTagPage),
+		post("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.submitTagEdit),
+		post("/tags/:id/delete", models.PermDelete, models.ActionDeleteTag, h.submitTagDelete),
 
-	get("/tags", models.PermView, h.tagsPage)
-	get("/tags/new", models.PermCreate, h.newTagPage)
-	post("/tags", models.PermCreate, models.ActionCreateTag, h.submitTag)
-	get("/tags/:id/edit", models.PermUpdate, h.editTagPage)
-	post("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.submitTagEdit)
-	post("/tags/:id/delete", models.PermDelete, models.ActionDeleteTag, h.submitTagDelete)
+		get("/instances", models.PermView, h.instancesPage),
+		get("/instances/new", models.PermCreate, h.newInstancePage),
+		post("/instances", models.PermCreate, models.ActionCreateInstance, h.submitInstance),
+		get("/instances/import", models.PermCreate, h.importPage),
+		post("/instances/import", models.PermCreate, models.ActionImportInstances, h.submitImport).guardedBy(h.guardUpload),
+		post("/connections/test", models.PermCreate, models.ActionTestConnection, h.testTypedConnection),
+		get("/instances/:id", models.PermView, h.instancePage),
+		get("/instances/:id/edit", models.PermUpdate, h.editInstancePage),
+		post("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.submitInstanceEdit),
+		post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.submitInstanceDelete),
+		post("/instances/:id/destroy", models.PermDelete, models.ActionDeleteInstances, h.submitInstanceDestroy),
+		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore),
+		post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection),
+		post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance),
+	}, h.tableRoutes("/instances/:id/databases/:name"), h.tableRoutes("/databases/:id"))
+}
 
-	get("/instances", models.PermView, h.instancesPage)
-	get("/instances/new", models.PermCreate, h.newInstancePage)
-	post("/instances", models.PermCreate, models.ActionCreateInstance, h.submitInstance)
-	get("/instances/import", models.PermCreate, h.importPage)
-	e.POST("/instances/import", h.record(models.ActionImportInstances, h.guardUpload(models.PermCreate, h.submitImport)))
-	post("/connections/test", models.PermCreate, models.ActionTestConnection, h.testTypedConnection)
-	get("/instances/:id", models.PermView, h.instancePage)
-	get("/instances/:id/edit", models.PermUpdate, h.editInstancePage)
-	post("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.submitInstanceEdit)
-	post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.submitInstanceDelete)
-	post("/instances/:id/destroy", models.PermDelete, models.ActionDeleteInstances, h.submitInstanceDestroy)
-	post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore)
-	post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection)
-	post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance)
-
-	// Names "." and ".." cannot be in an address, so every database also goes by its id.
-	for _, database := range []string{"/instances/:id/databases/:name", "/databases/:id"} {
-		get(database+"/tables", models.PermView, h.tablesPage)
-		get(database+"/tables/partitions", models.PermView, h.partitionRows)
-		post(database+"/tables/refresh", models.PermSync, models.ActionRefreshTables, h.submitRefresh)
+// tableRoutes are the pages of one database. Names "." and ".." cannot be in an address, so every database also goes by
+// its id.
+func (h *handlers) tableRoutes(database string) []route {
+	return []route{
+		get(database+"/tables", models.PermView, h.tablesPage),
+		get(database+"/tables/partitions", models.PermView, h.partitionRows),
+		post(database+"/tables/refresh", models.PermSync, models.ActionRefreshTables, h.submitRefresh),
 	}
 }
 

@@ -1,0 +1,67 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+)
+
+// route is one address of the product: the permission it asks for and, if it is a write, what the audit log calls it.
+type route struct {
+	method, path string
+	perm         models.Permission
+	action       models.Action // empty: a read
+	handler      echo.HandlerFunc
+
+	guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc // nil: the usual checks
+	first func(echo.HandlerFunc) echo.HandlerFunc                    // stands before everything; nil: nothing does
+}
+
+func get(path string, perm models.Permission, handler echo.HandlerFunc) route {
+	return route{method: http.MethodGet, path: path, perm: perm, handler: handler}
+}
+
+func post(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) route {
+	return route{method: http.MethodPost, path: path, perm: perm, action: action, handler: handler}
+}
+
+func put(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) route {
+	return route{method: http.MethodPut, path: path, perm: perm, action: action, handler: handler}
+}
+
+func remove(path string, perm models.Permission, action models.Action, handler echo.HandlerFunc) route {
+	return route{method: http.MethodDelete, path: path, perm: perm, action: action, handler: handler}
+}
+
+// guardedBy is the route with other checks than the usual.
+func (r route) guardedBy(guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc) route {
+	r.guard = guard
+	return r
+}
+
+// behind is the route with something that comes before all checks.
+func (r route) behind(first func(echo.HandlerFunc) echo.HandlerFunc) route {
+	r.first = first
+	return r
+}
+
+// add registers the route; what can be read answers HEAD, too.
+func (h *handlers) add(e *echo.Echo, prefix string, r route) {
+	guard := h.guard
+	if r.guard != nil {
+		guard = r.guard
+	}
+	handler := guard(r.perm, r.handler)
+	if r.action != "" {
+		handler = h.record(r.action, handler)
+	}
+	if r.first != nil {
+		handler = r.first(handler)
+	}
+	e.Add(r.method, prefix+r.path, handler)
+	if r.method == http.MethodGet {
+		e.Add(http.MethodHead, prefix+r.path, handler)
+	}
+}
