@@ -140,6 +140,18 @@ var (
 	otherKinds = []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "nonsense;;", "application/json-patch+json", " "}
 )
 
+// some are all of what is refused before the store is asked, and every fifth of them where the other store has seen all.
+func (s *scene) some(all []string) []string {
+	if !s.postgres {
+		return all
+	}
+	var out []string
+	for i := 0; i < len(all); i += 5 {
+		out = append(out, all[i])
+	}
+	return out
+}
+
 // checkBodies sends what is no body of any write. Nothing in them is worth looking at, whatever the route wants.
 func (s *scene) checkBodies(e endpoint) {
 	s.Helper()
@@ -155,13 +167,13 @@ func (s *scene) checkBodies(e endpoint) {
 	}
 	s.unchanged(e, "no body", func() {
 		if !e.upload {
-			for _, body := range notJSON {
+			for _, body := range s.some(notJSON) {
 				send("", body, models.CodeInvalid, "请求体不是有效的 JSON")
 			}
-			for _, body := range notObjects {
+			for _, body := range s.some(notObjects) {
 				send("", body, models.CodeInvalid, "请求体必须为 JSON 对象")
 			}
-			for _, kind := range otherKinds {
+			for _, kind := range s.some(otherKinds) {
 				send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
 			}
 		}
@@ -275,7 +287,7 @@ func (s *scene) checkIDs(e endpoint) {
 	}
 	at := s.request(e, s.adminID)
 	s.unchanged(e, "an id that names nothing", func() {
-		for _, id := range notIDs {
+		for _, id := range s.some(notIDs) {
 			if id == "." {
 				continue // the client resolves it
 			}
@@ -365,6 +377,8 @@ func (s *scene) checkOrder(e endpoint) {
 	}
 }
 
+var otherMethods = []string{http.MethodOptions, http.MethodPatch, http.MethodTrace, "PROPFIND", "get", "X"}
+
 // checkMethods asks by HEAD, and by methods that the path does not have.
 func (s *scene) checkMethods(e endpoint) {
 	s.Helper()
@@ -375,7 +389,7 @@ func (s *scene) checkMethods(e endpoint) {
 			s.checkHead(c, path)
 		}
 	}
-	for _, method := range []string{http.MethodOptions, http.MethodPatch, http.MethodTrace, "PROPFIND", "get", "X"} {
+	for _, method := range s.some(otherMethods) {
 		for _, c := range []*client{s.admin, s.anonymous} {
 			r := c.do(method, path, nil).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
 			if !slices.Contains(strings.Split(r.header.Get("Allow"), ", "), e.method) {

@@ -18,6 +18,7 @@ import (
 type scene struct {
 	*app
 	db           *sql.DB // the store's, past the product
+	postgres     bool    // the store is PostgreSQL
 	identities   []identity
 	adminID      int64
 	file         string // of the instance
@@ -42,9 +43,9 @@ type identity struct {
 
 func newScene(a *app) *scene {
 	a.Helper()
-	s := &scene{app: a, translated: map[string]bool{}, file: a.sqliteFile("CREATE TABLE t (x)")}
+	s := &scene{app: a, postgres: strings.HasPrefix(a.address, "postgres"), translated: map[string]bool{}, file: a.sqliteFile("CREATE TABLE t (x)")}
 	driver := "sqlite"
-	if strings.HasPrefix(a.address, "postgres") {
+	if s.postgres {
 		driver = "pgx"
 	}
 	var err error
@@ -208,7 +209,7 @@ func (s *scene) endedRun(userID int64) int64 {
 func (s *scene) digest() map[string]uint64 {
 	s.Helper()
 	list := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-	if strings.HasPrefix(s.address, "postgres") {
+	if s.postgres {
 		list = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 	}
 	out := map[string]uint64{}
