@@ -234,6 +234,9 @@ func (d *document) success(o operation) object {
 	if o.conditional {
 		names = append(names, "ETag")
 	}
+	if len(o.files) > 0 && o.message != "" {
+		names = append(names, "X-Total-Count", "X-Collected-At")
+	}
 	if o.status == http.StatusAccepted {
 		names = append(names, "Location")
 	}

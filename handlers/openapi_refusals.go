@@ -20,7 +20,7 @@ type sharedStatus struct {
 
 var sharedStatuses = []sharedStatus{
 	{http.StatusBadRequest, "BadRequest", "What was sent cannot be right.", writeRefusals[:2], nil},
-	{http.StatusUnauthorized, "Unauthorized", "Nobody is logged in, or the token is wrong, expired or deleted.", []*models.Error{unauthenticated}, nil},
+	{http.StatusUnauthorized, "Unauthorized", "Nobody is logged in, or the token is wrong, expired or deleted.", []*models.Error{unauthenticated}, []string{"WWW-Authenticate"}},
 	{http.StatusForbidden, "Forbidden", "The role does not permit it, or the CSRF token is missing or wrong.", csrfRefusals, nil},
 	{http.StatusNotFound, "NotFound", "There is no such thing.", []*models.Error{{Code: models.CodeNotFound}}, nil},
 	{http.StatusMethodNotAllowed, "MethodNotAllowed", "The path does not have this method.", []*models.Error{{Code: models.CodeMethodNotAllowed}}, []string{"Allow"}},
