@@ -20,12 +20,17 @@ func TestContract(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		s := newScene(a)
 		for _, e := range endpoints {
+			at := s.request(e, s.adminID)
+			s.unchanged(e, func() {
+				s.checkOthers(e, at)
+				s.checkBodies(e, at)
+				s.checkWrong(e, at)
+				s.checkIDs(e, at)
+			})
 			s.checkIdentities(e)
 			s.checkLanguages(e)
-			s.checkBodies(e)
-			s.checkWrong(e)
 			s.checkIgnored(e)
-			s.checkIDs(e)
+			s.checkLast(e)
 			s.checkOrder(e)
 			s.checkMethods(e)
 		}
@@ -46,24 +51,26 @@ func TestTheContractHasEveryRoute(t *testing.T) {
 	}
 }
 
-// checkIdentities asks rightly as everybody.
+// checkOthers asks rightly as everybody who may not.
+func (s *scene) checkOthers(e endpoint, at call) {
+	s.Helper()
+	for _, who := range s.identities {
+		switch {
+		case who.refused && e.probe:
+			equal(s, e.path+" of "+who.name, s.ask(who.client, e, at).status, e.status)
+		case who.refused || !e.allows(who.role) && who.role == "":
+			r := s.refuse(who.client, e, at, models.CodeUnauthenticated)
+			equal(s, who.name+": WWW-Authenticate", r.header.Get("WWW-Authenticate") != "", who.refused)
+		case !e.allows(who.role):
+			r := s.refuse(who.client, e, at, models.CodeForbidden)
+			equal(s, who.name+": message", r.body["message"], any(fmt.Sprintf("需要 %s 权限", e.may)))
+		}
+	}
+}
+
+// checkIdentities asks rightly as everybody who may.
 func (s *scene) checkIdentities(e endpoint) {
 	s.Helper()
-	at := s.request(e, s.adminID)
-	s.unchanged(e, "somebody who may not", func() {
-		for _, who := range s.identities {
-			switch {
-			case who.refused && e.probe:
-				equal(s, e.path+" of "+who.name, s.ask(who.client, e, at).status, e.status)
-			case who.refused || !e.allows(who.role) && who.role == "":
-				r := s.refuse(who.client, e, at, models.CodeUnauthenticated)
-				equal(s, who.name+": WWW-Authenticate", r.header.Get("WWW-Authenticate") != "", who.refused)
-			case !e.allows(who.role):
-				r := s.refuse(who.client, e, at, models.CodeForbidden)
-				equal(s, who.name+": message", r.body["message"], any(fmt.Sprintf("需要 %s 权限", e.may)))
-			}
-		}
-	})
 	for _, who := range s.identities {
 		if who.refused || !e.allows(who.role) {
 			continue
@@ -153,40 +160,36 @@ func (s *scene) some(all []string) []string {
 }
 
 // checkBodies sends what is no body of any write. Nothing in them is worth looking at, whatever the route wants.
-func (s *scene) checkBodies(e endpoint) {
+func (s *scene) checkBodies(e endpoint, at call) {
 	s.Helper()
 	if !e.writes() {
 		return
 	}
-	at := s.request(e, s.adminID)
 	send := func(kind, body string, code models.Code, message string) {
 		s.Helper()
 		at.kind, at.body = kind, body
 		r := s.refuse(s.admin, e, at, code)
 		equal(s, fmt.Sprintf("%s %s %.60q", r.what, kind, body), r.body["message"], any(message))
 	}
-	s.unchanged(e, "no body", func() {
-		if !e.upload {
-			for _, body := range s.some(notJSON) {
-				send("", body, models.CodeInvalid, "请求体不是有效的 JSON")
-			}
-			for _, body := range s.some(notObjects) {
-				send("", body, models.CodeInvalid, "请求体必须为 JSON 对象")
-			}
-			for _, kind := range s.some(otherKinds) {
-				send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
-			}
+	large, kind := `{"name":"`+strings.Repeat("x", 1<<20)+`"}`, "application/json"
+	if e.upload {
+		file := csvUpload("x.csv", large)
+		large, kind = file.body.(string), file.kind
+	} else {
+		for _, body := range s.some(notJSON) {
+			send("", body, models.CodeInvalid, "请求体不是有效的 JSON")
 		}
-		large, kind := `{"name":"`+strings.Repeat("x", 1<<20)+`"}`, "application/json"
-		if e.upload {
-			file := csvUpload("x.csv", large)
-			large, kind = file.body.(string), file.kind
+		for _, body := range s.some(notObjects) {
+			send("", body, models.CodeInvalid, "请求体必须为 JSON 对象")
 		}
-		send(kind, large, models.CodeTooLarge, "请求体超过 1 MiB 上限")
-		at.body = struct{ *strings.Reader }{strings.NewReader(large)} // of a length that nobody knows before its end
-		r := s.ask(s.admin, e, at)
-		equal(s, r.what+" in chunks", r.status, http.StatusRequestEntityTooLarge)
-	})
+		for _, kind := range s.some(otherKinds) {
+			send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
+		}
+	}
+	send(kind, large, models.CodeTooLarge, "请求体超过 1 MiB 上限")
+	at.body = struct{ *strings.Reader }{strings.NewReader(large)} // of a length that nobody knows before its end
+	r := s.ask(s.admin, e, at)
+	equal(s, r.what+" in chunks", r.status, http.StatusRequestEntityTooLarge)
 }
 
 // in is the call with what is wrong.
@@ -205,26 +208,27 @@ func (w wrong) in(at call) call {
 	return at
 }
 
-// checkWrong refuses each wrong member and parameter by itself.
-func (s *scene) checkWrong(e endpoint) {
+// checkWrong refuses each wrong member and parameter by itself, and a member of which the last value is wrong.
+func (s *scene) checkWrong(e endpoint, at call) {
 	s.Helper()
-	at := s.request(e, s.adminID)
-	s.unchanged(e, "wrong input", func() {
-		for _, w := range e.wrong {
-			s.refuse(s.admin, e, w.in(at), w.code)
-		}
-	})
+	for _, w := range e.wrong {
+		s.refuse(s.admin, e, w.in(at), w.code)
+	}
+	if body, is := at.body.(obj); is && len(e.wrong) > 0 && !e.wrong[0].inQuery {
+		w := e.wrong[0]
+		s.refuse(s.admin, e, call{id: at.id, body: twice(body, w.name, body[w.name], w.value)}, w.code)
+	}
+}
+
+// checkLast gives a member twice, of which the last value is right.
+func (s *scene) checkLast(e endpoint) {
+	s.Helper()
 	if len(e.wrong) == 0 || e.wrong[0].inQuery {
 		return
 	}
-	// Of a member that is there twice the last counts.
-	w, body := e.wrong[0], at.body.(obj)
-	s.unchanged(e, "a member twice", func() {
-		s.refuse(s.admin, e, call{id: at.id, body: twice(body, w.name, body[w.name], w.value)}, w.code)
-	})
 	who := s.asker(e)
-	at = s.request(e, who.id)
-	body = at.body.(obj)
+	at := s.request(e, who.id)
+	w, body := e.wrong[0], at.body.(obj)
 	at.body = twice(body, w.name, w.value, body[w.name])
 	equal(s, e.method+" "+e.path+" with the right value last", s.ask(who.client, e, at).status, e.status)
 }
@@ -276,27 +280,21 @@ func (s *scene) checkIgnored(e endpoint) {
 
 var notIDs = []string{
 	"0", "-1", "x", "1.0", "1e0", "9223372036854775807", "9223372036854775808", "99999999999999999999", "%00", "1%00", "%2F", "1%2F", "1%20", "%FF", "+1", "%2B1", "01", "%D9%A1",
-	".", "...", "%2E%2E%2E", "1;", "1,2", "*", "null", "4711",
+	"...", "%2E%2E%2E", "1;", "1,2", "*", "null", "4711",
 }
 
 // checkIDs asks about what is not there.
-func (s *scene) checkIDs(e endpoint) {
+func (s *scene) checkIDs(e endpoint, at call) {
 	s.Helper()
 	if !strings.Contains(e.path, ":id") {
 		return
 	}
-	at := s.request(e, s.adminID)
-	s.unchanged(e, "an id that names nothing", func() {
-		for _, id := range s.some(notIDs) {
-			if id == "." {
-				continue // the client resolves it
-			}
-			r := s.refuseAt(s.admin, e, at, id, models.CodeNotFound)
-			equal(s, r.what, r.body["message"], any(e.absent))
-		}
-		r := s.admin.do(e.method, e.address(at, "/"), at.body)
-		equal(s, r.what+" of an empty id", r.status, http.StatusNotFound)
-	})
+	for _, id := range s.some(notIDs) {
+		r := s.refuseAt(s.admin, e, at, id, models.CodeNotFound)
+		equal(s, r.what, r.body["message"], any(e.absent))
+	}
+	r := s.admin.do(e.method, e.address(at, "/"), at.body)
+	equal(s, r.what+" of an empty id", r.status, http.StatusNotFound)
 }
 
 // attempt is a request that is going to be wrong.

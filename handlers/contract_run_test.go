@@ -254,14 +254,14 @@ func (s *scene) rows(query string) [][]any {
 }
 
 // unchanged demands that nothing of what is done changes the store.
-func (s *scene) unchanged(e endpoint, what string, do func()) {
+func (s *scene) unchanged(e endpoint, do func()) {
 	s.Helper()
 	before := s.digest()
 	do()
 	after := s.digest()
 	for name := range after {
 		if after[name] != before[name] {
-			s.Errorf("%s %s: %s changed the table %s", e.method, e.path, what, name)
+			s.Errorf("%s %s: what was refused changed the table %s", e.method, e.path, name)
 		}
 	}
 }
