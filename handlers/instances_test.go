@@ -270,7 +270,7 @@ func TestCredentials(t *testing.T) {
 		equal(a, "password after an update without one", opened, secret)
 
 		inst := a.admin.post("/instances", obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": id}).id("instance", "id")
-		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除")
+		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除: n")
 		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).want(200, "实例更新成功")
 		a.admin.remove(path).want(200, "数据删除成功").wantAt("credential_id", id)
 		a.admin.remove(path).wantCode(404, models.CodeNotFound, "资源不存在")

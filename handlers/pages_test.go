@@ -164,7 +164,7 @@ func TestRolesSeeWhatTheyMayDo(t *testing.T) {
 	for _, path := range []string{instance, instance + "/edit", tables} {
 		a.admin.visit(path).wantStatus(http.StatusNotFound).has(1, ".failure")
 	}
-	a.admin.visit("/instances?status=deleted").has(1, "#instance-list form button")
+	a.admin.visit("/instances?status=deleted").has(1, `#instance-list form[action$="/restore"]`, `#instance-list form[action$="/destroy"]`)
 	a.user.visit("/instances?status=deleted").has(0, "#instance-list form button")
 }
 
