@@ -74,7 +74,8 @@ func (s *Store) DestroyDeletedInstance(ctx context.Context, id int64) (Instance,
 	})
 }
 
-// destroy leaves it to the foreign keys to remove what belongs to the instance; its credential stays.
+// destroy leaves it to the foreign keys to remove what belongs to the instance; its credential stays. The runs go first:
+// one that ends meanwhile refers to a database, and would wait for us while we wait for it.
 func (s *Store) destroy(ctx context.Context, id int64, refuse func(Instance) error) (Instance, error) {
 	var gone Instance
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {
@@ -82,6 +83,9 @@ func (s *Store) destroy(ctx context.Context, id int64, refuse func(Instance) err
 			return err
 		}
 		if err := refuse(gone); err != nil {
+			return err
+		}
+		if err := tx.Delete(&Run{}, "instance_id = ?", id).Error; err != nil {
 			return err
 		}
 		return tx.Delete(&Instance{}, "id = ?", id).Error

@@ -202,16 +202,22 @@ func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err
 	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
 	now := s.Now()
 	err = s.change(ctx, func(tx *gorm.DB) error {
-		ended := tx.Where("created_at <= ? OR seen_at <= ?", now.Add(-SessionLifetime), now.Add(-SessionIdle))
-		if err := ended.Delete(&Session{}).Error; err != nil {
+		if err := tx.Create(&Session{ID: digest(id), UserID: userID, CreatedAt: now, SeenAt: now}).Error; err != nil {
 			return err
 		}
-		return tx.Create(&Session{ID: digest(id), UserID: userID, CreatedAt: now, SeenAt: now}).Error
+		return forgetEndedSessions(tx, now)
 	})
 	if errors.Is(err, gorm.ErrForeignKeyViolated) {
 		return "", NotFound("user.not_found")
 	}
 	return id, err
+}
+
+// forgetEndedSessions leaves those to others that they are ending, too: waiting for each other could be a deadlock.
+func forgetEndedSessions(tx *gorm.DB, now time.Time) error {
+	ended := tx.Model(&Session{}).Select("id").Where("created_at <= ? OR seen_at <= ?", now.Add(-SessionLifetime), now.Add(-SessionIdle)).
+		Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+	return tx.Delete(&Session{}, "id IN (?)", ended).Error
 }
 
 // SessionUser is the active user whose cookie holds the id; CodeUnauthenticated, with the zero User, when there is none

@@ -157,23 +157,24 @@ func (s *Store) DeleteTag(ctx context.Context, id int64) error {
 }
 
 // setTags makes the named tags the instance's only ones, and creates those that do not exist: in one order, as two
-// transactions that create the same tags in different orders would wait for each other.
+// transactions that create the same tags in different orders would wait for each other. Who deletes a tag takes it off its
+// instances afterwards, so that here, too, the tags are locked first. One that is deleted meanwhile is not there.
 func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if err := requireStorable(names...); err != nil {
 		return err
 	}
-	if err := tx.Delete(&instanceTag{}, "instance_id = ?", instanceID).Error; err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	if err := createTags(tx, names); err != nil {
-		return err
-	}
 	var tags []Tag
-	if err := tx.Find(&tags, "name IN ?", names).Error; err != nil {
+	if len(names) > 0 {
+		if err := createTags(tx, names); err != nil {
+			return err
+		}
+		locked := tx.Clauses(clause.Locking{Strength: "KEY SHARE"}).Order("id")
+		if err := locked.Find(&tags, "name IN ?", names).Error; err != nil {
+			return err
+		}
+	}
+	if err := tx.Delete(&instanceTag{}, "instance_id = ?", instanceID).Error; err != nil || len(tags) == 0 {
 		return err
 	}
 	links := make([]instanceTag, len(tags))

@@ -1,0 +1,97 @@
+package models_test
+
+import (
+	"database/sql"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// onPostgres runs a test about transactions that wait for each other; SQLite has one writer.
+func onPostgres(t *testing.T, test func(f *fixture)) {
+	t.Parallel()
+	test(newFixture(t, testenv.Postgres(t).NewDatabase(t)))
+}
+
+// contest begins the changes one after the other, each when those before it are done or wait, while somebody else holds
+// what the statement locks. Then that one goes, and the changes end: in a deadlock, if they can.
+func (f *fixture) contest(hold string, changes ...func() error) []error {
+	f.Helper()
+	db, err := sql.Open("pgx", f.options.Address)
+	check(f, err)
+	defer func() { check(f, db.Close()) }()
+	holder, err := db.BeginTx(f.ctx, nil)
+	check(f, err)
+	_, err = holder.ExecContext(f.ctx, hold)
+	check(f, err)
+
+	errs := make([]error, len(changes))
+	var all sync.WaitGroup
+	var done atomic.Int64
+	for i, change := range changes {
+		all.Go(func() {
+			errs[i] = change()
+			done.Add(1)
+		})
+		for stuck := int64(0); done.Load()+stuck <= int64(i); time.Sleep(5 * time.Millisecond) {
+			const waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+			check(f, db.QueryRowContext(f.ctx, waiting).Scan(&stuck))
+		}
+	}
+	check(f, holder.Rollback())
+	all.Wait()
+	return errs
+}
+
+func TestAnInstanceIsDestroyedWhileItsRunEnds(t *testing.T) {
+	onPostgres(t, func(f *fixture) {
+		instance := f.filled("a")
+		run := f.started(instance.ID, "app", "me")
+		run.Status, run.EndedAt = models.RunFailed, pointer(f.Now())
+		errs := f.contest("SELECT FROM instance_size_stats FOR UPDATE",
+			func() error { _, err := f.DestroyInstances(f.ctx, []int64{instance.ID}); return err },
+			func() error { return f.EndRun(f.ctx, run) })
+		check(f, errs[0])
+		wantError(f, errs[1], models.CodeNotFound, "refresh.not_found")
+		equal(f, "rows", f.rowsOf(instance.ID), noRows)
+	})
+}
+
+func TestATagIsDeletedWhileAnInstanceIsTagged(t *testing.T) {
+	onPostgres(t, func(f *fixture) {
+		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "a", DBType: models.SQLite}, []string{"b"}, nil)
+		check(f, err)
+		errs := f.contest("INSERT INTO tags (name, display_name, color) VALUES ('c', 'c', 'red')",
+			func() error { _, err := f.UpdateInstance(f.ctx, instance, &[]string{"b", "c"}, nil); return err },
+			func() error { return f.DeleteTag(f.ctx, instance.Tags[0].ID) })
+		for _, err := range errs {
+			check(f, err)
+		}
+		instance, err = f.Instance(f.ctx, instance.ID)
+		check(f, err)
+		equal(f, "tags", fmt.Sprintf("%d %s", len(instance.Tags), instance.Tags[0].Name), "1 c")
+	})
+}
+
+func TestALoginWhileThePasswordIsReset(t *testing.T) {
+	onPostgres(t, func(f *fixture) {
+		user, err := f.CreateUser(f.ctx, models.User{Username: "user_1", Role: models.RoleUser, IsActive: true}, "Passw0rd")
+		check(f, err)
+		for range 2 {
+			_, err := f.CreateSession(f.ctx, user.ID)
+			check(f, err)
+		}
+		f.clock.add(models.SessionLifetime)
+		errs := f.contest("SELECT FROM sessions ORDER BY ctid DESC LIMIT 1 FOR UPDATE",
+			func() error { _, err := f.CreateSession(f.ctx, user.ID); return err },
+			func() error { _, err := f.UpdateUser(f.ctx, user, pointer("Passw0rd2")); return err })
+		for _, err := range errs {
+			check(f, err)
+		}
+	})
+}
