@@ -150,14 +150,7 @@ func (s *Service) finish(r *run) {
 func (s *Service) measure(ctx context.Context, r *run) (result outcome, err error) {
 	ended := s.Observe(r.engine, r.task.run.Kind)
 	defer func() { ended(err) }()
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.log.ErrorContext(ctx, "collection panicked", "run", r.key, "panic", cause, "stack", string(debug.Stack()))
-			result, err = outcome{}, &models.Error{
-				Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause),
-			}
-		}
-	}()
+	defer s.survive(ctx, r.key, &err)
 	started := s.now()
 	result, err = r.work(ctx)
 	attrs := []any{"run", r.key, "refresh_id", r.id, "elapsed_ms", s.now().Sub(started).Milliseconds()}
@@ -170,6 +163,14 @@ func (s *Service) measure(ctx context.Context, r *run) (result outcome, err erro
 	}
 	s.log.InfoContext(ctx, "collection finished", attrs...)
 	return result, nil
+}
+
+// survive makes an error of a panic, as of a driver that does not understand its server. It is deferred.
+func (s *Service) survive(ctx context.Context, what string, err *error) {
+	if cause := recover(); cause != nil {
+		s.log.ErrorContext(ctx, "collection panicked", "run", what, "panic", cause, "stack", string(debug.Stack()))
+		*err = &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause)}
+	}
 }
 
 // Run is a run as it is now: of one that this process carries out, what it has not stored yet, too.

@@ -88,8 +88,9 @@ type SyncResult struct {
 	Day         string // the calendar day they count for
 }
 
-// Test connects to a target that need not be saved.
-func (s *Service) Test(ctx context.Context, t Target) (models.Version, error) {
+// Test connects to a target that need not be saved. A panic fails this one test.
+func (s *Service) Test(ctx context.Context, t Target) (version models.Version, err error) {
+	defer s.survive(ctx, "test", &err)
 	collector, err := s.collector(t.Engine)
 	if err != nil {
 		return models.Version{}, err

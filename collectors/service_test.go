@@ -340,11 +340,15 @@ func TestWhatCannotBeCollectedIsRefusedBeforeTheTargetIsAsked(t *testing.T) {
 
 // scriptedCollector answers as it is told to.
 type scriptedCollector struct {
+	version   func() (models.Version, error) // nil: it tells one
 	databases models.DatabaseResult
 	tables    func(context.Context, Target) (models.TableResult, error)
 }
 
 func (c *scriptedCollector) Version(context.Context, Target) (models.Version, error) {
+	if c.version != nil {
+		return c.version()
+	}
 	return models.Version{Full: "scripted 1"}, nil
 }
 
@@ -380,6 +384,12 @@ func TestAPanicFailsOneCollectionOnly(t *testing.T) {
 	}
 	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
 	must(t, err)
+}
+
+func TestAPanicFailsOneConnectionTestOnly(t *testing.T) {
+	h := newScriptedHouse(t, &scriptedCollector{version: func() (models.Version, error) { panic("odd greeting") }})
+	_, err := h.service.TestInstance(t.Context(), h.instance.ID)
+	wantError(t, err, models.CodeCollection, "collect.failed_unexpectedly")
 }
 
 func TestWhatWasAskedOfAnotherConfigurationIsNotStored(t *testing.T) {
