@@ -237,12 +237,15 @@ type refusal struct {
 	} `json:"extra"`
 }
 
-// post sends a request as a script of the page would.
+// post sends a request as a script of the page would; a nil body is none.
 func (w *walk) post(path string, body any) (status int, answer refusal) {
 	w.t.Helper()
-	content, err := json.Marshal(body)
-	if err != nil {
-		w.t.Fatal(err)
+	var content []byte
+	var err error
+	if body != nil {
+		if content, err = json.Marshal(body); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	text := ask[string](w.browser, fmt.Sprintf(`(() => { const x = new XMLHttpRequest(); x.open("POST", %q, false);
 		x.setRequestHeader("X-CSRFToken", JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"]);

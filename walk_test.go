@@ -381,8 +381,9 @@ func (w *walk) binAndBack() {
 	}
 	w.open(w.app.url + "/instances?status=deleted")
 	w.look("recycle-bin")
-	w.click("#instance-list form button")
-	w.until(`!document.querySelector("#instance-list form button")`)
+	restore := `#instance-list form[action$="/restore"] button`
+	w.click(restore)
+	w.until(`!document.querySelector('` + restore + `')`)
 	w.open(w.app.url + w.instance)
 	w.see("#instance-facts")
 	w.click("#edit-instance")
