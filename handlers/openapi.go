@@ -17,7 +17,7 @@ import (
 type operation struct {
 	method, path string // below /api/v1, parameters in braces
 	id, tag      string
-	perm         models.Permission
+	perm         models.Permission // of its route
 	summary      string
 	about        string // more about it, in Markdown; empty: the summary says it all
 	query        []field
@@ -46,9 +46,20 @@ type file struct {
 
 // operations are all routes of the API in the order in which the document tells of them.
 func operations() []operation {
-	return slices.Concat(authOperations(), instanceOperations(), connectionOperations(), databaseOperations(), tableOperations(), refreshOperations(),
+	all := slices.Concat(authOperations(), instanceOperations(), connectionOperations(), databaseOperations(), tableOperations(), refreshOperations(),
 		credentialOperations(), tagOperations(), userOperations(), tokenOperations(), documentOperations())
+	permissions := map[string]models.Permission{}
+	for _, r := range new(handlers).apiRoutes() {
+		permissions[r.method+" "+routeParameter.ReplaceAllString(r.path, "{$1}")] = r.perm
+	}
+	for i, o := range all {
+		all[i].perm = permissions[o.method+" "+o.path]
+	}
+	return all
 }
+
+// routeParameter is a parameter as routes write it.
+var routeParameter = regexp.MustCompile(`:(\w+)`)
 
 // documentTime is the time of every example.
 const documentTime = "2026-07-02T04:30:00+00:00"

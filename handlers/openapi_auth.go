@@ -26,14 +26,14 @@ func authOperations() []operation {
 	token := "Zm9ybSB0b2tlbiBvZiB0aGlzIGNvb2tpZQ=="
 	return []operation{
 		{
-			method: http.MethodGet, path: "/auth/csrf-token", id: "getCSRFToken", tag: tagAuth, perm: anyone,
+			method: http.MethodGet, path: "/auth/csrf-token", id: "getCSRFToken", tag: tagAuth,
 			summary: "Get a CSRF token", about: "Sets the cookie that the token belongs to. Needed once for each cookie jar.",
 			message: "api.csrf_token", data: struct {
 				CSRFToken *string `json:"csrf_token"`
 			}{&token},
 		},
 		{
-			method: http.MethodPost, path: "/auth/login", id: "login", tag: tagAuth, perm: anyone,
+			method: http.MethodPost, path: "/auth/login", id: "login", tag: tagAuth,
 			summary: "Log in",
 			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until the oldest is that old; " +
 				"a success clears them. A request with a bearer token gets no cookie.",
@@ -48,11 +48,11 @@ func authOperations() []operation {
 			fails: []*models.Error{models.Invalid("auth.login_incomplete"), {Code: models.CodeInvalidCredentials}, {Code: models.CodeAccountDisabled}},
 		},
 		{
-			method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tagAuth, perm: loggedIn,
+			method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tagAuth,
 			summary: "Log out", about: "Ends the session. A token stays good.", message: "api.logged_out",
 		},
 		{
-			method: http.MethodGet, path: "/auth/session", id: "getSession", tag: tagAuth, perm: anyone,
+			method: http.MethodGet, path: "/auth/session", id: "getSession", tag: tagAuth,
 			summary: "Who am I", about: "200 also when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs none.",
 			message: "api.session", data: struct {
 				Authenticated bool                `json:"authenticated"`
@@ -62,7 +62,7 @@ func authOperations() []operation {
 			}{true, &admin, models.Permissions, &token},
 		},
 		{
-			method: http.MethodPost, path: "/auth/change-password", id: "changePassword", tag: tagAuth, perm: loggedIn,
+			method: http.MethodPost, path: "/auth/change-password", id: "changePassword", tag: tagAuth,
 			summary: "Change one's own password", about: "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
 			body: []field{
 				need("old_password", anyPassword, "The password so far."),

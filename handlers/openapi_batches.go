@@ -24,22 +24,22 @@ func tagOperations() []operation {
 	}, badText("name", maxTagName))
 	return []operation{
 		{
-			method: http.MethodGet, path: "/tags", id: "listTags", tag: tagTags, perm: models.PermView, summary: "List tags",
+			method: http.MethodGet, path: "/tags", id: "listTags", tag: tagTags, summary: "List tags",
 			query:   append([]field{may("search", text(0), "Case-insensitive substring of name or display name, taken literally.")}, pageFields...),
 			message: "api.tags", data: newPage([]tagDetailJSON{one.Tag}, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/tags", id: "createTag", tag: tagTags, perm: models.PermCreate, summary: "Add a tag",
+			method: http.MethodPost, path: "/tags", id: "createTag", tag: tagTags, summary: "Add a tag",
 			body: members, example: dict("name", "production", "display_name", "生产", "color", "red"),
 			status: http.StatusCreated, message: "api.saved", data: one, fails: fails,
 		},
 		{
-			method: http.MethodPut, path: "/tags/{id}", id: "updateTag", tag: tagTags, perm: models.PermUpdate, summary: "Change a tag",
+			method: http.MethodPut, path: "/tags/{id}", id: "updateTag", tag: tagTags, summary: "Change a tag",
 			about: "What is absent stays as it is.", body: allOptional(members), example: dict("color", "orange"),
 			message: "api.updated", data: one, missing: "tag.not_found", fails: fails,
 		},
 		{
-			method: http.MethodDelete, path: "/tags/{id}", id: "deleteTag", tag: tagTags, perm: models.PermDelete, summary: "Delete a tag",
+			method: http.MethodDelete, path: "/tags/{id}", id: "deleteTag", tag: tagTags, summary: "Delete a tag",
 			about: "The instances that had it stay.", message: "api.deleted", data: struct {
 				TagID int64 `json:"tag_id"`
 			}{2}, missing: "tag.not_found",
@@ -51,26 +51,26 @@ func batchOperations() []operation {
 	size := int64(1 << 40)
 	return []operation{
 		{
-			method: http.MethodGet, path: "/instances/statistics", id: "getInstanceStatistics", tag: tagInstances, perm: models.PermView,
+			method: http.MethodGet, path: "/instances/statistics", id: "getInstanceStatistics", tag: tagInstances,
 			summary: "Count the instances", message: "api.statistics", data: statisticsJSON{
 				TotalInstances: 12, ActiveInstances: 11, DisabledInstances: 1, DeletedInstances: 2, DatabaseCount: 96, TotalSizeBytes: &size,
 				DBTypeStats: []engineCountJSON{{models.MySQL, 8}, {models.PostgreSQL, 4}},
 			},
 		},
 		{
-			method: http.MethodGet, path: "/instances/exports", id: "exportInstances", tag: tagInstances, perm: models.PermView,
+			method: http.MethodGet, path: "/instances/exports", id: "exportInstances", tag: tagInstances,
 			summary: "Export instances as CSV",
 			about:   "All instances of the filter, ascending by id. Can be imported again; texts that begin like a formula have an apostrophe in front.",
 			query:   append(instanceFilter()[:5], exportFields[1]),
 			files:   []file{{"text/csv", "name,db_type,host,port,database_name,description,credential_id,…\norders,postgresql,db.example.com,5432,,,3,…\n"}},
 		},
 		{
-			method: http.MethodGet, path: "/instances/imports/template", id: "getImportTemplate", tag: tagInstances, perm: models.PermView,
+			method: http.MethodGet, path: "/instances/imports/template", id: "getImportTemplate", tag: tagInstances,
 			summary: "Get a CSV file to fill in for an import", query: exportFields[1:],
 			files: []file{{"text/csv", "name,db_type,host,port,database_name,description,credential_id\nexample-mysql-01,mysql,192.0.2.10,3306,,,\n"}},
 		},
 		{
-			method: http.MethodPost, path: "/instances/batch-create", id: "importInstances", tag: tagInstances, perm: models.PermCreate,
+			method: http.MethodPost, path: "/instances/batch-create", id: "importInstances", tag: tagInstances,
 			summary: "Import instances from CSV",
 			about: "A form with a file: `curl -F file=@instances.csv`. The file is UTF-8, with or without byte order mark, and has the columns " +
 				"`name,db_type,host,port[,database_name,description,credential_id,tls_mode,tags,status]` in any order. What is right is created; the rest is told.",
@@ -85,7 +85,7 @@ func batchOperations() []operation {
 			},
 		},
 		{
-			method: http.MethodPost, path: "/instances/batch-delete", id: "deleteInstances", tag: tagInstances, perm: models.PermDelete,
+			method: http.MethodPost, path: "/instances/batch-delete", id: "deleteInstances", tag: tagInstances,
 			summary: "Delete instances",
 			about: "`soft` moves them to the recycle bin; `hard` removes them with everything that belongs to them, for good. Ids that there are not are told " +
 				"in `missing_instance_ids`.",
@@ -107,7 +107,7 @@ func batchOperations() []operation {
 func batchTestOperation() []operation {
 	code := models.CodeUnreachable
 	return []operation{{
-		method: http.MethodPost, path: "/connections/actions/batch-test", id: "testConnections", tag: tagConnections, perm: models.PermView,
+		method: http.MethodPost, path: "/connections/actions/batch-test", id: "testConnections", tag: tagConnections,
 		summary: "Connect to many instances", about: "The answer is 200 whatever the tests say; `error_code` and `extra` tell what a single test would answer.",
 		body: []field{
 			need("instance_ids", dict("type", "array", "items", dict("type", "integer", "format", "int64"), "minItems", 1, "maxItems", maxBatchTests), "Which."),
@@ -136,16 +136,16 @@ func batchTestOperation() []operation {
 func documentOperations() []operation {
 	return []operation{
 		{
-			method: http.MethodGet, path: "/health/ping", id: "ping", tag: tagDocuments, perm: public,
+			method: http.MethodGet, path: "/health/ping", id: "ping", tag: tagDocuments,
 			summary: "Does the server answer", message: "api.health", data: healthJSON{Status: "ok", Version: "v0.4.0"},
 		},
 		{
-			method: http.MethodGet, path: "/openapi.json", id: "getDocument", tag: tagDocuments, perm: public,
+			method: http.MethodGet, path: "/openapi.json", id: "getDocument", tag: tagDocuments,
 			summary: "This document", about: "OpenAPI 3.1, without the envelope.", conditional: true,
 			files: []file{{echoJSON, nil}},
 		},
 		{
-			method: http.MethodGet, path: "/docs", id: "getDocs", tag: tagDocuments, perm: public,
+			method: http.MethodGet, path: "/docs", id: "getDocs", tag: tagDocuments,
 			summary: "This document as a page to read and try", files: []file{{"text/html", nil}},
 		},
 	}

@@ -113,13 +113,13 @@ func instanceOperations() []operation {
 		"username", "whalefall", "password", "p@ss word!", "tag_names", []string{"production"})
 	return slices.Concat([]operation{
 		{
-			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances, perm: models.PermView,
+			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances,
 			summary: "List instances", about: "A parameter that makes no sense falls back to its default.",
 			query: append(instanceFilter(), pageFields...), message: "api.instances",
 			data: newPage([]instanceItemJSON{exampleInstanceItem()}, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/instances", id: "createInstance", tag: tagInstances, perm: models.PermCreate,
+			method: http.MethodPost, path: "/instances", id: "createInstance", tag: tagInstances,
 			summary: "Add an instance",
 			about: "Nothing is connected to; see `POST /api/v1/connections/actions/test`. A SQLite file needs `name`, `db_type` and `database_name` alone: " +
 				"`{\"name\":\"cache\",\"db_type\":\"sqlite\",\"database_name\":\"/srv/cache.db\"}`.",
@@ -148,14 +148,14 @@ func oneInstanceOperations() []operation {
 		DeletionMode string  `json:"deletion_mode"`
 	}{7, orNull(exampleTime), "soft"}
 	remove := operation{
-		method: http.MethodDelete, path: "/instances/{id}", id: "deleteInstance", tag: tagInstances, perm: models.PermDelete,
+		method: http.MethodDelete, path: "/instances/{id}", id: "deleteInstance", tag: tagInstances,
 		summary: "Move an instance to the recycle bin", about: "Also switches it off. Doing it again changes nothing.",
 		message: "api.instance_deleted", data: deleted, missing: instanceMissing,
 	}
 	removeByPost := remove
 	removeByPost.method, removeByPost.path, removeByPost.id = http.MethodPost, "/instances/{id}/delete", "deleteInstanceByPost"
 	restore := operation{
-		method: http.MethodPost, path: "/instances/{id}/actions/restore", id: "restoreInstance", tag: tagInstances, perm: models.PermUpdate,
+		method: http.MethodPost, path: "/instances/{id}/actions/restore", id: "restoreInstance", tag: tagInstances,
 		summary: "Take an instance out of the recycle bin", about: "It stays switched off. The message is 实例未删除，无需恢复 when it was not in there.",
 		message: "api.instance_restored", data: exampleInstance(), missing: instanceMissing,
 		fails: []*models.Error{{Code: models.CodeConflict, Key: "instance.name_taken"}},
@@ -164,12 +164,12 @@ func oneInstanceOperations() []operation {
 	restoreShort.path, restoreShort.id = "/instances/{id}/restore", "restoreInstanceShort"
 	return []operation{
 		{
-			method: http.MethodGet, path: "/instances/{id}", id: "getInstance", tag: tagInstances, perm: models.PermView,
+			method: http.MethodGet, path: "/instances/{id}", id: "getInstance", tag: tagInstances,
 			summary: "Get one instance", about: "One in the recycle bin is not found.",
 			message: "api.instance", data: exampleInstance(), missing: instanceMissing,
 		},
 		{
-			method: http.MethodPut, path: "/instances/{id}", id: "updateInstance", tag: tagInstances, perm: models.PermUpdate,
+			method: http.MethodPut, path: "/instances/{id}", id: "updateInstance", tag: tagInstances,
 			summary: "Change an instance", about: "The required members as when adding; optional ones that are absent stay as they are.",
 			body: instanceFields(), example: dict("name", "orders", "db_type", "postgresql", "host", "db2.example.com", "port", 5432),
 			message: "api.instance_updated", data: exampleInstance(), missing: instanceMissing, fails: instanceRefusals,
@@ -181,7 +181,7 @@ func oneInstanceOperations() []operation {
 func connectionOperations() []operation {
 	return append([]operation{
 		{
-			method: http.MethodPost, path: "/connections/actions/test", id: "testConnection", tag: tagConnections, perm: models.PermView,
+			method: http.MethodPost, path: "/connections/actions/test", id: "testConnection", tag: tagConnections,
 			summary: "Connect to an instance, or to what may become one",
 			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the body is, with the credential or the " +
 				"user name and password of the body: that takes the permission `create`, since a stored password must not be sendable to a host of one's choice.",

@@ -55,7 +55,7 @@ func credentialOperations() []operation {
 	}, badText("name", maxCredentialName))
 	return []operation{
 		{
-			method: http.MethodGet, path: "/credentials", id: "listCredentials", tag: tagCredentials, perm: models.PermView,
+			method: http.MethodGet, path: "/credentials", id: "listCredentials", tag: tagCredentials,
 			summary: "List credentials",
 			query: append([]field{
 				may("search", text(0), "Case-insensitive substring of name, user name and description."),
@@ -64,22 +64,22 @@ func credentialOperations() []operation {
 			message: "api.credentials", data: newPage(items, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/credentials", id: "createCredential", tag: tagCredentials, perm: models.PermCreate,
+			method: http.MethodPost, path: "/credentials", id: "createCredential", tag: tagCredentials,
 			summary: "Add a credential", body: members,
 			example: dict("name", "orders-reader", "db_type", "postgresql", "username", "whalefall", "password", "p@ss word!"),
 			status:  http.StatusCreated, message: "api.saved", data: one, fails: fails,
 		},
 		{
-			method: http.MethodGet, path: "/credentials/{id}", id: "getCredential", tag: tagCredentials, perm: models.PermView,
+			method: http.MethodGet, path: "/credentials/{id}", id: "getCredential", tag: tagCredentials,
 			summary: "Get one credential", message: "api.credential", data: one, missing: missing,
 		},
 		{
-			method: http.MethodPut, path: "/credentials/{id}", id: "updateCredential", tag: tagCredentials, perm: models.PermUpdate,
+			method: http.MethodPut, path: "/credentials/{id}", id: "updateCredential", tag: tagCredentials,
 			summary: "Change a credential", about: "What is absent stays as it is.", body: allOptional(members),
 			example: dict("password", "a new one"), message: "api.updated", data: one, missing: missing, fails: fails,
 		},
 		{
-			method: http.MethodDelete, path: "/credentials/{id}", id: "deleteCredential", tag: tagCredentials, perm: models.PermDelete,
+			method: http.MethodDelete, path: "/credentials/{id}", id: "deleteCredential", tag: tagCredentials,
 			summary: "Delete a credential", about: "Refused while an instance uses it.",
 			message: "api.deleted", data: struct {
 				CredentialID int64 `json:"credential_id"`
@@ -119,7 +119,7 @@ func userOperations() []operation {
 	}, passwordRefusals)
 	return []operation{
 		{
-			method: http.MethodGet, path: "/users", id: "listUsers", tag: tagUsers, perm: models.PermAdmin,
+			method: http.MethodGet, path: "/users", id: "listUsers", tag: tagUsers,
 			summary: "List users",
 			query: append([]field{
 				may("search", text(0), "Case-insensitive substring of the user name."),
@@ -129,16 +129,16 @@ func userOperations() []operation {
 			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/users", id: "createUser", tag: tagUsers, perm: models.PermAdmin,
+			method: http.MethodPost, path: "/users", id: "createUser", tag: tagUsers,
 			summary: "Add a user", body: members, example: dict("username", "li_na", "password", "Correct1horse", "role", "user"),
 			status: http.StatusCreated, message: "api.user_created", data: one, fails: fails,
 		},
 		{
-			method: http.MethodGet, path: "/users/{id}", id: "getUser", tag: tagUsers, perm: models.PermAdmin,
+			method: http.MethodGet, path: "/users/{id}", id: "getUser", tag: tagUsers,
 			summary: "Get one user", message: "api.user", data: one, missing: "user.not_found",
 		},
 		{
-			method: http.MethodPut, path: "/users/{id}", id: "updateUser", tag: tagUsers, perm: models.PermAdmin,
+			method: http.MethodPut, path: "/users/{id}", id: "updateUser", tag: tagUsers,
 			summary: "Change a user",
 			about: "What is absent stays as it is. A new password or switching off ends the user's sessions. Users are switched off, not deleted; " +
 				"the last active administrator can be neither switched off nor given another role.",
@@ -152,7 +152,7 @@ func userOperations() []operation {
 func auditOperation() operation {
 	user, target, status := int64(1), int64(7), http.StatusOK
 	return operation{
-		method: http.MethodGet, path: "/audit", id: "listAudit", tag: tagUsers, perm: models.PermAdmin,
+		method: http.MethodGet, path: "/audit", id: "listAudit", tag: tagUsers,
 		summary: "Read the audit log", about: "Every write and refresh, newest first: who, what, when, from where, and how it ended.",
 		query: append([]field{
 			may("username", text(0), "Exact user name."),
@@ -174,12 +174,12 @@ func tokenOperations() []operation {
 	token := tokenJSON{ID: 5, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime}
 	return []operation{
 		{
-			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens, perm: loggedIn,
+			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
 			summary: "List one's own tokens", about: "Expired ones included, newest first, without their secrets.",
 			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens, perm: loggedIn,
+			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,
 			summary: "Make a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
 			body: []field{
 				need("name", text(maxTokenName), "Unique among one's tokens, one line."),
@@ -197,7 +197,7 @@ func tokenOperations() []operation {
 			}, badText("name", maxTokenName)),
 		},
 		{
-			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens, perm: loggedIn,
+			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens,
 			summary: "Delete one's own token", message: "api.deleted", data: struct {
 				TokenID int64 `json:"token_id"`
 			}{5}, missing: "token.not_found",

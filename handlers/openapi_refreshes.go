@@ -28,14 +28,14 @@ var refreshStarted = &operation{status: http.StatusAccepted, message: "refresh.s
 func refreshOperations() []operation {
 	return []operation{
 		{
-			method: http.MethodGet, path: "/refreshes/{id}", id: "getRefresh", tag: tagTables, perm: models.PermView,
+			method: http.MethodGet, path: "/refreshes/{id}", id: "getRefresh", tag: tagTables,
 			summary: "How a refresh goes",
 			about: "`status` goes from `queued` over `running` to `succeeded` (with `receipt`), `failed` (with `error`, what the answer would have been), " +
 				"`cancelled` or `interrupted` (the server stopped).",
 			message: "refresh.read", data: exampleRun(), missing: refreshMissing,
 		},
 		{
-			method: http.MethodDelete, path: "/refreshes/{id}", id: "cancelRefresh", tag: tagTables, perm: models.PermSync,
+			method: http.MethodDelete, path: "/refreshes/{id}", id: "cancelRefresh", tag: tagTables,
 			summary: "Cancel a refresh",
 			about:   "Also on the monitored server, within a second. Only who started it and administrators may. One that has ended stays as it ended; the message says which.",
 			message: "refresh.cancelled", data: exampleEnded(), missing: refreshMissing, fails: []*models.Error{forbidden(models.PermAdmin)},

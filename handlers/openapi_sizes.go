@@ -99,7 +99,7 @@ func databaseOperations() []operation {
 		"largest first, and the counts and sums of all pages."
 	return []operation{
 		{
-			method: http.MethodPost, path: "/instances/{id}/actions/sync-capacity", id: "syncCapacity", tag: tagDatabases, perm: models.PermSync,
+			method: http.MethodPost, path: "/instances/{id}/actions/sync-capacity", id: "syncCapacity", tag: tagDatabases,
 			summary: "Find the databases of an instance and measure them",
 			about: "A database that refuses does not fail the rest: it is listed with `size_mb` null and its `error`. A second run on a day replaces that " +
 				"day's figures. What was found out about which databases exist is kept even when nothing could be measured (409).",
@@ -109,13 +109,13 @@ func databaseOperations() []operation {
 			missing: instanceMissing, fails: append(targetRefusals(), targetError(models.CodeCollection, "collect.nothing_measured")),
 		},
 		{
-			method: http.MethodGet, path: "/instances/{id}/databases/sizes", id: "listDatabaseSizes", tag: tagDatabases, perm: models.PermView,
+			method: http.MethodGet, path: "/instances/{id}/databases/sizes", id: "listDatabaseSizes", tag: tagDatabases,
 			summary: "Sizes of an instance's databases", about: about, query: append(databaseFilter(), windowFields(databaseLimit)...),
 			conditional: true, message: "api.database_sizes", data: exampleDatabases(false), missing: instanceMissing,
 			fails: append(slices.Clone(dayRefusals), windowRefusals...),
 		},
 		{
-			method: http.MethodGet, path: "/databases/sizes", id: "listDatabaseSizesByQuery", tag: tagDatabases, perm: models.PermView,
+			method: http.MethodGet, path: "/databases/sizes", id: "listDatabaseSizesByQuery", tag: tagDatabases,
 			summary: "Sizes of an instance's databases, by page number", about: about,
 			query: slices.Concat([]field{need("instance_id", dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}), "The instance.")},
 				databaseFilter(), numberedFields(databaseLimit)),
@@ -197,7 +197,7 @@ var exportFields = []field{
 
 func tableOperations() []operation {
 	read := operation{
-		method: http.MethodGet, path: "/instances/{id}/databases/{name}/tables/sizes", id: "listTableSizes", tag: tagTables, perm: models.PermView,
+		method: http.MethodGet, path: "/instances/{id}/databases/{name}/tables/sizes", id: "listTableSizes", tag: tagTables,
 		summary: "Sizes of a database's tables",
 		about: "Reads the stored snapshot; never contacts the server. A database without one, known or not, has `total` 0 and `collected_at` null. " +
 			"A member that is unknown is left out. In CSV, texts that begin like a formula have an apostrophe in front.",
@@ -207,7 +207,7 @@ func tableOperations() []operation {
 	}
 	refresh := operation{
 		method: http.MethodPost, path: "/instances/{id}/databases/{name}/tables/sizes/actions/refresh", id: "refreshTableSizes", tag: tagTables,
-		perm: models.PermSync, summary: "Collect the sizes of a database's tables now",
+		summary: "Collect the sizes of a database's tables now",
 		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays as it was. A database that is not known yet is " +
 			"asked for on the server and added if it is there; one that is gone is 409, marked gone, and its snapshot kept. A refresh of a database that is being " +
 			"refreshed joins the one under way. The answer waits up to 120 s, then is 504 while the refresh goes on: `Location` and `extra.refresh_id` tell where to ask. " +
