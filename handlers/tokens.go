@@ -58,6 +58,9 @@ func (h *handlers) apiCreateToken(c echo.Context) error {
 
 func (h *handlers) createToken(c echo.Context, f fields) (models.Token, string, error) {
 	token, err := h.bindToken(f, *currentUser(c))
+	if err == nil {
+		token.ExpiresAt, err = withinLife(token.ExpiresAt, f, currentToken(c))
+	}
 	if err != nil {
 		return models.Token{}, "", err
 	}
@@ -115,6 +118,18 @@ func (h *handlers) bindExpiry(f fields) (time.Time, error) {
 		return time.Time{}, models.Invalid("token.expiry_far", "Field", "expires_at", "Year", maxTokenYear)
 	}
 	return expires, nil
+}
+
+// withinLife is the end of a token that is made with another one, nil for a session: it cannot outlive that one, or
+// whoever finds a token once would have one for ever.
+func withinLife(expires time.Time, f fields, maker *models.Token) (time.Time, error) {
+	switch {
+	case maker == nil || !expires.After(maker.ExpiresAt):
+		return expires, nil
+	case f.blank("expires_at"):
+		return maker.ExpiresAt, nil
+	}
+	return time.Time{}, models.Invalid("token.expiry_beyond", "Field", "expires_at")
 }
 
 func (h *handlers) apiDeleteToken(c echo.Context) error {

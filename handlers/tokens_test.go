@@ -153,6 +153,24 @@ func TestATokenMayNoMoreThanItsRole(t *testing.T) {
 	})
 }
 
+func TestATokenMakesNoneThatOutlivesIt(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		made := a.admin.post("/tokens", obj{"name": "short", "expires_at": "2030-01-02T03:04:05Z"}).want(201, "数据保存成功")
+		short := a.bearer(made.at("secret").(string))
+		short.post("/tokens", obj{"name": "longer", "expires_at": "2030-01-02T03:04:06Z"}).
+			wantCode(400, models.CodeInvalid, "expires_at 不能晚于当前所用令牌的到期时间")
+		for name, expires := range map[string]any{"as long": "2030-01-02T03:04:05Z", "shorter": "2029-12-31", "usual": nil} {
+			short.post("/tokens", obj{"name": name, "expires_at": expires}).want(201, "数据保存成功")
+		}
+		soon := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+		made = a.admin.post("/tokens", obj{"name": "soon", "expires_at": soon.Format(time.RFC3339)}).want(201, "数据保存成功")
+		made = a.bearer(made.at("secret").(string)).post("/tokens", obj{"name": "unsaid"}).want(201, "数据保存成功")
+		ends, err := time.Parse(time.RFC3339, made.at("token", "expires_at").(string))
+		check(a, err)
+		equal(a, "ends with the other", ends.UTC(), soon)
+	})
+}
+
 func (a *app) userID(name string) int64 {
 	a.Helper()
 	user, err := a.store.UserByName(a.Context(), name)
