@@ -40,6 +40,7 @@ type run struct {
 	task
 	progress progress
 	cancel   context.CancelCauseFunc
+	asked    bool // somebody asked to cancel; the service's mu guards it
 
 	begun  chan struct{} // closed when id is known, 0 where the store did not take the run
 	id     int64
@@ -48,12 +49,12 @@ type run struct {
 	err    error
 }
 
-// start begins the task, or joins the run that is under way for its key. The work outlives the request that asked for it
-// and ends by its own deadline, when somebody cancels it, or when the service closes.
+// start begins the task, or joins the run that is under way for its key, unless that was cancelled. The work outlives the
+// request that asked for it and ends by its own deadline, when somebody cancels it, or when the service closes.
 func (s *Service) start(ctx context.Context, t task) *run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.running[t.key]; ok {
+	if r, ok := s.running[t.key]; ok && !r.asked {
 		return r
 	}
 	t.run.RequestedAt = s.now()
@@ -93,10 +94,12 @@ func (s *Service) await(ctx context.Context, r *run) (outcome, error) {
 	late := &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(wait)}
 	select {
 	case <-r.begun:
-		return outcome{}, late.With("refresh_id", r.id)
+		if r.id != 0 {
+			late = late.With("refresh_id", r.id)
+		}
 	default:
-		return outcome{}, late
 	}
+	return outcome{}, late
 }
 
 // begin keeps the run in the store.
@@ -141,7 +144,9 @@ func (s *Service) end(ctx context.Context, r *run) {
 
 func (s *Service) finish(r *run) {
 	s.mu.Lock()
-	delete(s.running, r.key)
+	if s.running[r.key] == r {
+		delete(s.running, r.key)
+	}
 	s.mu.Unlock()
 	close(r.done)
 }
@@ -207,7 +212,7 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	wait, done := context.WithTimeout(ctx, cancelTimeout)
 	defer done()
 	if r := s.find(id); r != nil {
-		r.cancel(errAsked)
+		s.abandon(r)
 		select {
 		case <-r.done:
 		case <-wait.Done():
@@ -227,6 +232,14 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 		}
 	}
 	return known, nil
+}
+
+// abandon ends the run, which nobody joins from then on.
+func (s *Service) abandon(r *run) {
+	s.mu.Lock()
+	r.asked = true
+	s.mu.Unlock()
+	r.cancel(errAsked)
 }
 
 // Resume marks the runs that a former process has left behind as interrupted. From then on it keeps the rows of running
@@ -285,7 +298,7 @@ func (s *Service) keepRuns(ctx context.Context) {
 			s.log.WarnContext(ctx, "a run looks less far than it is", "refresh_id", r.id, "error", err)
 		}
 		if cancel {
-			r.cancel(errAsked)
+			s.abandon(r)
 		}
 	}
 }

@@ -168,6 +168,39 @@ func TestClosingInterruptsRunsWhichCanRunAgain(t *testing.T) {
 	must(t, err)
 }
 
+func TestNobodyJoinsACancelledRun(t *testing.T) {
+	ending, end := make(chan struct{}), make(chan struct{})
+	c := &scriptedCollector{tables: func(ctx context.Context, _ Target) (models.TableResult, error) {
+		<-ctx.Done()
+		close(ending)
+		<-end
+		return models.TableResult{}, context.Cause(ctx)
+	}}
+	h := newScriptedHouse(t, c)
+	run := h.begin("app")
+	h.waitUntil(func() bool { return h.run(run.ID).Status == models.RunRunning })
+	cancelled := make(chan models.Run)
+	go func() {
+		run, err := h.service.Cancel(t.Context(), run.ID)
+		if err != nil {
+			t.Error(err)
+		}
+		cancelled <- run
+	}()
+	<-ending
+	c.tables = func(context.Context, Target) (models.TableResult, error) {
+		return models.TableResult{Complete: true}, nil
+	}
+	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	must(t, err)
+	close(end)
+	if run := <-cancelled; run.Status != models.RunCancelled {
+		t.Errorf("%+v", run.Progress)
+	}
+	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	must(t, err)
+}
+
 func TestWhatIsBeingStoredIsStoredToTheEnd(t *testing.T) {
 	h := newScriptedHouse(t, &scriptedCollector{})
 	storing, answer := make(chan struct{}), make(chan struct{})
