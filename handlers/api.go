@@ -84,11 +84,17 @@ func refuseDeeper(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// refuseOptions answers OPTIONS like any other method that a path of the API does not have.
+// refuseOptions answers OPTIONS like any other method that a path of the API does not have, and keeps the router from
+// promising it in Allow.
 func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		allowed, found := c.Get(echo.ContextKeyHeaderAllow).(string)
-		if c.Request().Method != http.MethodOptions || !isAPI(c) || !found {
+		if !isAPI(c) || !found {
+			return next(c)
+		}
+		allowed = strings.TrimPrefix(allowed, http.MethodOptions+", ")
+		c.Set(echo.ContextKeyHeaderAllow, allowed)
+		if c.Request().Method != http.MethodOptions {
 			return next(c)
 		}
 		c.Response().Header().Set(echo.HeaderAllow, allowed)

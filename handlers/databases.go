@@ -95,11 +95,11 @@ func (h *handlers) apiDatabaseSizes(c echo.Context) error {
 
 // apiDatabaseSizesByQuery is the later path style.
 func (h *handlers) apiDatabaseSizesByQuery(c echo.Context) error {
-	id, err := bindInstanceID(c)
+	q, err := bindDatabaseQuery(c, bindPageWindow)
 	if err != nil {
 		return err
 	}
-	q, err := bindDatabaseQuery(c, bindPageWindow)
+	id, err := bindInstanceID(c)
 	if err != nil {
 		return err
 	}

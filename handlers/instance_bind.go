@@ -119,8 +119,8 @@ func bindAddress(f fields, instance *models.Instance) error {
 func bindHost(f fields) (*string, bool, error) {
 	host, given, err := f.text("host")
 	host = strings.TrimSpace(host)
-	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
-		host = strings.TrimSuffix(inner, "]")
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
 	}
 	if err == nil && given && !isHost(host) {
 		err = models.Invalid("instance.host_invalid")

@@ -36,7 +36,7 @@ func TestDatabaseSizesOfTheLaterPathStyle(t *testing.T) {
 		}
 		for query, want := range map[string]string{
 			"": "缺少 instance_id", "instance_id=": "缺少 instance_id", "instance_id=x": "instance_id 必须为整数", "instance_id=1.0": "instance_id 必须为整数",
-			"instance_id=0": "instance_id 最小为 1", "instance_id=-1": "instance_id 最小为 1",
+			"instance_id=0": "instance_id 最小为 1", "instance_id=-1": "instance_id 最小为 1", "offset=0": offsetRefused, "instance_id=x&offset=": offsetRefused,
 		} {
 			a.guest.get("/databases/sizes?"+query).wantCode(http.StatusBadRequest, models.CodeInvalid, want)
 		}
