@@ -61,6 +61,7 @@ func (w *walk) makeToken() string {
 		w.look("token-form")
 		w.click("#token-save")
 		w.see("#token-secret")
+		w.until(`document.activeElement.id == "modal-title"`)
 		secret = w.text("#token-secret pre")
 		w.look("token-made")
 		w.run(`document.querySelector("#modal-dialog").dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
@@ -161,7 +162,7 @@ func TestCommandsAreInTheAuditLog(t *testing.T) {
 	rows := doc.Find("#audit-list tbody tr").Map(func(_ int, row *goquery.Selection) string {
 		return strings.Join(row.Find("td").Map(func(_ int, cell *goquery.Selection) string { return strings.Join(strings.Fields(cell.Text()), " ") })[1:], "|")
 	})
-	want := []string{"命令行|修改用户|looker #2|成功|—", "命令行|添加用户|looker|失败 USERNAME_EXISTS|—", "命令行|添加用户|looker #2|成功|—"}
+	want := []string{"命令行|编辑用户|looker #2|成功|—", "命令行|添加用户|looker|失败 USERNAME_EXISTS|—", "命令行|添加用户|looker #2|成功|—"}
 	if !slices.Equal(rows, want) {
 		t.Errorf("got %q\nwant %q", rows, want)
 	}

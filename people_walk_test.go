@@ -31,6 +31,7 @@ func (w *walk) addUser(name string) {
 	w.click("#user-form-save")
 	w.see("#modal #form-problem .inline-result.error")
 	w.look("user-refused")
+	w.until(`document.activeElement.id == "user-form-save"`) // it was disabled meanwhile
 	if got := ask[string](w.browser, `document.querySelector("#modal input[name=username]").value`); got != name {
 		w.t.Errorf("the refused form holds %q", got)
 	}
@@ -110,7 +111,9 @@ func (w *walk) credentials(name string) {
 	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth || document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
 		w.t.Error("the list is wider than 1280 pixels")
 	}
-	w.resize(400, 800)
+	w.resize(390, 844)
+	w.see(`nav a[href="/users"]`)
+	w.see(`a.user`)
 	w.look("credentials-phone")
 	w.resize(1440, 900)
 	w.quiet("409")

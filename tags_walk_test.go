@@ -87,6 +87,10 @@ func (w *walk) emptyBin(instance string) {
 	w.click("#delete-confirmed")
 	w.until(`location.pathname == "/instances"`)
 	w.open(w.app.url + "/instances?status=deleted")
+	w.resize(1280, 800)
+	if ask[bool](w.browser, `document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
+		w.t.Error("the recycle bin is wider than 1280 pixels")
+	}
 	w.click("tbody button.link.danger")
 	w.see("tbody [popover] button.solid")
 	w.look("destroy-asked")

@@ -80,7 +80,8 @@
   document.addEventListener("htmx:pushedIntoHistory", () => { if (dialog.open) pushed = true; });
 
   document.addEventListener("htmx:afterSwap", (e) => {
-    if (e.detail.target !== body) return;
+    const { target } = e.detail;
+    if (target !== body && !(body.contains(target) && $("#modal-title", target))) return;
     ($("[autofocus]", body) || $("#modal-title", body))?.focus();
   });
 
@@ -120,6 +121,13 @@
   document.addEventListener("htmx:afterRequest", (e) => {
     const leaves = e.detail.xhr.getResponseHeader("HX-Redirect");
     if (e.detail.successful && !leaves && e.detail.elt.matches("form[data-closes]")) dialog.close();
+  });
+
+  // A button is disabled while its request is under way, and loses the focus by that.
+  let acting = null;
+  document.addEventListener("htmx:beforeRequest", () => { acting = document.activeElement; });
+  document.addEventListener("htmx:afterRequest", () => {
+    if (acting?.isConnected && document.activeElement === document.body) acting.focus();
   });
 
   // What was asked before an action goes away with its answer, which a toast tells.

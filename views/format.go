@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -219,6 +220,8 @@ func visible(name string) string {
 			return r + 0x2400
 		case r == 0x7f:
 			return 0x2421
+		case unicode.Is(unicode.Bidi_Control, r):
+			return unicode.ReplacementChar
 		}
 		return r
 	}, name)

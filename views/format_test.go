@@ -165,3 +165,14 @@ func TestPoints(t *testing.T) {
 		}
 	}
 }
+
+func TestVisible(t *testing.T) {
+	for name, want := range map[string]string{
+		"plain 中文 <b>": "plain 中文 <b>", "two\nlines": "two␊lines", "\x7f": "␡", "مرحبا": "مرحبا",
+		"a\u202eb": "a\ufffdb", "\u2066a\u2069": "\ufffda\ufffd", // what turns the reading direction would make one name look like another
+	} {
+		if got := visible(name); got != want {
+			t.Errorf("visible(%q) = %q, want %q", name, got, want)
+		}
+	}
+}

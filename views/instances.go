@@ -15,6 +15,9 @@ type InstanceList struct {
 	Tags  []models.Tag // to choose from
 }
 
+// Binned reports whether the list is the recycle bin. What is in it does not grow.
+func (l InstanceList) Binned() bool { return l.Query.Status == "deleted" }
+
 // InstanceForm is what a person typed about an instance, or is about to change.
 type InstanceForm struct {
 	ID           int64 // 0: a new one
@@ -105,6 +108,17 @@ func tagLabel(t models.Tag) string {
 		return t.DisplayName
 	}
 	return t.Name
+}
+
+// tagsPerRow is how many tags of an instance its row shows by name.
+const tagsPerRow = 3
+
+func tagLabels(all []models.Tag) string {
+	labels := make([]string, len(all))
+	for i, t := range all {
+		labels[i] = tagLabel(t)
+	}
+	return strings.Join(labels, ", ")
 }
 
 // BinPath is the address of the recycle bin.
