@@ -30,5 +30,6 @@
     filter: true,
     persistAuthorization: false,
     validatorUrl: null,
+    onComplete: () => document.getElementById("servers")?.setAttribute("aria-label", "Server"),
   });
 })();
