@@ -97,8 +97,8 @@ func batchOperations() []operation {
 			message: "api.instances_deleted", args: []any{"N", 2},
 			data: deletionJSON{DeletedCount: 2, DeletionMode: softDeletion, DeletedInstanceIDs: []int64{7, 8}, MissingInstanceIDs: []int64{}},
 			fails: []*models.Error{
-				models.Invalid("batch.none_chosen"), models.Invalid("batch.ids_invalid"), models.Invalid("batch.mode_invalid"),
-				models.Invalid("batch.too_many", "Limit", maxBatchDelete),
+				models.Invalid("deletion.none_chosen"), models.Invalid("deletion.ids_invalid"), models.Invalid("deletion.mode_invalid"),
+				models.Invalid("deletion.too_many", "Limit", maxBatchDelete),
 			},
 		},
 	}
@@ -113,7 +113,7 @@ func batchTestOperation() []operation {
 			need("instance_ids", dict("type", "array", "items", dict("type", "integer", "format", "int64"), "minItems", 1, "maxItems", maxBatchTests), "Which."),
 		},
 		example: dict("instance_ids", []int{7, 8}),
-		message: "batch.tested", data: batchTestJSON{
+		message: "connections.tested", data: batchTestJSON{
 			Results: []connectionResultJSON{
 				{
 					InstanceID: 7, InstanceName: orNull("orders"), Success: true, Message: "连接成功,数据库版本: PostgreSQL 16.14",
@@ -127,8 +127,8 @@ func batchTestOperation() []operation {
 			Summary: batchSummaryJSON{Total: 2, Success: 1, Failed: 1},
 		},
 		fails: []*models.Error{
-			models.Invalid("batch.ids_missing"), models.Invalid("batch.ids_not_integers"), models.Invalid("batch.ids_empty"),
-			models.Invalid("batch.too_many", "Limit", maxBatchTests),
+			models.Invalid("connections.ids_missing"), models.Invalid("connections.ids_not_integers"), models.Invalid("connections.ids_empty"),
+			models.Invalid("connections.too_many", "Limit", maxBatchTests),
 		},
 	}}
 }
