@@ -3,8 +3,10 @@ package handlers_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -94,12 +96,17 @@ func manyTables(count int) []models.TableSize {
 // bothPaths are the addresses of a database's table sizes in the older and the later path style.
 func (a *app) bothPaths(instance, database string) [2]string {
 	a.Helper()
+	return [2]string{tablesPath(instance, database), fmt.Sprintf("/databases/%d/tables/sizes", a.databaseID(instance, database))}
+}
+
+func (a *app) databaseID(instance, database string) int64 {
+	a.Helper()
 	var id int64
 	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(a, err)
 	known, err := a.store.Database(a.Context(), id, database)
 	check(a, err)
-	return [2]string{tablesPath(instance, database), fmt.Sprintf("/databases/%d/tables/sizes", known.ID)}
+	return known.ID
 }
 
 func TestExportsHoldExactlyTheRowsOfThePages(t *testing.T) {
@@ -292,6 +299,45 @@ func TestExportIsReadSlowlyWhileARefreshSaves(t *testing.T) {
 		equal(a, "X-Collected-At", answer.Header().Get("X-Collected-At"), before)
 		equal(a, "last", strings.Contains(answer.Body.String(), fmt.Sprintf("table_%06d", count-1)), true)
 	})
+}
+
+// TestExportOfWhatIsDeletedMeanwhile: a file without rows would say that there was no table.
+func TestExportOfWhatIsDeletedMeanwhile(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		inst := a.serverInstance("pg", models.PostgreSQL)
+		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(10)})
+		other := a.serverInstance("other", models.PostgreSQL)
+		a.snapshotOf(other, "app", models.TableResult{Complete: true, Tables: manyTables(1)})
+		answer := make(chan file, 1)
+		a.whileExportsWait(other, "app", func() {
+			go func() { answer <- a.guest.download(tablesPath(inst, "app") + "?format=csv") }()
+			time.Sleep(300 * time.Millisecond) // for the request to come to where exports wait
+			a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{strings.TrimPrefix(inst, "/instances/")}, "deletion_mode": "hard"}).
+				want(http.StatusOK, "成功删除 1 个实例")
+		})
+		got := <-answer
+		equal(a, "status", got.status, http.StatusNotFound)
+		equal(a, "answer", strings.Contains(got.text, "实例不存在"), true)
+		equal(a, "Content-Disposition", got.header.Get("Content-Disposition"), "")
+	})
+}
+
+// whileExportsWait calls do while as many exports as may run at a time read the database.
+func (a *app) whileExportsWait(instance, database string, do func()) {
+	a.Helper()
+	q := models.TableQuery{DatabaseID: a.databaseID(instance, database)}
+	var nested func(models.TableExport) error
+	nested = func(models.TableExport) error {
+		short, cancel := context.WithTimeout(a.Context(), 200*time.Millisecond)
+		defer cancel()
+		err := a.store.ExportTables(short, q, nested)
+		if errors.Is(err, context.DeadlineExceeded) && do != nil {
+			do()
+			do = nil
+		}
+		return nil
+	}
+	check(a, a.store.ExportTables(a.Context(), q, nested))
 }
 
 // TestExportThatFailsLooksBroken: a file cut short must not be taken for all of it, packed or not.

@@ -25,6 +25,9 @@ var errNotTaken = errors.New("the client takes no more")
 // exportTables sends all rows of the query as they are read from the store, in one moment's view of it.
 func (h *handlers) exportTables(c echo.Context, r tableRead) error {
 	err := h.Store.ExportTables(c.Request().Context(), r.query, func(export models.TableExport) error {
+		if err := r.requireStill(export.Database); err != nil {
+			return err
+		}
 		h.startExport(c, r, export)
 		if c.Request().Method == http.MethodHead {
 			return nil

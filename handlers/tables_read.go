@@ -89,8 +89,20 @@ func (h *handlers) readTables(c echo.Context, r tableRead) error {
 	if err != nil {
 		return err
 	}
+	if err := r.requireStill(page.Database); err != nil {
+		return err
+	}
 	revalidated(c, h.tableTag(c, r, page.Database))
 	return h.ok(c, newTableSizes(r.query, page, r.numbered), "api.table_sizes")
+}
+
+// requireStill refuses what was deleted, with its instance, after the question was understood: to answer that it holds
+// no table would be wrong.
+func (r tableRead) requireStill(found models.InstanceDatabase) error {
+	if found.ID != r.header.ID {
+		return models.NotFound("instance.not_found")
+	}
+	return nil
 }
 
 // tableTag is the tag of what r asks about the snapshot with the header. The header's ID is 0 when the database is not
