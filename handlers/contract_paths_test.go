@@ -73,6 +73,8 @@ func TestLanguages(t *testing.T) {
 	english := a.admin.with("Accept-Language", "en")
 	english.post("/instances", obj{"name": "x"}).want(400, "Required: db_type, host, port")
 	english.with("Cookie", "lang=zh-CN").get("/instances").want(200, "获取实例列表成功")
+	english.with("Cookie", "lang=zh").get("/instances").want(200, "获取实例列表成功")
+	a.admin.with("Cookie", "lang=en-GB").get("/nothing").want(404, "There is nothing at this address")
 	a.admin.with("Cookie", "lang=en").get("/nothing").want(404, "There is nothing at this address")
 	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -66,11 +67,14 @@ func Failed(lang string, e *models.Error) string {
 	return Message(lang, key, e.Args)
 }
 
-// Language chooses between Chinese and English: the cookie's value when it names one of them, else English if an
+// Language chooses between Chinese and English: the cookie's value when it names one of them in any region, else English if an
 // Accept-Language header prefers it over Chinese, else Chinese. The wildcard stands for Chinese.
 func Language(cookie, acceptLanguage string) string {
-	if cookie == Chinese || cookie == English {
-		return cookie
+	switch base, _, _ := strings.Cut(cookie, "-"); base {
+	case "zh":
+		return Chinese
+	case "en":
+		return English
 	}
 	wanted, weights, err := language.ParseAcceptLanguage(acceptLanguage)
 	if err != nil {
