@@ -374,7 +374,7 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	inst := a.serverInstance("pg", models.PostgreSQL)
-	a.snapshotOf(inst, "big", models.TableResult{Complete: true, Tables: manyTables(5000)})
+	a.snapshotOf(inst, "big", models.TableResult{Complete: true, Tables: manyTables(1500)})
 	a.snapshotOf(inst, "small", models.TableResult{Complete: true, Tables: manyTables(1)})
 	big, small := "/api/v1"+tablesPath(inst, "big"), "/api/v1"+tablesPath(inst, "small")
 	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, staticAddress(a)} {
@@ -451,7 +451,7 @@ func TestRowsAreSentAsTheyAreRead(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	inst := a.serverInstance("pg", models.PostgreSQL)
-	const count = 6500
+	const count = 2500
 	a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(count)})
 	for _, format := range []string{"csv", "ndjson"} {
 		for _, encoding := range []string{"", "gzip"} {
