@@ -24,8 +24,8 @@ func (h *handlers) ok(c echo.Context, data any, key string, pairs ...any) error 
 }
 
 // created answers 201 with data.
-func (h *handlers) created(c echo.Context, data any, key string, pairs ...any) error {
-	return h.answer(c, http.StatusCreated, data, key, pairs...)
+func (h *handlers) created(c echo.Context, data any, key string) error {
+	return h.answer(c, http.StatusCreated, data, key)
 }
 
 func (h *handlers) answer(c echo.Context, status int, data any, key string, pairs ...any) error {

@@ -88,8 +88,9 @@ func into[T any](target *T) func(value T, given bool, err error) error {
 	}
 }
 
-// flag is a yes or no. Forms say it in words; of a check box with a hidden companion any yes counts.
-func (f fields) flag(name string, form bool) (value, given bool, err error) {
+// active is the is_active member. Forms say yes in words; of a check box with a hidden companion any yes counts.
+func (f fields) active(form bool) (value, given bool, err error) {
+	const name = "is_active"
 	switch v := f[name].(type) {
 	case nil:
 		return false, false, nil

@@ -51,7 +51,7 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 		into(&instance.Description)(bindDescription(f)),
 		into(&instance.TLSMode)(bindTLSMode(f)),
 		into(&instance.Options)(bindOptions(f, form)),
-		into(&instance.IsActive)(f.flag("is_active", form)),
+		into(&instance.IsActive)(f.active(form)),
 	); err != nil {
 		return instance, nil, nil, err
 	}

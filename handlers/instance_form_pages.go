@@ -106,7 +106,7 @@ func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
 		typed(f, "options."+option, &value)
 		form.Options[option] = value
 	}
-	if active, given, err := f.flag("is_active", true); err == nil && given {
+	if active, given, err := f.active(true); err == nil && given {
 		form.IsActive = active
 	}
 	showAgain(c, func(problem *views.Failure) (screen, error) {

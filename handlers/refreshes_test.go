@@ -184,7 +184,7 @@ func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
 			a.admin.remove(missing).wantCode(http.StatusNotFound, models.CodeNotFound, "资源不存在")
 		}
 		a.admin.remove(path).want(http.StatusOK, "采集已取消")
-		instance := refresh[:strings.Index(refresh, "/databases")]
+		instance, _, _ := strings.Cut(refresh, "/databases")
 		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/patient.db", "is_active": false}).want(http.StatusOK, "实例更新成功")
 		async.post(refresh, nil).wantCode(http.StatusConflict, models.CodeCollection, "实例已停用")
 		var id int64

@@ -124,7 +124,7 @@ func bindUser(c echo.Context, f fields, user models.User) (models.User, *string,
 	err = cmp.Or(
 		into(&user.Username)(f.text("username")),
 		into(&role)(f.text("role")),
-		into(&user.IsActive)(f.flag("is_active", !isAPI(c))),
+		into(&user.IsActive)(f.active(!isAPI(c))),
 		err,
 	)
 	user.Role = models.Role(role)

@@ -66,7 +66,7 @@ func (h *handlers) keepUserForm(c echo.Context, form views.UserForm) {
 	typed(f, "username", &form.Username)
 	typed(f, "role", &role)
 	form.Role = models.Role(role)
-	if active, given, err := f.flag("is_active", true); err == nil && given {
+	if active, given, err := f.active(true); err == nil && given {
 		form.IsActive = active
 	}
 	showAgain(c, func(problem *views.Failure) (screen, error) {
