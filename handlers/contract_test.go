@@ -181,8 +181,8 @@ var endpoints = []endpoint{
 	},
 
 	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功", probe: true},
-	{method: "GET", path: "/openapi.json", may: everybody, status: 200},
-	{method: "GET", path: "/docs", may: everybody, status: 200},
+	{method: "GET", path: "/openapi.json", may: everybody, status: 200, probe: true},
+	{method: "GET", path: "/docs", may: everybody, status: 200, probe: true},
 
 	{method: "GET", path: "/tokens", may: anybody, status: 200, message: "获取令牌列表成功", loose: pages},
 	{

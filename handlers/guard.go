@@ -95,13 +95,13 @@ func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// probes are what machines ask whether this one is well; to know who asks would take the store.
-var probes = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping"}
+// open are what machines ask whether this one is well, and the documents about it: nobody need be known for them.
+var open = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping", "/api/v1/openapi.json", "/api/v1/docs"}
 
 // forAnybody reports whether the answer is the same whoever asks.
 func forAnybody(c echo.Context) bool {
 	path := c.Request().URL.Path
-	return strings.HasPrefix(path, "/static/") || slices.Contains(probes, path)
+	return strings.HasPrefix(path, "/static/") || slices.Contains(open, path)
 }
 
 // whoAsks is the user of the request and the token that acts for it; a token's id is 0 for a session. A token counts

@@ -57,7 +57,7 @@ func (o operation) refusals() []*models.Error {
 	} else if o.write() {
 		out = append(out, writeRefusals...)
 	}
-	if !slices.Contains(probes, "/api/v1"+o.path) {
+	if !slices.Contains(open, "/api/v1"+o.path) {
 		out = append(out, unauthenticated)
 	}
 	if slices.Contains(models.Permissions, o.perm) && slices.ContainsFunc(models.Roles, func(r models.Role) bool { return !r.May(o.perm) }) {
