@@ -87,7 +87,7 @@ fi
 
 run() { # run PACKAGES...: with all packages, also those of the grammars, which are slow enough without the race detector
   local failed=0
-  go test "${race[@]}" -v -p 2 -timeout 20m "$@" || failed=1
+  go test "${race[@]}" -v -p 2 -timeout 60m "$@" || failed=1
   if [[ $* == ./... ]]; then
     # What they read is outside of their module, where go test does not look for changes: -count=1.
     CGO_ENABLED=0 go -C tools/grammar test -v -count=1 -timeout 20m ./... || failed=1
