@@ -94,11 +94,14 @@ func decodeJSON(body io.Reader) (fields, error) {
 	var out fields
 	err = decoder.Decode(&out)
 	var notObject *json.UnmarshalTypeError
-	if errors.As(err, &notObject) || err == nil && out == nil {
+	if errors.As(err, &notObject) {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_object", Err: err}
 	}
 	if _, end := decoder.Token(); err != nil || end != io.EOF {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_json", Err: err}
+	}
+	if out == nil {
+		return fields{}, nil // scripts send null where they mean no body
 	}
 	return out, nil
 }
