@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"compress/gzip"
 	"net/http"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ const compressFrom = 1400
 
 // compress sends large answers by gzip to whoever accepts that. The framework looks for the word alone, also in "gzip;q=0".
 func compress() echo.MiddlewareFunc {
-	gzip := middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom})
+	gzip := middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: compressFrom})
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		compressed := gzip(next)
 		return func(c echo.Context) error {
