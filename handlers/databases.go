@@ -47,11 +47,7 @@ func (h *handlers) newDatabaseSize(r models.DatabaseSizeRow) databaseSizeJSON {
 }
 
 type databaseSizesJSON struct {
-	Total          int64              `json:"total"`
-	Limit          int                `json:"limit"`
-	Offset         *int               `json:"offset,omitempty"`
-	Page           *int               `json:"page,omitempty"`
-	Pages          *int64             `json:"pages,omitempty"`
+	windowJSON
 	Databases      []databaseSizeJSON `json:"databases"`
 	ActiveCount    *int64             `json:"active_count,omitempty"`
 	FilteredCount  *int64             `json:"filtered_count,omitempty"`
@@ -60,12 +56,8 @@ type databaseSizesJSON struct {
 }
 
 func (h *handlers) newDatabaseSizes(c echo.Context, q models.DatabaseQuery, page models.DatabaseSizePage, numbered bool) databaseSizesJSON {
-	out := databaseSizesJSON{Total: page.Total, Limit: q.Limit, Databases: make([]databaseSizeJSON, len(page.Rows))}
-	if numbered {
-		number, pages := pageNumber(q.Limit, q.Offset), pageCount(page.Total, q.Limit)
-		out.Page, out.Pages = &number, &pages
-	} else {
-		out.Offset = &q.Offset
+	out := databaseSizesJSON{
+		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), Databases: make([]databaseSizeJSON, len(page.Rows)),
 	}
 	for i, row := range page.Rows {
 		out.Databases[i] = h.newDatabaseSize(row)

@@ -62,20 +62,13 @@ func databaseFilter() []field {
 
 func exampleDatabases(numbered bool) databaseSizesJSON {
 	id, size, data, megabytes, one, none := int64(11), int64(92_274_688), int64(92_274_688), int64(88), int64(1), int64(0)
-	offset, page, pages := 0, 1, int64(1)
-	out := databaseSizesJSON{
-		Total: 1, Limit: databaseLimit, ActiveCount: &one, FilteredCount: &none, TotalSizeMB: &megabytes, TotalSizeBytes: &size,
+	return databaseSizesJSON{
+		windowJSON: newWindow(1, databaseLimit, 0, numbered), ActiveCount: &one, FilteredCount: &none, TotalSizeMB: &megabytes, TotalSizeBytes: &size,
 		Databases: []databaseSizeJSON{{
 			ID: &id, DatabaseID: 4, DatabaseName: "shop", SizeMB: &megabytes, DataSizeMB: &megabytes, SizeBytes: &size, DataSizeBytes: &data,
 			CollectedDate: orNull("2026-07-01"), CollectedAt: orNull(exampleTime), IsActive: true, LastSeenDate: "2026-07-01",
 		}},
 	}
-	if numbered {
-		out.Page, out.Pages = &page, &pages
-	} else {
-		out.Offset = &offset
-	}
-	return out
 }
 
 func exampleSync() syncResultJSON {
@@ -160,9 +153,8 @@ func tableRefusals() []*models.Error {
 func exampleTables(numbered bool) tableSizesJSON {
 	size, data, index, unused, rows := int64(14_680_064), int64(10_485_760), int64(4_194_304), int64(0), int64(120_000)
 	megabytes, dataMB, indexMB, growth := int64(14), int64(10), int64(4), int64(1<<20)
-	offset, page, pages := 0, 1, int64(1)
-	out := tableSizesJSON{
-		Total: 1, Limit: tableLimit, CollectedAt: orNull(exampleTime),
+	return tableSizesJSON{
+		windowJSON: newWindow(1, tableLimit, 0, numbered), CollectedAt: orNull(exampleTime),
 		Tables: []tableSizeJSON{{
 			SchemaName: "public", TableName: "orders", Kind: models.KindTable, SizeMB: &megabytes, DataSizeMB: &dataMB, IndexSizeMB: &indexMB,
 			SizeBytes: &size, DataSizeBytes: &data, IndexSizeBytes: &index, UnusedBytes: &unused, RowCount: &rows, GrowthBytes: &growth,
@@ -170,12 +162,6 @@ func exampleTables(numbered bool) tableSizesJSON {
 		}},
 		snapshotJSON: &snapshotJSON{Complete: true, TableCount: 1, TotalBytes: size},
 	}
-	if numbered {
-		out.Page, out.Pages = &page, &pages
-	} else {
-		out.Offset = &offset
-	}
-	return out
 }
 
 func exampleRefresh(numbered bool) tableSizesJSON {

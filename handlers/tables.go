@@ -69,11 +69,7 @@ func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
 
 // tableSizesJSON is one page of a snapshot with what is known of the whole.
 type tableSizesJSON struct {
-	Total       int64           `json:"total"`
-	Limit       int             `json:"limit"`
-	Offset      *int            `json:"offset,omitempty"`
-	Page        *int            `json:"page,omitempty"`
-	Pages       *int64          `json:"pages,omitempty"`
+	windowJSON
 	CollectedAt *string         `json:"collected_at"`
 	Tables      []tableSizeJSON `json:"tables"`
 	NextCursor  string          `json:"next_cursor,omitempty"`
@@ -112,14 +108,8 @@ func newReceipt(r models.Receipt) *receiptJSON {
 func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) tableSizesJSON {
 	header := page.Database
 	out := tableSizesJSON{
-		Total: page.Total, Limit: q.Limit, CollectedAt: moment(header.CollectedAt),
+		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), CollectedAt: moment(header.CollectedAt),
 		Tables: make([]tableSizeJSON, len(page.Rows)), NextCursor: page.NextCursor,
-	}
-	if numbered {
-		number, pages := pageNumber(q.Limit, q.Offset), pageCount(page.Total, q.Limit)
-		out.Page, out.Pages = &number, &pages
-	} else {
-		out.Offset = &q.Offset
 	}
 	for i, row := range page.Rows {
 		out.Tables[i] = newTableSize(row, header.CollectedAt)
