@@ -32,7 +32,7 @@ type Settings struct {
 	WalletDirs     []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
 	MetricsToken   string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
 	RateToken      int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
-	RateAddress    int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"30000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
+	RateAddress    int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
