@@ -185,6 +185,27 @@ func TestWaitingForAReadingEndsWithTheService(t *testing.T) {
 	}
 }
 
+// A service that closes while a run is being kept in the store ends it as it ends one that is under way.
+func TestClosingWhileARunBegins(t *testing.T) {
+	h, server, _ := newOracleHouse(t)
+	server.Block(t)
+	for range 40 {
+		service := NewService(h.store, h.service.engines, h.service.log)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+			ended <- err
+		}()
+		h.waitUntil(func() bool {
+			service.mu.Lock()
+			defer service.mu.Unlock()
+			return len(service.running) == 1
+		})
+		must(t, service.Close(t.Context()))
+		wantError(t, <-ended, models.CodeCollection, "collect.cancelled")
+	}
+}
+
 func (h house) waitUntil(done func() bool) {
 	h.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {

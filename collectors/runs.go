@@ -110,6 +110,9 @@ func (s *Service) begin(ctx context.Context, r *run) error {
 	row.Progress, row.Owner = r.progress.snapshot(), s.owner
 	row, err := s.store.StartRun(ctx, row)
 	if err != nil {
+		if known := settled(ctx, err); known != nil {
+			return known
+		}
 		return err
 	}
 	s.mu.Lock()
