@@ -109,12 +109,17 @@ func locateRefresh(c echo.Context, id int64) {
 	c.Response().Header().Set(echo.HeaderLocation, "/api/v1/refreshes/"+strconv.FormatInt(id, 10))
 }
 
-func (h *handlers) apiRefresh(c echo.Context) error {
+// runOf is the run of the path, as it is now.
+func (h *handlers) runOf(c echo.Context) (models.Run, error) {
 	id, err := pathID(c, "refresh.not_found")
 	if err != nil {
-		return err
+		return models.Run{}, err
 	}
-	run, err := h.Collect.Run(c.Request().Context(), id)
+	return h.Collect.Run(c.Request().Context(), id)
+}
+
+func (h *handlers) apiRefresh(c echo.Context) error {
+	run, err := h.runOf(c)
 	if err != nil {
 		return err
 	}
@@ -123,11 +128,7 @@ func (h *handlers) apiRefresh(c echo.Context) error {
 
 // apiCancelRefresh ends a run, for who started it or an admin.
 func (h *handlers) apiCancelRefresh(c echo.Context) error {
-	id, err := pathID(c, "refresh.not_found")
-	if err != nil {
-		return err
-	}
-	run, err := h.Collect.Run(c.Request().Context(), id)
+	run, err := h.runOf(c)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (h *handlers) apiCancelRefresh(c echo.Context) error {
 		return forbidden(models.PermAdmin)
 	}
 	before := run.Status
-	if run, err = h.Collect.Cancel(c.Request().Context(), id); err != nil {
+	if run, err = h.Collect.Cancel(c.Request().Context(), run.ID); err != nil {
 		return err
 	}
 	return h.ok(c, h.newRefresh(lang(c), run), cancelMessage(before, run))
