@@ -179,7 +179,7 @@ func (s *mysqlSession) tables(ctx context.Context, database string) (models.Tabl
 func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database string) (models.TableResult, error) {
 	listed := seen.schemas[database]
 	if listed && virtualSchema(database) {
-		return models.TableResult{Complete: true}, nil
+		return models.TableResult{Complete: true, Proof: models.ProofGrants}, nil
 	}
 	var found mysqlFound
 	var err error
@@ -199,7 +199,9 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 	}
 	result := models.TableResult{Hidden: int64(len(found.hidden))}
 	result.Complete = result.Hidden == 0 && seen.allTables(database)
-	if !result.Complete {
+	if result.Complete {
+		result.Proof = models.ProofGrants
+	} else {
 		result.Grant = mysqlGrant(s.account)
 	}
 	for _, name := range slices.Sorted(maps.Keys(found.tables)) {

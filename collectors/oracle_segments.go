@@ -112,6 +112,9 @@ func (c oracleCatalog) results() map[string]models.TableResult {
 	out := make(map[string]models.TableResult, len(residual))
 	for tablespace, rest := range residual {
 		result := models.TableResult{Complete: true, Scope: c.scope, Residual: orUnknown(rest.data, rest.dataUnknown)}
+		if c.scope == "" {
+			result.Proof = models.ProofLedger
+		}
 		for relation, part := range shares[tablespace] {
 			result.Tables = append(result.Tables, c.row(relation, *part))
 		}

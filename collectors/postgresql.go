@@ -143,13 +143,15 @@ func (c *PostgreSQL) Tables(ctx context.Context, t Target, database string) (mod
 		return models.TableResult{}, c.classify(ctx, t, database, err)
 	}
 	sizes := make(map[int64]pgSize, len(catalog.relations))
-	for batch := range slices.Chunk(catalog.sizeable(), c.batch) {
+	sizeable := catalog.sizeable()
+	expected(ctx, len(sizeable))
+	for batch := range slices.Chunk(sizeable, c.batch) {
 		if err := c.sizeBatch(ctx, t, database, batch, sizes); err != nil {
 			return models.TableResult{}, c.classify(ctx, t, database, err)
 		}
 		counted(ctx, len(sizes))
 	}
-	return models.TableResult{Tables: catalog.assemble(sizes), Complete: true}, nil
+	return models.TableResult{Tables: catalog.assemble(sizes), Complete: true, Proof: models.ProofCatalog}, nil
 }
 
 func (c *PostgreSQL) catalog(ctx context.Context, t Target, database string) (pgCatalog, error) {

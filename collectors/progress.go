@@ -47,6 +47,12 @@ func counted(ctx context.Context, tables int) {
 	report(ctx, func(p *progress) { p.p.TablesSeen = &n })
 }
 
+// expected says how many tables there are to look at.
+func expected(ctx context.Context, tables int) {
+	n := int64(tables)
+	report(ctx, func(p *progress) { p.p.TablesTotal = &n })
+}
+
 func (p *progress) queue() {
 	p.p = models.Progress{Status: models.RunQueued}
 }

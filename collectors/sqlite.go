@@ -92,7 +92,7 @@ func (c *SQLite) Tables(ctx context.Context, t Target, database string) (models.
 	if err != nil {
 		return models.TableResult{}, err
 	}
-	return models.TableResult{Tables: found.assemble(), Complete: true}, nil
+	return models.TableResult{Tables: found.assemble(), Complete: true, Proof: models.ProofFile}, nil
 }
 
 type sqliteBTree struct {

@@ -88,6 +88,18 @@ type TableSize struct {
 	RelatedSchema, Related string // the relation that Note is about
 }
 
+// Proof is why a collector holds its list of relations to be complete.
+type Proof string
+
+// Proofs; docs/operations.md says what each rests on.
+const (
+	ProofCatalog  Proof = "catalog"  // PostgreSQL: pg_class hides nothing from anyone
+	ProofGrants   Proof = "grants"   // MySQL: the account's grants show every table, and every file belongs to one
+	ProofMetadata Proof = "metadata" // SQL Server: every object of the public catalogue views is among those shown
+	ProofLedger   Proof = "ledger"   // Oracle: DBA_SEGMENTS lists every segment
+	ProofFile     Proof = "file"     // SQLite: the file itself was read
+)
+
 // TableResult is what one collection of one database found.
 type TableResult struct {
 	Tables   []TableSize
@@ -96,6 +108,10 @@ type TableResult struct {
 	Hidden   int64  // relations known to exist whose names could not be seen
 	Residual *int64 // bytes allocated in the database that belong to no relation of Tables; nil: unknown
 	Grant    string // statement a DBA can run to make the result complete; empty when none is needed or known
+	Proof    Proof  // what Complete rests on; empty unless it is true
+
+	// ServerBytes is the most memory that a server process needed for one of our connections; nil: unknown.
+	ServerBytes *int64
 
 	// Others are results of the same reading for other databases of the server, by name, where one reading is of all
 	// of them; nil elsewhere.

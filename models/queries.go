@@ -121,7 +121,8 @@ type SaveTables struct {
 	Started     time.Time // nothing that became known later is overwritten; also for elapsed milliseconds
 }
 
-// Receipt says what a stored refresh did.
+// Receipt says what a stored refresh did. Of the relations that it saw, Saved counts those that are in the new snapshot,
+// Locked, Failed and Hidden those among them that have no value of this run.
 type Receipt struct {
 	CollectedAt time.Time
 	Saved       int64 // tables in the new snapshot
@@ -130,9 +131,13 @@ type Receipt struct {
 	Kept        int64 // rows that keep an earlier run's values
 	Duplicates  int64 // identities the result had more than once; the larger was stored
 	Hidden      int64
+	Locked      int64 // relations that could not be measured because somebody else had them locked
+	Failed      int64 // relations that could not be measured for another reason
 	Complete    bool
+	Proof       Proof // why it counts as complete; empty: it does not, or nobody has said
 	Grant       string
 	ElapsedMS   int64
+	ServerBytes *int64 // the most memory that the server's process needed for one connection of ours; nil: unknown
 }
 
 // InventoryChange says what a list of databases changed in the inventory. Names, sorted.

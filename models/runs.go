@@ -54,6 +54,7 @@ type Progress struct {
 	Status       RunStatus
 	Phase        RunPhase   // empty unless it runs
 	TablesSeen   *int64     // nil: none so far, or it is not about tables
+	TablesTotal  *int64     // tables there are to look at; nil: not known (yet)
 	StartedAt    *time.Time // nil: queued
 	ConnectingMS *int64     `gorm:"column:connecting_ms"`
 	QueryingMS   *int64     `gorm:"column:querying_ms"`
@@ -136,7 +137,8 @@ func (s *Store) KeepRun(ctx context.Context, id int64, p Progress) (cancel bool,
 }
 
 func withProgress(columns map[string]any, p Progress) map[string]any {
-	columns["status"], columns["phase"], columns["tables_seen"] = p.Status, p.Phase, p.TablesSeen
+	columns["status"], columns["phase"] = p.Status, p.Phase
+	columns["tables_seen"], columns["tables_total"] = p.TablesSeen, p.TablesTotal
 	columns["started_at"] = p.StartedAt
 	columns["connecting_ms"], columns["querying_ms"], columns["storing_ms"] = p.ConnectingMS, p.QueryingMS, p.StoringMS
 	return columns
@@ -172,7 +174,9 @@ func withReceipt(columns map[string]any, r Receipt) {
 	columns["receipt_collected_at"] = stamp(r.CollectedAt)
 	columns["receipt_saved"], columns["receipt_changed"], columns["receipt_pruned"] = r.Saved, r.Changed, r.Pruned
 	columns["receipt_kept"], columns["receipt_duplicates"], columns["receipt_hidden"] = r.Kept, r.Duplicates, r.Hidden
+	columns["receipt_locked"], columns["receipt_failed"], columns["receipt_proof"] = r.Locked, r.Failed, r.Proof
 	columns["receipt_complete"], columns["receipt_grant"], columns["receipt_elapsed_ms"] = r.Complete, r.Grant, r.ElapsedMS
+	columns["receipt_server_bytes"] = r.ServerBytes
 }
 
 // Run finds a run by id, of a deleted instance, too.

@@ -121,6 +121,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 			return err
 		}
 		p := newPlan(in.Result, fresh, database.Snapshot)
+		p.skipped = countUnread(fresh)
 		if err := p.compareStored(tx, database.ID); err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 			return err
 		}
 		s.finish(&p.header, in)
-		receipt = p.receipt(duplicates)
+		receipt = p.receipt(in.Result, duplicates)
 		return saveHeader(tx, database, p.header, in.Started)
 	})
 	if err == nil && receipt.Changed >= analyzeFrom {
@@ -198,6 +199,7 @@ type plan struct {
 	scope    string                  // the only schema that was looked at; empty: all were
 	previous *time.Time              // when the snapshot before this one was collected
 	header   Snapshot
+	skipped  map[Unread]int64 // relations without a value of this run
 	write    []DatabaseTableSizeStat
 	remove   []int64
 }
@@ -295,12 +297,23 @@ func (s *Store) finish(header *Snapshot, in SaveTables) {
 	header.ElapsedMS = s.now().Sub(in.Started).Milliseconds()
 }
 
-func (p *plan) receipt(duplicates int64) Receipt {
+func (p *plan) receipt(r TableResult, duplicates int64) Receipt {
 	h := p.header
 	return Receipt{
 		CollectedAt: *h.CollectedAt, Saved: h.TableCount, Changed: int64(len(p.write)), Pruned: int64(len(p.remove)),
-		Kept: h.KeptCount, Duplicates: duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Grant: h.Grant, ElapsedMS: h.ElapsedMS,
+		Kept: h.KeptCount, Duplicates: duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
+		Locked: p.skipped[UnreadLocked], Failed: p.skipped[UnreadFailed], ElapsedMS: h.ElapsedMS, ServerBytes: r.ServerBytes,
 	}
+}
+
+func countUnread(tables map[tableKey]*TableSize) map[Unread]int64 {
+	count := map[Unread]int64{}
+	for _, t := range tables {
+		if t.Unread != "" {
+			count[t.Unread]++
+		}
+	}
+	return count
 }
 
 // saveHeader also takes back that the database was gone, unless that was found out after the collection had started.
