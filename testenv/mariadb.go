@@ -80,7 +80,10 @@ func namedMySQL(dsn string) (*MySQLServer, error) {
 	return s, s.wait(func() bool { return false })
 }
 
-func newMySQL(settings []string) (*MySQLServer, error) {
+func newMySQL(settings []string) (*MySQLServer, error) { return startMySQL(settings, "") }
+
+// startMySQL starts a server on an empty data directory, or on a copy of that of a stopped one.
+func startMySQL(settings []string, data string) (*MySQLServer, error) {
 	bin, err := mysqlBinary()
 	if err != nil {
 		return nil, err
@@ -93,7 +96,7 @@ func newMySQL(settings []string) (*MySQLServer, error) {
 		Host: "127.0.0.1", User: "root", DataDir: filepath.Join(dir, "data"),
 		private: &privateMySQL{bin: bin, dir: dir, settings: settings},
 	}
-	if err := s.create(); err != nil {
+	if err := s.create(data); err != nil {
 		s.remove()
 		return nil, err
 	}
@@ -112,15 +115,20 @@ func mysqlBinary() (string, error) {
 	return "", errMissing
 }
 
-// create lays an empty data directory, starts the server and gives its only user a password.
-func (s *MySQLServer) create() error {
+// create lays the data directory, empty or as a copy, starts the server and gives its only user a password.
+func (s *MySQLServer) create(data string) error {
 	p := s.private
 	about, err := exec.Command(p.bin, "--no-defaults", "--version").Output()
 	if err != nil {
 		return fmt.Errorf("%s --version: %w", p.bin, err)
 	}
 	s.Flavour = flavour(string(about))
-	if err := p.initialize(s.Flavour, s.DataDir); err != nil {
+	if data != "" {
+		err = os.CopyFS(s.DataDir, os.DirFS(data))
+	} else {
+		err = p.initialize(s.Flavour, s.DataDir)
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.secure(); err != nil {
@@ -333,6 +341,15 @@ func (s *MySQLServer) Stop(t testing.TB) {
 		t.Fatal("only a private server can be stopped")
 	}
 	s.private.process.stop(syscall.SIGTERM)
+}
+
+// Kill kills a server of StartMariaDB by SIGKILL, with all its processes.
+func (s *MySQLServer) Kill(t testing.TB) {
+	t.Helper()
+	if s.private == nil {
+		t.Fatal("only a private server can be killed")
+	}
+	s.private.process.kill()
 }
 
 // Start starts a stopped server again, on the same port and with what it had stored.

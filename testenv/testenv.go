@@ -159,6 +159,17 @@ func (p *process) stop(signal os.Signal) {
 	}
 }
 
+// kill ends the server and, on Linux, the processes that it has started, without a word to them. They may have left its
+// process group.
+func (p *process) kill() {
+	pid := p.cmd.Process.Pid
+	pids := append([]int{pid}, childrenOf(pid)...)
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-p.done
+}
+
 // account is the first of the named users that exists, for servers that refuse to run as root; nil when we are not root.
 func account(names ...string) (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
