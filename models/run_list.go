@@ -1,0 +1,237 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// RunStatuses lists every status in the order in which people are offered them.
+var RunStatuses = []RunStatus{RunQueued, RunRunning, RunSucceeded, RunFailed, RunCancelled, RunInterrupted}
+
+// RunKinds lists every kind in the order in which people are offered them.
+var RunKinds = []RunKind{RunTables, RunDatabases}
+
+// RunQuery selects a page of runs. Zero values mean no filter.
+type RunQuery struct {
+	InstanceID    int64
+	Database      string // case-insensitive substring of a name that the inventory has, taken literally; or any name in full
+	Kind          RunKind
+	Status        RunStatus
+	Limit, Offset int
+}
+
+// RunPage is one page of runs and the number of all that match.
+type RunPage struct {
+	Runs  []Run
+	Total int64
+}
+
+// Runs is a page of the runs of instances that are not deleted, newest first.
+func (s *Store) Runs(ctx context.Context, q RunQuery) (RunPage, error) {
+	var page RunPage
+	err := s.view(ctx, func(tx *gorm.DB) (err error) {
+		if err := s.filterRuns(tx, q).Count(&page.Total).Error; err != nil {
+			return err
+		}
+		page.Runs, err = readRuns(s.filterRuns(tx, q).Limit(q.Limit).Offset(q.Offset))
+		return err
+	})
+	return page, err
+}
+
+func (s *Store) filterRuns(tx *gorm.DB, q RunQuery) *gorm.DB {
+	runs := tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id AND i.deleted_at IS NULL")
+	runs = equal(equal(runs, "collection_runs.kind", string(q.Kind)), "collection_runs.status", string(q.Status))
+	if q.InstanceID != 0 {
+		runs = runs.Where("collection_runs.instance_id = ?", q.InstanceID)
+	}
+	switch {
+	case q.Database == "":
+		return runs
+	case !storable(q.Database):
+		return runs.Where(nothing)
+	}
+	known := s.search(tx.Table("instance_databases d").Select("d.name").Where("d.instance_id = collection_runs.instance_id"),
+		q.Database, "d.name_fold")
+	return runs.Where("(collection_runs.database_name = ? OR collection_runs.database_name IN (?))", q.Database, known)
+}
+
+// readRuns reads runs with the names of their instances, which the query has as i, newest first.
+func readRuns(query *gorm.DB) ([]Run, error) {
+	var runs []Run
+	err := query.Select("collection_runs.*, i.name AS instance_name").Order("collection_runs.id DESC").Find(&runs).Error
+	for i := range runs {
+		err = errors.Join(err, runs[i].readFailure())
+	}
+	return runs, err
+}
+
+// OpenRun finds the run of an instance that has not ended: of one database, or of RunDatabases with an empty name. Without
+// one it is CodeNotFound.
+func (s *Store) OpenRun(ctx context.Context, instanceID int64, kind RunKind, database string) (Run, error) {
+	if !storable(database) {
+		return Run{}, NotFound("refresh.not_found")
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return firstRun(db, "collection_runs.ended_at IS NULL AND collection_runs.instance_id = ? AND collection_runs.kind = ? AND "+
+		"collection_runs.database_name = ?", instanceID, kind, database)
+}
+
+// LastRun finds the run of a database that ended last; given a status, the last that ended so. Without one it is
+// CodeNotFound.
+func (s *Store) LastRun(ctx context.Context, databaseID int64, status RunStatus) (Run, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return firstRun(equal(db, "collection_runs.status", string(status)),
+		"collection_runs.database_id = ? AND collection_runs.ended_at IS NOT NULL", databaseID)
+}
+
+// firstRun is the newest run that meets the condition.
+func firstRun(tx *gorm.DB, condition string, args ...any) (Run, error) {
+	runs, err := readRuns(tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id").Where(condition, args...).Limit(1))
+	if err == nil && len(runs) == 0 {
+		err = NotFound("refresh.not_found")
+	}
+	if err != nil {
+		return Run{}, err
+	}
+	return runs[0], nil
+}
+
+// usualRuns is how many of the last successful runs say what is usual.
+const usualRuns = 5
+
+// Usual is how long runs like one took lately, as medians; nil: none has succeeded.
+type Usual struct {
+	Total   *time.Duration // from start to end
+	Storing *time.Duration
+}
+
+// UsualOf is how long runs that collect the same as r take.
+func (s *Store) UsualOf(ctx context.Context, r Run) (Usual, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	same := db.Where("instance_id = ? AND kind = ?", r.InstanceID, r.Kind)
+	if r.Kind == RunTables {
+		same = db.Where("database_id = (SELECT id FROM instance_databases WHERE instance_id = ? AND name = ?)", r.InstanceID, r.DatabaseName)
+	}
+	var last []Run
+	err := same.Select("id, started_at, ended_at, storing_ms").Where("status = ? AND started_at IS NOT NULL", RunSucceeded).
+		Order("id DESC").Limit(usualRuns).Find(&last).Error
+	var total, storing []time.Duration
+	for _, r := range last {
+		total = append(total, r.Elapsed(time.Time{}))
+		if r.StoringMS != nil {
+			storing = append(storing, phaseTime(r.StoringMS))
+		}
+	}
+	return Usual{Total: median(total), Storing: median(storing)}, err
+}
+
+// median is the middle one of an odd number of durations, of an even number the longer of both; nil: there is none.
+func median(of []time.Duration) *time.Duration {
+	if len(of) == 0 {
+		return nil
+	}
+	return &slices.Sorted(slices.Values(of))[len(of)/2]
+}
+
+// phaseTime is a phase's time in milliseconds; 0 for one that has not ended.
+func phaseTime(n *int64) time.Duration {
+	if n == nil {
+		return 0
+	}
+	return time.Duration(*n) * time.Millisecond
+}
+
+// Reading has told enough of its rate after this time and this part of the tables.
+const (
+	rateAfter = time.Second
+	rateParts = 50 // one part of so many
+)
+
+// Remaining estimates how much longer the run takes at now; nil: not enough is known. While it queries and tells how many of
+// how many tables it has seen, it is
+//
+//	time in the phase × (total − seen) ÷ seen + usual time of storing (0 where unknown)
+//
+// which grows while nothing moves. Else it is the usual time less the time so far, and unknown for a run that takes longer
+// than usual: it is never negative.
+func (r *Run) Remaining(now time.Time, usual Usual) *time.Duration {
+	if r.Status != RunRunning || r.Ended() {
+		return nil
+	}
+	if left := r.remainingByRate(now, usual); left != nil {
+		return left
+	}
+	if r.Phase == PhaseStoring {
+		return atLeastNothing(usual.Storing, r.Elapsed(now)-phaseTime(r.ConnectingMS)-phaseTime(r.QueryingMS))
+	}
+	return atLeastNothing(usual.Total, r.Elapsed(now))
+}
+
+func (r *Run) remainingByRate(now time.Time, usual Usual) *time.Duration {
+	if r.Phase != PhaseQuerying || r.TablesSeen == nil || r.TablesTotal == nil {
+		return nil
+	}
+	seen, total, spent := *r.TablesSeen, *r.TablesTotal, r.Elapsed(now)-phaseTime(r.ConnectingMS)
+	if seen <= 0 || seen >= total || spent < rateAfter || seen*rateParts < total {
+		return nil
+	}
+	left := time.Duration(float64(spent) * float64(total-seen) / float64(seen))
+	if usual.Storing != nil {
+		left += *usual.Storing
+	}
+	return &left
+}
+
+// atLeastNothing is what is left of whole after spent; nil when nothing is, or when whole is unknown.
+func atLeastNothing(whole *time.Duration, spent time.Duration) *time.Duration {
+	if whole == nil || *whole <= spent {
+		return nil
+	}
+	left := *whole - spent
+	return &left
+}
+
+// pruneBatch is how many runs one statement of PruneRuns looks at.
+const pruneBatch = 1000
+
+// PruneRuns deletes the runs that ended before a time, in batches, and returns how many. Of what each collected, the newest
+// run and the newest that succeeded stay.
+func (s *Store) PruneRuns(ctx context.Context, before time.Time) (int64, error) {
+	before = stamp(before)
+	var pruned, last int64
+	for {
+		batch, err := s.runsAfter(ctx, last)
+		if err != nil || len(batch) == 0 || !batch[0].RequestedAt.Before(before) {
+			return pruned, err
+		}
+		n, err := s.pruneBetween(ctx, batch[0].ID, batch[len(batch)-1].ID, before)
+		if err != nil {
+			return pruned, err
+		}
+		pruned, last = pruned+n, batch[len(batch)-1].ID
+	}
+}
+
+func (s *Store) runsAfter(ctx context.Context, id int64) (batch []Run, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return batch, db.Select("id, requested_at").Where("id > ?", id).Order("id").Limit(pruneBatch).Find(&batch).Error
+}
+
+func (s *Store) pruneBetween(ctx context.Context, first, last int64, before time.Time) (int64, error) {
+	const newer = `EXISTS (SELECT 1 FROM collection_runs n WHERE n.instance_id = collection_runs.instance_id
+		AND n.id > collection_runs.id AND n.kind = collection_runs.kind AND n.database_name = collection_runs.database_name`
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	gone := db.Where("id BETWEEN ? AND ? AND ended_at < ?", first, last, before).Where(newer+")").
+		Where("(status <> ? OR "+newer+" AND n.status = ?))", RunSucceeded, RunSucceeded).Delete(&Run{})
+	return gone.RowsAffected, gone.Error
+}
