@@ -103,7 +103,11 @@ func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *st
 		if credential, err = takeCredential(tx, c.ID); err != nil {
 			return err
 		}
-		return credentialNameTaken(tx.Model(&credential).Updates(change).Error)
+		sameLogin := password == nil && c.Username == credential.Username
+		if err := credentialNameTaken(tx.Model(&credential).Updates(change).Error); err != nil || sameLogin {
+			return err
+		}
+		return resume(tx, "instance_id IN (SELECT id FROM instances WHERE credential_id = ?)", c.ID).Error
 	})
 	return credential, err
 }

@@ -172,6 +172,8 @@ type Instance struct {
 
 	Credential *Credential
 	Tags       []Tag `gorm:"many2many:instance_tags"`
+
+	Schedule *ScheduleEdit `gorm:"-"` // to be written with it; nil: stays as it is. See Store.Schedule
 }
 
 // Status is active, inactive or deleted, as the contract has it.

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -186,6 +187,9 @@ func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []strin
 		if err := setTags(tx, i.ID, tagNames); err != nil {
 			return err
 		}
+		if err := s.saveSchedule(tx, i.ID, i.Schedule); err != nil {
+			return err
+		}
 		fresh, err = takeInstance(tx, "id = ?", i.ID)
 		return err
 	})
@@ -219,6 +223,7 @@ func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]stri
 		if err != nil {
 			return err
 		}
+		reconnects := newCredential != nil || i.reconnects(stored)
 		if err := tx.Model(&stored).Select(editableColumns).Updates(&i).Error; err != nil {
 			return instanceRefused(err)
 		}
@@ -230,11 +235,28 @@ func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]stri
 				return err
 			}
 		}
+		if reconnects {
+			if err := resume(tx, "instance_id = ?", i.ID).Error; err != nil {
+				return err
+			}
+		}
+		if err := s.saveSchedule(tx, i.ID, i.Schedule); err != nil {
+			return err
+		}
 		updated, err = takeInstance(tx, "id = ?", i.ID)
 		return err
 	})
 	return updated, err
 }
+
+// reconnects reports whether the instance is reached in another way than the stored one, or again.
+func (i *Instance) reconnects(stored Instance) bool {
+	return i.IsActive && !stored.IsActive || i.DBType != stored.DBType || !sameValue(i.Host, stored.Host) || !sameValue(i.Port, stored.Port) ||
+		i.DatabaseName != stored.DatabaseName || !sameValue(i.CredentialID, stored.CredentialID) || i.TLSMode != stored.TLSMode ||
+		!maps.Equal(i.Options, stored.Options)
+}
+
+func sameValue[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func (i *Instance) checkTexts() error {
 	texts := []string{i.Name, i.DatabaseName, i.Description}

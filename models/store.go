@@ -39,6 +39,9 @@ const (
 	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
 )
 
+// poolConnections are for pages, for runs that store, and for the queue, which listens on one.
+const poolConnections = 10
+
 const (
 	sqliteReaders      = 4
 	sqliteJournalLimit = 64 << 20 // bytes the WAL file keeps after a checkpoint
@@ -65,6 +68,7 @@ type Store struct {
 	Zone *time.Location
 
 	now       func() time.Time
+	schedule  ScheduleDefaults
 	log       *slog.Logger
 	dialect   dialect
 	writer    *gorm.DB
@@ -91,6 +95,8 @@ type Options struct {
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 
+	Schedule ScheduleDefaults // zero: DefaultSchedule
+
 	PasswordCost int // of bcrypt; 0: 12. Tests take bcrypt.MinCost
 }
 
@@ -106,6 +112,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.schedule = cmp.Or(o.Schedule, DefaultSchedule)
 	s.passwordCost = cmp.Or(o.PasswordCost, passwordCost)
 	s.nobody = sync.OnceValues(func() (User, error) { return newNobody(s.passwordCost) })
 	if err := s.start(ctx, o); err != nil {
@@ -141,6 +148,9 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		return errBadAddress // the cause may quote a password
 	}
 	config.AfterConnect = scanTimesInUTC
+	if !strings.Contains(address, "pool_max_conns") {
+		config.MaxConns = max(config.MaxConns, poolConnections)
+	}
 	maps.Copy(config.ConnConfig.RuntimeParams, postgresLimits)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
@@ -305,6 +315,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return db.Raw("SELECT 1").Scan(&one).Error
 }
+
+// Pool is what everything that shares a PostgreSQL store uses; nil for an embedded one.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // Path is the SQLite file of an embedded store, "" for PostgreSQL.
 func (s *Store) Path() string { return s.path }

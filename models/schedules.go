@@ -1,0 +1,445 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// ScheduleDefaults are what instances do of which nobody has said otherwise.
+type ScheduleDefaults struct {
+	Cron       string
+	Jitter     time.Duration
+	PauseAfter int64 // failures in a row after which an instance is left alone; 0: never
+}
+
+// DefaultSchedule is daily, in the night.
+var DefaultSchedule = ScheduleDefaults{Cron: "0 2 * * *", Jitter: time.Hour, PauseAfter: 5}
+
+// Check refuses defaults that could not work.
+func (d ScheduleDefaults) Check() error {
+	if d.Jitter < 0 || d.Jitter > maxJitter {
+		return Invalid("schedule.jitter_range", "Limit", int64(maxJitter.Minutes()))
+	}
+	_, err := parseCron(d.Cron)
+	return err
+}
+
+// Retries of a collection that failed.
+const (
+	firstRetry   = 5 * time.Minute // and three times as long each time
+	longestRetry = 4 * time.Hour
+	retryJitter  = 5               // a retry is later by up to this part of its wait
+	roundRetries = 3               // of one round in which some databases' tables were not collected, or that lost its process
+	retryLife    = 12 * time.Hour  // a retry that is later than this collects everything again
+	lostAfter    = 5 * time.Minute // a round that has no run by then will not get one
+	clockSlack   = 5 * time.Minute // clocks of replicas differ by less
+)
+
+// ScheduleEdit is what a person says about when an instance is collected.
+type ScheduleEdit struct {
+	Enabled       bool
+	Cron          string // empty: the default
+	Zone          string // empty: the store's
+	JitterMinutes *int64 // nil: the default
+	Blackout      string // as in Plan
+}
+
+// AlwaysOn is the schedule of an instance about which nobody has said anything.
+var AlwaysOn = ScheduleEdit{Enabled: true}
+
+// ScheduleStatus is how the newest scheduled collection of an instance went.
+type ScheduleStatus string
+
+// Statuses of a round: of the run that lists the databases, and of the runs of tables that follow it.
+const (
+	RoundUnderWay    ScheduleStatus = ""           // or there was none yet
+	RoundSucceeded   ScheduleStatus = "succeeded"  // the databases; their tables have failed nowhere so far
+	RoundIncomplete  ScheduleStatus = "incomplete" // the tables of some database could not be collected
+	RoundFailed      ScheduleStatus = "failed"
+	RoundCancelled   ScheduleStatus = "cancelled"
+	RoundInterrupted ScheduleStatus = "interrupted"
+)
+
+// Schedule says when an instance is collected without being asked, and how that went.
+type Schedule struct {
+	InstanceID   int64 `gorm:"primaryKey"`
+	ScheduleEdit `gorm:"embedded"`
+	NextAt       *time.Time // nil: not planned (yet)
+	LastAt       *time.Time // when the newest scheduled collection was due; nil: never
+	LastStatus   ScheduleStatus
+	LastRunID    *int64 // nil: none, or it could not even be begun
+	Failures     int64  // in a row
+	PausedAt     *time.Time
+
+	PlannedAt *time.Time // when NextAt was found
+	Basis     string     // the defaults it was found with
+	RoundAt   *time.Time // of the newest round, whose retries are to collect what is older
+	Retry     bool       // NextAt is one
+	Retries   int64      // of the round
+}
+
+// TableName is the table of Schedule.
+func (Schedule) TableName() string { return "instance_schedules" }
+
+// Plan is the schedule with the defaults in place of what is not said.
+func (s *Store) Plan(e ScheduleEdit) (Plan, error) {
+	plan := Plan{Cron: s.schedule.Cron, Zone: s.Zone, Jitter: s.schedule.Jitter, Blackout: e.Blackout}
+	if e.Cron != "" {
+		plan.Cron = e.Cron
+	}
+	if e.JitterMinutes != nil {
+		plan.Jitter = time.Duration(*e.JitterMinutes) * time.Minute
+		if *e.JitterMinutes < 0 || *e.JitterMinutes > int64(maxJitter.Minutes()) {
+			return plan, Invalid("schedule.jitter_range", "Limit", int64(maxJitter.Minutes()))
+		}
+	}
+	if e.Zone == "" {
+		return plan, nil
+	}
+	zone, err := time.LoadLocation(e.Zone)
+	if err != nil || e.Zone == "Local" {
+		return plan, Invalid("schedule.zone_unknown")
+	}
+	plan.Zone = zone
+	return plan, nil
+}
+
+// NextOf is when an instance with the id and schedule is collected next after a moment; zero: not within years. A
+// schedule that makes no sense is CodeInvalid.
+func (s *Store) NextOf(id int64, e ScheduleEdit, after time.Time) (time.Time, error) {
+	times, err := s.timetable(id, e)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return times.next(after), nil
+}
+
+func (s *Store) timetable(id int64, e ScheduleEdit) (timetable, error) {
+	plan, err := s.Plan(e)
+	if err != nil {
+		return timetable{}, err
+	}
+	return plan.timetable(id)
+}
+
+// basis is another one when instances without a schedule of their own are to be collected at other times.
+func (s *Store) basis() string {
+	return fmt.Sprintf("%s|%s|%s", s.schedule.Cron, s.Zone, s.schedule.Jitter)
+}
+
+// Schedule is that of an instance that is not deleted. NextAt is nil of one that is switched off or paused.
+func (s *Store) Schedule(ctx context.Context, instanceID int64) (Schedule, error) {
+	var rows []struct {
+		Schedule
+		IsActive bool
+		Known    bool
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err := db.Table("instances AS i").Select("s.*, i.is_active, s.instance_id IS NOT NULL AS known").
+		Joins("LEFT JOIN instance_schedules s ON s.instance_id = i.id").
+		Where("i.id = ? AND i.deleted_at IS NULL", instanceID).Scan(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return Schedule{}, orNotFound(err, "instance.not_found")
+	}
+	out := rows[0].Schedule
+	if !rows[0].Known {
+		out = Schedule{InstanceID: instanceID, ScheduleEdit: AlwaysOn}
+	}
+	switch {
+	case !rows[0].IsActive || !out.Enabled || out.PausedAt != nil:
+		out.NextAt = nil
+	case out.NextAt == nil || out.Basis != s.basis():
+		next, err := s.NextOf(instanceID, out.ScheduleEdit, s.Now())
+		if err != nil {
+			return out, err
+		}
+		out.NextAt = notZero(next)
+	}
+	return out, nil
+}
+
+func orNotFound(err error, key string) error {
+	if err != nil {
+		return err
+	}
+	return NotFound(key)
+}
+
+func notZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// SaveSchedule keeps when an instance is to be collected. What makes no sense is CodeInvalid.
+func (s *Store) SaveSchedule(ctx context.Context, instanceID int64, e ScheduleEdit) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		stored, err := lockInstance(tx, instanceID)
+		if err == nil && stored.DeletedAt != nil {
+			err = NotFound("instance.not_found")
+		}
+		if err != nil {
+			return err
+		}
+		return s.saveSchedule(tx, instanceID, &e)
+	})
+}
+
+// saveSchedule has the next time found anew if anything changes. Nil changes nothing.
+func (s *Store) saveSchedule(tx *gorm.DB, instanceID int64, e *ScheduleEdit) error {
+	if e == nil {
+		return nil
+	}
+	if _, err := s.timetable(instanceID, *e); err != nil {
+		return err
+	}
+	row := Schedule{InstanceID: instanceID, ScheduleEdit: *e}
+	changed := "(instance_schedules.enabled, instance_schedules.cron, instance_schedules.zone, instance_schedules.blackout)" +
+		" <> (excluded.enabled, excluded.cron, excluded.zone, excluded.blackout)" +
+		" OR instance_schedules.jitter_minutes IS DISTINCT FROM excluded.jitter_minutes"
+	return tx.Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "instance_id"}},
+		Where:   clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: changed}}},
+		DoUpdates: clause.AssignmentColumns([]string{
+			"enabled", "cron", "zone", "jitter_minutes", "blackout", "next_at", "retry", "retries",
+		}),
+	}).Create(&row).Error
+}
+
+// ResumeSchedule has an instance that was paused be collected again; false: it was not paused.
+func (s *Store) ResumeSchedule(ctx context.Context, instanceID int64) (bool, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	resumed := resume(db, "paused_at IS NOT NULL AND instance_id = ?", instanceID)
+	return resumed.RowsAffected > 0, resumed.Error
+}
+
+// resume takes back what failures have led to, and has the next time found anew.
+func resume(tx *gorm.DB, condition string, values ...any) *gorm.DB {
+	return tx.Table("instance_schedules").Where(condition, values...).
+		Updates(map[string]any{"paused_at": nil, "failures": 0, "next_at": nil, "retry": false, "retries": 0})
+}
+
+// PlanSchedules prepares ClaimDue: it gives new instances their schedule, has times found anew that other defaults or a
+// clock that was wrong have led to, and has rounds retried that lost their process.
+func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
+	now = stamp(now)
+	for _, statement := range []struct {
+		sql    string
+		values []any
+	}{
+		{`INSERT INTO instance_schedules (instance_id) SELECT i.id FROM instances i
+			WHERE NOT EXISTS (SELECT 1 FROM instance_schedules s WHERE s.instance_id = i.id) ON CONFLICT DO NOTHING`, nil},
+		{
+			`UPDATE instance_schedules SET next_at = NULL, retry = ? WHERE next_at IS NOT NULL AND (basis <> ? OR planned_at > ?)`,
+			[]any{false, s.basis(), now.Add(clockSlack)},
+		},
+		{lostRounds, []any{
+			RoundInterrupted, roundRetries, now.Add(firstRetry), roundRetries,
+			RoundUnderWay, now.Add(-lostAfter), RunDatabases, RoundUnderWay, RoundSucceeded,
+		}},
+	} {
+		db, done := bounded(ctx, s.writer)
+		err := db.Exec(statement.sql, statement.values...).Error
+		done()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const lostRounds = `UPDATE instance_schedules AS s SET last_status = ?,
+		next_at = CASE WHEN retries < ? THEN ? ELSE next_at END, retry = retries < ?, retries = retries + 1
+	WHERE enabled AND paused_at IS NULL AND NOT retry AND last_at IS NOT NULL AND (
+		last_status = ? AND last_at <= ?
+			AND instance_id NOT IN (SELECT instance_id FROM collection_runs WHERE ended_at IS NULL AND kind = ?)
+		OR last_status IN (?, ?) AND EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = s.instance_id
+			AND r.status = 'interrupted' AND r.username = '' AND r.requested_at >= s.last_at))`
+
+// ClaimDue are the instances whose time has come, which nobody else is given, at most limit; more: there may be others.
+// Whatever was missed meanwhile counts once. One in a blackout is put off.
+func (s *Store) ClaimDue(ctx context.Context, now time.Time, limit int) (due []int64, more bool, err error) {
+	now = stamp(now)
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		due = nil
+		var rows []Schedule
+		err := tx.Table("instance_schedules AS s").Select("s.*").
+			Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Table: clause.Table{Name: "s"}, Options: clause.LockingOptionsSkipLocked}).
+			Joins("JOIN instances i ON i.id = s.instance_id AND i.is_active AND i.deleted_at IS NULL").
+			Where("s.enabled AND s.paused_at IS NULL AND (s.next_at IS NULL OR s.next_at <= ?)", now).
+			Order("s.next_at, s.instance_id").Limit(limit).Scan(&rows).Error
+		if err != nil {
+			return err
+		}
+		more = len(rows) == limit
+		for _, row := range rows {
+			claimed, err := s.claim(tx, row, now)
+			if err != nil {
+				return err
+			}
+			if claimed {
+				due = append(due, row.InstanceID)
+			}
+		}
+		return nil
+	})
+	return due, more, err
+}
+
+// claim moves the next time of a schedule forward; false: that was not due, but only to be found.
+func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
+	times, err := s.timetable(row.InstanceID, row.ScheduleEdit)
+	if err != nil {
+		return false, err
+	}
+	next := times.next(now)
+	if next.IsZero() {
+		next = now.AddDate(1, 0, 0) // looks again
+	}
+	change := map[string]any{"next_at": stamp(next), "planned_at": now, "basis": s.basis()}
+	begins := times.open(now)
+	claimed := row.NextAt != nil && !begins.After(now)
+	switch {
+	case row.NextAt != nil && !claimed:
+		change["next_at"] = stamp(begins)
+	case claimed:
+		change["last_at"], change["last_status"], change["last_run_id"], change["retry"] = now, RoundUnderWay, nil, false
+		if !row.Retry || row.RoundAt == nil || now.Sub(*row.RoundAt) > retryLife {
+			change["round_at"], change["retries"] = now, 0
+		}
+	}
+	return claimed, tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).Updates(change).Error
+}
+
+// ScheduleOutcome notes how a run of an instance ended, whoever has asked for it. since is not nil if it found the
+// databases of a scheduled round: then the tables of those are due that were not collected since.
+func (s *Store) ScheduleOutcome(ctx context.Context, run Run) (since *time.Time, err error) {
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		since = nil
+		var rows []Schedule
+		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+			Where("instance_id = ?", run.InstanceID).Find(&rows).Error
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		row := rows[0]
+		times, err := s.timetable(row.InstanceID, row.ScheduleEdit)
+		if err != nil {
+			return err
+		}
+		change := row.outcome(run, times, s.Now(), s.schedule.PauseAfter)
+		if len(change) == 0 {
+			return nil
+		}
+		if change["last_status"] == RoundSucceeded {
+			since = row.RoundAt
+		}
+		return tx.Table("instance_schedules").Where("instance_id = ?", run.InstanceID).Updates(change).Error
+	})
+	return since, err
+}
+
+// outcome is what changes in the schedule when the run has ended.
+func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64) map[string]any {
+	waiting := run.Kind == RunDatabases && s.LastAt != nil && s.LastStatus == RoundUnderWay
+	ofRound := run.Kind == RunTables && run.Asker == (Asker{}) && s.LastStatus == RoundSucceeded
+	change := map[string]any{}
+	switch {
+	case run.Status == RunSucceeded:
+		s.succeeded(change, waiting, times, now)
+	case run.Status == RunFailed && waiting:
+		s.failed(change, times, now, pauseAfter)
+	case run.Status == RunFailed && ofRound:
+		change["last_status"] = RoundIncomplete
+		if s.Retries < roundRetries {
+			s.retry(change, times, now)
+		}
+	case run.Status == RunCancelled && waiting:
+		change["last_status"] = RoundCancelled
+	}
+	if (waiting || change["last_status"] == RoundIncomplete) && run.ID != 0 && len(change) > 0 {
+		change["last_run_id"] = run.ID
+	}
+	return change
+}
+
+// succeeded ends a pause, too, since the instance can be reached again. The tables of a round wait for the end of a blackout.
+func (s *Schedule) succeeded(change map[string]any, waiting bool, times timetable, now time.Time) {
+	if s.Failures > 0 || s.PausedAt != nil {
+		change["failures"], change["paused_at"] = 0, nil
+	}
+	if s.PausedAt != nil {
+		change["next_at"], change["retry"] = nil, false
+	}
+	switch begins := times.open(now); {
+	case waiting && begins.After(now):
+		change["last_status"], change["next_at"], change["retry"] = RoundIncomplete, stamp(begins), true
+	case waiting:
+		change["last_status"] = RoundSucceeded
+	}
+}
+
+func (s *Schedule) failed(change map[string]any, times timetable, now time.Time, pauseAfter int64) {
+	change["last_status"], change["failures"] = RoundFailed, s.Failures+1
+	if pauseAfter > 0 && s.Failures+1 >= pauseAfter {
+		change["paused_at"], change["next_at"], change["retry"] = now, nil, false
+		return
+	}
+	s.retry(change, times, now)
+}
+
+// retry comes the later the more there were, unless the next regular time is sooner.
+func (s *Schedule) retry(change map[string]any, times timetable, now time.Time) {
+	again := times.open(now.Add(backoff(s.InstanceID, s.Retries)))
+	change["retries"] = s.Retries + 1
+	if s.NextAt == nil || again.Before(*s.NextAt) {
+		change["next_at"], change["retry"] = stamp(again), true
+	}
+}
+
+// backoff is how long to wait after so many retries: 5 minutes, 15, 45, … 4 hours, and up to a fifth more, so that
+// instances that failed together do not come back together.
+func backoff(instanceID, retries int64) time.Duration {
+	wait := min(longestRetry, time.Duration(float64(firstRetry)*math.Pow(3, float64(min(retries, roundRetries+1)))))
+	return wait + spread(instanceID+retries, wait/retryJitter)
+}
+
+// Uncollected are the names of the databases whose tables were not collected since a moment, sorted. Those that are gone,
+// that the account may not enter, and those of the server itself that hold nothing are left out.
+func (s *Store) Uncollected(ctx context.Context, instanceID int64, since time.Time) ([]string, error) {
+	names := []string{}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err := db.Table("instance_databases AS d").Select("d.name").
+		Where("d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL", instanceID).
+		Where("d.collected_at IS NULL OR d.collected_at < ?", stamp(since)).
+		Where(`NOT d.is_system OR EXISTS (SELECT 1 FROM database_size_stats m WHERE m.database_id = d.id AND m.size_bytes > 0)`).
+		Order("d.name").Scan(&names).Error
+	return names, err
+}
+
+// ScheduleCounts are instances that are collected by schedule.
+type ScheduleCounts struct {
+	Paused  int64
+	Overdue int64 // should have begun by now
+}
+
+// ScheduleCounts counts instances that are switched on.
+func (s *Store) ScheduleCounts(ctx context.Context) (ScheduleCounts, error) {
+	var out ScheduleCounts
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err := db.Raw(`SELECT count(*) FILTER (WHERE s.paused_at IS NOT NULL) AS paused,
+			count(*) FILTER (WHERE s.paused_at IS NULL AND s.next_at <= ?) AS overdue
+		FROM instance_schedules s JOIN instances i ON i.id = s.instance_id AND i.is_active AND i.deleted_at IS NULL
+		WHERE s.enabled`, s.Now()).Scan(&out).Error
+	return out, err
+}
