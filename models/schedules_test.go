@@ -1,0 +1,440 @@
+package models_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+func (f *fixture) schedule(id int64) models.Schedule {
+	f.Helper()
+	s, err := f.Schedule(f.ctx, id)
+	check(f, err)
+	return s
+}
+
+// tick plans and claims everything that is due now.
+func (f *fixture) tick() (due []int64) {
+	f.Helper()
+	check(f, f.PlanSchedules(f.ctx, f.Now()))
+	for more := true; more; {
+		some, again, err := f.ClaimDue(f.ctx, f.Now(), 100)
+		check(f, err)
+		due, more = append(due, some...), again
+	}
+	return due
+}
+
+// until moves the clock to the next time of the instance.
+func (f *fixture) until(id int64) {
+	f.Helper()
+	next := f.schedule(id).NextAt
+	if next == nil {
+		f.Fatal("there is no next time")
+	}
+	f.clock.add(next.Sub(f.Now()))
+}
+
+func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Asker) *time.Time {
+	f.Helper()
+	since, err := f.ScheduleOutcome(f.ctx, models.Run{
+		ID: 7, InstanceID: id, Kind: kind, Asker: by, Progress: models.Progress{Status: status},
+	})
+	check(f, err)
+	return since
+}
+
+var someone = models.Asker{Username: "someone"}
+
+func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("daily").ID
+		planned := f.schedule(id)
+		equal(f, "enabled", planned.Enabled, true)
+		local := planned.NextAt.In(f.Zone)
+		if local.Hour() != 2 || local.Day() != 10 || local.Sub(f.Now()) > 24*time.Hour {
+			f.Errorf("the first time is %v", local)
+		}
+		equal(f, "due", len(f.tick()), 0)
+		equal(f, "stays", *f.schedule(id).NextAt, *planned.NextAt)
+		f.until(id)
+		equal(f, "due", slices.Equal(f.tick(), []int64{id}), true)
+		equal(f, "due again", len(f.tick()), 0)
+		claimed := f.schedule(id)
+		equal(f, "next", *claimed.NextAt, planned.NextAt.Add(24*time.Hour))
+		equal(f, "last", *claimed.LastAt, f.Now())
+		equal(f, "status", claimed.LastStatus, models.RoundUnderWay)
+
+		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), f.Now())
+		done := f.schedule(id)
+		equal(f, "status", done.LastStatus, models.RoundSucceeded)
+		equal(f, "run", *done.LastRunID, 7)
+		equal(f, "a second one", f.ended(id, models.RunDatabases, models.RunSucceeded, someone), nil)
+	})
+}
+
+func TestOnlyOneReplicaGetsAnInstance(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		const instances, replicas = 60, 4
+		for n := range instances {
+			f.fileInstance("i" + string(rune('A'+n)))
+		}
+		f.tick()
+		f.clock.add(48 * time.Hour)
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		times := map[int64]int{}
+		for range replicas {
+			all.Go(func() {
+				for more := true; more; {
+					due, again, err := f.ClaimDue(f.ctx, f.Now(), 7)
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					mu.Lock()
+					for _, id := range due {
+						times[id]++
+					}
+					mu.Unlock()
+					more = again
+				}
+			})
+		}
+		all.Wait()
+		equal(f, "claimed", len(times), instances)
+		for id, n := range times {
+			equal(f, "times of "+string(rune('A'+id)), n, 1)
+		}
+		equal(f, "claimed later", len(f.tick()), 0)
+	})
+}
+
+func TestAThousandInstancesDueAtOnce(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		drafts := make([]models.InstanceDraft, 1000)
+		for i := range drafts {
+			drafts[i].Instance = models.Instance{
+				Name: "many" + time.Duration(i).String(), DBType: models.SQLite, DatabaseName: "/x", IsActive: true, TLSMode: models.TLSPrefer,
+			}
+		}
+		_, err := f.CreateInstances(f.ctx, drafts)
+		check(f, err)
+		equal(f, "due", len(f.tick()), 0)
+		f.clock.add(10 * 24 * time.Hour) // the process was down
+		counts, err := f.ScheduleCounts(f.ctx)
+		check(f, err)
+		equal(f, "overdue", counts.Overdue, 1000)
+		equal(f, "due, once each", len(f.tick()), 1000)
+		equal(f, "due again", len(f.tick()), 0)
+	})
+}
+
+func TestWhatIsNotCollectedBySchedule(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		off, deleted, disabled := f.fileInstance("off"), f.fileInstance("deleted"), f.fileInstance("disabled")
+		f.tick()
+		off.IsActive = false
+		_, err := f.UpdateInstance(f.ctx, off, nil, nil)
+		check(f, err)
+		_, err = f.DeleteInstance(f.ctx, deleted.ID)
+		check(f, err)
+		check(f, f.SaveSchedule(f.ctx, disabled.ID, models.ScheduleEdit{}))
+		equal(f, "next", f.schedule(off.ID).NextAt, nil)
+		equal(f, "next", f.schedule(disabled.ID).NextAt, nil)
+		_, err = f.Schedule(f.ctx, deleted.ID)
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+		wantError(f, f.SaveSchedule(f.ctx, deleted.ID, models.AlwaysOn), models.CodeNotFound, "instance.not_found")
+		f.clock.add(72 * time.Hour)
+		equal(f, "due", len(f.tick()), 0)
+
+		off.IsActive = true
+		_, err = f.UpdateInstance(f.ctx, off, nil, nil)
+		check(f, err)
+		equal(f, "what was missed while it was off", len(f.tick()), 0)
+		f.until(off.ID)
+		equal(f, "due", slices.Equal(f.tick(), []int64{off.ID}), true)
+	})
+}
+
+func TestAScheduleOfItsOwn(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		i := f.fileInstance("own")
+		edit := models.ScheduleEdit{
+			Enabled: true, Cron: "30 4 * * *", Zone: "America/New_York", JitterMinutes: pointer(int64(0)), Blackout: "04:00-05:00",
+		}
+		i.Schedule = &edit
+		_, err := f.UpdateInstance(f.ctx, i, nil, nil)
+		check(f, err)
+		own := f.schedule(i.ID)
+		equal(f, "cron", own.Cron, edit.Cron)
+		equal(f, "jitter", *own.JitterMinutes, 0)
+		equal(f, "next, after the blackout", *own.NextAt, time.Date(2026, 3, 10, 9, 0, 0, 0, time.UTC))
+		f.tick()
+		f.clock.add(15*time.Hour + 10*time.Minute) // missed: 04:40 there, a blackout
+		equal(f, "due in the blackout", len(f.tick()), 0)
+		f.clock.add(20 * time.Minute)
+		equal(f, "due", slices.Equal(f.tick(), []int64{i.ID}), true)
+
+		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Zone: "Nowhere/Atlantis"}), models.CodeInvalid, "schedule.zone_unknown")
+		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Zone: "Local"}), models.CodeInvalid, "schedule.zone_unknown")
+		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{JitterMinutes: pointer(int64(1441))}), models.CodeInvalid, "schedule.jitter_range")
+		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Cron: "* * * * *"}), models.CodeInvalid, "schedule.cron_often")
+		equal(f, "cron", f.schedule(i.ID).Cron, edit.Cron)
+
+		i.Schedule = &models.ScheduleEdit{Cron: "nonsense"}
+		i.Name = "renamed"
+		_, err = f.UpdateInstance(f.ctx, i, nil, nil)
+		wantError(f, err, models.CodeInvalid, "schedule.cron_invalid")
+		unchanged, err := f.Instance(f.ctx, i.ID)
+		check(f, err)
+		equal(f, "name", unchanged.Name, "own")
+	})
+}
+
+func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("failing").ID
+		f.tick()
+		f.until(id)
+		f.tick()
+		round := f.Now()
+		var waits []time.Duration
+		for n := range int64(4) {
+			equal(f, "since", f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{}), nil)
+			failed := f.schedule(id)
+			equal(f, "failures", failed.Failures, n+1)
+			equal(f, "status", failed.LastStatus, models.RoundFailed)
+			waits = append(waits, failed.NextAt.Sub(f.Now()))
+			f.until(id)
+			equal(f, "due", len(f.tick()), 1)
+		}
+		for n, base := range []time.Duration{5, 15, 45, 135} {
+			if base *= time.Minute; waits[n] < base || waits[n] > base*6/5 {
+				f.Errorf("retry %d after %v, want %v", n, waits[n], base)
+			}
+		}
+		f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+		paused := f.schedule(id)
+		equal(f, "failures", paused.Failures, 5)
+		equal(f, "paused", *paused.PausedAt, f.Now())
+		equal(f, "next", paused.NextAt, nil)
+		counts, err := f.ScheduleCounts(f.ctx)
+		check(f, err)
+		equal(f, "counted", counts, models.ScheduleCounts{Paused: 1})
+		f.clock.add(72 * time.Hour)
+		equal(f, "due", len(f.tick()), 0)
+
+		f.ended(id, models.RunDatabases, models.RunFailed, someone)
+		equal(f, "still paused", f.schedule(id).PausedAt != nil, true)
+		resumed, err := f.ResumeSchedule(f.ctx, id)
+		check(f, err)
+		equal(f, "resumed", resumed, true)
+		resumed, err = f.ResumeSchedule(f.ctx, id)
+		check(f, err)
+		equal(f, "resumed again", resumed, false)
+		f.tick()
+		f.until(id)
+		f.tick()
+		if since := f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}); !since.After(round) {
+			f.Errorf("a new round collects what is older than %v", since)
+		}
+		equal(f, "failures", f.schedule(id).Failures, 0)
+	})
+}
+
+// pause makes the instance fail until it is left alone.
+func (f *fixture) pause(id int64) {
+	f.Helper()
+	f.tick()
+	for range models.DefaultSchedule.PauseAfter {
+		f.until(id)
+		f.tick()
+		f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+	}
+	if f.schedule(id).PausedAt == nil {
+		f.Fatal("it is not paused")
+	}
+}
+
+func TestWhatEndsAPause(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		i := f.fileInstance("paused")
+		credential, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", Username: "u"}, "p")
+		check(f, err)
+		i.CredentialID = &credential.ID
+		i, err = f.UpdateInstance(f.ctx, i, nil, nil)
+		check(f, err)
+		for _, c := range []struct {
+			what string
+			do   func()
+			ends bool
+		}{
+			{"another description", func() { i.Description += "."; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, false},
+			{"another path", func() { i.DatabaseName += "."; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, true},
+			{"another option", func() { i.Options = map[string]string{"a": "b"}; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, true},
+			{"a password typed", func() { i, err = f.UpdateInstance(f.ctx, i, nil, &models.NewCredential{Username: "u", Password: "q"}) }, true},
+			{"another note of the credential", func() {
+				c := *i.Credential
+				c.Description = "x"
+				_, err = f.UpdateCredential(f.ctx, c, nil)
+			}, false},
+			{"another password", func() { _, err = f.UpdateCredential(f.ctx, *i.Credential, pointer("new")) }, true},
+			{"a good run", func() { f.ended(i.ID, models.RunDatabases, models.RunSucceeded, someone) }, true},
+			{"a good refresh", func() { f.ended(i.ID, models.RunTables, models.RunSucceeded, someone) }, true},
+		} {
+			if f.schedule(i.ID).PausedAt == nil {
+				f.pause(i.ID)
+			}
+			c.do()
+			check(f, err)
+			s := f.schedule(i.ID)
+			equal(f, c.what, s.PausedAt == nil && s.NextAt != nil && s.Failures == 0, c.ends)
+		}
+	})
+}
+
+func TestTablesThatFailAreRetriedWithoutAPause(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("tables").ID
+		f.tick()
+		f.until(id)
+		regular := f.schedule(id).NextAt.Add(24 * time.Hour)
+		f.tick()
+		round := f.Now()
+		for n := range 3 {
+			equal(f, "since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+			f.ended(id, models.RunTables, models.RunFailed, someone)
+			equal(f, "somebody's own", f.schedule(id).LastStatus, models.RoundSucceeded)
+			f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+			once := f.schedule(id)
+			f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+			equal(f, "another of the same round", *f.schedule(id).NextAt, *once.NextAt)
+			equal(f, "status", once.LastStatus, models.RoundIncomplete)
+			equal(f, "retry", once.NextAt.Before(regular), true)
+			equal(f, "failures", once.Failures, 0)
+			f.until(id)
+			equal(f, "due", len(f.tick()), 1)
+			equal(f, "retries", f.schedule(id).Retries, int64(n+1))
+		}
+		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{})
+		f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+		equal(f, "no more retries", *f.schedule(id).NextAt, regular)
+		f.until(id)
+		f.tick()
+		equal(f, "a new round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), regular)
+	})
+}
+
+func TestTablesWaitForTheEndOfABlackout(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("late").ID
+		check(f, f.SaveSchedule(f.ctx, id, models.ScheduleEdit{Enabled: true, JitterMinutes: pointer(int64(0)), Blackout: "02:30-06:00"}))
+		f.tick()
+		f.until(id)
+		f.tick()
+		round := f.Now()
+		f.clock.add(time.Hour)
+		equal(f, "tables", f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), nil)
+		equal(f, "next", *f.schedule(id).NextAt, round.Add(4*time.Hour))
+		f.until(id)
+		f.tick()
+		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+	})
+}
+
+func TestAClockThatIsSetBackStopsNothing(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("clock").ID
+		f.tick()
+		f.clock.add(4 * 365 * 24 * time.Hour)
+		f.tick()
+		f.clock.add(-4 * 365 * 24 * time.Hour)
+		f.tick()
+		if wait := f.schedule(id).NextAt.Sub(f.Now()); wait > 25*time.Hour {
+			f.Errorf("the next time is in %v", wait)
+		}
+		f.until(id)
+		equal(f, "due", len(f.tick()), 1)
+	})
+}
+
+func TestOtherDefaultsCountAtOnce(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("defaults").ID
+		f.tick()
+		f.options.Schedule = models.ScheduleDefaults{Cron: "0 12 * * *"}
+		other, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, other.Close()) }()
+		changed := *f
+		changed.Store = other
+		equal(f, "shown", changed.schedule(id).NextAt.In(f.Zone).Format("15:04:05"), "12:00:00")
+		changed.tick()
+		changed.until(id)
+		equal(f, "due", len(changed.tick()), 1)
+		for range 20 {
+			changed.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+			equal(f, "never paused", changed.schedule(id).PausedAt, nil)
+			changed.until(id)
+			changed.tick()
+		}
+	})
+}
+
+// A process that dies between claiming an instance and ending its runs must not cost it the day.
+func TestARoundThatLosesItsProcessIsTriedAgain(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("lost").ID
+		f.tick()
+		f.until(id)
+		f.tick()
+		round := f.Now()
+		equal(f, "at once", len(f.tick()), 0)
+		for range 3 {
+			f.clock.add(6 * time.Minute)
+			equal(f, "planned", len(f.tick()), 0)
+			equal(f, "status", f.schedule(id).LastStatus, models.RoundInterrupted)
+			f.clock.add(5 * time.Minute)
+			equal(f, "tried again", len(f.tick()), 1)
+		}
+		f.clock.add(6 * time.Minute)
+		f.tick()
+		equal(f, "no more", f.schedule(id).NextAt.Sub(round), 24*time.Hour)
+	})
+}
+
+func TestDatabasesWhoseTablesAreDue(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		i := f.fileInstance("tables")
+		sized := func(name string, bytes int64, system bool) models.DatabaseSize {
+			return models.DatabaseSize{Name: name, IsSystem: system, Total: &bytes}
+		}
+		barred := models.DatabaseSize{Name: "barred", Err: &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly"}}
+		found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
+			sized("app", 10, false), sized("done", 10, false), sized("empty", 0, false), sized("mysql", 10, true),
+			sized("information_schema", 0, true), {Name: "performance_schema", IsSystem: true}, barred, {Name: "new"},
+		}}
+		_, err := f.SaveInventory(f.ctx, i.ID, found, f.Now())
+		check(f, err)
+		_, err = f.SaveDatabaseSizes(f.ctx, i.ID, found, f.Now())
+		check(f, err)
+		gone, err := f.AddDatabase(f.ctx, i.ID, "gone", f.Now())
+		check(f, err)
+		check(f, f.MarkGone(f.ctx, gone.ID, f.Now()))
+		since := f.Now()
+		f.clock.add(time.Minute)
+		done, err := f.Database(f.ctx, i.ID, "done")
+		check(f, err)
+		f.refresh(done, true, table("a", 1))
+		names, err := f.Uncollected(f.ctx, i.ID, since)
+		check(f, err)
+		equal(f, "due", slices.Equal(names, []string{"app", "empty", "mysql", "new"}), true)
+		names, err = f.Uncollected(f.ctx, i.ID, f.Now().Add(time.Hour))
+		check(f, err)
+		equal(f, "due in the next round", len(names), 5)
+	})
+}
