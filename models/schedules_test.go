@@ -416,7 +416,10 @@ func TestDatabasesWhoseTablesAreDue(t *testing.T) {
 		barred := models.DatabaseSize{Name: "barred", Err: &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly"}}
 		found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
 			sized("app", 10, false), sized("done", 10, false), sized("empty", 0, false), sized("mysql", 10, true),
-			sized("information_schema", 0, true), {Name: "performance_schema", IsSystem: true}, barred, {Name: "new"},
+			sized("information_schema", 0, true),
+			{Name: "performance_schema", IsSystem: true},
+			barred,
+			{Name: "new"},
 		}}
 		_, err := f.SaveInventory(f.ctx, i.ID, found, f.Now())
 		check(f, err)
