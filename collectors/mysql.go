@@ -63,7 +63,7 @@ func (c *MySQL) Databases(ctx context.Context, t Target) (models.DatabaseResult,
 }
 
 func (s *mysqlSession) databases(ctx context.Context) (models.DatabaseResult, error) {
-	seen, err := s.look(ctx)
+	seen, err := s.look(ctx, "")
 	if err != nil {
 		return models.DatabaseResult{}, err
 	}
@@ -72,13 +72,9 @@ func (s *mysqlSession) databases(ctx context.Context) (models.DatabaseResult, er
 
 // databasesSeen sizes the schemas of the view, but those that are dropped meanwhile.
 func (s *mysqlSession) databasesSeen(ctx context.Context, seen *mysqlView) (result models.DatabaseResult, err error) {
-	var sized []models.DatabaseSize
-	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
-		database := models.DatabaseSize{Name: name, IsSystem: slices.Contains(mysqlSystemSchemas, name)}
-		if err := s.sizeDatabase(ctx, seen, &database); err != nil {
-			return result, err
-		}
-		sized = append(sized, database)
+	sized, err := s.sizeDatabases(ctx, seen)
+	if err != nil {
+		return result, err
 	}
 	if err := s.lookAgain(ctx, seen); err != nil {
 		return result, err
@@ -109,43 +105,81 @@ func virtualSchema(name string) bool {
 	return name == "information_schema" || name == "performance_schema"
 }
 
-// sizeDatabase sums the schema's tables, or says in Err why it cannot.
-func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, d *models.DatabaseSize) error {
-	if virtualSchema(d.Name) {
+// sizeDatabases sums the tables of each schema. Where a file belongs to none it sums them again, with what files there are
+// then: the table may just have been dropped, renamed or created. What both readings miss is hidden.
+func (s *mysqlSession) sizeDatabases(ctx context.Context, seen *mysqlView) (sized []models.DatabaseSize, err error) {
+	hidden := map[string]map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
+		size, strange, err := s.sizeDatabase(ctx, seen, name)
+		if err != nil {
+			return nil, err
+		}
+		if sized = append(sized, size); len(strange) > 0 {
+			hidden[name] = strange
+		}
+	}
+	if len(hidden) == 0 {
+		return sized, nil
+	}
+	if seen.files, err = s.files(ctx, seen.schemas, ""); err != nil {
+		return nil, err
+	}
+	for i, first := range sized {
+		if hidden[first.Name] == nil {
+			continue
+		}
+		size, strange, err := s.sizeDatabase(ctx, seen, first.Name)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(strange, func(name string, _ bool) bool { return !hidden[first.Name][name] })
+		if len(strange) > 0 {
+			size.Total, size.Data, size.Err = nil, nil, s.notVisible(size.Name)
+		}
+		sized[i] = size
+	}
+	return sized, nil
+}
+
+// sizeDatabase sums the schema's tables, or says in Err why it cannot; hidden are tables that have files and are not listed.
+func (s *mysqlSession) sizeDatabase(ctx context.Context, seen *mysqlView, name string) (d models.DatabaseSize, hidden map[string]bool, err error) {
+	d = models.DatabaseSize{Name: name, IsSystem: slices.Contains(mysqlSystemSchemas, name)}
+	switch {
+	case virtualSchema(name):
 		d.Total, d.Data = new(int64), new(int64)
-		return nil
+		return d, nil, nil
+	case !seen.allTables(name):
+		d.Err = s.notVisible(name)
+		return d, nil, nil
 	}
-	if !seen.allTables(d.Name) {
-		d.Err = s.notVisible(d.Name)
-		return nil
-	}
-	found, err := s.collectSettled(ctx, seen, d.Name, false)
+	found, err := s.collect(ctx, seen, name, false)
 	if err != nil && (ctx.Err() != nil || mysqlNumberOf(err) == 0) {
-		return err
+		return d, nil, err
 	}
 	if err != nil {
 		d.Err = models.AsError(s.failed(ctx, err))
-		return nil
+		return d, nil, nil
 	}
-	if len(found.hidden) > 0 {
-		d.Err = s.notVisible(d.Name)
-		return nil
-	}
+	d.Total, d.Err = sumMySQL(name, found.tables)
+	d.Data = d.Total
+	return d, found.hidden, nil
+}
+
+// sumMySQL is the sum of the tables' bytes, or which of them could not be measured.
+func sumMySQL(schema string, tables map[string]*mysqlTable) (*int64, *models.Error) {
 	var sum int64
-	for _, table := range found.tables {
-		row := table.size(d.Name)
+	for _, table := range tables {
+		row := table.size(schema)
 		if row.Unread != "" {
-			d.Err = &models.Error{
-				Code: models.CodeCollection, Key: "collect.mysql.unread", Args: models.Args("Name", d.Name, "Table", row.Name),
+			return nil, &models.Error{
+				Code: models.CodeCollection, Key: "collect.mysql.unread", Args: models.Args("Name", schema, "Table", row.Name),
 			}
-			return nil
 		}
 		if row.Total != nil && !row.RolledUp {
 			sum += *row.Total
 		}
 	}
-	d.Total, d.Data = &sum, &sum
-	return nil
+	return &sum, nil
 }
 
 // Tables measures every table of the schema but its views and temporary tables. A partitioned table is one row. The
@@ -167,7 +201,7 @@ func (c *MySQL) Tables(ctx context.Context, t Target, database string) (models.T
 }
 
 func (s *mysqlSession) tables(ctx context.Context, database string) (models.TableResult, error) {
-	seen, err := s.look(ctx)
+	seen, err := s.look(ctx, database)
 	if err != nil {
 		return models.TableResult{}, err
 	}
@@ -184,7 +218,7 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 	var found mysqlFound
 	var err error
 	if listed {
-		found, err = s.collectSettled(ctx, seen, database, true)
+		found, err = s.collectSettled(ctx, seen, database)
 	}
 	if err == nil {
 		err = s.lookAgain(ctx, seen)
@@ -204,6 +238,7 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 	} else {
 		result.Grant = mysqlGrant(s.account)
 	}
+	result.Tables = make([]models.TableSize, 0, len(found.tables)+len(found.hidden))
 	for _, name := range slices.Sorted(maps.Keys(found.tables)) {
 		result.Tables = append(result.Tables, found.tables[name].size(database))
 	}
@@ -240,7 +275,8 @@ func (v *mysqlView) allTables(schema string) bool {
 	return !slices.ContainsFunc(v.rights, func(r mysqlRights) bool { return !r.allTables(schema) })
 }
 
-func (s *mysqlSession) look(ctx context.Context) (seen mysqlView, err error) {
+// look sees the schemas, and the files of one of them or with an empty name those of all.
+func (s *mysqlSession) look(ctx context.Context, schema string) (seen mysqlView, err error) {
 	rights, err := s.rights(ctx)
 	if err != nil {
 		return seen, err
@@ -249,7 +285,7 @@ func (s *mysqlSession) look(ctx context.Context) (seen mysqlView, err error) {
 	if seen.schemas, err = s.schemas(ctx); err != nil {
 		return seen, err
 	}
-	seen.files, err = s.files(ctx, seen.schemas)
+	seen.files, err = s.files(ctx, seen.schemas, schema)
 	return seen, err
 }
 
@@ -286,25 +322,30 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 		return found, err
 	}
 	if split {
-		counted(ctx, len(found.tables))
+		s.measured = 0
+		expected(ctx, len(found.tables))
 	}
 	if found.hidden, err = seen.files.attribute(schema, found.tables, s.tableIDs(ctx, &seen.files)); err != nil {
 		return found, err
 	}
-	return found, s.measure(ctx, schema, found.tables, seen.files.known, split)
+	delete(seen.files.bySchema, schema)
+	if err = s.measure(ctx, schema, found.tables, seen.files.known, split); err == nil && split {
+		counted(ctx, len(found.tables))
+	}
+	return found, err
 }
 
 // collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been
 // dropped, renamed or created. What both readings miss is hidden.
-func (s *mysqlSession) collectSettled(ctx context.Context, seen *mysqlView, schema string, split bool) (mysqlFound, error) {
-	first, err := s.collect(ctx, seen, schema, split)
+func (s *mysqlSession) collectSettled(ctx context.Context, seen *mysqlView, schema string) (mysqlFound, error) {
+	first, err := s.collect(ctx, seen, schema, true)
 	if err != nil || len(first.hidden) == 0 {
 		return first, err
 	}
-	if seen.files, err = s.files(ctx, seen.schemas); err != nil {
+	if seen.files, err = s.files(ctx, seen.schemas, schema); err != nil {
 		return first, err
 	}
-	second, err := s.collect(ctx, seen, schema, split)
+	second, err := s.collect(ctx, seen, schema, true)
 	maps.DeleteFunc(second.hidden, func(name string, _ bool) bool { return !first.hidden[name] })
 	return second, err
 }

@@ -21,15 +21,16 @@ var mysqlTableIDsSQL string
 //go:embed sql/mysql/table_ids_sys.sql
 var mysqlTableIDsSysSQL string
 
-// mysqlFile is one InnoDB tablespace. Schema and table are nil where the server shows names as they are, so that a "/" or
-// "#p#" in one may belong to an identifier.
+// mysqlFile is one InnoDB tablespace.
 type mysqlFile struct {
-	space         int64
-	name          string
-	schema, table *string
-	flag          int64
-	size          int64 // bytes of the file
-	allocated     int64 // bytes on disk, less than size for a file with holes
+	space int64
+	// name is the table's, or where the server shows names as they are that of the file: a "/" or "#p#" in it may belong to
+	// an identifier.
+	name      string
+	decoded   bool // name is the table's
+	flag      int64
+	size      int64 // bytes of the file
+	allocated int64 // bytes on disk, less than size for a file with holes
 }
 
 // mysqlFiles are the tablespaces of an instance.
@@ -38,6 +39,10 @@ type mysqlFiles struct {
 	bySchema map[string][]mysqlFile // a file whose name fits several schemas is in each of them
 	shared   map[string]bool        // names that fit several schemas
 	owners   map[int64]int64        // id of an InnoDB table → id of its tablespace; nil until it is needed
+}
+
+func newMySQLFiles() mysqlFiles {
+	return mysqlFiles{known: true, bySchema: map[string][]mysqlFile{}, shared: map[string]bool{}}
 }
 
 // fullCRC32 marks MariaDB's newer layout of the flags. In the older one, and in MySQL's, the bit is always clear.
@@ -59,52 +64,52 @@ func (f mysqlFile) zipPageBytes() int64 {
 	return 512 << (f.flag >> 1 & 15)
 }
 
-// files reads the tablespaces of the whole instance. An account without PROCESS may not, and some versions cannot.
-func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool) (mysqlFiles, error) {
-	text := mysqlFilesEncodedSQL
-	if s.version.dictionary() {
-		text = mysqlFilesSQL
+// files reads the tablespaces of the schema, or with none of the whole instance: the server goes through all of them in
+// either case, but then it has less to send. An account without PROCESS may not, and some versions cannot.
+func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schema string) (mysqlFiles, error) {
+	out := newMySQLFiles()
+	text, which := mysqlFilesEncodedSQL, any(schema)
+	switch {
+	case s.version.dictionary():
+		text, which = mysqlFilesSQL, mysqlLiteral.Replace(schema)
+	case schema == "":
+		which = nil
 	}
-	var list []mysqlFile
 	err := s.each(ctx, text, func(rows *sql.Rows) error {
 		var f mysqlFile
-		err := rows.Scan(&f.space, &f.name, &f.schema, &f.table, &f.flag, &f.size, &f.allocated)
-		list = append(list, f)
+		var name, inSchema, table sql.RawBytes
+		err := rows.Scan(&f.space, &name, &inSchema, &table, &f.flag, &f.size, &f.allocated)
+		if f.decoded = table != nil; f.decoded {
+			f.name = string(table)
+			out.add(f, []string{string(inSchema)})
+		} else {
+			f.name = string(name)
+			out.add(f, f.schemas(schemas))
+		}
 		return err
-	})
+	}, which)
 	switch mysqlNumberOf(err) {
 	case mysqlPrivilegeMissing, mysqlUnknownTable, mysqlUnknownColumn, mysqlUnknownCharset:
 		return mysqlFiles{}, nil
 	}
-	if err != nil {
-		return mysqlFiles{}, err
-	}
-	return filesBySchema(list, schemas), nil
+	return out, err
 }
 
-// filesBySchema sorts tablespaces by the schemas they can belong to. Shared ones, whose names have no "/", belong to none.
-func filesBySchema(list []mysqlFile, schemas map[string]bool) mysqlFiles {
-	out := mysqlFiles{known: true, bySchema: map[string][]mysqlFile{}, shared: map[string]bool{}}
-	for _, f := range list {
-		if !strings.Contains(f.name, "/") {
-			continue
-		}
-		owners := f.schemas(schemas)
-		for _, schema := range owners {
-			out.bySchema[schema] = append(out.bySchema[schema], f)
-		}
-		if len(owners) > 1 {
-			out.shared[f.name] = true
-		}
+// mysqlLiteral has a name stand for itself in a pattern of LIKE.
+var mysqlLiteral = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
+
+// add sorts a tablespace by the schemas it can belong to.
+func (fs *mysqlFiles) add(f mysqlFile, schemas []string) {
+	for _, schema := range schemas {
+		fs.bySchema[schema] = append(fs.bySchema[schema], f)
 	}
-	return out
+	if len(schemas) > 1 {
+		fs.shared[f.name] = true
+	}
 }
 
 // schemas are the known schemas the file can belong to, or where there is none the text before the first "/".
 func (f mysqlFile) schemas(known map[string]bool) (out []string) {
-	if f.schema != nil {
-		return []string{*f.schema}
-	}
 	for i, c := range []byte(f.name) {
 		if c == '/' && known[f.name[:i]] {
 			out = append(out, f.name[:i])
@@ -119,8 +124,8 @@ func (f mysqlFile) schemas(known map[string]bool) (out []string) {
 
 // within is the file's name inside the schema, its partition included where the server does not tell it apart.
 func (f mysqlFile) within(schema string) string {
-	if f.table != nil {
-		return *f.table
+	if f.decoded {
+		return f.name
 	}
 	return strings.TrimPrefix(f.name, schema+"/")
 }
@@ -129,14 +134,12 @@ func (f mysqlFile) within(schema string) string {
 // Full-text files of tables are named after the table's id; ids maps it to the tablespace of the table.
 func (fs mysqlFiles) attribute(schema string, tables map[string]*mysqlTable, ids func() (map[int64]int64, error)) (hidden map[string]bool, err error) {
 	hidden = map[string]bool{}
-	bySpace := map[int64]*mysqlTable{}
 	var fullText []mysqlFile
 	for _, f := range fs.bySchema[schema] {
 		name := f.within(schema)
 		switch owner := f.owner(name, tables); {
 		case owner != nil:
-			owner.files = append(owner.files, f)
-			bySpace[f.space] = owner
+			owner.add(f)
 		case fullTextFile.MatchString(name):
 			fullText = append(fullText, f)
 		case name == "" || strings.HasPrefix(name, "#") || fs.shared[f.name]:
@@ -145,8 +148,18 @@ func (fs mysqlFiles) attribute(schema string, tables map[string]*mysqlTable, ids
 			hidden[withoutPartition(name)] = true
 		}
 	}
-	if len(fullText) == 0 {
-		return hidden, nil
+	if len(fullText) > 0 {
+		err = fs.attributeFullText(schema, tables, fullText, ids)
+	}
+	return hidden, err
+}
+
+func (fs mysqlFiles) attributeFullText(schema string, tables map[string]*mysqlTable, fullText []mysqlFile,
+	ids func() (map[int64]int64, error),
+) error {
+	bySpace := map[int64]*mysqlTable{}
+	for _, f := range fs.bySchema[schema] {
+		bySpace[f.space] = f.owner(f.within(schema), tables)
 	}
 	spaces, err := ids()
 	for _, f := range fullText {
@@ -154,12 +167,12 @@ func (fs mysqlFiles) attribute(schema string, tables map[string]*mysqlTable, ids
 			owner.fullText += f.size
 		}
 	}
-	return hidden, err
+	return err
 }
 
 // owner is the table the file belongs to, nil when it is not listed. Of "t#p#p0" a table of that very name comes first.
 func (f mysqlFile) owner(name string, tables map[string]*mysqlTable) *mysqlTable {
-	if f.table != nil {
+	if f.decoded {
 		return tables[name]
 	}
 	return partitionOwner(name, tables)

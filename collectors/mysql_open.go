@@ -96,6 +96,9 @@ type mysqlSession struct {
 	version  mysqlVersion
 
 	literalGrants bool // "%" and "_" in grants are letters: MySQL 8 with partial_revokes
+
+	pauses   int // so many more times it waits for locked tables
+	measured tally
 }
 
 type mysqlVersion struct {
@@ -166,7 +169,7 @@ func (c *MySQL) open(ctx context.Context, t Target) (*mysqlSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &mysqlSession{target: t, connector: config, unwatch: func() {}}
+	s := &mysqlSession{target: t, connector: config, unwatch: func() {}, pauses: mysqlLockPauses}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
 		return nil, err
 	}

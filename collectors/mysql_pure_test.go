@@ -149,13 +149,12 @@ func TestMySQLSizeAddsUp(t *testing.T) {
 			fullText: bytes.Draw(t, "full text"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "files") {
-			table.files = append(table.files, mysqlFile{
+			table.add(mysqlFile{
 				flag: rapid.Int64().Draw(t, "flag"), size: bytes.Draw(t, "size"), allocated: bytes.Draw(t, "allocated"),
 			})
 		}
 		if rapid.Bool().Draw(t, "measured") {
-			rows, data, index := bytes.Draw(t, "rows"), bytes.Draw(t, "data"), bytes.Draw(t, "index")
-			table.stat = &mysqlStatistics{&rows, &data, &index}
+			table.stat.add(bytes.Draw(t, "rows"), bytes.Draw(t, "data"), bytes.Draw(t, "index"))
 		}
 		got := table.size("s")
 		if (got.Total == nil) != (got.SizeSource == models.SizeNone) || (got.Rows == nil) != (got.RowsSource == "") {
@@ -220,20 +219,29 @@ func TestMySQLRawFilesFindTheirTables(t *testing.T) {
 		}
 		var list []mysqlFile
 		for i, name := range listed {
-			list = append(list, mysqlFile{space: int64(i), name: "s/" + name, size: 1})
+			list = append(list, mysqlFile{space: int64(i), name: "s/" + name, size: 1 << i})
 		}
-		list = append(list, mysqlFile{space: 98, name: "gts", size: 1}, mysqlFile{space: 99, name: "s/zz_hidden#p#p0", size: 1})
-		files := filesBySchema(list, map[string]bool{"s": true})
+		list = append(list, mysqlFile{space: 99, name: "s/zz_hidden#p#p0", size: 1})
+		files := mysqlFilesOf(list, map[string]bool{"s": true})
 		hidden, err := files.attribute("s", tables, nil)
 		if err != nil || !slices.Equal(slices.Collect(maps.Keys(hidden)), []string{"zz_hidden"}) {
 			t.Fatalf("hidden: %v, %v", hidden, err)
 		}
-		for _, table := range tables {
-			if len(table.files) != 1 || table.files[0].name != "s/"+table.name {
-				t.Fatalf("%q has %+v", table.name, table.files)
+		for i, name := range listed {
+			if table := tables[name]; table.files != 1 || table.own != 1<<i {
+				t.Fatalf("%q has %d files of %b", name, table.files, table.own)
 			}
 		}
 	})
+}
+
+// mysqlFilesOf sorts files as a server of raw names lists them.
+func mysqlFilesOf(list []mysqlFile, schemas map[string]bool) mysqlFiles {
+	files := newMySQLFiles()
+	for _, f := range list {
+		files.add(f, f.schemas(schemas))
+	}
+	return files
 }
 
 func TestMySQLFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
@@ -248,12 +256,12 @@ func TestMySQLFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
 		{space: 7, name: "s/#sql-ib12", size: 64},
 		{space: 8, name: "s/x/y", size: 128},
 	}
-	files := filesBySchema(list, map[string]bool{"s": true, "s/x": true})
+	files := mysqlFilesOf(list, map[string]bool{"s": true, "s/x": true})
 	hidden, err := files.attribute("s", tables, func() (map[int64]int64, error) { return map[int64]int64{255: 4}, nil })
 	if err != nil || len(hidden) != 0 {
 		t.Errorf("hidden: %v, %v", hidden, err)
 	}
-	if got := [3]int64{tables["t"].fileBytes(), tables["t#p#x"].fileBytes(), tables["ft"].fullText}; got != [3]int64{3, 4, 16} {
+	if got := [3]int64{tables["t"].own, tables["t#p#x"].own, tables["ft"].fullText}; got != [3]int64{3, 4, 16} {
 		t.Errorf("got %v", got)
 	}
 }

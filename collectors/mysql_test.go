@@ -359,9 +359,9 @@ func TestMySQLWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
 			s, err := NewMySQL().open(t.Context(), target)
 			must(t, err)
 			defer s.close()
-			ofTables, err := s.look(t.Context())
+			ofTables, err := s.look(t.Context(), database)
 			must(t, err)
-			ofDatabases, err := s.look(t.Context())
+			ofDatabases, err := s.look(t.Context(), "")
 			must(t, err)
 			statement := strings.Replace(c.statement, "%s", database, 1)
 			server.Exec(t, "", strings.Replace(statement, "%s", testenv.QuoteMySQL(target.Username), 1))
@@ -391,9 +391,9 @@ func TestMySQLRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
 	s, err := NewMySQL().open(t.Context(), target)
 	must(t, err)
 	defer s.close()
-	ofTables, err := s.look(t.Context())
+	ofTables, err := s.look(t.Context(), database)
 	must(t, err)
-	ofDatabases, err := s.look(t.Context())
+	ofDatabases, err := s.look(t.Context(), "")
 	must(t, err)
 	server.Exec(t, "", "REVOKE SELECT ON "+database+".* FROM "+testenv.QuoteMySQL(target.Username))
 	tables, err := s.tablesSeen(t.Context(), &ofTables, database)
@@ -414,7 +414,7 @@ func TestMySQLTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
 	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
 	must(t, err)
 	defer s.close()
-	seen, err := s.look(t.Context())
+	seen, err := s.look(t.Context(), "")
 	must(t, err)
 	server.Exec(t, database, "DROP TABLE b")
 	list, err := s.databasesSeen(t.Context(), &seen)
@@ -477,12 +477,17 @@ func TestMySQLPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
 	}
 }
 
+// A table that somebody rebuilds keeps its file until that is done, so InnoDB's can be measured all the same; another
+// engine would have to open it.
 func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE locked (a INT) ENGINE=InnoDB",
-		"INSERT INTO locked SELECT seq FROM seq_1_to_20000")
+	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE rebuilt (a INT) ENGINE=InnoDB",
+		"INSERT INTO rebuilt SELECT seq FROM seq_1_to_20000", "CREATE TABLE locked (a INT) ENGINE=Aria",
+		"INSERT INTO locked SELECT seq FROM seq_1_to_20000", "ANALYZE TABLE rebuilt")
+	_, before := mysqlTables(t, mysqlRoot(server), database)
 	defer lockTable(t, server, database, "locked")()
+	defer lockTable(t, server, database, "rebuilt")()
 	start := time.Now()
 	result, found := mysqlTables(t, mysqlRoot(server), database)
 	if elapsed := time.Since(start); elapsed > 2500*time.Millisecond {
@@ -493,6 +498,90 @@ func TestMySQLLockedTableIsUnreadNotEmpty(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, found["locked"]); diff != "" || mysqlTotal(t, found["free"]) == 0 || !result.Complete {
 		t.Errorf("complete: %v, free: %+v\n%s", result.Complete, found["free"], diff)
+	}
+	if diff := cmp.Diff(before["rebuilt"], found["rebuilt"]); diff != "" || mysqlTotal(t, found["rebuilt"]) == 0 {
+		t.Error(diff)
+	}
+}
+
+// Nobody waits a second for each of a hundred tables, nor is one lost that is not locked.
+func TestMySQLManyLockedTablesCostNoMoreThanAFew(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	const count = 100
+	var create strings.Builder
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%03d", i)
+		fmt.Fprintf(&create, "CREATE TABLE %s (a INT) ENGINE=Aria;", names[i])
+	}
+	server.Exec(t, database, create.String(), "CREATE TABLE zz (a INT) ENGINE=Aria", "CREATE TABLE free (a INT) ENGINE=Aria")
+	defer queueDrop(t, server, database, append(names, "zz"))()
+	start := time.Now()
+	result, found := mysqlTables(t, mysqlRoot(server), database)
+	if elapsed := time.Since(start); elapsed > 2*time.Second {
+		t.Errorf("that took %v", elapsed)
+	}
+	if !result.Complete || len(found) != count+2 || found["free"].Total == nil || found["t000"].Unread != models.UnreadLocked {
+		t.Errorf("complete: %v, %d tables, %+v, %+v", result.Complete, len(found), found["free"], found["t000"])
+	}
+	for _, table := range found {
+		if (table.Total == nil) != (table.Unread == models.UnreadLocked) {
+			t.Errorf("%+v", table)
+		}
+	}
+}
+
+// queueDrop has a DROP hold exclusive locks on all tables but the last, for which it waits.
+func queueDrop(t *testing.T, server *testenv.MySQLServer, database string, tables []string) (release func()) {
+	t.Helper()
+	reader, dropper := mysqlConn(t, server), mysqlConn(t, server)
+	last := tables[len(tables)-1]
+	_, err := reader.ExecContext(t.Context(), "LOCK TABLES "+database+"."+last+" READ")
+	must(t, err)
+	var id int64
+	must(t, dropper.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
+	done := make(chan error, 1)
+	go func() {
+		_, err := dropper.ExecContext(t.Context(), "DROP TABLE "+database+"."+strings.Join(tables, ", "+database+"."))
+		done <- err
+	}()
+	eventually(t, "the DROP never waited", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'Waiting%'", id).Scan(&n)
+		return err == nil && n == 1
+	})
+	return func() {
+		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
+		if err := <-done; mysqlNumberOf(err) != mysqlInterrupted {
+			t.Errorf("the tables were not locked for as long as the test needs: %v", err)
+		}
+		_, err := reader.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
+		must(t, err)
+	}
+}
+
+// What others lock for their own reading and writing keeps nobody from looking.
+func TestMySQLLocksOfTablesAndOfTheServerAreNotWaitedFor(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (a INT) ENGINE=Aria", "CREATE TABLE b (a INT) ENGINE=InnoDB")
+	for _, lock := range []string{"LOCK TABLES a WRITE, b WRITE", "FLUSH TABLES WITH READ LOCK", "BACKUP STAGE START"} {
+		conn := mysqlConn(t, server)
+		for _, text := range []string{"USE " + database, lock} {
+			_, err := conn.ExecContext(t.Context(), text)
+			must(t, err)
+		}
+		result, found := mysqlTables(t, mysqlRoot(server), database)
+		if !result.Complete || found["a"].Total == nil || found["b"].Total == nil {
+			t.Errorf("%s: %+v", lock, result)
+		}
+		for _, text := range []string{"UNLOCK TABLES", "BACKUP STAGE END"} {
+			_, err := conn.ExecContext(t.Context(), text)
+			if number := mysqlNumberOf(err); err != nil && number == 0 {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
