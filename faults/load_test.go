@@ -1,0 +1,67 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"whalefall/models"
+)
+
+// playManyInstances refreshes as many instances as whole says at once, all of one server with few connections.
+func playManyInstances(h *hall, t *testing.T, c cell) result {
+	t.Helper()
+	s := newStage(t, h, c)
+	defer s.close()
+	count := 1000
+	if !whole {
+		count = 50
+	}
+	s.login()
+	s.refresh(s.reference)
+	wire := s.target.proxy()
+	defer wire.Heal(t)
+	wire.Delay(5 * time.Millisecond)
+	wire.Limit(10)
+	runs := s.startAll(count)
+	s.run = runs[0]
+	pages := s.browse()
+	status := map[models.RunStatus]int{}
+	for _, id := range runs {
+		s.run = id
+		if !within(10*time.Minute, s.ended) {
+			t.Fatalf("run %d does not end", id)
+		}
+		status[s.look().Status]++
+	}
+	out := pages.stop()
+	out.end = end{models.RunSucceeded, "new"}
+	if status[models.RunSucceeded] != count {
+		out.end.status, out.reason = models.RunFailed, fmt.Sprint(status)
+	}
+	if wire.Most() > 10 {
+		t.Errorf("%d connections at once", wire.Most())
+	}
+	eventually(t, "no connection is left on the target", func() bool { return s.target.connections(t) == 0 })
+	return out
+}
+
+// startAll registers instances of the target and asks for a refresh of each.
+func (s *stage) startAll(count int) (runs []int64) {
+	s.Helper()
+	first, err := s.store.Instance(context.Background(), s.watched)
+	must(s, err)
+	for i := range count {
+		instance := s.target.instance()
+		instance.Name, instance.IsActive, instance.TLSMode = fmt.Sprintf("many %d", i), true, models.TLSDisable
+		made, err := s.store.CreateInstance(context.Background(), instance, nil, &models.NewCredential{
+			Username: first.Credential.Username, Password: s.target.password(),
+		})
+		must(s, err)
+		run, err := s.service.StartRefresh(context.Background(), models.Asker{}, made.ID, s.target.database())
+		must(s, err)
+		runs = append(runs, run.ID)
+	}
+	return runs
+}
