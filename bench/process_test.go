@@ -5,7 +5,6 @@ package bench
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,13 +58,8 @@ func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 		t.Fatal(err)
 	}
 	total := p.own + p.children
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range dirs {
-		pid, _ := strconv.Atoi(filepath.Base(dir))
-		if child, err := readProcess(pid); err == nil && child.parent == postmaster {
+	for _, pid := range childrenOf(postmaster) {
+		if child, err := readProcess(pid); err == nil {
 			total += child.own
 		}
 	}
@@ -73,21 +67,35 @@ func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 }
 
 // peakMemory is the largest resident set a process ever had, in bytes.
-func peakMemory(t *testing.T, pid int) int64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func peakMemory(pid int) int64 { return memoryOf(pid, "VmHWM") }
+
+// childrenOf are the ids of the processes that a process has now.
+func childrenOf(parent int) []int {
+	var children []int
+	dirs, err := os.ReadDir("/proc")
 	if err != nil {
-		t.Fatal(err)
+		return nil
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(dir.Name())
+		if err != nil {
+			continue
+		}
+		if child, err := readProcess(pid); err == nil && child.parent == parent {
+			children = append(children, pid)
+		}
+	}
+	return children
+}
+
+// memoryOf is a line of /proc/PID/status in bytes; 0 when the process has ended.
+func memoryOf(pid int, line string) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for row := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(row, line+":"); ok {
+			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kib << 10
 		}
 	}
-	t.Fatal("no VmHWM")
 	return 0
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,17 +23,19 @@ import (
 
 const adminPassword = "Measure-me-1"
 
-// build builds the product as it is shipped.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "whalefall")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "..")
+// binary is the product, built as it is shipped, or what BENCH_BINARY names.
+var binary = sync.OnceValues(func() (string, error) {
+	if named := os.Getenv("BENCH_BINARY"); named != "" {
+		return filepath.Abs(named)
+	}
+	path := filepath.Join(scratch, "whalefall")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		return "", fmt.Errorf("%w\n%s", err, out)
 	}
-	return binary
-}
+	return path, nil
+})
 
 // product is a running whalefall and a client that is logged in as its admin.
 type product struct {
@@ -43,11 +46,15 @@ type product struct {
 }
 
 // startProduct starts the binary on a data directory and logs in; the process ends with the test.
-func startProduct(t *testing.T, binary, dataDir, store string) *product {
+func startProduct(t *testing.T, dataDir, store string) *product {
 	t.Helper()
+	binary, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	cmd := exec.Command(binary, "--addr", address, "--data-dir", dataDir)
-	cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+adminPassword, "WHALEFALL_STORE="+store, "WHALEFALL_LOG_LEVEL=warn")
+	cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+adminPassword, "WHALEFALL_STORE="+store, "WHALEFALL_LOG_LEVEL=error")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,7 +67,10 @@ func startProduct(t *testing.T, binary, dataDir, store string) *product {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &product{cmd: cmd, base: "http://" + address, client: &http.Client{Jar: jar, Timeout: 5 * time.Minute}}
+	p := &product{cmd: cmd, base: "http://" + address, client: &http.Client{
+		Jar: jar, Timeout: 5 * time.Minute,
+		Transport: &http.Transport{DisableCompression: true}, // unpacking would be our time, not the product's
+	}}
 	p.waitReady(t)
 	p.newToken(t)
 	p.call(t, http.MethodPost, "/api/v1/auth/login", map[string]any{"username": "admin", "password": adminPassword}, nil)
@@ -96,6 +106,12 @@ func (p *product) newToken(t *testing.T) {
 // call sends body as JSON and reads the answer's data into data, if it is not nil.
 func (p *product) call(t *testing.T, method, path string, body, data any) {
 	t.Helper()
+	p.callPreferring(t, "", method, path, body, data)
+}
+
+// callPreferring is call with a preference, as respond-async.
+func (p *product) callPreferring(t *testing.T, preference, method, path string, body, data any) {
+	t.Helper()
 	sent, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +122,7 @@ func (p *product) call(t *testing.T, method, path string, body, data any) {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-CSRFToken", p.token)
+	request.Header.Set("Prefer", preference)
 	response, err := p.client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -126,16 +143,24 @@ func (p *product) call(t *testing.T, method, path string, body, data any) {
 	}
 }
 
-// addPostgres registers a server and returns the instance's id.
-func (p *product) addPostgres(t *testing.T, server *testenv.PostgresServer) int64 {
+// account is a login on a monitored server.
+type account struct {
+	engine         string
+	host           string
+	port           int
+	user, password string
+}
+
+// addInstance registers a server and returns the instance's id.
+func (p *product) addInstance(t *testing.T, name string, a account) int64 {
 	t.Helper()
 	var made struct{ Credential struct{ ID int64 } }
 	p.call(t, http.MethodPost, "/api/v1/credentials", map[string]any{
-		"name": "bench", "credential_type": "database", "db_type": "postgresql", "username": server.User, "password": server.Password,
+		"name": name, "credential_type": "database", "db_type": a.engine, "username": a.user, "password": a.password,
 	}, &made)
 	var added struct{ Instance struct{ ID int64 } }
 	p.call(t, http.MethodPost, "/api/v1/instances", map[string]any{
-		"name": "bench", "db_type": "postgresql", "host": server.Host, "port": server.Port,
+		"name": name, "db_type": a.engine, "host": a.host, "port": a.port,
 		"credential_id": made.Credential.ID, "tls_mode": "disable",
 	}, &added)
 	return added.Instance.ID
@@ -144,3 +169,19 @@ func (p *product) addPostgres(t *testing.T, server *testenv.PostgresServer) int6
 func tableSizes(instance int64, database string) string {
 	return fmt.Sprintf("/api/v1/instances/%d/databases/%s/tables/sizes", instance, database)
 }
+
+// refresh collects a database's tables and says how many were stored.
+func (p *product) refresh(t *testing.T, instance int64, database string, want int) {
+	t.Helper()
+	var got struct {
+		Saved  int `json:"saved_count"`
+		Tables []struct{}
+	}
+	p.call(t, http.MethodPost, tableSizes(instance, database)+"/actions/refresh", nil, &got)
+	if got.Saved != want || len(got.Tables) == 0 {
+		t.Fatalf("the refresh stored %d tables of %d and shows %d", got.Saved, want, len(got.Tables))
+	}
+}
+
+// pid is the process.
+func (p *product) pid() int { return p.cmd.Process.Pid }

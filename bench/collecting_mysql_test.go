@@ -1,0 +1,137 @@
+//go:build bench
+
+package bench
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"whalefall/testenv"
+)
+
+// wholeSchema is what a straightforward program asks; the server opens every table for it.
+const wholeSchema = `SELECT table_schema, table_name, data_length, index_length, table_rows
+FROM information_schema.TABLES WHERE table_schema = '` + mariaDatabase + `'`
+
+// mariaBench is the product beside a MariaDB or MySQL server.
+type mariaBench struct {
+	*testenv.MySQLServer
+	product  *product
+	db       *sql.DB
+	instance int64
+	tables   int
+}
+
+const (
+	mariaTables = 10_000
+	mysqlTables = 20_000
+)
+
+func newMariaBench(t *testing.T, name string, tables int, settings ...string) *mariaBench {
+	t.Helper()
+	statements, count := mariaStatements(tables)
+	server := testenv.SavedMariaDB(t, fmt.Sprintf("bench-%s-%d", name, tables), statements, settings...)
+	server.Exec(t, "", fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", plainRole, rolePassword),
+		fmt.Sprintf("GRANT PROCESS, REFERENCES ON *.* TO %s@'127.0.0.1'", plainRole),
+		fmt.Sprintf("GRANT SELECT ON mysql.innodb_table_stats TO %s@'127.0.0.1'", plainRole))
+	b := &mariaBench{MySQLServer: server, product: startProduct(t, t.TempDir(), ""), db: server.DB(t), tables: count}
+	b.instance = b.product.addInstance(t, name, account{
+		engine: "mysql", host: server.Host, port: server.Port, user: plainRole, password: rolePassword,
+	})
+	return b
+}
+
+func (b *mariaBench) refresh(t *testing.T) {
+	t.Helper()
+	b.product.refresh(t, b.instance, mariaDatabase, b.tables)
+}
+
+var mariaIDs = []string{"maria-wall", "maria-opened", "maria-cancel"}
+
+func measureMariaDB(t *testing.T) {
+	b := newMariaBench(t, "mariadb", min(fixtureTables, mariaTables))
+	if b.Flavour != "mariadb" {
+		testenv.Missing(t, "MariaDB; this is MySQL")
+	}
+	measured(t, "refresh", mariaIDs[:2], b.compareRefreshes)
+	measured(t, "cancel", mariaIDs[2:], b.measureCancel)
+}
+
+func (b *mariaBench) compareRefreshes(t *testing.T) {
+	product := meter{
+		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
+		server: func() time.Duration { return cpuOf(t, b.Process()) },
+	}
+	direct := product
+	direct.client = ownCPU
+	var ours, theirs cost
+	b.refresh(t)
+	opened := b.status(t, "Opened_tables")
+	b.refresh(t)
+	opened = b.status(t, "Opened_tables") - opened
+	for range rounds {
+		b.Exec(t, "", "FLUSH TABLES") // as on a server that is asked once a day
+		product.measure(&ours, func() { b.refresh(t) })
+		b.Exec(t, "", "FLUSH TABLES")
+		direct.measure(&theirs, func() { b.ask(t, wholeSchema) })
+	}
+	report(t, "maria-opened", fmt.Sprint(opened), opened < 100, "the second refresh")
+	reportRatio(t, "maria-wall", &ours, &theirs, 0.06)
+}
+
+func (b *mariaBench) ask(t *testing.T, query string) {
+	t.Helper()
+	rows, err := b.db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for rows.Next() {
+		n++
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || n != b.tables {
+		t.Fatalf("%d tables, %v", n, err)
+	}
+}
+
+func (b *mariaBench) status(t *testing.T, name string) (n int64) {
+	t.Helper()
+	if err := b.db.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE '"+name+"'").Scan(&name, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (b *mariaBench) measureCancel(t *testing.T) {
+	took := b.product.cancelTimes(t, b.instance, mariaDatabase, func() (n int) {
+		if err := b.db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM information_schema.processlist
+			WHERE user = ?`, plainRole).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
+	reportCancel(t, "maria-cancel", took)
+}
+
+// measureMySQL needs TEST_MYSQL_BIN to name a MySQL 8 or later.
+func measureMySQL(t *testing.T) {
+	if os.Getenv("TEST_MYSQL_BIN") == "" {
+		t.Log("MySQL: no server here; TEST_MYSQL_BIN names one")
+		return
+	}
+	b := newMariaBench(t, "mysql", min(2*fixtureTables, mysqlTables))
+	product := meter{
+		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
+		server: func() time.Duration { return cpuOf(t, b.Process()) },
+	}
+	var ours cost
+	b.refresh(t)
+	for range rounds {
+		product.measure(&ours, func() { b.refresh(t) })
+	}
+	report(t, "mysql", text(ours.elapsed()), ours.elapsed() <= time.Second, ours.String())
+}

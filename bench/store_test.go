@@ -1,0 +1,270 @@
+//go:build bench
+
+package bench
+
+import (
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"whalefall/migrations"
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+const (
+	onSQLite   = "SQLite"
+	onPostgres = "PostgreSQL"
+)
+
+// eachStore runs a test on both kinds of store.
+func eachStore(t *testing.T, run func(t *testing.T, kind string)) {
+	for _, kind := range []string{onSQLite, onPostgres} {
+		t.Run(kind, func(t *testing.T) { run(t, kind) })
+	}
+}
+
+// idsOf are the goals of a store, or with a part of them.
+func idsOf(list []goal) []string {
+	ids := make([]string, len(list))
+	for i, g := range list {
+		ids[i] = g.id
+	}
+	return ids
+}
+
+// place is where a store lies.
+type place struct {
+	kind       string
+	address    string // postgres:// or the path of a file
+	postmaster int    // process of the PostgreSQL server; 0: SQLite
+	raw        *sql.DB
+}
+
+var postgresSettings = []string{"shared_buffers=512MB", "jit=off", "max_wal_size=8GB"}
+
+// newPlace makes an empty database for a store.
+func newPlace(t *testing.T, kind string) *place {
+	t.Helper()
+	p := &place{kind: kind}
+	if kind == onSQLite {
+		p.address = filepath.Join(t.TempDir(), "store.db")
+	} else {
+		server := testenv.StartPostgres(t, postgresSettings...)
+		p.address, p.postmaster = server.NewDatabase(t), postmasterOf(t, server)
+	}
+	p.open(t)
+	return p
+}
+
+// beside is another empty database of the same kind, on the same server.
+func (p *place) beside(t *testing.T) *place {
+	t.Helper()
+	other := *p
+	if p.kind == onSQLite {
+		other.address = filepath.Join(t.TempDir(), "beside.db")
+	} else {
+		if _, err := p.raw.ExecContext(t.Context(), "CREATE DATABASE beside"); err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(p.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Path = "/beside"
+		other.address = u.String()
+	}
+	other.open(t)
+	return &other
+}
+
+func (p *place) open(t *testing.T) {
+	t.Helper()
+	var err error
+	if p.kind == onSQLite {
+		p.raw, err = sql.Open("sqlite", p.address+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(30000)")
+	} else {
+		p.raw, err = sql.Open("pgx", p.address)
+	}
+	if err == nil {
+		err = p.raw.PingContext(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.raw.Close() })
+}
+
+// orm is GORM over the raw connections.
+func (p *place) orm(t *testing.T) *gorm.DB {
+	t.Helper()
+	var dialector gorm.Dialector = sqlite.Dialector{Conn: p.raw}
+	if p.kind == onPostgres {
+		dialector = postgres.New(postgres.Config{Conn: p.raw})
+	}
+	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// meter reads the CPU of this process and of the store's server, and the write-ahead log.
+func (p *place) meter(t *testing.T) meter {
+	m := meter{client: ownCPU, log: func() int64 { return p.walBytes(t) }}
+	if p.postmaster != 0 {
+		m.server = func() time.Duration { return cpuOfServer(t, p.postmaster) }
+	}
+	return m
+}
+
+func (p *place) walBytes(t *testing.T) (n int64) {
+	t.Helper()
+	if p.kind == onSQLite {
+		info, err := os.Stat(p.address + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if err := p.raw.QueryRowContext(t.Context(), "SELECT pg_current_wal_insert_lsn() - '0/0'").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// tidy has what was measured before leave no work for what comes.
+func (p *place) tidy(t *testing.T) {
+	t.Helper()
+	statement := "VACUUM"
+	if p.kind == onSQLite {
+		statement = "PRAGMA wal_checkpoint(TRUNCATE)"
+	}
+	if _, err := p.raw.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *place) count(t *testing.T, query string, values ...any) (n int64) {
+	t.Helper()
+	if p.kind == onPostgres {
+		for i := range values {
+			query = strings.Replace(query, "?", fmt.Sprintf("$%d", i+1), 1)
+		}
+	}
+	if err := p.raw.QueryRowContext(t.Context(), query, values...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// filled is a store with an instance, its databases filled as the product does.
+type filled struct {
+	*place
+	dataDir  string
+	store    *models.Store
+	instance models.Instance
+}
+
+func newFilled(t *testing.T, p *place) *filled {
+	t.Helper()
+	f := &filled{place: p, dataDir: t.TempDir()}
+	keyset, err := models.CreateKeyset(filepath.Join(f.dataDir, "keyset.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store, err = models.Open(t.Context(), models.Options{
+		Address: p.address, Keyset: keyset, Zone: time.UTC, Migrate: migrations.Up, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.store.Close() })
+	host, port := "127.0.0.1", 5432
+	f.instance, err = f.store.CreateInstance(t.Context(), models.Instance{
+		Name: "bench", DBType: models.PostgreSQL, Host: &host, Port: &port, IsActive: true, TLSMode: models.TLSPrefer,
+	}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *filled) database(t *testing.T, name string) int64 {
+	t.Helper()
+	database, err := f.store.AddDatabase(t.Context(), f.instance.ID, name, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return database.ID
+}
+
+func (f *filled) save(t *testing.T, database int64, tables []models.TableSize) {
+	t.Helper()
+	now := time.Now()
+	receipt, err := f.store.SaveTableSizes(t.Context(), models.SaveTables{
+		DatabaseID: database, Result: models.TableResult{Tables: tables, Complete: true}, Started: now, CollectedAt: now,
+	})
+	if err != nil || receipt.Saved != int64(len(tables)) {
+		t.Fatalf("%d of %d tables saved, %v", receipt.Saved, len(tables), err)
+	}
+}
+
+func databaseName(i int) string { return fmt.Sprintf("db%03d", i) }
+
+func madeUpTables(n int) []models.TableSize {
+	tables := make([]models.TableSize, n)
+	for i := range tables {
+		data, index := rand.Int64N(1<<32), rand.Int64N(1<<30)
+		total, rows := data+index, data/100
+		tables[i] = models.TableSize{
+			Schema: fmt.Sprintf("app%d", i%20), Name: fmt.Sprintf("orders_%06d", i), Kind: models.KindTable,
+			Total: &total, Data: &data, Index: &index, Unused: new(int64), Rows: &rows,
+			RowsSource: models.RowsStatistic, SizeSource: models.SizeAllocated,
+		}
+	}
+	return tables
+}
+
+// grow changes a tenth of the tables, another one each round.
+func grow(tables []models.TableSize, round int) {
+	for i := range tables {
+		if (i+round)%10 == 0 {
+			data := *tables[i].Data + 8192
+			total := data + *tables[i].Index
+			tables[i].Data, tables[i].Total = &data, &total
+		}
+	}
+}
+
+// postmasterOf is the process id of a server: the parent of any of its own.
+func postmasterOf(t *testing.T, server *testenv.PostgresServer) int {
+	t.Helper()
+	db, err := sql.Open("pgx", server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var pid int
+	if err := db.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	backend, err := readProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend.parent
+}
