@@ -88,7 +88,7 @@ func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate model
 		return nil, err
 	}
 	return models.Open(ctx, models.Options{
-		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log,
+		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log, Schedule: s.schedule(),
 	})
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"whalefall/models"
 )
 
 // Settings are the configuration of a process.
@@ -33,6 +35,9 @@ type Settings struct {
 	MetricsToken   string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
 	RateToken      int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
 	RateAddress    int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
+	Schedule       string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
+	ScheduleJitter time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
+	PauseAfter     int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
@@ -60,7 +65,16 @@ func (s *Settings) check() error {
 	if s.RateToken < 0 || s.RateAddress < 0 {
 		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be numbers from 0")
 	}
+	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
+		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that comes at most every 5 minutes, " +
+			"WHALEFALL_SCHEDULE_JITTER a time up to 24h, and WHALEFALL_PAUSE_AFTER a number from 0")
+	}
 	return s.checkStore()
+}
+
+// schedule is what the store has instances do of which nobody has said otherwise.
+func (s *Settings) schedule() models.ScheduleDefaults {
+	return models.ScheduleDefaults{Cron: s.Schedule, Jitter: s.ScheduleJitter, PauseAfter: s.PauseAfter}
 }
 
 // keywords is how a connection string of PostgreSQL begins that is no address.
