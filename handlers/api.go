@@ -68,6 +68,8 @@ func (h *handlers) apiRoutes() []route {
 		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
 		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID),
+		get("/instances/:id/refreshes", models.PermView, h.apiRefreshes),
+		get("/refreshes", models.PermView, h.apiRefreshes),
 		get("/refreshes/:id", models.PermView, h.apiRefresh),
 		remove("/refreshes/:id", models.PermSync, models.ActionCancelRefresh, h.apiCancelRefresh),
 	}

@@ -355,6 +355,15 @@ var endpoints = []endpoint{
 		down: func(s *scene) call { return call{id: s.downDatabase} },
 	},
 	{
+		method: "GET", path: "/instances/:id/refreshes", may: "view", status: 200, message: readRuns, absent: "实例不存在",
+		loose: slices.Concat(pages, []string{"kind=x", "status=x", "kind=%00"}),
+	},
+	{
+		method: "GET", path: "/refreshes", may: "view", status: 200, message: readRuns,
+		wrong: parameter("instance_id", "", "x", "1.5", "0", "-1", "%00"),
+		loose: slices.Concat(pages, []string{"kind=x", "status=x", "kind=%00"}),
+	},
+	{
 		method: "GET", path: "/refreshes/:id", may: "view", status: 200, message: "获取采集任务成功", absent: "资源不存在",
 		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
 	},

@@ -15,7 +15,7 @@ import (
 )
 
 // inlineFailures are the elements that show a failure themselves.
-var inlineFailures = []string{"test-result", "login-problem", "form-problem", "import-result"}
+var inlineFailures = []string{"test-result", "login-problem", "form-problem", "import-result", "run-figures"}
 
 const formKey = "form"
 

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 
 	"whalefall/models"
 )
@@ -9,10 +10,11 @@ import (
 const refreshMissing = "refresh.not_found"
 
 func exampleRun() refreshJSON {
-	phase, seen := models.PhaseQuerying, int64(120)
+	phase, seen, total, left, connecting := models.PhaseQuerying, int64(1200), int64(4800), int64(5520), int64(40)
 	return refreshJSON{
 		ID: 31, InstanceID: 7, InstanceName: "orders", DatabaseName: orNull("shop"), Kind: models.RunTables, Status: models.RunRunning,
-		Phase: &phase, TablesSeen: &seen, ElapsedMS: 1840, RequestedBy: orNull("li_na"), RequestedAt: exampleTime, StartedAt: orNull(exampleTime),
+		Phase: &phase, TablesSeen: &seen, TablesTotal: &total, ElapsedMS: 1880, RemainingMS: &left, ConnectingMS: &connecting, Attempt: 1,
+		RequestedBy: orNull("li_na"), RequestedAt: exampleTime, StartedAt: orNull(exampleTime),
 	}
 }
 
@@ -22,11 +24,48 @@ func exampleEnded() refreshJSON {
 	return out
 }
 
+func exampleReceipt() refreshJSON {
+	out := exampleEnded()
+	seen, querying, storing, peak := int64(4800), int64(7210), int64(310), int64(18<<20)
+	out.Status, out.TablesSeen, out.RemainingMS, out.QueryingMS, out.StoringMS = models.RunSucceeded, &seen, nil, &querying, &storing
+	out.ElapsedMS = 7560
+	out.Receipt = &runReceiptJSON{
+		receiptJSON: receiptJSON{SavedCount: 4800, ChangedCount: 212, DeletedCount: 3, ElapsedMS: 7520}, CollectedAt: exampleTime, Complete: true,
+		Proof: orNull(string(models.ProofCatalog)), KeptCount: 1, LockedCount: 1, ServerPeakBytes: &peak,
+	}
+	return out
+}
+
+// runFilter is the query of a list of runs.
+func runFilter(more ...field) []field {
+	return slices.Concat(more, []field{
+		may("database_name", text(0), "Case-insensitive substring of a database's name, taken literally."),
+		may("kind", oneOf(models.RunKinds...), "Only this kind; one that there is not means all."),
+		may("status", oneOf(models.RunStatuses...), "Only this status; one that there is not means all."),
+	}, pageFields)
+}
+
 // refreshStarted is how a refresh answers to who prefers not to wait.
 var refreshStarted = &operation{status: http.StatusAccepted, message: "refresh.started", data: exampleRun()}
 
 func refreshOperations() []operation {
+	list := newPage([]refreshJSON{exampleRun(), exampleReceipt()}, 2, instanceLimit, 0)
 	return []operation{
+		{
+			method: http.MethodGet, path: "/instances/{id}/refreshes", id: "listInstanceRefreshes", tag: tagTables,
+			summary: "List what was collected from an instance", about: "Refreshes of tables and capacity syncs with their receipts, newest first.",
+			query: runFilter(), message: "api.runs", data: list, missing: "instance.not_found",
+		},
+		{
+			method: http.MethodGet, path: "/refreshes", id: "listRefreshes", tag: tagTables,
+			summary: "List what was collected from all instances",
+			about:   "Refreshes of tables and capacity syncs with their receipts, newest first; of instances in the recycle bin none.",
+			query:   runFilter(may("instance_id", dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}), "Only of this instance.")), message: "api.runs", data: list, missing: "instance.not_found",
+			fails: []*models.Error{
+				models.Invalid("query.instance_missing"), models.Invalid("query.not_integer", "Name", "instance_id"),
+				models.Invalid("query.too_small", "Name", "instance_id", "Limit", 1),
+			},
+		},
 		{
 			method: http.MethodGet, path: "/refreshes/{id}", id: "getRefresh", tag: tagTables,
 			summary: "How a refresh goes",

@@ -65,6 +65,11 @@ func (h *handlers) pageRoutes() []route {
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore),
 		post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection),
 		post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance),
+
+		get("/instances/:id/runs", models.PermView, h.runsPage),
+		get("/refreshes/:id", models.PermView, h.runPage),
+		get("/refreshes/:id/progress", models.PermView, h.runProgress),
+		post("/refreshes/:id/cancel", models.PermSync, models.ActionCancelRefresh, h.cancelRun),
 	}, h.tableRoutes("/instances/:id/databases/:name"), h.tableRoutes("/databases/:id"))
 }
 
@@ -74,6 +79,7 @@ func (h *handlers) tableRoutes(database string) []route {
 	return []route{
 		get(database+"/tables", models.PermView, h.tablesPage),
 		get(database+"/tables/partitions", models.PermView, h.partitionRows),
+		get(database+"/tables/receipt", models.PermView, h.tablesReceipt),
 		post(database+"/tables/refresh", models.PermSync, models.ActionRefreshTables, h.submitRefresh),
 	}
 }

@@ -185,12 +185,9 @@ func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
 	p.wantStatus(http.StatusOK).has(0, ".cards", "tr").has(1, ".toast.success")
 	equal(t, "event of a sync", p.header.Get("HX-Trigger"), "inventory-changed")
 	a.admin.visit(instance, into("capacity-cards")...).has(1, ".cards").has(0, "tr")
-	p = a.admin.submit(tables+"/refresh", url.Values{}, into("toasts")...)
-	p.wantStatus(http.StatusOK).has(0, "#collected-at").says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
+	p = a.admin.refreshTables(tables)
+	p.has(0, "#collected-at").has(1, ".toast.success", "#tables-refresh").says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
 	equal(t, "event of a refresh", p.header.Get("HX-Trigger"), "tables-changed")
-	p = a.admin.submit(tables+"/refresh", url.Values{}).wantStatus(http.StatusSeeOther)
-	equal(t, "without scripts", p.header.Get("Location"), tables)
-	a.admin.visit(tables).has(1, "#toasts .toast.success").says("刷新成功")
 	a.admin.visit(tables).has(0, "#toasts .toast")
 }
 
@@ -329,8 +326,10 @@ func TestPagesObeyTheContentPolicy(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("policy", a.sqliteFile("CREATE TABLE t (id)"))
 	a.admin.submit(instance+"/sync", url.Values{}).wantStatus(http.StatusSeeOther)
-	a.admin.submit(instance+"/databases/main/tables/refresh", url.Values{}).wantStatus(http.StatusSeeOther)
-	for _, path := range []string{"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables", "/nowhere"} {
+	a.admin.refreshTables(instance + "/databases/main/tables")
+	for _, path := range []string{
+		"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables", instance + "/runs", "/refreshes/2", "/nowhere",
+	} {
 		p := a.admin.visit(path).has(0, "[style]", "style", "script:not([src])", "[onclick]", "[onload]", "[hx-on]")
 		p.doc.Find("script[src], link[href], img[src]").Each(func(_ int, s *goquery.Selection) {
 			address := s.AttrOr("src", s.AttrOr("href", ""))

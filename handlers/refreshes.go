@@ -19,9 +19,15 @@ type refreshJSON struct {
 	DatabaseName *string          `json:"database_name"` // null: all databases of the instance
 	Kind         models.RunKind   `json:"kind"`
 	Status       models.RunStatus `json:"status"`
-	Phase        *models.RunPhase `json:"phase"`       // null unless it is running
-	TablesSeen   *int64           `json:"tables_seen"` // null: none so far
-	ElapsedMS    int64            `json:"elapsed_ms"`  // since it started, or as long as it ran
+	Phase        *models.RunPhase `json:"phase"`        // null unless it is running
+	TablesSeen   *int64           `json:"tables_seen"`  // null: none so far
+	TablesTotal  *int64           `json:"tables_total"` // null: not known (yet)
+	ElapsedMS    int64            `json:"elapsed_ms"`   // since it started, or as long as it ran
+	RemainingMS  *int64           `json:"remaining_ms"` // estimated; null: not enough is known
+	ConnectingMS *int64           `json:"connecting_ms"`
+	QueryingMS   *int64           `json:"querying_ms"`
+	StoringMS    *int64           `json:"storing_ms"`
+	Attempt      int              `json:"attempt"` // 1, or one more than that of the run whose process died
 	RequestedBy  *string          `json:"requested_by"`
 	RequestedAt  string           `json:"requested_at"`
 	StartedAt    *string          `json:"started_at"`
@@ -39,17 +45,24 @@ type runErrorJSON struct {
 
 type runReceiptJSON struct {
 	receiptJSON
-	CollectedAt  string `json:"collected_at"`
-	Complete     bool   `json:"complete"`
-	KeptCount    int64  `json:"kept_count"`
-	HiddenCount  int64  `json:"hidden_count"`
-	MissingGrant string `json:"missing_grant,omitempty"`
+	CollectedAt     string  `json:"collected_at"`
+	Complete        bool    `json:"complete"`
+	Proof           *string `json:"proof"` // why it counts as complete; null: it does not, or nobody has said
+	KeptCount       int64   `json:"kept_count"`
+	LockedCount     int64   `json:"locked_count"`
+	HiddenCount     int64   `json:"hidden_count"`
+	FailedCount     int64   `json:"failed_count"`
+	DuplicateCount  int64   `json:"duplicate_count"`
+	ServerPeakBytes *int64  `json:"server_peak_bytes"` // null: unknown
+	MissingGrant    string  `json:"missing_grant,omitempty"`
 }
 
-func (h *handlers) newRefresh(lang string, r models.Run) refreshJSON {
+// newRefresh is a run as it is now, with what is known of its remaining time.
+func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error) {
 	out := refreshJSON{
 		ID: r.ID, InstanceID: r.InstanceID, InstanceName: r.InstanceName, DatabaseName: orNull(r.DatabaseName), Kind: r.Kind,
-		Status: r.Status, TablesSeen: r.TablesSeen, ElapsedMS: r.Elapsed(h.now()).Milliseconds(),
+		Status: r.Status, TablesSeen: r.TablesSeen, TablesTotal: r.TablesTotal, ElapsedMS: r.Elapsed(h.now()).Milliseconds(),
+		ConnectingMS: r.ConnectingMS, QueryingMS: r.QueryingMS, StoringMS: r.StoringMS, Attempt: max(1, r.Attempt),
 		RequestedBy: orNull(r.Username), RequestedAt: timestamp(r.RequestedAt), StartedAt: moment(r.StartedAt), EndedAt: moment(r.EndedAt),
 	}
 	if r.Phase != "" {
@@ -57,15 +70,28 @@ func (h *handlers) newRefresh(lang string, r models.Run) refreshJSON {
 	}
 	if r.Failure != nil {
 		failure := classify(r.Failure)
-		out.Error = &runErrorJSON{Code: failure.Code, Message: views.Failed(lang, failure), Extra: explained(lang, failure.Extra)}
+		out.Error = &runErrorJSON{Code: failure.Code, Message: views.Failed(lang(c), failure), Extra: explained(lang(c), failure.Extra)}
 	}
 	if r.Status == models.RunSucceeded {
-		out.Receipt = &runReceiptJSON{
-			receiptJSON: *newReceipt(r.Receipt), CollectedAt: timestamp(r.Receipt.CollectedAt), Complete: r.Receipt.Complete,
-			KeptCount: r.Receipt.Kept, HiddenCount: r.Receipt.Hidden, MissingGrant: r.Receipt.Grant,
-		}
+		out.Receipt = newRunReceipt(r.Receipt)
 	}
-	return out
+	if r.Ended() {
+		return out, nil
+	}
+	usual, err := h.Store.UsualOf(c.Request().Context(), r)
+	if left := r.Remaining(h.now(), usual); left != nil {
+		ms := left.Milliseconds()
+		out.RemainingMS = &ms
+	}
+	return out, err
+}
+
+func newRunReceipt(r models.Receipt) *runReceiptJSON {
+	return &runReceiptJSON{
+		receiptJSON: *newReceipt(r), CollectedAt: timestamp(r.CollectedAt), Complete: r.Complete, Proof: orNull(string(r.Proof)),
+		KeptCount: r.Kept, LockedCount: r.Locked, HiddenCount: r.Hidden, FailedCount: r.Failed, DuplicateCount: r.Duplicates,
+		ServerPeakBytes: r.ServerBytes, MissingGrant: r.Grant,
+	}
 }
 
 // asker is who asks for what this request starts.
@@ -100,9 +126,13 @@ func (h *handlers) startRefresh(c echo.Context, instanceID int64, name string) e
 	if err != nil {
 		return err
 	}
+	out, err := h.newRefresh(c, run)
+	if err != nil {
+		return err
+	}
 	locateRefresh(c, run.ID)
 	c.Response().Header().Set("Preference-Applied", respondAsync)
-	return h.answer(c, http.StatusAccepted, h.newRefresh(lang(c), run), "refresh.started")
+	return h.answer(c, http.StatusAccepted, out, "refresh.started")
 }
 
 func locateRefresh(c echo.Context, id int64) {
@@ -118,33 +148,84 @@ func (h *handlers) runOf(c echo.Context) (models.Run, error) {
 	return h.Collect.Run(c.Request().Context(), id)
 }
 
+// apiRefreshes lists the runs of one instance, or of all.
+func (h *handlers) apiRefreshes(c echo.Context) error {
+	instanceID, err := h.runsOf(c)
+	if err != nil {
+		return err
+	}
+	q := bindRunFilter(c, instanceID, "database_name")
+	q.Limit, q.Offset = bindPage(c)
+	page, err := h.Store.Runs(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	items := make([]refreshJSON, len(page.Runs))
+	for i, run := range page.Runs {
+		if run, err = h.current(c.Request().Context(), run); err != nil {
+			return err
+		}
+		if items[i], err = h.newRefresh(c, run); err != nil {
+			return err
+		}
+	}
+	return h.ok(c, newPage(items, page.Total, q.Limit, q.Offset), "api.runs")
+}
+
+// runsOf is the instance whose runs are asked for, by path or query; 0: all.
+func (h *handlers) runsOf(c echo.Context) (int64, error) {
+	if c.Param("id") != "" {
+		instance, err := h.instanceOf(c)
+		return instance.ID, err
+	}
+	if !c.QueryParams().Has("instance_id") {
+		return 0, nil
+	}
+	id, err := bindInstanceID(c)
+	if err != nil {
+		return 0, err
+	}
+	instance, err := h.Store.Instance(c.Request().Context(), id)
+	return instance.ID, err
+}
+
 func (h *handlers) apiRefresh(c echo.Context) error {
 	run, err := h.runOf(c)
 	if err != nil {
 		return err
 	}
-	return h.ok(c, h.newRefresh(lang(c), run), "refresh.read")
+	out, err := h.newRefresh(c, run)
+	if err != nil {
+		return err
+	}
+	return h.ok(c, out, "refresh.read")
 }
 
 // apiCancelRefresh ends a run, for who started it or an admin.
 func (h *handlers) apiCancelRefresh(c echo.Context) error {
-	run, err := h.runOf(c)
+	run, before, err := h.cancel(c)
 	if err != nil {
 		return err
 	}
-	about(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
-	if !mayCancel(currentUser(c), run) {
-		return forbidden(models.PermAdmin)
-	}
-	before := run.Status
-	if run, err = h.Collect.Cancel(c.Request().Context(), run.ID); err != nil {
+	out, err := h.newRefresh(c, run)
+	if err != nil {
 		return err
 	}
-	return h.ok(c, h.newRefresh(lang(c), run), cancelMessage(before, run))
+	return h.ok(c, out, cancelMessage(before, run))
 }
 
-func mayCancel(user *models.User, run models.Run) bool {
-	return user.Role.May(models.PermAdmin) || run.UserID != nil && *run.UserID == user.ID
+// cancel ends the run of the path and returns it as it is then, with its status before.
+func (h *handlers) cancel(c echo.Context) (run models.Run, before models.RunStatus, err error) {
+	if run, err = h.runOf(c); err != nil {
+		return run, "", err
+	}
+	about(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
+	if !run.MayBeCancelledBy(currentUser(c)) {
+		return run, "", forbidden(models.PermAdmin)
+	}
+	before = run.Status
+	run, err = h.Collect.Cancel(c.Request().Context(), run.ID)
+	return run, before, err
 }
 
 // cancelMessage says what came of cancelling a run whose status was before.

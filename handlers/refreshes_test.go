@@ -82,8 +82,8 @@ func TestARefreshInTheBackgroundIsFollowedToItsReceipt(t *testing.T) {
 		r := a.guest.get(path).want(http.StatusOK, readRefresh).wantAt(
 			"status", "running", "phase", "connecting", "tables_seen", nil, "instance_name", "被测", "database_name", "app",
 			"kind", "tables", "requested_by", "user_1", "ended_at", nil, "error", nil, "receipt", nil)
-		equal(a, "members", members(r.data), "database_name elapsed_ms ended_at error id instance_id instance_name kind phase "+
-			"receipt requested_at requested_by started_at status tables_seen")
+		equal(a, "members", members(r.data), "attempt connecting_ms database_name elapsed_ms ended_at error id instance_id "+
+			"instance_name kind phase querying_ms receipt remaining_ms requested_at requested_by started_at status storing_ms tables_seen tables_total")
 		equal(a, "who else asks joins", a.admin.begin(refresh), path)
 		a.anonymous.get(path).wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
 		p.answer <- nil

@@ -18,10 +18,19 @@ func (h *handlers) tablesPage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
+	if run := h.followed(c, m); run != nil && run.Status == models.RunSucceeded {
+		p.Notice = refreshed(p, run.Receipt)
+	}
+	if m.Bar.Run != nil && !m.Bar.Run.Ended() {
+		p.Reload = reloadSeconds
+	}
 	return h.render(c, http.StatusOK, p, screen{
-		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target},
+		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target, tablesRun},
 	})
 }
+
+// tablesRun is the foot of the tables.
+const tablesRun = "tables-run"
 
 // tableSizes is what the address asks to see of a database's snapshot.
 func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
@@ -40,6 +49,11 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	m.Query.Unsettled = c.QueryParam("only") == "unsettled"
 	// What is looked for by name may be a partition.
 	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
+	if c.Request().Header.Get("HX-Target") != m.Target {
+		if m.Bar, err = h.runBar(c, m, database.ID); err != nil {
+			return m, err
+		}
+	}
 	if database.ID == 0 {
 		return m, nil
 	}
@@ -115,16 +129,16 @@ func refreshed(p views.Page, r models.Receipt) string {
 	return notice
 }
 
-// submitRefresh collects the tables now.
+// submitRefresh begins to collect the tables, or joins who does.
 func (h *handlers) submitRefresh(c echo.Context) error {
 	var m views.TableSizes
 	database, err := h.databaseOfPath(c, &m)
 	if err != nil {
 		return err
 	}
-	receipt, err := h.Collect.Refresh(c.Request().Context(), asker(c), m.Instance.ID, m.Name)
+	run, err := h.Collect.StartRefresh(c.Request().Context(), asker(c), m.Instance.ID, m.Name)
 	if err != nil {
 		return err
 	}
-	return h.changed(c, "tables-changed", views.TablesPath(m.Instance.ID, database.ID, m.Name), refreshed(h.page(c), receipt))
+	return h.follow(c, views.TablesPath(m.Instance.ID, database.ID, m.Name), m.Instance, run)
 }

@@ -28,14 +28,14 @@ func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
 	t.Parallel()
 	server := testenv.Postgres(t)
 	a := newApp(t, t.TempDir()+"/store.db")
-	path := a.postgresTarget("locked", server, server.User, server.Password) + "/databases/kept/tables/refresh"
+	path := a.postgresTarget("locked", server, server.User, server.Password) + "/databases/kept/tables"
 	server.Exec(t, "postgres", "DROP DATABASE IF EXISTS kept", "CREATE DATABASE kept")
 	server.Exec(t, "kept", "CREATE TABLE t (x int)")
-	a.admin.submit(path, url.Values{}, htmx...).wantStatus(http.StatusOK).says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
+	a.admin.refreshTables(path).says("刷新成功: 写入 1 条, 清理 0 条, 耗时")
 	conn, err := pgx.Connect(t.Context(), server.URL("kept"))
 	check(t, err)
 	_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE t")
 	check(t, err)
-	a.admin.submit(path, url.Values{}, htmx...).wantStatus(http.StatusOK).says("ms, 1 张表沿用旧值")
+	a.admin.refreshTables(path).says("ms, 1 张表沿用旧值")
 	check(t, conn.Close(t.Context()))
 }

@@ -103,6 +103,11 @@ func firstRun(tx *gorm.DB, condition string, args ...any) (Run, error) {
 	return runs[0], nil
 }
 
+// MayBeCancelledBy reports whether the user may end the run: who asked for it, and admins.
+func (r *Run) MayBeCancelledBy(u *User) bool {
+	return u.Role.May(PermAdmin) || r.UserID != nil && *r.UserID == u.ID
+}
+
 // usualRuns is how many of the last successful runs say what is usual.
 const usualRuns = 5
 

@@ -78,6 +78,7 @@ type Run struct {
 	Owner        string     // the process that carries it out
 	AliveAt      time.Time  // when that process last said so
 
+	Attempt       int
 	CancelAskedAt *time.Time // when another process was asked to end it; nil: never
 	StoredFailure *string    `gorm:"column:error"`
 }

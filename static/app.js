@@ -239,14 +239,14 @@
 
   // ---- keyboard ----
 
-  // What is swapped takes the focus with it: the same row gets it back, else its place, else the filter.
+  // What is swapped takes the focus with it: the same row gets it back, else its place, else the filter or what data-refocus names.
   let focused = null;
   const rowKey = (row) => JSON.stringify({ ...row.dataset });
 
   document.addEventListener("htmx:beforeSwap", (e) => {
     const { target } = e.detail;
     const row = document.activeElement.closest("tbody tr");
-    focused = target.matches("[data-list]") && target.contains(document.activeElement)
+    focused = target.matches("[data-list], [data-refocus]") && target.contains(document.activeElement)
       ? { target, key: row && rowKey(row), at: row && all("tbody tr", target).indexOf(row) } : null;
   });
 
@@ -255,7 +255,7 @@
     const rows = all("tbody tr", focused.target);
     const row = focused.key && (rows.find((r) => rowKey(r) === focused.key) || rows[Math.min(focused.at, rows.length - 1)]);
     if (row) focusRow(row);
-    else $("[data-filter]", scope())?.focus();
+    else $(focused.target.dataset.refocus || "[data-filter]", scope())?.focus();
   });
 
   const scope = () => all("dialog[open]").at(-1) || document;

@@ -128,6 +128,21 @@ func TestKeysMadeFromData(t *testing.T) {
 	} {
 		need("kind."+string(k), "kind."+string(k)+"_hint")
 	}
+	for _, s := range models.RunStatuses {
+		need("run.status." + string(s))
+	}
+	for _, s := range []models.RunStatus{models.RunFailed, models.RunCancelled, models.RunInterrupted} {
+		need("run.status."+string(s)+"_hint", "runs.last."+string(s))
+	}
+	for _, k := range models.RunKinds {
+		need("run.kind." + string(k))
+	}
+	for _, s := range []string{string(models.RunQueued), string(models.PhaseConnecting), string(models.PhaseQuerying), string(models.PhaseStoring)} {
+		need("run.stage." + s)
+	}
+	for _, proof := range []models.Proof{models.ProofCatalog, models.ProofGrants, models.ProofMetadata, models.ProofLedger, models.ProofFile} {
+		need("proof." + string(proof))
+	}
 	for _, n := range []models.Note{models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped} {
 		need("note."+string(n), "note."+string(n)+"_hint")
 	}

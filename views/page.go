@@ -18,6 +18,7 @@ type Page struct {
 	Zone   *time.Location // times are shown in it
 	Now    time.Time
 	Notice string // what the action before this page did; empty: nothing
+	Reload int    // seconds after which a browser without scripts loads the page again; 0: never
 }
 
 // T is the message with the key in the page's language; pairs are placeholder names and values.

@@ -14,6 +14,7 @@ type TableSizes struct {
 	Name     string // of the database; its header may be unknown to the inventory
 	Sizes    models.TablePage
 	Query    models.TableQuery
+	Bar      RunBar
 }
 
 // header is the snapshot's.

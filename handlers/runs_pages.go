@@ -1,0 +1,235 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+var runLimits = []int{20, 50, 100}
+
+// reloadSeconds is how often a browser without scripts loads a page again on which a run goes on.
+const reloadSeconds = 2
+
+// runsPage is the tab of an instance with its runs.
+func (h *handlers) runsPage(c echo.Context) error {
+	instance, err := h.instanceOf(c)
+	if err != nil {
+		return err
+	}
+	m := views.RunList{Instance: instance, Listing: bindListing(c, nil, "at", true, runLimits)}
+	m.Path, m.Target = views.RunsPath(instance.ID), "run-list"
+	keepFilter(c, &m.Listing, "database", "kind", "status")
+	m.Query = bindRunFilter(c, instance.ID, "database")
+	m.Query.Limit = m.Limit
+	p := h.pageWithNotice(c)
+	page, err := lastPageAtMost(&m.Listing, func() (models.RunPage, int64, error) {
+		m.Query.Offset = m.Offset()
+		page, err := h.Store.Runs(c.Request().Context(), m.Query)
+		return page, page.Total, err
+	})
+	if err != nil {
+		return err
+	}
+	m.Shown = len(page.Runs)
+	for _, run := range page.Runs {
+		state, err := h.runState(c, run, instance.DBType)
+		if err != nil {
+			return err
+		}
+		m.Runs = append(m.Runs, state)
+		if !state.Ended() {
+			p.Reload = reloadSeconds
+		}
+	}
+	return h.render(c, http.StatusOK, p, screen{
+		title: p.T("runs.title") + " · " + instance.Name, body: views.Runs(p, m), fragments: []string{"instance-facts", m.Target},
+	})
+}
+
+// bindRunFilter reads which runs are wanted; a kind or status that there is not falls back to all.
+func bindRunFilter(c echo.Context, instanceID int64, database string) models.RunQuery {
+	q := models.RunQuery{InstanceID: instanceID, Database: c.QueryParam(database)}
+	if kind := models.RunKind(c.QueryParam("kind")); slices.Contains(models.RunKinds, kind) {
+		q.Kind = kind
+	}
+	if status := models.RunStatus(c.QueryParam("status")); slices.Contains(models.RunStatuses, status) {
+		q.Status = status
+	}
+	return q
+}
+
+// current is an open run with what its process has not stored yet; one that has ended is as it is.
+func (h *handlers) current(ctx context.Context, run models.Run) (models.Run, error) {
+	if run.Ended() {
+		return run, nil
+	}
+	return h.Collect.Run(ctx, run.ID)
+}
+
+// runState is a run as it is now, with what pages say of it.
+func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine) (views.RunState, error) {
+	ctx := c.Request().Context()
+	run, err := h.current(ctx, run)
+	if err != nil {
+		return views.RunState{}, err
+	}
+	state := views.RunState{Run: run, Engine: engine}
+	if run.Failure != nil {
+		e := classify(run.Failure)
+		f := failure(c, h.page(c), e, kinds[e.Code], "")
+		f.Number, f.Retry = views.ErrorNumber(lang(c), engine, e), ""
+		state.Failure = &f
+	}
+	if !run.Ended() {
+		usual, err := h.Store.UsualOf(ctx, run)
+		if err != nil {
+			return state, err
+		}
+		state.Remaining = run.Remaining(h.now(), usual)
+	}
+	return state, nil
+}
+
+// runPage is the receipt of a run.
+func (h *handlers) runPage(c echo.Context) error {
+	run, instance, err := h.runWithInstance(c)
+	if err != nil {
+		return err
+	}
+	state, err := h.runState(c, run, instance.DBType)
+	if err != nil {
+		return err
+	}
+	p := h.pageWithNotice(c)
+	if !state.Ended() {
+		p.Reload = reloadSeconds
+	}
+	s := screen{title: p.T("runs.one", "ID", state.ID), body: views.Run(p, state), fragments: []string{"run-detail"}}
+	if was := c.QueryParam("while"); state.Ended() && was != "" && was != string(state.Status) {
+		c.Response().Header().Set("HX-Retarget", "#run-panel")
+		s.fragments = nil
+	}
+	return h.render(c, http.StatusOK, p, s)
+}
+
+// runWithInstance is the run of the path and its instance, which must not be deleted.
+func (h *handlers) runWithInstance(c echo.Context) (models.Run, models.Instance, error) {
+	run, err := h.runOf(c)
+	if err != nil {
+		return run, models.Instance{}, err
+	}
+	about(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
+	instance, err := h.Store.Instance(c.Request().Context(), run.InstanceID)
+	return run, instance, err
+}
+
+// runProgress tells the foot of the tables how far a run is and, when it has ended, what came of it.
+func (h *handlers) runProgress(c echo.Context) error {
+	run, instance, err := h.runWithInstance(c)
+	if err != nil {
+		return err
+	}
+	state, err := h.runState(c, run, instance.DBType)
+	if err != nil {
+		return err
+	}
+	p := h.page(c)
+	if !state.Ended() {
+		return h.fragment(c, http.StatusOK, views.RunMoved(p, state, c.QueryParam("said") != state.Stage()))
+	}
+	c.Response().Header().Set("HX-Retarget", "#tables-run")
+	c.Response().Header().Set("HX-Reswap", "innerHTML")
+	return h.runEnded(c, p, state)
+}
+
+// runEnded is the foot of the tables after a run, with a toast; tables that changed read themselves again.
+func (h *handlers) runEnded(c echo.Context, p views.Page, state views.RunState) error {
+	if state.Status == models.RunSucceeded {
+		c.Response().Header().Set("HX-Trigger", "tables-changed")
+	}
+	return h.fragment(c, http.StatusOK, views.RunEnded(p, state, refreshed(p, state.Receipt)))
+}
+
+// cancelRun ends a run, for who started it or an admin.
+func (h *handlers) cancelRun(c echo.Context) error {
+	run, before, err := h.cancel(c)
+	if err != nil {
+		return err
+	}
+	return h.changed(c, "run-changed", cameFrom(c), h.page(c).T(cancelMessage(before, run)))
+}
+
+// tablesReceipt leads to the run that the snapshot of a database is from, or to all of the database's runs when that is
+// not known (any more).
+func (h *handlers) tablesReceipt(c echo.Context) error {
+	var m views.TableSizes
+	database, err := h.databaseOfPath(c, &m)
+	if err != nil {
+		return err
+	}
+	run, err := h.Store.LastRun(c.Request().Context(), database.ID, models.RunSucceeded)
+	if err == nil && database.CollectedAt != nil && run.Receipt.CollectedAt.Equal(*database.CollectedAt) {
+		return c.Redirect(http.StatusSeeOther, views.RunPath(run.ID))
+	}
+	if err != nil && models.AsError(err).Code != models.CodeNotFound {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, views.RunsOfPath(m.Instance.ID, m.Name))
+}
+
+// runBar is the foot of a database's tables: the run that is open, else the last one that ended.
+func (h *handlers) runBar(c echo.Context, m views.TableSizes, databaseID int64) (views.RunBar, error) {
+	ctx, bar := c.Request().Context(), views.RunBar{Path: m.Path}
+	run, err := h.Store.OpenRun(ctx, m.Instance.ID, models.RunTables, m.Name)
+	if models.AsError(err).Code == models.CodeNotFound {
+		run, err = h.Store.LastRun(ctx, databaseID, "")
+	}
+	if models.AsError(err).Code == models.CodeNotFound {
+		return bar, nil
+	}
+	if err != nil {
+		return bar, err
+	}
+	state, err := h.runState(c, run, m.Instance.DBType)
+	bar.Run = &state
+	return bar, err
+}
+
+// followed is the run that a browser without scripts was sent to follow; nil: there is none.
+func (h *handlers) followed(c echo.Context, m views.TableSizes) *models.Run {
+	id, err := strconv.ParseInt(c.QueryParam("run"), 10, 64)
+	if err != nil || isHTMX(c) {
+		return nil
+	}
+	run, err := h.Collect.Run(c.Request().Context(), id)
+	if err != nil || run.InstanceID != m.Instance.ID || run.DatabaseName != m.Name {
+		return nil
+	}
+	return &run
+}
+
+// follow leads from asking for a run of tables to where it can be followed.
+func (h *handlers) follow(c echo.Context, tables string, instance models.Instance, run models.Run) error {
+	switch {
+	case c.FormValue("show") == "run":
+		return h.leave(c, views.RunPath(run.ID), "")
+	case !isHTMX(c):
+		return h.leave(c, tables+"?run="+strconv.FormatInt(run.ID, 10), "")
+	}
+	state, err := h.runState(c, run, instance.DBType)
+	if err != nil {
+		return err
+	}
+	p := h.page(c)
+	if state.Ended() {
+		return h.runEnded(c, p, state)
+	}
+	return h.fragment(c, http.StatusOK, views.RunBegun(p, views.RunBar{Path: tables, Run: &state}))
+}
