@@ -37,9 +37,9 @@ func size(variable string, usual int) int {
 	return n
 }
 
-// trial reports whether something is smaller than what results.md tells of.
+// trial reports whether this is not what results.md tells of: smaller, or of another build.
 func trial() bool {
-	return fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 10_000 || historyDays < 60
+	return os.Getenv("BENCH_BINARY") != "" || fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 10_000 || historyDays < 60
 }
 
 // scratch is a directory of this process.
