@@ -16,6 +16,12 @@ import (
 //go:embed sql/mysql/schemas.sql
 var mysqlSchemasSQL string
 
+//go:embed sql/mysql/memory.sql
+var mysqlMemorySQL string
+
+//go:embed sql/mysql/memory_threads.sql
+var mysqlMemoryThreadsSQL string
+
 // MySQL reads MySQL 5.7 to 9 and MariaDB 10 and 11. A database is a schema, and every table's Schema is its database.
 type MySQL struct {
 	connectTimeout   time.Duration
@@ -197,7 +203,20 @@ func (c *MySQL) Tables(ctx context.Context, t Target, database string) (models.T
 	if err != nil {
 		return models.TableResult{}, s.failed(ctx, err)
 	}
+	result.ServerBytes = s.memory(ctx)
 	return result, nil
+}
+
+// memory is the most that the server needed for the connection so far; nil where it does not tell everybody.
+func (s *mysqlSession) memory(ctx context.Context) (bytes *int64) {
+	text := mysqlMemorySQL
+	if !s.version.mariadb {
+		text = mysqlMemoryThreadsSQL
+	}
+	if err := s.each(ctx, text, func(rows *sql.Rows) error { return rows.Scan(&bytes) }); err != nil {
+		return nil
+	}
+	return bytes
 }
 
 func (s *mysqlSession) tables(ctx context.Context, database string) (models.TableResult, error) {
@@ -247,6 +266,8 @@ func (s *mysqlSession) tablesSeen(ctx context.Context, seen *mysqlView, database
 			Schema: database, Name: name, Kind: models.KindTable, SizeSource: models.SizeNone, Unread: models.UnreadHidden,
 		})
 	}
+	expected(ctx, len(result.Tables))
+	counted(ctx, len(result.Tables))
 	return result, nil
 }
 
@@ -329,10 +350,7 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 		return found, err
 	}
 	delete(seen.files.bySchema, schema)
-	if err = s.measure(ctx, schema, found.tables, seen.files.known, split); err == nil && split {
-		counted(ctx, len(found.tables))
-	}
-	return found, err
+	return found, s.measure(ctx, schema, found.tables, seen.files.known, split)
 }
 
 // collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been

@@ -79,8 +79,9 @@ var mysqlMeanings = map[int]mysqlMeaning{
 
 const keyMySQLDenied = "collect.mysql.denied"
 
-// killTimeout is how long ending the statement of a cancelled collection may take.
-const killTimeout = 5 * time.Second
+// killTimeout is how long ending the statement of a cancelled collection may take. Where the account may log in no more, or
+// that takes longer, the statement goes on until its own limit ends it.
+const killTimeout = 900 * time.Millisecond
 
 // mysqlSession is one connection with its limits in force.
 type mysqlSession struct {

@@ -107,7 +107,10 @@ func (c *Oracle) Tables(ctx context.Context, t Target, tablespace string) (model
 	if err != nil {
 		return models.TableResult{}, s.failed(ctx, err)
 	}
-	return s.choose(catalog, tablespace)
+	result, err := s.choose(catalog, tablespace)
+	expected(ctx, len(result.Tables))
+	counted(ctx, len(result.Tables))
+	return result, err
 }
 
 // choose is the result of one tablespace, with the others beside it. An empty result of one's own schema proves nothing,
@@ -166,6 +169,7 @@ func (s *oracleSession) catalog(ctx context.Context) (oracleCatalog, error) {
 // schema that a statement without an owner's name means is of no interest here: it may be another one.
 // refusal is why not those of all owners; nil if it is those.
 func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (refusal, err error) {
+	var measured tally
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var segment oracleSegment
@@ -175,6 +179,9 @@ func (s *oracleSession) segments(ctx context.Context, catalog *oracleCatalog) (r
 			segment.oracleName = oracleName{string(owner), string(name)}
 			segment.kind, segment.tablespace, segment.bytes = string(kind), string(tablespace), bytes.value
 			catalog.segments = append(catalog.segments, segment)
+			if segment.kind == "TABLE" { // how many tables without partitions there are is told by nobody yet
+				measured.more(ctx)
+			}
 			return err
 		})
 		switch {

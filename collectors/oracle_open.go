@@ -32,7 +32,7 @@ const (
 const oraclePrefetch = 1000
 
 // oracleAnswerTimeout ends the wait for an answer where nothing else has.
-const oracleAnswerTimeout = oracleScan*statementTimeout + 2*oracleGrace
+const oracleAnswerTimeout = oracleScan*statementTimeout + 2*hangUpGrace
 
 // oracleNumberOf is the server's or its listener's number for an error, 0 when neither sent it.
 func oracleNumberOf(err error) int {

@@ -14,9 +14,6 @@ import (
 	"whalefall/models"
 )
 
-// oracleGrace is how long a server may take to end what was given up, and to say goodbye.
-const oracleGrace = 500 * time.Millisecond
-
 // oracleScan is how many times as long as another statement one over all segments may take for an answer: the server may
 // read the header of each before it sends anything.
 const oracleScan = 10
@@ -105,7 +102,7 @@ func (s *oracleSession) begin(ctx context.Context, timeout time.Duration) (err e
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOracleMute)
 	defer cancel()
-	defer s.hangUpAfter(ctx)()
+	defer hangUpAfter(ctx, s.hangUp)()
 	_, err = s.tx.ExecContext(ctx, "SET TRANSACTION READ ONLY")
 	if err != nil && errors.Is(context.Cause(ctx), errOracleMute) {
 		return unreachable(s.target, reasonTimeout, err)
@@ -161,7 +158,7 @@ func (s *oracleSession) each(ctx context.Context, statement string, scan func(*s
 	limit := s.limit(oracleStatements[statement])
 	patience := time.AfterFunc(limit, func() { cancel(errOracleSilent) })
 	defer patience.Stop()
-	defer s.hangUpAfter(ctx)()
+	defer hangUpAfter(ctx, s.hangUp)()
 	err := eachRow(ctx, s.tx, oracleStatements[statement], func(rows *sql.Rows) error {
 		patience.Reset(limit)
 		return scan(rows)
@@ -180,24 +177,8 @@ func (s *oracleSession) limit(text string) time.Duration {
 	return s.patience
 }
 
-// hangUpAfter ends the connection if the server goes on when ctx has ended. What it returns calls that off.
-func (s *oracleSession) hangUpAfter(ctx context.Context) func() {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-done:
-		case <-time.After(oracleGrace):
-			s.hangUp()
-		}
-	})
-	return func() {
-		stop()
-		close(done)
-	}
-}
-
 func (s *oracleSession) close() {
-	goodbye := time.AfterFunc(oracleGrace, s.hangUp)
+	goodbye := time.AfterFunc(hangUpGrace, s.hangUp)
 	defer goodbye.Stop()
 	if s.tx != nil {
 		_ = s.tx.Rollback()

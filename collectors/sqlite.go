@@ -92,7 +92,9 @@ func (c *SQLite) Tables(ctx context.Context, t Target, database string) (models.
 	if err != nil {
 		return models.TableResult{}, err
 	}
-	return models.TableResult{Tables: found.assemble(), Complete: true, Proof: models.ProofFile}, nil
+	tables := found.assemble()
+	counted(ctx, len(tables))
+	return models.TableResult{Tables: tables, Complete: true, Proof: models.ProofFile}, nil
 }
 
 type sqliteBTree struct {
@@ -128,11 +130,20 @@ func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
 	if err != nil {
 		return found, err
 	}
+	uncounted, measured, last := found.tables(), tally(0), ""
+	expected(ctx, len(uncounted))
 	return found, eachRow(ctx, tx, sqlitePagesSQL, func(rows *sql.Rows) error {
 		var name string
 		var bytes, cells int64
 		var leaf bool
 		err := rows.Scan(&name, &bytes, &cells, &leaf)
+		if name != last { // the pages of the b-tree before are all read
+			if uncounted[last] {
+				delete(uncounted, last)
+				measured.more(ctx)
+			}
+			last = name
+		}
 		p := found.pages[name]
 		p.bytes, p.cells = p.bytes+bytes, p.cells+cells
 		if leaf {
@@ -142,6 +153,20 @@ func readSQLiteCatalog(ctx context.Context, tx *sql.Tx) (sqliteCatalog, error) {
 		return err
 	})
 }
+
+// tables are the names of the tables that are listed.
+func (c sqliteCatalog) tables() map[string]bool {
+	names := map[string]bool{}
+	for _, t := range c.btrees {
+		if t.listed() {
+			names[t.name] = true
+		}
+	}
+	return names
+}
+
+// listed reports whether the b-tree is that of a table which is not the library's own.
+func (b sqliteBTree) listed() bool { return b.kind == "table" && !strings.HasPrefix(b.name, "sqlite_") }
 
 // assemble adds up the b-trees of each table. The b-tree of a table is its data, also WITHOUT ROWID, where it is built
 // like an index and keeps rows in inner pages, too.
@@ -160,7 +185,7 @@ func (c sqliteCatalog) assemble() []models.TableSize {
 	}
 	var tables []models.TableSize
 	for _, t := range c.btrees {
-		if t.kind != "table" || strings.HasPrefix(t.name, "sqlite_") {
+		if !t.listed() {
 			continue
 		}
 		s := sizes[t.name]

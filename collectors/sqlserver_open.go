@@ -112,6 +112,7 @@ type sqlserverSession struct {
 	server  sqlserverServer
 	db      *sql.DB
 	conn    *sql.Conn
+	hangUp  func()        // ends the connection at once, whatever it is doing
 	timeout time.Duration // of one statement
 }
 
@@ -167,7 +168,7 @@ func (c *SQLServer) dial(ctx context.Context, t Target, config msdsn.Config) (s 
 	dialer := &sqlserverDialer{}
 	connector := mssql.NewConnectorConfig(config)
 	connector.Dialer = dialer
-	s = &sqlserverSession{target: t, timeout: c.statementTimeout}
+	s = &sqlserverSession{target: t, timeout: c.statementTimeout, hangUp: dialer.hangUp}
 	if s.db, err = openSQLServer(connector); err != nil {
 		return nil, false, err
 	}
@@ -213,6 +214,7 @@ var sqlserverSettings = []string{
 
 // start sets the session's limits and asks what the server is.
 func (s *sqlserverSession) start(ctx context.Context) error {
+	defer hangUpAfter(ctx, s.hangUp)()
 	for _, text := range sqlserverSettings {
 		if _, err := s.conn.ExecContext(ctx, text); err != nil {
 			return err
@@ -235,11 +237,16 @@ func (s *sqlserverSession) close() {
 	_ = s.db.Close()
 }
 
-// each runs a statement and hands every row to scan. The driver has the server end it when its time is over.
+// each runs a statement and hands every row to scan. The driver has the server end it when its time is over, and waits for
+// the server to say that it has; but not for long.
 func (s *sqlserverSession) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return eachRow(ctx, s.conn, text, scan)
+	defer hangUpAfter(ctx, s.hangUp)()
+	if err := eachRow(ctx, s.conn, text, scan); err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return nil
 }
 
 // failed classifies an error that came about on this session.
@@ -276,6 +283,13 @@ func (d *sqlserverDialer) DialContext(ctx context.Context, network, address stri
 func (d *sqlserverDialer) established() {
 	if d.ended != nil && d.ended() {
 		_ = d.conn.SetDeadline(time.Time{})
+	}
+}
+
+// hangUp closes the socket.
+func (d *sqlserverDialer) hangUp() {
+	if d.conn != nil {
+		_ = d.conn.Close()
 	}
 }
 

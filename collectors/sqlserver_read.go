@@ -64,6 +64,8 @@ func (r sqlserverReader) tables(ctx context.Context) (result models.TableResult,
 		}
 	}
 	result = catalog.result()
+	expected(ctx, len(result.Tables))
+	counted(ctx, len(result.Tables))
 	hidden := catalog.hidden()
 	maps.DeleteFunc(hidden, func(id int64, _ bool) bool { return !before[id] })
 	result.Hidden = int64(len(hidden))
@@ -127,6 +129,17 @@ func (r sqlserverReader) objects(ctx context.Context, c *sqlserverCatalog) error
 	})
 }
 
+// uncounted are the objects that the pages of tables and indexed views are told of.
+func (c sqlserverCatalog) uncounted() map[int64]bool {
+	objects := make(map[int64]bool, len(c.objects))
+	for _, o := range c.objects {
+		if o.kind == "U" || o.kind == "V" {
+			objects[o.id] = true
+		}
+	}
+	return objects
+}
+
 // specials are read with the columns that the version has; 2012 has none of them.
 func (r sqlserverReader) specials(ctx context.Context, c *sqlserverCatalog) error {
 	text := sqlserverTablesSQL
@@ -168,12 +181,18 @@ func (r sqlserverReader) schemas(ctx context.Context, c *sqlserverCatalog) error
 }
 
 func (r sqlserverReader) pages(ctx context.Context, c *sqlserverCatalog) error {
+	uncounted, measured := c.uncounted(), tally(0)
+	expected(ctx, len(uncounted))
 	return r.each(ctx, sqlserverPagesSQL, func(rows *sql.Rows) error {
 		var p sqlserverPages
 		var leaf, lob, overflow int64
 		err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows)
 		p.data = leaf + lob + overflow
 		c.pages = append(c.pages, p)
+		if uncounted[p.object] {
+			delete(uncounted, p.object)
+			measured.more(ctx)
+		}
 		return err
 	})
 }

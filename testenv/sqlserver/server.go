@@ -5,7 +5,9 @@ package sqlserver
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
+	"errors"
 	"maps"
 	"net"
 	"slices"
@@ -58,6 +60,8 @@ type Server struct {
 	rules     []func(Query) error
 	blocks    []*block
 	waiting   int
+
+	attentions int
 }
 
 // Query is a request as a client sent it.
@@ -244,6 +248,21 @@ func (s *Server) Block(t testing.TB, views ...string) (release func()) {
 	})
 	t.Cleanup(release)
 	return release
+}
+
+// Attentions is how many requests clients ended by an attention while they ran.
+func (s *Server) Attentions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attentions
+}
+
+func (s *Server) ended(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(context.Cause(ctx), tds.ErrAttention) {
+		s.attentions++
+	}
 }
 
 // Waiting is how many requests a Block holds now.

@@ -83,6 +83,7 @@ func (c *session) current() (Login, string, settings) {
 
 // Query implements tds.Session.
 func (c *session) Query(ctx context.Context, q tds.Query, w *tds.Writer) error {
+	defer c.server.ended(ctx)
 	tokens, lexical := lex(q.Text)
 	_, database, _ := c.current()
 	request := Query{

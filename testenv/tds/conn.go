@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-var errAttention = errors.New("attention")
+// ErrAttention is the cause why the context of a request has ended when the client sent an attention.
+var ErrAttention = errors.New("attention")
 
 // serverName is what the server calls its program; drivers show it.
 const serverName = "Microsoft SQL Server"
@@ -96,7 +97,7 @@ func (c *conn) interrupt() bool {
 	if c.running == nil {
 		return false
 	}
-	c.running(errAttention)
+	c.running(ErrAttention)
 	return true
 }
 
@@ -111,7 +112,7 @@ func (c *conn) begin(ctx context.Context) (requestCtx context.Context, end func(
 		defer c.mu.Unlock()
 		c.running = nil
 		cancel(nil)
-		return errors.Is(context.Cause(requestCtx), errAttention)
+		return errors.Is(context.Cause(requestCtx), ErrAttention)
 	}
 }
 
