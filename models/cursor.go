@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 )
 
 // tableCursor is the last row of a page; what follows it is the next page.
@@ -15,19 +16,21 @@ type tableCursor struct {
 	Table      string `json:"t"`
 }
 
-func newTableCursor(q TableQuery, order tableOrder, last DatabaseTableSizeStat) *tableCursor {
+func newTableCursor(q TableQuery, order tableOrder, last *DatabaseTableSizeStat) *tableCursor {
 	cursor := &tableCursor{DatabaseID: q.DatabaseID, Order: order.name, Schema: last.SchemaName, Table: last.TableName}
-	switch order.value {
-	case "size_bytes":
+	switch strings.TrimPrefix(order.name, "-") {
+	case "size":
 		cursor.Value = last.SizeBytes
-	case "data_bytes":
+	case "data":
 		cursor.Value = last.DataBytes
-	case "index_bytes":
+	case "index":
 		cursor.Value = last.IndexBytes
-	case "unused_bytes":
+	case "unused":
 		cursor.Value = last.UnusedBytes
-	case "row_count":
+	case "rows":
 		cursor.Value = last.RowCount
+	case "growth":
+		cursor.Value = last.growth
 	}
 	return cursor
 }
@@ -46,25 +49,25 @@ func (q TableQuery) CheckCursor() error {
 	if q.Cursor == "" {
 		return nil
 	}
-	_, err := parseTableCursor(q, newTableOrder(q.Sort, q.Desc))
+	_, err := parseTableCursor(q)
 	return err
 }
 
-func parseTableCursor(q TableQuery, order tableOrder) (tableCursor, error) {
+func parseTableCursor(q TableQuery) (*tableCursor, error) {
 	broken := Invalid("query.cursor")
 	text, err := base64.RawURLEncoding.DecodeString(q.Cursor)
 	if err != nil {
-		return tableCursor{}, broken
+		return nil, broken
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	var cursor tableCursor
 	if err := decoder.Decode(&cursor); err != nil || decoder.More() {
-		return tableCursor{}, broken
+		return nil, broken
 	}
 	foreign := q.DatabaseID != 0 && cursor.DatabaseID != q.DatabaseID
-	if foreign || cursor.Order != order.name || !storable(cursor.Schema) || !storable(cursor.Table) {
-		return tableCursor{}, broken
+	if foreign || cursor.Order != newTableOrder(q, Snapshot{}).name || !storable(cursor.Schema) || !storable(cursor.Table) {
+		return nil, broken
 	}
-	return cursor, nil
+	return &cursor, nil
 }

@@ -20,6 +20,8 @@ type dialect interface {
 	pattern(text string) string
 	// records is a table r made of one JSON parameter: an array of rows, each an array of the columns' values.
 	records(columns []column) string
+	// value is a parameter of a kind of column.
+	value(kind string) string
 	// analyze has the planner learn about a table that has grown a lot; empty: it need not.
 	analyze(table string) string
 	// ids is a list of ids made of one JSON parameter, for IN.
@@ -59,6 +61,8 @@ func (postgresDialect) records(columns []column) string {
 	return "(SELECT " + strings.Join(fields, ", ") + " FROM jsonb_array_elements(CAST(? AS jsonb))) AS r"
 }
 
+func (postgresDialect) value(kind string) string { return "CAST(? AS " + kind + ")" }
+
 // Autovacuum would come a minute later, and until then a page sorts the whole database.
 func (postgresDialect) analyze(table string) string { return "ANALYZE " + table }
 
@@ -90,6 +94,9 @@ func (sqliteDialect) records(columns []column) string {
 	}
 	return "(SELECT " + strings.Join(fields, ", ") + " FROM jsonb_each(?)) AS r"
 }
+
+// A cast would make a number of a time.
+func (sqliteDialect) value(string) string { return "?" }
 
 // SQLite's planner takes an index that gives the asked-for order without knowing how large a table is.
 func (sqliteDialect) analyze(string) string { return "" }

@@ -224,6 +224,7 @@ type Snapshot struct {
 
 	Scope         string // not empty: the newest refresh looked at this schema alone, and Complete is false
 	ResidualBytes *int64 // allocated in the database to no row, in no sum; nil: unknown
+	GrowthDay     *int64 // day, counted from 1970-01-01, from which growth is counted; nil: not counted yet
 }
 
 // DatabaseSizeStat is the size of one database on one calendar day of the configured zone.

@@ -12,14 +12,18 @@ import (
 
 // ExplainTables is the store's plan for each statement a page of tables may need.
 func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, error) {
-	order := newTableOrder(q.Sort, q.Desc)
-	ranges := []condition{{sql: "1 = 1"}}
+	database, err := s.DatabaseByID(ctx, q.DatabaseID)
+	if err != nil {
+		return nil, err
+	}
+	order := newTableOrder(q, database.Snapshot)
+	ranges := []condition{everything}
 	if q.Cursor != "" {
-		cursor, err := parseTableCursor(q, order)
+		cursor, err := parseTableCursor(q)
 		if err != nil {
 			return nil, err
 		}
-		ranges = order.after(cursor)
+		ranges = order.after(*cursor)
 	}
 	explain := "EXPLAIN "
 	if s.path != "" {
@@ -30,7 +34,7 @@ func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, erro
 	var plans []string
 	for _, r := range ranges {
 		statement := db.ToSQL(func(tx *gorm.DB) *gorm.DB {
-			return s.tableRange(tx, q, order, r).Limit(q.Limit + 1).Find(&[]DatabaseTableSizeStat{})
+			return s.tableRange(tx, q, database.Snapshot, order, r).Limit(q.Limit + 1).Find(&[]DatabaseTableSizeStat{})
 		})
 		plan, err := explainPlan(db, explain+statement)
 		if err != nil {

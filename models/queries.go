@@ -102,7 +102,7 @@ type TableSizeRow struct {
 	TableSize                 // ParentSchema/Parent, sizes, sources as stored
 	KeptFrom       *time.Time // the run these values come from, when it is not the snapshot's own
 	PartitionCount int64      // rows whose parent this is
-	Growth         *int64     // bytes since the oldest known size of the last 7 days; nil: unknown
+	Growth         *int64     // bytes since the first of the last 30 days, or since it was known; nil: not known before the snapshot's day
 }
 
 // TablePage is one page of a snapshot with its header.

@@ -3,19 +3,19 @@ package models
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
-// snapshotBatch is how many rows go into one JSON parameter.
-const snapshotBatch = 5000
-
-// analyzeFrom is how many rows a refresh must have written for the planner to hear of it.
+// analyzeFrom is how many rows a refresh must have added for the planner to hear of it.
 const analyzeFrom = 1000
 
 // DatabaseTableSizeStat is a stored row of a database's snapshot.
@@ -46,17 +46,22 @@ type DatabaseTableSizeStat struct {
 	Note          Note
 	RelatedSchema string
 	RelatedName   string // empty: the note is about no other relation
+
+	growth *int64 // bytes; nil: unknown
 }
 
 const tableColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up,
 	size_bytes, data_bytes, index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at,
 	size_source, stats_stale, unread, kept_from, note, related_schema, related_name`
 
-func (row *DatabaseTableSizeStat) scan(rows interface{ Scan(into ...any) error }) error {
-	return rows.Scan(&row.ID, &row.SchemaName, &row.TableName, &row.Kind, &row.ParentSchema, &row.ParentName, &row.RolledUp,
+// scan reads tableColumns, and what is selected behind them into others.
+func (row *DatabaseTableSizeStat) scan(rows *sql.Rows, others ...any) error {
+	return rows.Scan(append([]any{
+		&row.ID, &row.SchemaName, &row.TableName, &row.Kind, &row.ParentSchema, &row.ParentName, &row.RolledUp,
 		&row.SizeBytes, &row.DataBytes, &row.IndexBytes, &row.UnusedBytes, &row.MemoryBytes,
 		&row.RowCount, &row.RowsSource, &row.RowsAt,
-		&row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom, &row.Note, &row.RelatedSchema, &row.RelatedName)
+		&row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom, &row.Note, &row.RelatedSchema, &row.RelatedName,
+	}, others...)...)
 }
 
 // tableKey is what makes a relation itself.
@@ -72,27 +77,38 @@ func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
 	}
 }
 
-// same reports whether storing other over row would change nothing but their ids.
-func (row *DatabaseTableSizeStat) same(other *DatabaseTableSizeStat) bool {
-	return row.sameTraits(other) && samePointed(row.SizeBytes, other.SizeBytes) && samePointed(row.DataBytes, other.DataBytes) &&
-		samePointed(row.IndexBytes, other.IndexBytes) && samePointed(row.UnusedBytes, other.UnusedBytes) &&
-		samePointed(row.MemoryBytes, other.MemoryBytes) && samePointed(row.RowCount, other.RowCount) &&
-		sameMoment(row.RowsAt, other.RowsAt) && sameMoment(row.KeptFrom, other.KeptFrom)
+// fingerprint tells values apart: two rows of a relation with the same one store the same. It leaves out the names.
+func (row *DatabaseTableSizeStat) fingerprint() int64 {
+	text := make([]byte, 0, 256)
+	for _, part := range []string{
+		string(row.Kind), row.ParentSchema, row.ParentName, string(row.RowsSource), string(row.SizeSource), string(row.Unread),
+		string(row.Note), row.RelatedSchema, row.RelatedName, strconv.FormatBool(row.RolledUp), strconv.FormatBool(row.StatsStale),
+	} {
+		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
+	}
+	for _, number := range []*int64{
+		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes, row.MemoryBytes, row.RowCount,
+		microseconds(row.RowsAt), microseconds(row.KeptFrom),
+	} {
+		if text = append(text, 0); number != nil {
+			text[len(text)-1] = 1
+			text = binary.BigEndian.AppendUint64(text, uint64(*number))
+		}
+	}
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-func (row *DatabaseTableSizeStat) sameTraits(other *DatabaseTableSizeStat) bool {
-	return row.Kind == other.Kind && row.ParentSchema == other.ParentSchema && row.ParentName == other.ParentName &&
-		row.RolledUp == other.RolledUp && row.RowsSource == other.RowsSource && row.SizeSource == other.SizeSource &&
-		row.StatsStale == other.StatsStale && row.Unread == other.Unread &&
-		row.Note == other.Note && row.RelatedSchema == other.RelatedSchema && row.RelatedName == other.RelatedName
+func microseconds(t *time.Time) *int64 {
+	if t == nil {
+		return nil
+	}
+	since := t.UnixMicro()
+	return &since
 }
 
 func samePointed(a, b *int64) bool {
 	return a == b || a != nil && b != nil && *a == *b
-}
-
-func sameMoment(a, b *time.Time) bool {
-	return a == b || a != nil && b != nil && a.Equal(*b)
 }
 
 func newTableRow(t *TableSize) DatabaseTableSizeStat {
@@ -110,7 +126,7 @@ func newTableRow(t *TableSize) DatabaseTableSizeStat {
 // run they are from; so do the values of relations it could not read. An error changes nothing; so does a result whose collection began before the
 // stored one ended (collect.superseded), and one of an instance that was deleted meanwhile (instance.not_found).
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
-	fresh, duplicates, err := mergeTables(in.Result.Tables)
+	planned, err := s.planAhead(ctx, in)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -120,26 +136,57 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		if err != nil {
 			return err
 		}
-		p := newPlan(in.Result, fresh, database.Snapshot)
-		p.skipped = countUnread(fresh)
-		if err := p.compareStored(tx, database.ID); err != nil {
+		if planned.header.SnapshotNo != database.SnapshotNo+1 {
+			if planned, err = s.planRefresh(tx, database, in); err != nil {
+				return err
+			}
+		}
+		if err := planned.carryOut(tx); err != nil {
 			return err
 		}
-		p.addNew()
-		if err := s.writeTables(tx, database.ID, p.write); err != nil {
+		if err := s.rollGrowth(tx, database, &planned.header, in.CollectedAt); err != nil {
 			return err
 		}
-		if err := s.deleteTables(tx, database.ID, p.remove); err != nil {
-			return err
-		}
-		s.finish(&p.header, in)
-		receipt = p.receipt(in.Result, duplicates)
-		return saveHeader(tx, database, p.header, in.Started)
+		s.finish(&planned.header, in)
+		receipt = planned.receipt(in.Result)
+		return saveHeader(tx, database, planned.header, in.Started)
 	})
-	if err == nil && receipt.Changed >= analyzeFrom {
+	if err == nil && len(planned.added) >= analyzeFrom {
 		s.analyzeTables(ctx)
 	}
 	return receipt, err
+}
+
+// planAhead does all reading and comparing before anything is locked: other writers wait for the writing alone.
+func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
+	var planned *plan
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		database, err := takeDatabase(tx, "id = ?", in.DatabaseID)
+		if err != nil {
+			return err
+		}
+		planned, err = s.planRefresh(tx, database, in)
+		return err
+	})
+	return planned, err
+}
+
+// planRefresh compares the result with the stored rows.
+func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTables) (*plan, error) {
+	fresh, duplicates, err := mergeTables(in.Result.Tables)
+	if err != nil {
+		return nil, err
+	}
+	p := newPlan(in.Result, fresh, database.Snapshot)
+	p.duplicates, p.skipped = duplicates, countUnread(fresh)
+	if err := p.compareKeys(tx, database.ID); err != nil {
+		return nil, err
+	}
+	if err := p.compareRows(tx, s.dialect, database.ID); err != nil {
+		return nil, err
+	}
+	p.addNew()
+	return p, p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
 }
 
 // analyzeTables may fail: pages are slow then, but what was stored is stored.
@@ -194,20 +241,34 @@ func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates
 
 // plan is what a refresh has to write.
 type plan struct {
-	fresh    map[tableKey]*TableSize // what no stored row was found for yet
-	complete bool                    // of the scope
-	scope    string                  // the only schema that was looked at; empty: all were
-	previous *time.Time              // when the snapshot before this one was collected
-	header   Snapshot
-	skipped  map[Unread]int64 // relations without a value of this run
-	write    []DatabaseTableSizeStat
-	remove   []int64
+	fresh      map[tableKey]*TableSize // what no stored row was found for yet
+	complete   bool                    // of the scope
+	scope      string                  // the only schema that was looked at; empty: all were
+	previous   *time.Time              // when the snapshot before this one was collected
+	header     Snapshot
+	skipped    map[Unread]int64 // relations without a value of this run
+	duplicates int64
+	changed    int64 // stored rows with other values
+	newest     int64 // id of the newest stored row
+
+	differing []int64                 // ids of rows whose fingerprint is not that of the result
+	rewritten []DatabaseTableSizeStat // stored rows with what they will hold
+	added     []*TableSize            // by names
+	resized   [][3]*int64             // id, size and size before of stored rows
+	removed   []int64
+	writes    []write
+}
+
+// write is a statement with its values.
+type write struct {
+	statement string
+	values    []any
 }
 
 func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
 	return &plan{fresh: fresh, complete: r.Complete, scope: r.Scope, previous: before.CollectedAt, header: Snapshot{
 		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "", Grant: cleaned(r.Grant),
-		Scope: cleaned(r.Scope), ResidualBytes: r.Residual,
+		Scope: cleaned(r.Scope), ResidualBytes: r.Residual, GrowthDay: before.GrowthDay,
 	}}
 }
 
@@ -216,33 +277,81 @@ func (p *plan) proves(schema string) bool {
 	return p.complete && (p.scope == "" || p.scope == schema)
 }
 
-// compareStored reads along the names (no schema comes before the empty one), as SQLite has written the rows in that order.
-func (p *plan) compareStored(tx *gorm.DB, databaseID int64) error {
-	rows, err := tx.Raw("SELECT "+tableColumns+` FROM database_table_size_stats
+// compareKeys finds the rows that stay as they are by their fingerprints, which spares reading them. It reads along the
+// names (no schema comes before the empty one), as SQLite has written the rows in that order.
+func (p *plan) compareKeys(tx *gorm.DB, databaseID int64) error {
+	rows, err := tx.Raw(`SELECT id, fingerprint, schema_name, table_name FROM database_table_size_stats
 		WHERE database_id = ? AND schema_name >= ''`, databaseID).Rows()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var stored DatabaseTableSizeStat
-		if err := stored.scan(rows); err != nil {
+		var id int64
+		var stored sql.NullInt64
+		var key tableKey
+		if err := rows.Scan(&id, &stored, &key.schema, &key.name); err != nil {
 			return err
 		}
-		p.compare(stored)
+		p.newest = max(p.newest, id)
+		p.compareKey(id, stored, key)
 	}
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-func (p *plan) compare(stored DatabaseTableSizeStat) {
+func (p *plan) compareKey(id int64, stored sql.NullInt64, key tableKey) {
+	found, present := p.fresh[key]
+	switch {
+	case !present && p.proves(key.schema):
+		p.removed = append(p.removed, id)
+		return
+	case present && found.Unread == "" && stored.Valid:
+		if row := newTableRow(found); row.fingerprint() == stored.Int64 {
+			delete(p.fresh, key)
+			p.count(&row)
+			return
+		}
+	}
+	p.differing = append(p.differing, id)
+}
+
+// compareRows looks at the values of the rows that may differ.
+func (p *plan) compareRows(tx *gorm.DB, d dialect, databaseID int64) error {
+	for batch := range slices.Chunk(p.differing, snapshotBatch) {
+		parameter, err := jsonParameter(batch)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Raw("SELECT "+tableColumns+`, fingerprint FROM database_table_size_stats
+			WHERE database_id = ? AND id IN `+d.ids(), databaseID, parameter).Rows()
+		if err != nil {
+			return err
+		}
+		if err := p.compareBatch(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plan) compareBatch(rows *sql.Rows) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var stored DatabaseTableSizeStat
+		var fingerprint sql.NullInt64
+		if err := stored.scan(rows, &fingerprint); err != nil {
+			return err
+		}
+		p.compare(&stored, fingerprint)
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64) {
 	key := tableKey{stored.SchemaName, stored.TableName}
 	found, present := p.fresh[key]
 	delete(p.fresh, key)
-	if !present && p.proves(key.schema) {
-		p.remove = append(p.remove, stored.ID)
-		return
-	}
-	next := stored
+	next := *stored
 	switch {
 	case !present:
 		next.keep(p.previous)
@@ -256,21 +365,28 @@ func (p *plan) compare(stored DatabaseTableSizeStat) {
 		next = newTableRow(found)
 	}
 	p.count(&next)
-	if !next.same(&stored) {
-		p.write = append(p.write, next)
+	value := next.fingerprint()
+	if value != stored.fingerprint() {
+		p.changed++
+	}
+	if !fingerprint.Valid || value != fingerprint.Int64 {
+		p.rewritten = append(p.rewritten, next)
+	}
+	if next.SizeBytes != nil && !samePointed(next.SizeBytes, stored.SizeBytes) {
+		p.resized = append(p.resized, [3]*int64{&stored.ID, next.SizeBytes, stored.SizeBytes})
 	}
 }
 
 // addNew puts the rows in the order of the store's indexes, which makes writing and later reading them cheaper.
 func (p *plan) addNew() {
-	p.write = slices.Grow(p.write, len(p.fresh))
+	p.added = make([]*TableSize, 0, len(p.fresh))
 	for _, t := range p.fresh {
 		row := newTableRow(t)
 		p.count(&row)
-		p.write = append(p.write, row)
+		p.added = append(p.added, t)
 	}
-	slices.SortFunc(p.write, func(a, b DatabaseTableSizeStat) int {
-		return cmp.Or(cmp.Compare(a.SchemaName, b.SchemaName), cmp.Compare(a.TableName, b.TableName))
+	slices.SortFunc(p.added, func(a, b *TableSize) int {
+		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name))
 	})
 }
 
@@ -297,11 +413,11 @@ func (s *Store) finish(header *Snapshot, in SaveTables) {
 	header.ElapsedMS = s.now().Sub(in.Started).Milliseconds()
 }
 
-func (p *plan) receipt(r TableResult, duplicates int64) Receipt {
+func (p *plan) receipt(r TableResult) Receipt {
 	h := p.header
 	return Receipt{
-		CollectedAt: *h.CollectedAt, Saved: h.TableCount, Changed: int64(len(p.write)), Pruned: int64(len(p.remove)),
-		Kept: h.KeptCount, Duplicates: duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
+		CollectedAt: *h.CollectedAt, Saved: h.TableCount, Changed: p.changed + int64(len(p.added)), Pruned: int64(len(p.removed)),
+		Kept: h.KeptCount, Duplicates: p.duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
 		Locked: p.skipped[UnreadLocked], Failed: p.skipped[UnreadFailed], ElapsedMS: h.ElapsedMS, ServerBytes: r.ServerBytes,
 	}
 }
@@ -324,99 +440,6 @@ func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, started t
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
 		Select("snapshot_no", "collected_at", "table_count", "top_count", "total_bytes", "unknown_count", "kept_count",
-			"hidden_count", "complete", "missing_grant", "elapsed_ms", "scope", "residual_bytes", "last_seen_at", "gone_at").
+			"hidden_count", "complete", "missing_grant", "elapsed_ms", "scope", "residual_bytes", "growth_day", "last_seen_at", "gone_at").
 		Updates(&fresh).Error
-}
-
-var writtenColumns = []column{
-	{"schema_name", "text"},
-	{"table_name", "text"},
-	{"schema_fold", "text"},
-	{"table_fold", "text"},
-	{"kind", "text"},
-	{"parent_schema", "text"},
-	{"parent_name", "text"},
-	{"rolled_up", "boolean"},
-	{"size_bytes", "bigint"},
-	{"data_bytes", "bigint"},
-	{"index_bytes", "bigint"},
-	{"unused_bytes", "bigint"},
-	{"memory_bytes", "bigint"},
-	{"row_count", "bigint"},
-	{"rows_source", "text"},
-	{"rows_at", "timestamptz"},
-	{"size_source", "text"},
-	{"stats_stale", "boolean"},
-	{"unread", "text"},
-	{"kept_from", "timestamptz"},
-	{"note", "text"},
-	{"related_schema", "text"},
-	{"related_name", "text"},
-}
-
-// record are the values of writtenColumns.
-func (row *DatabaseTableSizeStat) record() []any {
-	return []any{
-		row.SchemaName, row.TableName, fold(row.SchemaName), fold(row.TableName), row.Kind,
-		row.ParentSchema, row.ParentName, row.RolledUp,
-		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes, row.MemoryBytes,
-		row.RowCount, row.RowsSource, jsonMoment(row.RowsAt), row.SizeSource, row.StatsStale,
-		row.Unread, jsonMoment(row.KeptFrom), row.Note, row.RelatedSchema, row.RelatedName,
-	}
-}
-
-func jsonMoment(t *time.Time) *string {
-	if t == nil {
-		return nil
-	}
-	text := t.UTC().Format(jsonTime)
-	return &text
-}
-
-const upsertTablesSQL = ` WHERE true
-	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET kind = excluded.kind,
-		parent_schema = excluded.parent_schema, parent_name = excluded.parent_name, rolled_up = excluded.rolled_up,
-		size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes, index_bytes = excluded.index_bytes,
-		unused_bytes = excluded.unused_bytes, memory_bytes = excluded.memory_bytes, row_count = excluded.row_count,
-		rows_source = excluded.rows_source, rows_at = excluded.rows_at, size_source = excluded.size_source,
-		stats_stale = excluded.stats_stale, unread = excluded.unread, kept_from = excluded.kept_from, note = excluded.note,
-		related_schema = excluded.related_schema, related_name = excluded.related_name`
-
-func (s *Store) writeTables(tx *gorm.DB, databaseID int64, rows []DatabaseTableSizeStat) error {
-	names := make([]string, len(writtenColumns))
-	for i, c := range writtenColumns {
-		names[i] = c.name
-	}
-	columns := strings.Join(names, ", ")
-	statement := "INSERT INTO database_table_size_stats (database_id, " + columns + ") SELECT CAST(? AS bigint), " + columns +
-		" FROM " + s.dialect.records(writtenColumns) + upsertTablesSQL
-	records := make([][]any, 0, min(len(rows), snapshotBatch))
-	for batch := range slices.Chunk(rows, snapshotBatch) {
-		records = records[:0]
-		for i := range batch {
-			records = append(records, batch[i].record())
-		}
-		parameter, err := jsonParameter(records)
-		if err != nil {
-			return err
-		}
-		if err := tx.Exec(statement, databaseID, parameter).Error; err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store) deleteTables(tx *gorm.DB, databaseID int64, ids []int64) error {
-	statement := "DELETE FROM database_table_size_stats WHERE database_id = ? AND id IN " + s.dialect.ids()
-	for batch := range slices.Chunk(ids, snapshotBatch) {
-		parameter, err := jsonParameter(batch)
-		if err != nil {
-			return err
-		}
-		if err := tx.Exec(statement, databaseID, parameter).Error; err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -77,6 +77,7 @@ type Store struct {
 	pool      *pgxpool.Pool // nil on SQLite
 	cookieKey []byte
 
+	historyDays  int
 	passwordCost int
 	nobody       func() (User, error)
 	logins       chan struct{} // holds one for each login in progress
@@ -97,6 +98,7 @@ type Options struct {
 
 	Schedule ScheduleDefaults // zero: DefaultSchedule
 
+	HistoryDays  int // how long sizes of tables are kept, at least MinHistoryDays; 0: DefaultHistoryDays
 	PasswordCost int // of bcrypt; 0: 12. Tests take bcrypt.MinCost
 }
 
@@ -113,6 +115,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	s.schedule = cmp.Or(o.Schedule, DefaultSchedule)
+	s.historyDays = max(cmp.Or(o.HistoryDays, DefaultHistoryDays), MinHistoryDays)
 	s.passwordCost = cmp.Or(o.PasswordCost, passwordCost)
 	s.nobody = sync.OnceValues(func() (User, error) { return newNobody(s.passwordCost) })
 	if err := s.start(ctx, o); err != nil {

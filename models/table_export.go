@@ -62,7 +62,6 @@ func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
 
 // beginExport reads the header and the first rows.
 func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
-	order := newTableOrder(q.Sort, q.Desc)
 	database, err := takeDatabase(tx, "id = ?", q.DatabaseID)
 	if AsError(err).Code == CodeNotFound {
 		return TableExport{Rows: func(func(TableSizeRow, error) bool) {}}, nil
@@ -70,16 +69,16 @@ func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
 	if err != nil {
 		return TableExport{}, err
 	}
-	first, next, err := s.nextTables(tx, q, order, []condition{everything})
+	first, next, err := s.nextTables(tx, q, database.Snapshot, nil)
 	if err != nil {
 		return TableExport{}, err
 	}
 	total, err := s.countTables(tx, q, database.Snapshot, len(first), next != nil)
-	return TableExport{Database: database, Total: total, Rows: s.exportRows(tx, q, order, first, next)}, err
+	return TableExport{Database: database, Total: total, Rows: s.exportRows(tx, q, database.Snapshot, first, next)}, err
 }
 
 // exportRows are the given rows and all behind them; an error is the last.
-func (s *Store) exportRows(tx *gorm.DB, q TableQuery, order tableOrder, rows []TableSizeRow, next *tableCursor) iter.Seq2[TableSizeRow, error] {
+func (s *Store) exportRows(tx *gorm.DB, q TableQuery, header Snapshot, rows []TableSizeRow, next *tableCursor) iter.Seq2[TableSizeRow, error] {
 	return func(yield func(TableSizeRow, error) bool) {
 		for {
 			for _, row := range rows {
@@ -91,7 +90,7 @@ func (s *Store) exportRows(tx *gorm.DB, q TableQuery, order tableOrder, rows []T
 				return
 			}
 			var err error
-			if rows, next, err = s.nextTables(tx, q, order, order.after(*next)); err != nil {
+			if rows, next, err = s.nextTables(tx, q, header, next); err != nil {
 				yield(TableSizeRow{}, err)
 				return
 			}

@@ -2,6 +2,9 @@ package models
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 )
@@ -12,7 +15,7 @@ const tablePageSize = 200
 // tableOrder is a sort of a snapshot: by a value, unknown last, and then by schema and name; or by names alone.
 type tableOrder struct {
 	name  string // of the sort, "-" in front for descending
-	value string // column; empty: by names
+	value string // column or expression; empty: by names
 	first string // of the two names
 	then  string
 	desc  bool
@@ -22,20 +25,30 @@ var tableValues = map[string]string{
 	"size": "size_bytes", "data": "data_bytes", "index": "index_bytes", "unused": "unused_bytes", "rows": "row_count",
 }
 
-// newTableOrder takes an unknown sort for the largest first. There is no history yet, so growth is unknown everywhere.
-func newTableOrder(sort string, desc bool) tableOrder {
-	value, known := tableValues[sort]
-	order := tableOrder{name: sort, value: value, first: "schema_name", then: "table_name", desc: desc}
-	switch {
-	case known, sort == "schema":
-	case sort == "name":
-		order.first, order.then = order.then, order.first
-	case sort == "growth":
-		order.desc = false
-	default:
-		return newTableOrder("size", true)
+// growthSQL gives growth_bytes on a day of a snapshot; it is unknown for a table that was first known on the snapshot's own day.
+const growthSQL = "CASE WHEN base_day < %d THEN size_bytes - base_bytes END"
+
+func growthOf(header Snapshot) string {
+	if header.GrowthDay == nil {
+		return "CAST(NULL AS bigint)"
 	}
-	if desc {
+	return fmt.Sprintf(growthSQL, *header.GrowthDay+tableGrowthDays-1)
+}
+
+// newTableOrder takes an unknown sort for the largest first. Only growth needs to know the header.
+func newTableOrder(q TableQuery, header Snapshot) tableOrder {
+	value, known := tableValues[q.Sort]
+	order := tableOrder{name: q.Sort, value: value, first: "schema_name", then: "table_name", desc: q.Desc}
+	switch {
+	case known, q.Sort == "schema":
+	case q.Sort == "name":
+		order.first, order.then = order.then, order.first
+	case q.Sort == "growth":
+		order.value = growthOf(header)
+	default:
+		return newTableOrder(TableQuery{Sort: "size", Desc: true}, header)
+	}
+	if q.Desc {
 		order.name = "-" + order.name
 	}
 	return order
@@ -84,14 +97,13 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	if q.Limit <= 0 {
 		q.Limit = tablePageSize
 	}
-	order := newTableOrder(q.Sort, q.Desc)
-	ranges := []condition{everything}
+	var cursor *tableCursor
 	if q.Cursor != "" {
-		cursor, err := parseTableCursor(q, order)
-		if err != nil {
+		var err error
+		if cursor, err = parseTableCursor(q); err != nil {
 			return TablePage{}, err
 		}
-		ranges, q.Offset = order.after(cursor), 0
+		q.Offset = 0
 	}
 	var page TablePage
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -99,7 +111,7 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		if page.Database, err = takeDatabase(tx, "id = ?", q.DatabaseID); err != nil {
 			return err
 		}
-		rows, next, err := s.nextTables(tx, q, order, ranges)
+		rows, next, err := s.nextTables(tx, q, page.Database.Snapshot, cursor)
 		if err != nil {
 			return err
 		}
@@ -116,16 +128,21 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	return page, err
 }
 
-// nextTables are the first rows of the ranges, as many as the limit allows, and a cursor when there are more.
-func (s *Store) nextTables(tx *gorm.DB, q TableQuery, order tableOrder, ranges []condition) ([]TableSizeRow, *tableCursor, error) {
-	stored, err := s.tableRows(tx, q, order, ranges)
+// nextTables are the first rows behind the cursor, as many as the limit allows, and a cursor when there are more.
+func (s *Store) nextTables(tx *gorm.DB, q TableQuery, header Snapshot, behind *tableCursor) ([]TableSizeRow, *tableCursor, error) {
+	order := newTableOrder(q, header)
+	ranges := []condition{everything}
+	if behind != nil {
+		ranges = order.after(*behind)
+	}
+	stored, err := s.tableRows(tx, q, header, order, ranges)
 	if err != nil {
 		return nil, nil, err
 	}
 	var next *tableCursor
 	if len(stored) > q.Limit {
 		stored = stored[:q.Limit]
-		next = newTableCursor(q, order, stored[q.Limit-1])
+		next = newTableCursor(q, order, &stored[q.Limit-1])
 	}
 	rows, err := s.withPartitionCounts(tx, q.DatabaseID, stored)
 	return rows, next, err
@@ -164,22 +181,35 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 }
 
 // tableRows are the first rows of the ranges, one more than the limit if there are more.
-func (s *Store) tableRows(tx *gorm.DB, q TableQuery, order tableOrder, ranges []condition) ([]DatabaseTableSizeStat, error) {
-	var rows []DatabaseTableSizeStat
+func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition) ([]DatabaseTableSizeStat, error) {
+	var stored []DatabaseTableSizeStat
 	for _, r := range ranges {
-		var found []DatabaseTableSizeStat
-		if err := s.tableRange(tx, q, order, r).Limit(q.Limit + 1 - len(rows)).Find(&found).Error; err != nil {
+		rows, err := s.tableRange(tx, q, header, order, r).Limit(q.Limit + 1 - len(stored)).Rows()
+		if err != nil {
 			return nil, err
 		}
-		if rows = append(rows, found...); len(rows) > q.Limit {
-			break
+		if stored, err = appendTables(stored, rows); err != nil || len(stored) > q.Limit {
+			return stored, err
 		}
 	}
-	return rows, nil
+	return stored, nil
 }
 
-func (s *Store) tableRange(tx *gorm.DB, q TableQuery, order tableOrder, r condition) *gorm.DB {
-	return s.filterTables(tx, q).Select(tableColumns).Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
+func appendTables(stored []DatabaseTableSizeStat, rows *sql.Rows) ([]DatabaseTableSizeStat, error) {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var row DatabaseTableSizeStat
+		if err := row.scan(rows, &row.growth); err != nil {
+			return nil, err
+		}
+		stored = append(stored, row)
+	}
+	return stored, errors.Join(rows.Err(), rows.Close())
+}
+
+func (s *Store) tableRange(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, r condition) *gorm.DB {
+	return s.filterTables(tx, q).Select(tableColumns+", "+growthOf(header)).
+		Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
 }
 
 // partitionCount is how many rows have a parent.
@@ -221,7 +251,7 @@ func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []Data
 }
 
 func (row *DatabaseTableSizeStat) row() TableSizeRow {
-	return TableSizeRow{ID: row.ID, KeptFrom: row.KeptFrom, TableSize: TableSize{
+	return TableSizeRow{ID: row.ID, KeptFrom: row.KeptFrom, Growth: row.growth, TableSize: TableSize{
 		Schema: row.SchemaName, Name: row.TableName, Kind: row.Kind, ParentSchema: row.ParentSchema, Parent: row.ParentName,
 		RolledUp: row.RolledUp, Total: row.SizeBytes, Data: row.DataBytes, Index: row.IndexBytes, Unused: row.UnusedBytes,
 		Memory: row.MemoryBytes, Rows: row.RowCount, RowsSource: row.RowsSource, RowsAt: row.RowsAt,

@@ -1,0 +1,98 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Growth of a table is its size now less its base: what it had on the first of the last tableGrowthDays calendar days
+// (the snapshot's day included), or when it was first known, if that was later. A table that was not known before the
+// snapshot's day has none.
+const tableGrowthDays = 30
+
+// DefaultHistoryDays is how long the history of table sizes is kept, MinHistoryDays how long it must be.
+const (
+	DefaultHistoryDays = 400
+	MinHistoryDays     = tableGrowthDays + 1
+)
+
+// historyStep is how many rows PruneHistory deletes at a time.
+const historyStep = 5000
+
+// dayNumber is the calendar day of t in the store's zone, days since 1970-01-01.
+func (s *Store) dayNumber(t time.Time) int64 {
+	year, month, day := t.In(s.Zone).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / int64(24*time.Hour/time.Second)
+}
+
+const rememberSQL = `INSERT INTO table_size_history (database_id, day, table_id, size_bytes, before_bytes) `
+
+// remember keeps the sizes that have changed. Each row of the history has the size before it, so that those kept say by
+// themselves what a table had on the first day that is kept.
+func (p *plan) remember(d dialect, databaseID, day int64) error {
+	if len(p.added) > 0 {
+		p.add(rememberSQL+"SELECT database_id, "+d.value("integer")+`, id, size_bytes, NULL FROM database_table_size_stats
+			WHERE database_id = ? AND id > ? AND size_bytes IS NOT NULL`, day, databaseID, p.newest)
+	}
+	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"before_bytes", "bigint"}}
+	return inBatches(p.resized, func(sizes string) {
+		p.add(rememberSQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, before_bytes FROM "+
+			d.records(columns)+` WHERE true
+			ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes`, databaseID, day, sizes)
+	})
+}
+
+// rollGrowth moves the base of growth on to the first of the last tableGrowthDays, in which only the sizes count that
+// have changed meanwhile.
+func (s *Store) rollGrowth(tx *gorm.DB, database InstanceDatabase, header *Snapshot, at time.Time) error {
+	first := s.dayNumber(at) + 1 - tableGrowthDays
+	if database.GrowthDay == nil {
+		header.GrowthDay = &first
+		return nil
+	}
+	counted := *database.GrowthDay
+	first = max(first, counted)
+	header.GrowthDay = &first
+	for day := counted + 1; day <= min(first, counted+tableGrowthDays); day++ { // nothing was saved later
+		err := tx.Exec(`UPDATE database_table_size_stats AS t SET base_bytes = h.size_bytes, base_day = h.day
+			FROM table_size_history AS h
+			WHERE h.database_id = ? AND h.day = ? AND t.id = h.table_id AND t.database_id = h.database_id`, database.ID, day).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PruneHistory deletes the sizes of tables that are older than the store keeps them, those of tables that are gone, too, in
+// steps between which others can write. It returns how many rows went.
+func (s *Store) PruneHistory(ctx context.Context) (pruned int64, err error) {
+	var databases []int64
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	if err := db.Model(&InstanceDatabase{}).Order("id").Pluck("id", &databases).Error; err != nil {
+		return 0, err
+	}
+	first := s.dayNumber(s.now()) + 1 - int64(s.historyDays)
+	for _, id := range databases {
+		for more := true; more; {
+			deleted, err := s.pruneStep(ctx, id, first)
+			if err != nil {
+				return pruned, err
+			}
+			pruned, more = pruned+deleted, deleted == historyStep
+		}
+	}
+	return pruned, nil
+}
+
+func (s *Store) pruneStep(ctx context.Context, databaseID, first int64) (int64, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	deleted := db.Exec(`DELETE FROM table_size_history WHERE database_id = ? AND (day, table_id) IN (
+		SELECT day, table_id FROM table_size_history WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`,
+		databaseID, databaseID, first, historyStep)
+	return deleted.RowsAffected, deleted.Error
+}
