@@ -33,9 +33,6 @@ var pgRelationsSQL string
 //go:embed sql/postgresql/inherits.sql
 var pgInheritsSQL string
 
-//go:embed sql/postgresql/sizes.sql
-var pgSizesSQL string
-
 // pgBatch is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
 // looked at until it ends, so a long list needs several of them.
 const pgBatch = 5000
@@ -67,9 +64,12 @@ func NewPostgreSQL() *PostgreSQL {
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 type pgServer struct {
-	number    int // 150014
-	text      string
-	blockSize int64
+	number     int // 150014
+	text       string
+	blockSize  int64 // bytes
+	database   int64 // oid of the one we are connected to
+	listsFiles bool  // lets us list and stat the files of its data directory
+	tellsBytes bool  // lets us see the memory of our own server process
 }
 
 // Version connects to the target's database, or to one every server has, and asks the server what it is.
@@ -136,30 +136,33 @@ func concernsAll(ctx context.Context, e *models.Error) bool {
 }
 
 // Tables measures every ordinary, partitioned and unlogged table and every materialized view outside the system
-// schemas. The list is always complete: pg_class hides nothing.
+// schemas. The list is always complete: pg_class hides nothing. The sizes are those of the files where the account may list
+// them, and what the server's size functions say where it may not; both are the same to the byte.
 func (c *PostgreSQL) Tables(ctx context.Context, t Target, database string) (models.TableResult, error) {
-	catalog, err := c.catalog(ctx, t, database)
+	z := &pgSizing{collector: c, target: t, database: database, sizes: map[int64]pgSize{}}
+	catalog, err := z.run(ctx)
 	if err != nil {
-		return models.TableResult{}, c.classify(ctx, t, database, err)
+		return models.TableResult{}, c.ended(ctx, t, database, err)
 	}
-	sizes := make(map[int64]pgSize, len(catalog.relations))
-	sizeable := catalog.sizeable()
-	expected(ctx, len(sizeable))
-	for batch := range slices.Chunk(sizeable, c.batch) {
-		if err := c.sizeBatch(ctx, t, database, batch, sizes); err != nil {
-			return models.TableResult{}, c.classify(ctx, t, database, err)
-		}
-		counted(ctx, len(sizes))
-	}
-	return models.TableResult{Tables: catalog.assemble(sizes), Complete: true, Proof: models.ProofCatalog}, nil
+	return models.TableResult{
+		Tables: catalog.assemble(z.sizes), Complete: true, Proof: models.ProofCatalog, ServerBytes: z.serverBytes,
+	}, nil
 }
 
-func (c *PostgreSQL) catalog(ctx context.Context, t Target, database string) (pgCatalog, error) {
-	s, err := c.open(ctx, t, database)
-	if err != nil {
-		return pgCatalog{}, err
+// ended is the error of a collection. To drop a database by force ends our connection first; the next one tells.
+func (c *PostgreSQL) ended(ctx context.Context, t Target, database string, err error) error {
+	if sqlState(err) == pgAdminShutdown && ctx.Err() == nil {
+		s, again := c.open(ctx, t, database)
+		if again == nil {
+			s.close()
+		} else if isGone(again) {
+			return again
+		}
 	}
-	defer s.close()
+	return c.classify(ctx, t, database, err)
+}
+
+func (s *pgSession) catalog(ctx context.Context) (pgCatalog, error) {
 	server, err := s.server(ctx)
 	if err != nil {
 		return pgCatalog{}, err
@@ -169,63 +172,12 @@ func (c *PostgreSQL) catalog(ctx context.Context, t Target, database string) (pg
 		return pgCatalog{}, err
 	}
 	parents, err := s.parents(ctx)
-	return pgCatalog{relations: relations, parents: parents, blockSize: server.blockSize}, err
-}
-
-// sizeBatch sizes the relations over a connection of its own.
-func (c *PostgreSQL) sizeBatch(ctx context.Context, t Target, database string, oids []int64, sizes map[int64]pgSize) error {
-	s, err := c.open(ctx, t, database)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	return s.sizeOrHalve(ctx, oids, sizes)
-}
-
-// sizeOrHalve sizes the relations, and where a lock that came in between or the time one statement may take fails it,
-// halves the list until what cannot be read is alone.
-func (s *pgSession) sizeOrHalve(ctx context.Context, oids []int64, sizes map[int64]pgSize) error {
-	measured, err := s.sizes(ctx, oids)
-	unread := pgUnread(ctx, err)
-	switch {
-	case unread != "" && len(oids) == 1:
-		sizes[oids[0]] = pgSize{unread: unread}
-		return nil
-	case unread != "":
-		half := len(oids) / 2
-		if err := s.sizeOrHalve(ctx, oids[:half], sizes); err != nil {
-			return err
-		}
-		return s.sizeOrHalve(ctx, oids[half:], sizes)
-	case err != nil:
-		return err
-	}
-	for _, oid := range oids {
-		size, answered := measured[oid]
-		if !answered {
-			size.unread = models.UnreadLocked
-		}
-		sizes[oid] = size
-	}
-	return nil
-}
-
-// pgUnread is why a statement failed that a part of what it asks for may have failed; "" when that is no part's doing.
-func pgUnread(ctx context.Context, err error) models.Unread {
-	switch {
-	case ctx.Err() != nil:
-		return ""
-	case sqlState(err) == pgLockNotAvailable:
-		return models.UnreadLocked
-	case sqlState(err) == pgQueryCanceled:
-		return models.UnreadFailed
-	}
-	return ""
+	return pgCatalog{server: server, relations: relations, parents: parents}, err
 }
 
 func (s *pgSession) server(ctx context.Context) (server pgServer, err error) {
 	err = s.each(ctx, pgServerSQL, func(rows *sql.Rows) error {
-		return rows.Scan(&server.number, &server.text, &server.blockSize)
+		return rows.Scan(&server.number, &server.text, &server.blockSize, &server.database, &server.listsFiles, &server.tellsBytes)
 	})
 	return server, err
 }
@@ -272,7 +224,7 @@ func (s *pgSession) databaseSize(ctx context.Context, oid int64) (int64, error) 
 func (s *pgSession) relations(ctx context.Context) (found []pgRelation, err error) {
 	err = s.each(ctx, pgRelationsSQL, func(rows *sql.Rows) error {
 		var r pgRelation
-		err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.tuples, &r.pages)
+		err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.toast, &r.tuples, &r.pages)
 		if !r.system() {
 			found = append(found, r)
 		}
@@ -291,19 +243,6 @@ func (s *pgSession) parents(ctx context.Context) (map[int64]int64, error) {
 		return err
 	})
 	return parents, err
-}
-
-// sizes leaves out what is locked.
-func (s *pgSession) sizes(ctx context.Context, oids []int64) (map[int64]pgSize, error) {
-	measured := make(map[int64]pgSize, len(oids))
-	err := s.each(ctx, pgSizesSQL, func(rows *sql.Rows) error {
-		var oid int64
-		var size pgSize
-		err := rows.Scan(&oid, &size.data, &size.index, &size.main)
-		measured[oid] = size
-		return err
-	}, oids)
-	return measured, err
 }
 
 func pgGrantConnect(t Target, database string) string {

@@ -35,6 +35,7 @@ const (
 	pgNotInPrerequisite     = "55000"
 	pgLockNotAvailable      = "55P03"
 	pgQueryCanceled         = "57014"
+	pgAdminShutdown         = "57P01"
 )
 
 // pgBase is what every connection starts from. It is made before anything else runs, as that touches the environment.
@@ -303,7 +304,7 @@ func pgOffline(state string) bool {
 		return false
 	}
 	switch state {
-	case pgTooManyConnections, "57P01", "57P02", "57P03", "57P05":
+	case pgTooManyConnections, pgAdminShutdown, "57P02", "57P03", "57P05":
 		return true
 	}
 	return state[:2] == "08" || state[:2] == "28"

@@ -13,38 +13,48 @@ type pgRelation struct {
 	schema, name string  // as the server sent them
 	kind         string  // relkind: r, m, p, f
 	partition    bool    // of a partitioned table
+	toast        bool    // has a TOAST table
 	tuples       float64 // reltuples: -1, or before version 14 also 0, is unknown
 	pages        int64   // relpages: blocks when the tuples were counted
 }
 
 func (r pgRelation) system() bool { return pgSystemSchema(r.schema) }
 
-// pgSize is what the size functions say about one relation, in bytes; nil when it is unread or gone.
+// pgSize is what one relation takes, in bytes; nil when it is unread or gone. Main is the part of its data that holds its
+// rows; nil as well when all of the data are no more than those of an empty table.
 type pgSize struct {
 	unread            models.Unread
 	data, index, main *int64
 }
 
 func (s pgSize) gone() bool {
-	return s.unread == "" && (s.data == nil || s.index == nil || s.main == nil)
+	return s.unread == "" && (s.data == nil || s.index == nil)
 }
 
 // pgCatalog is the part of a database's catalogue that sizes are told about.
 type pgCatalog struct {
+	server    pgServer
 	relations []pgRelation
 	parents   map[int64]int64 // child → parent
-	blockSize int64           // bytes
 }
 
-// sizeable lists the oids of relations that have bytes of their own, the biggest first.
-func (c pgCatalog) sizeable() []int64 {
-	oids := make([]int64, 0, len(c.relations))
+// pgWanted is a relation whose size is wanted: its oid, and the bytes of its data when it is empty.
+type pgWanted struct{ oid, empty int64 }
+
+// sizeable lists the relations that have bytes of their own, the biggest first.
+func (c pgCatalog) sizeable() []pgWanted {
+	wanted := make([]pgWanted, 0, len(c.relations))
 	for _, r := range c.relations {
-		if r.kind != "f" {
-			oids = append(oids, r.oid)
+		if r.kind == "f" {
+			continue
 		}
+		w := pgWanted{oid: r.oid}
+		if r.toast {
+			w.empty = c.server.blockSize // of the index of its TOAST
+		}
+		wanted = append(wanted, w)
 	}
-	return oids
+	return wanted
 }
 
 // assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unread as
@@ -144,20 +154,20 @@ func (u pgRollup) own(r pgRelation) pgSum {
 	case size.gone():
 		return pgSum{data: new(int64), index: new(int64), rows: new(int64)}
 	}
-	rows, source := u.catalog.rows(r, *size.main)
+	rows, source := u.catalog.rows(r, size)
 	return pgSum{data: size.data, index: size.index, rows: rows, statistic: source == models.RowsStatistic}
 }
 
 // rows estimates as the planner does: the density when the statistics were made, times the blocks there are now. No
 // block now is no row; no block then, or no statistics at all, is no density.
-func (c pgCatalog) rows(r pgRelation, main int64) (*int64, models.RowsSource) {
+func (c pgCatalog) rows(r pgRelation, size pgSize) (*int64, models.RowsSource) {
 	switch {
-	case main == 0:
+	case size.main == nil, *size.main == 0:
 		return new(int64), models.RowsExact
 	case r.tuples < 0, r.pages <= 0:
 		return nil, ""
 	}
-	blocks := float64(main) / float64(c.blockSize)
+	blocks := float64(*size.main) / float64(c.server.blockSize)
 	rows := int64(math.Round(r.tuples * blocks / float64(r.pages)))
 	return &rows, models.RowsStatistic
 }

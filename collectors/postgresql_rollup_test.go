@@ -12,7 +12,7 @@ import (
 
 // drawCatalog makes a forest: every partition hangs below a partitioned table that comes before it.
 func drawCatalog(t *rapid.T) (pgCatalog, map[int64]pgSize) {
-	catalog := pgCatalog{parents: map[int64]int64{}, blockSize: 8192}
+	catalog := pgCatalog{parents: map[int64]int64{}, server: pgServer{blockSize: 8192}}
 	sizes := map[int64]pgSize{}
 	bytes := rapid.Int64Range(0, 1<<40)
 	var roots []int64
@@ -107,7 +107,7 @@ func TestRowsRule(t *testing.T) {
 		{"unchanged", 500, 5, 5 * 8192, new(int64(500)), models.RowsStatistic},
 		{"three times as big", 500, 5, 15 * 8192, new(int64(1500)), models.RowsStatistic},
 	} {
-		got, source := pgCatalog{blockSize: 8192}.rows(pgRelation{tuples: c.tuples, pages: c.pages}, c.main)
+		got, source := pgCatalog{server: pgServer{blockSize: 8192}}.rows(pgRelation{tuples: c.tuples, pages: c.pages}, pgSize{main: &c.main})
 		if text(got) != text(c.want) || source != c.source {
 			t.Errorf("%s: %s rows (%s), want %s (%s)", c.name, text(got), source, text(c.want), c.source)
 		}

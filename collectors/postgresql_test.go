@@ -31,7 +31,7 @@ func setupPostgres(t *testing.T) fixture {
 	impatient.connectTimeout = impatience
 	return fixture{
 		collector: NewPostgreSQL(), impatient: impatient,
-		target: postgresTarget(server, database), database: database, schema: "public",
+		target: plainTarget(t, server, database), database: database, schema: "public",
 		yardstick:   func(t *testing.T) map[relationName]yard { return postgresYardstick(t, address) },
 		connections: func(t *testing.T) int { return postgresConnections(t, server, database) },
 		block: func(t *testing.T) func() {
@@ -80,6 +80,14 @@ func postgresTarget(s *testenv.PostgresServer, database string) Target {
 		Name: "target", Engine: models.PostgreSQL, Host: s.Host, Port: s.Port, Database: database,
 		Username: s.User, Password: s.Password, TLSMode: models.TLSPrefer,
 	}
+}
+
+// plainTarget is a target whose account may not list files.
+func plainTarget(t *testing.T, s *testenv.PostgresServer, database string) Target {
+	t.Helper()
+	target := postgresTarget(s, database)
+	target.Username, target.Password = s.Plain(t)
+	return target
 }
 
 func databaseOf(t *testing.T, address string) string {
@@ -154,14 +162,14 @@ func postgresConnections(t *testing.T, s *testenv.PostgresServer, database strin
 	return n
 }
 
-// postgresWith is a fresh database in which the statements were run.
+// postgresWith is a fresh database in which the statements were run, and a target whose account may not list files.
 func postgresWith(t *testing.T, statements ...string) (target Target, database, address string) {
 	t.Helper()
 	server := testenv.Postgres(t)
 	address = server.NewDatabase(t)
 	database = databaseOf(t, address)
 	server.Exec(t, database, statements...)
-	return postgresTarget(server, database), database, address
+	return plainTarget(t, server, database), database, address
 }
 
 func mustTables(t *testing.T, c Collector, target Target, database string) map[relationName]models.TableSize {
@@ -246,7 +254,7 @@ func TestPostgresLeavesLockedTablesUnread(t *testing.T) {
 	for _, c := range []struct{ name, statement string }{
 		{"the table", "LOCK TABLE locked IN ACCESS EXCLUSIVE MODE"},
 		{"one of its indexes", "REINDEX INDEX locked_pkey"},
-		{"the index of its TOAST, found by halving", ""},
+		{"the index of its TOAST", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			target, database, address := postgresWith(t, postgresTables(), "CREATE TABLE locked (id int PRIMARY KEY, s text)")
@@ -276,22 +284,32 @@ func TestPostgresLeavesLockedTablesUnread(t *testing.T) {
 }
 
 func TestPostgresDoesNotWaitForLocksItCanSee(t *testing.T) {
-	for _, statement := range []string{"LOCK TABLE locked IN ACCESS EXCLUSIVE MODE", "REINDEX INDEX locked_pkey"} {
-		target, database, address := postgresWith(t, "CREATE TABLE locked (id int PRIMARY KEY); CREATE TABLE free (id int)")
-		catalog, err := NewPostgreSQL().catalog(t.Context(), target, database)
-		if err != nil {
-			t.Fatal(err)
+	target, database, address := postgresWith(t, `CREATE TABLE locked (id int PRIMARY KEY, s text); CREATE TABLE free (id int)`)
+	for _, statement := range []string{
+		"LOCK TABLE locked IN ACCESS EXCLUSIVE MODE", "REINDEX INDEX locked_pkey",
+		"REINDEX INDEX pg_toast.pg_toast_" + oidOf(t, address, "locked") + "_index",
+	} {
+		release := hold(t, address, statement)
+		z := sizing(t, target, database)
+		catalog, err := z.session.catalog(t.Context())
+		must(t, err)
+		must(t, z.byFunctions(t.Context(), catalog.sizeable()))
+		if z.waits != pgWaits-1 || len(z.locked) != 1 || len(z.sizes) != 2 {
+			t.Errorf("%s: %d locked, %d sized", statement, len(z.locked), len(z.sizes))
 		}
-		defer hold(t, address, statement)()
-		s, err := NewPostgreSQL().open(t.Context(), target, database)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.close()
-		if sizes, err := s.sizes(t.Context(), catalog.sizeable()); err != nil || len(sizes) != 1 {
-			t.Errorf("%s: %d sized, %v", statement, len(sizes), err)
-		}
+		release()
 	}
+}
+
+// sizing is a collection that was only begun.
+func sizing(t *testing.T, target Target, database string) *pgSizing {
+	t.Helper()
+	c := NewPostgreSQL()
+	s, err := c.open(t.Context(), target, database)
+	must(t, err)
+	z := &pgSizing{collector: c, target: target, database: database, session: s, sizes: map[int64]pgSize{}}
+	t.Cleanup(func() { z.session.close() })
+	return z
 }
 
 func oidOf(t *testing.T, address, table string) (oid string) {
@@ -314,28 +332,6 @@ func TestPostgresLeavesARootWithALockedPartitionUnread(t *testing.T) {
 	}
 }
 
-func TestPostgresHalvesWhatTakesTooLong(t *testing.T) {
-	target, database, address := postgresWith(t, postgresTables(), "CREATE TABLE slow (id int PRIMARY KEY, s text)")
-	want := mustTables(t, NewPostgreSQL(), target, database)
-	defer hold(t, address, "REINDEX INDEX pg_toast.pg_toast_"+oidOf(t, address, "slow")+"_index")()
-	c := NewPostgreSQL()
-	c.parameters["statement_timeout"], c.parameters["lock_timeout"] = "500", "60000"
-	got := mustTables(t, c, target, database)
-	name := relationName{"public", "slow"}
-	if slow := got[name]; slow.Unread != models.UnreadFailed || slow.Total != nil || slow.SizeSource != models.SizeNone {
-		t.Errorf("slow is %+v", slow)
-	}
-	delete(want, name)
-	delete(got, name)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err := c.Tables(ctx, target, database)
-	wantError(t, err, models.CodeTimeout, "")
-}
-
 func TestPostgresListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
 	server := testenv.Postgres(t)
 	marked := databaseOf(t, server.NewDatabase(t))
@@ -350,25 +346,6 @@ func TestPostgresListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
 		if d.Name == "template0" || d.Name == "template1" {
 			t.Errorf("%s is listed", d.Name)
 		}
-	}
-}
-
-func TestPostgresOmitsWhatIsDroppedMeanwhile(t *testing.T) {
-	target, database, address := postgresWith(t, "CREATE TABLE stays (id int); CREATE TABLE goes (id int)")
-	c := NewPostgreSQL()
-	catalog, err := c.catalog(t.Context(), target, database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connectPostgres(t, address).Exec(t.Context(), "DROP TABLE goes"); err != nil {
-		t.Fatal(err)
-	}
-	sizes := map[int64]pgSize{}
-	if err := c.sizeBatch(t.Context(), target, database, catalog.sizeable(), sizes); err != nil {
-		t.Fatal(err)
-	}
-	if tables := catalog.assemble(sizes); len(tables) != 1 || tables[0].Name != "stays" {
-		t.Errorf("got %+v", tables)
 	}
 }
 

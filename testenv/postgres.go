@@ -258,6 +258,16 @@ func (s *PostgresServer) DropDatabase(t testing.TB, name string) {
 		"DROP DATABASE IF EXISTS "+quoted)
 }
 
+// Plain is an account without any right but those that everybody has, made when it is first asked for.
+func (s *PostgresServer) Plain(t testing.TB) (user, password string) {
+	t.Helper()
+	s.Exec(t, "postgres", `DO $$ BEGIN
+		CREATE ROLE whalefall_plain LOGIN PASSWORD 'p:@/%20? plain';
+	EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+	END $$`)
+	return "whalefall_plain", "p:@/%20? plain"
+}
+
 // Exec runs each text, of one or several statements, in the database; any error ends the test.
 func (s *PostgresServer) Exec(t testing.TB, database string, sql ...string) {
 	t.Helper()

@@ -1,0 +1,298 @@
+package collectors
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"whalefall/models"
+	"whalefall/testenv"
+)
+
+// asSuperuser is the target with an account that may list files.
+func asSuperuser(t *testing.T, target Target) Target {
+	t.Helper()
+	server := testenv.Postgres(t)
+	target.Username, target.Password = server.User, server.Password
+	return target
+}
+
+// mustSizing runs a whole collection and tells how it was done.
+func mustSizing(t *testing.T, target Target, database string) (*pgSizing, map[relationName]models.TableSize) {
+	t.Helper()
+	z := &pgSizing{collector: NewPostgreSQL(), target: target, database: database, sizes: map[int64]pgSize{}}
+	catalog, err := z.run(t.Context())
+	must(t, err)
+	return z, byName(t, catalog.assemble(z.sizes))
+}
+
+// everyKind is what files can belong to.
+const everyKind = `
+	CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, s text);
+	CREATE UNLOGGED TABLE unlogged_filled AS SELECT i FROM generate_series(1, 5000) i;
+	CREATE MATERIALIZED VIEW mat AS SELECT i, repeat('m', 5000) FROM generate_series(1, 500) i;
+	CREATE INDEX ON mat (i);
+	CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS one WITH NO DATA;
+	CREATE TABLE with_maps (id int PRIMARY KEY, s text);
+	INSERT INTO with_maps SELECT i, repeat('a', 3000) FROM generate_series(1, 3000) i;
+	CREATE TABLE emptied (id int PRIMARY KEY, s text);
+	INSERT INTO emptied SELECT i, repeat('e', 3000) FROM generate_series(1, 1000) i;
+	ANALYZE emptied; TRUNCATE emptied;
+	CREATE TABLE deleted (id int PRIMARY KEY);
+	INSERT INTO deleted SELECT generate_series(1, 10000); DELETE FROM deleted;
+	CREATE TABLE many (a int, b text, c tsvector); CREATE INDEX ON many USING gin (c); CREATE INDEX ON many USING hash (a);
+	CREATE INDEX ON many USING brin (a); INSERT INTO many SELECT i, i, to_tsvector('simple', i::text) FROM generate_series(1, 5000) i;
+	CREATE TABLE plain_parent (id int); CREATE TABLE plain_child (n int) INHERITS (plain_parent);`
+
+func TestPostgresFilesAreTheSizesToTheByte(t *testing.T) {
+	target, database, address := postgresWith(t, postgresTables(), everyKind, "VACUUM", "CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)")
+	invalid := connectPostgres(t, address)
+	if _, err := invalid.Exec(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY invalid ON doubled (id)"); err == nil {
+		t.Fatal("the index is valid")
+	}
+	defer hold(t, address, "CREATE TEMP TABLE temporary AS SELECT i FROM generate_series(1, 10000) i")()
+	functions, want := mustSizing(t, target, database)
+	files, got := mustSizing(t, asSuperuser(t, target), database)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if functions.looked == 0 || files.looked != 0 {
+		t.Errorf("%d and %d relations were sized by functions", functions.looked, files.looked)
+	}
+	own := postgresYardstick(t, address)
+	if len(own) != len(got) {
+		t.Errorf("%d tables, want %d", len(got), len(own))
+	}
+	for name, table := range got {
+		if !table.RolledUp && (*table.Total != *own[name].Total || *table.Data != *own[name].Data) {
+			t.Errorf("%v: %d bytes, want %d", name, *table.Total, *own[name].Total)
+		}
+	}
+}
+
+func TestPostgresFilesOfEveryTablespace(t *testing.T) {
+	server := testenv.StartPostgres(t)
+	if server.Version < 150000 {
+		t.Skip("tablespaces within the data directory came with version 15")
+	}
+	server.Exec(t, "postgres", "SET allow_in_place_tablespaces = on", "CREATE ROLE plain LOGIN PASSWORD 'plain'",
+		"CREATE TABLESPACE near LOCATION ''", "CREATE TABLESPACE far LOCATION ''")
+	server.Exec(t, "postgres", "CREATE DATABASE moved TEMPLATE template0 TABLESPACE far", "CREATE DATABASE usual TEMPLATE template0")
+	for _, database := range []string{"usual", "moved"} {
+		server.Exec(t, database, postgresTables(), `
+			CREATE TABLE a (id int PRIMARY KEY, s text) TABLESPACE near;
+			INSERT INTO a SELECT i, repeat('a', 4000) FROM generate_series(1, 5000) i;
+			CREATE INDEX ON a (s) TABLESPACE pg_default;
+			CREATE TABLE b (id int PRIMARY KEY USING INDEX TABLESPACE near, s text) TABLESPACE pg_default;
+			INSERT INTO b SELECT i, i FROM generate_series(1, 5000) i;
+			CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (5000) TO (6000) TABLESPACE near;
+			INSERT INTO tree SELECT i, i FROM generate_series(5000, 5999) i;`)
+		plain := postgresTarget(server, database)
+		plain.Username, plain.Password = "plain", "plain"
+		_, want := mustSizing(t, plain, database)
+		z, got := mustSizing(t, postgresTarget(server, database), database)
+		if diff := cmp.Diff(want, got); diff != "" || z.looked != 0 {
+			t.Errorf("%s: %d by functions, %s", database, z.looked, diff)
+		}
+	}
+}
+
+func TestPostgresFilesInSegments(t *testing.T) {
+	server := testenv.StartPostgres(t)
+	server.Exec(t, "postgres", "CREATE TABLE big (id int PRIMARY KEY); CREATE ROLE plain LOGIN PASSWORD 'plain'")
+	conn := connectPostgres(t, server.URL("postgres"))
+	var directory, file string
+	must(t, conn.QueryRow(t.Context(), "SELECT current_setting('data_directory'), pg_relation_filepath('big')").Scan(&directory, &file))
+	path := filepath.Join(directory, file)
+	must(t, os.Truncate(path, 1<<30))
+	must(t, os.WriteFile(path+".1", make([]byte, 3*8192), 0o644))
+	plain := postgresTarget(server, "postgres")
+	plain.Username, plain.Password = "plain", "plain"
+	_, want := mustSizing(t, plain, "postgres")
+	z, got := mustSizing(t, postgresTarget(server, "postgres"), "postgres")
+	if diff := cmp.Diff(want, got); diff != "" || z.looked != 0 {
+		t.Errorf("%d by functions, %s", z.looked, diff)
+	}
+	if big := got[relationName{"public", "big"}]; *big.Data != 1<<30+3*8192 {
+		t.Errorf("got %d", *big.Data)
+	}
+	must(t, os.Remove(path+".1"))
+	must(t, os.Truncate(path, 0))
+}
+
+func TestPostgresAsksTheFunctionsForWhatChangesMeanwhile(t *testing.T) {
+	var statements []string
+	changes := map[string]string{
+		"truncated": "TRUNCATE truncated", "rewritten": "VACUUM FULL rewritten", "reindexed": "REINDEX TABLE reindexed",
+		"indexed": "CREATE INDEX ON indexed (s)", "toast_reindexed": "REINDEX TABLE toast_reindexed",
+		"renamed": "ALTER TABLE renamed RENAME TO renamed_since", "created": "CREATE TABLE created (id int PRIMARY KEY)",
+		"unindexed": "DROP INDEX unindexed_s", "dropped": "DROP TABLE dropped", "same": "INSERT INTO same SELECT 7, 'seven'",
+	}
+	for name := range changes {
+		if name != "created" {
+			statements = append(statements, fmt.Sprintf("CREATE TABLE %s (id int, s text); CREATE INDEX %[1]s_s ON %[1]s (s); "+
+				"INSERT INTO %[1]s SELECT i, repeat('x', 3000) FROM generate_series(1, 200) i", name))
+		}
+	}
+	target, database, address := postgresWith(t, statements...)
+	z := sizing(t, asSuperuser(t, target), database)
+	oldest, err := z.session.oldest(t.Context())
+	must(t, err)
+	files, err := z.session.files(t.Context())
+	must(t, err)
+	conn := connectPostgres(t, address)
+	for _, change := range changes {
+		_, err := conn.Exec(t.Context(), change)
+		must(t, err)
+	}
+	catalog, err := z.session.catalog(t.Context())
+	must(t, err)
+	sums, err := z.session.sumFiles(t.Context(), catalog.sizeable(), files, oldest)
+	must(t, err)
+	var unsure []string
+	for _, r := range catalog.relations {
+		if sums[r.oid].unsure {
+			unsure = append(unsure, r.name)
+		}
+	}
+	slices.Sort(unsure)
+	want := []string{"created", "indexed", "reindexed", "renamed_since", "rewritten", "toast_reindexed", "truncated"}
+	if diff := cmp.Diff(want, unsure); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPostgresLeavesToTheFunctionsWhatHasNoFileToSee(t *testing.T) {
+	file := pgFile{1663, 5}
+	var vanished pgFileBytes
+	vanished.add(new(int64(8192)), true)
+	vanished.add(nil, false)
+	vanished.add(new(int64(8192)), false)
+	for name, c := range map[string]struct {
+		part   pgPart
+		bytes  pgFileBytes
+		found  bool
+		unsure bool
+	}{
+		"there":       {pgPart{self: true, file: file}, pgFileBytes{8192, 8192}, true, false},
+		"not listed":  {pgPart{self: true, file: file}, pgFileBytes{}, false, true},
+		"vanished":    {pgPart{self: true, file: file}, vanished, true, true},
+		"changed":     {pgPart{self: true, file: file, changed: true}, pgFileBytes{8192, 8192}, true, true},
+		"partitioned": {pgPart{self: true, bare: true}, pgFileBytes{}, false, false},
+	} {
+		var sum pgFileSum
+		if sum.add(c.part, c.bytes, c.found); sum.unsure != c.unsure || !sum.exists {
+			t.Errorf("%s: %+v", name, sum)
+		}
+	}
+}
+
+func TestPostgresFileNames(t *testing.T) {
+	for name, want := range map[string]struct {
+		number   uint32
+		main, ok bool
+	}{
+		"16384": {16384, true, true}, "16384.1": {16384, true, true}, "16384_fsm": {16384, false, true}, "16384_vm.12": {16384, false, true},
+		"16384_init": {16384, false, true}, "4294967295": {4294967295, true, true},
+		"t3_16384": {}, "PG_VERSION": {}, "pg_filenode.map": {}, "pg_internal.init.77": {}, "": {}, "4294967296": {}, "16384_": {},
+	} {
+		number, main, ok := pgFileName(name)
+		if ok != want.ok || ok && (number != want.number || main != want.main) {
+			t.Errorf("%q: %d, main %v, %v", name, number, main, ok)
+		}
+	}
+}
+
+func TestPostgresListsFilesOnlyWhereGranted(t *testing.T) {
+	server := testenv.Postgres(t)
+	if server.Version < 110000 {
+		t.Skip("only superusers can")
+	}
+	target, database, _ := postgresWith(t, postgresTables())
+	role := postgresRole(t, server)
+	target.Username, target.Password = role, role
+	functions := []string{"pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)"}
+	z, want := mustSizing(t, target, database)
+	if z.looked == 0 {
+		t.Error("without a grant, files were listed")
+	}
+	server.Exec(t, database, "GRANT EXECUTE ON FUNCTION "+functions[0]+" TO "+role)
+	if z, _ := mustSizing(t, target, database); z.looked == 0 {
+		t.Error("with half of the grant, files were listed")
+	}
+	server.Exec(t, database, "GRANT EXECUTE ON FUNCTION "+functions[1]+" TO "+role)
+	z, got := mustSizing(t, target, database)
+	if diff := cmp.Diff(want, got); diff != "" || z.looked != 0 {
+		t.Errorf("%d by functions, %s", z.looked, diff)
+	}
+	server.Exec(t, database, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+	z, got = mustSizing(t, target, database)
+	if diff := cmp.Diff(want, got); diff != "" || z.looked == 0 {
+		t.Errorf("refused in the middle: %d by functions, %s", z.looked, diff)
+	}
+	server.Exec(t, database, "DROP OWNED BY "+role)
+}
+
+func TestPostgresCancelsTheListingOfFiles(t *testing.T) {
+	target, database, _ := postgresWith(t, "CREATE TABLE a (id int)")
+	server := testenv.Postgres(t)
+	statement := pgFilesSQL
+	defer func() { pgFilesSQL = statement }()
+	pgFilesSQL = strings.Replace(statement, "SELECT s.oid", "SELECT pg_sleep(50) IS NULL, s.oid", 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := NewPostgreSQL().Tables(ctx, asSuperuser(t, target), database)
+		done <- err
+	}()
+	waitForPostgres(t, server.URL("postgres"), "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = $1", database)
+	cancel()
+	wantError(t, <-done, models.CodeCollection, "collect.cancelled")
+	waitForPostgres(t, server.URL("postgres"), "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = $1", database)
+}
+
+// waitForPostgres waits a second for the query to answer true.
+func waitForPostgres(t *testing.T, address, query string, args ...any) {
+	t.Helper()
+	conn := connectPostgres(t, address)
+	for until := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var is bool
+		must(t, conn.QueryRow(t.Context(), query, append([]any{pgx.QueryExecModeExec}, args...)...).Scan(&is))
+		if is {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("still not: %s", query)
+		}
+	}
+}
+
+func TestPostgresTellsTheMemoryOfTheServer(t *testing.T) {
+	target, database, _ := postgresWith(t, postgresTables())
+	server := testenv.Postgres(t)
+	plain, err := NewPostgreSQL().Tables(t.Context(), target, database)
+	must(t, err)
+	files, err := NewPostgreSQL().Tables(t.Context(), asSuperuser(t, target), database)
+	must(t, err)
+	role := postgresRole(t, server)
+	server.Exec(t, "postgres", "GRANT pg_monitor TO "+role)
+	target.Username, target.Password = role, role
+	functions, err := NewPostgreSQL().Tables(t.Context(), target, database)
+	must(t, err)
+	if plain.ServerBytes != nil {
+		t.Errorf("without the right to: %d bytes", *plain.ServerBytes)
+	}
+	for name, result := range map[string]models.TableResult{"files": files, "functions": functions} {
+		if known := server.Version >= 140000; (result.ServerBytes != nil) != known || known && *result.ServerBytes < 1<<20 {
+			t.Errorf("%s: %s bytes", name, text(result.ServerBytes))
+		}
+	}
+}
