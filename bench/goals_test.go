@@ -15,7 +15,8 @@ type goal struct {
 
 // goals are all rows, in their order.
 var goals = append(append(collectingGoals(10_000), collectingGoals(100_000)...), append([]goal{
-	{"maria-wall", "Collecting", "MariaDB: refresh ÷ `information_schema.TABLES`, 10,000 tables", "≤ 0.06", "MariaDB:整次刷新 ÷ `information_schema.TABLES`,1 万张表"},
+	{"maria-server", "Collecting", "MariaDB: CPU of the server for a refresh ÷ for `information_schema.TABLES`, 10,000 tables", "≤ 0.06", "MariaDB:一次刷新的服务器 CPU ÷ `information_schema.TABLES`,1 万张表"},
+	{"maria-whole", "Collecting", "MariaDB: whole refresh, stored ÷ `information_schema.TABLES`, 10,000 tables", "", ""},
 	{"maria-opened", "Collecting", "MariaDB: tables a refresh opens, of 10,000", "< 100", ""},
 	{"maria-cancel", "Collecting", "MariaDB: from cancelling to an idle server", "≤ 1 s", ""},
 	{"mysql", "Collecting", "MySQL 8 and later: refresh of 20,000 tables", "≤ 1 s", ""},
