@@ -68,6 +68,7 @@ func (f mysqlFile) zipPageBytes() int64 {
 // either case, but then it has less to send. An account without PROCESS may not, and some versions cannot.
 func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schema string) (mysqlFiles, error) {
 	out := newMySQLFiles()
+	var owner []string
 	text, which := mysqlFilesEncodedSQL, any(schema)
 	switch {
 	case s.version.dictionary():
@@ -79,13 +80,16 @@ func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schem
 		var f mysqlFile
 		var name, inSchema, table sql.RawBytes
 		err := rows.Scan(&f.space, &name, &inSchema, &table, &f.flag, &f.size, &f.allocated)
-		if f.decoded = table != nil; f.decoded {
-			f.name = string(table)
-			out.add(f, []string{string(inSchema)})
-		} else {
+		if f.decoded = table != nil; !f.decoded {
 			f.name = string(name)
 			out.add(f, f.schemas(schemas))
+			return err
 		}
+		f.name = string(table)
+		if len(owner) != 1 || owner[0] != string(inSchema) { // most are of the same one as the last
+			owner = []string{string(inSchema)}
+		}
+		out.add(f, owner)
 		return err
 	}, which)
 	switch mysqlNumberOf(err) {

@@ -2,8 +2,10 @@ package collectors
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -675,10 +677,31 @@ func TestMySQLSharedTablespaceIsNoDatabase(t *testing.T) {
 	}
 }
 
+// What a statement must never ask of a server with many tables: InnoDB opens all of them to fill it.
+func TestMySQLNeverAsksForWhatOpensEveryTable(t *testing.T) {
+	texts, err := fs.Glob(mysqlTexts, "sql/mysql/*.sql")
+	must(t, err)
+	if len(texts) == 0 {
+		t.Fatal("no statements")
+	}
+	for _, name := range texts {
+		text, err := fs.ReadFile(mysqlTexts, name)
+		must(t, err)
+		for _, never := range []string{"innodb_sys_tablestats", "innodb_tablestats"} {
+			if strings.Contains(strings.ToLower(string(text)), never) {
+				t.Errorf("%s asks for %s", name, never)
+			}
+		}
+	}
+}
+
+//go:embed sql/mysql
+var mysqlTexts embed.FS
+
 func TestMySQLManyTablesAreNotOpened(t *testing.T) {
 	server := testenv.MariaDB(t)
 	database := server.NewDatabase(t)
-	const count = 1000
+	const count = 2000
 	var create strings.Builder
 	for i := range count {
 		fmt.Fprintf(&create, "CREATE TABLE t%d (a INT) ENGINE=InnoDB;", i)
@@ -703,6 +726,134 @@ func TestMySQLManyTablesAreNotOpened(t *testing.T) {
 		if total := databaseNamed(t, list, database).Total; !result.Complete || len(found) != count || total == nil || *total != sum {
 			t.Errorf("%s: complete: %v, %d tables of %d bytes, the database has %s", name, result.Complete, len(found), sum, text(total))
 		}
+	}
+}
+
+// A refresh reads the files of its own schema only, also of one whose name is no file name.
+func TestMySQLFilesOfOneSchemaOfMany(t *testing.T) {
+	server := testenv.MariaDB(t)
+	for i, name := range []string{"con", "Üñï 表", "a_b", "axb", "a%", "a", `q"'` + "`/.", "con@@@"} {
+		server.CreateDatabase(t, name)
+		statements := []string{"CREATE TABLE `con` (a INT) ENGINE=InnoDB", "CREATE TABLE `ü/#p#` (a INT) ENGINE=InnoDB"}
+		server.Exec(t, name, statements...)
+		server.Exec(t, name, fmt.Sprintf("CREATE TABLE own_%d (a INT) ENGINE=InnoDB", i))
+	}
+	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
+	must(t, err)
+	defer s.close()
+	all, err := s.look(t.Context(), "")
+	must(t, err)
+	for name := range all.schemas {
+		one, err := s.look(t.Context(), name)
+		must(t, err)
+		if len(one.files.bySchema[name]) != len(all.files.bySchema[name]) {
+			t.Errorf("%q: %d files, in the list of all are %d", name, len(one.files.bySchema[name]), len(all.files.bySchema[name]))
+		}
+		for other, files := range one.files.bySchema {
+			if server.Flavour == "mariadb" && other != name && len(files) > 0 {
+				t.Errorf("%q has files of %q", name, other)
+			}
+		}
+	}
+	for name := range all.schemas {
+		result, found := mysqlTables(t, mysqlRoot(server), name)
+		if !result.Complete {
+			t.Errorf("%q: %+v", name, result)
+		}
+		if table, ours := found["con"]; ours && (mysqlTotal(t, table) == 0 || table.SizeSource != models.SizeAllocated) {
+			t.Errorf("%q: %+v", name, table)
+		}
+	}
+}
+
+// A table that is dropped between two statements of a collection is not in its result, wherever it is dropped.
+func TestMySQLTableDroppedMeanwhileIsNoRow(t *testing.T) {
+	server := testenv.MariaDB(t)
+	for _, engine := range []string{"InnoDB", "MyISAM"} {
+		database := server.NewDatabase(t)
+		server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE="+engine, "CREATE TABLE b (n INT) ENGINE="+engine)
+		s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
+		must(t, err)
+		defer s.close()
+		seen, err := s.look(t.Context(), database)
+		must(t, err)
+		tables, err := s.names(t.Context(), database)
+		must(t, err)
+		_, err = seen.files.attribute(database, tables, s.tableIDs(t.Context(), &seen.files))
+		must(t, err)
+		server.Exec(t, database, "DROP TABLE b")
+		must(t, s.measure(t.Context(), database, tables, seen.files.known, true))
+		if len(tables) != 1 || tables["a"].size(database).Total == nil {
+			t.Errorf("%s: %d tables", engine, len(tables))
+		}
+	}
+}
+
+func TestMySQLRightsRevokedBetweenTwoCollections(t *testing.T) {
+	server := testenv.MariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
+	target := mysqlAccount(t, server, "PROCESS, REFERENCES ON *.*")
+	if result, found := mysqlTables(t, target, database); !result.Complete || len(found) != 2 {
+		t.Fatalf("%+v", result)
+	}
+	user := testenv.QuoteMySQL(target.Username)
+	server.Exec(t, "", "REVOKE REFERENCES ON *.* FROM "+user)
+	_, err := NewMySQL().Tables(t.Context(), target, database)
+	wantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
+	server.Exec(t, "", "GRANT SELECT ON "+database+".a TO "+user)
+	if result, found := mysqlTables(t, target, database); result.Complete || result.Hidden != 1 || len(found) != 2 || found["b"].Unread != models.UnreadHidden {
+		t.Errorf("%+v", result)
+	}
+	server.Exec(t, "", "REVOKE PROCESS ON *.* FROM "+user)
+	if result, found := mysqlTables(t, target, database); result.Complete || result.Grant == "" || len(found) != 1 {
+		t.Errorf("%+v", result)
+	}
+}
+
+// The account goes, or its database, while a collection waits.
+func TestMySQLWhatEndsACollectionFromOutside(t *testing.T) {
+	server := onMariaDB(t)
+	for name, c := range map[string]struct {
+		statement string
+		code      models.Code
+		key       string
+	}{
+		"killed":   {"KILL %d", models.CodeUnreachable, "error.unreachable"},
+		"stopped":  {"KILL QUERY %d", models.CodeCollection, "collect.mysql.interrupted"},
+		"not here": {"DROP DATABASE %s", models.CodeCollection, KeyDatabaseGone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := server.NewDatabase(t)
+			server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+			target := mysqlAccount(t, server, "ALL PRIVILEGES ON *.*")
+			release := mysqlBlock(t, server)
+			done := make(chan error, 1)
+			go func() {
+				_, err := NewMySQL().Tables(t.Context(), target, database)
+				done <- err
+			}()
+			var id int64
+			eventually(t, "nobody waits", func() bool {
+				return server.DB(t).QueryRow("SELECT id FROM information_schema.processlist WHERE user = ? AND state LIKE 'Waiting%'",
+					target.Username).Scan(&id) == nil
+			})
+			if strings.Contains(c.statement, "%d") {
+				server.Exec(t, "", fmt.Sprintf(c.statement, id))
+				wantError(t, <-done, c.code, c.key)
+				release()
+			} else {
+				dropped := make(chan bool)
+				go func() { defer close(dropped); server.Exec(t, "", fmt.Sprintf(c.statement, database)) }()
+				time.Sleep(50 * time.Millisecond) // the DROP deletes statistics, too, and waits for who has them locked
+				release()
+				<-dropped
+				if err := <-done; err != nil {
+					wantError(t, err, c.code, c.key)
+				}
+			}
+			wantGone(t, server, target.Username)
+		})
 	}
 }
 

@@ -9,4 +9,5 @@ SELECT space, NULL,
         USING filename) USING utf8mb4),
     flag, file_size, allocated_size
 FROM information_schema.innodb_sys_tablespaces
-WHERE REPLACE(name, '@@@/', '/') LIKE CONCAT(COALESCE(CONVERT(CONVERT(CAST(? AS CHAR) USING filename) USING binary), '%'), '/%')
+WHERE REPLACE(name, '@@@/', '/')
+    LIKE CONCAT(COALESCE(REPLACE(CONVERT(CONVERT(CAST(? AS CHAR) USING filename) USING binary), '_', '\\_'), '%'), '/%')
