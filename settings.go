@@ -38,6 +38,7 @@ type Settings struct {
 	Schedule       string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
 	ScheduleJitter time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
 	PauseAfter     int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
+	RunsDays       int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; 0: for ever."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
@@ -64,6 +65,9 @@ func (s *Settings) check() error {
 	}
 	if s.RateToken < 0 || s.RateAddress < 0 {
 		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be numbers from 0")
+	}
+	if s.RunsDays < 0 {
+		return errors.New("WHALEFALL_RUNS_DAYS must be a number from 0")
 	}
 	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
 		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that comes at most every 5 minutes, " +
