@@ -42,8 +42,7 @@ func newPostgresFixture(t *testing.T, tables int) *postgresFixture {
 }
 
 // grantListing is what lets a role list files; it holds in one database.
-const grantListing = `GRANT EXECUTE ON FUNCTION pg_ls_dir(text), pg_ls_dir(text, boolean, boolean),
-	pg_stat_file(text), pg_stat_file(text, boolean) TO ` + listingRole
+const grantListing = "GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean) TO " + listingRole
 
 // postgresTables makes the tables of a schema: 60 % with primary key and text, 25 % with two more indexes, 10 % bare heaps,
 // 5 % partitions and their parents; a tenth has rows.

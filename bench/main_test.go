@@ -18,8 +18,8 @@ import (
 var (
 	fixtureTables = size("BENCH_TABLES", 10_000)    // of the monitored databases
 	storedRows    = size("BENCH_ROWS", 1_000_000)   // in the store whose pages are read
-	historyTables = size("BENCH_HISTORY", 10_000)   // whose history is written
-	historyDays   = size("BENCH_DAYS", 60)          // as long as it is
+	historyTables = size("BENCH_HISTORY", 100_000)  // whose history is written
+	historyDays   = size("BENCH_DAYS", 35)          // as long as it is
 	rounds        = size("BENCH_ROUNDS", 5)         // of each comparison
 	savedTables   = size("BENCH_SNAPSHOT", 100_000) // of a snapshot that is stored
 )
@@ -39,7 +39,7 @@ func size(variable string, usual int) int {
 
 // trial reports whether this is not what results.md tells of: smaller, or of another build.
 func trial() bool {
-	return os.Getenv("BENCH_BINARY") != "" || fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 10_000 || historyDays < 60
+	return os.Getenv("BENCH_BINARY") != "" || fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 100_000 || historyDays < 35
 }
 
 // scratch is a directory of this process.

@@ -214,9 +214,13 @@ func (f *filled) database(t *testing.T, name string) int64 {
 
 func (f *filled) save(t *testing.T, database int64, tables []models.TableSize) {
 	t.Helper()
-	now := time.Now()
+	f.saveAt(t, database, tables, time.Now())
+}
+
+func (f *filled) saveAt(t *testing.T, database int64, tables []models.TableSize, at time.Time) {
+	t.Helper()
 	receipt, err := f.store.SaveTableSizes(t.Context(), models.SaveTables{
-		DatabaseID: database, Result: models.TableResult{Tables: tables, Complete: true}, Started: now, CollectedAt: now,
+		DatabaseID: database, Result: models.TableResult{Tables: tables, Complete: true}, Started: at, CollectedAt: at,
 	})
 	if err != nil || receipt.Saved != int64(len(tables)) {
 		t.Fatalf("%d of %d tables saved, %v", receipt.Saved, len(tables), err)
