@@ -28,7 +28,8 @@ func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
 	t.Parallel()
 	server := testenv.Postgres(t)
 	a := newApp(t, t.TempDir()+"/store.db")
-	path := a.postgresTarget("locked", server, server.User, server.Password) + "/databases/kept/tables"
+	user, password := server.Plain(t)
+	path := a.postgresTarget("locked", server, user, password) + "/databases/kept/tables"
 	server.Exec(t, "postgres", "DROP DATABASE IF EXISTS kept", "CREATE DATABASE kept")
 	server.Exec(t, "kept", "CREATE TABLE t (x int)")
 	a.admin.refreshTables(path).says("刷新成功: 写入 1 条, 清理 0 条, 耗时")

@@ -262,10 +262,10 @@ func (s *PostgresServer) DropDatabase(t testing.TB, name string) {
 func (s *PostgresServer) Plain(t testing.TB) (user, password string) {
 	t.Helper()
 	s.Exec(t, "postgres", `DO $$ BEGIN
-		CREATE ROLE whalefall_plain LOGIN PASSWORD 'p:@/%20? plain';
+		CREATE ROLE plain_account LOGIN PASSWORD 'p:@/%20? plain';
 	EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 	END $$`)
-	return "whalefall_plain", "p:@/%20? plain"
+	return "plain_account", "p:@/%20? plain"
 }
 
 // Exec runs each text, of one or several statements, in the database; any error ends the test.
