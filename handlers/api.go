@@ -58,6 +58,7 @@ func (h *handlers) apiRoutes() []route {
 		post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.apiDeleteInstance),
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
 		post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
+		post("/instances/:id/actions/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.apiResumeSchedule),
 		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).guardedBy(h.guardConnectionTest),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
 

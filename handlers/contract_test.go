@@ -139,7 +139,10 @@ var (
 		text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)), flag("is_active"),
 		invalid("tag_names", "a", 1, true, obj{}, []any{1}, []any{nil, "a\x00"}, []any{strings.Repeat("x", 51)}),
 		text("tls_mode"), invalid("tls_mode", "sometimes"), invalid("options", "x", 1, []any{}, obj{"a": 1}, obj{"a b": "x"}, obj{"a": "\x00"}),
-		line("username", 255), invalid("username", "u"), text("password"), invalid("password", "p", strings.Repeat("x", 513)))
+		line("username", 255), invalid("username", "u"), text("password"), invalid("password", "p", strings.Repeat("x", 513)),
+		invalid("schedule", "daily", 1, true, []any{}, obj{"enabled": "true"}, obj{"cron": 5}, obj{"cron": "0 2 * *"}, obj{"cron": "* * * * *"},
+			obj{"cron": "0 2 30 2 *"}, obj{"cron": "\x00"}, obj{"timezone": "Mars"}, obj{"timezone": "../UTC"}, obj{"jitter_minutes": 1.5},
+			obj{"jitter_minutes": -1}, obj{"jitter_minutes": 1441}, obj{"blackout": "9-12"}, obj{"blackout": "00:00-24:00"}))
 	credentialMembers = slices.Concat(line("name", 100), invalid("name", "", " "), line("username", 255), invalid("username", ""),
 		text("password"), invalid("password", "", strings.Repeat("x", 513)), text("db_type"), invalid("db_type", "db2"),
 		text("credential_type"), invalid("credential_type", "ssh"), text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)))
@@ -308,6 +311,9 @@ var endpoints = []endpoint{
 	{
 		method: "POST", path: "/instances/:id/actions/restore", may: "update", status: 200, message: "实例恢复成功", absent: "实例不存在",
 		right: func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
+	},
+	{
+		method: "POST", path: "/instances/:id/actions/resume-schedule", may: "update", status: 200, message: "采集计划未暂停，无需恢复", absent: "实例不存在",
 	},
 	{
 		method: "POST", path: "/connections/actions/test", may: "view", status: 200, message: "实例连接测试成功", absent: "实例不存在",

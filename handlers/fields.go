@@ -88,9 +88,11 @@ func into[T any](target *T) func(value T, given bool, err error) error {
 	}
 }
 
-// active is the is_active member. Forms say yes in words; of a check box with a hidden companion any yes counts.
-func (f fields) active(form bool) (value, given bool, err error) {
-	const name = "is_active"
+// active is the is_active member.
+func (f fields) active(form bool) (value, given bool, err error) { return f.yesNo("is_active", form) }
+
+// yesNo is a boolean member. Forms say yes in words; of a check box with a hidden companion any yes counts.
+func (f fields) yesNo(name string, form bool) (value, given bool, err error) {
 	switch v := f[name].(type) {
 	case nil:
 		return false, false, nil

@@ -63,6 +63,9 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 	if err != nil {
 		return instance, nil, nil, err
 	}
+	if instance.Schedule, err = h.bindSchedule(c, f, instance.ID); err != nil {
+		return instance, nil, nil, err
+	}
 	var tags *[]string
 	if named {
 		tags = &names

@@ -24,7 +24,10 @@ func (h *handlers) newInstancePage(c echo.Context) error {
 }
 
 func emptyInstanceForm() views.InstanceForm {
-	return views.InstanceForm{DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true}
+	return views.InstanceForm{
+		DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true,
+		Schedule: scheduleForm(models.AlwaysOn),
+	}
 }
 
 func (h *handlers) editInstancePage(c echo.Context) error {
@@ -32,14 +35,20 @@ func (h *handlers) editInstancePage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.renderInstanceForm(c, formOf(instance))
+	form, err := h.formOf(c, instance)
+	if err != nil {
+		return err
+	}
+	return h.renderInstanceForm(c, form)
 }
 
 // formOf is the form filled with what is stored. The password never comes out.
-func formOf(i models.Instance) views.InstanceForm {
+func (h *handlers) formOf(c echo.Context, i models.Instance) (views.InstanceForm, error) {
+	schedule, err := h.scheduleOf(c, i.ID)
 	f := views.InstanceForm{
 		ID: i.ID, Name: i.Name, DBType: i.DBType, DatabaseName: i.DatabaseName, TLSMode: i.TLSMode,
 		Options: map[string]string{}, Description: i.Description, IsActive: i.IsActive,
+		Schedule: scheduleForm(schedule),
 	}
 	maps.Copy(f.Options, i.Options)
 	if i.Host != nil {
@@ -56,7 +65,7 @@ func formOf(i models.Instance) views.InstanceForm {
 		names[n] = t.Name
 	}
 	f.Tags = strings.Join(names, ", ")
-	return f
+	return f, err
 }
 
 func (h *handlers) renderInstanceForm(c echo.Context, f views.InstanceForm) error {
@@ -79,6 +88,7 @@ func (h *handlers) instanceScreen(c echo.Context, p views.Page, f views.Instance
 			f.Credentials = append(f.Credentials, one)
 		}
 	}
+	h.echoForm(p, f.ID, &f.Schedule)
 	title := p.T("instance.new")
 	if f.ID != 0 {
 		title = p.T("instance.edit")
@@ -109,6 +119,7 @@ func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
 	if active, given, err := f.active(true); err == nil && given {
 		form.IsActive = active
 	}
+	keepSchedule(f, &form.Schedule)
 	showAgain(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return h.instanceScreen(c, h.page(c), form)
@@ -167,7 +178,11 @@ func (h *handlers) submitInstanceEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	h.keepInstanceForm(c, formOf(existing))
+	form, err := h.formOf(c, existing)
+	if err != nil {
+		return err
+	}
+	h.keepInstanceForm(c, form)
 	f := instanceForm(c)
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {

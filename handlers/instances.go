@@ -84,16 +84,17 @@ type instanceJSON struct {
 	Status          string            `json:"status"`
 	TLSMode         models.TLSMode    `json:"tls_mode"`
 	Options         map[string]string `json:"options"`
+	Schedule        scheduleJSON      `json:"schedule"`
 }
 
-func newInstanceJSON(i models.Instance) instanceJSON {
+func newInstanceJSON(i models.Instance, s models.Schedule) instanceJSON {
 	out := instanceJSON{
 		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, DatabaseName: orNull(i.DatabaseName),
 		DatabaseVersion: orNull(i.DatabaseVersion), MainVersion: orNull(i.MainVersion), DetailedVersion: orNull(i.DetailedVersion),
 		CredentialID: i.CredentialID, Description: i.Description, Tags: newTags(i.Tags), IsActive: i.IsActive,
 		LastConnected: moment(i.LastConnected), LastSyncTime: moment(i.LastSyncTime),
 		CreatedAt: timestamp(i.CreatedAt), UpdatedAt: timestamp(i.UpdatedAt), DeletedAt: moment(i.DeletedAt),
-		Status: i.Status(), TLSMode: i.TLSMode, Options: i.Options,
+		Status: i.Status(), TLSMode: i.TLSMode, Options: i.Options, Schedule: newScheduleJSON(s),
 	}
 	if c := i.Credential; c != nil {
 		out.Credential = &credentialJSON{
@@ -136,7 +137,11 @@ func (h *handlers) apiInstance(c echo.Context) error {
 }
 
 func (h *handlers) answerInstance(c echo.Context, status int, i models.Instance, key string) error {
-	return h.answer(c, status, echo.Map{"instance": newInstanceJSON(i)}, key)
+	schedule, err := h.Store.Schedule(c.Request().Context(), i.ID)
+	if err != nil {
+		return err
+	}
+	return h.answer(c, status, echo.Map{"instance": newInstanceJSON(i, schedule)}, key)
 }
 
 func (h *handlers) apiCreateInstance(c echo.Context) error {

@@ -95,7 +95,7 @@ func (h *handlers) instancePage(c echo.Context) error {
 	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
 		title: m.Instance.Name, body: views.Instance(p, m),
-		fragments: []string{"instance-facts", "capacity-cards", m.Target},
+		fragments: []string{"instance-facts", "schedule-notice", "capacity-cards", m.Target},
 	})
 }
 
@@ -107,6 +107,9 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 		return m, err
 	}
 	if m.Instance, err = h.Store.Instance(ctx, id); err != nil {
+		return m, err
+	}
+	if m.Schedule, err = h.scheduleShown(c, m.Instance); err != nil {
 		return m, err
 	}
 	if m.Cards, err = h.Store.Cards(ctx, id); err != nil {

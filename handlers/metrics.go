@@ -17,8 +17,8 @@ import (
 	"whalefall/models"
 )
 
-// storeSizeTimeout is how long the store may take to tell its size; a scrape goes without it then.
-const storeSizeTimeout = 3 * time.Second
+// scrapeTimeout is how long the store may take to tell one figure; a scrape goes without it then.
+const scrapeTimeout = 3 * time.Second
 
 // Upper bounds of the histograms, seconds: up to the longest wait for an answer, and to the longest collection.
 var (
@@ -66,7 +66,7 @@ func newMetrics(store *models.Store, version string) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.requests, m.requestSeconds, m.collections, m.collectionSeconds, m.collectionsRunning, m.auditFailures, build,
-		storeSize{store}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		storeSize{store}, schedules{store}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -78,10 +78,32 @@ var storeSizeMetric = prometheus.NewDesc("whalefall_store_size_bytes", "Size of 
 func (storeSize) Describe(to chan<- *prometheus.Desc) { to <- storeSizeMetric }
 
 func (s storeSize) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeSizeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	if bytes, err := s.store.Size(ctx); err == nil {
 		to <- prometheus.MustNewConstMetric(storeSizeMetric, prometheus.GaugeValue, float64(bytes))
+	}
+}
+
+// schedules tells how many instances are not collected when they should be, as long as the store answers.
+type schedules struct{ store *models.Store }
+
+var (
+	pausedMetric  = prometheus.NewDesc("whalefall_instances_paused", "Instances that are no longer collected by schedule because they kept failing.", nil, nil)
+	overdueMetric = prometheus.NewDesc("whalefall_instances_overdue", "Instances whose scheduled collection should have begun.", nil, nil)
+)
+
+func (schedules) Describe(to chan<- *prometheus.Desc) {
+	to <- pausedMetric
+	to <- overdueMetric
+}
+
+func (s schedules) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	if counts, err := s.store.ScheduleCounts(ctx); err == nil {
+		to <- prometheus.MustNewConstMetric(pausedMetric, prometheus.GaugeValue, float64(counts.Paused))
+		to <- prometheus.MustNewConstMetric(overdueMetric, prometheus.GaugeValue, float64(counts.Overdue))
 	}
 }
 

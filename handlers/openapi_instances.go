@@ -63,7 +63,20 @@ func instanceFields() []field {
 		may("description", text(maxDescription), "For people."),
 		may("is_active", yesNo(true), "A switched-off instance can be read, but not synced or refreshed."),
 		may("tag_names", dict("type", "array", "items", text(maxTagName), "maxItems", maxTags), "Tags; those that there are not yet are created."),
+		may("schedule", objectOf(scheduleFields()), "When it is collected without being asked; members that are absent stay as they are."),
 	})
+}
+
+func scheduleFields() []field {
+	return []field{
+		may("enabled", yesNo(true), "Whether it is collected by schedule at all."),
+		may("cron", example(orNone(text(0)), "0 2 * * *"), "Minute, hour, day of month, month and day of week; at most every 5 minutes. "+
+			"Null: as WHALEFALL_SCHEDULE says, daily at 02:00 by default."),
+		may("timezone", example(orNone(text(0)), "Asia/Shanghai"), "Zone of cron and blackout; null: that of WhaleFall."),
+		may("jitter_minutes", orNone(dict("type", "integer", "minimum", 0, "maximum", 24*60)),
+			"It is later by a part of this that is always the same. Null: as WHALEFALL_SCHEDULE_JITTER says."),
+		may("blackout", example(orNone(text(0)), "09:00-12:00,22:00-02:00"), "Times of day at which nothing is begun; null: none."),
+	}
 }
 
 var addressRefusals = []*models.Error{
@@ -80,6 +93,9 @@ var instanceRefusals = slices.Concat([]*models.Error{
 }, addressRefusals, []*models.Error{
 	models.Invalid("instance.description_long"), models.Invalid("instance.tags_not_list"),
 	models.Invalid("instance.tags_too_many", "Limit", maxTags), models.Invalid("field.not_boolean", "Field", "is_active"),
+	models.Invalid("schedule.not_object"), models.Invalid("schedule.cron_invalid"), models.Invalid("schedule.cron_never"),
+	models.Invalid("schedule.cron_often", "Minutes", 5), models.Invalid("schedule.zone_unknown"), models.Invalid("schedule.jitter_not_integer"),
+	models.Invalid("schedule.jitter_range", "Limit", 24*60), models.Invalid("schedule.blackout_invalid"), models.Invalid("schedule.blackout_always"),
 	{Code: models.CodeConflict, Key: "instance.name_taken"},
 })
 
@@ -97,8 +113,14 @@ func exampleInstance() oneInstance {
 		Description: "Orders, production", Tags: []tagJSON{exampleTag}, IsActive: true,
 		LastConnected: orNull(exampleTime), LastSyncTime: orNull(exampleTime), CreatedAt: exampleTime, UpdatedAt: exampleTime,
 		Status: "active", TLSMode: models.TLSVerifyFull, Options: map[string]string{},
+		Schedule: scheduleJSON{
+			Enabled: true, Cron: orNull("30 1 * * *"), Blackout: orNull("09:00-12:00,22:00-02:00"), NextRunAt: orNull(exampleTime),
+			LastRunAt: orNull(exampleTime), LastStatus: &exampleRound,
+		},
 	}}
 }
+
+var exampleRound = models.RoundSucceeded
 
 func exampleInstanceItem() instanceItemJSON {
 	i, size, growth := exampleInstance().Instance, int64(1<<30), int64(1<<20)
@@ -175,6 +197,13 @@ func oneInstanceOperations() []operation {
 			message: "api.instance_updated", data: exampleInstance(), missing: instanceMissing, fails: instanceRefusals,
 		},
 		remove, removeByPost, restore, restoreShort,
+		{
+			method: http.MethodPost, path: "/instances/{id}/actions/resume-schedule", id: "resumeSchedule", tag: tagInstances,
+			summary: "Collect a paused instance again",
+			about: "An instance is paused when its scheduled collections have failed several times in a row; a sync or refresh that succeeds ends that, too, " +
+				"and so does a change of the connection. The message is 采集计划未暂停，无需恢复 when it was not paused.",
+			message: "api.schedule_resumed", data: exampleInstance(), missing: instanceMissing,
+		},
 	}
 }
 

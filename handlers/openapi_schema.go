@@ -308,12 +308,13 @@ func values[T any](of ...T) []any {
 
 // enums are the types of text that have a few values only.
 var enums = map[reflect.Type][]any{
-	reflect.TypeFor[models.Engine]():     values(models.Engines...),
-	reflect.TypeFor[models.Role]():       values(models.Roles...),
-	reflect.TypeFor[models.Permission](): values(models.Permissions...),
-	reflect.TypeFor[models.TLSMode]():    values(tlsModes...),
-	reflect.TypeFor[models.Action]():     values(models.Actions...),
-	reflect.TypeFor[models.Code]():       codes(),
+	reflect.TypeFor[models.Engine]():         values(models.Engines...),
+	reflect.TypeFor[models.Role]():           values(models.Roles...),
+	reflect.TypeFor[models.Permission]():     values(models.Permissions...),
+	reflect.TypeFor[models.TLSMode]():        values(tlsModes...),
+	reflect.TypeFor[models.ScheduleStatus](): values(models.ScheduleStatuses...),
+	reflect.TypeFor[models.Action]():         values(models.Actions...),
+	reflect.TypeFor[models.Code]():           codes(),
 	reflect.TypeFor[models.Kind](): values(
 		models.KindTable, models.KindPartitioned, models.KindPartition, models.KindMatview, models.KindSequence, models.KindMerge,
 		models.KindMemory, models.KindExternal, models.KindShadow, models.KindIndexedView, models.KindMemoryOptimized,

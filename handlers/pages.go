@@ -63,6 +63,8 @@ func (h *handlers) pageRoutes() []route {
 		post("/instances/:id/delete", models.PermDelete, models.ActionDeleteInstance, h.submitInstanceDelete),
 		post("/instances/:id/destroy", models.PermDelete, models.ActionDeleteInstances, h.submitInstanceDestroy),
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore),
+		post("/instances/:id/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.submitResumeSchedule),
+		get(views.EchoPath, models.PermView, h.scheduleEcho),
 		post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection),
 		post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance),
 

@@ -44,6 +44,7 @@ const (
 	ActionImportInstances Action = "instance.import"
 	ActionDeleteInstances Action = "instance.batch_delete"
 	ActionSyncInstance    Action = "instance.sync"
+	ActionResumeSchedule  Action = "instance.resume_schedule"
 
 	ActionTestConnection  Action = "connection.test"
 	ActionTestConnections Action = "connection.batch_test"
@@ -57,7 +58,7 @@ var Actions = []Action{
 	ActionLogin, ActionLogout, ActionChangePassword, ActionCreateUser, ActionUpdateUser, ActionCreateToken, ActionDeleteToken,
 	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential, ActionCreateTag, ActionUpdateTag, ActionDeleteTag,
 	ActionCreateInstance, ActionUpdateInstance, ActionDeleteInstance, ActionRestoreInstance, ActionImportInstances,
-	ActionDeleteInstances, ActionSyncInstance, ActionTestConnection, ActionTestConnections, ActionRefreshTables, ActionCancelRefresh,
+	ActionDeleteInstances, ActionSyncInstance, ActionResumeSchedule, ActionTestConnection, ActionTestConnections, ActionRefreshTables, ActionCancelRefresh,
 }
 
 // CommandLine stands for whoever runs the program's own commands. No user can have the name.

@@ -52,12 +52,16 @@ type ScheduleEdit struct {
 // AlwaysOn is the schedule of an instance about which nobody has said anything.
 var AlwaysOn = ScheduleEdit{Enabled: true}
 
+// ScheduleStatuses lists every status a round can have.
+var ScheduleStatuses = []ScheduleStatus{RoundRunning, RoundSucceeded, RoundIncomplete, RoundFailed, RoundCancelled, RoundInterrupted}
+
 // ScheduleStatus is how the newest scheduled collection of an instance went.
 type ScheduleStatus string
 
 // Statuses of a round: of the run that lists the databases, and of the runs of tables that follow it.
 const (
-	RoundUnderWay    ScheduleStatus = ""           // or there was none yet
+	RoundNone        ScheduleStatus = ""
+	RoundRunning     ScheduleStatus = "running"    // the databases
 	RoundSucceeded   ScheduleStatus = "succeeded"  // the databases; their tables have failed nowhere so far
 	RoundIncomplete  ScheduleStatus = "incomplete" // the tables of some database could not be collected
 	RoundFailed      ScheduleStatus = "failed"
@@ -243,7 +247,7 @@ func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 		},
 		{lostRounds, []any{
 			RoundInterrupted, roundRetries, now.Add(firstRetry), roundRetries,
-			RoundUnderWay, now.Add(-lostAfter), RunDatabases, RoundUnderWay, RoundSucceeded,
+			RoundRunning, now.Add(-lostAfter), RunDatabases, RoundRunning, RoundSucceeded,
 		}},
 	} {
 		db, done := bounded(ctx, s.writer)
@@ -258,7 +262,7 @@ func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 
 const lostRounds = `UPDATE instance_schedules AS s SET last_status = ?,
 		next_at = CASE WHEN retries < ? THEN ? ELSE next_at END, retry = retries < ?, retries = retries + 1
-	WHERE enabled AND paused_at IS NULL AND NOT retry AND last_at IS NOT NULL AND (
+	WHERE enabled AND paused_at IS NULL AND NOT retry AND (
 		last_status = ? AND last_at <= ?
 			AND instance_id NOT IN (SELECT instance_id FROM collection_runs WHERE ended_at IS NULL AND kind = ?)
 		OR last_status IN (?, ?) AND EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = s.instance_id
@@ -311,7 +315,7 @@ func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 	case row.NextAt != nil && !claimed:
 		change["next_at"] = stamp(begins)
 	case claimed:
-		change["last_at"], change["last_status"], change["last_run_id"], change["retry"] = now, RoundUnderWay, nil, false
+		change["last_at"], change["last_status"], change["last_run_id"], change["retry"] = now, RoundRunning, nil, false
 		if !row.Retry || row.RoundAt == nil || now.Sub(*row.RoundAt) > retryLife {
 			change["round_at"], change["retries"] = now, 0
 		}
@@ -349,7 +353,7 @@ func (s *Store) ScheduleOutcome(ctx context.Context, run Run) (since *time.Time,
 
 // outcome is what changes in the schedule when the run has ended.
 func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64) map[string]any {
-	waiting := run.Kind == RunDatabases && s.LastAt != nil && s.LastStatus == RoundUnderWay
+	waiting := run.Kind == RunDatabases && s.LastStatus == RoundRunning
 	ofRound := run.Kind == RunTables && run.Asker == (Asker{}) && s.LastStatus == RoundSucceeded
 	change := map[string]any{}
 	switch {

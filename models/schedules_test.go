@@ -66,7 +66,7 @@ func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
 		claimed := f.schedule(id)
 		equal(f, "next", *claimed.NextAt, planned.NextAt.Add(24*time.Hour))
 		equal(f, "last", *claimed.LastAt, f.Now())
-		equal(f, "status", claimed.LastStatus, models.RoundUnderWay)
+		equal(f, "status", claimed.LastStatus, models.RoundRunning)
 
 		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), f.Now())
 		done := f.schedule(id)

@@ -11,6 +11,7 @@ import (
 type InstanceDetail struct {
 	Listing
 	Instance models.Instance
+	Schedule InstanceSchedule // without an InstanceID: not shown
 	Cards    models.CapacityCards
 	Sizes    models.DatabaseSizePage
 	Name     string // filter by name

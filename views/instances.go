@@ -33,6 +33,7 @@ type InstanceForm struct {
 	Tags         string // names, separated by commas
 	Description  string
 	IsActive     bool
+	Schedule     ScheduleForm
 
 	Credentials []models.Credential // to choose from
 	Problem     *Failure            // why it was refused; nil: it was not

@@ -1,0 +1,106 @@
+package views
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"whalefall/models"
+)
+
+// ScheduleForm is what a person typed about when an instance is collected; empty texts stand for the default.
+type ScheduleForm struct {
+	Enabled                      bool
+	Cron, Zone, Jitter, Blackout string
+
+	InstanceID int64 // 0: a new one
+	Default    models.Plan
+	Words      PlanInWords
+}
+
+// PlanInWords is a plan with what comes of it.
+type PlanInWords struct {
+	Plan    models.Plan
+	Next    time.Time // zero: none within years
+	Problem string    // why it makes no sense; empty: it does
+}
+
+// InstanceSchedule is a schedule as the page of its instance shows it.
+type InstanceSchedule struct {
+	models.Schedule
+	Words  PlanInWords
+	Reason *Failure // why the newest scheduled collection failed; nil: it did not, or that is not known
+}
+
+// cronForms are expressions that have words, with their groups as placeholders. M is the minute, H the hour.
+var cronForms = []struct {
+	pattern *regexp.Regexp
+	key     string
+}{
+	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) \* \* \*$`), "schedule.daily"},
+	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) \* \* (?P<Day>[0-6])$`), "schedule.weekly"},
+	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) \* \* (?P<Day>[0-6])-(?P<Last>[0-6])$`), "schedule.weekdays"},
+	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) (?P<N>\d+) \* \*$`), "schedule.monthly"},
+	{regexp.MustCompile(`^(?P<M>\d+) \* \* \* \*$`), "schedule.hourly"},
+	{regexp.MustCompile(`^(?P<M>\d+) \*/(?P<N>\d+) \* \* \*$`), "schedule.every_hours"},
+	{regexp.MustCompile(`^\*/(?P<N>\d+) \* \* \* \*$`), "schedule.every_minutes"},
+}
+
+// cronWords says what a cron expression means; one that is not common stands for itself.
+func cronWords(p Page, expression string) string {
+	expression = strings.Join(strings.Fields(expression), " ")
+	for _, form := range cronForms {
+		found := form.pattern.FindStringSubmatch(expression)
+		if found == nil {
+			continue
+		}
+		args := []any{}
+		for i, name := range form.pattern.SubexpNames() {
+			switch name {
+			case "":
+			case "Day", "Last":
+				args = append(args, name, p.T("weekday."+found[i]))
+			default:
+				n, _ := strconv.Atoi(found[i]) // digits
+				args = append(args, name, n)
+			}
+		}
+		if hour := form.pattern.SubexpIndex("H"); hour > 0 {
+			minute := form.pattern.SubexpIndex("M")
+			args = append(args, "Time", fmt.Sprintf("%02s:%02s", found[hour], found[minute]))
+		}
+		return p.T(form.key, args...)
+	}
+	return expression
+}
+
+// words are the whole plan.
+func (w PlanInWords) words(p Page) string {
+	return cronWords(p, w.Plan.Cron) + " (" + w.Plan.Zone.String() + ")"
+}
+
+// spread is over how long instances with the plan are spread, minutes; empty: they are not.
+func (w PlanInWords) spread(p Page) string {
+	if w.Plan.Jitter == 0 {
+		return ""
+	}
+	return p.T("schedule.spread", "Minutes", int64(w.Plan.Jitter.Minutes()))
+}
+
+// whyNoNext is why there is no next time.
+func (s InstanceSchedule) whyNoNext(p Page, i models.Instance) string {
+	switch {
+	case !i.IsActive:
+		return p.T("schedule.instance_off")
+	case !s.Enabled:
+		return p.T("schedule.off")
+	case s.PausedAt != nil:
+		return p.T("schedule.paused")
+	}
+	return p.T("schedule.no_next")
+}
+
+// EchoPath is where a form asks what is typed into it means.
+const EchoPath = "/schedules/echo"
