@@ -143,7 +143,7 @@ func TestOneReadingAnswersAllWhoWaitForIt(t *testing.T) {
 		h.waitUntil(func() bool {
 			h.service.mu.Lock()
 			defer h.service.mu.Unlock()
-			return len(h.service.running) == i+1 && len(server.Queries()) > before
+			return len(h.service.runs) == i+1 && len(server.Queries()) > before
 		})
 	}
 	release()
@@ -176,7 +176,7 @@ func TestWaitingForAReadingEndsWithTheService(t *testing.T) {
 		h.waitUntil(func() bool {
 			h.service.mu.Lock()
 			defer h.service.mu.Unlock()
-			return len(h.service.running) == i+1 && len(server.Queries()) > before
+			return len(h.service.runs) == i+1 && len(server.Queries()) > before
 		})
 	}
 	must(t, h.service.Close(t.Context()))
@@ -199,7 +199,7 @@ func TestClosingWhileARunBegins(t *testing.T) {
 		h.waitUntil(func() bool {
 			service.mu.Lock()
 			defer service.mu.Unlock()
-			return len(service.running) == 1
+			return len(service.runs) == 1
 		})
 		must(t, service.Close(t.Context()))
 		wantError(t, <-ended, models.CodeCollection, "collect.cancelled")

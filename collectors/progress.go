@@ -33,9 +33,6 @@ func report(ctx context.Context, tell func(*progress)) {
 	}
 }
 
-// queued says that the run waits for another one.
-func queued(ctx context.Context) { report(ctx, (*progress).queue) }
-
 // reached says that the run is in a phase. A run never goes back to an earlier one, as with a second connection.
 func reached(ctx context.Context, phase models.RunPhase) {
 	report(ctx, func(p *progress) { p.reach(phase) })
@@ -53,8 +50,12 @@ func expected(ctx context.Context, tables int) {
 	report(ctx, func(p *progress) { p.p.TablesTotal = &n })
 }
 
-func (p *progress) queue() {
-	p.p = models.Progress{Status: models.RunQueued}
+// begin says that the run runs since then.
+func (p *progress) begin(started time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.p = models.Progress{Status: models.RunRunning, Phase: models.PhaseConnecting, StartedAt: &started}
+	p.since = started
 }
 
 var phases = []models.RunPhase{"", models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring}
@@ -64,9 +65,6 @@ func (p *progress) reach(phase models.RunPhase) {
 		return
 	}
 	now := p.now()
-	if p.p.StartedAt == nil {
-		p.p.Status, p.p.StartedAt = models.RunRunning, &now
-	}
 	p.p = p.phaseEnded(now)
 	p.p.Phase, p.since = phase, now
 }

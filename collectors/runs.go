@@ -2,6 +2,7 @@ package collectors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -16,18 +17,15 @@ const (
 	sharedEvery   = 500 * time.Millisecond // the same on a store of several processes, which also learn there what to cancel
 	deadAfter     = time.Minute            // a run counts as interrupted when its process was silent for as long
 	cancelTimeout = 10 * time.Second       // whoever cancels waits as long for the end
-	cancelPoll    = 50 * time.Millisecond  // how often they look, while another process ends the run
+	endPoll       = 50 * time.Millisecond  // how soon those look who wait for a run that another process may carry out,
+	endPollMost   = time.Second            // and how often at least
 	endTimeout    = 30 * time.Second       // the store keeping how a run ended
+	queueSilence  = 10 * time.Second       // a run that is queued for longer is added to the queue again
+	queueBatch    = 1000                   // runs that are added again at a time
 )
 
-// task is what a run is to do.
-type task struct {
-	key    string // the same for those that may join
-	limit  time.Duration
-	engine models.Engine
-	run    models.Run // who asks for what
-	work   func(context.Context) (outcome, error)
-}
+// maxAttempts is how often a run is begun whose process dies.
+const maxAttempts = 2
 
 // outcome is what a run brought.
 type outcome struct {
@@ -35,133 +33,251 @@ type outcome struct {
 	synced  SyncResult // of a sync only
 }
 
-// run is one collection that callers wait for.
+// run is one collection that callers of this process wait for, or that this process carries out.
 type run struct {
-	task
+	row      models.Run
 	progress progress
-	cancel   context.CancelCauseFunc
-	asked    bool // somebody asked to cancel; the service's mu guards it
+	cancel   context.CancelCauseFunc // nil: not carried out here (yet)
 
-	begun  chan struct{} // closed when id is known, 0 where the store did not take the run
-	id     int64
 	done   chan struct{} // closed when result and err are known
 	result outcome
 	err    error
 }
 
-// start begins the task, or joins the run that is under way for its key, unless that was cancelled. The work outlives the
-// request that asked for it and ends by its own deadline, when somebody cancels it, or when the service closes.
-func (s *Service) start(ctx context.Context, t task) *run {
+// ask keeps a run as queued, or joins the one that is open for the same.
+func (s *Service) ask(ctx context.Context, row models.Run) (models.Run, error) {
+	if s.closing() {
+		return row, cancelled(errClosing)
+	}
+	return s.askFor(ctx, row)
+}
+
+// askFor joins no run that is being cancelled: it waits for its end. One that is queued may be so since a former process.
+func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer cancel()
+	row.RequestedAt = s.now()
+	for {
+		kept, joined, err := s.store.AskForRun(ctx, row)
+		switch {
+		case err != nil:
+			return row, err
+		case !joined || kept.Status == models.RunQueued:
+			s.note(kept)
+			s.enqueue(ctx, kept)
+			return kept, nil
+		case kept.CancelAskedAt == nil:
+			return kept, nil
+		}
+		if _, err := s.untilEnded(ctx, kept.ID); err != nil {
+			return row, cancelled(err)
+		}
+	}
+}
+
+// enqueue may fail: the run stays queued in the store, and is added again.
+func (s *Service) enqueue(ctx context.Context, r models.Run) {
+	s.mu.Lock()
+	queue := s.queue
+	s.mu.Unlock()
+	if err := queue.Add(ctx, job{run: r.ID, scheduled: r.Username == ""}); err != nil {
+		s.log.WarnContext(ctx, "a run waits longer than it should", "refresh_id", r.ID, "error", err)
+	}
+}
+
+// note has a run's result kept for those who wait for it.
+func (s *Service) note(row models.Run) *run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.running[t.key]; ok && !r.asked {
-		return r
+	r, known := s.runs[row.ID]
+	if !known {
+		r = &run{progress: progress{now: s.now}, done: make(chan struct{})}
+		s.runs[row.ID] = r
 	}
-	t.run.RequestedAt = s.now()
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	r := &run{task: t, cancel: cancel, progress: progress{now: s.now}, begun: make(chan struct{}), done: make(chan struct{})}
-	if s.closed {
-		cancel(errClosing)
-		r.err = cancelled(errClosing)
-		close(r.begun)
-		close(r.done)
-		return r
-	}
-	s.running[t.key] = r
-	s.work.Go(func() {
-		defer cancel(nil)
-		defer s.finish(r)
-		if r.err = s.begin(ctx, r); r.err != nil {
-			return
-		}
-		limited, stop := context.WithTimeoutCause(withProgress(ctx, &r.progress), t.limit, errDeadline)
-		defer stop()
-		r.result, r.err = s.measure(limited, r)
-		s.end(ctx, r)
-	})
+	r.row = row
 	return r
 }
 
 // await waits until the run ends, as long as a request may.
-func (s *Service) await(ctx context.Context, r *run) (outcome, error) {
+func (s *Service) await(ctx context.Context, row models.Run) (outcome, error) {
 	wait, cancel := context.WithTimeout(ctx, s.Wait)
 	defer cancel()
-	select {
-	case <-r.done:
-		return r.result, r.err
-	case <-wait.Done():
+	r, err := s.untilEnded(wait, row.ID)
+	switch {
+	case err != nil && wait.Err() != nil:
+		late := &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(wait)}
+		return outcome{}, late.With("refresh_id", row.ID)
+	case err != nil:
+		return outcome{}, err
 	}
-	late := &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(wait)}
-	select {
-	case <-r.begun:
-		if r.id != 0 {
-			late = late.With("refresh_id", r.id)
-		}
-	default:
-	}
-	return outcome{}, late
+	return r.result, r.err
 }
 
-// begin keeps the run in the store.
-func (s *Service) begin(ctx context.Context, r *run) error {
-	defer close(r.begun)
-	reached(withProgress(ctx, &r.progress), models.PhaseConnecting)
-	row := r.task.run
-	row.Progress, row.Owner = r.progress.snapshot(), s.owner
-	row, err := s.store.StartRun(ctx, row)
-	if err != nil {
-		if known := settled(ctx, err); known != nil {
-			return known
+// untilEnded waits until a run has ended, whoever carries it out.
+func (s *Service) untilEnded(ctx context.Context, id int64) (*run, error) {
+	for pause := endPoll; ; pause = min(2*pause, endPollMost) {
+		r, here := s.find(id)
+		select {
+		case <-r.done:
+			return r, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pause):
 		}
-		return err
+		if here {
+			continue
+		}
+		row, err := s.store.Run(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if row.Ended() {
+			s.settle(row)
+			return outcomeOf(row)
+		}
 	}
+}
+
+// outcomeOf is what the store knows of a run that another process has carried out.
+func outcomeOf(row models.Run) (*run, error) {
+	r := &run{row: row, result: outcome{receipt: row.Receipt}}
+	switch row.Status {
+	case models.RunFailed:
+		r.err = row.Failure
+	case models.RunCancelled:
+		r.err = cancelled(errAsked)
+	case models.RunInterrupted:
+		r.err = cancelled(errClosing)
+	default:
+		if row.Result != nil {
+			return r, json.Unmarshal([]byte(*row.Result), &r.result.synced)
+		}
+	}
+	return r, nil
+}
+
+// settle tells those who wait for a run that it has ended elsewhere.
+func (s *Service) settle(row models.Run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.id = row.ID
-	return nil
+	r, known := s.runs[row.ID]
+	if !known || r.cancel != nil {
+		return
+	}
+	if known, err := outcomeOf(row); err == nil {
+		r.result, r.err = known.result, known.err
+	} else {
+		r.err = err
+	}
+	delete(s.runs, row.ID)
+	close(r.done)
+}
+
+// carryOut carries out a queued run, and then what else is queued for its instance. What it has claimed it ends, also when
+// the queue stops.
+func (s *Service) carryOut(ctx context.Context, id int64) error {
+	if s.closing() {
+		return models.ErrInstanceBusy
+	}
+	ctx = context.WithoutCancel(ctx)
+	row, err := s.store.ClaimRun(ctx, id, s.owner, s.now())
+	for err == nil {
+		s.ended(ctx, s.perform(ctx, row))
+		var queued []models.Run
+		queued, err = s.store.QueuedRuns(ctx, row.InstanceID, 0, 1)
+		if err != nil || len(queued) == 0 || s.closing() {
+			return err
+		}
+		row, err = s.store.ClaimRun(ctx, queued[0].ID, s.owner, s.now())
+	}
+	if errors.Is(err, models.ErrRunTaken) {
+		return nil
+	}
+	return err
+}
+
+// perform carries out a run that is ours. It ends by its own deadline, when somebody cancels it, or when the service closes.
+func (s *Service) perform(ctx context.Context, row models.Run) models.Run {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := s.note(row)
+	s.mu.Lock()
+	r.cancel = cancel
+	if s.closed {
+		cancel(errClosing)
+	}
+	s.mu.Unlock()
+	defer s.finish(r)
+	r.progress.begin(*row.StartedAt)
+	limited, stop := context.WithTimeoutCause(withProgress(ctx, &r.progress), s.limit(row.Kind), errDeadline)
+	defer stop()
+	r.result, r.err = s.measure(limited, r)
+	return s.end(ctx, r)
+}
+
+func limitOf(kind models.RunKind) time.Duration {
+	if kind == models.RunDatabases {
+		return databasesTimeout
+	}
+	return tablesTimeout
 }
 
 // end keeps in the store how the run ended. What was collected stays collected where that fails: the run then looks
 // interrupted.
-func (s *Service) end(ctx context.Context, r *run) {
+func (s *Service) end(ctx context.Context, r *run) models.Run {
 	now := s.now()
-	row := models.Run{ID: r.id, Owner: s.owner, EndedAt: &now, Receipt: r.result.receipt}
+	row := r.row
+	row.EndedAt, row.Receipt = &now, r.result.receipt
 	status := models.RunSucceeded
 	switch cause := context.Cause(ctx); {
 	case r.err == nil:
+		row.Result = r.result.synced.encode(row.Kind)
 	case errors.Is(cause, errAsked):
 		status, r.err = models.RunCancelled, cancelled(r.err)
 	case errors.Is(cause, errClosing):
 		status = models.RunInterrupted
 	default:
-		status, row.Failure = models.RunFailed, models.AsError(aboutInstance(r.err, r.task.run.InstanceID, r.task.run.DatabaseName))
+		status, row.Failure = models.RunFailed, models.AsError(aboutInstance(r.err, row.InstanceID, row.DatabaseName))
 	}
 	row.Progress = r.progress.ended(status, now)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	err := s.store.EndRun(ctx, row)
 	if err != nil && models.AsError(err).Code != models.CodeNotFound { // a run goes with its instance
-		s.log.ErrorContext(ctx, "how a run ended was not stored", "refresh_id", r.id, "status", status, "error", err)
+		s.log.ErrorContext(ctx, "how a run ended was not stored", "refresh_id", row.ID, "status", status, "error", err)
+		s.owe(row)
 	}
+	if status == models.RunInterrupted {
+		s.again(ctx, row)
+	}
+	return row
 }
 
 func (s *Service) finish(r *run) {
 	s.mu.Lock()
-	if s.running[r.key] == r {
-		delete(s.running, r.key)
-	}
+	delete(s.runs, r.row.ID)
 	s.mu.Unlock()
 	close(r.done)
 }
 
 // measure does the work and logs once how it went. A panic fails this one collection.
 func (s *Service) measure(ctx context.Context, r *run) (result outcome, err error) {
-	ended := s.Observe(r.engine, r.task.run.Kind)
-	defer func() { ended(err) }()
-	defer s.survive(ctx, r.key, &err)
+	instance, target, err := s.target(ctx, r.row.InstanceID)
+	if err != nil {
+		if known := settled(ctx, err); known != nil {
+			err = known
+		}
+		return outcome{}, err
+	}
+	observed := s.Observe(instance.DBType, r.row.Kind)
+	defer func() { observed(err) }()
+	defer s.survive(ctx, string(r.row.Kind), &err)
 	started := s.now()
-	result, err = r.work(ctx)
-	attrs := []any{"run", r.key, "refresh_id", r.id, "elapsed_ms", s.now().Sub(started).Milliseconds()}
+	result, err = s.collect(ctx, r.row, instance, target)
+	attrs := []any{
+		"refresh_id", r.row.ID, "kind", r.row.Kind, "instance_id", instance.ID, "database", r.row.DatabaseName,
+		"elapsed_ms", s.now().Sub(started).Milliseconds(),
+	}
 	if err != nil {
 		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
 		if known := settled(ctx, err); known != nil {
@@ -171,6 +287,15 @@ func (s *Service) measure(ctx context.Context, r *run) (result outcome, err erro
 	}
 	s.log.InfoContext(ctx, "collection finished", attrs...)
 	return result, nil
+}
+
+func (s *Service) collect(ctx context.Context, row models.Run, instance models.Instance, t Target) (outcome, error) {
+	if row.Kind == models.RunDatabases {
+		synced, err := s.syncCapacity(ctx, instance, t)
+		return outcome{synced: synced, receipt: synced.receipt()}, err
+	}
+	receipt, err := s.refresh(ctx, row, instance, t)
+	return outcome{receipt: receipt}, err
 }
 
 // survive makes an error of a panic, as of a driver that does not understand its server. It is deferred.
@@ -187,22 +312,21 @@ func (s *Service) Run(ctx context.Context, id int64) (models.Run, error) {
 	if err != nil || known.Ended() {
 		return known, err
 	}
-	if r := s.find(id); r != nil {
+	if r, here := s.find(id); here {
 		known.Progress = r.progress.snapshot()
 	}
 	return known, nil
 }
 
-// find is the run of this process with the id; nil when there is none (any more).
-func (s *Service) find(id int64) *run {
+// find is the run that this process knows by the id, one that never ends when it knows none (any more), and whether it
+// carries it out.
+func (s *Service) find(id int64) (r *run, here bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.running {
-		if r.id == id {
-			return r
-		}
+	if known, ok := s.runs[id]; ok {
+		return known, known.cancel != nil
 	}
-	return nil
+	return &run{}, false
 }
 
 // Cancel ends a run on its target and returns it as it is then: cancelled, or what it was when it had ended before. One
@@ -212,47 +336,42 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	if err != nil || known.Ended() {
 		return known, err
 	}
-	wait, done := context.WithTimeout(ctx, cancelTimeout)
-	defer done()
-	if r := s.find(id); r != nil {
-		s.abandon(r)
-		select {
-		case <-r.done:
-		case <-wait.Done():
-		}
-		return s.Run(ctx, id)
-	}
 	if err := s.store.AskToCancel(ctx, id); err != nil {
 		return known, err
 	}
-	for !known.Ended() && wait.Err() == nil {
-		select {
-		case <-wait.Done():
-		case <-time.After(cancelPoll):
-		}
-		if known, err = s.store.Run(ctx, id); err != nil {
-			return known, err
-		}
+	s.abandon(id)
+	wait, done := context.WithTimeout(ctx, cancelTimeout)
+	defer done()
+	if _, err := s.untilEnded(wait, id); err != nil && wait.Err() == nil {
+		return known, err
 	}
-	return known, nil
+	return s.Run(ctx, id)
 }
 
-// abandon ends the run, which nobody joins from then on.
-func (s *Service) abandon(r *run) {
+// abandon ends the run if this process carries it out.
+func (s *Service) abandon(id int64) {
 	s.mu.Lock()
-	r.asked = true
-	s.mu.Unlock()
-	r.cancel(errAsked)
+	defer s.mu.Unlock()
+	if r, known := s.runs[id]; known && r.cancel != nil {
+		r.cancel(errAsked)
+	}
 }
 
-// Resume marks the runs that a former process has left behind as interrupted. From then on it keeps the rows of running
-// ones alive, and looks for those of processes that died, until Close. Nobody but us collects into an embedded store.
+// Resume takes up work: it marks the runs that a former process has left behind as interrupted, and carries out what is
+// queued, with the other processes of a shared store. From then on it keeps the rows of running ones alive, looks for those
+// of processes that died, and does what is due every minute, until Close. Nobody but us collects into an embedded store.
 func (s *Service) Resume(ctx context.Context) error {
+	if s.closing() {
+		return errClosing
+	}
 	silence, every := deadAfter, sharedEvery
 	if s.store.Path() != "" {
 		silence, every = 0, aliveEvery
 	}
-	if err := s.interrupt(ctx, silence); err != nil {
+	if _, err := s.interrupt(ctx, silence); err != nil {
+		return err
+	}
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -265,54 +384,118 @@ func (s *Service) Resume(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) interrupt(ctx context.Context, silence time.Duration) error {
-	n, err := s.store.InterruptRuns(ctx, silence)
-	if n > 0 {
-		s.log.WarnContext(ctx, "runs have lost their process", "runs", n)
+// open changes to the queue of the store.
+func (s *Service) open(ctx context.Context) error {
+	var queue Queue = newPool(s.log)
+	if s.store.Pool() != nil {
+		queue = newRiverQueue(s.store.Pool(), s.log)
 	}
-	return err
+	if err := queue.Start(ctx, duties{carryOut: s.carryOut, tick: s.everyMinute}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	former := s.queue
+	s.queue = queue
+	s.mu.Unlock()
+	s.addQueued(ctx, 0)
+	return former.Stop(ctx)
+}
+
+// everyMinute does what is due.
+func (s *Service) everyMinute(ctx context.Context) error {
+	return s.Tick(ctx, s.now())
+}
+
+func (s *Service) interrupt(ctx context.Context, silence time.Duration) ([]models.Run, error) {
+	ended, err := s.store.InterruptRuns(ctx, silence)
+	if len(ended) > 0 {
+		s.log.WarnContext(ctx, "runs have lost their process", "runs", len(ended))
+	}
+	return ended, err
 }
 
 // keep looks after the rows of runs until ctx ends.
 func (s *Service) keep(ctx context.Context, every time.Duration) {
-	alive, sweep := time.NewTicker(every), time.NewTicker(aliveEvery)
+	alive, sweep, ends := time.NewTicker(every), time.NewTicker(aliveEvery), time.NewTicker(endEvery)
 	defer alive.Stop()
 	defer sweep.Stop()
+	defer ends.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-alive.C:
 			s.keepRuns(ctx)
+		case <-ends.C:
+			s.settleEnds(ctx)
 		case <-sweep.C:
 			s.keepRuns(ctx) // first, so that a clock that was set forward does not make our own look dead
-			if err := s.interrupt(ctx, deadAfter); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "the store was not searched for dead runs", "error", err)
-			}
+			s.sweep(ctx)
 		}
+	}
+}
+
+// sweep looks for runs whose process died, and begins them again, and for those that no queue knows of.
+func (s *Service) sweep(ctx context.Context) {
+	dead, err := s.interrupt(ctx, deadAfter)
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "the store was not searched for dead runs", "error", err)
+	}
+	for _, r := range dead {
+		s.again(ctx, r)
+		s.ended(ctx, r)
+	}
+	s.addQueued(ctx, queueSilence)
+}
+
+// again asks for what a process that is gone was doing, for whom it did it. An embedded store has no other process to do it.
+func (s *Service) again(ctx context.Context, dead models.Run) {
+	if s.store.Pool() == nil || dead.Attempt >= maxAttempts {
+		return
+	}
+	instance, err := s.store.Instance(ctx, dead.InstanceID)
+	if err == nil {
+		_, err = s.askFor(ctx, models.Run{
+			InstanceID: dead.InstanceID, DatabaseName: dead.DatabaseName, Kind: dead.Kind, Asker: dead.Asker,
+			Configuration: configuration(instance), Attempt: dead.Attempt + 1,
+		})
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "a run that lost its process was not begun again", "refresh_id", dead.ID, "error", err)
+	}
+}
+
+// addQueued adds to the queue the runs that have been queued for as long.
+func (s *Service) addQueued(ctx context.Context, age time.Duration) {
+	queued, err := s.store.QueuedRuns(ctx, 0, age, queueBatch)
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "the store was not searched for queued runs", "error", err)
+	}
+	for _, r := range queued {
+		s.enqueue(ctx, r)
 	}
 }
 
 // keepRuns writes how far the runs of this process are, and cancels those that another one was asked to.
 func (s *Service) keepRuns(ctx context.Context) {
-	for _, r := range s.begunRuns() {
-		cancel, err := s.store.KeepRun(ctx, r.id, r.progress.snapshot())
+	for _, r := range s.carried() {
+		cancel, err := s.store.KeepRun(ctx, r.row.ID, r.progress.snapshot())
 		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "a run looks less far than it is", "refresh_id", r.id, "error", err)
+			s.log.WarnContext(ctx, "a run looks less far than it is", "refresh_id", r.row.ID, "error", err)
 		}
 		if cancel {
-			s.abandon(r)
+			s.abandon(r.row.ID)
 		}
 	}
 }
 
-func (s *Service) begunRuns() (begun []*run) {
+func (s *Service) carried() (carried []*run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.running {
-		if r.id != 0 {
-			begun = append(begun, r)
+	for _, r := range s.runs {
+		if r.cancel != nil {
+			carried = append(carried, r)
 		}
 	}
-	return begun
+	return carried
 }

@@ -191,9 +191,9 @@ func TestNobodyJoinsACancelledRun(t *testing.T) {
 	c.tables = func(context.Context, Target) (models.TableResult, error) {
 		return models.TableResult{Complete: true}, nil
 	}
+	time.AfterFunc(50*time.Millisecond, func() { close(end) })
 	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
 	must(t, err)
-	close(end)
 	if run := <-cancelled; run.Status != models.RunCancelled {
 		t.Errorf("%+v", run.Progress)
 	}
@@ -202,21 +202,20 @@ func TestNobodyJoinsACancelledRun(t *testing.T) {
 }
 
 func TestWhatIsBeingStoredIsStoredToTheEnd(t *testing.T) {
-	h := newScriptedHouse(t, &scriptedCollector{})
+	c := &scriptedCollector{}
+	h := newScriptedHouse(t, c)
 	storing, answer := make(chan struct{}), make(chan struct{})
-	r := h.service.start(t.Context(), task{
-		key: "run", limit: time.Hour, run: models.Run{InstanceID: h.instance.ID, Kind: models.RunTables},
-		work: func(ctx context.Context) (outcome, error) {
-			return outcome{}, h.service.save(ctx, h.instance, func(context.Context) error {
-				close(storing)
-				<-answer
-				return nil
-			})
-		},
-	})
+	c.tables = func(ctx context.Context, _ Target) (models.TableResult, error) {
+		return models.TableResult{Complete: true}, h.service.save(ctx, h.instance, func(context.Context) error {
+			close(storing)
+			<-answer
+			return nil
+		})
+	}
+	asked := h.begin("app")
 	<-storing
 	time.AfterFunc(50*time.Millisecond, func() { close(answer) })
-	run, err := h.service.Cancel(t.Context(), r.id)
+	run, err := h.service.Cancel(t.Context(), asked.ID)
 	must(t, err)
 	if run.Status != models.RunSucceeded {
 		t.Errorf("%+v", run.Progress)
@@ -226,10 +225,11 @@ func TestWhatIsBeingStoredIsStoredToTheEnd(t *testing.T) {
 func TestAnEmbeddedStoreKnowsItsDeadRunsAtTheStart(t *testing.T) {
 	slow := &slowCollector{answer: make(chan struct{})}
 	h := newHouse(t, models.MySQL, slow, Target{Host: "127.0.0.1", Port: 1})
-	row, err := h.store.StartRun(t.Context(), models.Run{
-		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, Owner: "dead",
-		RequestedAt: time.Now(), Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseQuerying},
+	row, _, err := h.store.AskForRun(t.Context(), models.Run{
+		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: time.Now(),
 	})
+	must(t, err)
+	_, err = h.store.ClaimRun(t.Context(), row.ID, "dead", time.Now())
 	must(t, err)
 	before := goleak.IgnoreCurrent()
 	again := NewService(h.store, h.service.engines, h.service.log)
@@ -271,8 +271,13 @@ func TestAnyProcessCancelsAndFollowsARun(t *testing.T) {
 	must(t, err)
 	run, err := services[0].StartRefresh(t.Context(), models.Asker{}, instance.ID, "main")
 	must(t, err)
-	counted(withProgress(t.Context(), &services[0].find(run.ID).progress), 42)
 	h := house{T: t, store: store, service: services[1], instance: instance}
+	h.waitUntil(func() bool { return len(services[0].carried())+len(services[1].carried()) == 1 })
+	if len(services[0].carried()) == 0 { // follow it from the other one
+		services[0], services[1] = services[1], services[0]
+		h.service = services[1]
+	}
+	counted(withProgress(t.Context(), &services[0].carried()[0].progress), 42)
 	h.waitUntil(func() bool { seen := h.run(run.ID).TablesSeen; return seen != nil && *seen == 42 })
 	began := time.Now()
 	run, err = services[1].Cancel(t.Context(), run.ID)
@@ -290,7 +295,7 @@ func TestARunWhoseEndIsNotStoredStillBringsItsResult(t *testing.T) {
 	db, err := sql.Open("sqlite", h.store.Path())
 	must(t, err)
 	defer db.Close()
-	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE UPDATE ON collection_runs BEGIN SELECT RAISE(ABORT, 'full'); END`)
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE UPDATE ON collection_runs WHEN NEW.ended_at IS NOT NULL BEGIN SELECT RAISE(ABORT, 'full'); END`)
 	must(t, err)
 	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
 	must(t, err)

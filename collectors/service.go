@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
@@ -25,15 +26,17 @@ type Service struct {
 	engines map[models.Engine]Collector
 	log     *slog.Logger
 	now     func() time.Time
+	limit   func(models.RunKind) time.Duration
 	owner   string // names this process in the rows of its runs
 
 	work sync.WaitGroup
 	stop context.CancelFunc // ends keep
 
-	mu      sync.Mutex
-	closed  bool
-	running map[string]*run
-	turns   map[int64]chan struct{} // of instances that are read as a whole
+	mu     sync.Mutex
+	closed bool
+	queue  Queue
+	owed   []models.Run   // that ended and that the store has not taken as such yet
+	runs   map[int64]*run // that this process carries out, or was asked for and did not hear the end of
 }
 
 // refreshWait is the Wait of a new service.
@@ -49,38 +52,57 @@ var (
 	errAsked    = errors.New("somebody asked to cancel")
 )
 
-// NewService is a service over the given engines. Close ends what it runs.
+// NewService is a service over the given engines, which does what it is asked for. Resume has it do more; Close ends it.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
-	return &Service{
-		Wait: refreshWait, Observe: unobserved, store: store, engines: engines, log: log, now: time.Now, owner: rand.Text(), stop: func() {},
-		running: map[string]*run{}, turns: map[int64]chan struct{}{},
+	s := &Service{
+		Wait: refreshWait, Observe: unobserved, store: store, engines: engines, log: log, now: store.Clock(), owner: rand.Text(), stop: func() {},
+		limit: limitOf, runs: map[int64]*run{},
 	}
+	own := newPool(log)
+	own.serve(context.Background(), duties{carryOut: s.carryOut})
+	s.queue = own
+	return s
 }
 
 func unobserved(models.Engine, models.RunKind) func(error) { return func(error) {} }
 
-// Close cancels running collections, whose runs are interrupted, and waits for them until ctx ends.
+// Close cancels running collections, whose runs are interrupted, and waits for them until ctx ends. What is queued stays so,
+// for another process or the next start.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
-	for _, r := range s.running {
-		r.cancel(errClosing)
+	for id, r := range s.runs {
+		if r.cancel != nil {
+			r.cancel(errClosing)
+			continue
+		}
+		r.err = cancelled(errClosing)
+		delete(s.runs, id)
+		close(r.done)
 	}
 	s.stop()
+	queue := s.queue
 	s.mu.Unlock()
+	stopped := queue.Stop(ctx)
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()
 	select {
 	case <-done:
-		return nil
+		return stopped
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return errors.Join(stopped, context.Cause(ctx))
 	}
+}
+
+func (s *Service) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // SyncResult is what a capacity sync found and stored.
 type SyncResult struct {
-	Instance    models.Instance
+	Instance    models.Instance `json:"-"`
 	Found       models.DatabaseResult
 	Inventory   models.InventoryChange
 	Saved       int64 // daily rows written
@@ -131,22 +153,45 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 // SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
 // about which databases exist is kept even when no size could be measured.
 func (s *Service) SyncCapacity(ctx context.Context, by models.Asker, id int64) (SyncResult, error) {
-	instance, target, err := s.target(ctx, id)
+	asked, err := s.startSync(ctx, by, id)
 	if err != nil {
 		return SyncResult{}, err
 	}
-	result, err := s.await(ctx, s.start(ctx, task{
-		key: key("sync", instance, ""), limit: databasesTimeout, engine: instance.DBType,
-		run: models.Run{InstanceID: id, Kind: models.RunDatabases, Asker: by},
-		work: func(ctx context.Context) (outcome, error) {
-			synced, err := s.syncCapacity(ctx, instance, target)
-			return outcome{synced: synced, receipt: synced.receipt()}, err
-		},
-	}))
+	result, err := s.await(ctx, asked)
 	if err != nil {
 		return SyncResult{}, aboutInstance(err, id, "")
 	}
-	return result.synced, nil
+	result.synced.Instance, err = s.store.Instance(ctx, id)
+	return result.synced, err
+}
+
+// StartSync is SyncCapacity for those who do not wait for its end: it returns the run as it is now.
+func (s *Service) StartSync(ctx context.Context, by models.Asker, id int64) (models.Run, error) {
+	asked, err := s.startSync(ctx, by, id)
+	if err != nil {
+		return models.Run{}, err
+	}
+	return s.Run(ctx, asked.ID)
+}
+
+func (s *Service) startSync(ctx context.Context, by models.Asker, id int64) (models.Run, error) {
+	instance, _, err := s.target(ctx, id)
+	if err != nil {
+		return models.Run{}, err
+	}
+	return s.ask(ctx, models.Run{InstanceID: id, Kind: models.RunDatabases, Asker: by, Configuration: configuration(instance)})
+}
+
+// encode is what the run's row keeps for those who wait for it in another process.
+func (r SyncResult) encode(kind models.RunKind) *string {
+	if kind != models.RunDatabases {
+		return nil
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil
+	}
+	return new(string(text))
 }
 
 // receipt is what the store keeps of a sync.
@@ -217,11 +262,11 @@ func anyMeasured(r models.DatabaseResult) bool {
 // the inventory does not know is looked for on the target and added when it is there; one that is gone
 // is marked so and keeps its snapshot. Where the collection takes longer than Wait, the error's refresh_id leads to it.
 func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, database string) (models.Receipt, error) {
-	r, err := s.startRefresh(ctx, by, id, database)
+	asked, err := s.startRefresh(ctx, by, id, database)
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	result, err := s.await(ctx, r)
+	result, err := s.await(ctx, asked)
 	if err != nil {
 		return models.Receipt{}, aboutInstance(err, id, database)
 	}
@@ -230,79 +275,46 @@ func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, databa
 
 // StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now.
 func (s *Service) StartRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
-	r, err := s.startRefresh(ctx, by, id, database)
+	asked, err := s.startRefresh(ctx, by, id, database)
 	if err != nil {
 		return models.Run{}, err
 	}
-	select {
-	case <-r.begun:
-	case <-ctx.Done():
-		return models.Run{}, context.Cause(ctx)
-	}
-	if r.id == 0 {
-		<-r.done
-		return models.Run{}, aboutInstance(r.err, id, database)
-	}
-	return s.Run(ctx, r.id)
+	return s.Run(ctx, asked.ID)
 }
 
-func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, database string) (*run, error) {
+func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
 	instance, target, err := s.target(ctx, id)
 	if err != nil {
-		return nil, err
+		return models.Run{}, err
 	}
-	collector, err := s.collector(target.Engine)
+	_, err = s.collector(target.Engine)
 	if err == nil && !isStoredName(database) {
 		err = databaseGone(database, nil)
 	}
 	if err != nil {
-		return nil, aboutInstance(err, id, database)
+		return models.Run{}, aboutInstance(err, id, database)
 	}
-	return s.start(ctx, task{
-		key: key("tables", instance, database), limit: tablesTimeout, engine: instance.DBType,
-		run: models.Run{InstanceID: id, DatabaseName: database, Kind: models.RunTables, Asker: by},
-		work: func(ctx context.Context) (outcome, error) {
-			receipt, err := s.refresh(ctx, collector, instance, target, database)
-			return outcome{receipt: receipt}, err
-		},
-	}), nil
+	asked, err := s.ask(ctx, models.Run{
+		InstanceID: id, DatabaseName: database, Kind: models.RunTables, Asker: by, Configuration: configuration(instance),
+	})
+	if err != nil {
+		return asked, aboutInstance(err, id, database)
+	}
+	return asked, nil
 }
 
-func (s *Service) refresh(
-	ctx context.Context, collector Collector, instance models.Instance, t Target, database string,
-) (models.Receipt, error) {
-	asked := s.now()
+// refresh has nothing to do where another reading of all of an Oracle instance has answered it meanwhile.
+func (s *Service) refresh(ctx context.Context, row models.Run, instance models.Instance, t Target) (models.Receipt, error) {
+	collector, err := s.collector(t.Engine)
+	if err != nil {
+		return models.Receipt{}, err
+	}
 	if t.Engine == models.Oracle {
-		done, err := s.turn(ctx, instance.ID)
-		if err != nil {
-			return models.Receipt{}, err
-		}
-		defer done()
-		if receipt, answered := s.storedSince(ctx, instance, database, asked); answered {
+		if receipt, answered := s.storedSince(ctx, instance, row.DatabaseName, row.RequestedAt); answered {
 			return receipt, nil
 		}
 	}
-	return s.measureTables(ctx, collector, instance, t, database)
-}
-
-// turn waits until nobody else reads the instance. One reading of it finds all its databases, so that another at the same
-// time would burden the server in vain and be too old to store when it ends. done lets the next one in.
-func (s *Service) turn(ctx context.Context, instance int64) (done func(), err error) {
-	s.mu.Lock()
-	turn, known := s.turns[instance]
-	if !known {
-		turn = make(chan struct{}, 1)
-		s.turns[instance] = turn
-	}
-	s.mu.Unlock()
-	queued(ctx)
-	select {
-	case turn <- struct{}{}:
-		reached(ctx, models.PhaseConnecting)
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return s.measureTables(ctx, collector, instance, t, row.DatabaseName)
 }
 
 // storedSince is about the snapshot of a database if one has been stored since it was asked for.

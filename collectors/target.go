@@ -72,8 +72,3 @@ func configuration(i models.Instance) string {
 	}
 	return edited
 }
-
-// key is the same for runs that ask the same for the same.
-func key(kind string, i models.Instance, database string) string {
-	return kind + "/" + strconv.FormatInt(i.ID, 10) + "/" + configuration(i) + "/" + database
-}

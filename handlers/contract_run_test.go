@@ -194,14 +194,12 @@ func (s *scene) deletedInstance() int64 {
 // endedRun is a refresh of the instance that somebody asked for and that is over.
 func (s *scene) endedRun(userID int64) int64 {
 	s.Helper()
-	run, err := s.store.StartRun(s.Context(), models.Run{
-		InstanceID: s.instance, DatabaseName: "main", Kind: models.RunTables, Owner: "test", Asker: models.Asker{UserID: &userID, Username: "x"},
-		Progress: models.Progress{Status: models.RunQueued},
+	run, _, err := s.store.AskForRun(s.Context(), models.Run{
+		InstanceID: s.instance, DatabaseName: "main", Kind: models.RunTables, RequestedAt: time.Now(), Configuration: "of no instance",
+		Asker: models.Asker{UserID: &userID, Username: "x"},
 	})
 	check(s, err)
-	now := time.Now()
-	run.EndedAt, run.Status = &now, models.RunInterrupted
-	check(s, s.store.EndRun(s.Context(), run))
+	check(s, s.store.AskToCancel(s.Context(), run.ID))
 	return run.ID
 }
 

@@ -2,6 +2,7 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -48,7 +49,7 @@ func Status(ctx context.Context, db *sql.DB, dialect string) ([]State, error) {
 	}
 	states := make([]State, len(found))
 	for i, m := range found {
-		states[i] = State{Name: m.Source.Path, AppliedAt: m.AppliedAt}
+		states[i] = State{Name: cmp.Or(m.Source.Path, fmt.Sprintf("%05d_queue.go", m.Source.Version)), AppliedAt: m.AppliedAt}
 	}
 	return states, nil
 }
@@ -73,7 +74,7 @@ func newProvider(db *sql.DB, dialect string) (*goose.Provider, error) {
 			return nil, err
 		}
 		return goose.NewProvider(goose.DialectPostgres, db, folder,
-			goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
+			goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker), goose.WithGoMigrations(queueTables()))
 	}
 	return nil, fmt.Errorf("no migrations for dialect %q", dialect)
 }

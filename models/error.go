@@ -46,7 +46,7 @@ type Error struct {
 	Key   string         // message key in the catalogue; empty means the code's default message
 	Args  map[string]any // values for the message's placeholders
 	Extra map[string]any // members of the contract's `extra`: instance_id, database_name, sqlstate, grant, …
-	Err   error          // the cause, for the log only; never shown
+	Err   error          `json:"-"` // the cause, for the log only; never shown
 }
 
 func (e *Error) Error() string {

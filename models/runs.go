@@ -25,7 +25,7 @@ type RunStatus string
 
 // The statuses of the contract.
 const (
-	RunQueued      RunStatus = "queued" // waits for another run to be done with the instance
+	RunQueued      RunStatus = "queued" // waits for a process that has a hand free, or for another run to be done with the instance
 	RunRunning     RunStatus = "running"
 	RunSucceeded   RunStatus = "succeeded"
 	RunFailed      RunStatus = "failed"
@@ -75,11 +75,13 @@ type Run struct {
 	EndedAt      *time.Time // nil: it goes on
 	Receipt      Receipt    `gorm:"embedded;embeddedPrefix:receipt_"` // zero unless it succeeded
 	Failure      *Error     `gorm:"-"`                                // why it failed; nil unless it did
-	Owner        string     // the process that carries it out
+	Owner        string     // the process that carries it out; empty while it is queued
 	AliveAt      time.Time  // when that process last said so
 
-	Attempt       int
-	CancelAskedAt *time.Time // when another process was asked to end it; nil: never
+	Configuration string     // of the instance when it was asked for; requests for another one are not the same
+	Attempt       int        // 1, or one more than that of the run whose process died
+	Result        *string    // what came of RunDatabases, as JSON of whoever carried it out
+	CancelAskedAt *time.Time // when its process was asked to end it; nil: never
 	StoredFailure *string    `gorm:"column:error"`
 }
 
@@ -104,24 +106,75 @@ func (r *Run) Elapsed(now time.Time) time.Duration {
 const databaseOfRun = `(SELECT d.id FROM instance_databases d
 	WHERE d.instance_id = collection_runs.instance_id AND d.name = collection_runs.database_name)`
 
-// StartRun keeps a run that begins now, with its RequestedAt, Owner and Progress. An instance that is gone is CodeNotFound.
-func (s *Store) StartRun(ctx context.Context, r Run) (Run, error) {
+// ErrInstanceBusy says that another run reads the instance now.
+var ErrInstanceBusy = errors.New("another run reads the instance")
+
+// ErrRunTaken says that a run is not queued (any more).
+var ErrRunTaken = errors.New("the run is not queued")
+
+// AskForRun keeps a run as queued, with its RequestedAt, Configuration and Attempt, or joins the one that is open for the
+// same: then joined is true. An instance that is gone is CodeNotFound.
+func (s *Store) AskForRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
-		return Run{}, err
+		return Run{}, false, err
 	}
-	r.ID, r.AliveAt = 0, s.Now()
-	r.RequestedAt, r.StartedAt = stamp(r.RequestedAt), stampPointer(r.StartedAt)
+	r.ID, r.AliveAt, r.Status, r.Attempt = 0, s.Now(), RunQueued, max(1, r.Attempt)
+	r.RequestedAt = stamp(r.RequestedAt)
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	columns := []string{
-		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "TablesSeen", "StartedAt",
-		"RequestedAt", "Owner", "AliveAt",
+	for {
+		fresh := r
+		asked := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
+			"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "AliveAt",
+			"Configuration", "Attempt",
+		).Create(&fresh)
+		if errors.Is(asked.Error, gorm.ErrForeignKeyViolated) {
+			return Run{}, false, NotFound("instance.not_found")
+		}
+		if asked.Error != nil || asked.RowsAffected > 0 {
+			return fresh, false, asked.Error
+		}
+		err := db.Take(&fresh, "instance_id = ? AND kind = ? AND database_name = ? AND configuration = ? AND ended_at IS NULL",
+			r.InstanceID, r.Kind, r.DatabaseName, r.Configuration).Error
+		if !errors.Is(err, gorm.ErrRecordNotFound) { // else it ended in between
+			return fresh, true, err
+		}
 	}
-	err := db.Select(columns).Create(&r).Error
-	if errors.Is(err, gorm.ErrForeignKeyViolated) {
-		return Run{}, NotFound("instance.not_found")
+}
+
+// ClaimRun gives a queued run to the process that is going to carry it out; it runs from then on. ErrInstanceBusy while
+// another run reads the instance, ErrRunTaken when it is not queued.
+func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Time) (Run, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	claimed := db.Table("collection_runs").Where("id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).
+		Updates(map[string]any{
+			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "alive_at": s.Now(),
+		})
+	switch {
+	case errors.Is(claimed.Error, gorm.ErrDuplicatedKey):
+		return Run{}, ErrInstanceBusy
+	case claimed.Error != nil:
+		return Run{}, claimed.Error
+	case claimed.RowsAffected == 0:
+		return Run{}, ErrRunTaken
 	}
-	return r, err
+	var r Run
+	return r, db.Take(&r, "id = ?", id).Error
+}
+
+// QueuedRuns are the ids of runs that have been queued for longer than age, those that a person asked for first. A nonzero
+// instanceID leaves out those of others.
+func (s *Store) QueuedRuns(ctx context.Context, instanceID int64, age time.Duration, limit int) ([]Run, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	query := db.Select("id, instance_id, user_id, username").
+		Where("ended_at IS NULL AND status = ? AND requested_at <= ?", RunQueued, s.Now().Add(-age))
+	if instanceID != 0 {
+		query = query.Where("instance_id = ?", instanceID)
+	}
+	var queued []Run
+	return queued, query.Order("username = '', id").Limit(limit).Find(&queued).Error
 }
 
 // KeepRun says that the run's process is alive and how far the run is, and reports whether somebody has asked another
@@ -154,6 +207,7 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 	}, r.Progress)
 	if r.Status == RunSucceeded {
 		withReceipt(columns, r.Receipt)
+		columns["result"] = r.Result
 	}
 	if r.Failure != nil {
 		text, err := json.Marshal(storedError{Code: r.Failure.Code, Key: r.Failure.Key, Args: r.Failure.Args, Extra: r.Failure.Extra})
@@ -211,20 +265,33 @@ func (r *Run) readFailure() error {
 	return nil
 }
 
-// AskToCancel leaves word for the process that carries out a run to end it. One that has ended is left alone.
+// AskToCancel ends a queued run, and leaves word for the process that carries out a running one to end it. One that has
+// ended is left alone.
 func (s *Store) AskToCancel(ctx context.Context, id int64) error {
+	now := s.Now()
 	db, done := bounded(ctx, s.writer)
 	defer done()
+	queued := db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND status = ?", id, RunQueued).
+		Updates(map[string]any{"status": RunCancelled, "ended_at": now, "cancel_asked_at": now})
+	if queued.Error != nil || queued.RowsAffected > 0 {
+		return queued.Error
+	}
 	return db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND cancel_asked_at IS NULL", id).
-		Update("cancel_asked_at", s.Now()).Error
+		Update("cancel_asked_at", now).Error
 }
 
-// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, and returns how many.
-// They end at what was last heard of them.
-func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) (int64, error) {
+// queueTimeout is how long a run may be queued.
+const queueTimeout = 24 * time.Hour
+
+// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, and those that nobody
+// has carried out for a day, and returns what they were about. They end at what was last heard of them.
+func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	ended := db.Table("collection_runs").Where("ended_at IS NULL AND alive_at <= ?", s.Now().Add(-silence)).
-		Updates(map[string]any{"status": RunInterrupted, "phase": "", "ended_at": gorm.Expr("alive_at")})
-	return ended.RowsAffected, ended.Error
+	now := s.Now()
+	var ended []Run
+	return ended, db.Raw(`UPDATE collection_runs SET status = ?, phase = '', ended_at = alive_at
+		WHERE ended_at IS NULL AND (status = ? AND alive_at <= ? OR status = ? AND requested_at <= ?)
+		RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
+		RunInterrupted, RunRunning, now.Add(-silence), RunQueued, now.Add(-queueTimeout)).Scan(&ended).Error
 }

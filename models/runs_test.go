@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,14 +10,22 @@ import (
 	"whalefall/testenv"
 )
 
-// started keeps a run of the instance that begins now.
+// queued keeps a run of the instance that somebody asks for now.
+func (f *fixture) queued(instance int64, database string) (models.Run, bool) {
+	f.Helper()
+	run, joined, err := f.AskForRun(f.ctx, models.Run{
+		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, RequestedAt: f.clock.Now(), Configuration: "c",
+		Asker: models.Asker{UserID: pointer(int64(7)), Username: "user_1"},
+	})
+	check(f, err)
+	return run, joined
+}
+
+// started is a run of the instance that is asked for and begins now.
 func (f *fixture) started(instance int64, database, owner string) models.Run {
 	f.Helper()
-	run, err := f.StartRun(f.ctx, models.Run{
-		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, Owner: owner, RequestedAt: f.clock.Now(),
-		Asker:    models.Asker{UserID: pointer(int64(7)), Username: "user_1"},
-		Progress: models.Progress{Status: models.RunRunning, Phase: models.PhaseConnecting, StartedAt: pointer(f.clock.Now())},
-	})
+	asked, _ := f.queued(instance, database)
+	run, err := f.ClaimRun(f.ctx, asked.ID, owner, f.clock.Now())
 	check(f, err)
 	return run
 }
@@ -107,17 +116,21 @@ func TestARunRemembersWhyItFailed(t *testing.T) {
 
 func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		instance := f.fileInstance("runs")
-		dead, alive, ended := f.started(instance.ID, "dead", "a"), f.started(instance.ID, "alive", "b"), f.started(instance.ID, "ended", "a")
+		started := func(name, owner string) models.Run { return f.started(f.fileInstance(name).ID, name, owner) }
+		dead, alive, ended := started("dead", "a"), started("alive", "b"), started("ended", "a")
+		waiting, _ := f.queued(alive.InstanceID, "waiting")
 		ended.Status, ended.EndedAt = models.RunCancelled, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, ended))
 		last := f.Now()
 		f.clock.add(time.Minute)
 		_, err := f.KeepRun(f.ctx, alive.ID, alive.Progress)
 		check(f, err)
-		n, err := f.InterruptRuns(f.ctx, time.Minute)
+		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
 		check(f, err)
-		equal(f, "interrupted", n, 1)
+		equal(f, "interrupted", len(interrupted), 1)
+		equal(f, "what it was about", interrupted[0].DatabaseName, "dead")
+		equal(f, "its attempt", interrupted[0].Attempt, 1)
+		equal(f, "waiting", f.run(waiting.ID).Status, models.RunQueued)
 		equal(f, "dead", f.run(dead.ID).Status, models.RunInterrupted)
 		equal(f, "dead since", *f.run(dead.ID).EndedAt, last)
 		equal(f, "phase", f.run(dead.ID).Phase, "")
@@ -150,10 +163,87 @@ func TestRunsThatCannotBe(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		_, err := f.Store.Run(f.ctx, 404)
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
-		_, err = f.StartRun(f.ctx, models.Run{InstanceID: 404, Kind: models.RunTables})
+		_, _, err = f.AskForRun(f.ctx, models.Run{InstanceID: 404, Kind: models.RunTables})
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
-		_, err = f.StartRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
+		_, _, err = f.AskForRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
 		wantError(f, err, models.CodeInvalid, "text.not_storable")
+		_, err = f.ClaimRun(f.ctx, 404, "me", f.clock.Now())
+		equal(f, "nobody's", err, models.ErrRunTaken)
+	})
+}
+
+func TestAnOpenRunIsJoined(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.fileInstance("runs")
+		first, joined := f.queued(instance.ID, "app")
+		equal(f, "the first", joined, false)
+		equal(f, "status", f.run(first.ID).Status, models.RunQueued)
+		again, joined := f.queued(instance.ID, "app")
+		equal(f, "joined", joined, true)
+		equal(f, "the same", again.ID, first.ID)
+		_, joined = f.queued(instance.ID, "App")
+		equal(f, "another database", joined, false)
+		edited, joined, err := f.AskForRun(f.ctx, models.Run{
+			InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(), Configuration: "edited",
+		})
+		check(f, err)
+		equal(f, "of another configuration", joined, false)
+		equal(f, "attempt", f.run(edited.ID).Attempt, 1)
+		check(f, f.AskToCancel(f.ctx, first.ID))
+		equal(f, "cancelled while it was queued", f.run(first.ID).Status, models.RunCancelled)
+		_, joined = f.queued(instance.ID, "app")
+		equal(f, "an ended one", joined, false)
+	})
+}
+
+func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.fileInstance("runs")
+		nobody, _, err := f.AskForRun(f.ctx, models.Run{
+			InstanceID: instance.ID, DatabaseName: "nightly", Kind: models.RunTables, RequestedAt: f.clock.Now(),
+		})
+		check(f, err)
+		first := f.started(instance.ID, "app", "me")
+		second, _ := f.queued(instance.ID, "other")
+		_, err = f.ClaimRun(f.ctx, second.ID, "another", f.clock.Now())
+		equal(f, "while the first reads", err, models.ErrInstanceBusy)
+		_, err = f.ClaimRun(f.ctx, first.ID, "another", f.clock.Now())
+		equal(f, "the first", err, models.ErrRunTaken)
+		f.started(f.fileInstance("another").ID, "app", "me")
+
+		queued, err := f.QueuedRuns(f.ctx, instance.ID, 0, 10)
+		check(f, err)
+		equal(f, "waiting", len(queued), 2)
+		equal(f, "persons first", queued[0].ID, second.ID)
+		equal(f, "then schedules", queued[1].ID, nobody.ID)
+		first.Status, first.EndedAt = models.RunSucceeded, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, first))
+		_, err = f.ClaimRun(f.ctx, second.ID, "another", f.clock.Now())
+		check(f, err)
+	})
+}
+
+// Of many processes that claim the runs of an instance, one gets one.
+func TestClaimsAtTheSameTime(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.fileInstance("runs")
+		results := make(chan error)
+		for i := range 20 {
+			run, _ := f.queued(instance.ID, string(rune('a'+i%5)))
+			go func() {
+				_, err := f.ClaimRun(f.ctx, run.ID, "me", f.clock.Now())
+				results <- err
+			}()
+		}
+		claimed := 0
+		for range 20 {
+			if err := <-results; err == nil {
+				claimed++
+			} else if !errors.Is(err, models.ErrInstanceBusy) && !errors.Is(err, models.ErrRunTaken) {
+				f.Error(err)
+			}
+		}
+		equal(f, "claimed", claimed, 1)
 	})
 }
 

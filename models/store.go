@@ -328,6 +328,9 @@ func (s *Store) Path() string { return s.path }
 // Now is the store's clock: UTC, in the microseconds both kinds of store can keep.
 func (s *Store) Now() time.Time { return stamp(s.now()) }
 
+// Clock is Options.Now, for those who work for the store and measure durations.
+func (s *Store) Clock() func() time.Time { return s.now }
+
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func stampPointer(t *time.Time) *time.Time {

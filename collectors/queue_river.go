@@ -1,0 +1,128 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"whalefall/models"
+)
+
+// Queues of River. Those for runs are separate, so that a schedule leaves room for persons.
+const (
+	askedQueue     = "asked"
+	scheduledQueue = "scheduled"
+	clockQueue     = "clock"
+)
+
+const (
+	queueAttempts  = 5                      // to begin a run; what failed in it is the row's matter
+	fetchCooldown  = 20 * time.Millisecond  // between two looks for jobs
+	rescueAfter    = 2 * time.Hour          // a job whose process died; rows of dead runs are found within a minute
+	finishedJobs   = 24 * time.Hour         // jobs are kept that long; what was done is in the store's own rows
+	riverStopGrace = 100 * time.Millisecond // for what is being carried out to hear that it ends
+)
+
+// runArgs name a run for River.
+type runArgs struct {
+	Run int64 `json:"run"`
+}
+
+// Kind is how River names the job.
+func (runArgs) Kind() string { return "collection_run" }
+
+// tickArgs ask for what is due.
+type tickArgs struct{}
+
+// Kind is how River names the job.
+func (tickArgs) Kind() string { return "tick" }
+
+// riverQueue is the Queue of all processes that share a PostgreSQL store.
+type riverQueue struct {
+	pool   *pgxpool.Pool
+	log    *slog.Logger
+	client *river.Client[pgx.Tx]
+}
+
+func newRiverQueue(pool *pgxpool.Pool, log *slog.Logger) *riverQueue {
+	return &riverQueue{pool: pool, log: log}
+}
+
+// Start takes part in the election of the process that says when a minute is over.
+func (q *riverQueue) Start(ctx context.Context, d duties) (err error) {
+	workers := river.NewWorkers()
+	slots := make(chan struct{}, parallelRuns)
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, j *river.Job[runArgs]) error {
+		return carryOutJob(ctx, d, slots, j.Args.Run)
+	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[tickArgs]) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, tickTimeout, errTick)
+		defer cancel()
+		return d.tick(ctx)
+	}))
+	minute := river.NewPeriodicJob(river.PeriodicInterval(tickEvery), func() (river.JobArgs, *river.InsertOpts) {
+		return tickArgs{}, &river.InsertOpts{Queue: clockQueue, MaxAttempts: 1, UniqueOpts: openOnce(false)}
+	}, &river.PeriodicJobOpts{RunOnStart: true})
+	q.client, err = river.NewClient(riverpgxv5.New(q.pool), &river.Config{
+		Queues: map[string]river.QueueConfig{
+			askedQueue: {MaxWorkers: parallelRuns}, scheduledQueue: {MaxWorkers: parallelRuns - reservedRuns}, clockQueue: {MaxWorkers: 1},
+		},
+		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: q.log, FetchCooldown: fetchCooldown,
+		JobTimeout: -1, RescueStuckJobsAfter: rescueAfter, MaxAttempts: queueAttempts,
+		CompletedJobRetentionPeriod: finishedJobs, CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
+	})
+	if err != nil {
+		return err
+	}
+	return q.client.Start(context.WithoutCancel(ctx))
+}
+
+// carryOutJob waits for one of the process's slots, which both queues of runs share.
+func carryOutJob(ctx context.Context, d duties, slots chan struct{}, run int64) error {
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	err := d.carryOut(ctx, run)
+	if errors.Is(err, models.ErrInstanceBusy) {
+		return river.JobSnooze(busyRetry)
+	}
+	return err
+}
+
+// openOnce keeps River from holding a second job for the same while one has not ended.
+func openOnce(byArgs bool) river.UniqueOpts {
+	return river.UniqueOpts{ByArgs: byArgs, ByQueue: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+		rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}
+}
+
+// Add is heard by every process at once.
+func (q *riverQueue) Add(ctx context.Context, j job) error {
+	queue := askedQueue
+	if j.scheduled {
+		queue = scheduledQueue
+	}
+	_, err := q.client.Insert(ctx, runArgs{Run: j.run}, &river.InsertOpts{Queue: queue, UniqueOpts: openOnce(true)})
+	return err
+}
+
+// Stop leaves what waits to the other processes.
+func (q *riverQueue) Stop(ctx context.Context) error {
+	soft, cancel := context.WithTimeout(ctx, riverStopGrace)
+	defer cancel()
+	if q.client.Stop(soft) == nil {
+		return nil
+	}
+	return q.client.StopAndCancel(ctx)
+}
