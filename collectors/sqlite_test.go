@@ -410,3 +410,36 @@ func TestSQLiteCancelled(t *testing.T) {
 	}
 	eventually(t, "the file is still open", func() bool { return openFiles(t, path) == 0 })
 }
+
+// However far a reading is, also between the first two rows of a statement, cancelling ends it within a second.
+func TestSQLiteCancelledAnywhere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "target.db")
+	db := openSQLite(t, path)
+	var create strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&create, "CREATE TABLE t%d (a PRIMARY KEY, b UNIQUE);", i)
+	}
+	execSQLite(t, db, "PRAGMA page_size = 4096", "PRAGMA journal_mode = OFF", "BEGIN", create.String(), "CREATE TABLE large (x)",
+		"INSERT INTO large SELECT zeroblob(5000000) FROM generate(4)", "COMMIT")
+	_ = db.Close()
+	c := NewSQLite([]string{dir})
+	whole := time.Now()
+	mustTablesOf(t, c, path)
+	took := time.Since(whole)
+	for tenth := range time.Duration(10) { // of the time a whole reading takes
+		ctx, cancel := context.WithCancel(t.Context())
+		after := took * tenth / 10
+		timer := time.AfterFunc(after, cancel)
+		start := time.Now()
+		_, err := c.Tables(ctx, sqliteTarget(path), "main")
+		if late := time.Since(start) - after; late > time.Second {
+			t.Errorf("cancelled after %v of %v, that took %v", after, took, late)
+		}
+		if !timer.Stop() {
+			wantError(t, err, models.CodeCollection, "collect.cancelled")
+		}
+		cancel()
+	}
+	eventually(t, "the file is still open", func() bool { return openFiles(t, path) == 0 })
+}
