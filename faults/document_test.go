@@ -16,7 +16,7 @@ const (
 )
 
 // writeDocument prints the matrix and puts it into the document.
-func writeDocument(got map[cell]result) error {
+func writeDocument(got *results) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func writeDocument(got map[cell]result) error {
 }
 
 // matrixTable has a table for each fault.
-func matrixTable(got map[cell]result) string {
+func matrixTable(got *results) string {
 	var b strings.Builder
 	for _, f := range faults {
 		fmt.Fprintf(&b, "### %s\n\n%s\n%s\n\n| engine | store |", strings.ToUpper(f.name[:1])+f.name[1:], f.about, f.does)
@@ -45,17 +45,19 @@ func matrixTable(got map[cell]result) string {
 			for _, store := range stores {
 				fmt.Fprintf(&b, "| %s | %s |", engine, store)
 				for _, phase := range phases {
-					r := got[cell{f, phase, engine, store}]
+					r := got.of[cell{f, phase, engine, store}]
 					if r.na != "" {
 						fmt.Fprintf(&b, " n/a (%d) |", footnote(&reasons, r.na))
 						continue
 					}
-					fmt.Fprintf(&b, " %s, %s, %s |", r.end.status, r.end.snapshot, milliseconds(r.p99))
+					fmt.Fprintf(&b, " %s, %s |", r.end.status, r.end.snapshot)
 				}
 				b.WriteString("\n")
 			}
 		}
-		b.WriteString("\n")
+		took, refused := got.pages(f)
+		fmt.Fprintf(&b, "\nPages meanwhile: %d, of them %d refused; p50 %s, p99 %s.\n\n", len(took), refused,
+			milliseconds(percentile(took, 50)), milliseconds(percentile(took, 99)))
 		for i, reason := range reasons {
 			fmt.Fprintf(&b, "(%d) n/a: %s.\n", i+1, reason)
 		}

@@ -167,7 +167,7 @@ func playProcessKilled(h *hall, t *testing.T, cell cell) result {
 	c.refreshed(watched)
 	c.refreshed(reference)
 	measured := pages.stop()
-	out.requests, out.refused, out.p99 = measured.requests, measured.refused, measured.p99
+	out.took, out.refused = measured.took, measured.refused
 	if c.snapshot(watched).digest != c.snapshot(reference).digest {
 		t.Error("a refresh after the fault does not find what is there")
 	}

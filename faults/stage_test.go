@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,8 +164,8 @@ func (s *stage) play() result {
 		s.target.grow(s.T, max(1, s.cell.fault.tables))
 	}
 	s.refresh(s.reference)
-	news := []string{s.snapshot(s.reference).digest}
-	if news[0] == old.digest && !s.cell.fault.still {
+	news := []snapshot{s.snapshot(s.reference)}
+	if news[0].digest == old.digest && !s.cell.fault.still {
 		s.Fatal("the target looks as it did before")
 	}
 	s.login()
@@ -186,8 +187,8 @@ func (s *stage) play() result {
 	out.end, out.reason = end{row.Status, s.judge(old, after, news)}, reasonOf(row)
 	s.refresh(s.watched)
 	s.refresh(s.reference)
-	if s.snapshot(s.watched).digest != s.snapshot(s.reference).digest {
-		s.Error("a refresh after the fault does not find what is there")
+	if got, want := s.snapshot(s.watched), s.snapshot(s.reference); got.digest != want.digest {
+		s.Errorf("a refresh after the fault does not find what is there:\n%s", differences(got.text, want.text))
 	}
 	eventually(s, "no connection is left on the target", func() bool { return s.target.connections(s.T) == 0 })
 	return out
@@ -197,7 +198,7 @@ func (s *stage) play() result {
 const runWithin = 100 * time.Second
 
 // alsoNew adds what the reference finds while the fault lasts, if it finds anything: the fault may have changed the target.
-func (s *stage) alsoNew(news []string) []string {
+func (s *stage) alsoNew(news []snapshot) []snapshot {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if !s.cell.fault.alters {
@@ -206,7 +207,7 @@ func (s *stage) alsoNew(news []string) []string {
 	if _, err := s.service.Refresh(ctx, models.Asker{}, s.reference, s.target.database()); err != nil {
 		return news
 	}
-	return append(news, s.snapshot(s.reference).digest)
+	return append(news, s.snapshot(s.reference))
 }
 
 func (s *stage) refresh(instance int64) {
@@ -311,7 +312,8 @@ func reasonOf(run models.Run) string {
 // snapshot is what the store has of the database.
 type snapshot struct {
 	no     int64
-	digest string // of header and rows, without ids and times
+	digest string // of text
+	text   string // header and rows, without ids, times and growth, which is about other snapshots
 }
 
 func (s *stage) snapshot(instance int64) snapshot {
@@ -338,9 +340,9 @@ func snapshotOf(t *testing.T, store *models.Store, instance int64, database stri
 	}
 	slices.Sort(rows)
 	header := known.Snapshot
-	header.SnapshotNo, header.CollectedAt, header.ElapsedMS = 0, nil, 0
-	sum := sha256.Sum256([]byte(asJSON(t, header) + asJSON(t, rows)))
-	return snapshot{no: known.SnapshotNo, digest: fmt.Sprintf("%x", sum[:8])}
+	header.SnapshotNo, header.CollectedAt, header.ElapsedMS, header.GrowthDay = 0, nil, 0, nil
+	text := asJSON(t, header) + "\n" + strings.Join(rows, "\n")
+	return snapshot{no: known.SnapshotNo, digest: fmt.Sprintf("%x", sha256.Sum256([]byte(text))), text: text}
 }
 
 func asJSON(t *testing.T, v any) string {
@@ -351,16 +353,32 @@ func asJSON(t *testing.T, v any) string {
 }
 
 // judge says which snapshot it is, or fails the test: it is a third one.
-func (s *stage) judge(old, after snapshot, news []string) string {
+func (s *stage) judge(old, after snapshot, news []snapshot) string {
 	s.Helper()
-	switch {
-	case after == old:
+	if after == old {
 		return "old"
-	case slices.Contains(news, after.digest) && after.no == old.no+1:
-		return "new"
 	}
-	s.Errorf("snapshot %d is neither the old nor the new one", after.no)
+	for _, wanted := range news {
+		if after.digest == wanted.digest && after.no == old.no+1 {
+			return "new"
+		}
+	}
+	s.Errorf("snapshot %d is neither the old one (%d) nor the new one:\n%s", after.no, old.no, differences(after.text, news[len(news)-1].text))
 	return "broken"
+}
+
+// differences are the lines that only one of the texts has, at most a few.
+func differences(got, want string) string {
+	var out []string
+	for mark, pair := range map[string][2]string{"+ ": {got, want}, "- ": {want, got}} {
+		other := strings.Split(pair[1], "\n")
+		for line := range strings.Lines(pair[0]) {
+			if line = strings.TrimSuffix(line, "\n"); !slices.Contains(other, line) && len(out) < 6 {
+				out = append(out, mark+line)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // login has the client logged in as an admin.
@@ -421,8 +439,10 @@ type pages struct {
 	ended chan result
 }
 
-// pageEvery is the pause between two requests for pages.
-const pageEvery = 5 * time.Millisecond
+const (
+	pageEvery  = 5 * time.Millisecond // the pause between two requests for pages
+	pagesAtall = 20                   // requests that there are at least
+)
 
 // browse asks for pages as somebody does who looks on.
 func (s *stage) browse() *pages {
@@ -433,33 +453,42 @@ func (s *stage) browse() *pages {
 		fmt.Sprintf("/api/v1/refreshes/%d", s.run))
 }
 
+// browse asks for each page once before it counts: the first request of a process pays for what all others find.
 func browse(client *http.Client, base string, paths ...string) *pages {
+	for _, path := range paths {
+		_ = answered(client, base+path)
+	}
 	p := &pages{done: make(chan struct{}), ended: make(chan result, 1)}
 	go func() {
-		var took []time.Duration
 		var out result
 		for i := 0; ; i++ {
 			began := time.Now()
-			response, err := client.Get(base + paths[i%len(paths)])
-			if err == nil {
-				_, _ = io.Copy(io.Discard, response.Body)
-				_ = response.Body.Close()
-			}
-			took = append(took, time.Since(began))
-			if err != nil || response.StatusCode >= http.StatusInternalServerError {
+			if !answered(client, base+paths[i%len(paths)]) {
 				out.refused++
 			}
+			out.took = append(out.took, time.Since(began))
+			time.Sleep(pageEvery)
 			select {
 			case <-p.done:
-				slices.Sort(took)
-				out.requests, out.p99 = len(took), took[(len(took)*99-1)/100]
-				p.ended <- out
-				return
-			case <-time.After(pageEvery):
+				if len(out.took) >= pagesAtall {
+					p.ended <- out
+					return
+				}
+			default:
 			}
 		}
 	}()
 	return p
+}
+
+// answered reports whether the page came, be it with a refusal of what was asked for.
+func answered(client *http.Client, address string) bool {
+	response, err := client.Get(address)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err == nil && response.Body.Close() == nil && response.StatusCode < http.StatusInternalServerError
 }
 
 // stop returns how the pages were answered.
