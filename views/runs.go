@@ -35,6 +35,7 @@ func (m RunBar) futile() bool {
 type RunList struct {
 	Listing
 	Instance models.Instance
+	Schedule InstanceSchedule
 	Runs     []RunState
 	Query    models.RunQuery
 }
@@ -94,12 +95,12 @@ func (r RunState) tablesPath() string {
 // mayCancel reports whether the person looking may end the run.
 func (r RunState) mayCancel(p Page) bool { return p.Can(models.PermSync) && r.MayBeCancelledBy(p.User) }
 
-// counted is how many tables were seen, of how many where that is known; empty: none so far.
+// counted is how many tables were seen, while it goes on of how many where that is known; empty: none so far.
 func (r RunState) counted() string {
 	switch {
 	case r.TablesSeen == nil:
 		return ""
-	case r.TablesTotal == nil || *r.TablesTotal < *r.TablesSeen:
+	case r.Ended() || r.TablesTotal == nil || *r.TablesTotal < *r.TablesSeen:
 		return Count(*r.TablesSeen)
 	}
 	return Count(*r.TablesSeen) + " / " + Count(*r.TablesTotal)
@@ -158,6 +159,14 @@ func (r RunState) phases() string {
 	return phase(r.ConnectingMS) + " / " + phase(r.QueryingMS) + " / " + phase(r.StoringMS)
 }
 
+// written is how many rows were saved, changed and pruned. Of databases only the first is known.
+func (r RunState) written() string {
+	if r.Kind == models.RunDatabases {
+		return Count(r.Receipt.Saved)
+	}
+	return Count(r.Receipt.Saved) + " / " + Count(r.Receipt.Changed) + " / " + Count(r.Receipt.Pruned)
+}
+
 // skipped is how many relations could not be measured, and why, in words; no words: none.
 func (r RunState) skipped(p Page) (n int64, reasons []string) {
 	for _, s := range []struct {
@@ -174,6 +183,10 @@ func (r RunState) skipped(p Page) (n int64, reasons []string) {
 // proof is why the result counts as complete, or why not; short and in a sentence.
 func (r RunState) proof(p Page) (short, reason string) {
 	switch {
+	case r.Kind == models.RunDatabases && r.Receipt.Complete:
+		return p.T("runs.complete"), p.In(r.Engine, "runs.all_listed")
+	case r.Kind == models.RunDatabases:
+		return p.T("runs.incomplete"), p.In(r.Engine, "databases.incomplete")
 	case !r.Receipt.Complete && r.Receipt.Grant != "":
 		return p.T("runs.incomplete"), p.T("runs.incomplete_grant")
 	case !r.Receipt.Complete:

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -68,5 +69,15 @@ func TestAReceiptNamesWhatWasSkipped(t *testing.T) {
 	r.Receipt.Complete = false
 	if short, why := r.proof(p); short != "Incomplete" || why != p.T("runs.incomplete_hint") {
 		t.Errorf("%q %q", short, why)
+	}
+}
+
+func TestTheNumberOfAStoredErrorIsWrittenAsAnyOther(t *testing.T) {
+	t.Parallel()
+	for _, number := range []any{942, int64(942), json.Number("942")} {
+		e := &models.Error{Code: models.CodeCollection, Extra: map[string]any{"error_number": number}}
+		if got := ErrorNumber(Chinese, models.Oracle, e); got != "ORA-00942" {
+			t.Errorf("%T: %q", number, got)
+		}
 	}
 }
