@@ -31,7 +31,7 @@ const bareRows = "database_table_size_stats"
 // serveBare serves the page of a database's tables as a straightforward program would: without a login, languages, filters
 // or anything else around it.
 func serveBare(address, store string) error {
-	var dialector gorm.Dialector = sqlite.Open(store + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)")
+	dialector := sqlite.Open(store + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)")
 	if strings.HasPrefix(store, "postgres://") {
 		dialector = postgres.Open(store)
 	}

@@ -33,7 +33,10 @@ func (c *cost) cpu() time.Duration {
 func (c *cost) elapsed() time.Duration { return median(c.wall) }
 
 func (c *cost) String() string {
-	return fmt.Sprintf("%s, CPU %s", text(median(c.wall)), text(c.cpu()))
+	if len(c.server) == 0 {
+		return fmt.Sprintf("%s, CPU %s", text(c.elapsed()), text(c.cpu()))
+	}
+	return fmt.Sprintf("%s, CPU %s (server %s)", text(c.elapsed()), text(c.cpu()), text(median(c.server)))
 }
 
 // meter reads what is used by who takes part.

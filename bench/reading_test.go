@@ -5,7 +5,6 @@ package bench
 import (
 	"bytes"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -103,6 +102,7 @@ func (r *reading) each(t *testing.T, tx *sql.Tx, query string, values ...any) (n
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func (r *reading) each(t *testing.T, tx *sql.Tx, query string, values ...any) (n
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -120,7 +120,7 @@ func (b *book) write() error {
 		_, _ = fmt.Fprintln(os.Stdout, "Smaller than what results.md tells of, or another build: it stays as it is.")
 		return nil
 	}
-	if err := os.WriteFile(resultsFile, []byte(b.markdown()), 0o644); err != nil { //nolint:gosec // a file of the repository
+	if err := os.WriteFile(resultsFile, []byte(b.markdown()), 0o644); err != nil {
 		return err
 	}
 	for file, table := range map[string]string{"../README.md": b.short(false), "../README.zh-CN.md": b.short(true)} {
@@ -197,7 +197,7 @@ func replaceBetween(file, text string) error {
 	if !found || !closed {
 		return nil
 	}
-	return os.WriteFile(file, []byte(before+marker+"\n"+text+endMarker+after), 0o644) //nolint:gosec // a file of the repository
+	return os.WriteFile(file, []byte(before+marker+"\n"+text+endMarker+after), 0o644)
 }
 
 var commit = sync.OnceValue(func() string {

@@ -79,7 +79,7 @@ func (d *savedData) make(t testing.TB, statements, settings []string) error {
 	if err := os.MkdirAll(filepath.Dir(d.dir), 0o700); err != nil {
 		return err
 	}
-	draft, err := os.MkdirTemp(filepath.Dir(d.dir), ".draft-")
+	draft, err := os.MkdirTemp(filepath.Dir(d.dir), ".draft-") //nolint:usetesting // it is renamed to its place
 	if err != nil {
 		return err
 	}
