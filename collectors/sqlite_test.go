@@ -427,9 +427,9 @@ func TestSQLiteCancelledAnywhere(t *testing.T) {
 	whole := time.Now()
 	mustTablesOf(t, c, path)
 	took := time.Since(whole)
-	for tenth := range time.Duration(10) { // of the time a whole reading takes
+	for tenth := range 10 { // of the time a whole reading takes
 		ctx, cancel := context.WithCancel(t.Context())
-		after := took * tenth / 10
+		after := time.Duration(tenth) * (took / 10)
 		timer := time.AfterFunc(after, cancel)
 		start := time.Now()
 		_, err := c.Tables(ctx, sqliteTarget(path), "main")
