@@ -27,20 +27,21 @@ func (s *Store) dayNumber(t time.Time) int64 {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / int64(24*time.Hour/time.Second)
 }
 
-const rememberSQL = `INSERT INTO table_size_history (database_id, day, table_id, size_bytes, before_bytes) `
+const rememberSQL = `INSERT INTO table_size_history AS h (database_id, day, table_id, size_bytes, delta_bytes) `
 
-// remember keeps the sizes that have changed. Each row of the history has the size before it, so that those kept say by
-// themselves what a table had on the first day that is kept.
+// remember keeps the sizes that have changed. Each row of the history has the change, too, so that those
+// that are kept tell by themselves what a table had before the first of them.
 func (p *plan) remember(d dialect, databaseID, day int64) error {
 	if len(p.added) > 0 {
 		p.add(rememberSQL+"SELECT database_id, "+d.value("integer")+`, id, size_bytes, NULL FROM database_table_size_stats
 			WHERE database_id = ? AND id > ? AND size_bytes IS NOT NULL`, day, databaseID, p.newest)
 	}
-	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"before_bytes", "bigint"}}
+	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"delta_bytes", "bigint"}}
 	return inBatches(p.resized, func(sizes string) {
-		p.add(rememberSQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, before_bytes FROM "+
+		p.add(rememberSQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, delta_bytes FROM "+
 			d.records(columns)+` WHERE true
-			ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes`, databaseID, day, sizes)
+			ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
+				delta_bytes = h.delta_bytes + excluded.delta_bytes`, databaseID, day, sizes)
 	})
 }
 

@@ -149,7 +149,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		}
 		s.finish(&planned.header, in)
 		receipt = planned.receipt(in.Result)
-		return saveHeader(tx, database, planned.header, in)
+		return saveHeader(tx, database, planned.header, in.Started)
 	})
 	if err == nil && len(planned.added) >= analyzeFrom {
 		s.analyzeTables(ctx)
@@ -202,19 +202,13 @@ func (s *Store) analyzeTables(ctx context.Context) {
 	}
 }
 
-// toCome reports whether a stored moment is later than the collection can have ended: the clock has been set back since,
-// and the moment says nothing about what was first.
-func (in *SaveTables) toCome(stored time.Time) bool {
-	return stored.After(in.CollectedAt.Add(transactionTimeout))
-}
-
 // lockForRefresh is the database, if the collection may still become its snapshot.
 func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
 	database, err := takeDatabase(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), "id = ?", in.DatabaseID)
 	if err != nil {
 		return database, err
 	}
-	if at := database.CollectedAt; at != nil && at.After(in.Started) && !in.toCome(*at) {
+	if database.CollectedAt != nil && database.CollectedAt.After(in.Started) {
 		return database, &Error{Code: CodeCollection, Key: "collect.superseded", Args: Args("Name", database.Name)}
 	}
 	var instances int64
@@ -260,7 +254,7 @@ type plan struct {
 	differing []int64                 // ids of rows whose fingerprint is not that of the result
 	rewritten []DatabaseTableSizeStat // stored rows with what they will hold
 	added     []*TableSize            // by names
-	resized   [][3]*int64             // id, size and size before of stored rows
+	resized   [][3]*int64             // id, size and change of size of stored rows
 	removed   []int64
 	writes    []write
 }
@@ -379,8 +373,17 @@ func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64)
 		p.rewritten = append(p.rewritten, next)
 	}
 	if next.SizeBytes != nil && !samePointed(next.SizeBytes, stored.SizeBytes) {
-		p.resized = append(p.resized, [3]*int64{&stored.ID, next.SizeBytes, stored.SizeBytes})
+		p.resized = append(p.resized, [3]*int64{&stored.ID, next.SizeBytes, difference(next.SizeBytes, stored.SizeBytes)})
 	}
+}
+
+// difference is nil if a or b is.
+func difference(a, b *int64) *int64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	d := *a - *b
+	return &d
 }
 
 // addNew puts the rows in the order of the store's indexes, which makes writing and later reading them cheaper.
@@ -439,9 +442,9 @@ func countUnread(tables map[tableKey]*TableSize) map[Unread]int64 {
 }
 
 // saveHeader also takes back that the database was gone, unless that was found out after the collection had started.
-func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, in SaveTables) error {
+func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, started time.Time) error {
 	fresh := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt, GoneAt: stored.GoneAt}
-	if at := stored.GoneAt; at != nil && (at.Before(in.Started) || in.toCome(*at)) {
+	if stored.GoneAt != nil && stored.GoneAt.Before(started) {
 		fresh.GoneAt = nil
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).

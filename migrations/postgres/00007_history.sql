@@ -7,13 +7,14 @@ ALTER TABLE database_table_size_stats
     ADD COLUMN base_bytes bigint,
     ADD COLUMN base_day integer;
 
--- The day stands before the table so that a save appends, and old days lie together.
+-- Sizes that have changed: what a table had at the end of a day, and by how much that was more than before (unknown for the
+-- first). The day stands before the table so that a save appends, and old days lie together.
 CREATE TABLE table_size_history (
-    database_id  bigint NOT NULL REFERENCES instance_databases ON DELETE CASCADE,
-    table_id     bigint NOT NULL,
-    size_bytes   bigint NOT NULL,
-    before_bytes bigint,
-    day          integer NOT NULL,
+    database_id bigint NOT NULL REFERENCES instance_databases ON DELETE CASCADE,
+    table_id    bigint NOT NULL,
+    size_bytes  bigint NOT NULL,
+    delta_bytes bigint,
+    day         integer NOT NULL,
     PRIMARY KEY (database_id, day, table_id)
 );
 
