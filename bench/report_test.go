@@ -30,9 +30,10 @@ type book struct {
 	sync.Mutex
 	started time.Time
 	byID    map[string]result
+	missing map[string]string // why goals were not measured
 }
 
-var results = &book{byID: map[string]result{}}
+var results = &book{byID: map[string]result{}, missing: map[string]string{}}
 
 // measured runs a measurement of some goals. When it fails, they say so and the others go on.
 func measured(t *testing.T, name string, ids []string, measure func(t *testing.T)) {
@@ -67,6 +68,13 @@ func (b *book) put(id string, r result) {
 	b.byID[id] = r
 }
 
+// absent says why a goal could not be measured here, unless it has been elsewhere.
+func (b *book) absent(id, why string) {
+	b.Lock()
+	defer b.Unlock()
+	b.missing[id] = why
+}
+
 func (b *book) fail(id string) {
 	b.Lock()
 	done := b.byID[id].now
@@ -78,6 +86,7 @@ func (b *book) fail(id string) {
 
 const (
 	resultsFile = "results.md"
+	notYet      = "not yet"
 	columns     = "| what | to reach | measured | reached | how | when |\n|---|---|---|---|---|---|\n"
 	marker      = "<!-- bench -->"
 	endMarker   = "<!-- /bench -->"
@@ -95,7 +104,7 @@ func (b *book) load() error {
 			continue
 		}
 		i := slices.IndexFunc(goals, func(g goal) bool { return g.what == strings.TrimSpace(cells[0]) })
-		if i < 0 || b.byID[goals[i].id].now || strings.TrimSpace(cells[2]) == "not yet" {
+		if i < 0 || b.byID[goals[i].id].now || strings.TrimSpace(cells[5]) == "" {
 			continue
 		}
 		b.byID[goals[i].id] = result{
@@ -143,7 +152,7 @@ func (b *book) print() {
 
 func (b *book) result(g goal) result {
 	r := b.byID[g.id]
-	r.measured = cmp.Or(r.measured, "not yet")
+	r.measured = cmp.Or(r.measured, b.missing[g.id], notYet)
 	return r
 }
 
@@ -179,7 +188,7 @@ func (b *book) short(chinese bool) string {
 		what, measured := g.what, b.result(g).measured
 		if chinese {
 			what = g.chinese
-			measured = strings.NewReplacer("not yet", "尚未测量", " wall", " 墙钟", "failed", "失败").Replace(measured)
+			measured = strings.NewReplacer(notYet, "尚未测量", " wall", " 墙钟", "failed", "失败").Replace(measured)
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | `task bench -- -run %s` |\n", what, g.reach, measured, g.section)
 	}
