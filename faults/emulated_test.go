@@ -34,7 +34,7 @@ func newSQLServerTarget(t *testing.T) *sqlserverTarget {
 		s.marks += string([]byte{byte(unit), byte(unit >> 8)})
 	}
 	s.show(t, "app", s.tables)
-	s.show(t, "other", nil)
+	s.show(t, "other", []string{"a"})
 	s.grant(t, "CONNECT ANY DATABASE", "VIEW ANY DEFINITION", "VIEW SERVER STATE")
 	return s
 }

@@ -39,3 +39,13 @@ func within(limit time.Duration, done func() bool) bool {
 	}
 	return true
 }
+
+// await waits until what is closed, or ends the test.
+func await(t testing.TB, what string, closed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain: %s", what)
+	}
+}

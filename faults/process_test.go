@@ -190,13 +190,13 @@ func (c *child) reach(watched int64) (run int64, letGo func()) {
 	switch phase {
 	case "queued":
 		c.refresh(watched, c.target.other())
-		<-met
+		await(c, "a collection has begun", met)
 		run = c.refresh(watched, c.target.database())
 	case "storing":
-		return c.reachStoring(watched, func() { <-met }, release)
+		return c.reachStoring(watched, func() { await(c, "a collection has begun", met) }, release)
 	default:
 		run = c.refresh(watched, c.target.database())
-		<-met
+		await(c, "a collection has begun", met)
 	}
 	c.waitFor(run)
 	return run, release

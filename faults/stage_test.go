@@ -226,11 +226,11 @@ func (s *stage) reach() {
 	s.let = append(s.let, release)
 	if s.cell.phase == "queued" {
 		s.occupy()
-		<-held
+		await(s, "a collection is "+hold, held)
 		s.begin()
 	} else {
 		s.begin()
-		<-held
+		await(s, "a collection is "+hold, held)
 	}
 	if s.cell.phase == "storing" {
 		s.let = append(s.let, s.storage.hold(s.T))

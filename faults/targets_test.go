@@ -112,6 +112,7 @@ func newPostgresTarget(t *testing.T) *postgresTarget {
 	server := testenv.StartPostgres(t, "synchronous_commit=on")
 	server.Exec(t, "postgres", "CREATE ROLE watcher LOGIN PASSWORD 'secret'", "CREATE DATABASE app", "CREATE DATABASE other")
 	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b AS SELECT generate_series(1, 2000) AS n")
+	server.Exec(t, "other", "CREATE TABLE a (n int)")
 	wire := testenv.NewProxy(t, server.Host, server.Port)
 	return &postgresTarget{
 		wired:  wired{engine: models.PostgreSQL, wire: wire, host: server.Host, port: server.Port, marks: "pg_table_size"},
@@ -183,7 +184,7 @@ func newMariaDBTarget(t *testing.T) *mariadbTarget {
 	server := testenv.StartMariaDB(t, "innodb-flush-log-at-trx-commit=2", "innodb-stats-auto-recalc=0")
 	server.Exec(t, "", "CREATE USER watcher@'%' IDENTIFIED BY 'secret'", mariadbGrants, "CREATE DATABASE app", "CREATE DATABASE other")
 	server.Exec(t, "app", "CREATE TABLE a (n INT PRIMARY KEY)", "CREATE TABLE b (n INT PRIMARY KEY)", "INSERT INTO a VALUES (1), (2)",
-		"ANALYZE TABLE a, b")
+		"ANALYZE TABLE a, b", "CREATE TABLE other.a (n INT PRIMARY KEY)")
 	wire := testenv.NewProxy(t, server.Host, server.Port)
 	return &mariadbTarget{
 		wired:  wired{engine: models.MySQL, wire: wire, host: server.Host, port: server.Port, marks: "innodb_table_stats"},
