@@ -247,7 +247,7 @@ func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 		},
 		{lostRounds, []any{
 			RoundInterrupted, roundRetries, now.Add(firstRetry), roundRetries,
-			RoundRunning, now.Add(-lostAfter), RunDatabases, RoundRunning, RoundSucceeded,
+			RoundRunning, now.Add(-lostAfter), RoundRunning, RoundSucceeded,
 		}},
 	} {
 		db, done := bounded(ctx, s.writer)
@@ -262,11 +262,11 @@ func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 
 const lostRounds = `UPDATE instance_schedules AS s SET last_status = ?,
 		next_at = CASE WHEN retries < ? THEN ? ELSE next_at END, retry = retries < ?, retries = retries + 1
-	WHERE enabled AND paused_at IS NULL AND NOT retry AND (
-		last_status = ? AND last_at <= ?
-			AND instance_id NOT IN (SELECT instance_id FROM collection_runs WHERE ended_at IS NULL AND kind = ?)
-		OR last_status IN (?, ?) AND EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = s.instance_id
-			AND r.status = 'interrupted' AND r.username = '' AND r.requested_at >= s.last_at))`
+	WHERE enabled AND paused_at IS NULL AND NOT retry
+		AND instance_id NOT IN (SELECT instance_id FROM collection_runs WHERE ended_at IS NULL)
+		AND (last_status = ? AND last_at <= ?
+			OR last_status IN (?, ?) AND EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = s.instance_id
+				AND r.status = 'interrupted' AND r.username = '' AND r.requested_at >= s.last_at))`
 
 // ClaimDue are the instances whose time has come, which nobody else is given, at most limit; more: there may be others.
 // Whatever was missed meanwhile counts once. One in a blackout is put off.

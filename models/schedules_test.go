@@ -407,6 +407,34 @@ func TestARoundThatLosesItsProcessIsTriedAgain(t *testing.T) {
 	})
 }
 
+func TestTablesThatLoseTheirProcessAreTriedAgain(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("lost").ID
+		f.tick()
+		f.until(id)
+		f.tick()
+		round := f.Now()
+		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{})
+		run, _, err := f.AskForRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now()})
+		check(f, err)
+		_, err = f.ClaimRun(f.ctx, run.ID, "dies", f.Now())
+		check(f, err)
+		f.clock.add(time.Hour)
+		f.tick()
+		equal(f, "while it runs", f.schedule(id).Retry, false)
+		_, err = f.InterruptRuns(f.ctx, time.Minute)
+		check(f, err)
+		f.tick()
+		equal(f, "planned", *f.schedule(id).NextAt, f.Now().Add(5*time.Minute))
+		f.until(id)
+		equal(f, "tried again", len(f.tick()), 1)
+		equal(f, "what is older than the round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+		f.clock.add(time.Minute)
+		f.tick()
+		equal(f, "once", f.schedule(id).Retry, false)
+	})
+}
+
 func TestDatabasesWhoseTablesAreDue(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("tables")
