@@ -42,6 +42,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) 
 		return err
 	}
 	service := collectors.NewService(store, with(s), log)
+	service.Parallel, service.KeepRuns = s.Parallel, time.Duration(s.RunsDays)*24*time.Hour
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
@@ -88,7 +89,7 @@ func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate model
 		return nil, err
 	}
 	return models.Open(ctx, models.Options{
-		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log, Schedule: s.schedule(),
+		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log, Schedule: s.schedule(), HistoryDays: s.HistoryDays,
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"whalefall/collectors"
 	"whalefall/models"
 )
 
@@ -38,7 +39,9 @@ type Settings struct {
 	Schedule       string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
 	ScheduleJitter time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
 	PauseAfter     int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
-	RunsDays       int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; 0: for ever."`
+	Parallel       int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process reads at a time."`
+	HistoryDays    int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days for which the sizes of tables are kept, at least 31."`
+	RunsDays       int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; the newest of each database stay. 0: for ever."`
 	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
@@ -72,6 +75,12 @@ func (s *Settings) check() error {
 	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
 		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that comes at most every 5 minutes, " +
 			"WHALEFALL_SCHEDULE_JITTER a time up to 24h, and WHALEFALL_PAUSE_AFTER a number from 0")
+	}
+	if s.Parallel < 1 || s.Parallel > collectors.MostParallel {
+		return fmt.Errorf("WHALEFALL_PARALLEL must be a number from 1 to %d", collectors.MostParallel)
+	}
+	if s.HistoryDays < models.MinHistoryDays {
+		return fmt.Errorf("WHALEFALL_HISTORY_DAYS must be a number from %d", models.MinHistoryDays)
 	}
 	return s.checkStore()
 }

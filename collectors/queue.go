@@ -33,12 +33,15 @@ type duties struct {
 
 // Bounds of a process.
 const (
-	parallelRuns  = 8 // targets that are read at a time
-	reservedRuns  = 2 // of them for what a person asked for
-	busyRetry     = time.Second
-	tickEvery     = time.Minute
-	tickTimeout   = 10 * time.Minute
-	enqueueWithin = 10 * time.Second
+	parallelRuns = 8  // targets that are read at a time
+	MostParallel = 64 // the same where somebody wants more
+	busyRetry    = time.Second
+	tickEvery    = time.Minute
+	tickTimeout  = 10 * time.Minute
 )
+
+// scheduledRuns is how many of the runs that a process carries out at a time may be a schedule's: a quarter is kept for
+// what persons ask for.
+func scheduledRuns(parallel int) int { return max(1, parallel-max(1, parallel/4)) }
 
 var errTick = errors.New("what is due every minute took too long")

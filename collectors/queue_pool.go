@@ -14,10 +14,11 @@ import (
 
 // pool is the Queue of a single process.
 type pool struct {
-	log   *slog.Logger
-	clock gocron.Scheduler // nil: nothing is due every minute
-	work  sync.WaitGroup
-	stop  context.CancelFunc
+	log      *slog.Logger
+	parallel int
+	clock    gocron.Scheduler // nil: nothing is due every minute
+	work     sync.WaitGroup
+	stop     context.CancelFunc
 
 	mu        sync.Mutex
 	carryOut  func(job)
@@ -29,8 +30,8 @@ type pool struct {
 	paced     int // of those running, by a schedule
 }
 
-func newPool(log *slog.Logger) *pool {
-	return &pool{log: log, known: map[int64]bool{}, stop: func() {}}
+func newPool(log *slog.Logger, parallel int) *pool {
+	return &pool{log: log, parallel: parallel, known: map[int64]bool{}, stop: func() {}}
 }
 
 // serve carries out what is added, until Stop.
@@ -100,12 +101,12 @@ func (p *pool) begin() {
 
 func (p *pool) next() (j job, found bool) {
 	switch {
-	case p.running >= parallelRuns:
+	case p.running >= p.parallel:
 		return job{}, false
 	case len(p.asked) > 0:
 		j, p.asked = p.asked[0], p.asked[1:]
 		return j, true
-	case len(p.scheduled) > 0 && p.paced < parallelRuns-reservedRuns:
+	case len(p.scheduled) > 0 && p.paced < scheduledRuns(p.parallel):
 		j, p.scheduled = p.scheduled[0], p.scheduled[1:]
 		p.paced++
 		return j, true

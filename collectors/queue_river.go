@@ -25,7 +25,8 @@ const (
 const (
 	queueAttempts  = 5                      // to begin a run; what failed in it is the row's matter
 	fetchCooldown  = 20 * time.Millisecond  // between two looks for jobs
-	rescueAfter    = 2 * time.Hour          // a job whose process died; rows of dead runs are found within a minute
+	rescueAfter    = time.Minute            // a job that was not done by then is begun again: its process may be dead
+	stuckAfter     = 2 * time.Hour          // longer than any run
 	finishedJobs   = 24 * time.Hour         // jobs are kept that long; what was done is in the store's own rows
 	riverStopGrace = 100 * time.Millisecond // for what is being carried out to hear that it ends
 )
@@ -44,38 +45,47 @@ type tickArgs struct{}
 // Kind is how River names the job.
 func (tickArgs) Kind() string { return "tick" }
 
+// tickWorker does what is due.
+type tickWorker struct {
+	river.WorkerDefaults[tickArgs]
+	tick func(ctx context.Context) error
+}
+
+// Timeout is how long that may take.
+func (tickWorker) Timeout(*river.Job[tickArgs]) time.Duration { return tickTimeout }
+
+// Work is called by River.
+func (w tickWorker) Work(ctx context.Context, _ *river.Job[tickArgs]) error { return w.tick(ctx) }
+
 // riverQueue is the Queue of all processes that share a PostgreSQL store.
 type riverQueue struct {
-	pool   *pgxpool.Pool
-	log    *slog.Logger
-	client *river.Client[pgx.Tx]
+	pool *pgxpool.Pool
+	log  *slog.Logger
+
+	parallel int
+	client   *river.Client[pgx.Tx]
 }
 
-func newRiverQueue(pool *pgxpool.Pool, log *slog.Logger) *riverQueue {
-	return &riverQueue{pool: pool, log: log}
+func newRiverQueue(pool *pgxpool.Pool, log *slog.Logger, parallel int) *riverQueue {
+	return &riverQueue{pool: pool, log: log, parallel: parallel}
 }
 
-// Start takes part in the election of the process that says when a minute is over.
+// Start takes part in the election of the process that says when a minute is over. That a run goes on for longer than
+// rescueAfter does no harm: whoever is asked to begin it again finds it begun.
 func (q *riverQueue) Start(ctx context.Context, d duties) (err error) {
 	workers := river.NewWorkers()
-	slots := make(chan struct{}, parallelRuns)
+	slots := make(chan struct{}, q.parallel)
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, j *river.Job[runArgs]) error {
 		return carryOutJob(ctx, d, slots, j.Args.Run)
 	}))
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[tickArgs]) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, tickTimeout, errTick)
-		defer cancel()
-		return d.tick(ctx)
-	}))
-	minute := river.NewPeriodicJob(river.PeriodicInterval(tickEvery), func() (river.JobArgs, *river.InsertOpts) {
-		return tickArgs{}, &river.InsertOpts{Queue: clockQueue, MaxAttempts: 1, UniqueOpts: openOnce(false)}
-	}, &river.PeriodicJobOpts{RunOnStart: true})
+	river.AddWorker(workers, tickWorker{tick: d.tick})
+	minute := river.NewPeriodicJob(river.PeriodicInterval(tickEvery), everyTick, &river.PeriodicJobOpts{RunOnStart: true})
 	q.client, err = river.NewClient(riverpgxv5.New(q.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
-			askedQueue: {MaxWorkers: parallelRuns}, scheduledQueue: {MaxWorkers: parallelRuns - reservedRuns}, clockQueue: {MaxWorkers: 1},
+			askedQueue: {MaxWorkers: q.parallel}, scheduledQueue: {MaxWorkers: scheduledRuns(q.parallel)}, clockQueue: {MaxWorkers: 1},
 		},
 		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: q.log, FetchCooldown: fetchCooldown,
-		JobTimeout: -1, RescueStuckJobsAfter: rescueAfter, MaxAttempts: queueAttempts,
+		JobTimeout: rescueAfter, RescueStuckJobsAfter: rescueAfter, JobStuckThreshold: stuckAfter, MaxAttempts: queueAttempts,
 		CompletedJobRetentionPeriod: finishedJobs, CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
 	})
 	if err != nil {
@@ -84,13 +94,23 @@ func (q *riverQueue) Start(ctx context.Context, d duties) (err error) {
 	return q.client.Start(context.WithoutCancel(ctx))
 }
 
-// carryOutJob waits for one of the process's slots, which both queues of runs share.
+// everyTick is the job of one minute; one that died with its process holds up no later one.
+func everyTick() (river.JobArgs, *river.InsertOpts) {
+	once := openOnce(false)
+	once.ByPeriod = tickEvery
+	return tickArgs{}, &river.InsertOpts{Queue: clockQueue, MaxAttempts: 1, UniqueOpts: once}
+}
+
+// carryOutJob waits for one of the process's slots, which both queues of runs share, but not for long: another process may
+// have one.
 func carryOutJob(ctx context.Context, d duties, slots chan struct{}, run int64) error {
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return river.JobSnooze(0)
+	case <-time.After(busyRetry):
+		return river.JobSnooze(0)
 	}
 	err := d.carryOut(ctx, run)
 	if errors.Is(err, models.ErrInstanceBusy) {

@@ -386,9 +386,9 @@ func (s *Service) Resume(ctx context.Context) error {
 
 // open changes to the queue of the store.
 func (s *Service) open(ctx context.Context) error {
-	var queue Queue = newPool(s.log)
+	var queue Queue = newPool(s.log, s.Parallel)
 	if s.store.Pool() != nil {
-		queue = newRiverQueue(s.store.Pool(), s.log)
+		queue = newRiverQueue(s.store.Pool(), s.log, s.Parallel)
 	}
 	if err := queue.Start(ctx, duties{carryOut: s.carryOut, tick: s.everyMinute}); err != nil {
 		return err
@@ -403,7 +403,31 @@ func (s *Service) open(ctx context.Context) error {
 
 // everyMinute does what is due.
 func (s *Service) everyMinute(ctx context.Context) error {
-	return s.Tick(ctx, s.now())
+	return errors.Join(s.Tick(ctx, s.now()), s.prune(ctx))
+}
+
+// prune deletes once a day what is too old.
+func (s *Service) prune(ctx context.Context) error {
+	now := s.now()
+	today := s.store.Day(now)
+	if s.pruned == today {
+		return nil
+	}
+	sizes, err := s.store.PruneHistory(ctx)
+	if err != nil {
+		return err
+	}
+	runs := int64(0)
+	if s.KeepRuns > 0 {
+		if runs, err = s.store.PruneRuns(ctx, now.Add(-s.KeepRuns)); err != nil {
+			return err
+		}
+	}
+	if sizes+runs > 0 {
+		s.log.InfoContext(ctx, "deleted what was too old", "table_sizes", sizes, "runs", runs)
+	}
+	s.pruned = today
+	return nil
 }
 
 func (s *Service) interrupt(ctx context.Context, silence time.Duration) ([]models.Run, error) {

@@ -19,6 +19,10 @@ import (
 type Service struct {
 	// Wait is how long a request waits for a collection before it is told that it goes on without it.
 	Wait time.Duration
+	// Parallel is how many targets are read at a time from Resume on, at most MostParallel.
+	Parallel int
+	// KeepRuns is how long runs are kept; 0: for ever. The newest of each database always are.
+	KeepRuns time.Duration
 	// Observe is told of every collection that begins, and by what it returns of its end: the error is nil for a good one.
 	Observe func(models.Engine, models.RunKind) (ended func(error))
 
@@ -31,6 +35,8 @@ type Service struct {
 
 	work sync.WaitGroup
 	stop context.CancelFunc // ends keep
+
+	pruned string // the day on which what is too old was last deleted; only everyMinute uses it
 
 	mu     sync.Mutex
 	closed bool
@@ -55,10 +61,10 @@ var (
 // NewService is a service over the given engines, which does what it is asked for. Resume has it do more; Close ends it.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
 	s := &Service{
-		Wait: refreshWait, Observe: unobserved, store: store, engines: engines, log: log, now: store.Clock(), owner: rand.Text(), stop: func() {},
+		Wait: refreshWait, Parallel: parallelRuns, Observe: unobserved, store: store, engines: engines, log: log, now: store.Clock(), owner: rand.Text(), stop: func() {},
 		limit: limitOf, runs: map[int64]*run{},
 	}
-	own := newPool(log)
+	own := newPool(log, parallelRuns)
 	own.serve(context.Background(), duties{carryOut: s.carryOut})
 	s.queue = own
 	return s
