@@ -7,7 +7,9 @@ package bench
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,8 +44,10 @@ func trial() bool {
 	return os.Getenv("BENCH_BINARY") != "" || fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 100_000 || historyDays < 35
 }
 
-// scratch is a directory of this process.
+// scratch is the directory of this process.
 var scratch string
+
+const memoryDisk = "/dev/shm"
 
 func TestMain(m *testing.M) {
 	if address := os.Getenv(bareVariable); address != "" {
@@ -53,9 +57,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	useMemoryDisk()
-	var err error
-	if scratch, err = os.MkdirTemp("", "whalefall-bench-"); err != nil {
+	if err := makeScratch(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -69,10 +71,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// useMemoryDisk puts temporary files where writing costs no disk, if the machine has such a place.
-func useMemoryDisk() {
-	const shared = "/dev/shm"
-	if _, err := os.Stat(shared); err == nil && os.Getenv("TMPDIR") == "" {
-		_ = os.Setenv("TMPDIR", shared)
+// makeScratch makes the directory of this process, where writing costs no disk if the machine has such a place. All
+// temporary files are in it, and whoever interrupts us leaves nothing behind: they may take gigabytes.
+func makeScratch() error {
+	parent := os.Getenv("TMPDIR")
+	if _, err := os.Stat(memoryDisk); err == nil && parent == "" {
+		parent = memoryDisk
 	}
+	var err error
+	if scratch, err = os.MkdirTemp(parent, "whalefall-bench-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(scratch, 0o755); err != nil { // servers that run as others are in it
+		return err
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-asked
+		_ = os.RemoveAll(scratch)
+		os.Exit(1)
+	}()
+	return os.Setenv("TMPDIR", scratch)
 }
