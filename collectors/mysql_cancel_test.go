@@ -203,3 +203,35 @@ func TestMySQLTellsWhatTheServerNeeded(t *testing.T) {
 		t.Errorf("%s bytes, %v", text(result.ServerBytes), err)
 	}
 }
+
+// A run makes one connection, which is gone when it is over; one that is cancelled makes one more, which is short. The server
+// counts them: it lets the account make no third one.
+func TestMySQLARunIsOneConnection(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+	limited := func() Target {
+		target := mysqlAccount(t, server, "ALL PRIVILEGES ON *.*")
+		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" WITH MAX_CONNECTIONS_PER_HOUR 2")
+		return target
+	}
+	wantSpent := func(target Target) {
+		t.Helper()
+		wantGone(t, server, target.Username)
+		_, err := NewMySQL().Version(t.Context(), target)
+		wantUnreachable(t, err, reasonBusy)
+	}
+	target := limited()
+	_, err := NewMySQL().Tables(t.Context(), target, database)
+	must(t, err)
+	_, err = NewMySQL().Databases(t.Context(), target)
+	must(t, err)
+	wantSpent(target)
+
+	target = limited()
+	defer mysqlBlock(t, server)()
+	if late := cancelTables(t, NewMySQL(), target, database, 100*time.Millisecond); late > time.Second {
+		t.Errorf("that took %v", late)
+	}
+	wantSpent(target)
+}
