@@ -184,7 +184,7 @@ var words = map[string]string{
 	"table_name":                  "Name of the table, byte-exact.",
 	"row_count":                   "Rows.",
 	"unused_bytes":                "Allocated, but neither data nor index, bytes.",
-	"growth_bytes":                "Growth since the oldest known size of the last 7 days, bytes.",
+	"growth_bytes":                "Growth since the first of the last 30 calendar days, or since the table was first measured if that was later, bytes. Left out when that was on the snapshot's own day.",
 	"kind":                        "What it is.",
 	"parent_schema":               "Schema of parent_table.",
 	"parent_table":                "Partitioned table that this is a partition of.",

@@ -23,7 +23,7 @@ type tableSizeJSON struct {
 	DataSizeBytes  *int64            `json:"data_size_bytes,omitempty"`
 	IndexSizeBytes *int64            `json:"index_size_bytes,omitempty"`
 	UnusedBytes    *int64            `json:"unused_bytes,omitempty"`
-	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // since the oldest known size of the last 7 days
+	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // since the first of the last 30 days
 	Kind           models.Kind       `json:"kind"`
 	ParentSchema   string            `json:"parent_schema,omitempty"`
 	ParentTable    string            `json:"parent_table,omitempty"`
