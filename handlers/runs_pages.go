@@ -24,6 +24,9 @@ func (h *handlers) runsPage(c echo.Context) error {
 		return err
 	}
 	m := views.RunList{Instance: instance, Listing: bindListing(c, nil, "at", true, runLimits)}
+	if m.Schedule, err = h.scheduleShown(c, instance); err != nil {
+		return err
+	}
 	m.Path, m.Target = views.RunsPath(instance.ID), "run-list"
 	keepFilter(c, &m.Listing, "database", "kind", "status")
 	m.Query = bindRunFilter(c, instance.ID, "database")

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/migrations"
+	"whalefall/models"
+)
+
+// TestTheScheduleOfAnInstance walks through what a person does about when an instance is collected.
+func TestTheScheduleOfAnInstance(t *testing.T) {
+	dir := t.TempDir()
+	a := startApp(t, "--data-dir", dir)
+	shanghai := zone{}
+	if err := shanghai.UnmarshalText([]byte("Asia/Shanghai")); err != nil {
+		t.Fatal(err)
+	}
+	settings := &Settings{DataDir: dir, Store: filepath.Join(dir, "whalefall.db"), Timezone: shanghai}
+	store, err := openStore(t.Context(), settings, slog.New(slog.DiscardHandler), migrations.Up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, way := range []struct{ lang, theme, daily, paused string }{
+		{"zh-CN", "light", "每天 04:30 (Asia/Shanghai)", "连续失败 5 次"},
+		{"en", "dark", "Daily at 04:30 (Asia/Shanghai)", "failed 5 times in a row"},
+	} {
+		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
+			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
+			w.logIn("admin", a.password)
+			w.typeSchedule("scheduled_"+way.theme, way.daily)
+			w.quiet("400")
+			w.pauseAndResume(store, way.paused)
+			w.quiet("409", "400")
+		})
+	}
+}
+
+// typeSchedule adds an instance with a schedule of its own, after some that are refused.
+func (w *walk) typeSchedule(name, daily string) {
+	w.t.Helper()
+	w.open(w.app.url + "/instances")
+	w.click("#add-instance")
+	w.fill("#modal input[name=name]", name)
+	w.fill("#modal input[name=host]", "127.0.0.1")
+	w.fill("#modal input[name=port]", "1")
+	w.fill("#modal input[name=username]", "u")
+	w.fill("#modal input[name=password]", "p")
+	w.run(`document.querySelector("#schedule-echo").scrollIntoView()`)
+	w.see("#schedule-echo .echo:not(.error)")
+	w.look("schedule-default")
+	w.fill(`#modal input[name="schedule.cron"]`, "* * * * *")
+	w.see("#schedule-echo .echo.error")
+	w.look("schedule-too-often")
+	w.click("#instance-save")
+	w.see("#test-result .inline-result.error")
+	w.look("schedule-refused")
+	w.fill(`#modal input[name="schedule.cron"]`, "30 4 * * *")
+	w.fill(`#modal input[name="schedule.blackout"]`, "09:00-12:00,22:00-02:00")
+	w.fill(`#modal input[name="schedule.jitter_minutes"]`, "0")
+	w.until(fmt.Sprintf(`document.querySelector("#schedule-echo").textContent.includes(%q)`, daily))
+	w.look("schedule-typed")
+	w.click("#instance-save")
+	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+	w.instance = w.address()
+	if shown := w.text("#fact-schedule dd"); shown != daily {
+		w.t.Errorf("the schedule reads %q, want %q", shown, daily)
+	}
+	if next := w.text("#fact-next dd"); !strings.HasSuffix(next, "04:30") {
+		w.t.Errorf("the next time is %q", next)
+	}
+	w.look("schedule-facts")
+	w.click("#edit-instance")
+	w.see(`#modal input[name="schedule.cron"]`)
+	if cron := ask[string](w.browser, `document.querySelector('#modal input[name="schedule.cron"]').value`); cron != "30 4 * * *" {
+		w.t.Errorf("the form has %q", cron)
+	}
+	w.press("\x1b")
+	w.until(`!document.querySelector("#modal-dialog").open`)
+}
+
+// pauseAndResume has the instance fail until it is paused, and resumes it.
+func (w *walk) pauseAndResume(store *models.Store, paused string) {
+	w.t.Helper()
+	w.open(w.app.url + w.instance)
+	w.click("#sync-capacity")
+	w.see("#toasts .toast.error")
+	w.until(`!document.querySelector(".htmx-request")`)
+	var id int64
+	if _, err := fmt.Sscanf(w.instance, "/instances/%d", &id); err != nil {
+		w.t.Fatal(err)
+	}
+	w.quiet("409", "400")
+	failUntilPaused(w.t, store, id)
+	w.open(w.app.url + w.instance)
+	if notice := w.text("#schedule-paused"); !strings.Contains(notice, paused) {
+		w.t.Errorf("the notice reads %q", notice)
+	}
+	w.look("schedule-paused")
+	w.resize(1280, 800)
+	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+		w.t.Error("the page is wider than 1280 pixels")
+	}
+	w.look("schedule-paused-1280")
+	w.resize(1440, 900)
+	w.quiet()
+	w.click("#resume-schedule")
+	w.see("#toasts .toast.success")
+	w.gone("#schedule-paused")
+	w.until(`document.querySelector("#fact-next time") != null`)
+	w.look("schedule-resumed")
+}
+
+func failUntilPaused(t *testing.T, store *models.Store, id int64) {
+	t.Helper()
+	page, err := store.Runs(t.Context(), models.RunQuery{InstanceID: id, Limit: 1})
+	if err != nil || page.Total == 0 {
+		t.Fatal(err, page.Total)
+	}
+	now := time.Now()
+	for range 100 {
+		s, err := store.Schedule(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.PausedAt != nil {
+			return
+		}
+		if err := store.PlanSchedules(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := store.ClaimDue(t.Context(), now, 100); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.ScheduleOutcome(t.Context(), page.Runs[0]); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(6 * time.Hour)
+	}
+	t.Fatal("it is never paused")
+}
