@@ -1,22 +1,96 @@
 package faults
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// document is the page that the matrix stands on, between the markers.
-const document = "../docs/reliability.md"
+// document is the page that the matrix stands on, between the markers; records are what it is made of, so that a fault can
+// be tried again by itself.
+const (
+	document = "../docs/reliability.md"
+	records  = "testdata/records.json"
+)
 
 const (
 	matrixBegins = "<!-- matrix: written by `task faults` -->"
 	matrixEnds   = "<!-- end of the matrix -->"
 )
 
+// record is what came of a fault.
+type record struct {
+	Cells   map[string]string // status and snapshot by the name of the cell, of those that make sense
+	Pages   int               // asked for while the fault lasted
+	Refused int               // of them
+	P50     time.Duration
+	P99     time.Duration
+}
+
+// record is what came of the fault, and whether all its cells were tried.
+func (r *results) record(f *fault) (out record, all bool) {
+	out.Cells = map[string]string{}
+	for _, c := range allCells() {
+		if c.fault != f {
+			continue
+		}
+		got, tried := r.of[c]
+		if !tried {
+			return out, false
+		}
+		if got.na == "" {
+			out.Cells[c.String()] = fmt.Sprintf("%s, %s", got.end.status, got.end.snapshot)
+		}
+	}
+	took, refused := r.pages(f)
+	out.Pages, out.Refused, out.P50, out.P99 = len(took), refused, percentile(took, 50), percentile(took, 99)
+	return out, true
+}
+
+// keep writes down the faults that were tried in every cell, and the document when no fault is missing.
+func (r *results) keep() error {
+	known, err := readRecords()
+	if err != nil {
+		return err
+	}
+	for _, f := range faults {
+		if tried, all := r.record(f); all {
+			known[f.name] = tried
+		}
+	}
+	text, err := json.MarshalIndent(known, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(records, append(text, '\n'), 0o644)); err != nil {
+		return err
+	}
+	if missing := slices.IndexFunc(faults, func(f *fault) bool { _, found := known[f.name]; return !found }); missing >= 0 {
+		fmt.Printf("%s was never tried as a whole: %s stays as it is\n", faults[missing].name, document)
+		return nil
+	}
+	return writeDocument(known)
+}
+
+func readRecords() (map[string]record, error) {
+	known := map[string]record{}
+	text, err := os.ReadFile(records)
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return known, json.Unmarshal(text, &known)
+}
+
 // writeDocument prints the matrix and puts it into the document.
-func writeDocument(got *results) error {
+func writeDocument(known map[string]record) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -26,57 +100,51 @@ func writeDocument(got *results) error {
 	if !begins || !ends {
 		return fmt.Errorf("%s has lost its markers", document)
 	}
-	table := matrixTable(got)
-	fmt.Println(table)
-	return os.WriteFile(document, []byte(head+matrixBegins+"\n\n"+table+"\n"+matrixEnds+tail), 0o644)
-}
-
-// matrixTable has a table for each fault.
-func matrixTable(got *results) string {
 	var b strings.Builder
 	for _, f := range faults {
-		fmt.Fprintf(&b, "### %s\n\n%s\n%s\n\n| engine | store |", strings.ToUpper(f.name[:1])+f.name[1:], f.about, f.does)
-		for _, phase := range phases {
-			fmt.Fprintf(&b, " %s |", phase)
-		}
-		b.WriteString("\n|---|---|" + strings.Repeat("---|", len(phases)) + "\n")
-		reasons := []string{}
-		for _, engine := range engines {
-			for _, store := range stores {
-				fmt.Fprintf(&b, "| %s | %s |", engine, store)
-				for _, phase := range phases {
-					r := got.of[cell{f, phase, engine, store}]
-					if r.na != "" {
-						fmt.Fprintf(&b, " n/a (%d) |", footnote(&reasons, r.na))
-						continue
-					}
-					fmt.Fprintf(&b, " %s, %s |", r.end.status, r.end.snapshot)
+		writeFault(&b, f, known[f.name])
+	}
+	fmt.Println(b.String())
+	return os.WriteFile(document, []byte(head+matrixBegins+"\n\n"+b.String()+matrixEnds+tail), 0o644)
+}
+
+// writeFault writes the table of a fault.
+func writeFault(b *strings.Builder, f *fault, of record) {
+	fmt.Fprintf(b, "### %s\n\n%s\n%s\n\n| engine | store |", strings.ToUpper(f.name[:1])+f.name[1:], f.about, f.does)
+	for _, phase := range phases {
+		fmt.Fprintf(b, " %s |", phase)
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(phases)) + "\n")
+	var reasons []string
+	for _, engine := range engines {
+		for _, store := range stores {
+			fmt.Fprintf(b, "| %s | %s |", engine, store)
+			for _, phase := range phases {
+				c := cell{f, phase, engine, store}
+				if r, _ := f.rule(c); r.na != "" {
+					fmt.Fprintf(b, " n/a (%d) |", footnote(&reasons, r.na))
+					continue
 				}
-				b.WriteString("\n")
+				fmt.Fprintf(b, " %s |", of.Cells[c.String()])
 			}
-		}
-		took, refused := got.pages(f)
-		fmt.Fprintf(&b, "\nPages meanwhile: %d, of them %d refused; p50 %s, p99 %s.\n\n", len(took), refused,
-			milliseconds(percentile(took, 50)), milliseconds(percentile(took, 99)))
-		for i, reason := range reasons {
-			fmt.Fprintf(&b, "(%d) n/a: %s.\n", i+1, reason)
-		}
-		if len(reasons) > 0 {
 			b.WriteString("\n")
 		}
 	}
-	return b.String()
+	b.WriteString("\n")
+	for i, reason := range reasons {
+		fmt.Fprintf(b, "- (%d) n/a: %s.\n", i+1, reason)
+	}
+	fmt.Fprintf(b, "- Pages meanwhile: %d, of them %d refused; p50 %s, p99 %s.\n\n", of.Pages, of.Refused, milliseconds(of.P50), milliseconds(of.P99))
 }
 
 // footnote is the number of a reason, counted from 1.
 func footnote(reasons *[]string, reason string) int {
-	for i, known := range *reasons {
-		if known == reason {
-			return i + 1
-		}
+	at := slices.Index(*reasons, reason)
+	if at < 0 {
+		at = len(*reasons)
+		*reasons = append(*reasons, reason)
 	}
-	*reasons = append(*reasons, reason)
-	return len(*reasons)
+	return at + 1
 }
 
 func milliseconds(d time.Duration) string {

@@ -26,7 +26,7 @@ type cell struct {
 }
 
 func (c cell) String() string {
-	return strings.ReplaceAll(strings.Join([]string{c.fault.name, c.phase, c.engine, c.store}, "/"), " ", "_")
+	return strings.Join([]string{c.fault.name, c.phase, c.engine, c.store}, "/")
 }
 
 // end is how a run may end: what its row says, and which snapshot the database then has.
@@ -147,16 +147,9 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	if !whole {
-		return
+	if whole {
+		must(t, got.keep())
 	}
-	for _, c := range allCells() {
-		if _, tried := got.of[c]; !tried {
-			t.Logf("%s was not tried: docs/reliability.md stays as it is", c)
-			return
-		}
-	}
-	must(t, writeDocument(got))
 }
 
 // tryPhase tries the cells of one phase. Those of a slow fault wait side by side, each before a target of its own.

@@ -112,9 +112,13 @@ func (c *child) refresh(instance int64, database string) int64 {
 func (c *child) refreshed(instance int64) {
 	c.Helper()
 	id := c.refresh(instance, c.target.database())
-	eventually(c, "the refresh ends", func() bool { return c.status(id) != "running" && c.status(id) != "queued" })
-	if got := c.status(id); got != "succeeded" {
-		c.Fatalf("a refresh without a fault: %s", got)
+	var status string
+	eventually(c, "the refresh ends", func() bool {
+		status = c.status(id)
+		return status != "running" && status != "queued"
+	})
+	if status != "succeeded" {
+		c.Fatalf("a refresh without a fault: %s", status)
 	}
 }
 
@@ -143,6 +147,7 @@ func (c *child) snapshot(instance int64) snapshot {
 func playProcessKilled(h *hall, t *testing.T, cell cell) result {
 	t.Helper()
 	c := &child{T: t, cell: cell, binary: h.binary(), dir: t.TempDir(), storage: h.storage(t, cell), target: h.targets[cell.engine]}
+	copyFile(t, h.keyset, filepath.Join(c.dir, "keyset.json"))
 	c.target.grow(t, 1)
 	c.start()
 	stop := func() { c.kill() }
@@ -161,8 +166,10 @@ func playProcessKilled(h *hall, t *testing.T, cell cell) result {
 	if after == old {
 		out.end.snapshot = "old"
 	}
-	within(patience, func() bool { s := c.status(run); return s != "running" && s != "queued" })
-	out.end.status = models.RunStatus(c.status(run))
+	within(patience, func() bool {
+		out.end.status = models.RunStatus(c.status(run))
+		return out.end.status != models.RunRunning && out.end.status != models.RunQueued
+	})
 	pages := browse(c.client, c.base, "/instances", fmt.Sprintf("/instances/%d/databases/%s/tables", watched, c.target.database()))
 	c.refreshed(watched)
 	c.refreshed(reference)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,25 +34,59 @@ type hall struct {
 	targets map[string]target
 	store   *testenv.PostgresServer // of PostgreSQL stores
 	binary  func() string           // builds the product once
+	keyset  string                  // path of that of all stores
+	empty   string                  // path of an embedded store that is migrated and empty
 	serial  atomic.Int64
 }
 
+// template is the database on the server for stores that is migrated and empty.
+const template = "store_template"
+
 func newHall(t *testing.T) *hall {
 	t.Helper()
-	return &hall{
+	h := &hall{
 		store:   testenv.StartPostgres(t, "synchronous_commit=on"),
 		targets: newTargets(t),
 		binary:  sync.OnceValue(func() string { return build(t) }),
+		keyset:  filepath.Join(t.TempDir(), "keyset.json"),
+		empty:   filepath.Join(t.TempDir(), "empty.db"),
 	}
+	_, err := models.CreateKeyset(h.keyset)
+	must(t, err)
+	h.store.Exec(t, "postgres", "CREATE DATABASE "+template+" TEMPLATE template0")
+	for _, address := range []string{h.empty, h.store.URL(template)} {
+		store, err := models.Open(context.Background(), models.Options{
+			Address: address, Keyset: h.keys(t), Zone: time.UTC, Migrate: migrations.Up,
+		})
+		must(t, err)
+		must(t, store.Close())
+	}
+	return h
+}
+
+func (h *hall) keys(t *testing.T) models.Keyset {
+	t.Helper()
+	keys, err := models.LoadKeyset(h.keyset, "")
+	must(t, err)
+	return keys
 }
 
 // storage is a fresh one for the cell.
 func (h *hall) storage(t *testing.T, c cell) storage {
 	t.Helper()
 	if c.store == "SQLite" {
-		return newSQLiteStorage(t, c.fault.small)
+		s := newSQLiteStorage(t, c.fault.small)
+		copyFile(t, h.empty, s.address())
+		return s
 	}
 	return newPostgresStorage(t, h.store, fmt.Sprintf("store_%d", h.serial.Add(1)), c.fault.small)
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	must(t, err)
+	must(t, os.WriteFile(to, content, 0o600))
 }
 
 func (h *hall) try(t *testing.T, c cell) result {
@@ -79,7 +114,6 @@ type stage struct {
 	clock   clock
 	storage storage
 	target  target
-	keys    models.Keyset
 	store   *models.Store
 	service *collectors.Service
 	web     *httptest.Server
@@ -95,14 +129,13 @@ type stage struct {
 
 func newStage(t *testing.T, h *hall, c cell) *stage {
 	t.Helper()
-	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
-	must(t, err)
 	s := &stage{
-		T: t, cell: c, storage: h.storage(t, c), target: h.targets[c.engine], keys: keys,
+		T: t, cell: c, storage: h.storage(t, c), target: h.targets[c.engine],
 		log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	var err error
 	s.store, err = models.Open(context.Background(), models.Options{
-		Address: s.storage.address(), Keyset: keys, Zone: time.UTC, Migrate: migrations.Up, Log: s.log, Now: s.clock.now,
+		Address: s.storage.address(), Keyset: h.keys(t), Zone: time.UTC, Log: s.log, Now: s.clock.now,
 		PasswordCost: bcrypt.MinCost,
 	})
 	must(t, err)

@@ -169,7 +169,7 @@ func newPostgresStorage(t *testing.T, server *testenv.PostgresServer, name strin
 		t.Cleanup(func() { server.Exec(t, "postgres", "DROP TABLESPACE "+name) })
 		space = " TABLESPACE " + name
 	}
-	server.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE template0"+space)
+	server.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template+space)
 	t.Cleanup(func() { server.DropDatabase(t, name) })
 	return s
 }
