@@ -37,7 +37,7 @@ func eachStore(t *testing.T, run func(t *testing.T, kind string)) {
 	}
 }
 
-// idsOf are the goals of a store, or with a part of them.
+// idsOf names the goals.
 func idsOf(list []goal) []string {
 	ids := make([]string, len(list))
 	for i, g := range list {
