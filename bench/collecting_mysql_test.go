@@ -32,12 +32,13 @@ const (
 
 func newMariaBench(t *testing.T, name string, tables int, settings ...string) *mariaBench {
 	t.Helper()
+	product := startProduct(t, t.TempDir(), "")
 	statements, count := mariaStatements(tables)
 	server := testenv.SavedMariaDB(t, fmt.Sprintf("bench-%s-%d", name, tables), statements, settings...)
 	server.Exec(t, "", fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", plainRole, rolePassword),
 		fmt.Sprintf("GRANT PROCESS, REFERENCES ON *.* TO %s@'127.0.0.1'", plainRole),
 		fmt.Sprintf("GRANT SELECT ON mysql.innodb_table_stats TO %s@'127.0.0.1'", plainRole))
-	b := &mariaBench{MySQLServer: server, product: startProduct(t, t.TempDir(), ""), db: server.DB(t), tables: count}
+	b := &mariaBench{MySQLServer: server, product: product, db: server.DB(t), tables: count}
 	b.instance = b.product.addInstance(t, name, account{
 		engine: "mysql", host: server.Host, port: server.Port, user: plainRole, password: rolePassword,
 	})

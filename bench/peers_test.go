@@ -124,8 +124,9 @@ const userTables = `pg_stat_user_tables:
 func besidePostgresExporter(t *testing.T) {
 	path := findPeer(t, "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter@latest",
 		"postgres_exporter", "prometheus-postgres-exporter")
+	p := startProduct(t, t.TempDir(), "")
 	f := newPostgresFixture(t, fixtureTables)
-	b := &postgresBench{postgresFixture: f, product: startProduct(t, t.TempDir(), ""), database: f.clone(t)}
+	b := &postgresBench{postgresFixture: f, product: p, database: f.clone(t)}
 	b.listing = b.addInstance(t, listingRole)
 	help, _ := exec.Command(path, "--help").CombinedOutput()
 	flags, how := []string{"--collector.stat_user_tables"}, "its collector stat_user_tables, and defaults"
@@ -140,12 +141,12 @@ func besidePostgresExporter(t *testing.T) {
 		Scheme: "postgresql", User: url.UserPassword(plainRole, rolePassword), Host: fmt.Sprintf("%s:%d", f.Host, f.Port),
 		Path: "/" + b.database, RawQuery: "sslmode=disable",
 	}
-	p := startPeer(t, path, "pg_stat_user_tables_n_live_tup", []string{"DATA_SOURCE_NAME=" + source.String()}, flags...)
+	exporter := startPeer(t, path, "pg_stat_user_tables_n_live_tup", []string{"DATA_SOURCE_NAME=" + source.String()}, flags...)
 	leaves := f.tables - f.tables/200 // it leaves out tables that have partitions
-	ours, theirs := besides(t, b.meter(t, nil), b.product.pid(), p, leaves, func() { b.product.refresh(t, b.listing, b.database, b.tables) })
-	how = p.version + ", " + how + ", storing nothing; ours with the file listing granted; "
+	ours, theirs := besides(t, b.meter(t, nil), b.product.pid(), exporter, leaves, func() { b.product.refresh(t, b.listing, b.database, b.tables) })
+	how = exporter.version + ", " + how + ", storing nothing; ours with the file listing granted; "
 	reportPeer(t, "peer-postgres", ours, theirs, 0.4, 0.33, how)
-	own, its := peakMemory(b.product.pid()), peakMemory(p.pid)
+	own, its := peakMemory(b.product.pid()), peakMemory(exporter.pid)
 	ratio := quotient(own, its)
 	report(t, "peer-postgres-rss", fmt.Sprintf("%.2f", ratio), ratio <= 0.6, how+megabytes(own)+" ÷ "+megabytes(its))
 }
