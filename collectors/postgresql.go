@@ -222,16 +222,27 @@ func (s *pgSession) databaseSize(ctx context.Context, oid int64) (int64, error) 
 }
 
 func (s *pgSession) relations(ctx context.Context) (found []pgRelation, err error) {
+	once := map[string]string{} // few schemas and kinds are named by many relations
 	err = s.each(ctx, pgRelationsSQL, func(rows *sql.Rows) error {
 		var r pgRelation
 		err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.toast, &r.tuples, &r.pages)
 		if !r.system() {
+			r.schema, r.kind = kept(once, r.schema), kept(once, r.kind)
 			found = append(found, r)
 		}
 		return err
 	})
 	slices.SortFunc(found, func(a, b pgRelation) int { return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(a.oid, b.oid)) })
 	return found, err
+}
+
+// kept is the text as it was first seen.
+func kept(once map[string]string, text string) string {
+	if first, seen := once[text]; seen {
+		return first
+	}
+	once[text] = text
+	return text
 }
 
 func (s *pgSession) parents(ctx context.Context) (map[int64]int64, error) {

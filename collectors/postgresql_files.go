@@ -48,7 +48,7 @@ func (z *pgSizing) byFiles(ctx context.Context, wanted []pgWanted) (left []pgWan
 	if err != nil {
 		return pgAllLeft(ctx, wanted, err)
 	}
-	files, err := z.session.files(ctx)
+	files, err := z.session.files(ctx, pgPartsOfTable*len(wanted))
 	if err != nil {
 		return pgAllLeft(ctx, wanted, err)
 	}
@@ -83,8 +83,12 @@ func (s *pgSession) oldest(ctx context.Context) (transaction string, err error) 
 	return transaction, err
 }
 
-func (s *pgSession) files(ctx context.Context) (map[pgFile]pgFileBytes, error) {
-	files := map[pgFile]pgFileBytes{}
+// pgPartsOfTable is how many relations with files a table usually is: itself, its TOAST, the index of that, a primary key.
+const pgPartsOfTable = 4
+
+// files reads about so many.
+func (s *pgSession) files(ctx context.Context, about int) (map[pgFile]pgFileBytes, error) {
+	files := make(map[pgFile]pgFileBytes, about)
 	err := s.each(ctx, pgFilesSQL, func(rows *sql.Rows) error {
 		var tablespace uint32
 		var name sql.RawBytes
