@@ -1,7 +1,9 @@
 package models
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -29,13 +31,15 @@ func (s *Store) dayNumber(t time.Time) int64 {
 
 const rememberSQL = `INSERT INTO table_size_history AS h (database_id, day, table_id, size_bytes, delta_bytes) `
 
-// remember keeps the sizes that have changed. Each row of the history has the change, too, so that those
-// that are kept tell by themselves what a table had before the first of them.
+// remember keeps the sizes that have changed, in the order of the key, which fills SQLite's pages twice as well as any other.
+// Each row of the history has the change, too, so that those that are kept tell by themselves what a table had before the
+// first of them.
 func (p *plan) remember(d dialect, databaseID, day int64) error {
 	if len(p.added) > 0 {
 		p.add(rememberSQL+"SELECT database_id, "+d.value("integer")+`, id, size_bytes, NULL FROM database_table_size_stats
-			WHERE database_id = ? AND id > ? AND size_bytes IS NOT NULL`, day, databaseID, p.newest)
+			WHERE database_id = ? AND id > ? AND size_bytes IS NOT NULL ORDER BY id`, day, databaseID, p.newest)
 	}
+	slices.SortFunc(p.resized, func(a, b [3]*int64) int { return cmp.Compare(*a[0], *b[0]) })
 	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"delta_bytes", "bigint"}}
 	return inBatches(p.resized, func(sizes string) {
 		p.add(rememberSQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, delta_bytes FROM "+

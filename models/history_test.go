@@ -297,3 +297,32 @@ func TestSavesThatOvertakeEachOther(t *testing.T) {
 		equal(f, "of one result", strings.TrimPrefix(names[0], "a="), strings.TrimSuffix(strings.TrimPrefix(names[1], "only"), "=1"))
 	})
 }
+
+// Pages of SQLite that are filled in another order than that of the key stay half empty.
+func TestHistoryIsSmall(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, t.TempDir()+"/store.db")
+	database := f.database()
+	all := tables(20_000)
+	for i := range all {
+		all[i].Total = pointer(int64(1<<30 + i%777*8192))
+	}
+	f.refresh(database, true, all...)
+	rows := int64(len(all))
+	for round := range 5 {
+		f.clock.add(day)
+		for i := round; i < len(all); i += 10 {
+			all[i].Total = pointer(*all[i].Total + int64(i%100+1)*8192)
+			rows++
+		}
+		f.refresh(database, true, all...)
+	}
+	var stored, bytes int64
+	check(f, f.sql().QueryRow(`SELECT count(*) FROM table_size_history`).Scan(&stored))
+	equal(f, "rows", stored, rows)
+	check(f, f.sql().QueryRow(`SELECT sum(pgsize) FROM dbstat WHERE name = 'table_size_history'`).Scan(&bytes))
+	if a := bytes / rows; a > 32 {
+		f.Errorf("%d bytes a row", a)
+	}
+	t.Log("bytes a row:", float64(bytes)/float64(rows))
+}
