@@ -334,6 +334,14 @@ func QuoteMySQL(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
 }
 
+// Process is the id of a private server's process; 0 of another one.
+func (s *MySQLServer) Process() int {
+	if s.private == nil {
+		return 0
+	}
+	return s.private.process.cmd.Process.Pid
+}
+
 // Stop stops a server of StartMariaDB.
 func (s *MySQLServer) Stop(t testing.TB) {
 	t.Helper()
