@@ -84,7 +84,7 @@ func (q *riverQueue) Start(ctx context.Context, d duties) (err error) {
 		Queues: map[string]river.QueueConfig{
 			askedQueue: {MaxWorkers: q.parallel}, scheduledQueue: {MaxWorkers: scheduledRuns(q.parallel)}, clockQueue: {MaxWorkers: 1},
 		},
-		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: q.log, FetchCooldown: fetchCooldown,
+		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: slog.New(warnings{q.log.Handler()}), FetchCooldown: fetchCooldown,
 		JobTimeout: rescueAfter, RescueStuckJobsAfter: rescueAfter, JobStuckThreshold: stuckAfter, MaxAttempts: queueAttempts,
 		CompletedJobRetentionPeriod: finishedJobs, CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
 	})
@@ -146,3 +146,17 @@ func (q *riverQueue) Stop(ctx context.Context) error {
 	}
 	return q.client.StopAndCancel(ctx)
 }
+
+// warnings leaves out what River tells about its everyday.
+type warnings struct{ slog.Handler }
+
+// Enabled reports whether the level is one of them.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs is what slog asks for.
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(attrs)} }
+
+// WithGroup is what slog asks for.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
