@@ -32,9 +32,9 @@ type watched struct {
 // TestARefreshIsWatched sees a refresh of many tables run, cancels it, runs it again and sees it finish, on both engines.
 // The network to the server is slow where something is to be seen, and else as fast as it is.
 func TestARefreshIsWatched(t *testing.T) {
-	tables := walkTables
+	tables, slow := walkTables, 250*time.Millisecond
 	if n, err := strconv.Atoi(os.Getenv("WALK_TABLES")); err == nil {
-		tables = n
+		tables, slow = n, 20*time.Millisecond
 	}
 	for name, server := range map[string]func(*testing.T, int) watched{"PostgreSQL": manyOnPostgres, "MariaDB": manyOnMariaDB} {
 		t.Run(name, func(t *testing.T) {
@@ -47,16 +47,16 @@ func TestARefreshIsWatched(t *testing.T) {
 			w.addWatched(s)
 			w.click("#sync-capacity")
 			w.see(w.row())
-			proxy.Delay(250 * time.Millisecond)
+			proxy.Delay(slow)
 			w.beginAndLeave()
 			w.cancelRefresh(s)
 			proxy.Delay(0)
 			w.runAgain(tables)
-			proxy.Delay(250 * time.Millisecond)
-			w.readMeanwhile()
+			proxy.Delay(slow)
+			w.readMeanwhile(tables)
 			proxy.Delay(0)
 			w.finish(tables)
-			w.readReceipts()
+			w.readReceipts(s)
 			w.quiet()
 		})
 	}
@@ -90,7 +90,7 @@ const fillBatch = 500
 
 func manyOnPostgres(t *testing.T, tables int) watched {
 	server := testenv.StartPostgres(t, "max_locks_per_transaction=512", "autovacuum=off")
-	server.Exec(t, "postgres", "CREATE DATABASE many")
+	server.Exec(t, "postgres", "CREATE DATABASE many", "CREATE ROLE reader LOGIN PASSWORD 'Reads1only' IN ROLE pg_monitor")
 	db, err := sql.Open("pgx", server.URL("many"))
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func manyOnPostgres(t *testing.T, tables int) watched {
 	}
 	fill(t, db, batches)
 	return watched{
-		engine: "postgresql", database: "many", user: server.User, password: server.Password, host: server.Host, port: server.Port, ask: db,
+		engine: "postgresql", database: "many", user: "reader", password: "Reads1only", host: server.Host, port: server.Port, ask: db,
 		readers: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'whalefall' AND state = 'active'",
 	}
 }
@@ -250,11 +250,14 @@ func (w *walk) wantWritten(tables int) {
 }
 
 // readMeanwhile refreshes once more and reads the old rows below, sorted and filtered, while that goes on.
-func (w *walk) readMeanwhile() {
+func (w *walk) readMeanwhile(tables int) {
 	w.t.Helper()
 	w.click("#tables-refresh")
 	w.see("#run-figures [data-run-remaining]")
 	w.until(`document.querySelector("#run-figures").dataset.stage != "queued"`)
+	if tables > walkTables {
+		w.until(`document.querySelector("#run-figures progress").value > 0`)
+	}
 	w.look("refresh-running")
 	w.fill("#filter-table", "ORDER_0000")
 	w.until(`location.search.includes("q=ORDER_0000") && document.querySelectorAll("#tables-view tbody tr").length == 50`)
@@ -276,7 +279,7 @@ func (w *walk) finish(tables int) {
 }
 
 // readReceipts follows the snapshot's time to its receipt, and from there to all of the instance's.
-func (w *walk) readReceipts() {
+func (w *walk) readReceipts(s watched) {
 	w.t.Helper()
 	w.click(".receipt-link")
 	w.until(`/^\/refreshes\/\d+$/.test(location.pathname)`)
@@ -300,4 +303,11 @@ func (w *walk) readReceipts() {
 	w.click("#run-list tbody a[data-primary]")
 	w.see("#modal #run-detail .notice")
 	w.look("receipt-cancelled")
+	w.open(w.app.url + "/preferences?lang=en&theme=dark")
+	w.open(w.app.url + w.instance + "/runs")
+	w.look("receipts-en-dark")
+	w.open(w.app.url + w.instance + "/databases/" + s.database + "/tables")
+	w.click("#tables-refresh")
+	w.see("#run-figures progress, #toasts .toast")
+	w.look("refresh-en-dark")
 }
