@@ -18,6 +18,13 @@ import (
 // cancelTables ends a collection some time after it began and returns how long it took to come back.
 func cancelTables(t *testing.T, c Collector, target Target, database string, after time.Duration) time.Duration {
 	t.Helper()
+	begun := time.Now()
+	return cancelWhen(t, c, target, database, func() bool { return time.Since(begun) >= after })
+}
+
+// cancelWhen ends a collection when it has come to where it is to be ended.
+func cancelWhen(t *testing.T, c Collector, target Target, database string, come func() bool) time.Duration {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
@@ -25,7 +32,7 @@ func cancelTables(t *testing.T, c Collector, target Target, database string, aft
 		_, err := c.Tables(ctx, target, database)
 		done <- err
 	}()
-	time.Sleep(after)
+	eventually(t, "the collection never came to where it is to be ended", come)
 	cancel()
 	ended := time.Now()
 	wantError(t, <-done, models.CodeCollection, "collect.cancelled")

@@ -15,7 +15,8 @@ func TestSQLServerIsToldThatAStatementIsCancelled(t *testing.T) {
 	server := sqlserverFixture(t, sqlserver.Options{})
 	for i, view := range []string{"sys.partitions", "sys.objects", "sys.schemas", "sys.dm_db_partition_stats"} {
 		release := server.Block(t, view)
-		if late := cancelTables(t, NewSQLServer(), asLogin(server, "sa"), "app", 100*time.Millisecond); late > time.Second {
+		waits := func() bool { return server.Waiting() == 1 }
+		if late := cancelWhen(t, NewSQLServer(), asLogin(server, "sa"), "app", waits); late > time.Second {
 			t.Errorf("%s: that took %v", view, late)
 		}
 		if told := server.Attentions(); told != i+1 {
@@ -32,8 +33,14 @@ func TestSQLServerCancelledWhenTheNetworkIsCut(t *testing.T) {
 	target := asLogin(server, "sa")
 	w := newWire(t, &target)
 	server.Block(t, "sys.objects")
-	time.AfterFunc(100*time.Millisecond, w.cutOff)
-	if late := cancelTables(t, NewSQLServer(), target, "app", 200*time.Millisecond); late > time.Second {
+	cut := func() bool {
+		waits := server.Waiting() == 1
+		if waits {
+			w.cutOff()
+		}
+		return waits
+	}
+	if late := cancelWhen(t, NewSQLServer(), target, "app", cut); late > time.Second {
 		t.Errorf("that took %v", late)
 	}
 }
@@ -44,12 +51,17 @@ func TestSQLServerStatementWithoutAnAnswerTimesOut(t *testing.T) {
 	w := newWire(t, &target)
 	server.Block(t, "sys.objects")
 	hasty := NewSQLServer()
-	hasty.statementTimeout = 400 * time.Millisecond
-	time.AfterFunc(200*time.Millisecond, w.cutOff)
-	start := time.Now()
-	_, err := hasty.Tables(t.Context(), target, "app")
-	wantError(t, err, models.CodeTimeout, "")
-	if elapsed := time.Since(start); elapsed > hasty.statementTimeout+2*hangUpGrace {
+	hasty.statementTimeout = sqlserverLockWait / 2 // else the lock ends it
+	done := make(chan error, 1)
+	go func() {
+		_, err := hasty.Tables(t.Context(), target, "app")
+		done <- err
+	}()
+	eventually(t, "nobody waits", func() bool { return server.Waiting() == 1 })
+	w.cutOff()
+	cut := time.Now()
+	wantError(t, <-done, models.CodeTimeout, "")
+	if elapsed := time.Since(cut); elapsed > hasty.statementTimeout+3*hangUpGrace {
 		t.Errorf("that took %v", elapsed)
 	}
 }
