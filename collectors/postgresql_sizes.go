@@ -54,7 +54,7 @@ func (z *pgSizing) run(ctx context.Context) (catalog pgCatalog, err error) {
 	if wanted, err = z.byFiles(ctx, wanted); err != nil {
 		return pgCatalog{}, err
 	}
-	if err = z.byFunctions(ctx, wanted); err != nil {
+	if err := z.byFunctions(ctx, wanted); err != nil {
 		return pgCatalog{}, err
 	}
 	z.weigh(ctx)
