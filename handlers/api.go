@@ -61,7 +61,6 @@ func (h *handlers) apiRoutes() []route {
 		post("/instances/:id/actions/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.apiResumeSchedule),
 		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).guardedBy(h.guardConnectionTest),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
-
 		post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity),
 		get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes),
 		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),

@@ -212,8 +212,8 @@ func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
 			f.until(id)
 			equal(f, "due", len(f.tick()), 1)
 		}
-		for n, base := range []time.Duration{5, 15, 45, 135} {
-			if base *= time.Minute; waits[n] < base || waits[n] > base*6/5 {
+		for n, base := range []time.Duration{5 * time.Minute, 15 * time.Minute, 45 * time.Minute, 135 * time.Minute} {
+			if waits[n] < base || waits[n] > base*6/5 {
 				f.Errorf("retry %d after %v, want %v", n, waits[n], base)
 			}
 		}

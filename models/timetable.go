@@ -49,8 +49,8 @@ func (p Plan) timetable(id int64) (timetable, error) {
 // golden ratio.
 func spread(id int64, whole time.Duration) time.Duration {
 	const golden = 0x9E3779B97F4A7C15                                   // 2^64 / φ
-	part, _ := bits.Mul64(uint64(id)*golden, uint64(whole/time.Second)) //nolint:gosec // neither is negative
-	return time.Duration(part) * time.Second                            //nolint:gosec // at most whole
+	part, _ := bits.Mul64(uint64(id)*golden, uint64(whole/time.Second))
+	return time.Duration(part) * time.Second
 }
 
 // leapYear begins a year that has every day there can be.
