@@ -62,7 +62,7 @@ func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
 	if name == "" || password == "" {
 		return models.User{}, models.Invalid("auth.login_incomplete")
 	}
-	user, err := h.Store.Login(c.Request().Context(), name, password, c.RealIP())
+	user, err := h.Store.Login(c.Request().Context(), name, password, networkOf(c))
 	if err != nil {
 		return models.User{}, err
 	}
@@ -114,7 +114,7 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		name, _ := peekFields(c)["username"].(string)
-		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, c.RealIP())
+		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, networkOf(c))
 		if err := h.withinLimit(left, reset, err); err != nil {
 			return err
 		}

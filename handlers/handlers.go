@@ -54,7 +54,7 @@ func New(cfg Config) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.metrics.measureRequests, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate(), refuseBadToken)
+	e.Use(requestID, h.metrics.measureRequests, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate, refuseBadToken)
 	h.routes(e)
 	h.metrics.routes = patterns(e)
 	return e

@@ -2,11 +2,10 @@ package handlers
 
 import (
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
-	"golang.org/x/time/rate"
 
 	"whalefall/models"
 )
@@ -17,53 +16,47 @@ type Limits struct {
 	Address int // without a token, from one address
 }
 
-// limiterMemory is how long an address or token that went away is remembered.
-const limiterMemory = 3 * time.Minute
-
-// limiter holds the budgets of many clients.
-type limiter struct {
-	perMinute int
-	budgets   *middleware.RateLimiterMemoryStore
-}
-
-func newLimiter(perMinute int) *limiter {
-	return &limiter{perMinute, middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{
-		Rate: rate.Limit(float64(perMinute) / time.Minute.Seconds()), Burst: perMinute, ExpiresIn: limiterMemory,
-	})}
-}
-
 // take refuses a client whose budget is used up.
-func (l *limiter) take(client string, now time.Time) error {
-	if l.perMinute == 0 {
+func (h *handlers) take(client string, perMinute int) error {
+	if perMinute == 0 {
 		return nil
 	}
-	allowed, err := l.budgets.Allow(client)
-	if err != nil || allowed {
-		return err
+	next, allowed := h.Store.TakeRequest(client, perMinute)
+	if allowed {
+		return nil
 	}
-	return tooMany(l.perMinute, now.Add(time.Minute/time.Duration(l.perMinute)), now)
+	return tooMany(perMinute, next, h.now())
 }
 
-// limitRate refuses clients of the API that ask too often, before anything else is looked at. The framework wraps the
-// handler of every request anew, so that the budgets are made outside of that.
-func (h *handlers) limitRate() echo.MiddlewareFunc {
-	tokens, addresses := newLimiter(h.Limits.Token), newLimiter(h.Limits.Address)
-	take := func(c echo.Context) error {
-		if token := currentToken(c); token != nil {
-			return tokens.take(token.Digest, h.now())
-		}
-		return addresses.take(c.RealIP(), h.now())
+// networkOf is where a request comes from, as far as somebody is counted there: who has one IPv6 address has a whole /64.
+func networkOf(c echo.Context) string {
+	address, err := netip.ParseAddr(c.RealIP())
+	switch {
+	case err != nil:
+		return c.RealIP()
+	case address.Unmap().Is4():
+		return address.Unmap().String()
 	}
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if !isAPI(c) {
-				return next(c)
-			}
-			if err := take(c); err != nil {
-				return err
-			}
+	return netip.PrefixFrom(address.WithZone(""), ipv6Network).Masked().String()
+}
+
+// ipv6Network is the length of the prefix that a provider gives to one customer at least.
+const ipv6Network = 64
+
+// limitRate refuses clients of the API that ask too often, before anything else is looked at.
+func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !isAPI(c) {
 			return next(c)
 		}
+		client, perMinute := "address "+networkOf(c), h.Limits.Address
+		if token := currentToken(c); token != nil {
+			client, perMinute = "token "+token.Digest, h.Limits.Token
+		}
+		if err := h.take(client, perMinute); err != nil {
+			return err
+		}
+		return next(c)
 	}
 }
 

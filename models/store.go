@@ -82,6 +82,7 @@ type Store struct {
 	nobody       func() (User, error)
 	logins       chan struct{} // holds one for each login in progress
 	exports      chan struct{} // holds one for each export in progress
+	budgets      budgets
 }
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
@@ -105,6 +106,7 @@ type Options struct {
 // Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log, logins: make(chan struct{}, loginsAtOnce)}
+	s.budgets.clients = map[string]*budget{}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -141,6 +143,9 @@ func (s *Store) start(ctx context.Context, o Options) error {
 		if err := s.migrate(ctx, o.Migrate); err != nil {
 			return err
 		}
+	}
+	if s.pool != nil {
+		s.shareBudgets(ctx)
 	}
 	return s.loadCookieKey(ctx)
 }
@@ -294,6 +299,7 @@ func (s *Store) unlimited() *sql.DB {
 
 // Close ends all connections.
 func (s *Store) Close() error {
+	s.budgets.end()
 	var failed []error
 	for _, handle := range []*gorm.DB{s.reader, s.writer} {
 		if handle == nil {
