@@ -90,10 +90,12 @@ var faults = []*fault{
 	},
 	{
 		name: "process killed", about: "The product, as it is shipped and in a process of its own, is ended by SIGKILL and started again; over a PostgreSQL store a minute later.",
-		does: "At the next start the run is marked interrupted, and it can be run again.",
+		does: "At the next start a run that was queued is carried out, and any other is marked interrupted. It can be run again; over a PostgreSQL store that is done at once, by whichever process is there.",
 		rules: []rule{
 			{engines: []string{"Oracle"}, na: "the emulated database is a part of the test's process"},
 			{engines: []string{"SQLite"}, phases: []string{"queued", "connecting", "querying"}, na: "nothing holds another process in the midst of reading a small file"},
+			{phases: []string{"queued"}, want: succeeded},
+			{stores: []string{"PostgreSQL"}, want: []end{{models.RunInterrupted, "old"}, {models.RunInterrupted, "new"}}},
 			{want: interrupted},
 		},
 		short: cell{phase: "querying", engine: "PostgreSQL", store: "SQLite"},

@@ -149,7 +149,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		}
 		s.finish(&planned.header, in)
 		receipt = planned.receipt(in.Result)
-		return saveHeader(tx, database, planned.header, in.Started)
+		return saveHeader(tx, database, planned.header, in)
 	})
 	if err == nil && len(planned.added) >= analyzeFrom {
 		s.analyzeTables(ctx)
@@ -202,13 +202,19 @@ func (s *Store) analyzeTables(ctx context.Context) {
 	}
 }
 
+// toCome reports whether a stored moment is later than the collection can have ended: the clock has been set back since,
+// and the moment says nothing about what was first.
+func (in *SaveTables) toCome(stored time.Time) bool {
+	return stored.After(in.CollectedAt.Add(transactionTimeout))
+}
+
 // lockForRefresh is the database, if the collection may still become its snapshot.
 func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
 	database, err := takeDatabase(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), "id = ?", in.DatabaseID)
 	if err != nil {
 		return database, err
 	}
-	if database.CollectedAt != nil && database.CollectedAt.After(in.Started) {
+	if at := database.CollectedAt; at != nil && at.After(in.Started) && !in.toCome(*at) {
 		return database, &Error{Code: CodeCollection, Key: "collect.superseded", Args: Args("Name", database.Name)}
 	}
 	var instances int64
@@ -442,9 +448,9 @@ func countUnread(tables map[tableKey]*TableSize) map[Unread]int64 {
 }
 
 // saveHeader also takes back that the database was gone, unless that was found out after the collection had started.
-func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, started time.Time) error {
+func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, in SaveTables) error {
 	fresh := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt, GoneAt: stored.GoneAt}
-	if stored.GoneAt != nil && stored.GoneAt.Before(started) {
+	if at := stored.GoneAt; at != nil && (at.Before(in.Started) || in.toCome(*at)) {
 		fresh.GoneAt = nil
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
