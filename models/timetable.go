@@ -48,7 +48,7 @@ func (p Plan) timetable(id int64) (timetable, error) {
 // spread is the part of the whole that the instance waits: ids in a row are as far from each other as can be, by the
 // golden ratio.
 func spread(id int64, whole time.Duration) time.Duration {
-	const golden = 0x9E3779B97F4A7C15                                   // 2^64 / φ
+	const golden = 0x9E3779B97F4A7C15 // 2^64 / φ
 	part, _ := bits.Mul64(uint64(id)*golden, uint64(whole/time.Second))
 	return time.Duration(part) * time.Second
 }
