@@ -80,13 +80,14 @@ func (b *book) fail(id string) {
 	done := b.byID[id].now
 	b.Unlock()
 	if !done {
-		b.put(id, result{measured: "failed", reached: "no", how: "see the output of the run"})
+		b.put(id, result{measured: failed, reached: "no", how: "see the output of the run"})
 	}
 }
 
 const (
 	resultsFile = "results.md"
 	notYet      = "not yet"
+	failed      = "failed"
 	columns     = "| what | to reach | measured | reached | how | when |\n|---|---|---|---|---|---|\n"
 	marker      = "<!-- bench -->"
 	endMarker   = "<!-- /bench -->"
@@ -173,7 +174,7 @@ func (b *book) markdown() string {
 	return out.String()
 }
 
-// short is the table of a README.
+// short is the table of a README: what was measured of what people ask for first.
 func (b *book) short(chinese bool) string {
 	var out strings.Builder
 	if chinese {
@@ -182,13 +183,13 @@ func (b *book) short(chinese bool) string {
 		out.WriteString("| what | to reach | measured | by |\n|---|---|---|---|\n")
 	}
 	for _, g := range goals {
-		if g.chinese == "" {
+		what, measured := g.what, b.byID[g.id].measured
+		if g.chinese == "" || measured == "" || measured == failed {
 			continue
 		}
-		what, measured := g.what, b.result(g).measured
 		if chinese {
 			what = g.chinese
-			measured = strings.NewReplacer(notYet, "尚未测量", " wall", " 墙钟", "failed", "失败").Replace(measured)
+			measured = strings.ReplaceAll(measured, " wall", " 墙钟")
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | `task bench -- -run %s` |\n", what, g.reach, measured, g.section)
 	}
