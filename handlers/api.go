@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // apiRoutes are all routes of the JSON side, below /api/v1.
 func (h *handlers) apiRoutes() []route {
-	return []route{
+	return slices.Concat([]route{
 		get("/health/ping", public, h.apiPing),
 		get("/openapi.json", public, h.apiDocument),
 		get("/docs", public, h.apiDocs),
@@ -68,6 +69,12 @@ func (h *handlers) apiRoutes() []route {
 		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
 		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID),
+	}, h.apiRunRoutes())
+}
+
+// apiRunRoutes are those about what is and was collected.
+func (h *handlers) apiRunRoutes() []route {
+	return []route{
 		get("/instances/:id/refreshes", models.PermView, h.apiRefreshes),
 		get("/refreshes", models.PermView, h.apiRefreshes),
 		get("/refreshes/:id", models.PermView, h.apiRefresh),

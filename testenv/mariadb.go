@@ -216,7 +216,7 @@ func (s *MySQLServer) start() error {
 	}
 	cmd := exec.Command(p.bin, "--no-defaults", "--datadir="+s.DataDir, "--user="+owner.Username,
 		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port), "--socket="+filepath.Join(p.dir, "s"),
-		"--pid-file="+filepath.Join(p.dir, "pid"), "--skip-log-bin", "--skip-networking=OFF",
+		"--pid-file="+filepath.Join(p.dir, "pid"), "--tmpdir="+p.dir, "--skip-log-bin", "--skip-networking=OFF",
 		"--innodb-doublewrite=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync")
 	if s.Flavour == "mysql" {
 		cmd.Args = append(cmd.Args, "--mysqlx=OFF")
