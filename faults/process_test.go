@@ -113,7 +113,7 @@ func (c *child) refreshed(instance int64) {
 	c.Helper()
 	id := c.refresh(instance, c.target.database())
 	var status string
-	eventually(c, "the refresh ends", func() bool {
+	within(runWithin, func() bool {
 		status = c.status(id)
 		return status != "running" && status != "queued"
 	})
@@ -166,7 +166,7 @@ func playProcessKilled(h *hall, t *testing.T, cell cell) result {
 		t.Error("what was there when the process died is not the old snapshot")
 	}
 	var out result
-	within(patience, func() bool {
+	within(runWithin, func() bool {
 		out.end.status = models.RunStatus(c.status(run))
 		return out.end.status != models.RunRunning && out.end.status != models.RunQueued
 	})
