@@ -21,7 +21,7 @@ func TestInstances(t *testing.T) {
 			"credential_id": credential, "description": "主库\n第二行", "tag_names": []string{"prod", "主", "prod"}, "nonsense": 1,
 		}).want(201, "实例创建成功")
 		equal(a, "members", members(created.at("instance").(obj)), "created_at credential credential_id database_name database_version "+
-			"db_type deleted_at description detailed_version host id is_active last_connected last_sync_time main_version name options port "+
+			"db_type deleted_at description detailed_version host id is_active last_connected last_sync_time main_version name options port schedule "+
 			"status tags tls_mode updated_at")
 		path := fmt.Sprintf("/instances/%d", created.id("instance", "id"))
 		detail := a.guest.get(path).want(200, "获取实例详情成功").wantAt(
