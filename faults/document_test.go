@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -53,7 +54,7 @@ func (r *results) record(f *fault) (out record, all bool) {
 }
 
 // keep writes down the faults that were tried in every cell, and the document when no fault is missing.
-func (r *results) keep() error {
+func (r *results) keep(out io.Writer) error {
 	known, err := readRecords()
 	if err != nil {
 		return err
@@ -71,10 +72,10 @@ func (r *results) keep() error {
 		return err
 	}
 	if missing := slices.IndexFunc(faults, func(f *fault) bool { _, found := known[f.name]; return !found }); missing >= 0 {
-		fmt.Printf("%s was never tried as a whole: %s stays as it is\n", faults[missing].name, document)
-		return nil
+		_, err := fmt.Fprintf(out, "%s was never tried as a whole: %s stays as it is\n", faults[missing].name, document)
+		return err
 	}
-	return writeDocument(known)
+	return writeDocument(out, known)
 }
 
 func readRecords() (map[string]record, error) {
@@ -90,7 +91,7 @@ func readRecords() (map[string]record, error) {
 }
 
 // writeDocument prints the matrix and puts it into the document.
-func writeDocument(known map[string]record) error {
+func writeDocument(out io.Writer, known map[string]record) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -104,7 +105,9 @@ func writeDocument(known map[string]record) error {
 	for _, f := range faults {
 		writeFault(&b, f, known[f.name])
 	}
-	fmt.Println(b.String())
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return err
+	}
 	return os.WriteFile(document, []byte(head+matrixBegins+"\n\n"+b.String()+matrixEnds+tail), 0o644)
 }
 

@@ -16,7 +16,6 @@ var (
 	unstored    = []end{{models.RunFailed, "old"}, {models.RunInterrupted, "old"}} // the row, too, may not be stored in time
 
 	storing = []string{"storing"}
-	wires   = []string{"PostgreSQL", "MariaDB", "SQL Server"}
 
 	noServer = rule{engines: []string{"SQLite"}, na: "a file has no server"}
 	noFile   = rule{engines: []string{"SQLite"}, na: "a file is read without a network"}

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -148,7 +149,7 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	if whole {
-		must(t, got.keep())
+		must(t, got.keep(os.Stdout))
 	}
 }
 

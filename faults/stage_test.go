@@ -131,7 +131,7 @@ func newStage(t *testing.T, h *hall, c cell) *stage {
 	t.Helper()
 	s := &stage{
 		T: t, cell: c, storage: h.storage(t, c), target: h.targets[c.engine],
-		log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		log: slog.New(slog.DiscardHandler),
 	}
 	var err error
 	s.store, err = models.Open(context.Background(), models.Options{

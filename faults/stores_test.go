@@ -33,7 +33,7 @@ type storage interface {
 // smallMount is a file system of so many megabytes until the test ends; empty where we may not mount one.
 func smallMount(t *testing.T, megabytes int) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "whalefall-small-")
+	dir, err := os.MkdirTemp("", "whalefall-small-") //nolint:usetesting // t.TempDir() is closed to the account of the server
 	must(t, err)
 	t.Cleanup(func() { _ = os.Remove(dir) })
 	if exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm,mode=755", megabytes), "tmpfs", dir).Run() != nil {

@@ -3,6 +3,7 @@ package testenv
 import (
 	"bytes"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -222,7 +223,7 @@ func (p *Proxy) look(c *proxied, sent []byte) {
 	if len(p.mark) == 0 {
 		return
 	}
-	seen := append(c.tail, sent...)
+	seen := slices.Concat(c.tail, sent)
 	if bytes.Contains(seen, p.mark) {
 		p.meet()
 		return

@@ -81,16 +81,16 @@ func wantReset(t *testing.T, conn net.Conn) {
 func TestAProxyPausesAtAText(t *testing.T) {
 	p := NewProxy(t, "127.0.0.1", echo(t))
 	conn := dial(t, p)
-	met := p.Pause("SELECT")
+	met := p.Pause("HALVES")
 	wantEcho(t, conn)
-	wantSilence(t, conn, "SEL")
-	if _, err := io.WriteString(conn, "ECT\n"); err != nil {
+	wantSilence(t, conn, "HAL")
+	if _, err := io.WriteString(conn, "VES\n"); err != nil {
 		t.Fatal(err)
 	}
 	<-met
 	wantSilence(t, dial(t, p), "another\n")
 	p.Resume()
-	if got, err := say(t, conn, "", soon); got != "ECT\n" { // its first half came back before
+	if got, err := say(t, conn, "", soon); got != "VES\n" { // its first half came back before
 		t.Errorf("got %q, %v", got, err)
 	}
 	met = p.Pause("")
