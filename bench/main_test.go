@@ -90,6 +90,7 @@ func makeScratch() error {
 	go func() {
 		<-asked
 		_ = os.RemoveAll(scratch)
+		_ = results.write() // as far as it came
 		os.Exit(1)
 	}()
 	return os.Setenv("TMPDIR", scratch)
