@@ -128,6 +128,17 @@ func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
 	return instance, err
 }
 
+// instanceHeadOf is instanceOf without credential and tags.
+func (h *handlers) instanceHeadOf(c echo.Context) (models.Instance, error) {
+	id, err := pathID(c, "instance.not_found")
+	if err != nil {
+		return models.Instance{}, err
+	}
+	instance, err := h.Store.InstanceHead(c.Request().Context(), id)
+	about(c, id, instance.Name)
+	return instance, err
+}
+
 func (h *handlers) apiInstance(c echo.Context) error {
 	instance, err := h.instanceOf(c)
 	if err != nil {

@@ -158,7 +158,7 @@ func (h *handlers) apiRefreshTables(c echo.Context) error {
 	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		return models.Invalid("field.bad_characters", "Field", "database_name")
 	}
-	instance, err := h.instanceOf(c)
+	instance, err := h.instanceHeadOf(c)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
 	if err != nil {
 		return models.InstanceDatabase{}, err
 	}
-	instance, err := h.Store.Instance(c.Request().Context(), database.InstanceID)
+	instance, err := h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
 	if err == nil {
 		about(c, instance.ID, databaseTitle(instance.Name, database.Name))
 	}

@@ -75,11 +75,11 @@ func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.I
 			return database, err
 		}
 		m.Name = database.Name
-		m.Instance, err = h.Store.Instance(c.Request().Context(), database.InstanceID)
+		m.Instance, err = h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
 		return database, err
 	}
 	var err error
-	if m.Instance, err = h.instanceOf(c); err != nil {
+	if m.Instance, err = h.instanceHeadOf(c); err != nil {
 		return models.InstanceDatabase{}, err
 	}
 	if m.Name, err = databaseName(c); err != nil {

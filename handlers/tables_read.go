@@ -40,7 +40,7 @@ func (h *handlers) apiTableSizes(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.instance, err = h.instanceOf(c); err != nil {
+	if r.instance, err = h.instanceHeadOf(c); err != nil {
 		return err
 	}
 	name, err := databaseName(c)
@@ -66,7 +66,7 @@ func (h *handlers) apiTableSizesByID(c echo.Context) error {
 	if r.header, err = h.databaseOf(c); err != nil {
 		return err
 	}
-	if r.instance, err = h.Store.Instance(c.Request().Context(), r.header.InstanceID); err != nil {
+	if r.instance, err = h.Store.InstanceHead(c.Request().Context(), r.header.InstanceID); err != nil {
 		return err
 	}
 	return h.readTables(c, r)

@@ -115,6 +115,7 @@ type User struct {
 type Session struct {
 	ID        string `gorm:"primaryKey"` // hex SHA-256 of the cookie's id
 	UserID    int64
+	User      User // only where it was asked for
 	CreatedAt time.Time
 	SeenAt    time.Time
 }

@@ -126,6 +126,17 @@ func (s *Store) Instance(ctx context.Context, id int64) (Instance, error) {
 	return takeInstance(db, "id = ? AND deleted_at IS NULL", id)
 }
 
+// InstanceHead is Instance without its credential and tags.
+func (s *Store) InstanceHead(ctx context.Context, id int64) (instance Instance, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Take(&instance, "id = ? AND deleted_at IS NULL", id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Instance{}, NotFound("instance.not_found")
+	}
+	return instance, err
+}
+
 // InstanceByName finds an instance that is not deleted, with its credential and tags.
 func (s *Store) InstanceByName(ctx context.Context, name string) (Instance, error) {
 	if !storable(name) {

@@ -226,7 +226,7 @@ func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	var session Session
-	err := db.Take(&session, "id = ?", digest(id)).Error
+	err := db.InnerJoins("User").Take(&session, "sessions.id = ?", digest(id)).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return User{}, &Error{Code: CodeUnauthenticated}
 	}
@@ -234,20 +234,13 @@ func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 		return User{}, err
 	}
 	now := s.Now()
-	if session.endedAt(now) {
-		return User{}, &Error{Code: CodeUnauthenticated}
-	}
-	user, err := s.User(ctx, session.UserID)
-	if err != nil {
-		return User{}, err
-	}
-	if !user.IsActive {
+	if session.endedAt(now) || !session.User.IsActive {
 		return User{}, &Error{Code: CodeUnauthenticated}
 	}
 	if now.Sub(session.SeenAt) >= sessionTouch {
 		s.touch(ctx, &Session{ID: session.ID}, "seen_at", now)
 	}
-	return user, nil
+	return session.User, nil
 }
 
 // touch notes when a session or token was used.
