@@ -22,12 +22,13 @@ type sqlserverTarget struct {
 	wired
 	server *sqlserver.Server
 	tables []string
+	ids    map[string]int64 // of tables
 }
 
 func newSQLServerTarget(t *testing.T) *sqlserverTarget {
 	t.Helper()
 	server := sqlserver.Start(t, sqlserver.Options{})
-	s := &sqlserverTarget{server: server, tables: []string{"a", "b"}}
+	s := &sqlserverTarget{server: server, tables: []string{"a", "b"}, ids: map[string]int64{}}
 	s.host, s.port, s.engine = server.Host, server.Port, models.SQLServer
 	s.wire = testenv.NewProxy(t, server.Host, server.Port)
 	for _, unit := range utf16.Encode([]rune("dm_db_partition_stats")) {
@@ -49,8 +50,9 @@ func (s *sqlserverTarget) show(t *testing.T, database string, tables []string) {
 	t.Helper()
 	rows := catalog.Rows{"sys.schemas": {{"schema_id": 1, "name": "dbo"}}}
 	add := func(view string, row map[string]any) { rows[view] = append(rows[view], row) }
-	for i, name := range tables {
-		object, id := int64(1000+i), int64(5000+i)
+	for _, name := range tables {
+		object := s.objectID(name)
+		id := object + 1_000_000
 		about := map[string]any{"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": false}
 		add("sys.objects", about)
 		add("sys.tables", map[string]any{
@@ -71,6 +73,14 @@ func (s *sqlserverTarget) show(t *testing.T, database string, tables []string) {
 		})
 	}
 	s.server.AddDatabase(t, sqlserver.Database{Name: database, Rows: rows})
+}
+
+// objectID is the same for a name for ever.
+func (s *sqlserverTarget) objectID(name string) int64 {
+	if _, known := s.ids[name]; !known {
+		s.ids[name] = int64(1000 + len(s.ids))
+	}
+	return s.ids[name]
 }
 
 func (s *sqlserverTarget) account() string { return "watcher" }
