@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"whalefall/models"
@@ -20,8 +21,7 @@ const (
 	endPoll       = 50 * time.Millisecond  // how soon those look who wait for a run that another process may carry out,
 	endPollMost   = time.Second            // and how often at least
 	endTimeout    = 30 * time.Second       // the store keeping how a run ended
-	queueSilence  = 10 * time.Second       // a run that is queued for longer is added to the queue again
-	queueBatch    = 1000                   // runs that are added again at a time
+	queueBatch    = 1000                   // runs that are added to the queue again at a time
 )
 
 // maxAttempts is how often a run is begun whose process dies.
@@ -35,9 +35,11 @@ type outcome struct {
 
 // run is one collection that callers of this process wait for, or that this process carries out.
 type run struct {
-	row      models.Run
+	row      models.Run // once it is carried out here
 	progress progress
 	cancel   context.CancelCauseFunc // nil: not carried out here (yet)
+	asked    bool                    // to cancel it
+	waiting  int                     // callers
 
 	done   chan struct{} // closed when result and err are known
 	result outcome
@@ -63,7 +65,6 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 		case err != nil:
 			return row, err
 		case !joined || kept.Status == models.RunQueued:
-			s.note(kept)
 			s.enqueue(ctx, kept)
 			return kept, nil
 		case kept.CancelAskedAt == nil:
@@ -85,17 +86,41 @@ func (s *Service) enqueue(ctx context.Context, r models.Run) {
 	}
 }
 
-// note has a run's result kept for those who wait for it.
-func (s *Service) note(row models.Run) *run {
+// watch has a run's result kept for a caller who waits for it, until unwatch. A service that has ended keeps none.
+func (s *Service) watch(id int64) *run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, known := s.runs[row.ID]
-	if !known {
-		r = &run{progress: progress{now: s.now}, done: make(chan struct{})}
-		s.runs[row.ID] = r
+	_, known := s.runs[id]
+	r := s.known(id)
+	r.waiting++
+	if s.closed && !known {
+		s.forsake(id, r)
 	}
-	r.row = row
 	return r
+}
+
+func (s *Service) unwatch(id int64, r *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.waiting--
+	if r.waiting == 0 && r.cancel == nil && s.runs[id] == r {
+		delete(s.runs, id)
+	}
+}
+
+// known is what this process knows of the run. The caller holds mu, as for forsake.
+func (s *Service) known(id int64) *run {
+	if _, known := s.runs[id]; !known {
+		s.runs[id] = &run{progress: progress{now: s.now}, done: make(chan struct{})}
+	}
+	return s.runs[id]
+}
+
+// forsake tells those who wait that this process will not carry the run out.
+func (s *Service) forsake(id int64, r *run) {
+	r.err = cancelled(errClosing)
+	delete(s.runs, id)
+	close(r.done)
 }
 
 // await waits until the run ends, as long as a request may.
@@ -115,8 +140,9 @@ func (s *Service) await(ctx context.Context, row models.Run) (outcome, error) {
 
 // untilEnded waits until a run has ended, whoever carries it out.
 func (s *Service) untilEnded(ctx context.Context, id int64) (*run, error) {
+	r := s.watch(id)
+	defer s.unwatch(id, r)
 	for pause := endPoll; ; pause = min(2*pause, endPollMost) {
-		r, here := s.find(id)
 		select {
 		case <-r.done:
 			return r, nil
@@ -124,7 +150,7 @@ func (s *Service) untilEnded(ctx context.Context, id int64) (*run, error) {
 			return nil, context.Cause(ctx)
 		case <-time.After(pause):
 		}
-		if here {
+		if s.carriesOut(id) {
 			continue
 		}
 		row, err := s.store.Run(ctx, id)
@@ -132,7 +158,6 @@ func (s *Service) untilEnded(ctx context.Context, id int64) (*run, error) {
 			return nil, err
 		}
 		if row.Ended() {
-			s.settle(row)
 			return outcomeOf(row)
 		}
 	}
@@ -150,31 +175,16 @@ func outcomeOf(row models.Run) (*run, error) {
 		r.err = cancelled(errClosing)
 	default:
 		if row.Result != nil {
-			return r, json.Unmarshal([]byte(*row.Result), &r.result.synced)
+			decoder := json.NewDecoder(strings.NewReader(*row.Result))
+			decoder.UseNumber() // as in the texts of errors
+			return r, decoder.Decode(&r.result.synced)
 		}
 	}
 	return r, nil
 }
 
-// settle tells those who wait for a run that it has ended elsewhere.
-func (s *Service) settle(row models.Run) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, known := s.runs[row.ID]
-	if !known || r.cancel != nil {
-		return
-	}
-	if known, err := outcomeOf(row); err == nil {
-		r.result, r.err = known.result, known.err
-	} else {
-		r.err = err
-	}
-	delete(s.runs, row.ID)
-	close(r.done)
-}
-
-// carryOut carries out a queued run, and then what else is queued for its instance. What it has claimed it ends, also when
-// the queue stops.
+// carryOut carries out a queued run, and then what else is queued for its instance: whoever finds the instance busy leaves
+// that to the one who reads it. What it has claimed it ends, also when the queue stops.
 func (s *Service) carryOut(ctx context.Context, id int64) error {
 	if s.closing() {
 		return models.ErrInstanceBusy
@@ -183,36 +193,58 @@ func (s *Service) carryOut(ctx context.Context, id int64) error {
 	row, err := s.store.ClaimRun(ctx, id, s.owner, s.now())
 	for err == nil {
 		s.ended(ctx, s.perform(ctx, row))
-		var queued []models.Run
-		queued, err = s.store.QueuedRuns(ctx, row.InstanceID, 0, 1)
-		if err != nil || len(queued) == 0 || s.closing() {
-			return err
-		}
-		row, err = s.store.ClaimRun(ctx, queued[0].ID, s.owner, s.now())
+		row, err = s.claimNext(ctx, row.InstanceID)
 	}
-	if errors.Is(err, models.ErrRunTaken) {
+	if errors.Is(err, models.ErrRunTaken) || errors.Is(err, models.ErrInstanceBusy) {
 		return nil
 	}
 	return err
+}
+
+// claimNext claims what is queued for the instance; ErrRunTaken: nothing is.
+func (s *Service) claimNext(ctx context.Context, instanceID int64) (models.Run, error) {
+	for !s.closing() {
+		next, err := s.store.NextRuns(ctx, instanceID, 1)
+		if err != nil {
+			return models.Run{}, err
+		}
+		if len(next) == 0 {
+			break
+		}
+		row, err := s.store.ClaimRun(ctx, next[0].ID, s.owner, s.now())
+		if !errors.Is(err, models.ErrRunTaken) { // else it was cancelled meanwhile
+			return row, err
+		}
+	}
+	return models.Run{}, models.ErrRunTaken
 }
 
 // perform carries out a run that is ours. It ends by its own deadline, when somebody cancels it, or when the service closes.
 func (s *Service) perform(ctx context.Context, row models.Run) models.Run {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := s.note(row)
-	s.mu.Lock()
-	r.cancel = cancel
-	if s.closed {
-		cancel(errClosing)
-	}
-	s.mu.Unlock()
+	r := s.begin(row, cancel)
 	defer s.finish(r)
-	r.progress.begin(*row.StartedAt)
 	limited, stop := context.WithTimeoutCause(withProgress(ctx, &r.progress), s.limit(row.Kind), errDeadline)
 	defer stop()
 	r.result, r.err = s.measure(limited, r)
 	return s.end(ctx, r)
+}
+
+// begin has the run be known as carried out here.
+func (s *Service) begin(row models.Run, cancel context.CancelCauseFunc) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.known(row.ID)
+	r.progress.begin(*row.StartedAt)
+	r.row, r.cancel = row, cancel
+	switch {
+	case r.asked:
+		cancel(errAsked)
+	case s.closed:
+		cancel(errClosing)
+	}
+	return r
 }
 
 func limitOf(kind models.RunKind) time.Duration {
@@ -312,21 +344,25 @@ func (s *Service) Run(ctx context.Context, id int64) (models.Run, error) {
 	if err != nil || known.Ended() {
 		return known, err
 	}
-	if r, here := s.find(id); here {
-		known.Progress = r.progress.snapshot()
-	}
-	return known, nil
+	return s.Now(known), nil
 }
 
-// find is the run that this process knows by the id, one that never ends when it knows none (any more), and whether it
-// carries it out.
-func (s *Service) find(id int64) (r *run, here bool) {
+// Now is a run as read from the store, with what this process has not stored yet of one that it carries out.
+func (s *Service) Now(r models.Run) models.Run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.runs[id]; ok {
-		return known, known.cancel != nil
+	if here, known := s.runs[r.ID]; known && here.cancel != nil && !r.Ended() {
+		r.Progress = here.progress.snapshot()
 	}
-	return &run{}, false
+	return r
+}
+
+// carriesOut reports whether this process carries the run out now.
+func (s *Service) carriesOut(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, known := s.runs[id]
+	return known && r.cancel != nil
 }
 
 // Cancel ends a run on its target and returns it as it is then: cancelled, or what it was when it had ended before. One
@@ -336,6 +372,8 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	if err != nil || known.Ended() {
 		return known, err
 	}
+	r := s.watch(id)
+	defer s.unwatch(id, r)
 	if err := s.store.AskToCancel(ctx, id); err != nil {
 		return known, err
 	}
@@ -348,11 +386,16 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	return s.Run(ctx, id)
 }
 
-// abandon ends the run if this process carries it out.
+// abandon ends the run if this process carries it out, or is about to.
 func (s *Service) abandon(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, known := s.runs[id]; known && r.cancel != nil {
+	r, known := s.runs[id]
+	if !known {
+		return
+	}
+	r.asked = true
+	if r.cancel != nil {
 		r.cancel(errAsked)
 	}
 }
@@ -397,7 +440,7 @@ func (s *Service) open(ctx context.Context) error {
 	former := s.queue
 	s.queue = queue
 	s.mu.Unlock()
-	s.addQueued(ctx, 0)
+	s.addQueued(ctx)
 	return former.Stop(ctx)
 }
 
@@ -466,10 +509,12 @@ func (s *Service) sweep(ctx context.Context) {
 		s.log.WarnContext(ctx, "the store was not searched for dead runs", "error", err)
 	}
 	for _, r := range dead {
-		s.again(ctx, r)
+		if r.Status == models.RunInterrupted {
+			s.again(ctx, r)
+		}
 		s.ended(ctx, r)
 	}
-	s.addQueued(ctx, queueSilence)
+	s.addQueued(ctx)
 }
 
 // again asks for what a process that is gone was doing, for whom it did it. An embedded store has no other process to do it.
@@ -489,9 +534,9 @@ func (s *Service) again(ctx context.Context, dead models.Run) {
 	}
 }
 
-// addQueued adds to the queue the runs that have been queued for as long.
-func (s *Service) addQueued(ctx context.Context, age time.Duration) {
-	queued, err := s.store.QueuedRuns(ctx, 0, age, queueBatch)
+// addQueued adds to the queue what can begin, of which it may know already.
+func (s *Service) addQueued(ctx context.Context) {
+	queued, err := s.store.NextRuns(ctx, 0, queueBatch)
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "the store was not searched for queued runs", "error", err)
 	}

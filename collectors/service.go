@@ -42,7 +42,7 @@ type Service struct {
 	closed bool
 	queue  Queue
 	owed   []models.Run   // that ended and that the store has not taken as such yet
-	runs   map[int64]*run // that this process carries out, or was asked for and did not hear the end of
+	runs   map[int64]*run // that this process carries out, or for which somebody waits here
 }
 
 // refreshWait is the Wait of a new service.
@@ -82,9 +82,7 @@ func (s *Service) Close(ctx context.Context) error {
 			r.cancel(errClosing)
 			continue
 		}
-		r.err = cancelled(errClosing)
-		delete(s.runs, id)
-		close(r.done)
+		s.forsake(id, r)
 	}
 	s.stop()
 	queue := s.queue

@@ -147,7 +147,9 @@ func (s *Store) AskForRun(ctx context.Context, r Run) (kept Run, joined bool, er
 func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Time) (Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	claimed := db.Table("collection_runs").Where("id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).
+	var r Run
+	claimed := db.Model(&r).Clauses(clause.Returning{}).Where("id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).
+		Where("NOT " + instanceRead).
 		Updates(map[string]any{
 			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "alive_at": s.Now(),
 		})
@@ -156,25 +158,37 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 		return Run{}, ErrInstanceBusy
 	case claimed.Error != nil:
 		return Run{}, claimed.Error
-	case claimed.RowsAffected == 0:
-		return Run{}, ErrRunTaken
+	case claimed.RowsAffected > 0:
+		return r, nil
 	}
-	var r Run
-	return r, db.Take(&r, "id = ?", id).Error
+	err := db.Select("id").Take(&r, "id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).Error
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return Run{}, ErrRunTaken
+	case err != nil:
+		return Run{}, err
+	}
+	return Run{}, ErrInstanceBusy
 }
 
-// QueuedRuns are the ids of runs that have been queued for longer than age, those that a person asked for first. A nonzero
-// instanceID leaves out those of others.
-func (s *Store) QueuedRuns(ctx context.Context, instanceID int64, age time.Duration, limit int) ([]Run, error) {
+// instanceRead says that a run reads the instance of a run.
+const instanceRead = `EXISTS (SELECT 1 FROM collection_runs r
+	WHERE r.instance_id = collection_runs.instance_id AND r.status = 'running' AND r.ended_at IS NULL)`
+
+// NextRuns are the ids of the runs that can begin: of each instance that no run reads the first that is queued, those that
+// a person asked for first. A nonzero instanceID leaves out those of others.
+func (s *Store) NextRuns(ctx context.Context, instanceID int64, limit int) ([]Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	query := db.Select("id, instance_id, user_id, username").
-		Where("ended_at IS NULL AND status = ? AND requested_at <= ?", RunQueued, s.Now().Add(-age))
+	queued := db.Model(&Run{}).
+		Select("id, instance_id, user_id, username, row_number() OVER (PARTITION BY instance_id ORDER BY username = '', id) AS turn").
+		Where("ended_at IS NULL AND status = ?", RunQueued).Where("NOT " + instanceRead)
 	if instanceID != 0 {
-		query = query.Where("instance_id = ?", instanceID)
+		queued = queued.Where("instance_id = ?", instanceID)
 	}
-	var queued []Run
-	return queued, query.Order("username = '', id").Limit(limit).Find(&queued).Error
+	var next []Run
+	return next, db.Table("(?) AS q", queued).Select("id, instance_id, user_id, username").Where("turn = 1").
+		Order("username = '', id").Limit(limit).Find(&next).Error
 }
 
 // KeepRun says that the run's process is alive and how far the run is, and reports whether somebody has asked another
@@ -283,15 +297,18 @@ func (s *Store) AskToCancel(ctx context.Context, id int64) error {
 // queueTimeout is how long a run may be queued.
 const queueTimeout = 24 * time.Hour
 
-// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, and those that nobody
-// has carried out for a day, and returns what they were about. They end at what was last heard of them.
+// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
+// has not come yet, and those that nobody has carried out for a day, and returns what they were about. They end at what was
+// last heard of them; one that somebody has asked to end is RunCancelled.
 func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
 	var ended []Run
-	return ended, db.Raw(`UPDATE collection_runs SET status = ?, phase = '', ended_at = alive_at
-		WHERE ended_at IS NULL AND (status = ? AND alive_at <= ? OR status = ? AND requested_at <= ?)
+	return ended, db.Raw(`UPDATE collection_runs SET status = CASE WHEN cancel_asked_at IS NULL THEN ? ELSE ? END, phase = '',
+			ended_at = CASE WHEN alive_at > ? THEN ? ELSE alive_at END
+		WHERE ended_at IS NULL AND (status = ? AND NOT (alive_at > ? AND alive_at <= ?) OR status = ? AND requested_at <= ?)
 		RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
-		RunInterrupted, RunRunning, now.Add(-silence), RunQueued, now.Add(-queueTimeout)).Scan(&ended).Error
+		RunInterrupted, RunCancelled, now, now, RunRunning, now.Add(-silence), now.Add(silence), RunQueued, now.Add(-queueTimeout),
+	).Scan(&ended).Error
 }

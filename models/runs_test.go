@@ -211,15 +211,24 @@ func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
 		equal(f, "the first", err, models.ErrRunTaken)
 		f.started(f.fileInstance("another").ID, "app", "me")
 
-		queued, err := f.QueuedRuns(f.ctx, instance.ID, 0, 10)
+		next, err := f.NextRuns(f.ctx, 0, 10)
 		check(f, err)
-		equal(f, "waiting", len(queued), 2)
-		equal(f, "persons first", queued[0].ID, second.ID)
-		equal(f, "then schedules", queued[1].ID, nobody.ID)
+		equal(f, "while both are read", len(next), 0)
 		first.Status, first.EndedAt = models.RunSucceeded, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, first))
+		f.clock.add(-time.Hour) // what was asked for in a time that has not come yet is queued, too
+		for _, of := range []int64{0, instance.ID} {
+			next, err = f.NextRuns(f.ctx, of, 10)
+			check(f, err)
+			equal(f, "one at a time", len(next), 1)
+			equal(f, "persons first", next[0].ID, second.ID)
+		}
 		_, err = f.ClaimRun(f.ctx, second.ID, "another", f.clock.Now())
 		check(f, err)
+		check(f, f.AskToCancel(f.ctx, nobody.ID))
+		next, err = f.NextRuns(f.ctx, instance.ID, 10)
+		check(f, err)
+		equal(f, "nothing waits", len(next), 0)
 	})
 }
 
@@ -266,5 +275,35 @@ func TestAnUpgradedStoreTakesRuns(t *testing.T) {
 		equal(f, "instance", kept.InstanceName, "old")
 		equal(f, "database", *kept.DatabaseID, 5)
 		equal(f, "tables", len(upgraded.tables(models.TableQuery{DatabaseID: 5, Sort: "name"}).Rows), 2)
+	})
+}
+
+// A clock that was set back must not keep a dead run, and with it its instance, as long as it is behind.
+func TestARunFromTheFutureIsDeadToo(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		first := f.started(f.fileInstance("first").ID, "app", "dead")
+		f.clock.add(-time.Hour)
+		second := f.started(f.fileInstance("second").ID, "app", "alive")
+		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
+		check(f, err)
+		equal(f, "interrupted", len(interrupted), 1)
+		equal(f, "the dead one", interrupted[0].ID, first.ID)
+		equal(f, "ended", *f.run(first.ID).EndedAt, f.Now())
+		f.clock.add(-time.Second)
+		_, err = f.InterruptRuns(f.ctx, 0) // as at the start of an embedded store
+		check(f, err)
+		equal(f, "at the start", f.run(second.ID).Status, models.RunInterrupted)
+	})
+}
+
+func TestWhatSomebodyCancelledEndsSoWithoutItsProcess(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		run := f.started(f.fileInstance("runs").ID, "app", "dead")
+		check(f, f.AskToCancel(f.ctx, run.ID))
+		f.clock.add(time.Minute)
+		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
+		check(f, err)
+		equal(f, "told", interrupted[0].Status, models.RunCancelled)
+		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
 	})
 }
