@@ -35,7 +35,7 @@ var pgInheritsSQL string
 
 // pgBatch is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
 // looked at until it ends, so a long list needs several of them.
-const pgBatch = 5000
+const pgBatch = 4500
 
 // pgSearchPath keeps names in our statements from meaning what a user of the monitored database has made.
 const pgSearchPath = "pg_catalog"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -43,9 +44,26 @@ func loadCatalogues() map[string]*i18n.Localizer {
 	}
 }
 
+// fixed are messages without placeholders that have been shown: a page of tables shows the same few again and again.
+var fixed sync.Map // of [2]string{language, key} to string
+
 // Message is the message with the key in lang, its placeholders filled from args. A key that no
 // catalogue has is shown as it is.
 func Message(lang, key string, args map[string]any) string {
+	if len(args) > 0 {
+		return localized(lang, key, args)
+	}
+	if text, known := fixed.Load([2]string{lang, key}); known {
+		return text.(string)
+	}
+	text := localized(lang, key, nil)
+	if text != key {
+		fixed.Store([2]string{lang, key}, text)
+	}
+	return text
+}
+
+func localized(lang, key string, args map[string]any) string {
 	localizer, ok := localizers[lang]
 	if !ok {
 		localizer = localizers[Chinese]
