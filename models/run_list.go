@@ -228,7 +228,8 @@ func (s *Store) PruneRuns(ctx context.Context, before time.Time) (int64, error) 
 func (s *Store) runsAfter(ctx context.Context, id int64) (batch []Run, err error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return batch, db.Select("id, requested_at").Where("id > ?", id).Order("id").Limit(pruneBatch).Find(&batch).Error
+	err = db.Select("id, requested_at").Where("id > ?", id).Order("id").Limit(pruneBatch).Find(&batch).Error
+	return batch, err
 }
 
 func (s *Store) pruneBetween(ctx context.Context, first, last int64, before time.Time) (int64, error) {

@@ -120,26 +120,38 @@ func (s *Store) AskForRun(ctx context.Context, r Run) (kept Run, joined bool, er
 	}
 	r.ID, r.AliveAt, r.Status, r.Attempt = 0, s.Now(), RunQueued, max(1, r.Attempt)
 	r.RequestedAt = stamp(r.RequestedAt)
-	db, done := bounded(ctx, s.writer)
-	defer done()
 	for {
-		fresh := r
-		asked := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
-			"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "AliveAt",
-			"Configuration", "Attempt",
-		).Create(&fresh)
-		if errors.Is(asked.Error, gorm.ErrForeignKeyViolated) {
-			return Run{}, false, NotFound("instance.not_found")
+		if kept, err = s.openRun(ctx, r); err == nil || !errors.Is(err, gorm.ErrRecordNotFound) {
+			return kept, err == nil, err
 		}
-		if asked.Error != nil || asked.RowsAffected > 0 {
-			return fresh, false, asked.Error
-		}
-		err := db.Take(&fresh, "instance_id = ? AND kind = ? AND database_name = ? AND configuration = ? AND ended_at IS NULL",
-			r.InstanceID, r.Kind, r.DatabaseName, r.Configuration).Error
-		if !errors.Is(err, gorm.ErrRecordNotFound) { // else it ended in between
-			return fresh, true, err
+		created, err := s.createRun(ctx, &r)
+		if created || err != nil {
+			return r, false, err
 		}
 	}
+}
+
+// openRun is the run that is open for the same. Looking needs no turn to write, which joining should not wait for.
+func (s *Store) openRun(ctx context.Context, r Run) (open Run, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Take(&open, "instance_id = ? AND kind = ? AND database_name = ? AND configuration = ? AND ended_at IS NULL",
+		r.InstanceID, r.Kind, r.DatabaseName, r.Configuration).Error
+	return open, err
+}
+
+// createRun keeps the run unless one is open for the same.
+func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	asked := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
+		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "AliveAt",
+		"Configuration", "Attempt",
+	).Create(r)
+	if errors.Is(asked.Error, gorm.ErrForeignKeyViolated) {
+		return false, NotFound("instance.not_found")
+	}
+	return asked.RowsAffected > 0, asked.Error
 }
 
 // ClaimRun gives a queued run to the process that is going to carry it out; it runs from then on. ErrInstanceBusy while
