@@ -201,3 +201,32 @@ func TestACancelBetweenClaimAndBeginIsHeard(t *testing.T) {
 		t.Errorf("%+v", ended.Progress)
 	}
 }
+
+// An instance has not failed because the process that was about to collect it stops.
+func TestAStopIsNoFailureOfAnInstance(t *testing.T) {
+	h := newScheduled(t, seams["pool"](t), Target{Host: "127.0.0.1", Port: 1})
+	h.tick()
+	h.clock.set(*h.schedule().NextAt)
+	due, _, err := h.store.ClaimDue(t.Context(), h.clock.Now(), claimBatch)
+	must(t, err)
+	must(t, h.service.Close(t.Context()))
+	for _, id := range due {
+		h.service.beginRound(t.Context(), id)
+	}
+	if s := h.schedule(); len(due) != 1 || s.Failures != 0 || s.LastStatus != models.RoundRunning {
+		t.Errorf("%v: %+v", due, s)
+	}
+}
+
+// What came of a sync is told alike by the process that did it and by another one.
+func TestAnErrorsNumberSurvivesAnotherProcess(t *testing.T) {
+	failed := &models.Error{Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", 12345678)}
+	synced := SyncResult{Found: models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "a", Err: failed}}}}
+	known, err := outcomeOf(models.Run{
+		Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunSucceeded}, Result: synced.encode(models.RunDatabases),
+	})
+	must(t, err)
+	if told := fmt.Sprint(known.result.synced.Found.Databases[0].Err.Args["Number"]); told != "12345678" {
+		t.Error(told)
+	}
+}

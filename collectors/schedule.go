@@ -18,7 +18,7 @@ func (s *Service) Tick(ctx context.Context, now time.Time) error {
 	if err := s.store.PlanSchedules(ctx, now); err != nil {
 		return err
 	}
-	for more := true; more && ctx.Err() == nil; {
+	for more := true; more && ctx.Err() == nil && !s.closing(); {
 		var due []int64
 		var err error
 		if due, more, err = s.store.ClaimDue(ctx, now, claimBatch); err != nil {
@@ -31,10 +31,11 @@ func (s *Service) Tick(ctx context.Context, now time.Time) error {
 	return context.Cause(ctx)
 }
 
-// beginRound asks for the databases of an instance; ended sees to the rest.
+// beginRound asks for the databases of an instance; ended sees to the rest. That this process stops is no failure of the
+// instance: its round then looks as if it had lost its process.
 func (s *Service) beginRound(ctx context.Context, id int64) {
 	_, err := s.StartSync(ctx, models.Asker{}, id)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || s.closing() {
 		return
 	}
 	s.log.WarnContext(ctx, "a scheduled collection could not begin", "instance_id", id, "error", err)

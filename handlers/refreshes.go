@@ -75,11 +75,8 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 	if r.Status == models.RunSucceeded {
 		out.Receipt = newRunReceipt(r.Receipt)
 	}
-	if r.Ended() {
-		return out, nil
-	}
-	usual, err := h.Store.UsualOf(c.Request().Context(), r)
-	if left := r.Remaining(h.now(), usual); left != nil {
+	left, err := h.remaining(c.Request().Context(), r)
+	if left != nil {
 		ms := left.Milliseconds()
 		out.RemainingMS = &ms
 	}
@@ -162,10 +159,7 @@ func (h *handlers) apiRefreshes(c echo.Context) error {
 	}
 	items := make([]refreshJSON, len(page.Runs))
 	for i, run := range page.Runs {
-		if run, err = h.current(c.Request().Context(), run); err != nil {
-			return err
-		}
-		if items[i], err = h.newRefresh(c, run); err != nil {
+		if items[i], err = h.newRefresh(c, h.Collect.Now(run)); err != nil {
 			return err
 		}
 	}

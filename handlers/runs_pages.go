@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -68,21 +69,19 @@ func bindRunFilter(c echo.Context, instanceID int64, database string) models.Run
 	return q
 }
 
-// current is an open run with what its process has not stored yet; one that has ended is as it is.
-func (h *handlers) current(ctx context.Context, run models.Run) (models.Run, error) {
-	if run.Ended() {
-		return run, nil
+// remaining is how much longer a run takes; nil: not enough is known.
+func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duration, error) {
+	var usual models.Usual
+	var err error
+	if run.Status == models.RunRunning {
+		usual, err = h.Store.UsualOf(ctx, run)
 	}
-	return h.Collect.Run(ctx, run.ID)
+	return run.Remaining(h.now(), usual), err
 }
 
 // runState is a run as it is now, with what pages say of it.
 func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine) (views.RunState, error) {
-	ctx := c.Request().Context()
-	run, err := h.current(ctx, run)
-	if err != nil {
-		return views.RunState{}, err
-	}
+	run = h.Collect.Now(run)
 	state := views.RunState{Run: run, Engine: engine}
 	if run.Failure != nil {
 		e := classify(run.Failure)
@@ -90,14 +89,9 @@ func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine
 		f.Number, f.Retry = views.ErrorNumber(lang(c), engine, e), ""
 		state.Failure = &f
 	}
-	if !run.Ended() {
-		usual, err := h.Store.UsualOf(ctx, run)
-		if err != nil {
-			return state, err
-		}
-		state.Remaining = run.Remaining(h.now(), usual)
-	}
-	return state, nil
+	var err error
+	state.Remaining, err = h.remaining(c.Request().Context(), run)
+	return state, err
 }
 
 // runPage is the receipt of a run.

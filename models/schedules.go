@@ -302,7 +302,9 @@ func (s *Store) ClaimDue(ctx context.Context, now time.Time, limit int) (due []i
 func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 	times, err := s.timetable(row.InstanceID, row.ScheduleEdit)
 	if err != nil {
-		return false, err
+		s.log.Error("an instance is not collected, because its schedule makes no sense (any more)", "instance_id", row.InstanceID, "error", err)
+		return false, tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).
+			Updates(map[string]any{"next_at": now.Add(longestRetry), "planned_at": now, "basis": s.basis()}).Error
 	}
 	next := times.next(now)
 	if next.IsZero() {
