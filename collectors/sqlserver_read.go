@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"maps"
+	"slices"
 	"strings"
 
 	"whalefall/models"
@@ -197,7 +198,7 @@ func (r sqlserverReader) pages(ctx context.Context, c *sqlserverCatalog) error {
 	})
 }
 
-// units reads the pages of the objects from the catalog itself.
+// units reads the pages of the objects from the catalog itself. An object that has none there, either, was perhaps dropped.
 func (r sqlserverReader) units(ctx context.Context, c *sqlserverCatalog, objects map[int64]bool) error {
 	var units []sqlserverUnit
 	err := r.each(ctx, sqlserverUnitsSQL, func(rows *sql.Rows) error {
@@ -206,12 +207,34 @@ func (r sqlserverReader) units(ctx context.Context, c *sqlserverCatalog, objects
 		units = append(units, u)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	empty := c.uncounted()
+	maps.DeleteFunc(empty, func(id int64, _ bool) bool { return !objects[id] })
 	for _, p := range unitPages(units, c.partitions) {
 		if objects[p.object] {
 			c.pages = append(c.pages, p)
 		}
+		if p.reserved > 0 {
+			delete(empty, p.object)
+		}
 	}
-	return err
+	if len(empty) == 0 {
+		return nil
+	}
+	return r.forgetDropped(ctx, c, empty)
+}
+
+// forgetDropped leaves out those of the objects that are no longer there. Their partitions make them look hidden.
+func (r sqlserverReader) forgetDropped(ctx context.Context, c *sqlserverCatalog, objects map[int64]bool) error {
+	var now sqlserverCatalog
+	if err := r.objects(ctx, &now); err != nil {
+		return err
+	}
+	there := now.uncounted()
+	c.objects = slices.DeleteFunc(c.objects, func(o sqlserverObject) bool { return objects[o.id] && !there[o.id] })
+	return nil
 }
 
 // memory reads how much RAM memory-optimised tables use.
