@@ -24,7 +24,7 @@ const (
 
 const (
 	queueAttempts  = 5                      // to begin a run; what failed in it is the row's matter
-	fetchCooldown  = 20 * time.Millisecond  // between two looks for jobs
+	fetchCooldown  = 5 * time.Millisecond   // between two looks for jobs; of what is added meanwhile nobody hears at once
 	rescueAfter    = time.Minute            // a job that was not done by then is begun again: its process may be dead
 	stuckAfter     = 2 * time.Hour          // longer than any run
 	finishedJobs   = 24 * time.Hour         // jobs are kept that long; what was done is in the store's own rows
