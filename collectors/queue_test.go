@@ -201,13 +201,24 @@ var queueCases = map[string]func(s seam){
 			c.add(bySchedule(100 + run)...)
 		}
 		c.wantRuns(100, 101, 102, 103, 104, 105)
-		c.add(byPerson(1, 2, 3)...)
+		c.add(byPerson(1, 2)...)
+		c.wantRuns(1, 2, 100, 101, 102, 103, 104, 105)
+		c.add(byPerson(3)...)
 		c.wantRuns(1, 2, 100, 101, 102, 103, 104, 105)
 		c.release()
 		patiently(c.T, "not all ended", func() bool { return c.look(&c.ended) == 23 })
 		if most := c.look(&c.most); most != parallelRuns {
 			c.Errorf("%d at a time", most)
 		}
+	},
+	"a person who asks for what a schedule waits with need not wait as long": func(s seam) {
+		c := s.staff()
+		for run := range int64(20) {
+			c.add(bySchedule(100 + run)...)
+		}
+		c.wantRuns(100, 101, 102, 103, 104, 105)
+		c.add(byPerson(119)...)
+		c.wantRuns(100, 101, 102, 103, 104, 105, 119)
 	},
 	"what finds its instance busy is tried again later, and holds nothing up": func(s seam) {
 		c := &clerk{T: s.T, queue: s.open(), hold: make(chan struct{})}
