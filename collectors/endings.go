@@ -17,8 +17,25 @@ func (s *Service) owe(row models.Run) {
 	s.owed = append(s.owed, row)
 }
 
+// owedOr is the run as it ended here, if the store has not taken that yet.
+func (s *Service) owedOr(row models.Run) models.Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, owed := range s.owed {
+		if owed.ID == row.ID {
+			return owed
+		}
+	}
+	return row
+}
+
+func (s *Service) owes(id int64) bool {
+	ended := s.owedOr(models.Run{ID: id})
+	return ended.Ended()
+}
+
 // settleEnds has the store take how runs ended that it did not take before.
-func (s *Service) settleEnds(ctx context.Context) {
+func (s *Service) settleEnds(ctx context.Context) error {
 	s.mu.Lock()
 	owed := s.owed
 	s.owed = nil
@@ -29,7 +46,8 @@ func (s *Service) settleEnds(ctx context.Context) {
 			s.mu.Lock()
 			s.owed = append(owed[i:], s.owed...)
 			s.mu.Unlock()
-			return
+			return err
 		}
 	}
+	return nil
 }

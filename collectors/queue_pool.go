@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,12 +67,18 @@ func (p *pool) tick(ctx context.Context, d duties) {
 	}
 }
 
-// Add takes a run that waits already, or is being carried out, as said before.
+// Add takes a run that waits already, or is being carried out, as said before, except that a person need not wait as long
+// as a schedule.
 func (p *pool) Add(_ context.Context, j job) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.known[j.run] {
+	paced := slices.Index(p.scheduled, job{run: j.run, scheduled: true})
+	switch {
+	case !p.known[j.run]:
 		p.known[j.run] = true
+		p.put(j)
+	case !j.scheduled && paced >= 0:
+		p.scheduled = slices.Delete(p.scheduled, paced, paced+1)
 		p.put(j)
 	}
 	return nil

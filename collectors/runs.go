@@ -64,8 +64,13 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 		switch {
 		case err != nil:
 			return row, err
+		case joined && s.owes(kept.ID):
+			if err := s.settleEnds(ctx); err != nil {
+				return row, err
+			}
+			continue
 		case !joined || kept.Status == models.RunQueued:
-			s.enqueue(ctx, kept)
+			s.enqueue(ctx, kept.ID, row.Username == "")
 			return kept, nil
 		case kept.CancelAskedAt == nil:
 			return kept, nil
@@ -77,12 +82,12 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 }
 
 // enqueue may fail: the run stays queued in the store, and is added again.
-func (s *Service) enqueue(ctx context.Context, r models.Run) {
+func (s *Service) enqueue(ctx context.Context, id int64, scheduled bool) {
 	s.mu.Lock()
 	queue := s.queue
 	s.mu.Unlock()
-	if err := queue.Add(ctx, job{run: r.ID, scheduled: r.Username == ""}); err != nil {
-		s.log.WarnContext(ctx, "a run waits longer than it should", "refresh_id", r.ID, "error", err)
+	if err := queue.Add(ctx, job{run: id, scheduled: scheduled}); err != nil {
+		s.log.WarnContext(ctx, "a run waits longer than it should", "refresh_id", id, "error", err)
 	}
 }
 
@@ -157,7 +162,7 @@ func (s *Service) untilEnded(ctx context.Context, id int64) (*run, error) {
 		if err != nil {
 			return nil, err
 		}
-		if row.Ended() {
+		if row = s.owedOr(row); row.Ended() {
 			return outcomeOf(row)
 		}
 	}
@@ -437,9 +442,12 @@ func (s *Service) open(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	former := s.queue
+	former, closed := s.queue, s.closed
 	s.queue = queue
 	s.mu.Unlock()
+	if closed { // which has not seen this queue
+		return errors.Join(errClosing, queue.Stop(ctx))
+	}
 	s.addQueued(ctx)
 	return former.Stop(ctx)
 }
@@ -494,7 +502,7 @@ func (s *Service) keep(ctx context.Context, every time.Duration) {
 		case <-alive.C:
 			s.keepRuns(ctx)
 		case <-ends.C:
-			s.settleEnds(ctx)
+			_ = s.settleEnds(ctx) // again in a second
 		case <-sweep.C:
 			s.keepRuns(ctx) // first, so that a clock that was set forward does not make our own look dead
 			s.sweep(ctx)
@@ -541,7 +549,7 @@ func (s *Service) addQueued(ctx context.Context) {
 		s.log.WarnContext(ctx, "the store was not searched for queued runs", "error", err)
 	}
 	for _, r := range queued {
-		s.enqueue(ctx, r)
+		s.enqueue(ctx, r.ID, r.Username == "")
 	}
 }
 

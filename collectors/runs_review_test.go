@@ -2,11 +2,15 @@ package collectors
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"whalefall/models"
 )
@@ -228,5 +232,49 @@ func TestAnErrorsNumberSurvivesAnotherProcess(t *testing.T) {
 	must(t, err)
 	if told := fmt.Sprint(known.result.synced.Found.Databases[0].Err.Args["Number"]); told != "12345678" {
 		t.Error(told)
+	}
+}
+
+// A store that takes writes again before the stop is told how a run ended.
+func TestAStopStoresHowRunsEnded(t *testing.T) {
+	h := newScriptedHouse(t, &scriptedCollector{tables: func(context.Context, Target) (models.TableResult, error) {
+		return models.TableResult{Complete: true}, nil
+	}})
+	db, err := sql.Open("sqlite", h.store.Path())
+	must(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE UPDATE ON collection_runs WHEN NEW.ended_at IS NOT NULL BEGIN SELECT RAISE(ABORT, 'full'); END`)
+	must(t, err)
+	run := h.begin("app")
+	h.waitUntil(func() bool {
+		h.service.mu.Lock()
+		defer h.service.mu.Unlock()
+		return len(h.service.owed) == 1
+	})
+	told, err := h.service.untilEnded(t.Context(), run.ID)
+	must(t, err)
+	if told.err != nil || told.result.receipt.CollectedAt.IsZero() {
+		t.Errorf("who asks late is told %+v", told)
+	}
+	_, err = db.ExecContext(t.Context(), "DROP TRIGGER full")
+	must(t, err)
+	must(t, h.service.Close(t.Context()))
+	if ended := h.run(run.ID); ended.Status != models.RunSucceeded {
+		t.Errorf("%+v", ended.Progress)
+	}
+}
+
+// A stop may come while the service takes up its work.
+func TestAStopDuringTheStartLeavesNothingBehind(t *testing.T) {
+	for name, address := range seams {
+		t.Run(name, func(t *testing.T) {
+			h := emptyHouse(t, address(t), &scriptedCollector{})
+			before := goleak.IgnoreCurrent()
+			must(t, h.service.Close(t.Context()))
+			if err := h.service.open(t.Context()); !errors.Is(err, errClosing) {
+				t.Errorf("got %v", err)
+			}
+			goleak.VerifyNone(t, before)
+		})
 	}
 }

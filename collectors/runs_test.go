@@ -155,6 +155,7 @@ func TestClosingInterruptsRunsWhichCanRunAgain(t *testing.T) {
 	slow := &slowCollector{answer: make(chan struct{})}
 	h := newHouse(t, models.MySQL, slow, Target{Host: "127.0.0.1", Port: 1})
 	run := h.begin("app")
+	h.waitUntil(func() bool { return slow.asked.Load() == 1 })
 	must(t, h.service.Close(t.Context()))
 	if ended := h.run(run.ID); ended.Status != models.RunInterrupted {
 		t.Errorf("%+v", ended.Progress)
@@ -169,8 +170,9 @@ func TestClosingInterruptsRunsWhichCanRunAgain(t *testing.T) {
 }
 
 func TestNobodyJoinsACancelledRun(t *testing.T) {
-	ending, end := make(chan struct{}), make(chan struct{})
+	reading, ending, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	c := &scriptedCollector{tables: func(ctx context.Context, _ Target) (models.TableResult, error) {
+		close(reading)
 		<-ctx.Done()
 		close(ending)
 		<-end
@@ -178,7 +180,7 @@ func TestNobodyJoinsACancelledRun(t *testing.T) {
 	}}
 	h := newScriptedHouse(t, c)
 	run := h.begin("app")
-	h.waitUntil(func() bool { return h.run(run.ID).Status == models.RunRunning })
+	<-reading
 	cancelled := make(chan models.Run)
 	go func() {
 		run, err := h.service.Cancel(t.Context(), run.ID)

@@ -92,6 +92,7 @@ func (s *Service) Close(ctx context.Context) error {
 	go func() { s.work.Wait(); close(done) }()
 	select {
 	case <-done:
+		_ = s.settleEnds(ctx) // the log has it already that the store did not take them
 		return stopped
 	case <-ctx.Done():
 		return errors.Join(stopped, context.Cause(ctx))

@@ -46,6 +46,9 @@ func (s *Store) Runs(ctx context.Context, q RunQuery) (RunPage, error) {
 func (s *Store) filterRuns(tx *gorm.DB, q RunQuery) *gorm.DB {
 	runs := tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id AND i.deleted_at IS NULL")
 	runs = equal(equal(runs, "collection_runs.kind", string(q.Kind)), "collection_runs.status", string(q.Status))
+	if q.Status == RunQueued || q.Status == RunRunning {
+		runs = runs.Where("collection_runs.ended_at IS NULL") // as the index of those has it
+	}
 	if q.InstanceID != 0 {
 		runs = runs.Where("collection_runs.instance_id = ?", q.InstanceID)
 	}
@@ -121,7 +124,7 @@ type Usual struct {
 func (s *Store) UsualOf(ctx context.Context, r Run) (Usual, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	same := db.Where("instance_id = ? AND kind = ?", r.InstanceID, r.Kind)
+	same := db.Where("instance_id = ? AND kind = 'databases'", r.InstanceID)
 	if r.Kind == RunTables {
 		same = db.Where("database_id = (SELECT id FROM instance_databases WHERE instance_id = ? AND name = ?)", r.InstanceID, r.DatabaseName)
 	}

@@ -9,6 +9,8 @@ ALTER TABLE collection_runs ADD COLUMN receipt_proof text;
 ALTER TABLE collection_runs ADD COLUMN receipt_server_bytes bigint;
 UPDATE collection_runs SET status = 'interrupted', phase = '', ended_at = alive_at WHERE ended_at IS NULL;
 
+-- Few of an instance's runs are about its databases.
+CREATE INDEX collection_runs_syncs ON collection_runs (instance_id, id) WHERE kind = 'databases';
 -- What is asked for already is joined.
 CREATE UNIQUE INDEX collection_runs_asked ON collection_runs (instance_id, kind, database_name, configuration) WHERE ended_at IS NULL;
 -- An instance is read by one run at a time, whichever process carries it out.
