@@ -165,6 +165,12 @@ func TestARefreshSaysWhyItFailed(t *testing.T) {
 		p.answer <- fmt.Errorf("secret of the inside")
 		r = a.user.ended(path).wantAt("status", "failed", "error.code", "INTERNAL_ERROR")
 		equal(a, "tells the inside", strings.Contains(r.raw, "secret"), false)
+
+		path = a.user.begin(refresh)
+		p.answer <- &models.Error{Code: models.CodeInternal, Key: "store.full", Err: fmt.Errorf("secret of the inside")}
+		r = a.user.ended(path).wantAt("status", "failed", "error.code", "INTERNAL_ERROR")
+		equal(a, "says what to do", strings.Contains(r.raw, "空间已满"), true)
+		equal(a, "tells the inside", strings.Contains(r.raw, "secret"), false)
 	})
 }
 

@@ -165,7 +165,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 	}
 	s.dialect = postgresDialect{}
 	s.exports = make(chan struct{}, max(1, s.pool.Config().MaxConns/2))
-	s.writer, err = s.openHandle(ctx, postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(s.pool)}))
+	s.writer, err = s.openHandle(ctx, &postgres.Dialector{Config: &postgres.Config{Conn: stdlib.OpenDBFromPool(s.pool)}})
 	s.reader = s.writer
 	return err
 }
@@ -187,13 +187,13 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 	}
 	s.path, s.dialect = path, sqliteDialect{}
 	s.exports = make(chan struct{}, sqliteReaders/2)
-	if s.writer, err = s.openHandle(ctx, sqlite.Open(sqliteAddress(path, "_txlock=immediate"))); err != nil {
+	if s.writer, err = s.openHandle(ctx, &sqlite.Dialector{DSN: sqliteAddress(path, "_txlock=immediate")}); err != nil {
 		return err
 	}
 	if err := limitConnections(s.writer, 1); err != nil {
 		return err
 	}
-	if s.reader, err = s.openHandle(ctx, sqlite.Open(sqliteAddress(path, "_pragma=query_only(1)"))); err != nil {
+	if s.reader, err = s.openHandle(ctx, &sqlite.Dialector{DSN: sqliteAddress(path, "_pragma=query_only(1)")}); err != nil {
 		return err
 	}
 	return limitConnections(s.reader, sqliteReaders)
@@ -250,8 +250,8 @@ func limitConnections(handle *gorm.DB, n int) error {
 	return nil
 }
 
-func (s *Store) openHandle(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
-	handle, err := gorm.Open(dialector, &gorm.Config{
+func (s *Store) openHandle(ctx context.Context, dialector driverDialector) (*gorm.DB, error) {
+	handle, err := gorm.Open(classifying{dialector}, &gorm.Config{
 		DisableAutomaticPing:   true,
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
@@ -259,6 +259,9 @@ func (s *Store) openHandle(ctx context.Context, dialector gorm.Dialector) (*gorm
 		NowFunc:                s.Now,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := handle.Callback().Row().After("gorm:row").Register("store:errors", classifyRows); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
