@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -84,7 +86,7 @@ func (q *riverQueue) Start(ctx context.Context, d duties) (err error) {
 		Queues: map[string]river.QueueConfig{
 			askedQueue: {MaxWorkers: q.parallel}, scheduledQueue: {MaxWorkers: scheduledRuns(q.parallel)}, clockQueue: {MaxWorkers: 1},
 		},
-		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: slog.New(warnings{q.log.Handler()}), FetchCooldown: fetchCooldown,
+		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute}, Logger: slog.New(newWarnings(q.log.Handler())), FetchCooldown: fetchCooldown,
 		JobTimeout: rescueAfter, RescueStuckJobsAfter: rescueAfter, JobStuckThreshold: stuckAfter, MaxAttempts: queueAttempts,
 		CompletedJobRetentionPeriod: finishedJobs, CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
 	})
@@ -147,18 +149,56 @@ func (q *riverQueue) Stop(ctx context.Context) error {
 	return q.client.StopAndCancel(ctx)
 }
 
-// warnings leaves out what River tells about its everyday.
-type warnings struct{ slog.Handler }
+// repeatAfter is how long River does not repeat itself, which it does many times a second while the store is away.
+const repeatAfter = time.Minute
+
+// warnings leaves out what River tells about its everyday, and what it told just before.
+type warnings struct {
+	slog.Handler
+	told *told
+}
+
+func newWarnings(h slog.Handler) slog.Handler {
+	return warnings{Handler: h, told: &told{at: map[string]time.Time{}}}
+}
 
 // Enabled reports whether the level is one of them.
 func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
+// Handle is what slog asks for.
+func (w warnings) Handle(ctx context.Context, r slog.Record) error {
+	if !w.told.news(r.Message, r.Time) {
+		return nil
+	}
+	return w.Handler.Handle(ctx, r)
+}
+
 // WithAttrs is what slog asks for.
 func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return warnings{w.Handler.WithAttrs(attrs)}
+	return warnings{Handler: w.Handler.WithAttrs(attrs), told: w.told}
 }
 
 // WithGroup is what slog asks for.
-func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
+func (w warnings) WithGroup(name string) slog.Handler {
+	return warnings{Handler: w.Handler.WithGroup(name), told: w.told}
+}
+
+// told knows when each message was let through last.
+type told struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// news reports whether the message was not let through for repeatAfter.
+func (t *told) news(message string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.at, func(_ string, last time.Time) bool { return now.Sub(last).Abs() >= repeatAfter })
+	if _, recently := t.at[message]; recently {
+		return false
+	}
+	t.at[message] = now
+	return true
+}
