@@ -31,6 +31,9 @@ func (s *Store) dayNumber(t time.Time) int64 {
 
 const rememberSQL = `INSERT INTO table_size_history AS h (database_id, day, table_id, size_bytes, delta_bytes) `
 
+const rememberAgainSQL = `ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
+	delta_bytes = h.delta_bytes + excluded.delta_bytes`
+
 // remember keeps the sizes that have changed, in the order of the key, which fills SQLite's pages twice as well as any other.
 // Each row of the history has the change, too, so that those that are kept tell by themselves what a table had before the
 // first of them.
@@ -43,23 +46,38 @@ func (p *plan) remember(d dialect, databaseID, day int64) error {
 	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"delta_bytes", "bigint"}}
 	return inBatches(p.resized, func(sizes string) {
 		p.add(rememberSQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, delta_bytes FROM "+
-			d.records(columns)+` WHERE true
-			ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
-				delta_bytes = h.delta_bytes + excluded.delta_bytes`, databaseID, day, sizes)
+			d.records(columns)+" WHERE true "+rememberAgainSQL, databaseID, day, sizes)
 	})
+}
+
+// takeBackDays makes the days after this one a part of it: the clock was set back since they were saved, or the zone changed.
+func (s *Store) takeBackDays(tx *gorm.DB, database InstanceDatabase, day int64) error {
+	if database.GrowthDay == nil || day >= *database.GrowthDay+tableGrowthDays-1 {
+		return nil
+	}
+	err := tx.Exec(rememberSQL+"SELECT l.database_id, "+s.dialect.value("integer")+`, l.table_id, l.size_bytes, ahead.delta
+		FROM (SELECT table_id, max(day) AS day, CASE WHEN count(delta_bytes) = count(*) THEN CAST(sum(delta_bytes) AS bigint) END AS delta
+			FROM table_size_history WHERE database_id = ? AND day > ? GROUP BY table_id) AS ahead
+		JOIN table_size_history AS l ON l.database_id = ? AND l.day = ahead.day AND l.table_id = ahead.table_id
+		WHERE true `+rememberAgainSQL, day, database.ID, day, database.ID).Error
+	if err != nil {
+		return err
+	}
+	if err := tx.Exec("DELETE FROM table_size_history WHERE database_id = ? AND day > ?", database.ID, day).Error; err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE database_table_size_stats SET base_day = ? WHERE database_id = ? AND base_day > ?", day, database.ID, day).Error
 }
 
 // rollGrowth moves the base of growth on to the first of the last tableGrowthDays, in which only the sizes count that
 // have changed meanwhile.
 func (s *Store) rollGrowth(tx *gorm.DB, database InstanceDatabase, header *Snapshot, at time.Time) error {
 	first := s.dayNumber(at) + 1 - tableGrowthDays
+	header.GrowthDay = &first
 	if database.GrowthDay == nil {
-		header.GrowthDay = &first
 		return nil
 	}
 	counted := *database.GrowthDay
-	first = max(first, counted)
-	header.GrowthDay = &first
 	for day := counted + 1; day <= min(first, counted+tableGrowthDays); day++ { // nothing was saved later
 		err := tx.Exec(`UPDATE database_table_size_stats AS t SET base_bytes = h.size_bytes, base_day = h.day
 			FROM table_size_history AS h
@@ -72,18 +90,19 @@ func (s *Store) rollGrowth(tx *gorm.DB, database InstanceDatabase, header *Snaps
 }
 
 // PruneHistory deletes the sizes of tables that are older than the store keeps them, those of tables that are gone, too, in
-// steps between which others can write. It returns how many rows went.
+// steps between which others can write. Those over which the base of growth has yet to move stay, however old: the next save
+// moves it. It returns how many rows went.
 func (s *Store) PruneHistory(ctx context.Context) (pruned int64, err error) {
-	var databases []int64
+	var databases []InstanceDatabase
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	if err := db.Model(&InstanceDatabase{}).Order("id").Pluck("id", &databases).Error; err != nil {
+	if err := db.Select("id", "growth_day").Where("growth_day IS NOT NULL").Order("id").Find(&databases).Error; err != nil {
 		return 0, err
 	}
 	first := s.dayNumber(s.now()) + 1 - int64(s.historyDays)
-	for _, id := range databases {
+	for _, database := range databases {
 		for more := true; more; {
-			deleted, err := s.pruneStep(ctx, id, first)
+			deleted, err := s.pruneStep(ctx, database.ID, min(first, *database.GrowthDay+1))
 			if err != nil {
 				return pruned, err
 			}

@@ -141,6 +141,9 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 				return err
 			}
 		}
+		if err := s.takeBackDays(tx, database, s.dayNumber(in.CollectedAt)); err != nil {
+			return err
+		}
 		if err := planned.carryOut(tx); err != nil {
 			return err
 		}
