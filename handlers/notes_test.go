@@ -163,7 +163,7 @@ func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 	}
 	oracle, mssql := add(models.Oracle), add(models.SQLServer)
 
-	toast := a.admin.submit(oracle+"/databases/USERS/tables/refresh", url.Values{}, into("toasts")...).wantStatus(http.StatusConflict)
+	toast := a.admin.refreshTables(oracle + "/databases/USERS/tables")
 	equal(t, "number", toast.doc.Find(".error-number").Text(), "ORA-00942")
 	equal(t, "to copy", toast.doc.Find("[data-copy]").AttrOr("data-copy", ""), "GRANT SELECT_CATALOG_ROLE TO app")
 	text := toast.doc.Find(".toast-text").Text()

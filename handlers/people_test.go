@@ -529,7 +529,7 @@ func TestRefusedInstanceFormComesBack(t *testing.T) {
 	form := url.Values{
 		"name": {"kept"}, "db_type": {"oracle"}, "host": {"db.example"}, "port": {"x"}, "credential_id": {""}, "username": {"mon"},
 		"password": {"Hidden1Secret"}, "tls_mode": {"require"}, "options.sid": {"ORCL"}, "tag_names": {"a, b"}, "description": {"why"},
-		"is_active": {"false"},
+		"is_active": {"false"}, "schedule.enabled": {"false"},
 	}
 	wanted := map[string]string{
 		"input[name=name]": "kept", "input[name=host]": "db.example", "input[name=port]": "x", "input[name=username]": "mon",
