@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -108,13 +109,20 @@ func (s *pgSession) files(ctx context.Context, about int) (map[pgFile]pgFileByte
 }
 
 // pgFileName takes the name of a file of a relation apart: its number, and whether it is of the main part: 16384, 16384.1,
-// 16384_fsm, 16384_vm.1. Every other name is no such file; those of temporary relations begin with a letter.
+// 16384_fsm, 16384_vm.1. Every other name is no such file: a copy that somebody left there, or one of a temporary relation,
+// which begins with a letter.
 func pgFileName(name string) (number uint32, main, ok bool) {
+	name, segment, segmented := strings.Cut(name, ".")
 	digits, fork, forked := strings.Cut(name, "_")
-	digits, _, _ = strings.Cut(digits, ".")
 	n, err := strconv.ParseUint(digits, 10, 32)
-	return uint32(n), !forked, err == nil && (!forked || fork != "")
+	if err == nil && segmented {
+		_, err = strconv.ParseUint(segment, 10, 32)
+	}
+	return uint32(n), !forked, err == nil && (!forked || slices.Contains(pgForks, fork))
 }
+
+// pgForks are the parts of a relation beside the main one.
+var pgForks = []string{"fsm", "vm", "init"}
 
 // pgFileSum is what the files of a table, its TOAST and its indexes hold.
 type pgFileSum struct {

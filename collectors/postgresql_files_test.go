@@ -213,6 +213,7 @@ func TestPostgresFileNames(t *testing.T) {
 		"16384": {16384, true, true}, "16384.1": {16384, true, true}, "16384_fsm": {16384, false, true}, "16384_vm.12": {16384, false, true},
 		"16384_init": {16384, false, true}, "4294967295": {4294967295, true, true},
 		"t3_16384": {}, "PG_VERSION": {}, "pg_filenode.map": {}, "pg_internal.init.77": {}, "": {}, "4294967296": {}, "16384_": {},
+		"16384.bak": {}, "16384_old": {}, "16384_vm.x": {}, "16384.": {}, "-1": {},
 	} {
 		number, main, ok := pgFileName(name)
 		if ok != want.ok || ok && (number != want.number || main != want.main) {
