@@ -286,3 +286,13 @@ func TestOracleRuleSystemTablespaces(t *testing.T) {
 		}
 	}
 }
+
+// DBA_SEGMENTS lists every segment; what one schema may see of itself proves nothing.
+func TestOracleRuleProof(t *testing.T) {
+	for scope, want := range map[string]models.Proof{"": models.ProofLedger, "APP": ""} {
+		_, result := oracleRows(t, oracleCatalog{scope: scope})
+		if !result.Complete || result.Scope != scope || result.Proof != want {
+			t.Errorf("of %q: complete is %v, proof %q", scope, result.Complete, result.Proof)
+		}
+	}
+}
