@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -113,9 +114,19 @@ func do[T any](b *browser, what string, step chromedp.Action[T]) T {
 	return result
 }
 
+// open goes to a page. A modal that closes takes a step back in the history, and one still under way aborts the
+// navigation that comes after it: that one is begun once more.
 func (b *browser) open(address string) {
 	b.t.Helper()
-	do(b, "open "+address, chromedp.Navigate(address))
+	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Navigate(address))
+	if failed, ok := errors.AsType[*chromedp.LoadError](err); ok && failed.ErrorText == "net::ERR_ABORTED" {
+		do(b, "open once more "+address, chromedp.Navigate(address))
+	} else if err != nil {
+		b.keep("failed", do(b, "picture", chromedp.CaptureScreenshot()))
+		b.t.Fatalf("open %s: %v", address, err)
+	}
 	b.see("main")
 }
 

@@ -22,7 +22,7 @@ func TestAPersonTakesTheTablesAway(t *testing.T) {
 			w.see("#tables-export")
 			w.gone("#toasts .toast")
 			w.look("tables-export")
-			w.fill("#filter-table", "_size_")
+			w.fill("#filter-table", "_size_stats")
 			w.until(`document.querySelectorAll("#tables-view tbody tr").length == 3`)
 			w.click("#tables-view-sort-name")
 			w.until(`document.querySelector("#tables-view-sort-name").closest("th").ariaSort == "ascending"`)
