@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,15 +205,19 @@ func TestNobodyJoinsACancelledRun(t *testing.T) {
 }
 
 func TestWhatIsBeingStoredIsStoredToTheEnd(t *testing.T) {
-	c := &scriptedCollector{}
-	h := newScriptedHouse(t, c)
+	var collected atomic.Bool
+	var looks atomic.Int32
+	h := newScriptedHouse(t, &scriptedCollector{tables: func(context.Context, Target) (models.TableResult, error) {
+		collected.Store(true)
+		return models.TableResult{Complete: true}, nil
+	}})
 	storing, answer := make(chan struct{}), make(chan struct{})
-	c.tables = func(ctx context.Context, _ Target) (models.TableResult, error) {
-		return models.TableResult{Complete: true}, h.service.save(ctx, h.instance, func(context.Context) error {
+	h.service.now = func() time.Time { // what is stored tells when it was: the second look after the phase's own
+		if collected.Load() && looks.Add(1) == 2 {
 			close(storing)
 			<-answer
-			return nil
-		})
+		}
+		return time.Now()
 	}
 	asked := h.begin("app")
 	<-storing

@@ -72,7 +72,7 @@ func newPostgresHouse(t *testing.T) (house, *testenv.PostgresServer, string) {
 	server := testenv.StartPostgres(t)
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b (n int)")
-	return newHouse(t, models.PostgreSQL, NewPostgreSQL(), postgresTarget(server, "")), server, "app"
+	return newHouse(t, models.PostgreSQL, NewPostgreSQL(), plainTarget(t, server, "")), server, "app"
 }
 
 func TestRefreshReplacesTheSnapshot(t *testing.T) {
