@@ -24,9 +24,6 @@ const (
 	queueBatch    = 1000                   // runs that are added to the queue again at a time
 )
 
-// maxAttempts is how often a run is begun whose process dies.
-const maxAttempts = 2
-
 // outcome is what a run brought.
 type outcome struct {
 	receipt models.Receipt
@@ -285,7 +282,7 @@ func (s *Service) end(ctx context.Context, r *run) models.Run {
 		s.owe(row)
 	}
 	if status == models.RunInterrupted {
-		s.again(ctx, row)
+		s.addQueued(ctx, row.InstanceID)
 	}
 	return row
 }
@@ -448,7 +445,7 @@ func (s *Service) open(ctx context.Context) error {
 	if closed { // which has not seen this queue
 		return errors.Join(errClosing, queue.Stop(ctx))
 	}
-	s.addQueued(ctx)
+	s.addQueued(ctx, 0)
 	return former.Stop(ctx)
 }
 
@@ -510,41 +507,21 @@ func (s *Service) keep(ctx context.Context, every time.Duration) {
 	}
 }
 
-// sweep looks for runs whose process died, and begins them again, and for those that no queue knows of.
+// sweep looks for runs whose process died, which are begun again, and for those that no queue knows of.
 func (s *Service) sweep(ctx context.Context) {
 	dead, err := s.interrupt(ctx, deadAfter)
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "the store was not searched for dead runs", "error", err)
 	}
 	for _, r := range dead {
-		if r.Status == models.RunInterrupted {
-			s.again(ctx, r)
-		}
 		s.ended(ctx, r)
 	}
-	s.addQueued(ctx)
+	s.addQueued(ctx, 0)
 }
 
-// again asks for what a process that is gone was doing, for whom it did it. An embedded store has no other process to do it.
-func (s *Service) again(ctx context.Context, dead models.Run) {
-	if s.store.Pool() == nil || dead.Attempt >= maxAttempts {
-		return
-	}
-	instance, err := s.store.Instance(ctx, dead.InstanceID)
-	if err == nil {
-		_, err = s.askFor(ctx, models.Run{
-			InstanceID: dead.InstanceID, DatabaseName: dead.DatabaseName, Kind: dead.Kind, Asker: dead.Asker,
-			Configuration: configuration(instance), Attempt: dead.Attempt + 1,
-		})
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.WarnContext(ctx, "a run that lost its process was not begun again", "refresh_id", dead.ID, "error", err)
-	}
-}
-
-// addQueued adds to the queue what can begin, of which it may know already.
-func (s *Service) addQueued(ctx context.Context) {
-	queued, err := s.store.NextRuns(ctx, 0, queueBatch)
+// addQueued adds to the queue what can begin, of which it may know already. A nonzero instanceID leaves out other instances.
+func (s *Service) addQueued(ctx context.Context, instanceID int64) {
+	queued, err := s.store.NextRuns(ctx, instanceID, queueBatch)
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "the store was not searched for queued runs", "error", err)
 	}

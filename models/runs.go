@@ -225,7 +225,7 @@ func withProgress(columns map[string]any, p Progress) map[string]any {
 }
 
 // EndRun keeps what came of a run: its Progress, its EndedAt, and its Receipt or its Failure. Only its process knows, so
-// that it counts also when another one has taken the run for interrupted.
+// that it counts also when another one has taken the run for interrupted. One that is interrupted now is begun again.
 func (s *Store) EndRun(ctx context.Context, r Run) error {
 	r.Phase, r.StartedAt, r.EndedAt = "", stampPointer(r.StartedAt), stampPointer(r.EndedAt)
 	columns := withProgress(map[string]any{
@@ -244,11 +244,20 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 	}
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	ended := db.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner).Updates(columns)
-	if ended.Error == nil && ended.RowsAffected == 0 {
-		return NotFound("refresh.not_found")
-	}
-	return ended.Error
+	return db.Transaction(func(tx *gorm.DB) error {
+		mine := tx.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner)
+		if r.Status == RunInterrupted {
+			mine = mine.Where("ended_at IS NULL") // else another process has begun it again
+		}
+		ended := mine.Updates(columns)
+		switch {
+		case ended.Error != nil:
+			return ended.Error
+		case ended.RowsAffected == 0:
+			return NotFound("refresh.not_found")
+		}
+		return s.beginAgain(tx, r)
+	})
 }
 
 func withReceipt(columns map[string]any, r Receipt) {
@@ -311,16 +320,53 @@ const queueTimeout = 24 * time.Hour
 
 // InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
 // has not come yet, and those that nobody has carried out for a day, and returns what they were about. They end at what was
-// last heard of them; one that somebody has asked to end is RunCancelled.
+// last heard of them, and are begun again; one that somebody has asked to end is RunCancelled, and is not.
 func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
 	var ended []Run
-	return ended, db.Raw(`UPDATE collection_runs SET status = CASE WHEN cancel_asked_at IS NULL THEN ? ELSE ? END, phase = '',
-			ended_at = CASE WHEN alive_at > ? THEN ? ELSE alive_at END
-		WHERE ended_at IS NULL AND (status = ? AND NOT (alive_at > ? AND alive_at <= ?) OR status = ? AND requested_at <= ?)
-		RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
-		RunInterrupted, RunCancelled, now, now, RunRunning, now.Add(-silence), now.Add(silence), RunQueued, now.Add(-queueTimeout),
-	).Scan(&ended).Error
+	err := db.Transaction(func(tx *gorm.DB) error {
+		err := tx.Raw(`UPDATE collection_runs SET status = CASE WHEN cancel_asked_at IS NULL THEN ? ELSE ? END, phase = '',
+				ended_at = CASE WHEN alive_at > ? THEN ? ELSE alive_at END
+			WHERE ended_at IS NULL AND (status = ? AND NOT (alive_at > ? AND alive_at <= ?) OR status = ? AND requested_at <= ?)
+			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
+			RunInterrupted, RunCancelled, now, now, RunRunning, now.Add(-silence), now.Add(silence), RunQueued, now.Add(-queueTimeout),
+		).Scan(&ended).Error
+		if err != nil {
+			return err
+		}
+		return s.beginAgain(tx, ended...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// maxAttempts is how often a run is begun whose process dies.
+const maxAttempts = 2
+
+// beginAgain queues what processes that are gone were doing, for whom they did it, in the transaction that ends it: whatever
+// dies in between loses nothing. An embedded store has no other process to do it.
+func (s *Store) beginAgain(tx *gorm.DB, ended ...Run) error {
+	var dead []int64
+	for _, r := range ended {
+		if r.Status == RunInterrupted && r.Attempt < maxAttempts {
+			dead = append(dead, r.ID)
+		}
+	}
+	if s.pool == nil || len(dead) == 0 {
+		return nil
+	}
+	ids, err := jsonParameter(dead)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, user_id, username, configuration, attempt,
+			status, phase, owner, requested_at, alive_at)
+		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
+		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
+		WHERE r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`, RunQueued, now, now, ids).Error
 }

@@ -143,6 +143,72 @@ func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
 	})
 }
 
+// next is what is queued for the instance; nil: nothing is.
+func (f *fixture) next(instanceID int64) *models.Run {
+	f.Helper()
+	queued, err := f.NextRuns(f.ctx, instanceID, 1)
+	check(f, err)
+	if len(queued) == 0 {
+		return nil
+	}
+	run := f.run(queued[0].ID)
+	return &run
+}
+
+func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		dead, deleted, asked := f.fileInstance("dead"), f.fileInstance("deleted"), f.fileInstance("cancelled")
+		first := f.started(dead.ID, "app", "a")
+		f.started(deleted.ID, "app", "a")
+		check(f, f.AskToCancel(f.ctx, f.started(asked.ID, "app", "a").ID))
+		_, err := f.DeleteInstances(f.ctx, []int64{deleted.ID})
+		check(f, err)
+		f.clock.add(time.Minute)
+		_, err = f.InterruptRuns(f.ctx, time.Minute)
+		check(f, err)
+		if next := f.next(deleted.ID); next != nil {
+			t.Errorf("of a deleted instance: %+v", next)
+		}
+		if next := f.next(asked.ID); next != nil {
+			t.Errorf("of what somebody has cancelled: %+v", next)
+		}
+		second := f.next(dead.ID)
+		if f.Pool() == nil {
+			if second != nil {
+				t.Errorf("nobody else is there to do it: %+v", second)
+			}
+			return
+		}
+		equal(f, "attempt", second.Attempt, 2)
+		equal(f, "database", second.DatabaseName, "app")
+		equal(f, "kind", second.Kind, first.Kind)
+		equal(f, "asker", second.Username, first.Username)
+		equal(f, "configuration", second.Configuration, first.Configuration)
+		equal(f, "requested", second.RequestedAt, f.Now())
+
+		first.Status, first.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
+		wantError(f, f.EndRun(f.ctx, first), models.CodeNotFound, "refresh.not_found") // another process has said so before
+		claimed, err := f.ClaimRun(f.ctx, second.ID, "b", f.clock.Now())
+		check(f, err)
+		claimed.Status, claimed.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, claimed))
+		if next := f.next(dead.ID); next != nil {
+			t.Errorf("begun a third time: %+v", next)
+		}
+	})
+}
+
+func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		run := f.started(f.fileInstance("runs").ID, "app", "a")
+		run.Status, run.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, run))
+		if next := f.next(run.InstanceID); (next != nil) != (f.Pool() != nil) {
+			t.Errorf("queued: %+v", next)
+		}
+	})
+}
+
 func TestAnotherProcessIsAskedToCancel(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "me")
