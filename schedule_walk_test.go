@@ -141,7 +141,7 @@ func failUntilPaused(t *testing.T, store *models.Store, id int64) {
 		if _, _, err := store.ClaimDue(t.Context(), now, 100); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.ScheduleOutcome(t.Context(), page.Runs[0]); err != nil {
+		if err := store.ScheduleOutcome(t.Context(), page.Runs[0]); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(6 * time.Hour)

@@ -156,7 +156,7 @@ func TestAGoodRunByHandEndsThePause(t *testing.T) {
 			h.clock.set(*h.schedule().NextAt)
 			_, _, err := h.store.ClaimDue(h.Context(), h.clock.Now(), 1)
 			must(h.T, err)
-			_, err = h.store.ScheduleOutcome(h.Context(), run)
+			err = h.store.ScheduleOutcome(h.Context(), run)
 			must(h.T, err)
 		}
 		_, err := h.service.SyncCapacity(h.Context(), models.Asker{Username: "someone"}, h.instance.ID)

@@ -41,7 +41,7 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 			check(a, a.store.PlanSchedules(ctx, now))
 			_, _, err = a.store.ClaimDue(ctx, now, 10)
 			check(a, err)
-			_, err = a.store.ScheduleOutcome(ctx, models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}})
+			err = a.store.ScheduleOutcome(ctx, models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}})
 			check(a, err)
 		}
 		a.guest.get("/instances/1").wantAt("instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil)

@@ -325,11 +325,10 @@ func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 	return claimed, tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).Updates(change).Error
 }
 
-// ScheduleOutcome notes how a run of an instance ended, whoever has asked for it. since is not nil if it found the
-// databases of a scheduled round: then the tables of those are due that were not collected since.
-func (s *Store) ScheduleOutcome(ctx context.Context, run Run) (since *time.Time, err error) {
-	err = s.change(ctx, func(tx *gorm.DB) error {
-		since = nil
+// ScheduleOutcome notes how a run of an instance ended, whoever has asked for it. Where it found the databases of a scheduled
+// round, the runs of their tables are queued in the same transaction: whatever dies then loses none of them.
+func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
 		var rows []Schedule
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 			Where("instance_id = ?", run.InstanceID).Find(&rows).Error
@@ -345,12 +344,28 @@ func (s *Store) ScheduleOutcome(ctx context.Context, run Run) (since *time.Time,
 		if len(change) == 0 {
 			return nil
 		}
-		if change["last_status"] == RoundSucceeded {
-			since = row.RoundAt
+		if change["last_status"] == RoundSucceeded && row.RoundAt != nil {
+			if err := s.queueTables(tx, run, *row.RoundAt); err != nil {
+				return err
+			}
 		}
 		return tx.Table("instance_schedules").Where("instance_id = ?", run.InstanceID).Updates(change).Error
 	})
-	return since, err
+}
+
+// queueTables queues what the run that found an instance's databases is followed by: the runs of those whose tables were not
+// collected since a moment. Those that are gone, that the account may not enter, and those of the server itself that hold
+// nothing are left out.
+func (s *Store) queueTables(tx *gorm.DB, found Run, since time.Time) error {
+	now := s.Now()
+	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, username, configuration, attempt,
+			status, phase, owner, requested_at, alive_at)
+		SELECT d.instance_id, d.name, ?, '', ?, 1, ?, '', '', ?, ?
+		FROM instance_databases d JOIN instances i ON i.id = d.instance_id AND i.is_active AND i.deleted_at IS NULL
+		WHERE d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL AND (d.collected_at IS NULL OR d.collected_at < ?)
+			AND (NOT d.is_system OR EXISTS (SELECT 1 FROM database_size_stats m WHERE m.database_id = d.id AND m.size_bytes > 0))
+		ORDER BY d.name ON CONFLICT DO NOTHING`,
+		RunTables, found.Configuration, RunQueued, now, now, found.InstanceID, stamp(since)).Error
 }
 
 // outcome is what changes in the schedule when the run has ended.
@@ -416,20 +431,6 @@ func (s *Schedule) retry(change map[string]any, times timetable, now time.Time) 
 func backoff(instanceID, retries int64) time.Duration {
 	wait := min(longestRetry, time.Duration(float64(firstRetry)*math.Pow(3, float64(min(retries, roundRetries+1)))))
 	return wait + spread(instanceID+retries, wait/retryJitter)
-}
-
-// Uncollected are the names of the databases whose tables were not collected since a moment, sorted. Those that are gone,
-// that the account may not enter, and those of the server itself that hold nothing are left out.
-func (s *Store) Uncollected(ctx context.Context, instanceID int64, since time.Time) ([]string, error) {
-	names := []string{}
-	db, done := bounded(ctx, s.reader)
-	defer done()
-	err := db.Table("instance_databases AS d").Select("d.name").
-		Where("d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL", instanceID).
-		Where("d.collected_at IS NULL OR d.collected_at < ?", stamp(since)).
-		Where(`NOT d.is_system OR EXISTS (SELECT 1 FROM database_size_stats m WHERE m.database_id = d.id AND m.size_bytes > 0)`).
-		Order("d.name").Scan(&names).Error
-	return names, err
 }
 
 // ScheduleCounts are instances that are collected by schedule.

@@ -38,13 +38,19 @@ func (f *fixture) until(id int64) {
 	f.clock.add(next.Sub(f.Now()))
 }
 
-func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Asker) *time.Time {
+// ended notes how a run ended. If it found the databases of a round, it is followed by the tables of all that were not
+// collected since the moment that is returned; nil: by none.
+func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Asker) (since *time.Time) {
 	f.Helper()
-	since, err := f.ScheduleOutcome(f.ctx, models.Run{
+	before := f.schedule(id)
+	check(f, f.ScheduleOutcome(f.ctx, models.Run{
 		ID: 7, InstanceID: id, Kind: kind, Asker: by, Progress: models.Progress{Status: status},
-	})
-	check(f, err)
-	return since
+	}))
+	after := f.schedule(id)
+	if before.LastStatus == models.RoundRunning && after.LastStatus == models.RoundSucceeded {
+		return after.RoundAt
+	}
+	return nil
 }
 
 var someone = models.Asker{Username: "someone"}
@@ -415,7 +421,7 @@ func TestTablesThatLoseTheirProcessAreTriedAgain(t *testing.T) {
 		f.tick()
 		round := f.Now()
 		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{})
-		run, _, err := f.AskForRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now()})
+		run, _, err := f.AskForRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now(), Attempt: 2})
 		check(f, err)
 		_, err = f.ClaimRun(f.ctx, run.ID, "dies", f.Now())
 		check(f, err)
@@ -456,16 +462,45 @@ func TestDatabasesWhoseTablesAreDue(t *testing.T) {
 		gone, err := f.AddDatabase(f.ctx, i.ID, "gone", f.Now())
 		check(f, err)
 		check(f, f.MarkGone(f.ctx, gone.ID, f.Now()))
-		since := f.Now()
+		wantQueued := func(what string, want ...string) {
+			f.Helper()
+			page, err := f.Runs(f.ctx, models.RunQuery{InstanceID: i.ID, Status: models.RunQueued, Limit: 100})
+			check(f, err)
+			var names []string
+			for _, run := range page.Runs {
+				names = append(names, run.DatabaseName)
+				equal(f, "nobody asked", run.Asker, models.Asker{})
+				equal(f, "attempt", run.Attempt, 1)
+				check(f, f.AskToCancel(f.ctx, run.ID))
+			}
+			slices.Sort(names)
+			if !slices.Equal(names, want) {
+				f.Errorf("%s: %q, want %q", what, names, want)
+			}
+		}
+		begin := func() {
+			f.tick()
+			f.until(i.ID)
+			equal(f, "claimed", len(f.tick()), 1)
+		}
+		begin()
 		f.clock.add(time.Minute)
 		done, err := f.Database(f.ctx, i.ID, "done")
 		check(f, err)
 		f.refresh(done, true, table("a", 1))
-		names, err := f.Uncollected(f.ctx, i.ID, since)
-		check(f, err)
-		equal(f, "due", slices.Equal(names, []string{"app", "empty", "mysql", "new"}), true)
-		names, err = f.Uncollected(f.ctx, i.ID, f.Now().Add(time.Hour))
-		check(f, err)
-		equal(f, "due in the next round", len(names), 5)
+		f.ended(i.ID, models.RunDatabases, models.RunSucceeded, models.Asker{})
+		wantQueued("in this round", "app", "empty", "mysql", "new")
+		f.ended(i.ID, models.RunDatabases, models.RunSucceeded, someone)
+		wantQueued("by a sync that belongs to no round")
+		begin()
+		f.ended(i.ID, models.RunDatabases, models.RunFailed, models.Asker{})
+		wantQueued("when the databases were not found")
+		begin()
+		joined, _ := f.queued(i.ID, "app")
+		check(f, f.ScheduleOutcome(f.ctx, models.Run{
+			InstanceID: i.ID, Kind: models.RunDatabases, Configuration: joined.Configuration, Progress: models.Progress{Status: models.RunSucceeded},
+		}))
+		check(f, f.AskToCancel(f.ctx, joined.ID))
+		wantQueued("beside what is queued already", "done", "empty", "mysql", "new")
 	})
 }
