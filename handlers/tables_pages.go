@@ -18,7 +18,7 @@ func (h *handlers) tablesPage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
-	if run := h.followed(c, m); run != nil && run.Status == models.RunSucceeded {
+	if run := h.followed(c, m.Instance.ID, m.Name); run != nil && run.Status == models.RunSucceeded {
 		p.Notice = refreshed(p, run.Receipt)
 	}
 	if m.Bar.Run != nil && !m.Bar.Run.Ended() {
@@ -35,35 +35,55 @@ const tablesRun = "tables-run"
 // tableSizes is what the address asks to see of a database's snapshot.
 func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
-	database, err := h.databaseOfPath(c, &m)
-	if err != nil {
+	m.Target = "tables-view"
+	if err := h.askedDatabase(c, &m); err != nil {
 		return m, err
 	}
 	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema", "only")
-	m.Path, m.Target = views.TablesPath(m.Instance.ID, database.ID, m.Name), "tables-view"
-	m.Query = models.TableQuery{
-		DatabaseID: database.ID, Schema: c.QueryParam("schema"), Table: c.QueryParam("q"),
-		Parent: c.QueryParam("parent"), ParentSchema: c.QueryParam("parent_schema"),
-		Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Cursor: c.QueryParam("cursor"),
-	}
+	m.Query.Schema, m.Query.Table = c.QueryParam("schema"), c.QueryParam("q")
+	m.Query.Parent, m.Query.ParentSchema = c.QueryParam("parent"), c.QueryParam("parent_schema")
+	m.Query.Sort, m.Query.Desc, m.Query.Limit, m.Query.Cursor = m.Sort, m.Desc, m.Limit, c.QueryParam("cursor")
 	m.Query.Unsettled = c.QueryParam("only") == "unsettled"
 	// What is looked for by name may be a partition.
 	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
+	if err := h.readSizes(c, &m); err != nil {
+		return m, err
+	}
+	var err error
 	if c.Request().Header.Get("HX-Target") != m.Target {
-		if m.Bar, err = h.runBar(c, m, database.ID); err != nil {
-			return m, err
-		}
+		m.Bar, err = h.runBar(c, m, m.Sizes.Database.ID)
 	}
-	if database.ID == 0 {
-		return m, nil
-	}
+	return m, err
+}
+
+func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
 	m.Sizes, err = lastPageAtMost(&m.Listing, func() (models.TablePage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.TableSizes(c.Request().Context(), m.Query)
 		return page, page.Total, err
 	})
 	m.Next, m.Shown = m.Sizes.NextCursor, len(m.Sizes.Rows)
-	return m, err
+	m.Path = views.TablesPath(m.Instance.ID, m.Sizes.Database.ID, m.Name)
+	return err
+}
+
+// askedDatabase notes which database is asked about, by its id or by instance and name. A name need not be known to the
+// inventory.
+func (h *handlers) askedDatabase(c echo.Context, m *views.TableSizes) (err error) {
+	if c.Param("name") == "" {
+		database, err := h.databaseOfPath(c, m)
+		m.Query.DatabaseID = database.ID
+		return err
+	}
+	if m.Instance, err = h.instanceHeadOf(c); err != nil {
+		return err
+	}
+	if m.Name, err = databaseName(c); err != nil {
+		return err
+	}
+	about(c, m.Instance.ID, databaseTitle(m.Instance.Name, m.Name))
+	m.Query.InstanceID, m.Query.Database = m.Instance.ID, m.Name
+	return nil
 }
 
 // databaseOfPath finds the database, by its id or by instance and name, and notes whose it is. A name
@@ -96,22 +116,21 @@ func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.I
 // partitionRows are the rows below one table, to be opened in place.
 func (h *handlers) partitionRows(c echo.Context) error {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
-	database, err := h.databaseOfPath(c, &m)
-	if err != nil {
+	m.Target = "tables-view"
+	if err := h.askedDatabase(c, &m); err != nil {
 		return err
 	}
-	m.Path, m.Target = views.TablesPath(m.Instance.ID, database.ID, m.Name), "tables-view"
 	keepFilter(c, &m.Listing, "parent", "parent_schema")
-	m.Query = models.TableQuery{
-		DatabaseID: database.ID, Parent: c.QueryParam("parent"), ParentSchema: c.QueryParam("parent_schema"),
-		Sort: m.Sort, Desc: m.Desc, Limit: partitionLimit,
-	}
-	if m.Query.Parent == "" || database.ID == 0 {
-		return models.NotFound("database.not_found")
-	}
+	m.Query.Parent, m.Query.ParentSchema = c.QueryParam("parent"), c.QueryParam("parent_schema")
+	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, partitionLimit
+	var err error
 	if m.Sizes, err = h.Store.TableSizes(c.Request().Context(), m.Query); err != nil {
 		return err
 	}
+	if m.Query.Parent == "" || m.Sizes.Database.ID == 0 {
+		return models.NotFound("database.not_found")
+	}
+	m.Path = views.TablesPath(m.Instance.ID, m.Sizes.Database.ID, m.Name)
 	// Below its table everything is shown as it is; only what has partitions itself stays folded.
 	m.Query.FoldPartitions = true
 	return h.fragment(c, http.StatusOK, views.Partitions(h.page(c), m))

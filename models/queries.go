@@ -84,7 +84,9 @@ type CapacityCards struct {
 
 // TableQuery selects a page of a database's table-size snapshot.
 type TableQuery struct {
-	DatabaseID     int64
+	DatabaseID     int64  // 0: the one of the next two
+	InstanceID     int64  // whose database it is
+	Database       string // its exact name
 	Schema, Table  string // case-insensitive (Unicode) substrings, taken literally
 	FoldPartitions bool   // leave partitions out
 	ParentSchema   string // with Parent: only the partitions below this table

@@ -94,6 +94,20 @@ func (s *Store) LastRun(ctx context.Context, databaseID int64, status RunStatus)
 		"collection_runs.database_id = ? AND collection_runs.ended_at IS NOT NULL", databaseID)
 }
 
+// RunOfTables finds the run of a database's tables that has not ended, else the one that ended last. A databaseID of 0 has
+// none of those. Without either it is CodeNotFound.
+func (s *Store) RunOfTables(ctx context.Context, instanceID, databaseID int64, database string) (Run, error) {
+	if !storable(database) {
+		return Run{}, NotFound("refresh.not_found")
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return firstRun(db, `collection_runs.id = coalesce(
+		(SELECT max(id) FROM collection_runs WHERE ended_at IS NULL AND instance_id = ? AND kind = 'tables' AND database_name = ?),
+		(SELECT max(id) FROM collection_runs WHERE ended_at IS NOT NULL AND database_id = ?))`,
+		instanceID, database, databaseID)
+}
+
 // firstRun is the newest run that meets the condition.
 func firstRun(tx *gorm.DB, condition string, args ...any) (Run, error) {
 	runs, err := readRuns(tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id").Where(condition, args...).Limit(1))

@@ -62,13 +62,14 @@ func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
 
 // beginExport reads the header and the first rows.
 func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
-	database, err := takeDatabase(tx, "id = ?", q.DatabaseID)
+	database, err := databaseOf(tx, q)
 	if AsError(err).Code == CodeNotFound {
 		return TableExport{Rows: func(func(TableSizeRow, error) bool) {}}, nil
 	}
 	if err != nil {
 		return TableExport{}, err
 	}
+	q.DatabaseID = database.ID
 	first, next, err := s.nextTables(tx, q, database.Snapshot, nil)
 	if err != nil {
 		return TableExport{}, err

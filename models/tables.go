@@ -9,8 +9,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// tablePageSize is a page's rows when the query does not say.
-const tablePageSize = 200
+// tablePageSize is a page's rows when the query does not say, mostRows how many have room from the start.
+const tablePageSize, mostRows = 200, 1000
 
 // tableOrder is a sort of a snapshot: by a value, unknown last, and then by schema and name; or by names alone.
 type tableOrder struct {
@@ -97,19 +97,21 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	if q.Limit <= 0 {
 		q.Limit = tablePageSize
 	}
-	var cursor *tableCursor
-	if q.Cursor != "" {
-		var err error
-		if cursor, err = parseTableCursor(q); err != nil {
-			return TablePage{}, err
-		}
-		q.Offset = 0
+	if err := q.CheckCursor(); err != nil {
+		return TablePage{}, err
 	}
 	var page TablePage
-	err := s.view(ctx, func(tx *gorm.DB) error {
-		var err error
-		if page.Database, err = takeDatabase(tx, "id = ?", q.DatabaseID); err != nil {
+	err := s.view(ctx, func(tx *gorm.DB) (err error) {
+		if page.Database, err = databaseOf(tx, q); err != nil {
 			return err
+		}
+		q.DatabaseID = page.Database.ID
+		var cursor *tableCursor
+		if q.Cursor != "" {
+			if cursor, err = parseTableCursor(q); err != nil {
+				return err
+			}
+			q.Offset = 0
 		}
 		rows, next, err := s.nextTables(tx, q, page.Database.Snapshot, cursor)
 		if err != nil {
@@ -126,6 +128,17 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		return TablePage{}, nil
 	}
 	return page, err
+}
+
+// databaseOf is the header of the database that is asked about.
+func databaseOf(tx *gorm.DB, q TableQuery) (InstanceDatabase, error) {
+	switch {
+	case q.DatabaseID != 0:
+		return takeDatabase(tx, "id = ?", q.DatabaseID)
+	case !storable(q.Database):
+		return InstanceDatabase{}, NotFound("database.not_found")
+	}
+	return takeDatabase(tx, "instance_id = ? AND name = ?", q.InstanceID, q.Database)
 }
 
 // nextTables are the first rows behind the cursor, as many as the limit allows, and a cursor when there are more.
@@ -182,7 +195,7 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 
 // tableRows are the first rows of the ranges, one more than the limit if there are more.
 func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition) ([]DatabaseTableSizeStat, error) {
-	var stored []DatabaseTableSizeStat
+	stored := make([]DatabaseTableSizeStat, 0, min(q.Limit, mostRows)+1)
 	for _, r := range ranges {
 		rows, err := s.tableRange(tx, q, header, order, r).Limit(q.Limit + 1 - len(stored)).Rows()
 		if err != nil {

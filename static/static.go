@@ -102,13 +102,24 @@ func Handler() http.Handler {
 	})
 }
 
+// markups are the icons of the vendored set by name, hidden from screen readers.
+var markups = func() map[string]string {
+	all := map[string]string{}
+	for name, a := range assets {
+		if name, is := strings.CutPrefix(name, icons+"/"); is {
+			_, markup, _ := strings.Cut(string(a.content), "-->")
+			all[strings.TrimSuffix(name, ".svg")] = strings.Replace(strings.TrimSpace(markup), "<svg", `<svg aria-hidden="true" focusable="false"`, 1)
+		}
+	}
+	return all
+}()
+
 // Icon is the markup of an icon of the vendored set, hidden from screen readers: a label stands beside
 // it or on the element that holds it. An unknown name is a programming error.
 func Icon(name string) string {
-	a, ok := assets[icons+"/"+name+".svg"]
+	markup, ok := markups[name]
 	if !ok {
 		panic("static: no icon " + name)
 	}
-	_, markup, _ := strings.Cut(string(a.content), "-->")
-	return strings.Replace(strings.TrimSpace(markup), "<svg", `<svg aria-hidden="true" focusable="false"`, 1)
+	return markup
 }

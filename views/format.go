@@ -209,7 +209,7 @@ func shareTitle(p Page, n *int64, whole int64, reason string) string {
 	if n == nil || whole <= 0 {
 		return orReason(Exact(n), reason)
 	}
-	return p.T("size.share", "Exact", Exact(n), "Percent", Percent(Share(n, whole)))
+	return Exact(n) + " · " + p.T("size.share") + " " + Percent(Share(n, whole))
 }
 
 // visible is a name with its control characters as their pictures, "␊" for a newline.
