@@ -15,3 +15,5 @@ CREATE INDEX collection_runs_syncs ON collection_runs (instance_id, id) WHERE ki
 CREATE UNIQUE INDEX collection_runs_asked ON collection_runs (instance_id, kind, database_name, configuration) WHERE ended_at IS NULL;
 -- An instance is read by one run at a time, whichever process carries it out.
 CREATE UNIQUE INDEX collection_runs_reading ON collection_runs (instance_id) WHERE ended_at IS NULL AND status = 'running';
+-- Runs that ended in one way are counted without reading them.
+CREATE INDEX collection_runs_outcomes ON collection_runs (status, id, instance_id);
