@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -80,10 +81,14 @@ func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schem
 		var f mysqlFile
 		var name, inSchema, table sql.RawBytes
 		err := rows.Scan(&f.space, &name, &inSchema, &table, &f.flag, &f.size, &f.allocated)
-		if f.decoded = table != nil; !f.decoded {
+		switch f.decoded = table != nil || !s.version.dictionary(); {
+		case !f.decoded:
 			f.name = string(name)
 			out.add(f, f.schemas(schemas))
 			return err
+		case table == nil:
+			inSchema, table, _ = bytes.Cut(name, []byte("/"))
+			table, _, _ = bytes.Cut(table, []byte("#"))
 		}
 		f.name = string(table)
 		if len(owner) != 1 || owner[0] != string(inSchema) { // most are of the same one as the last
