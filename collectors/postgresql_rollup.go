@@ -60,17 +60,17 @@ func (c pgCatalog) sizeable() []pgWanted {
 // assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unread as
 // soon as one part is; what was dropped meanwhile is left out.
 func (c pgCatalog) assemble(sizes map[int64]pgSize) []models.TableSize {
-	byOID := make(map[int64]pgRelation, len(c.relations))
-	for _, r := range c.relations {
-		byOID[r.oid] = r
+	rollup := pgRollup{
+		catalog: c, relations: map[int64]pgRelation{}, children: map[int64][]int64{}, sizes: sizes, known: map[int64]pgSum{},
 	}
-	children := map[int64][]int64{}
 	for _, r := range c.relations {
+		if r.partition || r.kind == "p" {
+			rollup.relations[r.oid] = r
+		}
 		if parent, ok := c.parents[r.oid]; ok && r.partition {
-			children[parent] = append(children[parent], r.oid)
+			rollup.children[parent] = append(rollup.children[parent], r.oid)
 		}
 	}
-	rollup := pgRollup{catalog: c, relations: byOID, children: children, sizes: sizes, known: map[int64]pgSum{}}
 	tables := make([]models.TableSize, 0, len(c.relations))
 	for _, r := range c.relations {
 		if r.kind == "f" || sizes[r.oid].gone() {
@@ -91,16 +91,15 @@ type pgSum struct {
 
 type pgRollup struct {
 	catalog   pgCatalog
-	relations map[int64]pgRelation
+	relations map[int64]pgRelation // those of partition trees
 	children  map[int64][]int64
 	sizes     map[int64]pgSize
-	known     map[int64]pgSum
+	known     map[int64]pgSum // of partitioned tables
 }
 
 func (u pgRollup) row(r pgRelation) models.TableSize {
 	row := models.TableSize{Schema: validName(r.schema), Name: validName(r.name), Kind: models.KindTable}
-	parent, hasParent := u.relations[u.catalog.parents[r.oid]]
-	if r.partition && hasParent {
+	if parent, ok := u.relations[u.catalog.parents[r.oid]]; ok && r.partition {
 		row.Kind, row.ParentSchema, row.Parent = models.KindPartition, validName(parent.schema), validName(parent.name)
 	}
 	switch r.kind {
@@ -125,8 +124,11 @@ func (u pgRollup) row(r pgRelation) models.TableSize {
 	return row
 }
 
-// sum adds up a relation and everything below it, each relation once.
+// sum adds up a relation and everything below it, each relation once. Only partitioned tables have anything below.
 func (u pgRollup) sum(r pgRelation) pgSum {
+	if r.kind != "p" {
+		return u.own(r)
+	}
 	if sum, ok := u.known[r.oid]; ok {
 		return sum
 	}
