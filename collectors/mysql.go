@@ -350,7 +350,10 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 		return found, err
 	}
 	delete(seen.files.bySchema, schema)
-	return found, s.measure(ctx, schema, found.tables, seen.files.known, split)
+	if err = s.measure(ctx, schema, found.tables, seen.files.known, split); err != nil || !split || !seen.files.known {
+		return found, err
+	}
+	return found, s.noteFullText(ctx, schema, found.tables)
 }
 
 // collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been

@@ -87,8 +87,7 @@ func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schem
 			out.add(f, f.schemas(schemas))
 			return err
 		case table == nil:
-			inSchema, table, _ = bytes.Cut(name, []byte("/"))
-			table, _, _ = bytes.Cut(table, []byte("#"))
+			inSchema, table = splitFileName(name)
 		}
 		f.name = string(table)
 		if len(owner) != 1 || owner[0] != string(inSchema) { // most are of the same one as the last
@@ -102,6 +101,13 @@ func (s *mysqlSession) files(ctx context.Context, schemas map[string]bool, schem
 		return mysqlFiles{}, nil
 	}
 	return out, err
+}
+
+// splitFileName is the schema and the table in a name without an '@', of which nothing has to be decoded.
+func splitFileName(name []byte) (schema, table []byte) {
+	schema, table, _ = bytes.Cut(name, []byte("/"))
+	table, _, _ = bytes.Cut(table, []byte("#"))
+	return schema, table
 }
 
 // mysqlLiteral has a name stand for itself in a pattern of LIKE.

@@ -34,6 +34,8 @@ type mysqlTable struct {
 	fullText int64 // bytes of the files of its full-text indexes
 	stat     mysqlStatistics
 	unread   models.Unread
+
+	uncounted bool // it has full-text indexes without files
 }
 
 // mysqlStatistics are what the engine says of a table, in rows and bytes, each if it says it at all.
@@ -88,6 +90,9 @@ func (t *mysqlTable) size(schema string) models.TableSize {
 	}
 	if t.unread != "" || t.unsized() {
 		return out
+	}
+	if t.uncounted {
+		out.Note = models.NoteFullText
 	}
 	if t.stat.rows.Valid {
 		out.Rows, out.RowsSource = &t.stat.rows.Int64, models.RowsStatistic

@@ -321,7 +321,7 @@ var enums = map[reflect.Type][]any{
 		models.KindCluster, models.KindRecycleBin, models.KindTemporary,
 	),
 	reflect.TypeFor[models.Note](): values(
-		models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped,
+		models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped, models.NoteFullText,
 	),
 	reflect.TypeFor[models.RunKind]():  values(models.RunTables, models.RunDatabases),
 	reflect.TypeFor[models.RunPhase](): values(models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring),

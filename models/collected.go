@@ -33,6 +33,7 @@ const (
 	NoteClustered    Note = "clustered"    // its rows are in the cluster Related
 	NoteHistory      Note = "history"      // it keeps the former rows of the temporal table Related
 	NoteShipped      Note = "shipped"      // the engine made it, as for replication or change data capture
+	NoteFullText     Note = "full_text"    // its full-text indexes are not counted: nobody tells their bytes
 )
 
 // RowsSource says where a row count comes from.

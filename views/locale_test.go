@@ -143,7 +143,7 @@ func TestKeysMadeFromData(t *testing.T) {
 	for _, proof := range []models.Proof{models.ProofCatalog, models.ProofGrants, models.ProofMetadata, models.ProofLedger, models.ProofFile} {
 		need("proof." + string(proof))
 	}
-	for _, n := range []models.Note{models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped} {
+	for _, n := range []models.Note{models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped, models.NoteFullText} {
 		need("note."+string(n), "note."+string(n)+"_hint")
 	}
 }
