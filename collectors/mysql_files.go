@@ -230,6 +230,25 @@ func fullTextOwner(name string) int64 {
 	return id
 }
 
+// findLateFiles looks again for the files of tables that had none. A server without a data dictionary lists those of tables
+// that were opened since it started, so measuring a table may have brought its file into the list.
+func (s *mysqlSession) findLateFiles(ctx context.Context, seen *mysqlView, schema string, tables map[string]*mysqlTable) error {
+	late := map[string]*mysqlTable{}
+	for name, t := range tables {
+		if t.inShared() {
+			late[name] = t
+		}
+	}
+	if len(late) == 0 || len(late) > mysqlOpenLimit || s.version.dictionary() {
+		return nil
+	}
+	files, err := s.files(ctx, seen.schemas, schema)
+	if err == nil {
+		_, err = files.attribute(schema, late, s.tableIDs(ctx, &files))
+	}
+	return err
+}
+
 // tableIDs reads which tablespace each InnoDB table is in, once a collection: on MySQL 8 it is slow.
 func (s *mysqlSession) tableIDs(ctx context.Context, files *mysqlFiles) func() (map[int64]int64, error) {
 	return func() (map[int64]int64, error) {

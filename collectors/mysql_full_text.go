@@ -72,5 +72,5 @@ func (s *mysqlSession) noteFullTextSys(ctx context.Context, schema string, table
 	return err
 }
 
-// inShared reports whether InnoDB keeps the table in a tablespace that is not its own, or of which it has none.
+// inShared reports whether InnoDB keeps the table in a tablespace that is not its own, as far as the list of files says.
 func (t *mysqlTable) inShared() bool { return t.innodb() && t.files == 0 }

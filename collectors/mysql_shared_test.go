@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
 // A sequence of MariaDB is a table with a row to InnoDB, and has a file as tables have. It is listed as what it is, with
@@ -81,4 +82,20 @@ func TestMySQLFullTextInASharedTablespaceIsNoted(t *testing.T) {
 			t.Errorf("%s, without a full-text index or with a file: %+v", name, got)
 		}
 	}
+}
+
+// MariaDB lists the files of tables that were opened since it started, and of those whose pages it had in memory before.
+func TestMySQLFirstRefreshAfterARestartHasTheFiles(t *testing.T) {
+	onMariaDB(t)
+	server := testenv.StartMariaDB(t, "innodb-buffer-pool-load-at-startup=OFF")
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (id INT PRIMARY KEY, v TEXT) ENGINE=InnoDB STATS_AUTO_RECALC=0",
+		"INSERT INTO a SELECT seq, REPEAT('x', 400) FROM seq_1_to_2000", "CREATE TABLE `表` LIKE a",
+		"CREATE TABLE p (a INT) ENGINE=InnoDB PARTITION BY HASH (a) PARTITIONS 3")
+	_, before := mysqlTables(t, mysqlRoot(server), database)
+	wantFileSizes(t, server, database, before)
+	server.Stop(t)
+	server.Start(t)
+	_, after := mysqlTables(t, mysqlRoot(server), database)
+	wantFileSizes(t, server, database, after)
 }
