@@ -21,6 +21,9 @@ import (
 //go:embed sql/postgresql/server.sql
 var pgServerSQL string
 
+//go:embed sql/postgresql/database.sql
+var pgDatabaseSQL string
+
 //go:embed sql/postgresql/databases.sql
 var pgDatabasesSQL string
 
@@ -184,6 +187,11 @@ func (s *pgSession) server(ctx context.Context) (server pgServer, err error) {
 		return rows.Scan(&server.number, &server.text, &server.blockSize, &server.database, &server.listsFiles, &server.tellsBytes)
 	})
 	return server, err
+}
+
+func (s *pgSession) database(ctx context.Context) (oid int64, err error) {
+	err = s.each(ctx, pgDatabaseSQL, func(rows *sql.Rows) error { return rows.Scan(&oid) })
+	return oid, err
 }
 
 type pgDatabase struct {

@@ -80,8 +80,13 @@ func (z *pgSizing) byFunctions(ctx context.Context, wanted []pgWanted) error {
 	return nil
 }
 
+// batches sizes the relations over as few connections as may be, as many over each.
 func (z *pgSizing) batches(ctx context.Context, wanted []pgWanted) error {
-	for batch := range slices.Chunk(wanted, z.collector.batch) {
+	if len(wanted) == 0 {
+		return nil
+	}
+	connections := (len(wanted)-1)/z.collector.batch + 1
+	for batch := range slices.Chunk(wanted, (len(wanted)-1)/connections+1) {
 		if err := z.room(ctx, len(batch)); err != nil {
 			return err
 		}
@@ -104,8 +109,8 @@ func (z *pgSizing) room(ctx context.Context, relations int) error {
 		return err
 	}
 	z.session, z.looked = s, relations
-	server, err := s.server(ctx)
-	if err == nil && server.database != z.server.database {
+	database, err := s.database(ctx)
+	if err == nil && database != z.server.database {
 		return databaseGone(z.database, nil) // another one has its name now
 	}
 	return err
