@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // clockTick is the unit of the times in /proc/PID/stat; Linux has shown hundredths of a second on every architecture
@@ -40,14 +42,16 @@ func readProcess(pid int) (processTimes, error) {
 	}, nil
 }
 
-// cpuOf is what a process has used.
+// cpuOf is what a process has used, by its own clock, which is finer than a clock tick. Its id is made of the process's as in
+// clock_getcpuclockid(3).
 func cpuOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	p, err := readProcess(pid)
-	if err != nil {
+	const scheduled = 2
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &used); err != nil {
 		t.Fatal(err)
 	}
-	return p.own
+	return time.Duration(used.Nano())
 }
 
 // cpuOfServer is what a PostgreSQL server has used with all its processes, those that ended included.
