@@ -40,7 +40,7 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 			w.typeSchedule("scheduled_"+way.theme, way.daily)
 			w.quiet("400")
 			w.pauseAndResume(store, way.paused)
-			w.quiet("409", "400")
+			w.quiet("400")
 		})
 	}
 }
@@ -94,13 +94,15 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.open(w.app.url + w.instance)
 	w.click("#sync-capacity")
 	w.see("#toasts .toast.error")
+	w.see("#sync-run [data-run-status=failed]")
 	w.until(`!document.querySelector(".htmx-request")`)
 	var id int64
 	if _, err := fmt.Sscanf(w.instance, "/instances/%d", &id); err != nil {
 		w.t.Fatal(err)
 	}
-	w.quiet("409", "400")
+	w.quiet("400")
 	failUntilPaused(w.t, store, id)
+	w.findPaused(paused)
 	w.open(w.app.url + w.instance)
 	if notice := w.text("#schedule-paused"); !strings.Contains(notice, paused) {
 		w.t.Errorf("the notice reads %q", notice)
@@ -118,6 +120,27 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.gone("#schedule-paused")
 	w.until(`document.querySelector("#fact-next time") != null`)
 	w.look("schedule-resumed")
+}
+
+// findPaused sees in the list that the instance is paused, and why, and lists only such ones.
+func (w *walk) findPaused(paused string) {
+	w.t.Helper()
+	w.resize(1280, 800)
+	w.open(w.app.url + "/instances")
+	row := `tr[data-instance="` + strings.TrimPrefix(w.instance, "/instances/") + `"]`
+	w.see(row + " [data-paused]")
+	if why := ask[string](w.browser, `document.querySelector('`+row+` [data-paused]').title`); !strings.Contains(why, paused) || strings.Count(why, "\n") != 2 {
+		w.t.Errorf("the mark says %q", why)
+	}
+	if ask[bool](w.browser, `document.querySelector("#instance-list .table-wrap").scrollWidth > document.querySelector("#instance-list .table-wrap").clientWidth`) {
+		w.t.Error("the list is wider than 1280 pixels leave room for")
+	}
+	w.look("instances-paused-1280")
+	w.choose("#instance-filter select[name=status]", "paused")
+	w.until(`location.search.includes("status=paused") && document.querySelectorAll("#instance-list tbody tr").length == 1`)
+	w.see(row)
+	w.resize(1440, 900)
+	w.look("instances-only-paused")
 }
 
 func failUntilPaused(t *testing.T, store *models.Store, id int64) {

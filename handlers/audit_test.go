@@ -262,6 +262,7 @@ func TestEveryWriteOfThePagesIsInTheAuditLog(t *testing.T) {
 		a.noted(a.admin.submit("/connections/test", form("db_type", "sqlite", "database_name", file), htmx...), "admin connection.test "+file+" 200")
 		a.noted(a.guest.submit("/instances/1/test", form(), htmx...), "guest_1 connection.test files #1 200")
 		a.noted(a.user.submit("/instances/1/sync", form(), htmx...), "user_1 instance.sync files #1 200")
+		a.user.ended("/refreshes/1")
 		a.noted(a.user.submit("/instances/1/databases/main/tables/refresh", form(), htmx...), "user_1 tables.refresh files / main #1 200")
 		a.noted(a.user.submit("/databases/1/tables/refresh", form(), htmx...), "user_1 tables.refresh files / main #1 200")
 		a.noted(a.admin.submit("/instances/1", form("name", "", "db_type", "sqlite"), htmx...), "admin instance.update files #1 400 VALIDATION_ERROR")

@@ -93,9 +93,13 @@ func (h *handlers) instancePage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
+	if run := h.followed(c, m.Instance.ID, ""); run != nil && run.Status == models.RunSucceeded {
+		p.Notice = synced(p, m.Instance.DBType, *run)
+	}
+	p.Reload = reloadsWith(m.Bar)
 	return h.render(c, http.StatusOK, p, screen{
 		title: m.Instance.Name, body: views.Instance(p, m),
-		fragments: []string{"instance-facts", "schedule-notice", "capacity-cards", m.Target},
+		fragments: []string{"instance-facts", "schedule-notice", "capacity-cards", syncRun, m.Target},
 	})
 }
 
@@ -110,6 +114,9 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 		return m, err
 	}
 	if m.Schedule, err = h.scheduleShown(c, m.Instance); err != nil {
+		return m, err
+	}
+	if m.Bar, err = h.syncBar(c, m.Instance); err != nil {
 		return m, err
 	}
 	if m.Cards, err = h.Store.Cards(ctx, id); err != nil {
@@ -142,22 +149,4 @@ func (h *handlers) testSavedConnection(c echo.Context) error {
 		return err
 	}
 	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).T("notice.connected", "Version", version.Full))
-}
-
-func (h *handlers) syncInstance(c echo.Context) error {
-	instance, err := h.instanceOf(c)
-	if err != nil {
-		return err
-	}
-	result, err := h.Collect.SyncCapacity(c.Request().Context(), asker(c), instance.ID)
-	if err != nil {
-		// What was found out about which databases exist is kept even then: the list asks for itself again.
-		c.Response().Header().Set("HX-Trigger", inventoryChanged)
-		return err
-	}
-	notice := "notice.synced"
-	if !result.Found.Complete {
-		notice = "notice.synced_incomplete"
-	}
-	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).In(result.Instance.DBType, notice, "Name", result.Instance.Name))
 }

@@ -155,7 +155,7 @@ func instanceFilter() []field {
 	return []field{
 		may("search", text(0), "Case-insensitive substring of name, host and description, taken literally."),
 		may("db_type", engineName, "Only this engine."),
-		may("status", oneOf("active", "inactive", "deleted"), "Only these; `deleted` needs `include_deleted`."),
+		may("status", oneOf("active", "inactive", "paused", "deleted"), "Only these; `paused` are active ones that are not collected by schedule any more, because that kept failing."),
 		may("tags", list(dict("type", "string")), "Names of tags, repeated; instances with any of them."),
 		may("include_deleted", yesNo(false), "Also those in the recycle bin."),
 		may("sort", fallback(oneOf(instanceSorts...), "id"), "Column to sort by."),

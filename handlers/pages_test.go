@@ -181,8 +181,7 @@ func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
 	a.admin.visit(instance, into("database-list")...).has(0, ".cards", "#database-filter")
 	a.admin.visit("/instances/999/databases/x/tables", into("modal")...).wantStatus(http.StatusNotFound).has(1, "#modal-title", ".failure-id")
 
-	p := a.admin.submit(instance+"/sync", url.Values{}, into("toasts")...)
-	p.wantStatus(http.StatusOK).has(0, ".cards", "tr").has(1, ".toast.success")
+	p := a.admin.syncEnded(a.admin.sync(instance)).has(0, ".cards", "tr").has(1, ".toast.success")
 	equal(t, "event of a sync", p.header.Get("HX-Trigger"), "inventory-changed")
 	a.admin.visit(instance, into("capacity-cards")...).has(1, ".cards").has(0, "tr")
 	p = a.admin.refreshTables(tables)
@@ -325,7 +324,7 @@ func TestPagesObeyTheContentPolicy(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("policy", a.sqliteFile("CREATE TABLE t (id)"))
-	a.admin.submit(instance+"/sync", url.Values{}).wantStatus(http.StatusSeeOther)
+	a.admin.syncEnded(a.admin.sync(instance))
 	a.admin.refreshTables(instance + "/databases/main/tables")
 	for _, path := range []string{
 		"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables", instance + "/runs", "/refreshes/2", "/nowhere",

@@ -3,7 +3,6 @@ package handlers_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -26,7 +25,7 @@ func TestAnAccountThatSeesLittleIsSaid(t *testing.T) {
 	}
 	fresh.says("在线合计 —")
 
-	a.admin.submit(path+"/sync", url.Values{}, into("toasts")...).wantStatus(http.StatusOK).
+	a.admin.syncEnded(a.admin.sync(path)).
 		has(1, ".toast.success").says("但数据库列表不完整")
 	p := a.guest.visit(path).has(1, "#databases-incomplete")
 	grant := p.doc.Find("#databases-incomplete [data-copy]").AttrOr("data-copy", "")
@@ -34,6 +33,6 @@ func TestAnAccountThatSeesLittleIsSaid(t *testing.T) {
 		t.Errorf("grant to copy: %q", grant)
 	}
 	server.Exec(t, "", strings.TrimSuffix(grant, ";"))
-	a.admin.submit(path+"/sync", url.Values{}, into("toasts")...).wantStatus(http.StatusOK).has(1, ".toast.success")
+	a.admin.syncEnded(a.admin.sync(path)).has(1, ".toast.success")
 	a.guest.visit(path).has(0, "#databases-incomplete")
 }

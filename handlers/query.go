@@ -50,7 +50,7 @@ func bindInstanceQuery(c echo.Context) models.InstanceQuery {
 	if sort := c.QueryParam("sort"); slices.Contains(instanceSorts, sort) {
 		q.Sort = sort
 	}
-	if status := c.QueryParam("status"); slices.Contains([]string{"active", "inactive", "deleted"}, status) {
+	if status := c.QueryParam("status"); slices.Contains([]string{"active", "inactive", "paused", "deleted"}, status) {
 		q.Status = status
 	}
 	for _, tag := range c.QueryParams()["tags"] {

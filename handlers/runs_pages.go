@@ -28,11 +28,15 @@ func (h *handlers) runsPage(c echo.Context) error {
 	if m.Schedule, err = h.scheduleShown(c, instance); err != nil {
 		return err
 	}
+	if m.Bar, err = h.syncBar(c, instance); err != nil {
+		return err
+	}
 	m.Path, m.Target = views.RunsPath(instance.ID), "run-list"
 	keepFilter(c, &m.Listing, "database", "kind", "status")
 	m.Query = bindRunFilter(c, instance.ID, "database")
 	m.Query.Limit = m.Limit
 	p := h.pageWithNotice(c)
+	p.Reload = reloadsWith(m.Bar)
 	page, err := lastPageAtMost(&m.Listing, func() (models.RunPage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.Runs(c.Request().Context(), m.Query)
@@ -127,7 +131,7 @@ func (h *handlers) runWithInstance(c echo.Context) (models.Run, models.Instance,
 	return run, instance, err
 }
 
-// runProgress tells the foot of the tables how far a run is and, when it has ended, what came of it.
+// runProgress tells a bar how far its run is and, when it has ended, what came of it.
 func (h *handlers) runProgress(c echo.Context) error {
 	run, instance, err := h.runWithInstance(c)
 	if err != nil {
@@ -141,17 +145,24 @@ func (h *handlers) runProgress(c echo.Context) error {
 	if !state.Ended() {
 		return h.fragment(c, http.StatusOK, views.RunMoved(p, state, c.QueryParam("said") != state.Stage()))
 	}
-	c.Response().Header().Set("HX-Retarget", "#tables-run")
+	c.Response().Header().Set("HX-Retarget", "#"+state.BarID())
 	c.Response().Header().Set("HX-Reswap", "innerHTML")
 	return h.runEnded(c, p, state)
 }
 
-// runEnded is the foot of the tables after a run, with a toast; tables that changed read themselves again.
+// runEnded is the bar after a run, with a toast; what the run changed reads itself again.
 func (h *handlers) runEnded(c echo.Context, p views.Page, state views.RunState) error {
-	if state.Status == models.RunSucceeded {
+	var notice string
+	switch {
+	case state.Kind == models.RunDatabases:
+		// What was found out about which databases exist is kept even when it failed.
+		c.Response().Header().Set("HX-Trigger", inventoryChanged)
+		notice = synced(p, state.Engine, state.Run)
+	case state.Status == models.RunSucceeded:
 		c.Response().Header().Set("HX-Trigger", "tables-changed")
+		notice = refreshed(p, state.Receipt)
 	}
-	return h.fragment(c, http.StatusOK, views.RunEnded(p, state, refreshed(p, state.Receipt)))
+	return h.fragment(c, http.StatusOK, views.RunEnded(p, state, notice))
 }
 
 // cancelRun ends a run, for who started it or an admin.
@@ -183,11 +194,8 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 
 // runBar is the foot of a database's tables: the run that is open, else the last one that ended.
 func (h *handlers) runBar(c echo.Context, m views.TableSizes, databaseID int64) (views.RunBar, error) {
-	ctx, bar := c.Request().Context(), views.RunBar{Path: m.Path}
-	run, err := h.Store.OpenRun(ctx, m.Instance.ID, models.RunTables, m.Name)
-	if models.AsError(err).Code == models.CodeNotFound {
-		run, err = h.Store.LastRun(ctx, databaseID, "")
-	}
+	ctx, bar := c.Request().Context(), views.RunBar{Kind: models.RunTables, Path: m.Path}
+	run, err := h.Store.RunOfTables(ctx, m.Instance.ID, databaseID, m.Name)
 	if models.AsError(err).Code == models.CodeNotFound {
 		return bar, nil
 	}
@@ -199,26 +207,27 @@ func (h *handlers) runBar(c echo.Context, m views.TableSizes, databaseID int64) 
 	return bar, err
 }
 
-// followed is the run that a browser without scripts was sent to follow; nil: there is none.
-func (h *handlers) followed(c echo.Context, m views.TableSizes) *models.Run {
+// followed is the run of a database, or of all with an empty name, that a browser without scripts was sent to follow; nil:
+// there is none.
+func (h *handlers) followed(c echo.Context, instanceID int64, database string) *models.Run {
 	id, err := strconv.ParseInt(c.QueryParam("run"), 10, 64)
 	if err != nil || isHTMX(c) {
 		return nil
 	}
 	run, err := h.Collect.Run(c.Request().Context(), id)
-	if err != nil || run.InstanceID != m.Instance.ID || run.DatabaseName != m.Name {
+	if err != nil || run.InstanceID != instanceID || run.DatabaseName != database {
 		return nil
 	}
 	return &run
 }
 
-// follow leads from asking for a run of tables to where it can be followed.
-func (h *handlers) follow(c echo.Context, tables string, instance models.Instance, run models.Run) error {
+// follow leads from asking for a run to where it can be followed: at the path, unless its receipt is what is to be shown.
+func (h *handlers) follow(c echo.Context, path string, instance models.Instance, run models.Run) error {
 	switch {
 	case c.FormValue("show") == "run":
 		return h.leave(c, views.RunPath(run.ID), "")
 	case !isHTMX(c):
-		return h.leave(c, tables+"?run="+strconv.FormatInt(run.ID, 10), "")
+		return h.leave(c, path+"?run="+strconv.FormatInt(run.ID, 10), "")
 	}
 	state, err := h.runState(c, run, instance.DBType)
 	if err != nil {
@@ -228,5 +237,6 @@ func (h *handlers) follow(c echo.Context, tables string, instance models.Instanc
 	if state.Ended() {
 		return h.runEnded(c, p, state)
 	}
-	return h.fragment(c, http.StatusOK, views.RunBegun(p, views.RunBar{Path: tables, Run: &state}))
+	c.Response().Header().Set("HX-Trigger", "run-begun")
+	return h.fragment(c, http.StatusOK, views.RunBegun(p, views.RunBar{Kind: run.Kind, Path: path, Run: &state}))
 }

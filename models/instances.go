@@ -23,6 +23,9 @@ type instanceFigures struct {
 	ActiveDatabases int64
 	SizeBytes       *int64
 	Growth7d        *int64
+	Schedule        Schedule `gorm:"embedded"`
+	Known           bool     // the schedule is stored
+	Failure         *string  // of the run after which it was paused
 }
 
 const instanceFiguresSQL = `i.id,
@@ -35,6 +38,10 @@ const newestInstanceSizeSQL = `LEFT JOIN instance_size_stats newest ON newest.in
 
 const oldestInstanceSizeSQL = `LEFT JOIN instance_size_stats oldest ON oldest.instance_id = i.id AND oldest.day < newest.day
 	AND oldest.day = (SELECT min(day) FROM instance_size_stats m WHERE m.instance_id = i.id AND m.day >= ?)`
+
+// instanceScheduleSQL reads no run but those of the paused.
+const instanceScheduleSQL = `s.*, s.instance_id IS NOT NULL AS known, CASE WHEN s.paused_at IS NOT NULL THEN
+	(SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`
 
 // instanceOrders are the sorts of the list; each may be a column alias of instanceFiguresSQL.
 var instanceOrders = map[string]string{
@@ -53,14 +60,17 @@ func (s *Store) Instances(ctx context.Context, q InstanceQuery) (InstancePage, e
 		}
 		var figures []instanceFigures
 		err := s.filterInstances(tx, q).
-			Select(instanceFiguresSQL+", "+instanceStatusSQL).
+			Select(instanceFiguresSQL+", "+instanceStatusSQL+", "+instanceScheduleSQL).
+			Joins("LEFT JOIN instance_schedules s ON s.instance_id = i.id").
 			Joins(newestInstanceSizeSQL).Joins(oldestInstanceSizeSQL, s.day(s.Now(), 1-growthDays)).
 			Order(instanceOrder(q)).Limit(q.Limit).Offset(q.Offset).Scan(&figures).Error
 		if err != nil {
 			return err
 		}
-		page.Items, err = instanceItems(tx, figures)
-		return err
+		if page.Items, err = instanceItems(tx, figures); err != nil {
+			return err
+		}
+		return s.addSchedules(page.Items, figures)
 	})
 	return page, err
 }
@@ -72,6 +82,9 @@ func (s *Store) filterInstances(tx *gorm.DB, q InstanceQuery) *gorm.DB {
 		tx = tx.Where("i.deleted_at IS NOT NULL")
 	case "active", "inactive":
 		tx = tx.Where("i.deleted_at IS NULL AND i.is_active = ?", q.Status == "active")
+	case "paused":
+		tx = tx.Where(`i.deleted_at IS NULL AND i.is_active AND i.id IN
+			(SELECT instance_id FROM instance_schedules WHERE enabled AND paused_at IS NOT NULL)`)
 	default:
 		if !q.IncludeDeleted {
 			tx = tx.Where("i.deleted_at IS NULL")
@@ -109,9 +122,25 @@ func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, erro
 	}
 	items := make([]InstanceItem, len(figures))
 	for i, f := range figures {
-		items[i] = InstanceItem{byID[f.ID], f.ActiveDatabases, f.SizeBytes, f.Growth7d}
+		items[i] = InstanceItem{Instance: byID[f.ID], ActiveDatabases: f.ActiveDatabases, SizeBytes: f.SizeBytes, Growth7d: f.Growth7d}
 	}
 	return items, nil
+}
+
+// addSchedules adds to the items of the figures when they are collected.
+func (s *Store) addSchedules(items []InstanceItem, figures []instanceFigures) error {
+	for i, f := range figures {
+		last := Run{StoredFailure: f.Failure}
+		if err := last.readFailure(); err != nil {
+			return err
+		}
+		items[i].PausedBy = last.Failure
+		var err error
+		if items[i].Planned, err = s.scheduleNow(items[i].Instance, f.Schedule, f.Known); err != nil {
+			items[i].Planned.NextAt = nil // a schedule that makes no sense (any more) has none
+		}
+	}
+	return nil
 }
 
 func withDetails(tx *gorm.DB) *gorm.DB {

@@ -309,3 +309,48 @@ func TestAVersionIsCleaned(t *testing.T) {
 		equal(f, "versions", fmt.Sprint(stored.DatabaseVersion, stored.MainVersion, stored.DetailedVersion), "8.0 caf�8.0�8.0.1")
 	})
 }
+
+// The list says of an instance when it is collected next or, once that was given up, since when and why.
+func TestTheListKnowsSchedules(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		fresh, off, paused, idle := f.fileInstance("fresh"), f.fileInstance("off"), f.fileInstance("paused"), f.fileInstance("idle")
+		check(f, f.SaveSchedule(f.ctx, off.ID, models.ScheduleEdit{}))
+		idle.IsActive = false
+		_, err := f.UpdateInstance(f.ctx, idle, nil, nil)
+		check(f, err)
+		list := func(q models.InstanceQuery) map[string]models.InstanceItem {
+			f.Helper()
+			q.Limit = 10
+			page, err := f.Instances(f.ctx, q)
+			check(f, err)
+			items := map[string]models.InstanceItem{}
+			for _, i := range page.Items {
+				items[i.Name] = i
+			}
+			equal(f, "counted", int(page.Total), len(items))
+			return items
+		}
+		before := list(models.InstanceQuery{})
+		equal(f, "next of one never planned", *before["fresh"].Planned.NextAt, *f.schedule(fresh.ID).NextAt)
+		equal(f, "none is paused", len(list(models.InstanceQuery{Status: "paused"})), 0)
+
+		f.pause(paused.ID)
+		run := f.started(paused.ID, "", "p")
+		now := f.Now()
+		run.Status, run.EndedAt, run.Failure = models.RunFailed, &now, &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable"}
+		check(f, f.EndRun(f.ctx, run))
+		_, err = f.sql().ExecContext(f.ctx, "UPDATE instance_schedules SET last_run_id = $1", run.ID)
+		check(f, err)
+		items := list(models.InstanceQuery{Sort: "size", Desc: true})
+		equal(f, "next", *items["fresh"].Planned.NextAt, *f.schedule(fresh.ID).NextAt)
+		equal(f, "no reason", items["fresh"].PausedBy, nil)
+		equal(f, "off", items["off"].Planned.Enabled, false)
+		equal(f, "off has no next", items["off"].Planned.NextAt, nil)
+		equal(f, "inactive has no next", items["idle"].Planned.NextAt, nil)
+		given := items["paused"]
+		equal(f, "since", *given.Planned.PausedAt, *f.schedule(paused.ID).PausedAt)
+		equal(f, "failures", given.Planned.Failures, models.DefaultSchedule.PauseAfter)
+		equal(f, "reason", given.PausedBy.Key, "error.unreachable")
+		equal(f, "paused ones", len(list(models.InstanceQuery{Status: "paused"})), 1)
+	})
+}

@@ -6,7 +6,7 @@ import "time"
 type InstanceQuery struct {
 	Search         string // case-insensitive substring of name, host or description, taken literally
 	DBType         Engine
-	Status         string   // "active", "inactive", "deleted"; "deleted" implies IncludeDeleted
+	Status         string   // "active", "inactive", "paused" (active, but not collected by schedule any more), "deleted"; that implies IncludeDeleted
 	Tags           []string // tag names, OR
 	IncludeDeleted bool
 	Sort           string // id|name|db_type|host|status|active_dbs|size|growth|last_sync_time
@@ -18,8 +18,10 @@ type InstanceQuery struct {
 type InstanceItem struct {
 	Instance
 	ActiveDatabases int64
-	SizeBytes       *int64 // newest instance_size_stats row; nil: never measured
-	Growth7d        *int64 // bytes gained since the oldest measurement of the last 7 days; nil: fewer than two days known
+	SizeBytes       *int64   // newest instance_size_stats row; nil: never measured
+	Growth7d        *int64   // bytes gained since the oldest measurement of the last 7 days; nil: fewer than two days known
+	Planned         Schedule // as Store.Schedule; only Store.Instances reads it
+	PausedBy        *Error   // the last failure before the schedule was paused; nil: it is not, or that is not known
 }
 
 // InstancePage is one page of instances and the number of all that match.

@@ -151,15 +151,20 @@ func (s *Store) Schedule(ctx context.Context, instanceID int64) (Schedule, error
 	if err != nil || len(rows) == 0 {
 		return Schedule{}, orNotFound(err, "instance.not_found")
 	}
-	out := rows[0].Schedule
-	if !rows[0].Known {
-		out = Schedule{InstanceID: instanceID, ScheduleEdit: AlwaysOn}
+	return s.scheduleNow(Instance{ID: instanceID, IsActive: rows[0].IsActive}, rows[0].Schedule, rows[0].Known)
+}
+
+// scheduleNow is the schedule of an instance as it counts now, of one that is not known the default.
+func (s *Store) scheduleNow(i Instance, stored Schedule, known bool) (Schedule, error) {
+	out := stored
+	if !known {
+		out = Schedule{InstanceID: i.ID, ScheduleEdit: AlwaysOn}
 	}
 	switch {
-	case !rows[0].IsActive || !out.Enabled || out.PausedAt != nil:
+	case !i.IsActive || !out.Enabled || out.PausedAt != nil:
 		out.NextAt = nil
 	case out.NextAt == nil || out.Basis != s.basis():
-		next, err := s.NextOf(instanceID, out.ScheduleEdit, s.Now())
+		next, err := s.NextOf(i.ID, out.ScheduleEdit, s.Now())
 		if err != nil {
 			return out, err
 		}

@@ -12,6 +12,7 @@ type InstanceDetail struct {
 	Listing
 	Instance models.Instance
 	Schedule InstanceSchedule // without an InstanceID: not shown
+	Bar      RunBar
 	Cards    models.CapacityCards
 	Sizes    models.DatabaseSizePage
 	Name     string // filter by name

@@ -18,6 +18,27 @@ type InstanceList struct {
 // Binned reports whether the list is the recycle bin. What is in it does not grow.
 func (l InstanceList) Binned() bool { return l.Query.Status == "deleted" }
 
+// whyPaused says since when an instance is not collected any more, why, and what to do.
+func whyPaused(p Page, i models.InstanceItem) string {
+	lines := []string{p.T("schedule.paused_title", "N", Count(i.Planned.Failures), "Time", p.Clock(i.Planned.PausedAt))}
+	if i.PausedBy != nil {
+		lines = append(lines, p.T("schedule.reason", "Reason", Failed(p.Lang, i.PausedBy)))
+	}
+	return strings.Join(append(lines, p.T("mark.paused_hint")), "\n")
+}
+
+// syncTimes are when an instance was collected, unless it never was, and when it will be, unless it will not.
+func syncTimes(p Page, i models.InstanceItem) []string {
+	var times []string
+	if i.LastSyncTime != nil {
+		times = append(times, p.FullClock(*i.LastSyncTime), p.Age(*i.LastSyncTime))
+	}
+	if next := i.Planned.NextAt; next != nil {
+		times = append(times, p.T("mark.next", "Time", p.Clock(next)))
+	}
+	return times
+}
+
 // InstanceForm is what a person typed about an instance, or is about to change.
 type InstanceForm struct {
 	ID           int64 // 0: a new one

@@ -17,11 +17,41 @@ type RunState struct {
 	Failure   *Failure       // nil: it did not fail
 }
 
-// RunBar is how the refresh of a database goes, at the foot of its tables; without one, what starts one.
+// RunBar is how a collection goes, of an instance's databases or of a database's tables; without a run, what starts one.
 type RunBar struct {
-	Path string    // of the tables
+	Kind models.RunKind
+	Path string    // of what is collected
 	Run  *RunState // that is open, or else the last that ended; nil: neither
 }
+
+// barParts name the parts of a RunBar and say what stands on it. Both kinds can be on one page.
+type barParts struct {
+	bar, button, cancel, figures, said, reason string // ids of elements
+
+	action                             string // where a run is asked for, below the bar's path
+	start, again, busy, refused, begun string // keys of texts
+	last                               string // begins the keys of how the last run ended
+}
+
+var barsOf = map[models.RunKind]barParts{
+	models.RunTables: {
+		bar: "tables-run", button: "tables-refresh", cancel: "run-cancel", figures: "run-figures", said: "run-said", reason: "refresh-reason",
+		action: "/refresh", start: "tables.refresh", again: "runs.again", busy: "tables.refreshing", refused: "permission.refresh",
+		begun: "runs.said_started", last: "runs.last.",
+	},
+	models.RunDatabases: {
+		bar: "sync-run", button: "sync-capacity", cancel: "sync-cancel", figures: "sync-figures", said: "sync-said", reason: "sync-reason",
+		action: "/sync", start: "capacity.sync", again: "capacity.sync", busy: "capacity.syncing", refused: "permission.sync",
+		begun: "sync.said_started", last: "sync.last.",
+	},
+}
+
+func (m RunBar) parts() barParts { return barsOf[m.Kind] }
+
+func (r RunState) parts() barParts { return barsOf[r.Kind] }
+
+// BarID is the id of the element that holds the run's RunBar.
+func (r RunState) BarID() string { return r.parts().bar }
 
 // open reports whether a run goes on.
 func (m RunBar) open() bool { return m.Run != nil && !m.Run.Ended() }
@@ -36,6 +66,7 @@ type RunList struct {
 	Listing
 	Instance models.Instance
 	Schedule InstanceSchedule
+	Bar      RunBar // of the instance's databases
 	Runs     []RunState
 	Query    models.RunQuery
 }
@@ -73,15 +104,10 @@ func (r RunState) Stage() string {
 }
 
 // again is where the same is asked for once more.
-func (r RunState) again() string {
-	if r.Kind == models.RunDatabases {
-		return InstancePath(r.InstanceID) + "/sync"
-	}
-	return r.tablesPath() + "/refresh"
-}
+func (r RunState) again() string { return r.resultPath() + r.parts().action }
 
-// tablesPath is the address of what the run collected.
-func (r RunState) tablesPath() string {
+// resultPath is the address of what the run collected.
+func (r RunState) resultPath() string {
 	if r.Kind == models.RunDatabases {
 		return InstancePath(r.InstanceID)
 	}

@@ -360,7 +360,7 @@ func schedulePaused(p Page, s InstanceSchedule) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = postButton(p, InstancePath(s.InstanceID)+"/resume-schedule", "resume-schedule", "play", p.T("schedule.resume"), p.T("schedule.resume"), "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = postButton(p, InstancePath(s.InstanceID)+"/resume-schedule", "resume-schedule", "play", p.T("schedule.resume"), p.T("schedule.resume")).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/testenv"
+)
+
+// TestASyncIsWatched sees the sync of a server behind a slow network begin, go on while its page is left and come back to,
+// be cancelled, fail, and finish.
+func TestASyncIsWatched(t *testing.T) {
+	for _, look := range []struct{ lang, theme, busy, cancelled, synced, failed string }{
+		{"zh-CN", "light", "同步中...", "上次同步已取消", "的容量同步任务已成功完成", "上次同步失败"},
+		{"en", "dark", "Syncing...", "The last sync was cancelled", "The capacity of", "The last sync failed"},
+	} {
+		t.Run(look.lang, func(t *testing.T) {
+			server := testenv.StartPostgres(t)
+			proxy := testenv.NewProxy(t, server.Host, server.Port)
+			a := startApp(t, "--data-dir", t.TempDir())
+			w := walk{browser: newBrowser(t), app: a, lang: look.lang, theme: look.theme, database: "postgres"}
+			w.logIn("admin", a.password)
+			w.addWatched(watched{engine: "postgresql", user: server.User, password: server.Password, host: proxy.Host, port: proxy.Port})
+			w.see("[data-empty=never], #database-list .state")
+
+			proxy.Delay(time.Second)
+			w.beginSync(look.busy)
+			w.cancelSync(look.cancelled)
+			w.press("r")
+			w.see("#sync-figures progress")
+			proxy.Delay(0)
+			w.see("#toasts .toast.success")
+			w.gone("#sync-figures")
+			w.see(w.row())
+			w.see("#fact-version dd span[title]")
+			if got := w.text("#toasts .toast.success"); !strings.Contains(got, look.synced) {
+				t.Errorf("the toast says %q", got)
+			}
+			w.see("#sync-capacity:not([aria-disabled])")
+			w.look("sync-finished")
+			w.syncFromTheLog(proxy)
+			w.failSync(proxy, look.failed)
+			w.quiet()
+		})
+	}
+}
+
+// beginSync starts a sync, asks twice, leaves the page and comes back: the sync goes on.
+func (w *walk) beginSync(busy string) {
+	w.t.Helper()
+	w.resize(1280, 800)
+	w.click("#sync-capacity")
+	w.see("#sync-figures progress")
+	if got := w.text("#sync-capacity"); got != busy {
+		w.t.Errorf("the button says %q", got)
+	}
+	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
+		w.t.Errorf("the focus is at %q", focused)
+	}
+	w.until(`["connecting", "querying"].includes(document.querySelector("#sync-figures").dataset.stage)`)
+	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+		w.t.Error("the page is wider than 1280 pixels")
+	}
+	w.look("sync-running-1280")
+	w.resize(1440, 900)
+	w.look("sync-running")
+	first := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`)
+	w.open(w.app.url + "/instances")
+	w.open(w.app.url + w.instance)
+	w.see("#sync-figures progress")
+	if again := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`); again != first {
+		w.t.Errorf("the page shows %s, began %s", again, first)
+	}
+}
+
+// cancelSync waits a while at the button, which must stay where it is, and cancels.
+func (w *walk) cancelSync(cancelled string) {
+	w.t.Helper()
+	w.run(`document.querySelector("#sync-cancel").focus(); window.polls = 0;
+		document.addEventListener("htmx:afterSwap", e => { if (e.detail.target.id == "sync-figures") window.polls++; })`)
+	w.until(`window.polls >= 2`)
+	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-cancel" {
+		w.t.Errorf("polling moved the focus to %q", focused)
+	}
+	w.click("#sync-cancel")
+	w.see("#sync-run [data-run-status=cancelled]")
+	if got := w.text("#sync-run"); !strings.Contains(got, cancelled) {
+		w.t.Errorf("beside the button stands %q", got)
+	}
+	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
+		w.t.Errorf("the focus is at %q", focused)
+	}
+	w.look("sync-cancelled")
+	w.resize(1280, 800)
+	w.look("sync-cancelled-1280")
+	w.resize(1440, 900)
+	w.run(`document.activeElement.blur()`)
+}
+
+// syncFromTheLog begins a sync on the page of the runs, which shows it at once.
+func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
+	w.t.Helper()
+	w.open(w.app.url + w.instance + "/runs")
+	proxy.Delay(time.Second)
+	w.click("#sync-capacity")
+	w.see("#sync-figures")
+	w.see("#run-list tr[data-run-status=running]")
+	w.look("sync-in-the-log")
+	proxy.Delay(0)
+	w.see("#toasts .toast.success")
+	w.until(`document.querySelectorAll("#run-list tr[data-run-status=succeeded]").length == 2`)
+}
+
+// failSync syncs a server that is gone.
+func (w *walk) failSync(proxy *testenv.Proxy, failed string) {
+	w.t.Helper()
+	proxy.Refuse()
+	w.open(w.app.url + w.instance)
+	w.click("#sync-capacity")
+	w.see("#toasts .toast.error .advice")
+	w.see("#sync-run [data-run-status=failed]")
+	if got := w.text("#sync-run"); !strings.Contains(got, failed) {
+		w.t.Errorf("beside the button stands %q", got)
+	}
+	w.see(w.row())
+	w.look("sync-failed")
+	w.resize(1280, 800)
+	w.open(w.app.url + w.instance)
+	w.see("#sync-run [data-run-status=failed]")
+	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+		w.t.Error("the page is wider than 1280 pixels")
+	}
+	w.look("sync-failed-1280")
+	w.resize(1440, 900)
+}
