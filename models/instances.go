@@ -23,9 +23,6 @@ type instanceFigures struct {
 	ActiveDatabases int64
 	SizeBytes       *int64
 	Growth7d        *int64
-	Schedule        Schedule `gorm:"embedded"`
-	Known           bool     // the schedule is stored
-	Failure         *string  // of the run after which it was paused
 }
 
 const instanceFiguresSQL = `i.id,
@@ -38,10 +35,6 @@ const newestInstanceSizeSQL = `LEFT JOIN instance_size_stats newest ON newest.in
 
 const oldestInstanceSizeSQL = `LEFT JOIN instance_size_stats oldest ON oldest.instance_id = i.id AND oldest.day < newest.day
 	AND oldest.day = (SELECT min(day) FROM instance_size_stats m WHERE m.instance_id = i.id AND m.day >= ?)`
-
-// instanceScheduleSQL reads no run but those of the paused.
-const instanceScheduleSQL = `s.*, s.instance_id IS NOT NULL AS known, CASE WHEN s.paused_at IS NOT NULL THEN
-	(SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`
 
 // instanceOrders are the sorts of the list; each may be a column alias of instanceFiguresSQL.
 var instanceOrders = map[string]string{
@@ -60,8 +53,7 @@ func (s *Store) Instances(ctx context.Context, q InstanceQuery) (InstancePage, e
 		}
 		var figures []instanceFigures
 		err := s.filterInstances(tx, q).
-			Select(instanceFiguresSQL+", "+instanceStatusSQL+", "+instanceScheduleSQL).
-			Joins("LEFT JOIN instance_schedules s ON s.instance_id = i.id").
+			Select(instanceFiguresSQL+", "+instanceStatusSQL).
 			Joins(newestInstanceSizeSQL).Joins(oldestInstanceSizeSQL, s.day(s.Now(), 1-growthDays)).
 			Order(instanceOrder(q)).Limit(q.Limit).Offset(q.Offset).Scan(&figures).Error
 		if err != nil {
@@ -70,7 +62,7 @@ func (s *Store) Instances(ctx context.Context, q InstanceQuery) (InstancePage, e
 		if page.Items, err = instanceItems(tx, figures); err != nil {
 			return err
 		}
-		return s.addSchedules(page.Items, figures)
+		return s.addSchedules(tx, page.Items)
 	})
 	return page, err
 }
@@ -127,16 +119,43 @@ func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, erro
 	return items, nil
 }
 
-// addSchedules adds to the items of the figures when they are collected.
-func (s *Store) addSchedules(items []InstanceItem, figures []instanceFigures) error {
-	for i, f := range figures {
-		last := Run{StoredFailure: f.Failure}
-		if err := last.readFailure(); err != nil {
-			return err
+// addSchedules adds to a page of instances when they are collected. It reads no run but those of the paused.
+func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
+	listed := make([]int64, len(items))
+	for i := range items {
+		listed[i] = items[i].ID
+	}
+	ids, err := jsonParameter(listed)
+	if err != nil {
+		return err
+	}
+	var rows []struct {
+		Schedule
+		Failure *string
+	}
+	err = tx.Table("instance_schedules AS s").Where("s.instance_id IN "+s.dialect.ids(), ids).
+		Select(`s.instance_id, s.enabled, s.cron, s.zone, s.jitter_minutes, s.blackout, s.next_at, s.basis, s.failures, s.paused_at,
+			CASE WHEN s.paused_at IS NOT NULL THEN (SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`).
+		Scan(&rows).Error
+	if err != nil {
+		return err
+	}
+	known := make(map[int64]int, len(rows))
+	for at, row := range rows {
+		known[row.InstanceID] = at
+	}
+	for i := range items {
+		at, stored := known[items[i].ID]
+		var schedule Schedule
+		if stored {
+			schedule = rows[at].Schedule
+			last := Run{StoredFailure: rows[at].Failure}
+			if err := last.readFailure(); err != nil {
+				return err
+			}
+			items[i].PausedBy = last.Failure
 		}
-		items[i].PausedBy = last.Failure
-		var err error
-		if items[i].Planned, err = s.scheduleNow(items[i].Instance, f.Schedule, f.Known); err != nil {
+		if items[i].Planned, err = s.scheduleNow(items[i].Instance, schedule, stored); err != nil {
 			items[i].Planned.NextAt = nil // a schedule that makes no sense (any more) has none
 		}
 	}

@@ -20,7 +20,7 @@ type InstanceItem struct {
 	ActiveDatabases int64
 	SizeBytes       *int64   // newest instance_size_stats row; nil: never measured
 	Growth7d        *int64   // bytes gained since the oldest measurement of the last 7 days; nil: fewer than two days known
-	Planned         Schedule // as Store.Schedule; only Store.Instances reads it
+	Planned         Schedule // when it is collected next, or why it is not; zero but for Store.Instances, which reads no more of it
 	PausedBy        *Error   // the last failure before the schedule was paused; nil: it is not, or that is not known
 }
 
