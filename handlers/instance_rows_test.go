@@ -21,6 +21,16 @@ func TestInstanceRows(t *testing.T) {
 	equal(t, "their names", list.doc.Find("tbody .tag-more").AttrOr("title", ""), "d\u202e, e")
 	equal(t, "databases", strings.TrimSpace(list.doc.Find("tbody td.num").First().Text()), "—")
 
+	if next := list.doc.Find("tbody td.time [title]").AttrOr("title", ""); !strings.HasPrefix(next, "下次采集 2") {
+		t.Errorf("never collected, says %q", next)
+	}
+	list.has(0, "tbody .status + .badge")
+	a.admin.put(fmt.Sprintf("/instances/%d", id), obj{"name": "busy", "db_type": "mysql", "host": "h", "port": 1, "schedule": obj{"enabled": false}}).
+		want(http.StatusOK, "实例更新成功")
+	off := a.guest.visit("/instances?search=busy").has(1, "tbody .status.active + .badge[title]").says("计划关闭")
+	equal(t, "no next", off.doc.Find("tbody td.time [title]").AttrOr("title", ""), "")
+	a.guest.visit("/instances?status=paused").has(0, "tbody tr")
+
 	taken := url.Values{"name": {"busy"}, "db_type": {"mysql"}, "host": {"h"}, "port": {"1"}}
 	a.admin.submit("/instances", taken, into("test-result")...).wantStatus(http.StatusConflict).says("实例名称已存在").has(1, ".inline-result.error")
 
