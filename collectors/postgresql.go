@@ -40,23 +40,19 @@ var pgInheritsSQL string
 // looked at until it ends, so a long list needs several of them.
 const pgBatch = 4500
 
-// pgTogether is how many relations the server answers for in one row. A row for each costs both sides a microsecond or two;
-// of more there is more to ask again when a statement fails, and the progress comes in leaps.
-const pgTogether = 100
-
 // pgSearchPath keeps names in our statements from meaning what a user of the monitored database has made.
 const pgSearchPath = "pg_catalog"
 
 // PostgreSQL reads PostgreSQL 10 to 18.
 type PostgreSQL struct {
-	connectTimeout  time.Duration
-	batch, together int
-	parameters      map[string]string // of the session, asked for at start-up
+	connectTimeout time.Duration
+	batch          int
+	parameters     map[string]string // of the session, asked for at start-up
 }
 
 // NewPostgreSQL is the collector of PostgreSQL servers.
 func NewPostgreSQL() *PostgreSQL {
-	return &PostgreSQL{connectTimeout: connectTimeout, batch: pgBatch, together: pgTogether, parameters: map[string]string{
+	return &PostgreSQL{connectTimeout: connectTimeout, batch: pgBatch, parameters: map[string]string{
 		"search_path":                         pgSearchPath,
 		"application_name":                    "whalefall",
 		"client_encoding":                     "UTF8",

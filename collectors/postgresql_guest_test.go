@@ -64,9 +64,7 @@ func TestPostgresWaitsOnceForLocksTakenMeanwhile(t *testing.T) {
 	const tables = 30
 	target, database, address := postgresWith(t, crowd(tables))
 	stallAt(t, address, "stall", 1)
-	c := NewPostgreSQL()
-	c.together = 1 // the first are answered for when the locks come
-	end := begin(t, c, target, database)
+	end := begin(t, NewPostgreSQL(), target, database)
 	stalled(t, database)
 	var lock []string
 	for i := 2; i <= tables; i += 2 {

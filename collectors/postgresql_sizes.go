@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	_ "embed"
 	"slices"
-	"strconv"
-	"strings"
 
 	"whalefall/models"
 )
@@ -22,6 +20,8 @@ const (
 	pgWaits = 5
 	// pgStuck is how many statements may pass their deadline without a single size before the collection fails.
 	pgStuck = 3
+	// pgTell is after how many relations the progress is told.
+	pgTell = 250
 )
 
 // pgSizing is one collection of the sizes in one database. It has one connection at a time.
@@ -32,8 +32,7 @@ type pgSizing struct {
 	server    pgServer
 
 	session     *pgSession
-	looked      int  // relations that the connection's server process has looked at
-	singly      bool // each relation is answered for by itself
+	looked      int // relations that the connection's server process has looked at
 	sizes       map[int64]pgSize
 	locked      []pgWanted // to be asked for once more
 	waits       int        // that ended with nothing
@@ -51,7 +50,6 @@ func (z *pgSizing) run(ctx context.Context) (catalog pgCatalog, err error) {
 	}
 	z.server = catalog.server
 	wanted := catalog.sizeable()
-	z.sizes = make(map[int64]pgSize, len(wanted))
 	expected(ctx, len(wanted))
 	if wanted, err = z.byFiles(ctx, wanted); err != nil {
 		return pgCatalog{}, err
@@ -116,8 +114,8 @@ func (z *pgSizing) room(ctx context.Context, relations int) error {
 	return err
 }
 
-// batch sizes the relations. Whatever the server said before a statement failed is kept. From then on it answers for each
-// relation by itself, and the first one that it says nothing of is the one it fails at.
+// batch sizes the relations. Whatever the server said before a statement failed is kept, and the first relation that it
+// said nothing of is the one it failed at.
 func (z *pgSizing) batch(ctx context.Context, batch []pgWanted) error {
 	for len(batch) > 0 {
 		left, err := z.size(ctx, batch)
@@ -126,8 +124,6 @@ func (z *pgSizing) batch(ctx context.Context, batch []pgWanted) error {
 			return nil
 		case unread == "" || len(left) == 0:
 			return err
-		case !z.singly:
-			z.singly = true
 		case unread == models.UnreadLocked:
 			z.waits++
 			z.locked = append(z.locked, left[0])
@@ -154,64 +150,25 @@ func (z *pgSizing) size(ctx context.Context, batch []pgWanted) (left []pgWanted,
 	for i, w := range batch {
 		oids[i], empty[i] = w.oid, w.empty
 	}
-	together := z.collector.together
-	if z.singly {
-		together = 1
-	}
-	left = batch
+	answered := 0
 	err = z.session.each(ctx, pgSizesSQL, func(rows *sql.Rows) error {
-		part := left[:min(together, len(left))]
-		if err := z.answer(rows, part); err != nil {
+		var oid int64
+		var free bool
+		var size pgSize
+		if err := rows.Scan(&oid, &free, &size.data, &size.index, &size.main); err != nil {
 			return err
 		}
-		left = left[len(part):]
-		counted(ctx, len(z.sizes))
-		return nil
-	}, oids, empty, together)
-	return left, err
-}
-
-// answer keeps what one row says of the relations.
-func (z *pgSizing) answer(rows *sql.Rows, part []pgWanted) error {
-	var locked, data, index, main pgNumbers
-	if err := rows.Scan(&locked, &data, &index, &main); err != nil {
-		return err
-	}
-	if len(data) != len(part) || len(index) != len(part) || len(main) != len(part) {
-		return errProtocol
-	}
-	for i, w := range part {
-		if slices.ContainsFunc(locked, func(oid *int64) bool { return *oid == w.oid }) {
-			z.locked = append(z.locked, w)
+		if free {
+			z.sizes[oid] = size
 		} else {
-			z.sizes[w.oid] = pgSize{data: data[i], index: index[i], main: main[i]}
+			z.locked = append(z.locked, batch[answered])
 		}
-	}
-	return nil
-}
-
-// pgNumbers is an array of bigint; nil is NULL.
-type pgNumbers []*int64
-
-// Scan reads the array as the server writes it: {1,NULL,3}.
-func (n *pgNumbers) Scan(array any) error {
-	text, ok := array.(string)
-	if !ok {
-		return nil // NULL
-	}
-	*n = make(pgNumbers, 0, strings.Count(text, ",")+1)
-	for element := range strings.SplitSeq(strings.Trim(text, "{}"), ",") {
-		if element == "NULL" {
-			*n = append(*n, nil)
-			continue
+		if answered++; answered%pgTell == 0 {
+			counted(ctx, len(z.sizes))
 		}
-		number, err := strconv.ParseInt(element, 10, 64)
-		if err != nil {
-			return err
-		}
-		*n = append(*n, &number)
-	}
-	return nil
+		return nil
+	}, oids, empty)
+	return batch[answered:], err
 }
 
 // weigh notes, once, the memory of the server process before its connection is closed.

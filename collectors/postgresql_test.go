@@ -352,7 +352,7 @@ func TestPostgresListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
 func TestPostgresBatchesLoseNothing(t *testing.T) {
 	target, database, _ := postgresWith(t, postgresTables())
 	whole, small := NewPostgreSQL(), NewPostgreSQL()
-	small.batch, small.together = 3, 2
+	small.batch = 3
 	if diff := cmp.Diff(mustTables(t, whole, target, database), mustTables(t, small, target, database)); diff != "" {
 		t.Error(diff)
 	}
