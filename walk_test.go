@@ -365,7 +365,20 @@ func (w *walk) openByDoubleClick() {
 	}
 	w.run(backdrop)
 	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
+	w.openAtOnceAgain(link)
 	w.quiet()
+}
+
+// openAtOnceAgain closes the tables and opens them before the browser has told that they are closed.
+func (w *walk) openAtOnceAgain(link string) {
+	w.t.Helper()
+	w.click(link)
+	w.see("#tables-view tbody tr")
+	w.until(`location.pathname.endsWith("/tables")`)
+	w.run(`document.querySelector("#modal-dialog").close(); document.querySelector('` + link + `').click()`)
+	w.until(`!document.querySelector("#modal .skeleton") && document.querySelector("#tables-view tbody tr") && location.pathname.endsWith("/tables")`)
+	w.press("\x1b")
+	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
 }
 
 func (w *walk) binAndBack() {

@@ -182,7 +182,7 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := h.Store.LastRun(c.Request().Context(), database.ID, models.RunSucceeded)
+	run, err := h.Store.LastGoodRun(c.Request().Context(), database.ID)
 	if err == nil && database.CollectedAt != nil && run.Receipt.CollectedAt.Equal(*database.CollectedAt) {
 		return c.Redirect(http.StatusSeeOther, views.RunPath(run.ID))
 	}

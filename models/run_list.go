@@ -73,25 +73,11 @@ func readRuns(query *gorm.DB) ([]Run, error) {
 	return runs, err
 }
 
-// OpenRun finds the run of an instance that has not ended: of one database, or of RunDatabases with an empty name. Without
-// one it is CodeNotFound.
-func (s *Store) OpenRun(ctx context.Context, instanceID int64, kind RunKind, database string) (Run, error) {
-	if !storable(database) {
-		return Run{}, NotFound("refresh.not_found")
-	}
+// LastGoodRun finds the run that stored a database's snapshot. Without one it is CodeNotFound.
+func (s *Store) LastGoodRun(ctx context.Context, databaseID int64) (Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return firstRun(db, "collection_runs.ended_at IS NULL AND collection_runs.instance_id = ? AND collection_runs.kind = ? AND "+
-		"collection_runs.database_name = ?", instanceID, kind, database)
-}
-
-// LastRun finds the run of a database that ended last; given a status, the last that ended so. Without one it is
-// CodeNotFound.
-func (s *Store) LastRun(ctx context.Context, databaseID int64, status RunStatus) (Run, error) {
-	db, done := bounded(ctx, s.reader)
-	defer done()
-	return firstRun(equal(db, "collection_runs.status", string(status)),
-		"collection_runs.database_id = ? AND collection_runs.ended_at IS NOT NULL", databaseID)
+	return firstRun(db, "collection_runs.database_id = ? AND collection_runs.status = ?", databaseID, RunSucceeded)
 }
 
 // RunOfTables finds the run of a database's tables that has not ended, else the one that ended last. A databaseID of 0 has
@@ -106,6 +92,13 @@ func (s *Store) RunOfTables(ctx context.Context, instanceID, databaseID int64, d
 		(SELECT max(id) FROM collection_runs WHERE ended_at IS NULL AND instance_id = ? AND kind = 'tables' AND database_name = ?),
 		(SELECT max(id) FROM collection_runs WHERE ended_at IS NOT NULL AND database_id = ?))`,
 		instanceID, database, databaseID)
+}
+
+// NewestSync finds the run of an instance's databases that was asked for last. Without one it is CodeNotFound.
+func (s *Store) NewestSync(ctx context.Context, instanceID int64) (Run, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return firstRun(db, "collection_runs.instance_id = ? AND collection_runs.kind = 'databases'", instanceID)
 }
 
 // firstRun is the newest run that meets the condition.

@@ -82,16 +82,14 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 	})
 }
 
-func TestTheOpenAndTheLastRunOfADatabase(t *testing.T) {
+func TestTheNewestAndTheLastGoodRunOfADatabase(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("one")
 		app, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
 		check(f, err)
-		for _, name := range []string{"app", "a\x00"} {
-			_, err = f.OpenRun(f.ctx, i.ID, models.RunTables, name)
-			wantError(f, err, models.CodeNotFound, "refresh.not_found")
-		}
-		_, err = f.LastRun(f.ctx, app.ID, "")
+		_, err = f.LastGoodRun(f.ctx, app.ID)
+		wantError(f, err, models.CodeNotFound, "refresh.not_found")
+		_, err = f.RunOfTables(f.ctx, i.ID, app.ID, "a\x00")
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
 		_, err = f.RunOfTables(f.ctx, i.ID, app.ID, "app")
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
@@ -105,24 +103,13 @@ func TestTheOpenAndTheLastRunOfADatabase(t *testing.T) {
 		newest, err = f.RunOfTables(f.ctx, i.ID, app.ID, "app")
 		check(f, err)
 		equal(f, "newest that is open", newest.ID, open.ID)
-		_, err = f.RunOfTables(f.ctx, i.ID, 0, "other")
-		wantError(f, err, models.CodeNotFound, "refresh.not_found")
-		last, err := f.LastRun(f.ctx, app.ID, "")
-		check(f, err)
-		equal(f, "last", last.ID, bad.ID)
-		last, err = f.LastRun(f.ctx, app.ID, models.RunSucceeded)
-		check(f, err)
-		equal(f, "last good", last.ID, good.ID)
-		found, err := f.OpenRun(f.ctx, i.ID, models.RunTables, "app")
-		check(f, err)
-		equal(f, "open", found.ID, open.ID)
-		for _, other := range []struct {
-			kind models.RunKind
-			name string
-		}{{models.RunTables, "App"}, {models.RunDatabases, ""}, {models.RunTables, ""}} {
-			_, err = f.OpenRun(f.ctx, i.ID, other.kind, other.name)
+		for _, other := range []string{"App", ""} {
+			_, err = f.RunOfTables(f.ctx, i.ID, 0, other)
 			wantError(f, err, models.CodeNotFound, "refresh.not_found")
 		}
+		last, err := f.LastGoodRun(f.ctx, app.ID)
+		check(f, err)
+		equal(f, "last good", last.ID, good.ID)
 	})
 }
 

@@ -154,13 +154,6 @@ func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error)
 	return asked.RowsAffected > 0, asked.Error
 }
 
-// NewestSync finds the run of an instance's databases that was asked for last. Without one it is CodeNotFound.
-func (s *Store) NewestSync(ctx context.Context, instanceID int64) (Run, error) {
-	db, done := bounded(ctx, s.reader)
-	defer done()
-	return firstRun(db, "collection_runs.instance_id = ? AND collection_runs.kind = 'databases'", instanceID)
-}
-
 // ClaimRun gives a queued run to the process that is going to carry it out; it runs from then on. ErrInstanceBusy while
 // another run reads the instance, ErrRunTaken when it is not queued.
 func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Time) (Run, error) {

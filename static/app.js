@@ -36,7 +36,7 @@
   }
 
   for (const d of all("dialog")) {
-    d.addEventListener("close", () => document.body.append(toasts));
+    d.addEventListener("close", () => { if (!d.open) document.body.append(toasts); });
     let pressed = false; // a drag that began inside is no click on the backdrop
     d.addEventListener("pointerdown", (e) => { pressed = e.target === d && e.timeStamp - shownAt > doubleClick; });
     d.addEventListener("click", (e) => { if (e.target === d && pressed && !$("form[data-changed], [data-once]", d)) d.close(); });
@@ -48,13 +48,15 @@
     if (form) form.dataset.changed = "";
   });
 
+  // The event comes a moment after the dialog has closed, which may have been opened again by then.
   dialog.addEventListener("close", () => {
-    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
     if (pushed) {
       pushed = false;
       ownStep = true;
       history.back();
     }
+    if (dialog.open) return;
+    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
     if (opener && opener.isConnected) opener.focus();
     opener = null;
   });
