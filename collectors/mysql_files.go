@@ -230,12 +230,12 @@ func fullTextOwner(name string) int64 {
 	return id
 }
 
-// findLateFiles looks again for the files of tables that had none. A server without a data dictionary lists those of tables
-// that were opened since it started, so measuring a table may have brought its file into the list.
+// findLateFiles looks again for the files of tables that had none and should. A server without a data dictionary lists those
+// of tables that were opened since it started, so measuring a table may have brought its file into the list.
 func (s *mysqlSession) findLateFiles(ctx context.Context, seen *mysqlView, schema string, tables map[string]*mysqlTable) error {
 	late := map[string]*mysqlTable{}
 	for name, t := range tables {
-		if t.inShared() {
+		if t.fileless() && !t.shared {
 			late[name] = t
 		}
 	}

@@ -18,7 +18,7 @@ var mysqlFullTextSysSQL string
 func (s *mysqlSession) noteFullText(ctx context.Context, schema string, tables map[string]*mysqlTable) error {
 	apart := false
 	for _, t := range tables {
-		apart = apart || t.inShared()
+		apart = apart || t.fileless()
 	}
 	if !apart {
 		return nil
@@ -29,7 +29,7 @@ func (s *mysqlSession) noteFullText(ctx context.Context, schema string, tables m
 			var inSchema, name string
 			err := rows.Scan(&inSchema, &name)
 			if t := tables[name]; t != nil && inSchema == schema {
-				t.uncounted = t.inShared()
+				t.uncounted = t.fileless()
 			}
 			return err
 		}, schema)
@@ -58,7 +58,7 @@ func (s *mysqlSession) noteFullTextSys(ctx context.Context, schema string, table
 			_, name = splitFileName(file)
 		}
 		if t := tables[string(name)]; t != nil {
-			byID[id] = t
+			byID[id], t.shared = t, true
 		} else if fullTextPart.Match(name) {
 			indexed[fullTextOwner(string(name))] = true
 		}
@@ -66,11 +66,11 @@ func (s *mysqlSession) noteFullTextSys(ctx context.Context, schema string, table
 	}, schema)
 	for id := range indexed {
 		if t := byID[id]; t != nil {
-			t.uncounted = t.inShared()
+			t.uncounted = t.fileless()
 		}
 	}
 	return err
 }
 
-// inShared reports whether InnoDB keeps the table in a tablespace that is not its own, as far as the list of files says.
-func (t *mysqlTable) inShared() bool { return t.innodb() && t.files == 0 }
+// fileless reports whether InnoDB has the table without a file of its own, as far as the list of files says.
+func (t *mysqlTable) fileless() bool { return t.innodb() && t.files == 0 }

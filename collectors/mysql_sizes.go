@@ -35,6 +35,7 @@ type mysqlTable struct {
 	stat     mysqlStatistics
 	unread   models.Unread
 
+	shared    bool // the server says that it is in a tablespace of several; MySQL 8 is not asked
 	uncounted bool // it has full-text indexes without files
 }
 

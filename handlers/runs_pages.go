@@ -193,9 +193,9 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 }
 
 // runBar is the foot of a database's tables: the run that is open, else the last one that ended.
-func (h *handlers) runBar(c echo.Context, m views.TableSizes, databaseID int64) (views.RunBar, error) {
-	ctx, bar := c.Request().Context(), views.RunBar{Kind: models.RunTables, Path: m.Path}
-	run, err := h.Store.RunOfTables(ctx, m.Instance.ID, databaseID, m.Name)
+func (h *handlers) runBar(c echo.Context, m views.TableSizes) (views.RunBar, error) {
+	bar := views.RunBar{Kind: models.RunTables}
+	run, err := h.Store.RunOfTables(c.Request().Context(), m.Instance.ID, m.Name)
 	if models.AsError(err).Code == models.CodeNotFound {
 		return bar, nil
 	}

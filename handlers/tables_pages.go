@@ -46,13 +46,14 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	m.Query.Unsettled = c.QueryParam("only") == "unsettled"
 	// What is looked for by name may be a partition.
 	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
-	if err := h.readSizes(c, &m); err != nil {
-		return m, err
+	if c.Request().Header.Get("HX-Target") != m.Target { // before the sizes, which a run may store meanwhile
+		var err error
+		if m.Bar, err = h.runBar(c, m); err != nil {
+			return m, err
+		}
 	}
-	var err error
-	if c.Request().Header.Get("HX-Target") != m.Target {
-		m.Bar, err = h.runBar(c, m, m.Sizes.Database.ID)
-	}
+	err := h.readSizes(c, &m)
+	m.Bar.Path = m.Path
 	return m, err
 }
 

@@ -221,6 +221,23 @@ func lockInstance(tx *gorm.DB, id int64) (Instance, error) {
 	return instance, err
 }
 
+// holdInstance keeps an instance, if there is one, from being changed or deleted until the transaction ends. Transactions
+// that add what refers to it do so before they lock anything else, as those do that change it.
+func holdInstance(tx *gorm.DB, id int64) error {
+	return tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE"}).Where("id = ?", id).Pluck("id", &[]int64{}).Error
+}
+
+// holdFreeInstances does the same to those that a query names and that nobody changes now. They are a JSON parameter.
+func holdFreeInstances(tx *gorm.DB, query string, values ...any) (string, error) {
+	held := []int64{}
+	err := tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE", Options: "SKIP LOCKED"}).
+		Where("id IN ("+query+")", values...).Order("id").Pluck("id", &held).Error
+	if err != nil {
+		return "", err
+	}
+	return jsonParameter(held)
+}
+
 // CreateInstance adds an instance; tags that do not exist are created, and so is newCredential unless it is nil.
 func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []string, newCredential *NewCredential) (Instance, error) {
 	if err := i.checkTexts(); err != nil {

@@ -49,16 +49,54 @@ func (f *fixture) contest(hold string, changes ...func() error) []error {
 }
 
 func TestAnInstanceIsDestroyedWhileItsRunEnds(t *testing.T) {
+	for _, status := range []models.RunStatus{models.RunFailed, models.RunInterrupted} {
+		t.Run(string(status), func(t *testing.T) {
+			onPostgres(t, func(f *fixture) {
+				instance := f.filled("a")
+				run := f.started(instance.ID, "app", "me")
+				run.Status, run.EndedAt = status, pointer(f.Now())
+				errs := f.contest("SELECT FROM instance_size_stats FOR UPDATE",
+					func() error { _, err := f.DestroyInstances(f.ctx, []int64{instance.ID}); return err },
+					func() error { return f.EndRun(f.ctx, run) })
+				check(f, errs[0])
+				wantError(f, errs[1], models.CodeNotFound, "refresh.not_found")
+				equal(f, "rows", f.rowsOf(instance.ID), noRows)
+			})
+		})
+	}
+}
+
+func TestAnInstanceIsDestroyedWhileItsRunsAreInterrupted(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
-		instance := f.filled("a")
-		run := f.started(instance.ID, "app", "me")
-		run.Status, run.EndedAt = models.RunFailed, pointer(f.Now())
-		errs := f.contest("SELECT FROM instance_size_stats FOR UPDATE",
-			func() error { _, err := f.DestroyInstances(f.ctx, []int64{instance.ID}); return err },
-			func() error { return f.EndRun(f.ctx, run) })
-		check(f, errs[0])
-		wantError(f, errs[1], models.CodeNotFound, "refresh.not_found")
+		instance := f.fileInstance("a")
+		f.started(instance.ID, "app", "me")
+		f.clock.add(time.Minute)
+		errs := f.contest("SELECT FROM collection_runs FOR UPDATE",
+			func() error { _, err := f.InterruptRuns(f.ctx, time.Minute); return err },
+			func() error { _, err := f.DestroyInstances(f.ctx, []int64{instance.ID}); return err })
+		for _, err := range errs {
+			check(f, err)
+		}
 		equal(f, "rows", f.rowsOf(instance.ID), noRows)
+	})
+}
+
+func TestAScheduleIsSavedWhileItsRoundGoesOn(t *testing.T) {
+	onPostgres(t, func(f *fixture) {
+		i := f.fileInstance("a")
+		_, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
+		check(f, err)
+		f.tick()
+		f.until(i.ID)
+		equal(f, "due", fmt.Sprint(f.tick()), fmt.Sprint([]int64{i.ID}))
+		found := models.Run{InstanceID: i.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunSucceeded}}
+		errs := f.contest("SELECT FROM instance_schedules FOR UPDATE",
+			func() error { return f.ScheduleOutcome(f.ctx, found) },
+			func() error { return f.SaveSchedule(f.ctx, i.ID, models.AlwaysOn) })
+		for _, err := range errs {
+			check(f, err)
+		}
+		equal(f, "queued", f.next(i.ID).DatabaseName, "app")
 	})
 }
 

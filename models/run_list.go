@@ -80,9 +80,9 @@ func (s *Store) LastGoodRun(ctx context.Context, databaseID int64) (Run, error) 
 	return firstRun(db, "collection_runs.database_id = ? AND collection_runs.status = ?", databaseID, RunSucceeded)
 }
 
-// RunOfTables finds the run of a database's tables that has not ended, else the one that ended last. A databaseID of 0 has
-// none of those. Without either it is CodeNotFound.
-func (s *Store) RunOfTables(ctx context.Context, instanceID, databaseID int64, database string) (Run, error) {
+// RunOfTables finds the run of a database's tables that has not ended, else the one that ended last. Without either it is
+// CodeNotFound.
+func (s *Store) RunOfTables(ctx context.Context, instanceID int64, database string) (Run, error) {
 	if !storable(database) {
 		return Run{}, NotFound("refresh.not_found")
 	}
@@ -90,8 +90,9 @@ func (s *Store) RunOfTables(ctx context.Context, instanceID, databaseID int64, d
 	defer done()
 	return firstRun(db, `collection_runs.id = coalesce(
 		(SELECT max(id) FROM collection_runs WHERE ended_at IS NULL AND instance_id = ? AND kind = 'tables' AND database_name = ?),
-		(SELECT max(id) FROM collection_runs WHERE ended_at IS NOT NULL AND database_id = ?))`,
-		instanceID, database, databaseID)
+		(SELECT max(id) FROM collection_runs WHERE ended_at IS NOT NULL AND database_id =
+			(SELECT d.id FROM instance_databases d WHERE d.instance_id = ? AND d.name = ?)))`,
+		instanceID, database, instanceID, database)
 }
 
 // NewestSync finds the run of an instance's databases that was asked for last. Without one it is CodeNotFound.

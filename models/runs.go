@@ -247,7 +247,11 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 	return db.Transaction(func(tx *gorm.DB) error {
 		mine := tx.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner)
 		if r.Status == RunInterrupted {
+			if err := holdInstance(tx, r.InstanceID); err != nil {
+				return err
+			}
 			mine = mine.Where("ended_at IS NULL") // else another process has begun it again
+			columns["status"] = gorm.Expr(interruptedStatus)
 		}
 		ended := mine.Updates(columns)
 		switch {
@@ -259,6 +263,9 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 		return s.beginAgain(tx, r)
 	})
 }
+
+// interruptedStatus is that of a run whose process is gone: what somebody has asked to end is cancelled.
+const interruptedStatus = "CASE WHEN cancel_asked_at IS NULL THEN 'interrupted' ELSE 'cancelled' END"
 
 func withReceipt(columns map[string]any, r Receipt) {
 	columns["receipt_collected_at"] = stamp(r.CollectedAt)
@@ -320,19 +327,25 @@ const queueTimeout = 24 * time.Hour
 
 // InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
 // has not come yet, and those that nobody has carried out for a day, and returns what they were about. They end at what was
-// last heard of them, and are begun again; one that somebody has asked to end is RunCancelled, and is not.
+// last heard of them, and are begun again; one that somebody has asked to end is RunCancelled, and is not. Those of an
+// instance that is being changed or deleted are left to the next time.
 func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
+	const dead = "ended_at IS NULL AND (status = 'running' AND NOT (alive_at > ? AND alive_at <= ?) OR status = 'queued' AND requested_at <= ?)"
+	times := []any{now.Add(-silence), now.Add(silence), now.Add(-queueTimeout)}
 	var ended []Run
 	err := db.Transaction(func(tx *gorm.DB) error {
-		err := tx.Raw(`UPDATE collection_runs SET status = CASE WHEN cancel_asked_at IS NULL THEN ? ELSE ? END, phase = '',
+		held, err := holdFreeInstances(tx, "SELECT instance_id FROM collection_runs WHERE "+dead, times...)
+		if err != nil {
+			return err
+		}
+		err = tx.Raw(`UPDATE collection_runs SET status = `+interruptedStatus+`, phase = '',
 				ended_at = CASE WHEN alive_at > ? THEN ? ELSE alive_at END
-			WHERE ended_at IS NULL AND (status = ? AND NOT (alive_at > ? AND alive_at <= ?) OR status = ? AND requested_at <= ?)
+			WHERE instance_id IN `+s.dialect.ids()+` AND `+dead+`
 			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
-			RunInterrupted, RunCancelled, now, now, RunRunning, now.Add(-silence), now.Add(silence), RunQueued, now.Add(-queueTimeout),
-		).Scan(&ended).Error
+			append([]any{now, now, held}, times...)...).Scan(&ended).Error
 		if err != nil {
 			return err
 		}
@@ -368,5 +381,5 @@ func (s *Store) beginAgain(tx *gorm.DB, ended ...Run) error {
 			status, phase, owner, requested_at, alive_at)
 		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
 		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
-		WHERE r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`, RunQueued, now, now, ids).Error
+		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`, RunQueued, now, now, ids).Error
 }

@@ -206,6 +206,14 @@ func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
 		if next := f.next(run.InstanceID); (next != nil) != (f.Pool() != nil) {
 			t.Errorf("queued: %+v", next)
 		}
+		asked := f.started(f.fileInstance("asked to end").ID, "app", "a")
+		check(f, f.AskToCancel(f.ctx, asked.ID))
+		asked.Status, asked.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
+		check(f, f.EndRun(f.ctx, asked))
+		equal(f, "asked to end", f.run(asked.ID).Status, models.RunCancelled)
+		if next := f.next(asked.InstanceID); next != nil {
+			t.Errorf("queued: %+v", next)
+		}
 	})
 }
 

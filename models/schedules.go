@@ -334,6 +334,9 @@ func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 // round, the runs of their tables are queued in the same transaction: whatever dies then loses none of them.
 func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := holdInstance(tx, run.InstanceID); err != nil {
+			return err
+		}
 		var rows []Schedule
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 			Where("instance_id = ?", run.InstanceID).Find(&rows).Error

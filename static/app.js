@@ -48,18 +48,20 @@
     if (form) form.dataset.changed = "";
   });
 
-  // The event comes a moment after the dialog has closed, which may have been opened again by then.
-  dialog.addEventListener("close", () => {
+  // What closing the modal leaves to do.
+  function left() {
+    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
     if (pushed) {
       pushed = false;
       ownStep = true;
       history.back();
     }
-    if (dialog.open) return;
-    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
     if (opener && opener.isConnected) opener.focus();
     opener = null;
-  });
+  }
+
+  // The event comes a moment after the dialog has closed, which may have been opened again by then.
+  dialog.addEventListener("close", () => { if (!dialog.open) left(); });
 
   // Back closes the modal; the page below is still there, so htmx need not load it.
   window.addEventListener("popstate", (e) => {
@@ -76,6 +78,7 @@
 
   document.addEventListener("htmx:beforeRequest", (e) => {
     if (e.detail.target !== body) return;
+    if (!dialog.open && opener) left();
     openModal(body.contains(e.detail.elt) ? opener || e.detail.elt : e.detail.elt);
   });
 
