@@ -353,7 +353,7 @@ func (s *mysqlSession) collect(ctx context.Context, seen *mysqlView, schema stri
 	if err = s.measure(ctx, schema, found.tables, seen.files.known, split); err != nil || !split || !seen.files.known {
 		return found, err
 	}
-	if err = s.noteFullText(ctx, schema, found.tables); err != nil {
+	if err := s.noteFullText(ctx, schema, found.tables); err != nil {
 		return found, err
 	}
 	return found, s.findLateFiles(ctx, seen, schema, found.tables)
