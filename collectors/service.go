@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"whalefall/models"
 )
@@ -35,6 +38,8 @@ type Service struct {
 
 	work sync.WaitGroup
 	stop context.CancelFunc // ends keep
+
+	asking singleflight.Group // refreshes of the same database
 
 	pruned string // the day on which what is too old was last deleted; only everyMinute uses it
 
@@ -267,7 +272,7 @@ func anyMeasured(r models.DatabaseResult) bool {
 // the inventory does not know is looked for on the target and added when it is there; one that is gone
 // is marked so and keeps its snapshot. Where the collection takes longer than Wait, the error's refresh_id leads to it.
 func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, database string) (models.Receipt, error) {
-	asked, err := s.startRefresh(ctx, by, id, database)
+	asked, err := s.StartRefresh(ctx, by, id, database)
 	if err != nil {
 		return models.Receipt{}, err
 	}
@@ -278,13 +283,18 @@ func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, databa
 	return result.receipt, nil
 }
 
-// StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now.
+// StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now. Those who ask for the same
+// in the same moment ask the store once.
 func (s *Service) StartRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
-	asked, err := s.startRefresh(ctx, by, id, database)
-	if err != nil {
-		return models.Run{}, err
-	}
-	return s.Run(ctx, asked.ID)
+	ctx = context.WithoutCancel(ctx) // which is that of one of them
+	asked, err, _ := s.asking.Do(strconv.FormatInt(id, 10)+"/"+database, func() (any, error) {
+		asked, err := s.startRefresh(ctx, by, id, database)
+		if err != nil {
+			return models.Run{}, err
+		}
+		return s.Run(ctx, asked.ID)
+	})
+	return asked.(models.Run), err
 }
 
 func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
