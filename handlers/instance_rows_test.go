@@ -27,7 +27,7 @@ func TestInstanceRows(t *testing.T) {
 	list.has(0, "tbody .status + .badge")
 	a.admin.put(fmt.Sprintf("/instances/%d", id), obj{"name": "busy", "db_type": "mysql", "host": "h", "port": 1, "schedule": obj{"enabled": false}}).
 		want(http.StatusOK, "实例更新成功")
-	off := a.guest.visit("/instances?search=busy").has(1, "tbody .status.active + .badge[title]").says("计划关闭")
+	off := a.guest.visit("/instances?search=busy").has(1, "tbody .status.active + .badge[title]").says("未启用计划")
 	equal(t, "no next", off.doc.Find("tbody td.time [title]").AttrOr("title", ""), "")
 	a.guest.visit("/instances?status=paused").has(0, "tbody tr")
 
