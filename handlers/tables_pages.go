@@ -21,9 +21,7 @@ func (h *handlers) tablesPage(c echo.Context) error {
 	if run := h.followed(c, m.Instance.ID, m.Name); run != nil && run.Status == models.RunSucceeded {
 		p.Notice = refreshed(p, run.Receipt)
 	}
-	if m.Bar.Run != nil && !m.Bar.Run.Ended() {
-		p.Reload = reloadSeconds
-	}
+	p.Reload = reloadsWith(m.Bar)
 	return h.render(c, http.StatusOK, p, screen{
 		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target, tablesRun},
 	})
