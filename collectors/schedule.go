@@ -28,8 +28,8 @@ func (s *Service) Tick(ctx context.Context, now time.Time) error {
 	return context.Cause(ctx)
 }
 
-// beginRound asks for the databases of an instance; their tables follow when that run has ended. That this process stops is no failure of the
-// instance: its round then looks as if it had lost its process.
+// beginRound asks for the databases of an instance; their tables follow when that run has ended. That this process stops is
+// no failure of the instance: its round then looks as if it had lost its process.
 func (s *Service) beginRound(ctx context.Context, id int64) {
 	_, err := s.StartSync(ctx, models.Asker{}, id)
 	if err == nil || ctx.Err() != nil || s.closing() {

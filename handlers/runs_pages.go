@@ -194,15 +194,19 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 
 // runBar is the foot of a database's tables: the run that is open, else the last one that ended.
 func (h *handlers) runBar(c echo.Context, m views.TableSizes) (views.RunBar, error) {
-	bar := views.RunBar{Kind: models.RunTables}
 	run, err := h.Store.RunOfTables(c.Request().Context(), m.Instance.ID, m.Name)
+	return h.barOf(c, views.RunBar{Kind: models.RunTables}, m.Instance, run, err)
+}
+
+// barOf is the bar with the run that was looked for, if one was found.
+func (h *handlers) barOf(c echo.Context, bar views.RunBar, instance models.Instance, run models.Run, err error) (views.RunBar, error) {
 	if models.AsError(err).Code == models.CodeNotFound {
 		return bar, nil
 	}
 	if err != nil {
 		return bar, err
 	}
-	state, err := h.runState(c, run, m.Instance.DBType)
+	state, err := h.runState(c, run, instance.DBType)
 	bar.Run = &state
 	return bar, err
 }

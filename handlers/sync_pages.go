@@ -30,15 +30,7 @@ func (h *handlers) syncBar(c echo.Context, instance models.Instance) (views.RunB
 		return bar, nil
 	}
 	run, err := h.Store.NewestSync(c.Request().Context(), instance.ID)
-	if models.AsError(err).Code == models.CodeNotFound {
-		return bar, nil
-	}
-	if err != nil {
-		return bar, err
-	}
-	state, err := h.runState(c, run, instance.DBType)
-	bar.Run = &state
-	return bar, err
+	return h.barOf(c, bar, instance, run, err)
 }
 
 // reloadsWith is how often a browser without scripts loads a page with the bar again; 0: never.

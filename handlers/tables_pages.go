@@ -68,12 +68,17 @@ func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
 
 // askedDatabase notes which database is asked about, by its id or by instance and name. A name need not be known to the
 // inventory.
-func (h *handlers) askedDatabase(c echo.Context, m *views.TableSizes) (err error) {
-	if c.Param("name") == "" {
-		database, err := h.databaseOfPath(c, m)
-		m.Query.DatabaseID = database.ID
-		return err
+func (h *handlers) askedDatabase(c echo.Context, m *views.TableSizes) error {
+	if c.Param("name") != "" {
+		return h.namedDatabase(c, m)
 	}
+	database, err := h.databaseOfPath(c, m)
+	m.Query.DatabaseID = database.ID
+	return err
+}
+
+// namedDatabase notes the instance and the name in the path.
+func (h *handlers) namedDatabase(c echo.Context, m *views.TableSizes) (err error) {
 	if m.Instance, err = h.instanceHeadOf(c); err != nil {
 		return err
 	}
@@ -97,14 +102,9 @@ func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.I
 		m.Instance, err = h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
 		return database, err
 	}
-	var err error
-	if m.Instance, err = h.instanceHeadOf(c); err != nil {
+	if err := h.namedDatabase(c, m); err != nil {
 		return models.InstanceDatabase{}, err
 	}
-	if m.Name, err = databaseName(c); err != nil {
-		return models.InstanceDatabase{}, err
-	}
-	about(c, m.Instance.ID, databaseTitle(m.Instance.Name, m.Name))
 	database, err := h.Store.Database(c.Request().Context(), m.Instance.ID, m.Name)
 	if models.AsError(err).Code == models.CodeNotFound {
 		return models.InstanceDatabase{}, nil
