@@ -319,7 +319,7 @@ func wantError(t *testing.T, err error, code models.Code, key string) {
 
 func checkUnknownDatabase(t *testing.T, f fixture) {
 	_, err := f.collector.Tables(t.Context(), f.target, `no "such" one`)
-	if !isGone(err) || models.AsError(err).Code != models.CodeCollection {
+	if !isGone(err) || !models.Is(err, models.CodeCollection) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func (s *Service) settleEnds(ctx context.Context) error {
 	s.mu.Unlock()
 	for i, row := range owed {
 		err := s.store.EndRun(ctx, row)
-		if err != nil && models.AsError(err).Code != models.CodeNotFound { // a run goes with its instance
+		if err != nil && !models.Is(err, models.CodeNotFound) { // a run goes with its instance
 			s.mu.Lock()
 			s.owed = append(owed[i:], s.owed...)
 			s.mu.Unlock()

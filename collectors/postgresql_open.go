@@ -126,7 +126,7 @@ func (c *PostgreSQL) openAny(ctx context.Context, t Target) (*pgSession, error) 
 		return c.open(ctx, t, t.Database)
 	}
 	s, err := c.open(ctx, t, "postgres")
-	if models.AsError(err).Code == models.CodeCollection {
+	if models.Is(err, models.CodeCollection) {
 		return c.open(ctx, t, "template1")
 	}
 	return s, err

@@ -277,7 +277,7 @@ func (s *Service) end(ctx context.Context, r *run) models.Run {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	err := s.store.EndRun(ctx, row)
-	if err != nil && models.AsError(err).Code != models.CodeNotFound { // a run goes with its instance
+	if err != nil && !models.Is(err, models.CodeNotFound) { // a run goes with its instance
 		s.log.ErrorContext(ctx, "how a run ended was not stored", "refresh_id", row.ID, "status", status, "error", err)
 		s.owe(row)
 	}

@@ -52,7 +52,7 @@ func (h house) cancelsWithinASecond(database string, statements func() int) {
 	if took := time.Since(began); took > time.Second || cancelled.Status != models.RunCancelled || cancelled.Phase != "" {
 		h.Errorf("after %v: %+v", took, cancelled.Progress)
 	}
-	if _, err := h.store.Database(h.Context(), h.instance.ID, database); models.AsError(err).Code != models.CodeNotFound {
+	if _, err := h.store.Database(h.Context(), h.instance.ID, database); !models.Is(err, models.CodeNotFound) {
 		h.Errorf("something was stored: %v", err)
 	}
 }
@@ -319,7 +319,7 @@ func TestARunWhoseEndIsNotStoredStillBringsItsResult(t *testing.T) {
 
 func wantInternal(t *testing.T, err error) {
 	t.Helper()
-	if err == nil || models.AsError(err).Code != models.CodeInternal {
+	if !models.Is(err, models.CodeInternal) {
 		t.Errorf("got %v", err)
 	}
 }

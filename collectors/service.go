@@ -379,7 +379,7 @@ func (s *Service) saveOthers(ctx context.Context, instance models.Instance, othe
 	for _, name := range slices.Sorted(maps.Keys(others)) {
 		err := s.save(ctx, instance, func(ctx context.Context) error {
 			known, err := s.store.Database(ctx, instance.ID, name)
-			if models.AsError(err).Code == models.CodeNotFound || err == nil && known.GoneAt != nil {
+			if models.Is(err, models.CodeNotFound) || err == nil && known.GoneAt != nil {
 				return nil
 			}
 			if err != nil {
@@ -411,7 +411,7 @@ func (s *Service) save(ctx context.Context, asked models.Instance, store func(co
 	switch {
 	case err == nil && configuration(instance) == configuration(asked):
 		return store(ctx)
-	case err == nil, models.AsError(err).Code == models.CodeNotFound:
+	case err == nil, models.Is(err, models.CodeNotFound):
 		return &models.Error{Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", asked.Name), Err: err}
 	}
 	return err
@@ -423,7 +423,7 @@ func (s *Service) noteGone(ctx context.Context, instance models.Instance, databa
 		return nil
 	}
 	known, err := s.store.Database(ctx, instance.ID, database)
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		return nil
 	}
 	if err != nil {

@@ -271,7 +271,7 @@ func TestSQLiteOpensOnlyWhatIsAllowed(t *testing.T) {
 		text:                                                     {models.CodeCollection, "collect.sqlite.not_a_database"},
 	} {
 		_, err := NewSQLite([]string{allowed}).Tables(t.Context(), sqliteTarget(path), "main")
-		if models.AsError(err).Code != want.code || models.AsError(err).Key != want.key {
+		if !models.Is(err, want.code) || models.AsError(err).Key != want.key {
 			t.Errorf("%q: %v", path, err)
 		}
 		if _, err := NewSQLite([]string{allowed}).Version(t.Context(), sqliteTarget(path)); err == nil {

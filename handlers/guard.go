@@ -82,7 +82,7 @@ func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		user, token, err := h.whoAsks(c)
 		switch {
-		case models.AsError(err).Code == models.CodeUnauthenticated:
+		case models.Is(err, models.CodeUnauthenticated):
 			return next(c)
 		case err != nil:
 			return err

@@ -271,7 +271,7 @@ func (h *handlers) chosenCredential(c echo.Context, value any) (stored models.Cr
 		return stored, false, models.Invalid("instance.credential_missing")
 	}
 	stored, err = h.Store.Credential(c.Request().Context(), id)
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		err = models.Invalid("instance.credential_missing")
 	}
 	return stored, true, err

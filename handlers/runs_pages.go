@@ -186,7 +186,7 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 	if err == nil && database.CollectedAt != nil && run.Receipt.CollectedAt.Equal(*database.CollectedAt) {
 		return c.Redirect(http.StatusSeeOther, views.RunPath(run.ID))
 	}
-	if err != nil && models.AsError(err).Code != models.CodeNotFound {
+	if err != nil && !models.Is(err, models.CodeNotFound) {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, views.RunsOfPath(m.Instance.ID, m.Name))
@@ -200,7 +200,7 @@ func (h *handlers) runBar(c echo.Context, m views.TableSizes) (views.RunBar, err
 
 // barOf is the bar with the run that was looked for, if one was found.
 func (h *handlers) barOf(c echo.Context, bar views.RunBar, instance models.Instance, run models.Run, err error) (views.RunBar, error) {
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		return bar, nil
 	}
 	if err != nil {

@@ -223,7 +223,7 @@ func (h *handlers) scheduleShown(c echo.Context, i models.Instance) (views.Insta
 		return out, nil
 	}
 	run, err := h.Store.Run(ctx, *s.LastRunID)
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		return out, nil
 	}
 	if err == nil && run.Failure != nil {

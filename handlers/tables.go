@@ -137,7 +137,7 @@ func databaseName(c echo.Context) (string, error) {
 func (h *handlers) tablePage(c echo.Context, q models.TableQuery, instanceID int64, name string) (models.TablePage, error) {
 	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
 	switch {
-	case models.AsError(err).Code == models.CodeNotFound:
+	case models.Is(err, models.CodeNotFound):
 		return models.TablePage{}, nil
 	case err != nil:
 		return models.TablePage{}, err

@@ -106,7 +106,7 @@ func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.I
 		return models.InstanceDatabase{}, err
 	}
 	database, err := h.Store.Database(c.Request().Context(), m.Instance.ID, m.Name)
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		return models.InstanceDatabase{}, nil
 	}
 	return database, err

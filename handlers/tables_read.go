@@ -49,7 +49,7 @@ func (h *handlers) apiTableSizes(c echo.Context) error {
 	}
 	r.header, err = h.Store.Database(c.Request().Context(), r.instance.ID, name)
 	switch {
-	case models.AsError(err).Code == models.CodeNotFound:
+	case models.Is(err, models.CodeNotFound):
 		r.header = models.InstanceDatabase{InstanceID: r.instance.ID, Name: name}
 	case err != nil:
 		return err

@@ -94,7 +94,7 @@ func (h *handlers) createUser(c echo.Context, f fields) (models.User, error) {
 func (h *handlers) apiUpdateUser(c echo.Context) error {
 	f := body(c)
 	stored, err := h.userOf(c)
-	if models.AsError(err).Code == models.CodeNotFound {
+	if models.Is(err, models.CodeNotFound) {
 		// The store judges the input before it looks for the user and says 404 itself.
 		stored, err = models.User{Username: "unknown", Role: models.RoleGuest}, nil
 	}

@@ -55,7 +55,7 @@ func (s *Store) DestroyInstances(ctx context.Context, ids []int64) (Deletion, er
 		switch {
 		case err == nil:
 			out.Deleted = append(out.Deleted, instance)
-		case AsError(err).Code == CodeNotFound:
+		case Is(err, CodeNotFound):
 			out.Missing = append(out.Missing, id)
 		default:
 			return out, err

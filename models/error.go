@@ -89,6 +89,11 @@ func Args(pairs ...any) map[string]any {
 	return args
 }
 
+// Is reports whether err is, or wraps, an *Error with the code. A nil err has no code; an unclassified one is CodeInternal.
+func Is(err error, code Code) bool {
+	return err != nil && AsError(err).Code == code
+}
+
 // AsError returns err as *Error; anything unclassified becomes CodeInternal with err as its cause.
 func AsError(err error) *Error {
 	var e *Error

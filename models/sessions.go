@@ -130,7 +130,7 @@ func forgetOldGuesses(tx *gorm.DB, now time.Time) error {
 
 func (s *Store) userOrNobody(ctx context.Context, name string) (User, error) {
 	user, err := s.UserByName(ctx, name)
-	if err != nil && AsError(err).Code == CodeNotFound {
+	if Is(err, CodeNotFound) {
 		return s.nobody()
 	}
 	return user, err

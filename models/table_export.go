@@ -63,7 +63,7 @@ func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
 // beginExport reads the header and the first rows.
 func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
 	database, err := databaseOf(tx, q)
-	if AsError(err).Code == CodeNotFound {
+	if Is(err, CodeNotFound) {
 		return TableExport{Rows: func(func(TableSizeRow, error) bool) {}}, nil
 	}
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 		page.Total, err = s.countTables(tx, q, page.Database.Snapshot, len(rows), next != nil)
 		return err
 	})
-	if AsError(err).Code == CodeNotFound {
+	if Is(err, CodeNotFound) {
 		return TablePage{}, nil
 	}
 	return page, err
