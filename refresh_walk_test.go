@@ -90,7 +90,7 @@ func fill(t *testing.T, db *sql.DB, batches []string) {
 const fillBatch = 500
 
 func manyOnPostgres(t *testing.T, tables int) watched {
-	server := testenv.StartPostgres(t, "max_locks_per_transaction=512", "autovacuum=off")
+	server := testenv.StartPostgreSQL(t, "max_locks_per_transaction=512", "autovacuum=off")
 	server.Exec(t, "postgres", "CREATE DATABASE many", "CREATE ROLE reader LOGIN PASSWORD 'Reads1only' IN ROLE pg_monitor")
 	db, err := sql.Open("pgx", server.URL("many"))
 	if err != nil {

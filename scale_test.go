@@ -48,7 +48,7 @@ const (
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{T: t, binary: filepath.Join(t.TempDir(), "whalefall"), store: testenv.Postgres(t).NewDatabase(t), client: newClient(t)}
+	f := &fleet{T: t, binary: filepath.Join(t.TempDir(), "whalefall"), store: testenv.PostgreSQL(t).NewDatabase(t), client: newClient(t)}
 	build := exec.Command("go", "build", "-o", f.binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -233,7 +233,7 @@ func (f *fleet) limitsAreShared(secret string) {
 // addInstances adds instances that are read through the returned wire.
 func (f *fleet) addInstances() *testenv.Proxy {
 	f.Helper()
-	server := testenv.Postgres(f)
+	server := testenv.PostgreSQL(f)
 	target, err := pgx.ParseConfig(server.NewDatabase(f))
 	f.must(err)
 	f.database = target.Database

@@ -36,7 +36,7 @@ func register(t *testing.T, instance models.Instance, login *models.NewCredentia
 }
 
 // registerPostgres stores the test's server as "shop", entered by the database.
-func registerPostgres(t *testing.T, server *testenv.PostgresServer, database, user, password string) (dir string) {
+func registerPostgres(t *testing.T, server *testenv.PostgreSQLServer, database, user, password string) (dir string) {
 	t.Helper()
 	return register(t, models.Instance{
 		Name: "shop", DBType: models.PostgreSQL, Host: &server.Host, Port: &server.Port, DatabaseName: database,
@@ -44,7 +44,7 @@ func registerPostgres(t *testing.T, server *testenv.PostgresServer, database, us
 }
 
 // databaseWith creates a database of the server in which the statements were run.
-func databaseWith(t *testing.T, server *testenv.PostgresServer, statements ...string) string {
+func databaseWith(t *testing.T, server *testenv.PostgreSQLServer, statements ...string) string {
 	t.Helper()
 	address, err := url.Parse(server.NewDatabase(t))
 	if err != nil {
@@ -81,7 +81,7 @@ func (l lying) Tables(ctx context.Context, t collectors.Target, database string)
 }
 
 func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	one, two := databaseWith(t, server, orders), databaseWith(t, server, "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, one, server.User, server.Password)
 	status, out, errs := runOnce(t, "", "selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
@@ -105,7 +105,7 @@ func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
 }
 
 func TestSelfcheckNamesADifference(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	database := databaseWith(t, server, orders)
 	dir := registerPostgres(t, server, database, server.User, server.Password)
 	honest := collectors.NewPostgreSQL()
@@ -144,7 +144,7 @@ func TestSelfcheckNamesADifference(t *testing.T) {
 }
 
 func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`, "CREATE ROLE guest LOGIN PASSWORD 'p4ss-w0rd'",
 		`REVOKE CONNECT ON DATABASE "closed to us" FROM PUBLIC`)
 	server.Exec(t, "open", "CREATE TABLE t (id int)")
@@ -194,7 +194,7 @@ func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
 }
 
 func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	dir := registerPostgres(t, server, "postgres", server.User, server.Password)
 	status, out, _ := runOnce(t, "", "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
 	if status != 1 || !strings.Contains(out, `not checked: There is no database "no, such one" on the server`) {

@@ -16,7 +16,7 @@ func TestASyncIsWatched(t *testing.T) {
 		{"en", "dark", "Syncing...", "The last sync was cancelled", "The capacity of", "The last sync failed"},
 	} {
 		t.Run(look.lang, func(t *testing.T) {
-			server := testenv.StartPostgres(t)
+			server := testenv.StartPostgreSQL(t)
 			proxy := testenv.NewProxy(t, server.Host, server.Port)
 			a := startApp(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look.lang, theme: look.theme, database: "postgres"}

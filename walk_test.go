@@ -24,7 +24,7 @@ var hostileNames = []string{
 }
 
 // fixture fills a database with ordinary, hostile, partitioned and empty tables.
-func fixture(t *testing.T, server *testenv.PostgresServer, database string) {
+func fixture(t *testing.T, server *testenv.PostgreSQLServer, database string) {
 	t.Helper()
 	var text strings.Builder
 	for i, name := range hostileNames {
@@ -105,7 +105,7 @@ var words = map[string]struct{ login, sync, tables, refresh, never, collected, r
 // TestAPersonsWay walks through the main job as a person does, in both languages and both themes, on a
 // real PostgreSQL server that stops and comes back in the middle.
 func TestAPersonsWay(t *testing.T) {
-	server := testenv.StartPostgres(t, "autovacuum=off")
+	server := testenv.StartPostgreSQL(t, "autovacuum=off")
 	for _, lang := range []string{"zh-CN", "en"} {
 		for _, theme := range []string{"light", "dark"} {
 			t.Run(lang+"-"+theme, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestAPersonsWay(t *testing.T) {
 type walk struct {
 	*browser
 	app                   *app
-	server                *testenv.PostgresServer
+	server                *testenv.PostgreSQLServer
 	database, lang, theme string
 	instance              string // path of its page
 }

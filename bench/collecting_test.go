@@ -34,22 +34,22 @@ ORDER BY pg_total_relation_size(c.oid) DESC`
 
 // TestCollecting holds refreshes through HTTP against queries that only fetch the sizes.
 func TestCollecting(t *testing.T) {
-	measured(t, "PostgreSQL", append(idsOf(collectingGoals(fixtureTables)), "binary"), measurePostgres)
+	measured(t, "PostgreSQL", append(idsOf(collectingGoals(fixtureTables)), "binary"), measurePostgreSQL)
 	measured(t, "MariaDB", mariaIDs, measureMariaDB)
 	measured(t, "MySQL", []string{"mysql"}, measureMySQL)
 }
 
-// postgresBench is the product beside a PostgreSQL server, which it may read in two ways.
-type postgresBench struct {
-	*postgresFixture
+// postgresqlBench is the product beside a PostgreSQL server, which it may read in two ways.
+type postgresqlBench struct {
+	*postgresqlFixture
 	product        *product
 	database       string
 	plain, listing int64 // instances
 }
 
-func measurePostgres(t *testing.T) {
+func measurePostgreSQL(t *testing.T) {
 	reportBinary(t)
-	b := &postgresBench{postgresFixture: newPostgresFixture(t, fixtureTables), product: startProduct(t, t.TempDir(), "")}
+	b := &postgresqlBench{postgresqlFixture: newPostgreSQLFixture(t, fixtureTables), product: startProduct(t, t.TempDir(), "")}
 	b.database = b.clone(t)
 	b.plain = b.addInstance(t, plainRole)
 	b.listing = b.addInstance(t, listingRole)
@@ -75,7 +75,7 @@ func reportBinary(t *testing.T) {
 	report(t, "binary", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), true, "")
 }
 
-func (b *postgresBench) addInstance(t *testing.T, role string) int64 {
+func (b *postgresqlBench) addInstance(t *testing.T, role string) int64 {
 	t.Helper()
 	return b.product.addInstance(t, role, account{
 		engine: "postgresql", host: b.Host, port: b.Port, user: role, password: rolePassword,
@@ -83,14 +83,14 @@ func (b *postgresBench) addInstance(t *testing.T, role string) int64 {
 }
 
 // meter waits until server processes have ended: only then their time is their parent's.
-func (b *postgresBench) meter(t *testing.T, client func() time.Duration) meter {
+func (b *postgresqlBench) meter(t *testing.T, client func() time.Duration) meter {
 	return meter{client: client, server: func() time.Duration {
 		time.Sleep(settle)
 		return cpuOfServer(t, b.postmaster)
 	}}
 }
 
-func (b *postgresBench) compareRefreshes(t *testing.T) {
+func (b *postgresqlBench) compareRefreshes(t *testing.T) {
 	var plain, listing, two, three cost
 	product := b.meter(t, func() time.Duration { return cpuOf(t, b.product.pid()) })
 	var psqlCPU time.Duration
@@ -116,7 +116,7 @@ func (b *postgresBench) compareRefreshes(t *testing.T) {
 }
 
 // psql runs a query and returns the CPU of the client.
-func (b *postgresBench) psql(t *testing.T, query string) time.Duration {
+func (b *postgresqlBench) psql(t *testing.T, query string) time.Duration {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "rows")
 	cmd := exec.Command("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-o", out, "-c", query,
@@ -137,7 +137,7 @@ func (b *postgresBench) psql(t *testing.T, query string) time.Duration {
 
 // measureBackend watches the server's processes during a refresh. Memory of its own is what counts: the buffers that it
 // looks at are everybody's.
-func (b *postgresBench) measureBackend(t *testing.T) {
+func (b *postgresqlBench) measureBackend(t *testing.T) {
 	known := childrenOf(b.postmaster)
 	done, peak := make(chan struct{}), make(chan int64)
 	go func() {
@@ -163,7 +163,7 @@ func (b *postgresBench) measureBackend(t *testing.T) {
 }
 
 // measureLocked refreshes with one table under ACCESS EXCLUSIVE, which must keep its values.
-func (b *postgresBench) measureLocked(t *testing.T) {
+func (b *postgresqlBench) measureLocked(t *testing.T) {
 	var free, locked cost
 	product := b.meter(t, func() time.Duration { return cpuOf(t, b.product.pid()) })
 	refresh := func() { b.product.refresh(t, b.plain, b.database, b.tables) }
@@ -178,7 +178,7 @@ func (b *postgresBench) measureLocked(t *testing.T) {
 	report(t, sized("locked", b.tables), text(longer), longer <= 2*time.Second, fmt.Sprintf("%s − %s", text(median(locked.wall)), text(median(free.wall))))
 }
 
-func (b *postgresBench) lock(t *testing.T, table string) (release func()) {
+func (b *postgresqlBench) lock(t *testing.T, table string) (release func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.URL(b.database))
 	if err == nil {
@@ -191,7 +191,7 @@ func (b *postgresBench) lock(t *testing.T, table string) (release func()) {
 }
 
 // wantKept has the product name the table that could not be read, with the values that it had.
-func (b *postgresBench) wantKept(t *testing.T, schema, name string) {
+func (b *postgresqlBench) wantKept(t *testing.T, schema, name string) {
 	t.Helper()
 	var page struct {
 		Tables []struct {
@@ -210,7 +210,7 @@ func (b *postgresBench) wantKept(t *testing.T, schema, name string) {
 }
 
 // measureCancel cancels refreshes while the server works for them.
-func (b *postgresBench) measureCancel(t *testing.T) {
+func (b *postgresqlBench) measureCancel(t *testing.T) {
 	watch, err := pgx.Connect(t.Context(), b.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)

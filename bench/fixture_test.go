@@ -17,36 +17,36 @@ const (
 	rolePassword = "Measure-me-1"
 )
 
-// postgresFixture is a server with a database of many tables, which every measurement gets a copy of.
-type postgresFixture struct {
-	*testenv.PostgresServer
+// postgresqlFixture is a server with a database of many tables, which every measurement gets a copy of.
+type postgresqlFixture struct {
+	*testenv.PostgreSQLServer
 	postmaster int
 	tables     int
 }
 
-const postgresTemplate = "tables"
+const postgresqlTemplate = "tables"
 
-func newPostgresFixture(t *testing.T, tables int) *postgresFixture {
+func newPostgreSQLFixture(t *testing.T, tables int) *postgresqlFixture {
 	t.Helper()
-	server := testenv.StartPostgres(t, postgresSettings...)
-	f := &postgresFixture{PostgresServer: server, postmaster: postmasterOf(t, server), tables: tables}
+	server := testenv.StartPostgreSQL(t, postgresqlSettings...)
+	f := &postgresqlFixture{PostgreSQLServer: server, postmaster: postmasterOf(t, server), tables: tables}
 	for _, role := range []string{plainRole, listingRole} {
 		f.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s' IN ROLE pg_monitor", role, rolePassword))
 	}
-	f.Exec(t, "postgres", "CREATE DATABASE "+postgresTemplate+" TEMPLATE template0")
+	f.Exec(t, "postgres", "CREATE DATABASE "+postgresqlTemplate+" TEMPLATE template0")
 	for schema := range 10 {
-		f.Exec(t, postgresTemplate, fmt.Sprintf(postgresTables, schema, tables/10))
+		f.Exec(t, postgresqlTemplate, fmt.Sprintf(postgresqlTables, schema, tables/10))
 	}
-	f.Exec(t, postgresTemplate, grantListing, "ANALYZE", "CHECKPOINT")
+	f.Exec(t, postgresqlTemplate, grantListing, "ANALYZE", "CHECKPOINT")
 	return f
 }
 
 // grantListing is what lets a role list files; it holds in one database.
 const grantListing = "GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean) TO " + listingRole
 
-// postgresTables makes the tables of a schema: 60 % with primary key and text, 25 % with two more indexes, 10 % bare heaps,
+// postgresqlTables makes the tables of a schema: 60 % with primary key and text, 25 % with two more indexes, 10 % bare heaps,
 // 5 % partitions and their parents; a tenth has rows.
-const postgresTables = `
+const postgresqlTables = `
 	CREATE SCHEMA app%[1]d;
 	SET search_path = app%[1]d;
 	DO $$
@@ -75,9 +75,9 @@ const postgresTables = `
 	END $$`
 
 // clone is a copy of the database, by its name.
-func (f *postgresFixture) clone(t *testing.T) string {
+func (f *postgresqlFixture) clone(t *testing.T) string {
 	t.Helper()
-	u, err := url.Parse(f.CloneDatabase(t, postgresTemplate))
+	u, err := url.Parse(f.CloneDatabase(t, postgresqlTemplate))
 	if err != nil {
 		t.Fatal(err)
 	}

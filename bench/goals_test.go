@@ -18,7 +18,7 @@ type goal struct {
 
 // goals are all rows, in their order.
 var goals = slices.Concat(collectingGoals(10_000), collectingGoals(100_000), otherCollectingGoals,
-	storingGoals(onSQLite), storingGoals(onPostgres), readingGoals(onSQLite), readingGoals(onPostgres), historyGoals, peerGoals)
+	storingGoals(onSQLite), storingGoals(onPostgreSQL), readingGoals(onSQLite), readingGoals(onPostgreSQL), historyGoals, peerGoals)
 
 var otherCollectingGoals = []goal{
 	{"maria-server", "Collecting", "MariaDB: CPU of the server for a refresh ÷ for `information_schema.TABLES`, 10,000 tables", "≤ 0.06", "MariaDB:一次刷新的服务器 CPU ÷ `information_schema.TABLES`,1 万张表"},
@@ -72,7 +72,7 @@ func collectingGoals(tables int) []goal {
 func storingGoals(store string) []goal {
 	name := func(id string) string { return store + "-" + id }
 	wal, tenth, tenthWAL := "≤ 4 pages", "≤ 0.2", ""
-	if store == onPostgres {
+	if store == onPostgreSQL {
 		wal, tenth, tenthWAL = "≤ 0.12", "≤ 0.35", "≤ 0.35"
 	}
 	return []goal{
@@ -91,7 +91,7 @@ func storingGoals(store string) []goal {
 func readingGoals(store string) []goal {
 	name := func(id string) string { return store + "-" + id }
 	contains := "≤ 0.2"
-	if store == onPostgres {
+	if store == onPostgreSQL {
 		contains = "≤ 0.05"
 	}
 	return []goal{

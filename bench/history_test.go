@@ -53,7 +53,7 @@ func (f *filled) reportHistory(t *testing.T, database int64) {
 	t.Helper()
 	size := "SELECT sum(pgsize) FROM dbstat WHERE name = 'table_size_history'"
 	goal := 0.15
-	if f.kind == onPostgres {
+	if f.kind == onPostgreSQL {
 		size, goal = "SELECT pg_total_relation_size('table_size_history')", 0.45
 	}
 	rows := f.count(t, "SELECT count(*) FROM table_size_history WHERE database_id = ?", database)

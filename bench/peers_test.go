@@ -24,7 +24,7 @@ func TestPeers(t *testing.T) {
 	if os.Getenv("BENCH_PEERS") != "1" {
 		t.Skip("BENCH_PEERS=1 asks for it")
 	}
-	measured(t, "postgres_exporter", []string{"peer-postgres-wall", "peer-postgres-cpu", "peer-postgres-rss"}, besidePostgresExporter)
+	measured(t, "postgres_exporter", []string{"peer-postgres-wall", "peer-postgres-cpu", "peer-postgres-rss"}, besidePostgreSQLExporter)
 	measured(t, "mysqld_exporter", []string{"peer-mysqld-wall", "peer-mysqld-cpu"}, besideMysqldExporter)
 }
 
@@ -121,12 +121,12 @@ const userTables = `pg_stat_user_tables:
     - index_size: {usage: GAUGE, description: bytes of its indexes}
 `
 
-func besidePostgresExporter(t *testing.T) {
+func besidePostgreSQLExporter(t *testing.T) {
 	path := findPeer(t, "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter@latest",
 		"postgres_exporter", "prometheus-postgres-exporter")
 	p := startProduct(t, t.TempDir(), "")
-	f := newPostgresFixture(t, fixtureTables)
-	b := &postgresBench{postgresFixture: f, product: p, database: f.clone(t)}
+	f := newPostgreSQLFixture(t, fixtureTables)
+	b := &postgresqlBench{postgresqlFixture: f, product: p, database: f.clone(t)}
 	b.listing = b.addInstance(t, listingRole)
 	help, _ := exec.Command(path, "--help").CombinedOutput()
 	flags, how := []string{"--collector.stat_user_tables"}, "its collector stat_user_tables, and defaults"

@@ -101,7 +101,7 @@ func (r *reading) plain(t *testing.T, from, condition string, database int64, va
 
 func (r *reading) each(t *testing.T, tx *sql.Tx, query string, values ...any) (n int) {
 	t.Helper()
-	for i := 1; r.kind == onPostgres && strings.Contains(query, "?"); i++ {
+	for i := 1; r.kind == onPostgreSQL && strings.Contains(query, "?"); i++ {
 		query = strings.Replace(query, "?", fmt.Sprintf("$%d", i), 1)
 	}
 	rows, err := tx.QueryContext(t.Context(), query, values...)
@@ -207,7 +207,7 @@ func (r *reading) readByCursor(t *testing.T) {
 // rows that has an index by size and no more, PostgreSQL for the same rows without the bitmaps that trigrams are found by.
 func (r *reading) readContaining(t *testing.T) {
 	from, condition := bareRows, " AND table_fold LIKE '%' || ? || '%'"
-	if r.kind == onPostgres {
+	if r.kind == onPostgreSQL {
 		r.setting = "SET LOCAL enable_bitmapscan = off"
 		defer func() { r.setting = "" }()
 	} else {
@@ -218,7 +218,7 @@ func (r *reading) readContaining(t *testing.T) {
 	ours, plain := r.turns(t, block,
 		func() { r.page(t, models.TableQuery{DatabaseID: r.ids[0], Table: part()}) },
 		func() { r.plain(t, from, condition, r.ids[0], part()) })
-	r.reportPages(t, "contains", block, &ours, &plain, map[string]float64{onSQLite: 0.2, onPostgres: 0.05}[r.kind])
+	r.reportPages(t, "contains", block, &ours, &plain, map[string]float64{onSQLite: 0.2, onPostgreSQL: 0.05}[r.kind])
 }
 
 // copied is a table with the rows of the first database.

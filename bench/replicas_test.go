@@ -33,7 +33,7 @@ const (
 // TestReplicas measures what replicas over one store add. What it prints stands in docs/scaling.md; nothing is a goal, as
 // all of it runs on one machine.
 func TestReplicas(t *testing.T) {
-	dir, store := t.TempDir(), testenv.Postgres(t).NewDatabase(t)
+	dir, store := t.TempDir(), testenv.PostgreSQL(t).NewDatabase(t)
 	watch, err := pgx.Connect(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func addFiles(t *testing.T, p *product, dir string, count int) (ids []int64) {
 // addDistant adds instances of one PostgreSQL server behind a slow wire.
 func addDistant(t *testing.T, p *product) (ids []int64) {
 	t.Helper()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	wire := testenv.NewProxy(t, server.Host, server.Port)
 	wire.Delay(roundTrip)
 	var account struct{ Credential struct{ ID int64 } }

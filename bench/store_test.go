@@ -27,12 +27,12 @@ import (
 
 const (
 	onSQLite   = "SQLite"
-	onPostgres = "PostgreSQL"
+	onPostgreSQL = "PostgreSQL"
 )
 
 // eachStore runs a test on both kinds of store.
 func eachStore(t *testing.T, run func(t *testing.T, kind string)) {
-	for _, kind := range []string{onSQLite, onPostgres} {
+	for _, kind := range []string{onSQLite, onPostgreSQL} {
 		t.Run(kind, func(t *testing.T) { run(t, kind) })
 	}
 }
@@ -54,7 +54,7 @@ type place struct {
 	raw        *sql.DB
 }
 
-var postgresSettings = []string{"shared_buffers=512MB", "jit=off", "max_wal_size=8GB"}
+var postgresqlSettings = []string{"shared_buffers=512MB", "jit=off", "max_wal_size=8GB"}
 
 // newPlace makes an empty database for a store.
 func newPlace(t *testing.T, kind string) *place {
@@ -63,7 +63,7 @@ func newPlace(t *testing.T, kind string) *place {
 	if kind == onSQLite {
 		p.address = filepath.Join(t.TempDir(), "store.db")
 	} else {
-		server := testenv.StartPostgres(t, postgresSettings...)
+		server := testenv.StartPostgreSQL(t, postgresqlSettings...)
 		p.address, p.postmaster = server.NewDatabase(t), postmasterOf(t, server)
 	}
 	p.open(t)
@@ -112,7 +112,7 @@ func (p *place) open(t *testing.T) {
 func (p *place) orm(t *testing.T) *gorm.DB {
 	t.Helper()
 	var dialector gorm.Dialector = sqlite.Dialector{Conn: p.raw}
-	if p.kind == onPostgres {
+	if p.kind == onPostgreSQL {
 		dialector = postgres.New(postgres.Config{Conn: p.raw})
 	}
 	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
@@ -160,7 +160,7 @@ func (p *place) tidy(t *testing.T) {
 
 func (p *place) count(t *testing.T, query string, values ...any) (n int64) {
 	t.Helper()
-	if p.kind == onPostgres {
+	if p.kind == onPostgreSQL {
 		for i := range values {
 			query = strings.Replace(query, "?", fmt.Sprintf("$%d", i+1), 1)
 		}
@@ -255,7 +255,7 @@ func grow(tables []models.TableSize, round int) {
 }
 
 // postmasterOf is the process id of a server: the parent of any of its own.
-func postmasterOf(t *testing.T, server *testenv.PostgresServer) int {
+func postmasterOf(t *testing.T, server *testenv.PostgreSQLServer) int {
 	t.Helper()
 	db, err := sql.Open("pgx", server.URL("postgres"))
 	if err != nil {

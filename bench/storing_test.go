@@ -94,7 +94,7 @@ func (s *storing) saveTenth(t *testing.T) {
 		grow(s.all, i)
 		s.turn(t, database, &s.tenth, &theirs)
 	}
-	goal := map[string]float64{onSQLite: 0.2, onPostgres: 0.35}[s.kind]
+	goal := map[string]float64{onSQLite: 0.2, onPostgreSQL: 0.35}[s.kind]
 	reportRatio(t, s.kind+"-tenth", &s.tenth, &theirs, goal)
 	s.reportLog(t, s.kind+"-tenth-wal", &s.tenth, &theirs, goal)
 }

@@ -20,7 +20,7 @@ import (
 // asSuperuser is the target with an account that may list files.
 func asSuperuser(t *testing.T, target Target) Target {
 	t.Helper()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	target.Username, target.Password = server.User, server.Password
 	return target
 }
@@ -53,7 +53,7 @@ const everyKind = `
 	CREATE TABLE plain_parent (id int); CREATE TABLE plain_child (n int) INHERITS (plain_parent);`
 
 // listsFiles skips the test where no account can list files for us.
-func listsFiles(t *testing.T, server *testenv.PostgresServer) {
+func listsFiles(t *testing.T, server *testenv.PostgreSQLServer) {
 	t.Helper()
 	if server.Version < 110000 {
 		t.Skip("files are listed since version 11")
@@ -61,7 +61,7 @@ func listsFiles(t *testing.T, server *testenv.PostgresServer) {
 }
 
 func TestPostgresFilesAreTheSizesToTheByte(t *testing.T) {
-	listsFiles(t, testenv.Postgres(t))
+	listsFiles(t, testenv.PostgreSQL(t))
 	target, database, address := postgresWith(t, postgresTables(), everyKind, "VACUUM", "CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)")
 	invalid := connectPostgres(t, address)
 	if _, err := invalid.Exec(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY invalid ON doubled (id)"); err == nil {
@@ -88,7 +88,7 @@ func TestPostgresFilesAreTheSizesToTheByte(t *testing.T) {
 }
 
 func TestPostgresFilesOfEveryTablespace(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	if server.Version < 150000 {
 		t.Skip("tablespaces within the data directory came with version 15")
 	}
@@ -115,7 +115,7 @@ func TestPostgresFilesOfEveryTablespace(t *testing.T) {
 }
 
 func TestPostgresFilesInSegments(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	listsFiles(t, server)
 	server.Exec(t, "postgres", "CREATE TABLE big (id int PRIMARY KEY); CREATE ROLE plain LOGIN PASSWORD 'plain'")
 	conn := connectPostgres(t, server.URL("postgres"))
@@ -223,7 +223,7 @@ func TestPostgresFileNames(t *testing.T) {
 }
 
 func TestPostgresListsFilesOnlyWhereGranted(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	listsFiles(t, server)
 	target, database, _ := postgresWith(t, postgresTables())
 	role := postgresRole(t, server)
@@ -252,7 +252,7 @@ func TestPostgresListsFilesOnlyWhereGranted(t *testing.T) {
 
 func TestPostgresCancelsTheListingOfFiles(t *testing.T) {
 	target, database, _ := postgresWith(t, "CREATE TABLE a (id int)")
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	listsFiles(t, server)
 	statement := pgFilesSQL
 	defer func() { pgFilesSQL = statement }()
@@ -287,7 +287,7 @@ func waitForPostgres(t *testing.T, address, query string, args ...any) {
 
 func TestPostgresTellsTheMemoryOfTheServer(t *testing.T) {
 	target, database, _ := postgresWith(t, postgresTables())
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	plain, err := NewPostgreSQL().Tables(t.Context(), target, database)
 	must(t, err)
 	files, err := NewPostgreSQL().Tables(t.Context(), asSuperuser(t, target), database)

@@ -26,7 +26,7 @@ func stallAt(t *testing.T, address, table string, seconds int) {
 // stalled waits until the server sleeps.
 func stalled(t *testing.T, database string) {
 	t.Helper()
-	waitForPostgres(t, testenv.Postgres(t).URL("postgres"),
+	waitForPostgres(t, testenv.PostgreSQL(t).URL("postgres"),
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = $1", database)
 }
 
@@ -156,7 +156,7 @@ func TestPostgresGivesUpOnAServerThatAnswersNothing(t *testing.T) {
 	c.parameters["statement_timeout"] = "100"
 	_, err := c.Tables(t.Context(), target, database)
 	wantError(t, err, models.CodeTimeout, "")
-	if n := postgresConnections(t, testenv.Postgres(t), database); n != 0 {
+	if n := postgresConnections(t, testenv.PostgreSQL(t), database); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
 }
@@ -167,7 +167,7 @@ func TestPostgresUsesOneConnectionForAFewTables(t *testing.T) {
 		must(t, connectPostgres(t, address).QueryRow(t.Context(), "SELECT sessions FROM pg_stat_database WHERE datname = $1", pgx.QueryExecModeExec, database).Scan(&n))
 		return n
 	}
-	if testenv.Postgres(t).Version < 150000 {
+	if testenv.PostgreSQL(t).Version < 150000 {
 		t.Skip("sessions are counted late before version 15")
 	}
 	for _, way := range []Target{target, asSuperuser(t, target)} {
@@ -181,7 +181,7 @@ func TestPostgresUsesOneConnectionForAFewTables(t *testing.T) {
 }
 
 func TestPostgresDatabaseThatGoesBetweenBatches(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	for name, statements := range map[string][]string{
 		"dropped":                      {"DROP DATABASE %[1]s"},
 		"renamed":                      {"ALTER DATABASE %[1]s RENAME TO %[1]s_since"},
@@ -209,7 +209,7 @@ func TestPostgresDatabaseThatGoesBetweenBatches(t *testing.T) {
 }
 
 func TestPostgresDatabaseThatIsDroppedByForce(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	if server.Version < 130000 {
 		t.Skip("came with version 13")
 	}
@@ -222,7 +222,7 @@ func TestPostgresDatabaseThatIsDroppedByForce(t *testing.T) {
 }
 
 func TestPostgresConnectionThatIsTerminated(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	target, database, address := postgresWith(t, crowd(2))
 	stallAt(t, address, "stall", 50)
 	end := begin(t, NewPostgreSQL(), target, database)
@@ -236,7 +236,7 @@ func TestPostgresTablesDroppedWhileTheyAreSized(t *testing.T) {
 	stallAt(t, address, "stall", 1)
 	end := begin(t, NewPostgreSQL(), target, database)
 	stalled(t, database)
-	testenv.Postgres(t).Exec(t, database, "DROP TABLE first_1, last_2")
+	testenv.PostgreSQL(t).Exec(t, database, "DROP TABLE first_1, last_2")
 	got := <-end
 	must(t, got.err)
 	names := byName(t, got.tables)

@@ -23,7 +23,7 @@ import (
 var postgresEngine = engine{name: "PostgreSQL", setup: setupPostgres}
 
 func setupPostgres(t *testing.T) fixture {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	address := server.NewDatabase(t)
 	database := databaseOf(t, address)
 	server.Exec(t, database, postgresTables())
@@ -75,7 +75,7 @@ func postgresTables() string {
 	return text.String()
 }
 
-func postgresTarget(s *testenv.PostgresServer, database string) Target {
+func postgresTarget(s *testenv.PostgreSQLServer, database string) Target {
 	return Target{
 		Name: "target", Engine: models.PostgreSQL, Host: s.Host, Port: s.Port, Database: database,
 		Username: s.User, Password: s.Password, TLSMode: models.TLSPrefer,
@@ -83,7 +83,7 @@ func postgresTarget(s *testenv.PostgresServer, database string) Target {
 }
 
 // plainTarget is a target whose account may not list files.
-func plainTarget(t *testing.T, s *testenv.PostgresServer, database string) Target {
+func plainTarget(t *testing.T, s *testenv.PostgreSQLServer, database string) Target {
 	t.Helper()
 	target := postgresTarget(s, database)
 	target.Username, target.Password = s.Plain(t)
@@ -100,7 +100,7 @@ func databaseOf(t *testing.T, address string) string {
 }
 
 // postgresRole creates a role without rights whose name is its password.
-func postgresRole(t *testing.T, s *testenv.PostgresServer) string {
+func postgresRole(t *testing.T, s *testenv.PostgreSQLServer) string {
 	t.Helper()
 	role := "r_" + databaseOf(t, s.NewDatabase(t))
 	s.Exec(t, "postgres", "CREATE ROLE "+role+" LOGIN PASSWORD '"+role+"'")
@@ -152,7 +152,7 @@ func postgresYardstick(t *testing.T, address string) map[relationName]yard {
 	return own
 }
 
-func postgresConnections(t *testing.T, s *testenv.PostgresServer, database string) (n int) {
+func postgresConnections(t *testing.T, s *testenv.PostgreSQLServer, database string) (n int) {
 	t.Helper()
 	err := connectPostgres(t, s.URL("postgres")).QueryRow(t.Context(),
 		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'whalefall' AND datname = $1", database).Scan(&n)
@@ -165,7 +165,7 @@ func postgresConnections(t *testing.T, s *testenv.PostgresServer, database strin
 // postgresWith is a fresh database in which the statements were run, and a target whose account may not list files.
 func postgresWith(t *testing.T, statements ...string) (target Target, database, address string) {
 	t.Helper()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	address = server.NewDatabase(t)
 	database = databaseOf(t, address)
 	server.Exec(t, database, statements...)
@@ -333,7 +333,7 @@ func TestPostgresLeavesARootWithALockedPartitionUnread(t *testing.T) {
 }
 
 func TestPostgresListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	marked := databaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "ALTER DATABASE "+marked+" IS_TEMPLATE true")
 	t.Cleanup(func() { server.Exec(t, "postgres", "ALTER DATABASE "+marked+" IS_TEMPLATE false") })
@@ -389,7 +389,7 @@ func TestPostgresDatabaseIsItsTablesAndTheRest(t *testing.T) {
 }
 
 func TestPostgresListsInvalidAndClosedDatabases(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	invalid, closed := databaseOf(t, server.NewDatabase(t)), databaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+invalid+"'",
 		"UPDATE pg_database SET datallowconn = false WHERE datname = '"+closed+"'")
@@ -419,7 +419,7 @@ func TestPostgresListsInvalidAndClosedDatabases(t *testing.T) {
 }
 
 func TestPostgresDatabaseThatVanishesIsLeftOut(t *testing.T) {
-	c, target := NewPostgreSQL(), postgresTarget(testenv.Postgres(t), "")
+	c, target := NewPostgreSQL(), postgresTarget(testenv.PostgreSQL(t), "")
 	s, err := c.openAny(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
@@ -431,7 +431,7 @@ func TestPostgresDatabaseThatVanishesIsLeftOut(t *testing.T) {
 }
 
 func TestPostgresNamesTheMissingGrant(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	database, role := databaseOf(t, server.NewDatabase(t)), postgresRole(t, server)
 	server.Exec(t, "postgres", "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC")
 	target := postgresTarget(server, "")
@@ -459,7 +459,7 @@ func TestPostgresKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
 		"statement_timeout": "1min", "lock_timeout": "300ms", "default_transaction_read_only": "on", "jit": "off",
 		"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min",
 	}
-	if testenv.Postgres(t).Version < 110000 {
+	if testenv.PostgreSQL(t).Version < 110000 {
 		delete(want, "jit")
 		delete(plain.parameters, "jit")
 	}
@@ -499,7 +499,7 @@ func TestPostgresRunsNothingOfTheMonitoredDatabase(t *testing.T) {
 		CREATE DOMAIN public.oid AS text; CREATE DOMAIN public.text AS int;`
 	target, database, address := postgresWith(t, postgresTables())
 	want := mustTables(t, NewPostgreSQL(), target, database)
-	testenv.Postgres(t).Exec(t, database, hostile, "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
+	testenv.PostgreSQL(t).Exec(t, database, hostile, "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
 	if _, err := connectPostgres(t, address).Exec(t.Context(), "SELECT pg_table_size(1::pg_catalog.oid)"); err == nil {
 		t.Fatal("the trap is not set")
 	}
@@ -549,10 +549,10 @@ func TestPostgresListensToNoEnvironment(t *testing.T) {
 }
 
 func TestPostgresTLSModes(t *testing.T) {
-	plain, encrypted := testenv.StartPostgres(t), testenv.StartPostgres(t, "ssl=on")
+	plain, encrypted := testenv.StartPostgreSQL(t), testenv.StartPostgreSQL(t, "ssl=on")
 	ca, stranger := encrypted.Certificate, plain.Certificate
 	for _, c := range []struct {
-		server *testenv.PostgresServer
+		server *testenv.PostgreSQLServer
 		mode   models.TLSMode
 		host   string
 		ca     string
@@ -607,7 +607,7 @@ func TestPostgresBadCertificateOptionIsSaid(t *testing.T) {
 }
 
 func TestPostgresNamesInNoEncoding(t *testing.T) {
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	database := "ascii_" + databaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "CREATE DATABASE "+database+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
 	t.Cleanup(func() { server.DropDatabase(t, database) })
@@ -625,7 +625,7 @@ func TestPostgresNamesInNoEncoding(t *testing.T) {
 }
 
 func TestPostgresThatStopsIsUnreachable(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	target := postgresTarget(server, "postgres")
 	s, err := NewPostgreSQL().openAny(t.Context(), target)
 	if err != nil {

@@ -27,7 +27,7 @@ type seam struct {
 // seams are all implementations, over real stores.
 var seams = map[string]func(t *testing.T) string{
 	"pool":  func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "store.db") },
-	"river": func(t *testing.T) string { t.Helper(); return testenv.Postgres(t).NewDatabase(t) },
+	"river": func(t *testing.T) string { t.Helper(); return testenv.PostgreSQL(t).NewDatabase(t) },
 }
 
 func newSeam(t *testing.T, address string) seam {

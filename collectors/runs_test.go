@@ -58,7 +58,7 @@ func (h house) cancelsWithinASecond(database string, statements func() int) {
 }
 
 func TestCancellingEndsTheStatementOnPostgreSQL(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a (n int)")
 	collector := NewPostgreSQL()
@@ -258,7 +258,7 @@ func TestAnEmbeddedStoreKnowsItsDeadRunsAtTheStart(t *testing.T) {
 func TestAnyProcessCancelsAndFollowsARun(t *testing.T) {
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	must(t, err)
-	address := testenv.Postgres(t).NewDatabase(t)
+	address := testenv.PostgreSQL(t).NewDatabase(t)
 	slow := &slowCollector{answer: make(chan struct{})}
 	services := make([]*Service, 2)
 	var store *models.Store

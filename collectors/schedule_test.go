@@ -39,7 +39,7 @@ type scheduled struct {
 
 // onBothSchedules runs the test on SQLite and on PostgreSQL, with a server that has the databases app and "b/%ad'".
 func onBothSchedules(t *testing.T, test func(h scheduled)) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	for _, database := range []string{"app", "b/%ad'"} {
 		server.Exec(t, "postgres", `CREATE DATABASE "`+database+`"`)
 	}
@@ -48,7 +48,7 @@ func onBothSchedules(t *testing.T, test func(h scheduled)) {
 		test(newScheduled(t, filepath.Join(t.TempDir(), "store.db"), postgresTarget(server, "")))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		test(newScheduled(t, testenv.Postgres(t).NewDatabase(t), postgresTarget(server, "")))
+		test(newScheduled(t, testenv.PostgreSQL(t).NewDatabase(t), postgresTarget(server, "")))
 	})
 }
 

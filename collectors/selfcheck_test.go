@@ -136,7 +136,7 @@ func TestSelfCheckOfPostgresKnowsEveryKindOfRelation(t *testing.T) {
 
 func TestSelfCheckLooksAgainAtWhatGrew(t *testing.T) {
 	target, database, _ := postgresWith(t, "CREATE TABLE grows (n int)", "CREATE TABLE stays (n int)")
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	grow := func(times int) between {
 		return between{Collector: NewPostgreSQL(), before: func() {
 			if times > 0 {

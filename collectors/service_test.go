@@ -67,9 +67,9 @@ func (h house) snapshot(database string) (models.InstanceDatabase, map[string]mo
 	return page.Database, rows
 }
 
-func newPostgresHouse(t *testing.T) (house, *testenv.PostgresServer, string) {
+func newPostgresHouse(t *testing.T) (house, *testenv.PostgreSQLServer, string) {
 	t.Helper()
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b (n int)")
 	return newHouse(t, models.PostgreSQL, NewPostgreSQL(), plainTarget(t, server, "")), server, "app"
@@ -292,7 +292,7 @@ func TestARefreshOutlivesWhoAskedAndEndsWithTheService(t *testing.T) {
 }
 
 func TestSyncKeepsTheInventoryWhenNothingCouldBeMeasured(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE closed", "CREATE ROLE nobody_in_particular LOGIN PASSWORD 'x'",
 		"REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
 	target := postgresTarget(server, "postgres")

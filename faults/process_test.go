@@ -246,7 +246,7 @@ func (c *child) slowFile() (release func()) { return c.target.lock(c.T) }
 // minuteLater has the store of several processes believe that the process has been silent for long.
 func (c *child) minuteLater() {
 	c.Helper()
-	if p, shared := c.storage.(*postgresStorage); shared {
+	if p, shared := c.storage.(*postgresqlStorage); shared {
 		p.server.Exec(c.T, p.name, "UPDATE collection_runs SET alive_at = alive_at - interval '5 minutes' WHERE ended_at IS NULL")
 	}
 }

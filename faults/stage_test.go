@@ -32,7 +32,7 @@ import (
 // hall has the servers that all cells use one after the other.
 type hall struct {
 	targets map[string]target
-	store   *testenv.PostgresServer // of PostgreSQL stores
+	store   *testenv.PostgreSQLServer // of PostgreSQL stores
 	binary  func() string           // builds the product once
 	keyset  string                  // path of that of all stores
 	empty   string                  // path of an embedded store that is migrated and empty
@@ -45,7 +45,7 @@ const template = "store_template"
 func newHall(t *testing.T) *hall {
 	t.Helper()
 	h := &hall{
-		store:   testenv.StartPostgres(t, "synchronous_commit=on"),
+		store:   testenv.StartPostgreSQL(t, "synchronous_commit=on"),
 		targets: newTargets(t),
 		binary:  sync.OnceValue(func() string { return build(t) }),
 		keyset:  filepath.Join(t.TempDir(), "keyset.json"),
@@ -79,7 +79,7 @@ func (h *hall) storage(t *testing.T, c cell) storage {
 		copyFile(t, h.empty, s.address())
 		return s
 	}
-	return newPostgresStorage(t, h.store, fmt.Sprintf("store_%d", h.serial.Add(1)), c.fault.small)
+	return newPostgreSQLStorage(t, h.store, fmt.Sprintf("store_%d", h.serial.Add(1)), c.fault.small)
 }
 
 func copyFile(t *testing.T, from, to string) {

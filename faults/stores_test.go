@@ -162,16 +162,16 @@ func (s *sqliteStorage) kill(t *testing.T) (heal func()) {
 	return nil
 }
 
-// postgresStorage is a database of a server for stores.
-type postgresStorage struct {
-	server *testenv.PostgresServer
+// postgresqlStorage is a database of a server for stores.
+type postgresqlStorage struct {
+	server *testenv.PostgreSQLServer
 	name   string
 	mount  string // empty: the server's own directory
 }
 
-func newPostgresStorage(t *testing.T, server *testenv.PostgresServer, name string, small bool) *postgresStorage {
+func newPostgreSQLStorage(t *testing.T, server *testenv.PostgreSQLServer, name string, small bool) *postgresqlStorage {
 	t.Helper()
-	s := &postgresStorage{server: server, name: name}
+	s := &postgresqlStorage{server: server, name: name}
 	space := ""
 	if small {
 		s.mount = smallMount(t, 32)
@@ -188,10 +188,10 @@ func newPostgresStorage(t *testing.T, server *testenv.PostgresServer, name strin
 }
 
 // own gives the small file system to the account of the server.
-func (s *postgresStorage) own(t *testing.T) {
+func (s *postgresqlStorage) own(t *testing.T) {
 	t.Helper()
 	var data string
-	conn, done := connectPostgres(t, s.server.URL("postgres"))
+	conn, done := connectPostgreSQL(t, s.server.URL("postgres"))
 	defer done()
 	must(t, conn.QueryRow(context.Background(), "SHOW data_directory").Scan(&data))
 	info, err := os.Stat(data)
@@ -200,23 +200,23 @@ func (s *postgresStorage) own(t *testing.T) {
 	must(t, os.Chown(s.mount, int(owner.Uid), int(owner.Gid)))
 }
 
-func connectPostgres(t *testing.T, address string) (conn *pgx.Conn, done func()) {
+func connectPostgreSQL(t *testing.T, address string) (conn *pgx.Conn, done func()) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), address)
 	must(t, err)
 	return conn, func() { _ = conn.Close(context.Background()) }
 }
 
-func (s *postgresStorage) address() string { return s.server.URL(s.name) }
+func (s *postgresqlStorage) address() string { return s.server.URL(s.name) }
 
-func (s *postgresStorage) hold(t *testing.T) (release func()) {
-	return lockPostgres(t, s.address(), "LOCK TABLE instance_databases IN EXCLUSIVE MODE")
+func (s *postgresqlStorage) hold(t *testing.T) (release func()) {
+	return lockPostgreSQL(t, s.address(), "LOCK TABLE instance_databases IN EXCLUSIVE MODE")
 }
 
-// lockPostgres takes a lock in a transaction that stays open until release.
-func lockPostgres(t *testing.T, address, statement string) (release func()) {
+// lockPostgreSQL takes a lock in a transaction that stays open until release.
+func lockPostgreSQL(t *testing.T, address, statement string) (release func()) {
 	t.Helper()
-	conn, done := connectPostgres(t, address)
+	conn, done := connectPostgreSQL(t, address)
 	for _, text := range []string{"BEGIN", statement} {
 		if _, err := conn.Exec(context.Background(), text); err != nil {
 			t.Fatalf("%v\nin: %s", err, text)
@@ -225,7 +225,7 @@ func lockPostgres(t *testing.T, address, statement string) (release func()) {
 	return done
 }
 
-func (s *postgresStorage) full(t *testing.T) (heal func()) {
+func (s *postgresqlStorage) full(t *testing.T) (heal func()) {
 	if s.mount != "" {
 		return fill(t, s.mount)
 	}
@@ -236,17 +236,17 @@ func (s *postgresStorage) full(t *testing.T) (heal func()) {
 }
 
 // readOnly is what a failover to a standby looks like: SQLSTATE 25006.
-func (s *postgresStorage) readOnly(t *testing.T) (heal func()) {
+func (s *postgresqlStorage) readOnly(t *testing.T) (heal func()) {
 	s.reload(t, "ALTER SYSTEM SET default_transaction_read_only = on")
 	return func() { s.reload(t, "ALTER SYSTEM RESET default_transaction_read_only") }
 }
 
-func (s *postgresStorage) reload(t *testing.T, change string) {
+func (s *postgresqlStorage) reload(t *testing.T, change string) {
 	t.Helper()
 	s.server.Exec(t, "postgres", "SET default_transaction_read_only = off; SET transaction_read_only = off", change, "SELECT pg_reload_conf()")
 	want := strconv.FormatBool(strings.Contains(change, "= on"))
 	eventually(t, "the setting", func() bool {
-		conn, done := connectPostgres(t, s.address())
+		conn, done := connectPostgreSQL(t, s.address())
 		defer done()
 		var got string
 		must(t, conn.QueryRow(context.Background(), "SELECT (current_setting('default_transaction_read_only') = 'on')::text").Scan(&got))
@@ -254,7 +254,7 @@ func (s *postgresStorage) reload(t *testing.T, change string) {
 	})
 }
 
-func (s *postgresStorage) kill(t *testing.T) (heal func()) {
+func (s *postgresqlStorage) kill(t *testing.T) (heal func()) {
 	s.server.Kill(t)
 	return func() { s.server.Start(t) }
 }

@@ -47,7 +47,7 @@ type target interface {
 func newTargets(t *testing.T) map[string]target {
 	t.Helper()
 	return map[string]target{
-		"PostgreSQL": newPostgresTarget(t), "MariaDB": newMariaDBTarget(t), "SQL Server": newSQLServerTarget(t),
+		"PostgreSQL": newPostgreSQLTarget(t), "MariaDB": newMariaDBTarget(t), "SQL Server": newSQLServerTarget(t),
 		"Oracle": newOracleTarget(t), "SQLite": newSQLiteTarget(t),
 	}
 }
@@ -100,31 +100,31 @@ func grownNames(serial, n int) (names []string) {
 	return names
 }
 
-// postgresTarget is a real server.
-type postgresTarget struct {
+// postgresqlTarget is a real server.
+type postgresqlTarget struct {
 	wired
-	server *testenv.PostgresServer
+	server *testenv.PostgreSQLServer
 	tables []string
 }
 
-func newPostgresTarget(t *testing.T) *postgresTarget {
+func newPostgreSQLTarget(t *testing.T) *postgresqlTarget {
 	t.Helper()
-	server := testenv.StartPostgres(t, "synchronous_commit=on")
+	server := testenv.StartPostgreSQL(t, "synchronous_commit=on")
 	server.Exec(t, "postgres", "CREATE ROLE watcher LOGIN PASSWORD 'secret'", "CREATE DATABASE app", "CREATE DATABASE other")
 	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b AS SELECT generate_series(1, 2000) AS n")
 	server.Exec(t, "other", "CREATE TABLE a (n int)")
 	wire := testenv.NewProxy(t, server.Host, server.Port)
-	return &postgresTarget{
+	return &postgresqlTarget{
 		wired:  wired{engine: models.PostgreSQL, wire: wire, host: server.Host, port: server.Port, marks: "pg_table_size"},
 		server: server,
 	}
 }
 
-func (p *postgresTarget) account() string { return "watcher" }
+func (p *postgresqlTarget) account() string { return "watcher" }
 
-func (p *postgresTarget) password() string { return "secret" }
+func (p *postgresqlTarget) password() string { return "secret" }
 
-func (p *postgresTarget) grow(t *testing.T, n int) {
+func (p *postgresqlTarget) grow(t *testing.T, n int) {
 	t.Helper()
 	var b strings.Builder
 	for _, name := range p.tables {
@@ -137,35 +137,35 @@ func (p *postgresTarget) grow(t *testing.T, n int) {
 	p.server.Exec(t, "app", b.String())
 }
 
-func (p *postgresTarget) connections(t *testing.T) (n int) {
+func (p *postgresqlTarget) connections(t *testing.T) (n int) {
 	t.Helper()
-	conn, done := connectPostgres(t, p.server.URL("postgres"))
+	conn, done := connectPostgreSQL(t, p.server.URL("postgres"))
 	defer done()
 	must(t, conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE usename = 'watcher'").Scan(&n))
 	return n
 }
 
-func (p *postgresTarget) kill(t *testing.T) (heal func()) {
+func (p *postgresqlTarget) kill(t *testing.T) (heal func()) {
 	p.server.Kill(t)
 	return func() { p.server.Start(t) }
 }
 
-func (p *postgresTarget) drop(t *testing.T) (heal func()) {
+func (p *postgresqlTarget) drop(t *testing.T) (heal func()) {
 	p.server.Exec(t, "app", "DROP TABLE b")
 	return func() { p.server.Exec(t, "app", "CREATE TABLE b AS SELECT generate_series(1, 2000) AS n") }
 }
 
-func (p *postgresTarget) rename(t *testing.T) (heal func()) {
+func (p *postgresqlTarget) rename(t *testing.T) (heal func()) {
 	const end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('app', 'renamed')"
 	p.server.Exec(t, "postgres", end, "ALTER DATABASE app RENAME TO renamed")
 	return func() { p.server.Exec(t, "postgres", end, "ALTER DATABASE renamed RENAME TO app") }
 }
 
-func (p *postgresTarget) lock(t *testing.T) (heal func()) {
-	return lockPostgres(t, p.server.URL("app"), "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+func (p *postgresqlTarget) lock(t *testing.T) (heal func()) {
+	return lockPostgreSQL(t, p.server.URL("app"), "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
 }
 
-func (p *postgresTarget) revoke(t *testing.T) (heal func()) {
+func (p *postgresqlTarget) revoke(t *testing.T) (heal func()) {
 	p.server.Exec(t, "postgres", "REVOKE CONNECT ON DATABASE app FROM PUBLIC")
 	return func() { p.server.Exec(t, "postgres", "GRANT CONNECT ON DATABASE app TO PUBLIC") }
 }

@@ -56,7 +56,7 @@ func onBothStores(t *testing.T, test func(a *app)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(newApp(t, testenv.Postgres(t).NewDatabase(t)))
+		test(newApp(t, testenv.PostgreSQL(t).NewDatabase(t)))
 	})
 }
 

@@ -39,7 +39,7 @@ func onBothStoresWith(t *testing.T, others map[models.Engine]collectors.Collecto
 	t.Parallel()
 	for store, address := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") },
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t).NewDatabase(t) },
+		"postgres": func(t *testing.T) string { return testenv.PostgreSQL(t).NewDatabase(t) },
 	} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()

@@ -187,7 +187,7 @@ func TestACollectionOfADestroyedInstanceEndsCleanly(t *testing.T) {
 func stores(t *testing.T, engines map[models.Engine]collectors.Collector, test func(a *app)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(newAppWith(t, t.TempDir()+"/store.db", engines)) })
-	t.Run("postgres", func(t *testing.T) { test(newAppWith(t, testenv.Postgres(t).NewDatabase(t), engines)) })
+	t.Run("postgres", func(t *testing.T) { test(newAppWith(t, testenv.PostgreSQL(t).NewDatabase(t), engines)) })
 }
 
 // credential adds a credential and returns its id.

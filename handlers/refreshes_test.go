@@ -38,7 +38,7 @@ func onBothStoresPatiently(t *testing.T, test func(a *app, p patient, refresh st
 	t.Parallel()
 	for store, address := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") },
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t).NewDatabase(t) },
+		"postgres": func(t *testing.T) string { return testenv.PostgreSQL(t).NewDatabase(t) },
 	} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()

@@ -210,7 +210,7 @@ func checkTableFailures(a *app, inst, file string) {
 }
 
 // postgresTarget adds an instance for the server and returns its path under /api/v1.
-func (a *app) postgresTarget(name string, s *testenv.PostgresServer, user, password string) string {
+func (a *app) postgresTarget(name string, s *testenv.PostgreSQLServer, user, password string) string {
 	a.Helper()
 	r := a.admin.post("/instances", obj{
 		"name": name, "db_type": "pg", "host": s.Host, "port": s.Port, "database_name": "postgres", "username": user, "password": password,
@@ -222,7 +222,7 @@ func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""
 
 func TestPostgresTarget(t *testing.T) {
 	t.Parallel()
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
 	names := append([]string{".", ".."}, hostileNames...)
 	for i, name := range names {
@@ -280,7 +280,7 @@ func TestPostgresTarget(t *testing.T) {
 
 func TestPostgresTargetThatRefuses(t *testing.T) {
 	t.Parallel()
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
 	server.Exec(t, "postgres", "CREATE DATABASE closed", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC", "CREATE ROLE limited LOGIN PASSWORD 'l:@/%'")
 	limited := a.postgresTarget("limited", server, "limited", "l:@/%")

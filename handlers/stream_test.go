@@ -343,7 +343,7 @@ func (a *app) whileExportsWait(instance, database string, do func()) {
 // TestExportThatFailsLooksBroken: a file cut short must not be taken for all of it, packed or not.
 func TestExportThatFailsLooksBroken(t *testing.T) {
 	t.Parallel()
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, server.NewDatabase(t))
 	const count = 7000
 	inst := a.serverInstance("pg", models.PostgreSQL)

@@ -40,7 +40,7 @@ func onBothStoresSlowly(t *testing.T, test func(a *app, l slowLister, instance s
 	t.Parallel()
 	for store, address := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") },
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t).NewDatabase(t) },
+		"postgres": func(t *testing.T) string { return testenv.PostgreSQL(t).NewDatabase(t) },
 	} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()

@@ -26,7 +26,7 @@ func TestPagesCallThingsByTheirLabels(t *testing.T) {
 
 func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
 	t.Parallel()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
 	user, password := server.Plain(t)
 	path := a.postgresTarget("locked", server, user, password) + "/databases/kept/tables"

@@ -28,7 +28,7 @@ func benchStores(b *testing.B, run func(b *testing.B, s *models.Store, save func
 		b.Run(kind, func(b *testing.B) {
 			address := filepath.Join(b.TempDir(), "store.db")
 			if kind == "postgres" {
-				address = testenv.Postgres(b).NewDatabase(b)
+				address = testenv.PostgreSQL(b).NewDatabase(b)
 			}
 			keys, err := models.CreateKeyset(filepath.Join(b.TempDir(), "keyset.json"))
 			check(b, err)
@@ -150,7 +150,7 @@ func BenchmarkSaveReference(b *testing.B) {
 func openPlain(b *testing.B, kind string) *gorm.DB {
 	b.Helper()
 	if kind == "postgres" {
-		return migratePlain(b, postgres.Open(testenv.Postgres(b).NewDatabase(b)))
+		return migratePlain(b, postgres.Open(testenv.PostgreSQL(b).NewDatabase(b)))
 	}
 	pragmas := "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
 	return migratePlain(b, sqlite.Open("file:"+filepath.Join(b.TempDir(), "plain.db")+pragmas))

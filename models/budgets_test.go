@@ -40,7 +40,7 @@ func TestABudgetIsUsedAndComesBack(t *testing.T) {
 }
 
 func TestProcessesCountRequestsTogether(t *testing.T) {
-	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
+	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	f.options.Now = nil
 	other, err := models.Open(t.Context(), f.options)
 	check(t, err)
@@ -59,7 +59,7 @@ func TestProcessesCountRequestsTogether(t *testing.T) {
 }
 
 func TestRequestsAreCountedWithoutTheStore(t *testing.T) {
-	server := testenv.StartPostgres(t)
+	server := testenv.StartPostgreSQL(t)
 	f := newFixture(t, server.NewDatabase(t))
 	server.Kill(t)
 	for begin := time.Now(); time.Since(begin) < time.Second; time.Sleep(100 * time.Millisecond) {

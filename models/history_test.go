@@ -251,7 +251,7 @@ func TestAnUnchangedSnapshotWritesNoRow(t *testing.T) {
 // A PostgreSQL without the extensions, or a role that may not create them, has a store that searches more slowly.
 func TestAStoreWithoutTrigrams(t *testing.T) {
 	t.Parallel()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	address := server.NewDatabase(t)
 	u, err := url.Parse(address)
 	check(t, err)

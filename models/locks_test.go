@@ -15,7 +15,7 @@ import (
 // onPostgres runs a test about transactions that wait for each other; SQLite has one writer.
 func onPostgres(t *testing.T, test func(f *fixture)) {
 	t.Parallel()
-	test(newFixture(t, testenv.Postgres(t).NewDatabase(t)))
+	test(newFixture(t, testenv.PostgreSQL(t).NewDatabase(t)))
 }
 
 // contest begins the changes one after the other, each when those before it are done or wait, while somebody else holds

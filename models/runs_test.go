@@ -335,7 +335,7 @@ func TestAnUpgradedStoreTakesRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.options.Address, f.options.Migrate = filepath.Join(f.TempDir(), "old.db"), fromFirst
 		if !f.isSQLite() {
-			f.options.Address = testenv.Postgres(f.T).NewDatabase(f.T)
+			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
 		}
 		store, err := models.Open(f.ctx, f.options)
 		check(f, err)

@@ -50,7 +50,7 @@ func TestSQLiteSaysWhatIsWrongWithTheStore(t *testing.T) {
 
 func TestPostgresSaysWhatIsWrongWithTheStore(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
+	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	wantError(t, f.Try(f.ctx, "SET TRANSACTION READ ONLY", "CREATE TABLE another (n int)"), models.CodeInternal, "store.read_only")
 	wantError(t, f.Try(f.ctx, "SELECT pg_terminate_backend(pg_backend_pid())"), models.CodeInternal, "store.unavailable")
 	wantError(t, f.Try(f.ctx, "DO $$ BEGIN RAISE EXCEPTION 'of the server' USING ERRCODE = '53100'; END $$"), models.CodeInternal, "store.full")
@@ -60,7 +60,7 @@ func TestPostgresSaysWhatIsWrongWithTheStore(t *testing.T) {
 // TestAPostgresStoreThatIsAway has connections lost, and refused.
 func TestAPostgresStoreThatIsAway(t *testing.T) {
 	t.Parallel()
-	server := testenv.Postgres(t)
+	server := testenv.PostgreSQL(t)
 	proxy := testenv.NewProxy(t, server.Host, server.Port)
 	address, err := url.Parse(server.NewDatabase(t))
 	check(t, err)

@@ -80,7 +80,7 @@ func onBothStores(t *testing.T, test func(f *fixture)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(newFixture(t, testenv.Postgres(t).NewDatabase(t)))
+		test(newFixture(t, testenv.PostgreSQL(t).NewDatabase(t)))
 	})
 }
 
@@ -125,7 +125,7 @@ func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
 // Each opens connections of its own, as processes do.
 func TestReplicasStartingAtOnceAgree(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		fresh := []string{testenv.Postgres(f.T).NewDatabase(f.T)}
+		fresh := []string{testenv.PostgreSQL(f.T).NewDatabase(f.T)}
 		if f.isSQLite() {
 			fresh = nil
 			for round := range 8 {
@@ -227,7 +227,7 @@ func TestDaysWithoutMidnight(t *testing.T) {
 
 func TestMigrationsAreNotCutShort(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testenv.Postgres(t).NewDatabase(t))
+	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	limits := map[string]string{"statement_timeout": "5min", "lock_timeout": "2min"}
 	for setting, want := range limits {
 		value, err := f.Show(f.ctx, setting)

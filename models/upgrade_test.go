@@ -52,7 +52,7 @@ func TestAStoreOfTheFirstVersionKeepsItsData(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		address := filepath.Join(f.TempDir(), "old.db")
 		if !f.isSQLite() {
-			address = testenv.Postgres(f.T).NewDatabase(f.T)
+			address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
 		}
 		f.options.Address, f.options.Migrate = address, fromFirst
 		store, err := models.Open(f.ctx, f.options)

@@ -88,7 +88,7 @@ func startMySQL(settings []string, data string) (*MySQLServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "whalefall-my-")
+	dir, err := os.MkdirTemp("", "whalefall-mysql-")
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func TestSavedMariaDBDoesWithoutACache(t *testing.T) {
 }
 
 func TestACloneHasWhatItsTemplateHas(t *testing.T) {
-	server := Postgres(t)
+	server := PostgreSQL(t)
 	server.Exec(t, "postgres", "DROP DATABASE IF EXISTS original", "CREATE DATABASE original")
 	t.Cleanup(func() { server.DropDatabase(t, "original") })
 	server.Exec(t, "original", "CREATE TABLE a AS SELECT 1 AS n")

@@ -10,8 +10,8 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-func TestPostgresHandsOutEmptyDatabases(t *testing.T) {
-	server := Postgres(t)
+func TestPostgreSQLHandsOutEmptyDatabases(t *testing.T) {
+	server := PostgreSQL(t)
 	address := server.NewDatabase(t)
 	u, err := url.Parse(address)
 	if err != nil {
@@ -29,8 +29,8 @@ func TestPostgresHandsOutEmptyDatabases(t *testing.T) {
 	}
 }
 
-func TestPostgresCanBeStoppedAndStartedAgain(t *testing.T) {
-	server := StartPostgres(t, "ssl=on")
+func TestPostgreSQLCanBeStoppedAndStartedAgain(t *testing.T) {
+	server := StartPostgreSQL(t, "ssl=on")
 	server.Exec(t, "postgres", "CREATE TABLE kept (x int)")
 	server.Stop(t)
 	if conn, err := pgx.Connect(t.Context(), server.URL("postgres")); err == nil {

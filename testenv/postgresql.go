@@ -26,8 +26,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PostgresServer is a PostgreSQL server whose superuser the tests are.
-type PostgresServer struct {
+// PostgreSQLServer is a PostgreSQL server whose superuser the tests are.
+type PostgreSQLServer struct {
 	Host     string
 	Port     int
 	User     string
@@ -37,10 +37,10 @@ type PostgresServer struct {
 	// and names 127.0.0.1 and "postgres.test".
 	Certificate string
 
-	private *privatePostgres // nil for a server that TEST_POSTGRES_URL names
+	private *privatePostgreSQL // nil for a server that TEST_POSTGRES_URL names
 }
 
-type privatePostgres struct {
+type privatePostgreSQL struct {
 	bin        string // directory of the binaries
 	dir        string // holds data/, the socket and log
 	settings   []string
@@ -48,39 +48,39 @@ type privatePostgres struct {
 	process    *process
 }
 
-// Postgres is the server of this test process: the one TEST_POSTGRES_URL names, else a private one, started once.
-func Postgres(t testing.TB) *PostgresServer {
+// PostgreSQL is the server of this test process: the one TEST_POSTGRES_URL names, else a private one, started once.
+func PostgreSQL(t testing.TB) *PostgreSQLServer {
 	t.Helper()
-	server, err := postgresOnce()
-	wanted(t, postgresPrograms, err)
+	server, err := postgresqlOnce()
+	wanted(t, postgresqlPrograms, err)
 	return server
 }
 
-const postgresPrograms = "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or TEST_POSTGRES_BIN)"
+const postgresqlPrograms = "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or TEST_POSTGRES_BIN)"
 
-var postgresOnce = once("TEST_POSTGRES_URL", namedPostgres, newPostgres)
+var postgresqlOnce = once("TEST_POSTGRES_URL", namedPostgreSQL, newPostgreSQL)
 
-// StartPostgres starts one more private server, which the test may stop and which ends with the test. Settings are
+// StartPostgreSQL starts one more private server, which the test may stop and which ends with the test. Settings are
 // "name=value" as in postgresql.conf.
-func StartPostgres(t testing.TB, settings ...string) *PostgresServer {
+func StartPostgreSQL(t testing.TB, settings ...string) *PostgreSQLServer {
 	t.Helper()
-	server, err := newPostgres(settings)
-	wanted(t, postgresPrograms, err)
+	server, err := newPostgreSQL(settings)
+	wanted(t, postgresqlPrograms, err)
 	t.Cleanup(server.remove)
 	return server
 }
 
-func namedPostgres(address string) (*PostgresServer, error) {
+func namedPostgreSQL(address string) (*PostgreSQLServer, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errors.New("TEST_POSTGRES_URL is not an address")
 	}
-	s := &PostgresServer{Host: config.Host, Port: int(config.Port), User: config.User, Password: config.Password}
+	s := &PostgreSQLServer{Host: config.Host, Port: int(config.Port), User: config.User, Password: config.Password}
 	return s, s.wait(func() bool { return false })
 }
 
-func newPostgres(settings []string) (*PostgresServer, error) {
-	bin, err := postgresBinaries()
+func newPostgreSQL(settings []string) (*PostgreSQLServer, error) {
+	bin, err := postgresqlBinaries()
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +88,13 @@ func newPostgres(settings []string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := serverDir("whalefall-pg-", credential)
+	dir, err := serverDir("whalefall-postgresql-", credential)
 	if err != nil {
 		return nil, err
 	}
-	s := &PostgresServer{
+	s := &PostgreSQLServer{
 		Host: "127.0.0.1", User: "postgres", Password: `p:@/%20? '"\` + randomName(""),
-		private: &privatePostgres{bin: bin, dir: dir, settings: settings, credential: credential},
+		private: &privatePostgreSQL{bin: bin, dir: dir, settings: settings, credential: credential},
 	}
 	if err := s.create(); err != nil {
 		s.remove()
@@ -103,8 +103,8 @@ func newPostgres(settings []string) (*PostgresServer, error) {
 	return s, nil
 }
 
-// postgresBinaries is the directory of the newest server that is installed.
-func postgresBinaries() (string, error) {
+// postgresqlBinaries is the directory of the newest server that is installed.
+func postgresqlBinaries() (string, error) {
 	if dir := os.Getenv("TEST_POSTGRES_BIN"); dir != "" {
 		return dir, nil
 	}
@@ -128,7 +128,7 @@ func postgresBinaries() (string, error) {
 	return "", errMissing
 }
 
-func (s *PostgresServer) create() error {
+func (s *PostgreSQLServer) create() error {
 	p := s.private
 	password := filepath.Join(p.dir, "password")
 	if err := ownFile(password, s.Password+"\n", p.credential); err != nil {
@@ -162,9 +162,9 @@ func (s *PostgresServer) create() error {
 	return err
 }
 
-func (p *privatePostgres) data() string { return filepath.Join(p.dir, "data") }
+func (p *privatePostgreSQL) data() string { return filepath.Join(p.dir, "data") }
 
-func (s *PostgresServer) start() error {
+func (s *PostgreSQLServer) start() error {
 	p := s.private
 	log, err := os.Create(filepath.Join(p.dir, "log"))
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *PostgresServer) start() error {
 }
 
 // wait connects until the server answers or has ended.
-func (s *PostgresServer) wait(ended func() bool) error {
+func (s *PostgreSQLServer) wait(ended func() bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for {
@@ -209,12 +209,12 @@ func (s *PostgresServer) wait(ended func() bool) error {
 	}
 }
 
-func (s *PostgresServer) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+func (s *PostgreSQLServer) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	return pgx.Connect(ctx, s.URL(database))
 }
 
 // URL is the address of a database of the server.
-func (s *PostgresServer) URL(database string) string {
+func (s *PostgreSQLServer) URL(database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(s.User, s.Password),
 		Host: net.JoinHostPort(s.Host, strconv.Itoa(s.Port)), Path: "/" + database, RawQuery: "sslmode=prefer",
@@ -223,7 +223,7 @@ func (s *PostgresServer) URL(database string) string {
 }
 
 // NewDatabase creates an empty database with a name of its own, drops it when the test ends, and returns its URL.
-func (s *PostgresServer) NewDatabase(t testing.TB) string {
+func (s *PostgreSQLServer) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := randomName("t_")
 	s.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE template0")
@@ -233,7 +233,7 @@ func (s *PostgresServer) NewDatabase(t testing.TB) string {
 
 // CloneDatabase copies a database that nobody is connected to, its files as they are, which is the fastest way to many
 // tables. It drops the copy when the test ends, and returns its URL.
-func (s *PostgresServer) CloneDatabase(t testing.TB, template string) string {
+func (s *PostgreSQLServer) CloneDatabase(t testing.TB, template string) string {
 	t.Helper()
 	name := randomName("t_")
 	statement := "CREATE DATABASE " + name + " TEMPLATE " + pgx.Identifier{template}.Sanitize()
@@ -246,7 +246,7 @@ func (s *PostgresServer) CloneDatabase(t testing.TB, template string) string {
 }
 
 // DropDatabase drops a database, whoever is connected to it.
-func (s *PostgresServer) DropDatabase(t testing.TB, name string) {
+func (s *PostgreSQLServer) DropDatabase(t testing.TB, name string) {
 	t.Helper()
 	quoted := pgx.Identifier{name}.Sanitize()
 	if s.Version >= 130000 {
@@ -259,7 +259,7 @@ func (s *PostgresServer) DropDatabase(t testing.TB, name string) {
 }
 
 // Plain is an account without any right but those that everybody has, made when it is first asked for.
-func (s *PostgresServer) Plain(t testing.TB) (user, password string) {
+func (s *PostgreSQLServer) Plain(t testing.TB) (user, password string) {
 	t.Helper()
 	s.Exec(t, "postgres", `DO $$ BEGIN
 		CREATE ROLE plain_account LOGIN PASSWORD 'p:@/%20? plain';
@@ -269,7 +269,7 @@ func (s *PostgresServer) Plain(t testing.TB) (user, password string) {
 }
 
 // Exec runs each text, of one or several statements, in the database; any error ends the test.
-func (s *PostgresServer) Exec(t testing.TB, database string, sql ...string) {
+func (s *PostgreSQLServer) Exec(t testing.TB, database string, sql ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
@@ -285,8 +285,8 @@ func (s *PostgresServer) Exec(t testing.TB, database string, sql ...string) {
 	}
 }
 
-// Stop stops a server of StartPostgres.
-func (s *PostgresServer) Stop(t testing.TB) {
+// Stop stops a server of StartPostgreSQL.
+func (s *PostgreSQLServer) Stop(t testing.TB) {
 	t.Helper()
 	if s.private == nil {
 		t.Fatal("only a private server can be stopped")
@@ -294,8 +294,8 @@ func (s *PostgresServer) Stop(t testing.TB) {
 	s.private.process.stop(syscall.SIGINT)
 }
 
-// Kill kills a server of StartPostgres by SIGKILL, with all its processes.
-func (s *PostgresServer) Kill(t testing.TB) {
+// Kill kills a server of StartPostgreSQL by SIGKILL, with all its processes.
+func (s *PostgreSQLServer) Kill(t testing.TB) {
 	t.Helper()
 	if s.private == nil {
 		t.Fatal("only a private server can be killed")
@@ -304,7 +304,7 @@ func (s *PostgresServer) Kill(t testing.TB) {
 }
 
 // Start starts a stopped server again, on the same port and with what it had stored.
-func (s *PostgresServer) Start(t testing.TB) {
+func (s *PostgreSQLServer) Start(t testing.TB) {
 	t.Helper()
 	if s.private == nil {
 		t.Fatal("only a private server can be started")
@@ -314,7 +314,7 @@ func (s *PostgresServer) Start(t testing.TB) {
 	}
 }
 
-func (s *PostgresServer) remove() {
+func (s *PostgreSQLServer) remove() {
 	if s.private.process != nil && !s.private.process.ended() {
 		s.private.process.stop(syscall.SIGINT)
 	}
