@@ -124,7 +124,7 @@ func TestALoginWhileThePasswordIsReset(t *testing.T) {
 			_, err := f.CreateSession(f.ctx, user.ID)
 			check(f, err)
 		}
-		f.clock.add(models.SessionLifetime)
+		f.clock.add(models.DefaultSessionLifetime)
 		errs := f.contest("SELECT FROM sessions ORDER BY ctid DESC LIMIT 1 FOR UPDATE",
 			func() error { _, err := f.CreateSession(f.ctx, user.ID); return err },
 			func() error { _, err := f.UpdateUser(f.ctx, user, pointer("Passw0rd2")); return err })

@@ -30,12 +30,14 @@ const (
 
 var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
 
-// Sessions end after SessionIdle without a request, and after SessionLifetime in any case.
+// Defaults of Options.SessionIdle and Options.SessionLifetime.
 const (
-	SessionIdle     = 12 * time.Hour
-	SessionLifetime = 7 * 24 * time.Hour
+	DefaultSessionIdle     = 12 * time.Hour
+	DefaultSessionLifetime = 7 * 24 * time.Hour
+)
 
-	sessionTouch = time.Minute           // SeenAt is this exact
+const (
+	sessionTouch = time.Minute           // precision of Session.SeenAt
 	touchTimeout = 50 * time.Millisecond // for the store's writer: a page does not wait for a large refresh
 )
 
@@ -197,6 +199,9 @@ func loginBudget(tx *gorm.DB, key string, now time.Time) (left int, reset time.T
 	return LoginFailureLimit - len(failures), oldest.At.Add(LoginFailureWindow), nil
 }
 
+// SessionLifetime returns how long a session lasts at most, however busy it is. A cookie need not outlive it.
+func (s *Store) SessionLifetime() time.Duration { return s.sessionLifetime }
+
 // CreateSession logs a user in and returns the id for the cookie; the store keeps only its digest.
 func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err error) {
 	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
@@ -205,7 +210,7 @@ func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err
 		if err := tx.Create(&Session{ID: digest(id), UserID: userID, CreatedAt: now, SeenAt: now}).Error; err != nil {
 			return err
 		}
-		return forgetEndedSessions(tx, now)
+		return s.deleteEndedSessions(tx, now)
 	})
 	if errors.Is(err, gorm.ErrForeignKeyViolated) {
 		return "", NotFound("user.not_found")
@@ -213,9 +218,10 @@ func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err
 	return id, err
 }
 
-// forgetEndedSessions leaves those to others that they are ending, too: waiting for each other could be a deadlock.
-func forgetEndedSessions(tx *gorm.DB, now time.Time) error {
-	ended := tx.Model(&Session{}).Select("id").Where("created_at <= ? OR seen_at <= ?", now.Add(-SessionLifetime), now.Add(-SessionIdle)).
+// deleteEndedSessions skips sessions that another transaction has locked: waiting for them could deadlock.
+func (s *Store) deleteEndedSessions(tx *gorm.DB, now time.Time) error {
+	ended := tx.Model(&Session{}).Select("id").
+		Where("created_at <= ? OR seen_at <= ?", now.Add(-s.sessionLifetime), now.Add(-s.sessionIdle)).
 		Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 	return tx.Delete(&Session{}, "id IN (?)", ended).Error
 }
@@ -234,7 +240,7 @@ func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 		return User{}, err
 	}
 	now := s.Now()
-	if session.endedAt(now) || !session.User.IsActive {
+	if s.sessionEnded(session, now) || !session.User.IsActive {
 		return User{}, &Error{Code: CodeUnauthenticated}
 	}
 	if now.Sub(session.SeenAt) >= sessionTouch {
@@ -252,8 +258,8 @@ func (s *Store) touch(ctx context.Context, login any, column string, now time.Ti
 	}
 }
 
-func (session *Session) endedAt(now time.Time) bool {
-	return now.Sub(session.CreatedAt) >= SessionLifetime || now.Sub(session.SeenAt) >= SessionIdle
+func (s *Store) sessionEnded(session Session, now time.Time) bool {
+	return now.Sub(session.CreatedAt) >= s.sessionLifetime || now.Sub(session.SeenAt) >= s.sessionIdle
 }
 
 // EndSession logs out. A session that is over already is no error.

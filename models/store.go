@@ -77,12 +77,14 @@ type Store struct {
 	pool      *pgxpool.Pool // nil on SQLite
 	cookieKey []byte
 
-	historyDays  int
-	passwordCost int
-	nobody       func() (User, error)
-	logins       chan struct{} // holds one for each login in progress
-	exports      chan struct{} // holds one for each export in progress
-	budgets      budgets
+	historyDays     int
+	sessionIdle     time.Duration
+	sessionLifetime time.Duration
+	passwordCost    int
+	nobody          func() (User, error)
+	logins          chan struct{} // holds one for each login in progress
+	exports         chan struct{} // holds one for each export in progress
+	budgets         budgets
 }
 
 // Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
@@ -99,7 +101,11 @@ type Options struct {
 
 	Schedule ScheduleDefaults // zero: DefaultSchedule
 
-	HistoryDays  int // how long sizes of tables are kept, at least MinHistoryDays; 0: DefaultHistoryDays
+	HistoryDays int // how long sizes of tables are kept, at least MinHistoryDays; 0: DefaultHistoryDays
+
+	SessionIdle     time.Duration // a session ends this long after its last request; 0: DefaultSessionIdle
+	SessionLifetime time.Duration // a session ends this long after its login; 0: DefaultSessionLifetime
+
 	PasswordCost int // of bcrypt; 0: 12. Tests take bcrypt.MinCost
 }
 
@@ -118,6 +124,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.schedule = cmp.Or(o.Schedule, DefaultSchedule)
 	s.historyDays = max(cmp.Or(o.HistoryDays, DefaultHistoryDays), MinHistoryDays)
+	s.sessionIdle = cmp.Or(o.SessionIdle, DefaultSessionIdle)
+	s.sessionLifetime = cmp.Or(o.SessionLifetime, DefaultSessionLifetime)
 	s.passwordCost = cmp.Or(o.PasswordCost, passwordCost)
 	s.nobody = sync.OnceValues(func() (User, error) { return newNobody(s.passwordCost) })
 	if err := s.start(ctx, o); err != nil {

@@ -240,19 +240,19 @@ func TestSessionsEnd(t *testing.T) {
 			wantError(f, err, models.CodeUnauthenticated, "")
 		}
 		idle, out := open(), open()
-		f.clock.add(models.SessionIdle - time.Second)
+		f.clock.add(models.DefaultSessionIdle - time.Second)
 		f.visit(idle)
-		f.clock.add(models.SessionIdle - time.Second)
+		f.clock.add(models.DefaultSessionIdle - time.Second)
 		f.visit(idle)
 		check(f, f.EndSession(f.ctx, out))
 		check(f, f.EndSession(f.ctx, out))
 		ended(out)
 		ended("")
-		f.clock.add(models.SessionIdle)
+		f.clock.add(models.DefaultSessionIdle)
 		ended(idle)
 
 		busy := open()
-		for left := models.SessionLifetime; left > time.Hour; left -= time.Hour {
+		for left := models.DefaultSessionLifetime; left > time.Hour; left -= time.Hour {
 			f.clock.add(time.Hour)
 			f.visit(busy)
 		}
@@ -260,6 +260,35 @@ func TestSessionsEnd(t *testing.T) {
 		ended(busy)
 		_, err := f.CreateSession(f.ctx, 4711)
 		wantError(f, err, models.CodeNotFound, "user.not_found")
+	})
+}
+
+func TestOptions_Session(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		equal(f, "default lifetime", f.SessionLifetime(), models.DefaultSessionLifetime)
+		user := f.user("user", models.RoleUser)
+		f.options.SessionIdle, f.options.SessionLifetime = time.Hour, 90*time.Minute
+		short, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, short.Close()) }()
+		equal(f, "lifetime", short.SessionLifetime(), 90*time.Minute)
+
+		visit := func(id string) error {
+			_, err := short.SessionUser(f.ctx, id)
+			return err
+		}
+		idle, err := short.CreateSession(f.ctx, user.ID)
+		check(f, err)
+		busy, err := short.CreateSession(f.ctx, user.ID)
+		check(f, err)
+		f.clock.add(time.Hour - time.Second)
+		check(f, visit(busy))
+		f.clock.add(time.Second)
+		wantError(f, visit(idle), models.CodeUnauthenticated, "")
+		check(f, visit(busy))
+		f.clock.add(30 * time.Minute)
+		wantError(f, visit(busy), models.CodeUnauthenticated, "")
+		f.visit(busy) // the other store's options let it live longer
 	})
 }
 
@@ -299,7 +328,7 @@ func TestASessionDoesNotWaitForTheWriter(t *testing.T) {
 		user := f.user("user", models.RoleUser)
 		session, err := f.CreateSession(f.ctx, user.ID)
 		check(f, err)
-		f.clock.add(models.SessionIdle / 2)
+		f.clock.add(models.DefaultSessionIdle / 2)
 		check(f, f.Occupy(f.ctx, func() {
 			began := time.Now()
 			found, err := f.SessionUser(f.ctx, session)
@@ -312,7 +341,7 @@ func TestASessionDoesNotWaitForTheWriter(t *testing.T) {
 			}
 		}))
 		f.visit(session)
-		f.clock.add(models.SessionIdle - time.Second)
+		f.clock.add(models.DefaultSessionIdle - time.Second)
 		f.visit(session) // it was seen when the writer was free
 	})
 }
