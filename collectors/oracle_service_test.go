@@ -21,7 +21,7 @@ func newOracleHouse(t *testing.T) (house, *oracle.Server, Target) {
 	target := oracleTarget(t, server, "APP", true)
 	target.TLSMode = models.TLSPrefer
 	h := newHouse(t, models.Oracle, oracleAt(server), target)
-	synced, err := h.service.SyncCapacity(t.Context(), models.Asker{}, h.instance.ID)
+	synced, err := h.service.SyncCapacity(t.Context(), models.Requester{}, h.instance.ID)
 	must(t, err)
 	if len(synced.Found.Databases) != 3 || !synced.Found.Complete {
 		t.Fatalf("got %+v", synced.Found)
@@ -34,7 +34,7 @@ func TestOneReadingIsStoredForEveryKnownTablespace(t *testing.T) {
 	rows := twoSchemas()
 	rows["DBA_TABLESPACES"] = append(rows["DBA_TABLESPACES"], oracleSpace("NEW", "PERMANENT"))
 	server.SetRows(rows)
-	receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	header, found := h.snapshot("DATA")
 	if receipt.Saved != 2 || header.SnapshotNo != 1 || !header.Complete || found["U"].Total == nil || *found["U"].Total != 7 {
@@ -46,21 +46,21 @@ func TestOneReadingIsStoredForEveryKnownTablespace(t *testing.T) {
 
 func TestATablespaceThatIsGoneKeepsItsSnapshot(t *testing.T) {
 	h, server, _ := newOracleHouse(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	rows := twoSchemas()
 	rows["DBA_TABLESPACES"] = rows["DBA_TABLESPACES"][:1]
 	rows["DBA_SEGMENTS"] = rows["DBA_SEGMENTS"][:2]
 	rows["DBA_TABLES"] = rows["DBA_TABLES"][:2]
 	server.SetRows(rows)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "DATA")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "DATA")
 	wantError(t, err, models.CodeCollection, KeyTablespaceGone)
 	header, found := h.snapshot("DATA")
 	if header.GoneAt == nil || header.SnapshotNo != 1 || len(found) != 1 {
 		t.Errorf("header %+v, %d rows", header, len(found))
 	}
 	server.SetRows(twoSchemas())
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	if header, _ := h.snapshot("DATA"); header.GoneAt == nil || header.SnapshotNo != 1 {
 		t.Errorf("nobody asked for DATA, and it is %+v", header)
@@ -69,14 +69,14 @@ func TestATablespaceThatIsGoneKeepsItsSnapshot(t *testing.T) {
 
 func TestOwnSegmentsNeverRetireThoseOfOthers(t *testing.T) {
 	h, server, target := newOracleHouse(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	rows := twoSchemas()
 	rows["DBA_SEGMENTS"] = append(rows["DBA_SEGMENTS"], oraclePart("APP", "V", "TABLE", "USERS", 5))
 	rows["DBA_TABLES"] = append(slices.Clone(rows["DBA_TABLES"][1:]), oracleHeap("APP", "V", "USERS"))
 	server.SetRows(rows)
 	server.AddUser(t, oracle.User{Name: "APP", Password: target.Password})
-	receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	if receipt.Pruned != 1 || receipt.Complete || receipt.Grant == "" {
 		t.Errorf("got %+v", receipt)
@@ -116,7 +116,7 @@ func TestANewerSnapshotOfAnotherTablespaceStays(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 	must(t, err)
 	if header, found := h.snapshot("DATA"); header.SnapshotNo != 1 || len(found) != 0 {
 		t.Errorf("DATA is %+v: %v", header, found)
@@ -134,7 +134,7 @@ func TestOneReadingAnswersAllWhoWaitForIt(t *testing.T) {
 	errs := make(chan error, len(databases))
 	for i, name := range databases {
 		go func() {
-			receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, name)
+			receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, name)
 			if err == nil && (receipt.Saved == 0 || !receipt.Complete || receipt.CollectedAt.IsZero()) {
 				t.Errorf("the receipt of %s is %+v", name, receipt)
 			}
@@ -170,7 +170,7 @@ func TestWaitingForAReadingEndsWithTheService(t *testing.T) {
 	errs := make(chan error, 2)
 	for i, name := range []string{"USERS", "DATA"} {
 		go func() {
-			_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, name)
+			_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, name)
 			errs <- err
 		}()
 		h.waitUntil(func() bool {
@@ -193,7 +193,7 @@ func TestClosingWhileARunBegins(t *testing.T) {
 		service := NewService(h.store, h.service.engines, h.service.log)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "USERS")
+			_, err := service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "USERS")
 			ended <- err
 		}()
 		h.waitUntil(func() bool {

@@ -57,7 +57,7 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 	defer cancel()
 	row.RequestedAt = s.now()
 	for {
-		kept, joined, err := s.store.AskForRun(ctx, row)
+		kept, joined, err := s.store.RequestRun(ctx, row)
 		switch {
 		case err != nil:
 			return row, err
@@ -69,7 +69,7 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 		case !joined || kept.Status == models.RunQueued:
 			s.enqueue(ctx, kept.ID, row.Username == "")
 			return kept, nil
-		case kept.CancelAskedAt == nil:
+		case kept.CancelRequestedAt == nil:
 			return kept, nil
 		}
 		if _, err := s.untilEnded(ctx, kept.ID); err != nil {
@@ -376,7 +376,7 @@ func (s *Service) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	}
 	r := s.watch(id)
 	defer s.unwatch(id, r)
-	if err := s.store.AskToCancel(ctx, id); err != nil {
+	if err := s.store.RequestCancel(ctx, id); err != nil {
 		return known, err
 	}
 	s.abandon(id)
@@ -479,7 +479,7 @@ func (s *Service) prune(ctx context.Context) error {
 }
 
 func (s *Service) interrupt(ctx context.Context, silence time.Duration) ([]models.Run, error) {
-	ended, err := s.store.InterruptRuns(ctx, silence)
+	ended, err := s.store.InterruptOrphanedRuns(ctx, silence)
 	if len(ended) > 0 {
 		s.log.WarnContext(ctx, "runs have lost their process", "runs", len(ended))
 	}
@@ -533,7 +533,7 @@ func (s *Service) addQueued(ctx context.Context, instanceID int64) {
 // keepRuns writes how far the runs of this process are, and cancels those that another one was asked to.
 func (s *Service) keepRuns(ctx context.Context) {
 	for _, r := range s.carried() {
-		cancel, err := s.store.KeepRun(ctx, r.row.ID, r.progress.snapshot())
+		cancel, err := s.store.Heartbeat(ctx, r.row.ID, r.progress.snapshot())
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "a run looks less far than it is", "refresh_id", r.row.ID, "error", err)
 		}

@@ -31,7 +31,7 @@ func TestRunsEndHoweverManyAskForThem(t *testing.T) {
 	for person := range 8 {
 		asking.Go(func() {
 			for n := range 40 {
-				_, err := h.service.StartRefresh(t.Context(), models.Asker{Username: "someone"}, h.instance.ID, fmt.Sprint("d", (n+person)%5))
+				_, err := h.service.StartRefresh(t.Context(), models.Requester{Username: "someone"}, h.instance.ID, fmt.Sprint("d", (n+person)%5))
 				if err != nil {
 					t.Error(err)
 				}
@@ -63,9 +63,9 @@ func TestNobodyRemembersTheRunsOfOthers(t *testing.T) {
 	}}
 	h, other := twoProcesses(t, quick)
 	for n := range 40 {
-		_, err := h.service.StartRefresh(t.Context(), models.Asker{}, h.instance.ID, fmt.Sprint("d", n))
+		_, err := h.service.StartRefresh(t.Context(), models.Requester{}, h.instance.ID, fmt.Sprint("d", n))
 		must(t, err)
-		_, err = other.service.StartRefresh(t.Context(), models.Asker{}, h.instance.ID, fmt.Sprint("d", n))
+		_, err = other.service.StartRefresh(t.Context(), models.Requester{}, h.instance.ID, fmt.Sprint("d", n))
 		must(t, err)
 	}
 	patiently(t, "not all ended", func() bool {
@@ -144,7 +144,7 @@ func TestTheNextStartCarriesOutEverythingThatIsQueued(t *testing.T) {
 		return models.TableResult{Complete: true}, nil
 	}})
 	for n := range 20 {
-		_, _, err := h.store.AskForRun(t.Context(), models.Run{
+		_, _, err := h.store.RequestRun(t.Context(), models.Run{
 			InstanceID: h.instance.ID, DatabaseName: fmt.Sprint("d", n), Kind: models.RunTables, RequestedAt: time.Now().Add(time.Hour),
 		})
 		must(t, err)
@@ -160,14 +160,14 @@ func TestTheNextStartCarriesOutEverythingThatIsQueued(t *testing.T) {
 // A person's word counts also when the process that should hear it dies.
 func TestACancelledRunIsNotBegunAgain(t *testing.T) {
 	h := emptyHouse(t, seams["river"](t), &scriptedCollector{})
-	row, _, err := h.store.AskForRun(t.Context(), models.Run{
+	row, _, err := h.store.RequestRun(t.Context(), models.Run{
 		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: time.Now(),
 	})
 	must(t, err)
 	_, err = h.store.ClaimRun(t.Context(), row.ID, "dead", time.Now())
 	must(t, err)
-	must(t, h.store.AskToCancel(t.Context(), row.ID))
-	_, err = h.store.Pool().Exec(t.Context(), `UPDATE collection_runs SET alive_at = now() - interval '1 hour'`)
+	must(t, h.store.RequestCancel(t.Context(), row.ID))
+	_, err = h.store.Pool().Exec(t.Context(), `UPDATE collection_runs SET heartbeat_at = now() - interval '1 hour'`)
 	must(t, err)
 	h.service.sweep(t.Context())
 	if ended := h.run(row.ID); ended.Status != models.RunCancelled {
@@ -184,7 +184,7 @@ func TestACancelledRunIsNotBegunAgain(t *testing.T) {
 func TestACancelBetweenClaimAndBeginIsHeard(t *testing.T) {
 	slow := &slowCollector{answer: make(chan struct{})}
 	h := newHouse(t, models.MySQL, slow, Target{Host: "127.0.0.1", Port: 1})
-	row, _, err := h.store.AskForRun(t.Context(), models.Run{
+	row, _, err := h.store.RequestRun(t.Context(), models.Run{
 		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: time.Now(),
 	})
 	must(t, err)
@@ -198,7 +198,7 @@ func TestACancelBetweenClaimAndBeginIsHeard(t *testing.T) {
 		}
 		cancelled <- run
 	}()
-	h.waitUntil(func() bool { return h.run(row.ID).CancelAskedAt != nil })
+	h.waitUntil(func() bool { return h.run(row.ID).CancelRequestedAt != nil })
 	time.Sleep(settleTime)
 	ended := h.service.perform(t.Context(), row)
 	if ended.Status != models.RunCancelled || (<-cancelled).Status != models.RunCancelled {

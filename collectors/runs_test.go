@@ -19,7 +19,7 @@ import (
 
 func (h house) begin(database string) models.Run {
 	h.Helper()
-	run, err := h.service.StartRefresh(h.Context(), models.Asker{Username: "someone"}, h.instance.ID, database)
+	run, err := h.service.StartRefresh(h.Context(), models.Requester{Username: "someone"}, h.instance.ID, database)
 	must(h.T, err)
 	return run
 }
@@ -98,7 +98,7 @@ func TestARunTellsHowFarItIs(t *testing.T) {
 		t.Errorf("%+v", run)
 	}
 	server.Stop(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	wantError(t, err, models.CodeUnreachable, "error.unreachable")
 	failed := h.run(run.ID + 1)
 	if failed.Status != models.RunFailed || failed.Failure.Key != "error.unreachable" || failed.Failure.Extra["database_name"] != app ||
@@ -114,14 +114,14 @@ func (h house) runEnded(id int64) bool {
 
 func TestASyncIsARunToo(t *testing.T) {
 	h, server, _ := newPostgresHouse(t)
-	synced, err := h.service.SyncCapacity(t.Context(), models.Asker{Username: "someone"}, h.instance.ID)
+	synced, err := h.service.SyncCapacity(t.Context(), models.Requester{Username: "someone"}, h.instance.ID)
 	must(t, err)
 	run := h.run(1)
 	if run.Kind != models.RunDatabases || run.DatabaseName != "" || run.Status != models.RunSucceeded || run.Receipt.Saved != synced.Saved {
 		t.Errorf("%+v", run)
 	}
 	server.Stop(t)
-	_, err = h.service.SyncCapacity(t.Context(), models.Asker{}, h.instance.ID)
+	_, err = h.service.SyncCapacity(t.Context(), models.Requester{}, h.instance.ID)
 	wantError(t, err, models.CodeUnreachable, "error.unreachable")
 	if failed := h.run(2); failed.Status != models.RunFailed {
 		t.Errorf("%+v", failed)
@@ -161,12 +161,12 @@ func TestClosingInterruptsRunsWhichCanRunAgain(t *testing.T) {
 	if ended := h.run(run.ID); ended.Status != models.RunInterrupted {
 		t.Errorf("%+v", ended.Progress)
 	}
-	_, err := h.service.StartRefresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err := h.service.StartRefresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	wantError(t, err, models.CodeCollection, "collect.cancelled")
 	close(slow.answer)
 	again := NewService(h.store, h.service.engines, h.service.log)
 	defer func() { must(t, again.Close(t.Context())) }()
-	_, err = again.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = again.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 }
 
@@ -195,12 +195,12 @@ func TestNobodyJoinsACancelledRun(t *testing.T) {
 		return models.TableResult{Complete: true}, nil
 	}
 	time.AfterFunc(50*time.Millisecond, func() { close(end) })
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 	if run := <-cancelled; run.Status != models.RunCancelled {
 		t.Errorf("%+v", run.Progress)
 	}
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 }
 
@@ -232,7 +232,7 @@ func TestWhatIsBeingStoredIsStoredToTheEnd(t *testing.T) {
 func TestAnEmbeddedStoreKnowsItsDeadRunsAtTheStart(t *testing.T) {
 	slow := &slowCollector{answer: make(chan struct{})}
 	h := newHouse(t, models.MySQL, slow, Target{Host: "127.0.0.1", Port: 1})
-	row, _, err := h.store.AskForRun(t.Context(), models.Run{
+	row, _, err := h.store.RequestRun(t.Context(), models.Run{
 		InstanceID: h.instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: time.Now(),
 	})
 	must(t, err)
@@ -245,7 +245,7 @@ func TestAnEmbeddedStoreKnowsItsDeadRunsAtTheStart(t *testing.T) {
 		t.Errorf("%+v", dead)
 	}
 	close(slow.answer)
-	_, err = again.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = again.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 	must(t, again.Close(t.Context()))
 	if err := again.Resume(t.Context()); !errors.Is(err, errClosing) {
@@ -276,7 +276,7 @@ func TestAnyProcessCancelsAndFollowsARun(t *testing.T) {
 		Name: "target", DBType: models.SQLite, DatabaseName: "/x.db", IsActive: true, TLSMode: models.TLSPrefer,
 	}, nil, nil)
 	must(t, err)
-	run, err := services[0].StartRefresh(t.Context(), models.Asker{}, instance.ID, "main")
+	run, err := services[0].StartRefresh(t.Context(), models.Requester{}, instance.ID, "main")
 	must(t, err)
 	h := house{T: t, store: store, service: services[1], instance: instance}
 	h.waitUntil(func() bool { return len(services[0].carried())+len(services[1].carried()) == 1 })
@@ -304,16 +304,16 @@ func TestARunWhoseEndIsNotStoredStillBringsItsResult(t *testing.T) {
 	defer db.Close()
 	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE UPDATE ON collection_runs WHEN NEW.ended_at IS NOT NULL BEGIN SELECT RAISE(ABORT, 'full'); END`)
 	must(t, err)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 	if header, _ := h.snapshot("app"); header.SnapshotNo != 1 || h.runEnded(1) {
 		t.Errorf("header %+v", header)
 	}
 	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER fuller BEFORE INSERT ON collection_runs BEGIN SELECT RAISE(ABORT, 'full'); END`)
 	must(t, err)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	wantInternal(t, err)
-	_, err = h.service.StartRefresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = h.service.StartRefresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	wantInternal(t, err)
 }
 

@@ -31,7 +31,7 @@ func (s *Service) Tick(ctx context.Context, now time.Time) error {
 // beginRound asks for the databases of an instance; their tables follow when that run has ended. That this process stops is
 // no failure of the instance: its round then looks as if it had lost its process.
 func (s *Service) beginRound(ctx context.Context, id int64) {
-	_, err := s.StartSync(ctx, models.Asker{}, id)
+	_, err := s.StartSync(ctx, models.Requester{}, id)
 	if err == nil || ctx.Err() != nil || s.closing() {
 		return
 	}

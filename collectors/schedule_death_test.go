@@ -18,7 +18,7 @@ func TestTablesOfARoundOutliveTheProcessThatFoundTheDatabases(t *testing.T) {
 			_, err := h.store.AddDatabase(h.Context(), h.instance.ID, database, h.clock.Now())
 			must(h.T, err)
 		}
-		asked, _, err := h.store.AskForRun(h.Context(), models.Run{
+		asked, _, err := h.store.RequestRun(h.Context(), models.Run{
 			InstanceID: h.instance.ID, Kind: models.RunDatabases, RequestedAt: h.clock.Now(), Configuration: configuration(h.instance),
 		})
 		must(h.T, err)

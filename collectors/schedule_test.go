@@ -120,7 +120,7 @@ func TestDatabasesAndTheirTablesAreCollectedDaily(t *testing.T) {
 			h.Errorf("%d runs in two rounds of one instance with three databases", runs.Total)
 		}
 		for _, run := range runs.Runs {
-			if run.Asker != (models.Asker{}) {
+			if run.Requester != (models.Requester{}) {
 				h.Errorf("%+v was asked for by somebody", run)
 			}
 		}
@@ -159,7 +159,7 @@ func TestAGoodRunByHandEndsThePause(t *testing.T) {
 			err = h.store.ScheduleOutcome(h.Context(), run)
 			must(h.T, err)
 		}
-		_, err := h.service.SyncCapacity(h.Context(), models.Asker{Username: "someone"}, h.instance.ID)
+		_, err := h.service.SyncCapacity(h.Context(), models.Requester{Username: "someone"}, h.instance.ID)
 		must(h.T, err)
 		h.waitUntil(func() bool { return h.schedule().PausedAt == nil && h.schedule().NextAt != nil })
 	})

@@ -162,7 +162,7 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 
 // SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
 // about which databases exist is kept even when no size could be measured.
-func (s *Service) SyncCapacity(ctx context.Context, by models.Asker, id int64) (SyncResult, error) {
+func (s *Service) SyncCapacity(ctx context.Context, by models.Requester, id int64) (SyncResult, error) {
 	asked, err := s.startSync(ctx, by, id)
 	if err != nil {
 		return SyncResult{}, err
@@ -176,7 +176,7 @@ func (s *Service) SyncCapacity(ctx context.Context, by models.Asker, id int64) (
 }
 
 // StartSync is SyncCapacity for those who do not wait for its end: it returns the run as it is now.
-func (s *Service) StartSync(ctx context.Context, by models.Asker, id int64) (models.Run, error) {
+func (s *Service) StartSync(ctx context.Context, by models.Requester, id int64) (models.Run, error) {
 	asked, err := s.startSync(ctx, by, id)
 	if err != nil {
 		return models.Run{}, err
@@ -184,12 +184,12 @@ func (s *Service) StartSync(ctx context.Context, by models.Asker, id int64) (mod
 	return s.Run(ctx, asked.ID)
 }
 
-func (s *Service) startSync(ctx context.Context, by models.Asker, id int64) (models.Run, error) {
+func (s *Service) startSync(ctx context.Context, by models.Requester, id int64) (models.Run, error) {
 	instance, _, err := s.target(ctx, id)
 	if err != nil {
 		return models.Run{}, err
 	}
-	return s.ask(ctx, models.Run{InstanceID: id, Kind: models.RunDatabases, Asker: by, Configuration: configuration(instance)})
+	return s.ask(ctx, models.Run{InstanceID: id, Kind: models.RunDatabases, Requester: by, Configuration: configuration(instance)})
 }
 
 // encode is what the run's row keeps for those who wait for it in another process.
@@ -271,7 +271,7 @@ func anyMeasured(r models.DatabaseResult) bool {
 // Refresh measures every table of one database and replaces its snapshot, all or nothing. A database
 // the inventory does not know is looked for on the target and added when it is there; one that is gone
 // is marked so and keeps its snapshot. Where the collection takes longer than Wait, the error's refresh_id leads to it.
-func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, database string) (models.Receipt, error) {
+func (s *Service) Refresh(ctx context.Context, by models.Requester, id int64, database string) (models.Receipt, error) {
 	asked, err := s.StartRefresh(ctx, by, id, database)
 	if err != nil {
 		return models.Receipt{}, err
@@ -285,7 +285,7 @@ func (s *Service) Refresh(ctx context.Context, by models.Asker, id int64, databa
 
 // StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now. Those who ask for the same
 // in the same moment ask the store once.
-func (s *Service) StartRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
+func (s *Service) StartRefresh(ctx context.Context, by models.Requester, id int64, database string) (models.Run, error) {
 	ctx = context.WithoutCancel(ctx) // which is that of one of them
 	asked, err, _ := s.asking.Do(strconv.FormatInt(id, 10)+"/"+database, func() (any, error) {
 		asked, err := s.startRefresh(ctx, by, id, database)
@@ -297,7 +297,7 @@ func (s *Service) StartRefresh(ctx context.Context, by models.Asker, id int64, d
 	return asked.(models.Run), err
 }
 
-func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, database string) (models.Run, error) {
+func (s *Service) startRefresh(ctx context.Context, by models.Requester, id int64, database string) (models.Run, error) {
 	instance, target, err := s.target(ctx, id)
 	if err != nil {
 		return models.Run{}, err
@@ -310,7 +310,7 @@ func (s *Service) startRefresh(ctx context.Context, by models.Asker, id int64, d
 		return models.Run{}, aboutInstance(err, id, database)
 	}
 	asked, err := s.ask(ctx, models.Run{
-		InstanceID: id, DatabaseName: database, Kind: models.RunTables, Asker: by, Configuration: configuration(instance),
+		InstanceID: id, DatabaseName: database, Kind: models.RunTables, Requester: by, Configuration: configuration(instance),
 	})
 	if err != nil {
 		return asked, aboutInstance(err, id, database)

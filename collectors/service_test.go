@@ -77,13 +77,13 @@ func newPostgresHouse(t *testing.T) (house, *testenv.PostgreSQLServer, string) {
 
 func TestRefreshReplacesTheSnapshot(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
-	receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	if receipt.Saved != 2 || receipt.Changed != 2 || receipt.Pruned != 0 || !receipt.Complete {
 		t.Errorf("first receipt %+v", receipt)
 	}
 	server.Exec(t, app, "DROP TABLE a", "CREATE TABLE c (n int)")
-	receipt, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	receipt, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	if receipt.Saved != 2 || receipt.Changed != 1 || receipt.Pruned != 1 {
 		t.Errorf("second receipt %+v", receipt)
@@ -96,11 +96,11 @@ func TestRefreshReplacesTheSnapshot(t *testing.T) {
 
 func TestAFailedRefreshChangesNothing(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	header, rows := h.snapshot(app)
 	server.Stop(t)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	wantError(t, err, models.CodeUnreachable, "error.unreachable")
 	if e := models.AsError(err); e.Extra["instance_id"] != h.instance.ID || e.Extra["database_name"] != app {
 		t.Errorf("extra %v", e.Extra)
@@ -113,16 +113,16 @@ func TestAFailedRefreshChangesNothing(t *testing.T) {
 
 func TestADatabaseThatIsGoneKeepsItsSnapshot(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	server.DropDatabase(t, app)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	wantError(t, err, models.CodeCollection, KeyDatabaseGone)
 	header, rows := h.snapshot(app)
 	if header.GoneAt == nil || header.SnapshotNo != 1 || len(rows) != 2 {
 		t.Errorf("header %+v, %d rows", header, len(rows))
 	}
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "never heard of")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "never heard of")
 	wantError(t, err, models.CodeCollection, KeyDatabaseGone)
 	_, err = h.store.Database(t.Context(), h.instance.ID, "never heard of")
 	wantError(t, err, models.CodeNotFound, "database.not_found")
@@ -133,24 +133,24 @@ func TestADatabaseHasOneName(t *testing.T) {
 	literal := `\x61pp`
 	server.Exec(t, "postgres", `CREATE DATABASE "`+literal+`"`)
 	for _, alias := range []string{literal, `a\x70p`, `a\x00b`, "a\x00b", app + "\x00"} {
-		_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, alias)
+		_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, alias)
 		wantError(t, err, models.CodeCollection, KeyDatabaseGone)
 		_, err = h.store.Database(t.Context(), h.instance.ID, alias)
 		wantError(t, err, models.CodeNotFound, "database.not_found")
 	}
 	for _, name := range []string{app, validName(literal)} {
-		_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, name)
+		_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, name)
 		must(t, err)
 	}
 }
 
 func TestALockedTableKeepsItsOldValue(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	first, before := h.snapshot(app)
 	release := hold(t, server.URL(app), "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
-	receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	release()
 	_, after := h.snapshot(app)
@@ -164,11 +164,11 @@ func TestARootWithALockedPartitionKeepsItsOldValue(t *testing.T) {
 	h, server, app := newPostgresHouse(t)
 	server.Exec(t, app, "CREATE TABLE tree (i int) PARTITION BY RANGE (i)", "CREATE TABLE leaf PARTITION OF tree FOR VALUES FROM (0) TO (1000)",
 		"INSERT INTO tree SELECT generate_series(0, 999)")
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	_, before := h.snapshot(app)
 	defer hold(t, server.URL(app), "LOCK TABLE ONLY leaf IN ACCESS EXCLUSIVE MODE")()
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	_, after := h.snapshot(app)
 	root := after["tree"]
@@ -187,13 +187,13 @@ func TestRevokedGrantsPruneNothing(t *testing.T) {
 	h := newHouse(t, models.MySQL, NewMySQL(), Target{
 		Host: server.Host, Port: server.Port, Username: "revoked", Password: "pass", TLSMode: models.TLSPrefer,
 	})
-	receipt, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	receipt, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	if receipt.Saved != 2 || !receipt.Complete {
 		t.Fatalf("receipt %+v", receipt)
 	}
 	server.Exec(t, app, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+account, "GRANT SELECT ON `"+app+"`.a TO "+account)
-	receipt, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	receipt, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	must(t, err)
 	header, rows := h.snapshot(app)
 	if receipt.Complete || receipt.Pruned != 0 || len(rows) != 2 || rows["b"].KeptFrom == nil || header.Grant == "" {
@@ -238,14 +238,14 @@ func TestRefreshesOfOneDatabaseJoin(t *testing.T) {
 	for i := range callers {
 		all.Go(func() {
 			var err error
-			if receipts[i], err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app"); err != nil {
+			if receipts[i], err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	other := make(chan error, 1)
 	go func() {
-		_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "other")
+		_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "other")
 		other <- err
 	}()
 	eventually(t, "the database was never asked for", func() bool { return slow.asked.Load() == 1 })
@@ -269,7 +269,7 @@ func TestARefreshOutlivesWhoAskedAndEndsWithTheService(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {
-		_, err := h.service.Refresh(ctx, models.Asker{}, h.instance.ID, "app")
+		_, err := h.service.Refresh(ctx, models.Requester{}, h.instance.ID, "app")
 		left <- err
 	}()
 	eventually(t, "never asked", func() bool { return slow.asked.Load() == 1 })
@@ -277,7 +277,7 @@ func TestARefreshOutlivesWhoAskedAndEndsWithTheService(t *testing.T) {
 	wantError(t, <-left, models.CodeTimeout, "collect.still_running")
 	joined := make(chan error, 1)
 	go func() {
-		_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+		_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 		joined <- err
 	}()
 	select {
@@ -298,7 +298,7 @@ func TestSyncKeepsTheInventoryWhenNothingCouldBeMeasured(t *testing.T) {
 	target := postgresTarget(server, "postgres")
 	target.Username, target.Password = "nobody_in_particular", "x"
 	h := newHouse(t, models.PostgreSQL, NewPostgreSQL(), target)
-	result, err := h.service.SyncCapacity(t.Context(), models.Asker{}, h.instance.ID)
+	result, err := h.service.SyncCapacity(t.Context(), models.Requester{}, h.instance.ID)
 	must(t, err)
 	if result.Saved != 1 || result.Inventory.Created != 2 {
 		t.Errorf("saved %d, inventory %+v", result.Saved, result.Inventory)
@@ -311,7 +311,7 @@ func TestSyncKeepsTheInventoryWhenNothingCouldBeMeasured(t *testing.T) {
 		}
 	}
 	server.Exec(t, "postgres", "CREATE DATABASE late", "REVOKE CONNECT ON DATABASE late FROM PUBLIC")
-	result, err = h.service.SyncCapacity(t.Context(), models.Asker{}, h.instance.ID)
+	result, err = h.service.SyncCapacity(t.Context(), models.Requester{}, h.instance.ID)
 	must(t, err)
 	instance, err := h.store.Instance(t.Context(), h.instance.ID)
 	must(t, err)
@@ -326,15 +326,15 @@ func TestWhatCannotBeCollectedIsRefusedBeforeTheTargetIsAsked(t *testing.T) {
 	off.IsActive = false
 	_, err := h.store.UpdateInstance(t.Context(), off, nil, nil)
 	must(t, err)
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, app)
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, app)
 	wantError(t, err, models.CodeCollection, "collect.instance_inactive")
 	bare, err := h.store.CreateInstance(t.Context(), models.Instance{
 		Name: "bare", DBType: models.PostgreSQL, Host: h.instance.Host, Port: h.instance.Port, IsActive: true, TLSMode: models.TLSPrefer,
 	}, nil, nil)
 	must(t, err)
-	_, err = h.service.SyncCapacity(t.Context(), models.Asker{}, bare.ID)
+	_, err = h.service.SyncCapacity(t.Context(), models.Requester{}, bare.ID)
 	wantError(t, err, models.CodeCollection, "collect.no_credential")
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, 404, app)
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, 404, app)
 	wantError(t, err, models.CodeNotFound, "instance.not_found")
 }
 
@@ -374,7 +374,7 @@ func TestAPanicFailsOneCollectionOnly(t *testing.T) {
 	h := newScriptedHouse(t, c)
 	var log bytes.Buffer
 	h.service.log = slog.New(slog.NewTextHandler(&log, nil))
-	_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	wantError(t, err, models.CodeCollection, "collect.failed_unexpectedly")
 	if !strings.Contains(log.String(), "odd answer") || !strings.Contains(log.String(), "service_test.go") {
 		t.Errorf("the log does not say what panicked where: %s", log.String())
@@ -382,7 +382,7 @@ func TestAPanicFailsOneCollectionOnly(t *testing.T) {
 	c.tables = func(context.Context, Target) (models.TableResult, error) {
 		return models.TableResult{Complete: true}, nil
 	}
-	_, err = h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+	_, err = h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 	must(t, err)
 }
 
@@ -418,7 +418,7 @@ func TestWhatWasAskedOfAnotherConfigurationIsNotStored(t *testing.T) {
 			}})
 			first, second := make(chan error, 1), make(chan error, 1)
 			refresh := func(done chan<- error) {
-				_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+				_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 				done <- err
 			}
 			go refresh(first)
@@ -451,7 +451,7 @@ func TestTheReasonsAreKeptWhenNothingWasMeasured(t *testing.T) {
 	h := newScriptedHouse(t, &scriptedCollector{databases: models.DatabaseResult{
 		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "app", Err: denied}},
 	}})
-	_, err := h.service.SyncCapacity(t.Context(), models.Asker{}, h.instance.ID)
+	_, err := h.service.SyncCapacity(t.Context(), models.Requester{}, h.instance.ID)
 	wantError(t, err, models.CodeCollection, "collect.nothing_measured")
 	if got := models.AsError(err).Extra["grant"]; got != grant {
 		t.Errorf("the grant is %v", got)
@@ -485,7 +485,7 @@ func TestACollectionThatIsEndedSaysSoAndStoresNothing(t *testing.T) {
 			}})
 			h.service.limit = func(models.RunKind) time.Duration { return end.limit }
 			go func() {
-				_, err := h.service.Refresh(t.Context(), models.Asker{}, h.instance.ID, "app")
+				_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, "app")
 				done <- err
 			}()
 			if end.limit == time.Hour { // the others may be too late before they have started

@@ -30,7 +30,7 @@ func TestARunSaysWhatIsWrongWithTheStore(t *testing.T) {
 			_, err := db.ExecContext(t.Context(), text)
 			must(t, err)
 		}
-		asked, err := h.service.StartRefresh(t.Context(), models.Asker{Username: "someone"}, h.instance.ID, "app")
+		asked, err := h.service.StartRefresh(t.Context(), models.Requester{Username: "someone"}, h.instance.ID, "app")
 		must(t, err)
 		var row models.Run
 		patiently(t, "not ended", func() bool {

@@ -185,7 +185,7 @@ func (s *stage) crowd() (heal func()) {
 	ids := make([]int64, 200)
 	for i := range ids {
 		asked.Go(func() {
-			run, err := s.service.StartRefresh(context.Background(), models.Asker{}, s.watched, s.target.database())
+			run, err := s.service.StartRefresh(context.Background(), models.Requester{}, s.watched, s.target.database())
 			if err != nil {
 				s.Errorf("somebody was refused: %v", err)
 			}

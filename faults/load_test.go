@@ -59,7 +59,7 @@ func (s *stage) startAll(count int) (runs []int64) {
 			Username: first.Credential.Username, Password: s.target.password(),
 		})
 		must(s, err)
-		run, err := s.service.StartRefresh(context.Background(), models.Asker{}, made.ID, s.target.database())
+		run, err := s.service.StartRefresh(context.Background(), models.Requester{}, made.ID, s.target.database())
 		must(s, err)
 		runs = append(runs, run.ID)
 	}

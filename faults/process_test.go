@@ -247,6 +247,6 @@ func (c *child) slowFile() (release func()) { return c.target.lock(c.T) }
 func (c *child) minuteLater() {
 	c.Helper()
 	if p, shared := c.storage.(*postgresqlStorage); shared {
-		p.server.Exec(c.T, p.name, "UPDATE collection_runs SET alive_at = alive_at - interval '5 minutes' WHERE ended_at IS NULL")
+		p.server.Exec(c.T, p.name, "UPDATE collection_runs SET heartbeat_at = heartbeat_at - interval '5 minutes' WHERE ended_at IS NULL")
 	}
 }

@@ -237,7 +237,7 @@ func (s *stage) alsoNew(news []snapshot) []snapshot {
 	if !s.cell.fault.alters {
 		return news
 	}
-	if _, err := s.service.Refresh(ctx, models.Asker{}, s.reference, s.target.database()); err != nil {
+	if _, err := s.service.Refresh(ctx, models.Requester{}, s.reference, s.target.database()); err != nil {
 		return news
 	}
 	return append(news, s.snapshot(s.reference))
@@ -245,7 +245,7 @@ func (s *stage) alsoNew(news []snapshot) []snapshot {
 
 func (s *stage) refresh(instance int64) {
 	s.Helper()
-	if _, err := s.service.Refresh(context.Background(), models.Asker{}, instance, s.target.database()); err != nil {
+	if _, err := s.service.Refresh(context.Background(), models.Requester{}, instance, s.target.database()); err != nil {
 		s.Fatalf("a refresh without a fault: %v", err)
 	}
 }
@@ -279,16 +279,16 @@ func (s *stage) reach() {
 func (s *stage) occupy() {
 	s.Helper()
 	if other := s.target.other(); other != "" {
-		_, err := s.service.StartRefresh(context.Background(), models.Asker{}, s.watched, other)
+		_, err := s.service.StartRefresh(context.Background(), models.Requester{}, s.watched, other)
 		must(s, err)
 		return
 	}
-	s.others.Go(func() { _, _ = s.service.SyncCapacity(context.Background(), models.Asker{}, s.watched) })
+	s.others.Go(func() { _, _ = s.service.SyncCapacity(context.Background(), models.Requester{}, s.watched) })
 }
 
 func (s *stage) begin() {
 	s.Helper()
-	run, err := s.service.StartRefresh(context.Background(), models.Asker{Username: "someone"}, s.watched, s.target.database())
+	run, err := s.service.StartRefresh(context.Background(), models.Requester{Username: "someone"}, s.watched, s.target.database())
 	must(s, err)
 	s.run = run.ID
 }

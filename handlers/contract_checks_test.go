@@ -88,7 +88,7 @@ func (s *scene) checkIdentities(e endpoint) {
 	}
 }
 
-// asker is who asks rightly: an admin, somebody new where that ends a login.
+// requester is who asks rightly: an admin, somebody new where that ends a login.
 func (s *scene) asker(e endpoint) identity {
 	s.Helper()
 	admin := identity{name: "admin", role: models.RoleAdmin, id: s.adminID, client: s.admin}

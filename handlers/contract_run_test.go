@@ -194,12 +194,12 @@ func (s *scene) deletedInstance() int64 {
 // endedRun is a refresh of the instance that somebody asked for and that is over.
 func (s *scene) endedRun(userID int64) int64 {
 	s.Helper()
-	run, _, err := s.store.AskForRun(s.Context(), models.Run{
+	run, _, err := s.store.RequestRun(s.Context(), models.Run{
 		InstanceID: s.instance, DatabaseName: "main", Kind: models.RunTables, RequestedAt: time.Now(), Configuration: "of no instance",
-		Asker: models.Asker{UserID: &userID, Username: "x"},
+		Requester: models.Requester{UserID: &userID, Username: "x"},
 	})
 	check(s, err)
-	check(s, s.store.AskToCancel(s.Context(), run.ID))
+	check(s, s.store.RequestCancel(s.Context(), run.ID))
 	return run.ID
 }
 

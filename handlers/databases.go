@@ -169,7 +169,7 @@ func (h *handlers) apiSyncCapacity(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	synced, err := h.Collect.SyncCapacity(c.Request().Context(), asker(c), instance.ID)
+	synced, err := h.Collect.SyncCapacity(c.Request().Context(), requester(c), instance.ID)
 	if err != nil {
 		return err
 	}

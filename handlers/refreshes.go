@@ -91,10 +91,10 @@ func newRunReceipt(r models.Receipt) *runReceiptJSON {
 	}
 }
 
-// asker is who asks for what this request starts.
-func asker(c echo.Context) models.Asker {
+// requester is who asks for what this request starts.
+func requester(c echo.Context) models.Requester {
 	user := currentUser(c)
-	return models.Asker{UserID: &user.ID, Username: user.Username}
+	return models.Requester{UserID: &user.ID, Username: user.Username}
 }
 
 // refreshTables collects the database's tables now and answers with the new page or, to who prefers that, with the run.
@@ -102,7 +102,7 @@ func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID
 	if prefers(c.Request(), respondAsync) {
 		return h.startRefresh(c, instanceID, name)
 	}
-	receipt, err := h.Collect.Refresh(c.Request().Context(), asker(c), instanceID, name)
+	receipt, err := h.Collect.Refresh(c.Request().Context(), requester(c), instanceID, name)
 	if id, goesOn := models.AsError(err).Extra["refresh_id"].(int64); err != nil && goesOn {
 		locateRefresh(c, id)
 	}
@@ -119,7 +119,7 @@ func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID
 }
 
 func (h *handlers) startRefresh(c echo.Context, instanceID int64, name string) error {
-	run, err := h.Collect.StartRefresh(c.Request().Context(), asker(c), instanceID, name)
+	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), instanceID, name)
 	if err != nil {
 		return err
 	}

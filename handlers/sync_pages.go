@@ -16,7 +16,7 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := h.Collect.StartSync(c.Request().Context(), asker(c), instance.ID)
+	run, err := h.Collect.StartSync(c.Request().Context(), requester(c), instance.ID)
 	if err != nil {
 		return err
 	}

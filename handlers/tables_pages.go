@@ -154,7 +154,7 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := h.Collect.StartRefresh(c.Request().Context(), asker(c), m.Instance.ID, m.Name)
+	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), m.Instance.ID, m.Name)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (f *fixture) filled(name string) models.Instance {
 	database, err := f.Database(f.ctx, instance.ID, "app")
 	check(f, err)
 	f.refresh(database, true, tables(3)...)
-	_, _, err = f.AskForRun(f.ctx, models.Run{InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now()})
+	_, _, err = f.RequestRun(f.ctx, models.Run{InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now()})
 	check(f, err)
 	return instance
 }

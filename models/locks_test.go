@@ -72,7 +72,7 @@ func TestAnInstanceIsDestroyedWhileItsRunsAreInterrupted(t *testing.T) {
 		f.started(instance.ID, "app", "me")
 		f.clock.add(time.Minute)
 		errs := f.contest("SELECT FROM collection_runs FOR UPDATE",
-			func() error { _, err := f.InterruptRuns(f.ctx, time.Minute); return err },
+			func() error { _, err := f.InterruptOrphanedRuns(f.ctx, time.Minute); return err },
 			func() error { _, err := f.DestroyInstances(f.ctx, []int64{instance.ID}); return err })
 		for _, err := range errs {
 			check(f, err)

@@ -15,7 +15,7 @@ func (f *fixture) begun(r models.Run) models.Run {
 	if r.Kind == "" {
 		r.Kind = models.RunTables
 	}
-	run, joined, err := f.AskForRun(f.ctx, r)
+	run, joined, err := f.RequestRun(f.ctx, r)
 	check(f, err)
 	equal(f, "joined", joined, false)
 	return run

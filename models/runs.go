@@ -43,8 +43,8 @@ const (
 	PhaseStoring    RunPhase = "storing"
 )
 
-// Asker is who asks for a run; the zero value is nobody, as for a schedule.
-type Asker struct {
+// Requester is who asks for a run; the zero value is nobody, as for a schedule.
+type Requester struct {
 	UserID   *int64
 	Username string
 }
@@ -69,19 +69,19 @@ type Run struct {
 	DatabaseID   *int64 // nil: of RunDatabases, or of a database that the inventory does not have
 	DatabaseName string // byte-exact; empty: of RunDatabases
 	Kind         RunKind
-	Asker        `gorm:"embedded"`
+	Requester        `gorm:"embedded"`
 	Progress     `gorm:"embedded"`
 	RequestedAt  time.Time
 	EndedAt      *time.Time // nil: it goes on
 	Receipt      Receipt    `gorm:"embedded;embeddedPrefix:receipt_"` // zero unless it succeeded
 	Failure      *Error     `gorm:"-"`                                // why it failed; nil unless it did
 	Owner        string     // the process that carries it out; empty while it is queued
-	AliveAt      time.Time  // when that process last said so
+	HeartbeatAt      time.Time  // when that process last said so
 
 	Configuration string     // of the instance when it was asked for; requests for another one are not the same
 	Attempt       int        // 1, or one more than that of the run whose process died
 	Result        *string    // what came of RunDatabases, as JSON of whoever carried it out
-	CancelAskedAt *time.Time // when its process was asked to end it; nil: never
+	CancelRequestedAt *time.Time // when its process was asked to end it; nil: never
 	StoredFailure *string    `gorm:"column:error"`
 }
 
@@ -112,13 +112,13 @@ var ErrInstanceBusy = errors.New("another run reads the instance")
 // ErrRunTaken says that a run is not queued (any more).
 var ErrRunTaken = errors.New("the run is not queued")
 
-// AskForRun keeps a run as queued, with its RequestedAt, Configuration and Attempt, or joins the one that is open for the
+// RequestRun keeps a run as queued, with its RequestedAt, Configuration and Attempt, or joins the one that is open for the
 // same: then joined is true. An instance that is gone is CodeNotFound.
-func (s *Store) AskForRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
+func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, false, err
 	}
-	r.ID, r.AliveAt, r.Status, r.Attempt = 0, s.Now(), RunQueued, max(1, r.Attempt)
+	r.ID, r.HeartbeatAt, r.Status, r.Attempt = 0, s.Now(), RunQueued, max(1, r.Attempt)
 	r.RequestedAt = stamp(r.RequestedAt)
 	for {
 		if kept, err = s.openRun(ctx, r); err == nil || !errors.Is(err, gorm.ErrRecordNotFound) {
@@ -145,7 +145,7 @@ func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error)
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	asked := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
-		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "AliveAt",
+		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "HeartbeatAt",
 		"Configuration", "Attempt",
 	).Create(r)
 	if errors.Is(asked.Error, gorm.ErrForeignKeyViolated) {
@@ -163,7 +163,7 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	claimed := db.Model(&r).Clauses(clause.Returning{}).Where("id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).
 		Where("NOT " + instanceRead).
 		Updates(map[string]any{
-			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "alive_at": s.Now(),
+			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "heartbeat_at": s.Now(),
 		})
 	switch {
 	case errors.Is(claimed.Error, gorm.ErrDuplicatedKey):
@@ -203,17 +203,17 @@ func (s *Store) NextRuns(ctx context.Context, instanceID int64, limit int) ([]Ru
 		Order("username = '', id").Limit(limit).Find(&next).Error
 }
 
-// KeepRun says that the run's process is alive and how far the run is, and reports whether somebody has asked another
+// Heartbeat says that the run's process is alive and how far the run is, and reports whether somebody has asked another
 // process to end it.
-func (s *Store) KeepRun(ctx context.Context, id int64, p Progress) (cancel bool, err error) {
+func (s *Store) Heartbeat(ctx context.Context, id int64, p Progress) (cancel bool, err error) {
 	p.StartedAt = stampPointer(p.StartedAt)
 	var kept Run
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	err = db.Model(&kept).Clauses(clause.Returning{Columns: []clause.Column{{Name: "cancel_asked_at"}}}).
+	err = db.Model(&kept).Clauses(clause.Returning{Columns: []clause.Column{{Name: "cancel_requested_at"}}}).
 		Where("id = ? AND ended_at IS NULL", id).
-		Updates(withProgress(map[string]any{"alive_at": s.Now()}, p)).Error
-	return kept.CancelAskedAt != nil, err
+		Updates(withProgress(map[string]any{"heartbeat_at": s.Now()}, p)).Error
+	return kept.CancelRequestedAt != nil, err
 }
 
 func withProgress(columns map[string]any, p Progress) map[string]any {
@@ -229,7 +229,7 @@ func withProgress(columns map[string]any, p Progress) map[string]any {
 func (s *Store) EndRun(ctx context.Context, r Run) error {
 	r.Phase, r.StartedAt, r.EndedAt = "", stampPointer(r.StartedAt), stampPointer(r.EndedAt)
 	columns := withProgress(map[string]any{
-		"ended_at": r.EndedAt, "alive_at": s.Now(), "database_id": gorm.Expr(databaseOfRun),
+		"ended_at": r.EndedAt, "heartbeat_at": s.Now(), "database_id": gorm.Expr(databaseOfRun),
 	}, r.Progress)
 	if r.Status == RunSucceeded {
 		withReceipt(columns, r.Receipt)
@@ -260,12 +260,12 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 		case ended.RowsAffected == 0:
 			return NotFound("refresh.not_found")
 		}
-		return s.beginAgain(tx, r)
+		return s.requeue(tx, r)
 	})
 }
 
 // interruptedStatus is that of a run whose process is gone: what somebody has asked to end is cancelled.
-const interruptedStatus = "CASE WHEN cancel_asked_at IS NULL THEN 'interrupted' ELSE 'cancelled' END"
+const interruptedStatus = "CASE WHEN cancel_requested_at IS NULL THEN 'interrupted' ELSE 'cancelled' END"
 
 func withReceipt(columns map[string]any, r Receipt) {
 	columns["receipt_collected_at"] = stamp(r.CollectedAt)
@@ -307,33 +307,33 @@ func (r *Run) readFailure() error {
 	return nil
 }
 
-// AskToCancel ends a queued run, and leaves word for the process that carries out a running one to end it. One that has
+// RequestCancel ends a queued run, and leaves word for the process that carries out a running one to end it. One that has
 // ended is left alone.
-func (s *Store) AskToCancel(ctx context.Context, id int64) error {
+func (s *Store) RequestCancel(ctx context.Context, id int64) error {
 	now := s.Now()
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	queued := db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND status = ?", id, RunQueued).
-		Updates(map[string]any{"status": RunCancelled, "ended_at": now, "cancel_asked_at": now})
+		Updates(map[string]any{"status": RunCancelled, "ended_at": now, "cancel_requested_at": now})
 	if queued.Error != nil || queued.RowsAffected > 0 {
 		return queued.Error
 	}
-	return db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND cancel_asked_at IS NULL", id).
-		Update("cancel_asked_at", now).Error
+	return db.Table("collection_runs").Where("id = ? AND ended_at IS NULL AND cancel_requested_at IS NULL", id).
+		Update("cancel_requested_at", now).Error
 }
 
 // queueTimeout is how long a run may be queued.
 const queueTimeout = 24 * time.Hour
 
-// InterruptRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
+// InterruptOrphanedRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
 // has not come yet, and those that nobody has carried out for a day, and returns what they were about. They end at what was
 // last heard of them, and are begun again; one that somebody has asked to end is RunCancelled, and is not. Those of an
 // instance that is being changed or deleted are left to the next time.
-func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
+func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
-	const dead = "ended_at IS NULL AND (status = 'running' AND NOT (alive_at > ? AND alive_at <= ?) OR status = 'queued' AND requested_at <= ?)"
+	const dead = "ended_at IS NULL AND (status = 'running' AND NOT (heartbeat_at > ? AND heartbeat_at <= ?) OR status = 'queued' AND requested_at <= ?)"
 	times := []any{now.Add(-silence), now.Add(silence), now.Add(-queueTimeout)}
 	var ended []Run
 	err := db.Transaction(func(tx *gorm.DB) error {
@@ -342,14 +342,14 @@ func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run
 			return err
 		}
 		err = tx.Raw(`UPDATE collection_runs SET status = `+interruptedStatus+`, phase = '',
-				ended_at = CASE WHEN alive_at > ? THEN ? ELSE alive_at END
+				ended_at = CASE WHEN heartbeat_at > ? THEN ? ELSE heartbeat_at END
 			WHERE instance_id IN `+s.dialect.ids()+` AND `+dead+`
 			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
 			append([]any{now, now, held}, times...)...).Scan(&ended).Error
 		if err != nil {
 			return err
 		}
-		return s.beginAgain(tx, ended...)
+		return s.requeue(tx, ended...)
 	})
 	if err != nil {
 		return nil, err
@@ -360,9 +360,9 @@ func (s *Store) InterruptRuns(ctx context.Context, silence time.Duration) ([]Run
 // maxAttempts is how often a run is begun whose process dies.
 const maxAttempts = 2
 
-// beginAgain queues what processes that are gone were doing, for whom they did it, in the transaction that ends it: whatever
+// requeue queues what processes that are gone were doing, for whom they did it, in the transaction that ends it: whatever
 // dies in between loses nothing. An embedded store has no other process to do it.
-func (s *Store) beginAgain(tx *gorm.DB, ended ...Run) error {
+func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 	var dead []int64
 	for _, r := range ended {
 		if r.Status == RunInterrupted && r.Attempt < maxAttempts {
@@ -378,7 +378,7 @@ func (s *Store) beginAgain(tx *gorm.DB, ended ...Run) error {
 	}
 	now := s.Now()
 	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, user_id, username, configuration, attempt,
-			status, phase, owner, requested_at, alive_at)
+			status, phase, owner, requested_at, heartbeat_at)
 		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
 		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
 		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`, RunQueued, now, now, ids).Error

@@ -13,9 +13,9 @@ import (
 // queued keeps a run of the instance that somebody asks for now.
 func (f *fixture) queued(instance int64, database string) (models.Run, bool) {
 	f.Helper()
-	run, joined, err := f.AskForRun(f.ctx, models.Run{
+	run, joined, err := f.RequestRun(f.ctx, models.Run{
 		InstanceID: instance, DatabaseName: database, Kind: models.RunTables, RequestedAt: f.clock.Now(), Configuration: "c",
-		Asker: models.Asker{UserID: pointer(int64(7)), Username: "user_1"},
+		Requester: models.Requester{UserID: pointer(int64(7)), Username: "user_1"},
 	})
 	check(f, err)
 	return run, joined
@@ -54,7 +54,7 @@ func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
 		run := f.run(id)
 		equal(f, "instance", run.InstanceName, "runs")
 		equal(f, "database", run.DatabaseName, database)
-		equal(f, "asker", *run.UserID, 7)
+		equal(f, "requester", *run.UserID, 7)
 		equal(f, "name", run.Username, "user_1")
 		equal(f, "status", run.Status, models.RunRunning)
 		equal(f, "phase", run.Phase, models.PhaseConnecting)
@@ -66,14 +66,14 @@ func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
 		f.clock.add(5 * time.Second)
 		p := run.Progress
 		p.Phase, p.TablesSeen, p.ConnectingMS = models.PhaseStoring, pointer(int64(12)), pointer(int64(3))
-		cancel, err := f.KeepRun(f.ctx, id, p)
+		cancel, err := f.Heartbeat(f.ctx, id, p)
 		check(f, err)
 		run = f.run(id)
 		equal(f, "asked to cancel", cancel, false)
 		equal(f, "phase", run.Phase, models.PhaseStoring)
 		equal(f, "tables", *run.TablesSeen, 12)
 		equal(f, "connecting", *run.ConnectingMS, 3)
-		equal(f, "alive", run.AliveAt, f.Now())
+		equal(f, "alive", run.HeartbeatAt, f.Now())
 		equal(f, "elapsed", run.Elapsed(f.Now()), 5*time.Second)
 
 		known, err := f.AddDatabase(f.ctx, instance.ID, database, f.Now())
@@ -123,9 +123,9 @@ func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
 		check(f, f.EndRun(f.ctx, ended))
 		last := f.Now()
 		f.clock.add(time.Minute)
-		_, err := f.KeepRun(f.ctx, alive.ID, alive.Progress)
+		_, err := f.Heartbeat(f.ctx, alive.ID, alive.Progress)
 		check(f, err)
-		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
+		interrupted, err := f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		equal(f, "interrupted", len(interrupted), 1)
 		equal(f, "what it was about", interrupted[0].DatabaseName, "dead")
@@ -160,11 +160,11 @@ func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
 		dead, deleted, asked := f.fileInstance("dead"), f.fileInstance("deleted"), f.fileInstance("cancelled")
 		first := f.started(dead.ID, "app", "a")
 		f.started(deleted.ID, "app", "a")
-		check(f, f.AskToCancel(f.ctx, f.started(asked.ID, "app", "a").ID))
+		check(f, f.RequestCancel(f.ctx, f.started(asked.ID, "app", "a").ID))
 		_, err := f.DeleteInstances(f.ctx, []int64{deleted.ID})
 		check(f, err)
 		f.clock.add(time.Minute)
-		_, err = f.InterruptRuns(f.ctx, time.Minute)
+		_, err = f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		if next := f.next(deleted.ID); next != nil {
 			t.Errorf("of a deleted instance: %+v", next)
@@ -182,7 +182,7 @@ func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
 		equal(f, "attempt", second.Attempt, 2)
 		equal(f, "database", second.DatabaseName, "app")
 		equal(f, "kind", second.Kind, first.Kind)
-		equal(f, "asker", second.Username, first.Username)
+		equal(f, "requester", second.Username, first.Username)
 		equal(f, "configuration", second.Configuration, first.Configuration)
 		equal(f, "requested", second.RequestedAt, f.Now())
 
@@ -207,7 +207,7 @@ func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
 			t.Errorf("queued: %+v", next)
 		}
 		asked := f.started(f.fileInstance("asked to end").ID, "app", "a")
-		check(f, f.AskToCancel(f.ctx, asked.ID))
+		check(f, f.RequestCancel(f.ctx, asked.ID))
 		asked.Status, asked.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, asked))
 		equal(f, "asked to end", f.run(asked.ID).Status, models.RunCancelled)
@@ -220,13 +220,13 @@ func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
 func TestAnotherProcessIsAskedToCancel(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "me")
-		check(f, f.AskToCancel(f.ctx, run.ID))
-		cancel, err := f.KeepRun(f.ctx, run.ID, run.Progress)
+		check(f, f.RequestCancel(f.ctx, run.ID))
+		cancel, err := f.Heartbeat(f.ctx, run.ID, run.Progress)
 		check(f, err)
 		equal(f, "asked", cancel, true)
 		run.Status, run.EndedAt = models.RunCancelled, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, run))
-		cancel, err = f.KeepRun(f.ctx, run.ID, models.Progress{Status: models.RunRunning})
+		cancel, err = f.Heartbeat(f.ctx, run.ID, models.Progress{Status: models.RunRunning})
 		check(f, err)
 		equal(f, "asked when it had ended", cancel, false)
 		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
@@ -237,9 +237,9 @@ func TestRunsThatCannotBe(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		_, err := f.Store.Run(f.ctx, 404)
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
-		_, _, err = f.AskForRun(f.ctx, models.Run{InstanceID: 404, Kind: models.RunTables})
+		_, _, err = f.RequestRun(f.ctx, models.Run{InstanceID: 404, Kind: models.RunTables})
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
-		_, _, err = f.AskForRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
+		_, _, err = f.RequestRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
 		wantError(f, err, models.CodeInvalid, "text.not_storable")
 		_, err = f.ClaimRun(f.ctx, 404, "me", f.clock.Now())
 		equal(f, "nobody's", err, models.ErrRunTaken)
@@ -257,13 +257,13 @@ func TestAnOpenRunIsJoined(t *testing.T) {
 		equal(f, "the same", again.ID, first.ID)
 		_, joined = f.queued(instance.ID, "App")
 		equal(f, "another database", joined, false)
-		edited, joined, err := f.AskForRun(f.ctx, models.Run{
+		edited, joined, err := f.RequestRun(f.ctx, models.Run{
 			InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(), Configuration: "edited",
 		})
 		check(f, err)
 		equal(f, "of another configuration", joined, false)
 		equal(f, "attempt", f.run(edited.ID).Attempt, 1)
-		check(f, f.AskToCancel(f.ctx, first.ID))
+		check(f, f.RequestCancel(f.ctx, first.ID))
 		equal(f, "cancelled while it was queued", f.run(first.ID).Status, models.RunCancelled)
 		_, joined = f.queued(instance.ID, "app")
 		equal(f, "an ended one", joined, false)
@@ -273,7 +273,7 @@ func TestAnOpenRunIsJoined(t *testing.T) {
 func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.fileInstance("runs")
-		nobody, _, err := f.AskForRun(f.ctx, models.Run{
+		nobody, _, err := f.RequestRun(f.ctx, models.Run{
 			InstanceID: instance.ID, DatabaseName: "nightly", Kind: models.RunTables, RequestedAt: f.clock.Now(),
 		})
 		check(f, err)
@@ -299,7 +299,7 @@ func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
 		}
 		_, err = f.ClaimRun(f.ctx, second.ID, "another", f.clock.Now())
 		check(f, err)
-		check(f, f.AskToCancel(f.ctx, nobody.ID))
+		check(f, f.RequestCancel(f.ctx, nobody.ID))
 		next, err = f.NextRuns(f.ctx, instance.ID, 10)
 		check(f, err)
 		equal(f, "nothing waits", len(next), 0)
@@ -358,13 +358,13 @@ func TestARunFromTheFutureIsDeadToo(t *testing.T) {
 		first := f.started(f.fileInstance("first").ID, "app", "dead")
 		f.clock.add(-time.Hour)
 		second := f.started(f.fileInstance("second").ID, "app", "alive")
-		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
+		interrupted, err := f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		equal(f, "interrupted", len(interrupted), 1)
 		equal(f, "the dead one", interrupted[0].ID, first.ID)
 		equal(f, "ended", *f.run(first.ID).EndedAt, f.Now())
 		f.clock.add(-time.Second)
-		_, err = f.InterruptRuns(f.ctx, 0) // as at the start of an embedded store
+		_, err = f.InterruptOrphanedRuns(f.ctx, 0) // as at the start of an embedded store
 		check(f, err)
 		equal(f, "at the start", f.run(second.ID).Status, models.RunInterrupted)
 	})
@@ -373,9 +373,9 @@ func TestARunFromTheFutureIsDeadToo(t *testing.T) {
 func TestWhatSomebodyCancelledEndsSoWithoutItsProcess(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "dead")
-		check(f, f.AskToCancel(f.ctx, run.ID))
+		check(f, f.RequestCancel(f.ctx, run.ID))
 		f.clock.add(time.Minute)
-		interrupted, err := f.InterruptRuns(f.ctx, time.Minute)
+		interrupted, err := f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		equal(f, "told", interrupted[0].Status, models.RunCancelled)
 		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)

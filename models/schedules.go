@@ -367,7 +367,7 @@ func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
 func (s *Store) queueTables(tx *gorm.DB, found Run, since time.Time) error {
 	now := s.Now()
 	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, username, configuration, attempt,
-			status, phase, owner, requested_at, alive_at)
+			status, phase, owner, requested_at, heartbeat_at)
 		SELECT d.instance_id, d.name, ?, '', ?, 1, ?, '', '', ?, ?
 		FROM instance_databases d JOIN instances i ON i.id = d.instance_id AND i.is_active AND i.deleted_at IS NULL
 		WHERE d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL AND (d.collected_at IS NULL OR d.collected_at < ?)
@@ -379,7 +379,7 @@ func (s *Store) queueTables(tx *gorm.DB, found Run, since time.Time) error {
 // outcome is what changes in the schedule when the run has ended.
 func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64) map[string]any {
 	waiting := run.Kind == RunDatabases && s.LastStatus == RoundRunning
-	ofRound := run.Kind == RunTables && run.Asker == (Asker{}) && s.LastStatus == RoundSucceeded
+	ofRound := run.Kind == RunTables && run.Requester == (Requester{}) && s.LastStatus == RoundSucceeded
 	change := map[string]any{}
 	switch {
 	case run.Status == RunSucceeded:

@@ -40,11 +40,11 @@ func (f *fixture) until(id int64) {
 
 // ended notes how a run ended. If it found the databases of a round, it is followed by the tables of all that were not
 // collected since the moment that is returned; nil: by none.
-func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Asker) (since *time.Time) {
+func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Requester) (since *time.Time) {
 	f.Helper()
 	before := f.schedule(id)
 	check(f, f.ScheduleOutcome(f.ctx, models.Run{
-		ID: 7, InstanceID: id, Kind: kind, Asker: by, Progress: models.Progress{Status: status},
+		ID: 7, InstanceID: id, Kind: kind, Requester: by, Progress: models.Progress{Status: status},
 	}))
 	after := f.schedule(id)
 	if before.LastStatus == models.RoundRunning && after.LastStatus == models.RoundSucceeded {
@@ -53,7 +53,7 @@ func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, 
 	return nil
 }
 
-var someone = models.Asker{Username: "someone"}
+var someone = models.Requester{Username: "someone"}
 
 func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
@@ -74,7 +74,7 @@ func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
 		equal(f, "last", *claimed.LastAt, f.Now())
 		equal(f, "status", claimed.LastStatus, models.RoundRunning)
 
-		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), f.Now())
+		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), f.Now())
 		done := f.schedule(id)
 		equal(f, "status", done.LastStatus, models.RoundSucceeded)
 		equal(f, "run", *done.LastRunID, 7)
@@ -210,7 +210,7 @@ func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
 		round := f.Now()
 		var waits []time.Duration
 		for n := range int64(4) {
-			equal(f, "since", f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{}), nil)
+			equal(f, "since", f.ended(id, models.RunDatabases, models.RunFailed, models.Requester{}), nil)
 			failed := f.schedule(id)
 			equal(f, "failures", failed.Failures, n+1)
 			equal(f, "status", failed.LastStatus, models.RoundFailed)
@@ -223,7 +223,7 @@ func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
 				f.Errorf("retry %d after %v, want %v", n, waits[n], base)
 			}
 		}
-		f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+		f.ended(id, models.RunDatabases, models.RunFailed, models.Requester{})
 		paused := f.schedule(id)
 		equal(f, "failures", paused.Failures, 5)
 		equal(f, "paused", *paused.PausedAt, f.Now())
@@ -245,7 +245,7 @@ func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
 		f.tick()
 		f.until(id)
 		f.tick()
-		if since := f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}); !since.After(round) {
+		if since := f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}); !since.After(round) {
 			f.Errorf("a new round collects what is older than %v", since)
 		}
 		equal(f, "failures", f.schedule(id).Failures, 0)
@@ -259,7 +259,7 @@ func (f *fixture) pause(id int64) {
 	for range models.DefaultSchedule.PauseAfter {
 		f.until(id)
 		f.tick()
-		f.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+		f.ended(id, models.RunDatabases, models.RunFailed, models.Requester{})
 	}
 	if f.schedule(id).PausedAt == nil {
 		f.Fatal("it is not paused")
@@ -312,12 +312,12 @@ func TestTablesThatFailAreRetriedWithoutAPause(t *testing.T) {
 		f.tick()
 		round := f.Now()
 		for n := range 3 {
-			equal(f, "since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+			equal(f, "since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), round)
 			f.ended(id, models.RunTables, models.RunFailed, someone)
 			equal(f, "somebody's own", f.schedule(id).LastStatus, models.RoundSucceeded)
-			f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+			f.ended(id, models.RunTables, models.RunFailed, models.Requester{})
 			once := f.schedule(id)
-			f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+			f.ended(id, models.RunTables, models.RunFailed, models.Requester{})
 			equal(f, "another of the same round", *f.schedule(id).NextAt, *once.NextAt)
 			equal(f, "status", once.LastStatus, models.RoundIncomplete)
 			equal(f, "retry", once.NextAt.Before(regular), true)
@@ -326,12 +326,12 @@ func TestTablesThatFailAreRetriedWithoutAPause(t *testing.T) {
 			equal(f, "due", len(f.tick()), 1)
 			equal(f, "retries", f.schedule(id).Retries, int64(n+1))
 		}
-		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{})
-		f.ended(id, models.RunTables, models.RunFailed, models.Asker{})
+		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{})
+		f.ended(id, models.RunTables, models.RunFailed, models.Requester{})
 		equal(f, "no more retries", *f.schedule(id).NextAt, regular)
 		f.until(id)
 		f.tick()
-		equal(f, "a new round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), regular)
+		equal(f, "a new round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), regular)
 	})
 }
 
@@ -344,11 +344,11 @@ func TestTablesWaitForTheEndOfABlackout(t *testing.T) {
 		f.tick()
 		round := f.Now()
 		f.clock.add(time.Hour)
-		equal(f, "tables", f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), nil)
+		equal(f, "tables", f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), nil)
 		equal(f, "next", *f.schedule(id).NextAt, round.Add(4*time.Hour))
 		f.until(id)
 		f.tick()
-		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+		equal(f, "tables since", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), round)
 	})
 }
 
@@ -383,7 +383,7 @@ func TestOtherDefaultsCountAtOnce(t *testing.T) {
 		changed.until(id)
 		equal(f, "due", len(changed.tick()), 1)
 		for range 20 {
-			changed.ended(id, models.RunDatabases, models.RunFailed, models.Asker{})
+			changed.ended(id, models.RunDatabases, models.RunFailed, models.Requester{})
 			equal(f, "never paused", changed.schedule(id).PausedAt, nil)
 			changed.until(id)
 			changed.tick()
@@ -420,21 +420,21 @@ func TestTablesThatLoseTheirProcessAreTriedAgain(t *testing.T) {
 		f.until(id)
 		f.tick()
 		round := f.Now()
-		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{})
-		run, _, err := f.AskForRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now(), Attempt: 2})
+		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{})
+		run, _, err := f.RequestRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now(), Attempt: 2})
 		check(f, err)
 		_, err = f.ClaimRun(f.ctx, run.ID, "dies", f.Now())
 		check(f, err)
 		f.clock.add(time.Hour)
 		f.tick()
 		equal(f, "while it runs", f.schedule(id).Retry, false)
-		_, err = f.InterruptRuns(f.ctx, time.Minute)
+		_, err = f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		f.tick()
 		equal(f, "planned", *f.schedule(id).NextAt, f.Now().Add(5*time.Minute))
 		f.until(id)
 		equal(f, "tried again", len(f.tick()), 1)
-		equal(f, "what is older than the round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Asker{}), round)
+		equal(f, "what is older than the round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), round)
 		f.clock.add(time.Minute)
 		f.tick()
 		equal(f, "once", f.schedule(id).Retry, false)
@@ -469,9 +469,9 @@ func TestDatabasesWhoseTablesAreDue(t *testing.T) {
 			var names []string
 			for _, run := range page.Runs {
 				names = append(names, run.DatabaseName)
-				equal(f, "nobody asked", run.Asker, models.Asker{})
+				equal(f, "nobody asked", run.Requester, models.Requester{})
 				equal(f, "attempt", run.Attempt, 1)
-				check(f, f.AskToCancel(f.ctx, run.ID))
+				check(f, f.RequestCancel(f.ctx, run.ID))
 			}
 			slices.Sort(names)
 			if !slices.Equal(names, want) {
@@ -488,19 +488,19 @@ func TestDatabasesWhoseTablesAreDue(t *testing.T) {
 		done, err := f.Database(f.ctx, i.ID, "done")
 		check(f, err)
 		f.refresh(done, true, table("a", 1))
-		f.ended(i.ID, models.RunDatabases, models.RunSucceeded, models.Asker{})
+		f.ended(i.ID, models.RunDatabases, models.RunSucceeded, models.Requester{})
 		wantQueued("in this round", "app", "empty", "mysql", "new")
 		f.ended(i.ID, models.RunDatabases, models.RunSucceeded, someone)
 		wantQueued("by a sync that belongs to no round")
 		begin()
-		f.ended(i.ID, models.RunDatabases, models.RunFailed, models.Asker{})
+		f.ended(i.ID, models.RunDatabases, models.RunFailed, models.Requester{})
 		wantQueued("when the databases were not found")
 		begin()
 		joined, _ := f.queued(i.ID, "app")
 		check(f, f.ScheduleOutcome(f.ctx, models.Run{
 			InstanceID: i.ID, Kind: models.RunDatabases, Configuration: joined.Configuration, Progress: models.Progress{Status: models.RunSucceeded},
 		}))
-		check(f, f.AskToCancel(f.ctx, joined.ID))
+		check(f, f.RequestCancel(f.ctx, joined.ID))
 		wantQueued("beside what is queued already", "done", "empty", "mysql", "new")
 	})
 }
