@@ -7,6 +7,19 @@ import (
 	"gorm.io/gorm"
 )
 
+// CapacityCards are the figures above the database list. Nil means there is no data for it yet.
+type CapacityCards struct {
+	UsedBytes     *int64 // newest instance total
+	CapacityBytes *int64 // of the disk under it; nil: no engine of this release can tell
+	DailyGrowth   *int64 // bytes a day: (newest − oldest total of the last 7 days) / days between; nil: fewer than two days known
+	DaysLeft      *int64 // (capacity − used) / daily growth; nil: capacity unknown or no growth
+	Abnormal      int64  // active databases whose newest measurement failed or is missing
+	Active        int64
+	Gone          int64
+	LastDay       string // day of the newest total
+	MeasuredDays  int64  // days with a total within the last 7
+}
+
 // databaseCounts are how many databases an instance has.
 type databaseCounts struct{ Active, Gone, Abnormal int64 }
 

@@ -109,3 +109,6 @@ func (sqliteDialect) size() string {
 
 // SQLite has one writer, and its transactions begin as such.
 func (sqliteDialect) lockText(*gorm.DB, string) error { return nil }
+
+// jsonTime is how times go into JSON parameters: as both kinds of store write them.
+const jsonTime = "2006-01-02 15:04:05.999999-07:00"

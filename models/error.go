@@ -102,3 +102,12 @@ func AsError(err error) *Error {
 	}
 	return &Error{Code: CodeInternal, Err: err}
 }
+
+// storedError is what the store remembers of an Error.
+type storedError struct {
+	Code Code           `json:"code"`
+	Key  string         `json:"key"`
+	Args map[string]any `json:"args,omitempty"`
+
+	Extra map[string]any `json:"extra,omitempty"` // of runs only
+}

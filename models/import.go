@@ -89,21 +89,3 @@ func tagAll(tx *gorm.DB, ids []int64, names map[int64][]string) error {
 	}
 	return nil
 }
-
-// InstancesAfter are the next instances that q selects, by id. Sort and page of q do not count.
-func (s *Store) InstancesAfter(ctx context.Context, q InstanceQuery, id int64, limit int) ([]InstanceItem, error) {
-	var items []InstanceItem
-	err := s.view(ctx, func(tx *gorm.DB) error {
-		var figures []instanceFigures
-		err := s.filterInstances(tx, q).Where("i.id > ?", id).
-			Select(instanceFiguresSQL).
-			Joins(newestInstanceSizeSQL).Joins(oldestInstanceSizeSQL, s.day(s.Now(), 1-growthDays)).
-			Order("i.id").Limit(limit).Scan(&figures).Error
-		if err != nil {
-			return err
-		}
-		items, err = instanceItems(tx, figures)
-		return err
-	})
-	return items, err
-}

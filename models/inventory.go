@@ -10,8 +10,35 @@ import (
 	"gorm.io/gorm"
 )
 
-// jsonTime is how times go into JSON parameters: as both kinds of store write them.
-const jsonTime = "2006-01-02 15:04:05.999999-07:00"
+// DatabaseSize is one database as a collector found it. Nil bytes are unknown.
+type DatabaseSize struct {
+	Name     string
+	IsSystem bool
+	Total    *int64
+	Data     *int64
+	Log      *int64
+	Err      *Error // why it could not be measured or, where its size is known from outside, not be entered
+}
+
+// DatabaseResult is the list of databases of one instance.
+type DatabaseResult struct {
+	Databases []DatabaseSize
+	Complete  bool   // every database of the server is listed; only then are absent ones marked gone
+	Grant     string // statement that would complete it
+}
+
+// InstanceDatabase is one database of an instance (for Oracle: a tablespace) and the header of its table-size snapshot.
+type InstanceDatabase struct {
+	ID          int64 `gorm:"primaryKey"`
+	InstanceID  int64
+	Name        string // byte-exact
+	IsSystem    bool
+	FirstSeenAt time.Time
+	LastSeenAt  time.Time
+	GoneAt      *time.Time // nil: on the server when last asked
+
+	Snapshot `gorm:"embedded"`
+}
 
 // Database finds a database of an instance by its exact name.
 func (s *Store) Database(ctx context.Context, instanceID int64, name string) (InstanceDatabase, error) {
@@ -202,4 +229,11 @@ func compareInventory(known []InstanceDatabase, found []DatabaseSize, complete b
 	slices.Sort(change.Active)
 	slices.Sort(change.Gone)
 	return change, gone
+}
+
+// InventoryChange says what a list of databases changed in the inventory. Names, sorted.
+type InventoryChange struct {
+	Created, Refreshed, Reactivated, Deactivated int64
+	Active                                       []string // on the server now
+	Gone                                         []string // known but no longer on the server
 }

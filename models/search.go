@@ -47,3 +47,12 @@ func direction(desc bool) string {
 	}
 	return " ASC NULLS LAST"
 }
+
+// listOrder sorts by a column of orders, and by the row's id where that is the same.
+func listOrder(orders map[string]string, sort string, desc bool, id string) string {
+	order, known := orders[sort]
+	if !known {
+		order = id
+	}
+	return order + direction(desc) + ", " + id + direction(desc)
+}

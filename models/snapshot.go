@@ -15,6 +15,52 @@ import (
 	"gorm.io/gorm/clause"
 )
 
+// Snapshot is the header of a database's stored table sizes: all of it is zero and nil until the first refresh succeeds.
+type Snapshot struct {
+	SnapshotNo   int64      // counts successful refreshes; 0: never collected
+	CollectedAt  *time.Time // when the newest refresh ended; nil: never
+	TableCount   int64      // stored rows, partitions and roll-ups included
+	TopCount     int64      // stored rows that are no partition of another row
+	TotalBytes   int64      // Σ known total bytes of rows that are not rolled up
+	UnknownCount int64      // rows, roll-ups left out, whose total is unknown
+	KeptCount    int64      // rows carried over from an earlier run
+	HiddenCount  int64      // relations the server has but whose names the account may not see
+	Complete     bool       // the collector proved that nothing is missing
+	Grant        string     `gorm:"column:missing_grant"` // statement that would make it complete; empty when none is known
+	ElapsedMS    int64      `gorm:"column:elapsed_ms"`    // collect and store, milliseconds
+
+	Scope         string // not empty: the newest refresh looked at this schema alone, and Complete is false
+	ResidualBytes *int64 // allocated in the database to no row, in no sum; nil: unknown
+	GrowthDay     *int64 // day, counted from 1970-01-01, from which growth is counted; nil: not counted yet
+}
+
+// SaveTables is one successful collection to be stored as a database's snapshot.
+type SaveTables struct {
+	DatabaseID  int64
+	Result      TableResult
+	CollectedAt time.Time
+	Started     time.Time // nothing that became known later is overwritten; also for elapsed milliseconds
+}
+
+// Receipt says what a stored refresh did. Of the relations that it saw, Saved counts those that are in the new snapshot,
+// Locked, Failed and Hidden those among them that have no value of this run.
+type Receipt struct {
+	CollectedAt time.Time
+	Saved       int64 // tables in the new snapshot
+	Changed     int64 // rows that had to be written
+	Pruned      int64 // rows deleted because a complete result no longer has them
+	Kept        int64 // rows that keep an earlier run's values
+	Duplicates  int64 // identities the result had more than once; the larger was stored
+	Hidden      int64
+	Locked      int64 // relations that could not be measured because somebody else had them locked
+	Failed      int64 // relations that could not be measured for another reason
+	Complete    bool
+	Proof       Proof // why it counts as complete; empty: it does not, or nobody has said
+	Grant       string
+	ElapsedMS   int64
+	ServerBytes *int64 // the most memory that the server's process needed for one connection of ours; nil: unknown
+}
+
 // analyzeFrom is how many rows a refresh must have added for the planner to hear of it.
 const analyzeFrom = 1000
 

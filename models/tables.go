@@ -5,9 +5,43 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 )
+
+// TableQuery selects a page of a database's table-size snapshot.
+type TableQuery struct {
+	DatabaseID     int64  // 0: the one of the next two
+	InstanceID     int64  // whose database it is
+	Database       string // its exact name
+	Schema, Table  string // case-insensitive (Unicode) substrings, taken literally
+	FoldPartitions bool   // leave partitions out
+	ParentSchema   string // with Parent: only the partitions below this table
+	Parent         string
+	Unsettled      bool   // only rows that the newest run could not measure, or that are kept from an earlier one
+	Sort           string // size|data|index|unused|rows|name|schema|growth; empty: size
+	Desc           bool
+	Limit, Offset  int
+	Cursor         string // continues after a row; empty: by Offset
+}
+
+// TableSizeRow is one stored row of a snapshot.
+type TableSizeRow struct {
+	ID             int64
+	TableSize                 // ParentSchema/Parent, sizes, sources as stored
+	KeptFrom       *time.Time // the run these values come from, when it is not the snapshot's own
+	PartitionCount int64      // rows whose parent this is
+	Growth         *int64     // bytes since the first of the last 30 days, or since it was known; nil: not known before the snapshot's day
+}
+
+// TablePage is one page of a snapshot with its header.
+type TablePage struct {
+	Database   InstanceDatabase // header; its ID is 0 when the database is not known
+	Rows       []TableSizeRow
+	Total      int64  // rows of the filter before paging
+	NextCursor string // empty: this is the last page
+}
 
 // tablePageSize is a page's rows when the query does not say, mostRows how many have room from the start.
 const tablePageSize, mostRows = 200, 1000

@@ -10,6 +10,14 @@ import (
 	"gorm.io/gorm/clause"
 )
 
+// Tag groups instances.
+type Tag struct {
+	ID          int64 `gorm:"primaryKey"`
+	Name        string
+	DisplayName string
+	Color       string // palette name: blue, green, …
+}
+
 // TagColors are the names of the colours a tag can have. The first is what a tag gets that was made by naming it.
 var TagColors = []string{"gray", "blue", "teal", "green", "yellow", "orange", "red", "pink", "purple"}
 

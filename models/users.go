@@ -5,12 +5,25 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/crypto/bcrypt"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
+
+// User is a person who can log in.
+type User struct {
+	ID           int64 `gorm:"primaryKey"`
+	Username     string
+	PasswordHash string `json:"-"`
+	Role         Role
+	IsActive     bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	LastLoginAt  *time.Time // nil: never logged in
+}
 
 // Password policy, bytes. bcrypt ignores nothing but refuses more than 72.
 const (
@@ -241,4 +254,47 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 		}
 		return endSessions(tx, userID, keepSession)
 	})
+}
+
+// UserQuery selects and orders a page of users. Zero values mean no filter.
+type UserQuery struct {
+	Search        string // case-insensitive substring of the name, taken literally
+	Role          Role
+	Status        string // active|inactive
+	Sort          string // id|name|role|status|last_login|created
+	Desc          bool
+	Limit, Offset int // rows
+}
+
+// UserPage is one page of users and the number of all that match.
+type UserPage struct {
+	Items []User
+	Total int64
+}
+
+var userOrders = map[string]string{
+	"id": "id", "name": "lower(username)", "last_login": "last_login_at", "created": "created_at",
+	"role":   "CASE role WHEN 'admin' THEN 0 WHEN 'user' THEN 1 ELSE 2 END",
+	"status": "CASE WHEN is_active THEN 0 ELSE 1 END",
+}
+
+// FindUsers is a page of the users that q selects. An unknown sort is by id.
+func (s *Store) FindUsers(ctx context.Context, q UserQuery) (UserPage, error) {
+	var page UserPage
+	err := s.view(ctx, func(tx *gorm.DB) error {
+		if err := s.filterUsers(tx, q).Count(&page.Total).Error; err != nil {
+			return err
+		}
+		return s.filterUsers(tx, q).Order(listOrder(userOrders, q.Sort, q.Desc, "id")).
+			Limit(q.Limit).Offset(q.Offset).Find(&page.Items).Error
+	})
+	return page, err
+}
+
+func (s *Store) filterUsers(tx *gorm.DB, q UserQuery) *gorm.DB {
+	tx = equal(tx.Model(&User{}), "role", string(q.Role))
+	if q.Status != "" {
+		tx = tx.Where("is_active = ?", q.Status == "active")
+	}
+	return s.search(tx, q.Search, "lower(username)")
 }

@@ -8,6 +8,68 @@ import (
 	"gorm.io/gorm"
 )
 
+// DatabaseSizeStat is the size of one database on one calendar day of the configured zone.
+type DatabaseSizeStat struct {
+	ID          int64 `gorm:"primaryKey"`
+	DatabaseID  int64
+	Day         string // YYYY-MM-DD
+	SizeBytes   *int64 // nil: unknown
+	DataBytes   *int64 // nil: unknown, or the engine does not tell data from the rest
+	LogBytes    *int64 // nil: unknown, or the engine has no log of one database
+	CollectedAt time.Time
+}
+
+// InstanceSizeStat is the size of one instance on one calendar day.
+type InstanceSizeStat struct {
+	ID            int64 `gorm:"primaryKey"`
+	InstanceID    int64
+	Day           string // YYYY-MM-DD
+	SizeBytes     int64  // Σ of the sizes known of that day
+	DatabaseCount int64  // databases with a size known of that day
+	CollectedAt   time.Time
+}
+
+// DatabaseQuery selects database sizes of one instance.
+type DatabaseQuery struct {
+	InstanceID      int64
+	Name            string // case-insensitive substring, taken literally
+	IncludeInactive bool   // databases that are gone, too
+	LatestOnly      bool
+	StartDay        string // YYYY-MM-DD inclusive; empty: open
+	EndDay          string
+	Sort            string // latest only: size (default) | name | data | log | status | collected
+	Desc            bool   // ignored with an empty Sort: size descending
+	Limit, Offset   int
+}
+
+// DatabaseSizeRow is a database with one of its daily measurements; StatID nil: never measured.
+type DatabaseSizeRow struct {
+	StatID      *int64
+	DatabaseID  int64
+	Name        string
+	IsSystem    bool
+	SizeBytes   *int64
+	DataBytes   *int64
+	LogBytes    *int64
+	Day         *string    // nil: never measured
+	CollectedAt *time.Time // nil: never measured
+	GoneAt      *time.Time
+	LastSeenAt  time.Time
+	Growth7d    *int64  // latest only: bytes since the oldest measurement of the last 7 days; nil: unknown
+	History     []int64 // latest only: known sizes of the last 30 days, oldest first
+	Failed      *Error  // why it could not be measured, or measured from outside only, at the last attempt; nil: neither
+}
+
+// DatabaseSizePage is one page of database sizes; the counts span all pages.
+type DatabaseSizePage struct {
+	Rows          []DatabaseSizeRow
+	Total         int64
+	ActiveCount   int64 // latest only
+	FilteredCount int64 // latest only: databases that are gone
+	TotalMB       int64 // latest only: Σ floor(bytes / 1 MiB) of the active ones
+	TotalBytes    int64 // latest only: Σ bytes of the active ones
+}
+
 // historyDays is how many calendar days, today included, DatabaseSizeRow.History goes back.
 const historyDays = 30
 
@@ -18,15 +80,6 @@ var sizeColumns = []column{
 	{"data_bytes", "bigint"},
 	{"log_bytes", "bigint"},
 	{"collected_at", "timestamptz"},
-}
-
-// storedError is what the store remembers of an Error.
-type storedError struct {
-	Code Code           `json:"code"`
-	Key  string         `json:"key"`
-	Args map[string]any `json:"args,omitempty"`
-
-	Extra map[string]any `json:"extra,omitempty"` // of runs only
 }
 
 // SaveDatabaseSizes keeps one row a database and calendar day of the zone; a later run of a day replaces the earlier one's.

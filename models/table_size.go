@@ -118,27 +118,3 @@ type TableResult struct {
 	// of them; nil elsewhere.
 	Others map[string]TableResult
 }
-
-// DatabaseSize is one database as a collector found it. Nil bytes are unknown.
-type DatabaseSize struct {
-	Name     string
-	IsSystem bool
-	Total    *int64
-	Data     *int64
-	Log      *int64
-	Err      *Error // why it could not be measured or, where its size is known from outside, not be entered
-}
-
-// DatabaseResult is the list of databases of one instance.
-type DatabaseResult struct {
-	Databases []DatabaseSize
-	Complete  bool   // every database of the server is listed; only then are absent ones marked gone
-	Grant     string // statement that would complete it
-}
-
-// Version of a monitored server.
-type Version struct {
-	Full     string // as the server says it
-	Main     string // "16", "10.11", "9.7", "3.50"
-	Detailed string // "16.14", "10.11.19-MariaDB"
-}

@@ -1,0 +1,174 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Logins. After LoginFailureLimit failures within LoginFailureWindow a name cannot log in from that address
+// until the oldest of them is that old. The same holds for a user's wrong old passwords, wherever they come from.
+const (
+	LoginFailureLimit  = 10
+	LoginFailureWindow = 60 * time.Second
+
+	// loginsAtOnce is far below the limit: a guess counts as failed until it is known not to be.
+	loginsAtOnce = 4
+	loginTimeout = time.Minute // waiting for other logins and the store included
+)
+
+var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
+
+// loginFailure is a login or old password that was wrong or is not decided yet; its key hides whose it was.
+type loginFailure struct {
+	ID  int64 `gorm:"primaryKey"`
+	Key string
+	At  time.Time
+}
+
+func loginKey(name, from string) string { return digest(strings.ToLower(name) + "\x00" + from) }
+
+// passwordKey is nobody's login: those have an address.
+func passwordKey(userID int64) string { return loginKey("", strconv.FormatInt(userID, 10)) }
+
+// Login checks a name and password given from an address. Too many failures are CodeRateLimited, a wrong name or
+// password is CodeInvalidCredentials, and a user who is switched off hears CodeAccountDisabled if the password was right.
+func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) {
+	ctx, done, err := s.takeTurn(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	defer done()
+	guess, err := s.startGuess(ctx, loginKey(name, from))
+	if err != nil {
+		return User{}, err
+	}
+	user, err := s.userOrNobody(ctx, name)
+	if err != nil {
+		return User{}, err
+	}
+	if !user.hasPassword(password) {
+		return User{}, &Error{Code: CodeInvalidCredentials}
+	}
+	if !user.IsActive {
+		return User{}, errors.Join(&Error{Code: CodeAccountDisabled}, s.forgetGuess(ctx, guess))
+	}
+	return s.loggedIn(ctx, user, guess)
+}
+
+// takeTurn waits until the password may be looked at: few are at once. The context ends with the turn.
+func (s *Store) takeTurn(ctx context.Context) (turn context.Context, done func(), err error) {
+	turn, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
+	select {
+	case s.logins <- struct{}{}:
+		return turn, func() { <-s.logins; cancel() }, nil
+	case <-turn.Done():
+		defer cancel()
+		return nil, nil, context.Cause(turn)
+	}
+}
+
+// startGuess counts a guess as failed before the password is looked at, so that guesses at once cannot be more than the limit.
+func (s *Store) startGuess(ctx context.Context, key string) (loginFailure, error) {
+	guess := loginFailure{Key: key, At: s.Now()}
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.dialect.lockText(tx, key); err != nil {
+			return err
+		}
+		left, reset, err := loginBudget(tx, key, guess.At)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			return tooManyLogins(reset, guess.At)
+		}
+		if err := forgetOldGuesses(tx, guess.At); err != nil {
+			return err
+		}
+		return tx.Create(&guess).Error
+	})
+	return guess, err
+}
+
+// forgetOldGuesses leaves those to another login that it is forgetting, too: waiting for each other could be a deadlock.
+func forgetOldGuesses(tx *gorm.DB, now time.Time) error {
+	old := tx.Model(&loginFailure{}).Select("id").Where("at <= ?", now.Add(-LoginFailureWindow)).
+		Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+	return tx.Delete(&loginFailure{}, "id IN (?)", old).Error
+}
+
+func (s *Store) userOrNobody(ctx context.Context, name string) (User, error) {
+	user, err := s.UserByName(ctx, name)
+	if Is(err, CodeNotFound) {
+		return s.nobody()
+	}
+	return user, err
+}
+
+func (s *Store) forgetGuess(ctx context.Context, guess loginFailure) error {
+	return s.change(ctx, func(tx *gorm.DB) error { return tx.Delete(&guess).Error })
+}
+
+// loggedIn forgets the failures of the guess's key.
+func (s *Store) loggedIn(ctx context.Context, user User, guess loginFailure) (User, error) {
+	now := s.Now()
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		if err := s.forgetGuesses(tx, guess.Key); err != nil {
+			return err
+		}
+		return tx.Model(&user).UpdateColumn("last_login_at", now).Error
+	})
+	user.LastLoginAt = &now
+	return user, err
+}
+
+func (s *Store) forgetGuesses(tx *gorm.DB, key string) error {
+	if err := s.dialect.lockText(tx, key); err != nil {
+		return err
+	}
+	return tx.Delete(&loginFailure{}, "key = ?", key).Error
+}
+
+func tooManyLogins(reset, now time.Time) *Error {
+	wait := int(math.Ceil(reset.Sub(now).Seconds()))
+	limited := &Error{Code: CodeRateLimited}
+	return limited.With("limit", LoginFailureLimit).With("remaining", 0).
+		With("reset", reset.Unix()).With("retry_after", max(wait, 1))
+}
+
+// LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.
+func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
+	return s.guessBudget(ctx, loginKey(name, from))
+}
+
+// PasswordBudget tells how many more wrong old passwords the user may give, and when one of them is forgotten.
+func (s *Store) PasswordBudget(ctx context.Context, userID int64) (left int, reset time.Time, err error) {
+	return s.guessBudget(ctx, passwordKey(userID))
+}
+
+func (s *Store) guessBudget(ctx context.Context, key string) (left int, reset time.Time, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return loginBudget(db, key, s.Now())
+}
+
+func loginBudget(tx *gorm.DB, key string, now time.Time) (left int, reset time.Time, err error) {
+	var failures []loginFailure
+	err = tx.Order("at DESC").Limit(LoginFailureLimit).
+		Find(&failures, "key = ? AND at > ?", key, now.Add(-LoginFailureWindow)).Error
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	if len(failures) == 0 {
+		return LoginFailureLimit, now.Add(LoginFailureWindow), nil
+	}
+	oldest := failures[len(failures)-1]
+	return LoginFailureLimit - len(failures), oldest.At.Add(LoginFailureWindow), nil
+}
