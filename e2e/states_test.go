@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"database/sql"
@@ -13,6 +13,7 @@ import (
 
 	_ "github.com/glebarez/go-sqlite" // opens the store behind the product's back, to make its contents old
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
@@ -26,14 +27,14 @@ func TestEveryStateOfTheLists(t *testing.T) {
 	server.Exec(t, "", "CREATE USER 'half'@'%' IDENTIFIED BY 'Half1Blind'", "GRANT PROCESS, SHOW DATABASES ON *.* TO 'half'@'%'",
 		"GRANT SELECT ON `"+seen+"`.visible TO 'half'@'%'", "GRANT SELECT ON `"+open+"`.* TO 'half'@'%'")
 	t.Cleanup(func() { server.Exec(t, "", "DROP USER 'half'@'%'") })
-	a := startApp(t, "--data-dir", t.TempDir())
+	a := clitest.Start(t, "--data-dir", t.TempDir())
 	w := walk{browser: newBrowser(t), app: a, lang: "zh-CN", theme: "light"}
-	w.logIn("admin", a.password)
+	w.logIn("admin", a.Password)
 
-	w.open(a.url + "/instances?search=nobody")
+	w.open(a.URL + "/instances?search=nobody")
 	w.see("#instance-list .state")
 	w.look("instances-empty")
-	w.open(a.url + "/instances/404")
+	w.open(a.URL + "/instances/404")
 	w.see(".failure")
 	w.look("failure-page")
 	w.quiet("404")
@@ -48,7 +49,7 @@ func TestEveryStateOfTheLists(t *testing.T) {
 	w.states(seen, hidden)
 	w.age(seen)
 	w.addMariaDB(server, server.User, server.Password)
-	w.open(a.url + w.instance + "/databases/" + empty + "/tables")
+	w.open(a.URL + w.instance + "/databases/" + empty + "/tables")
 	w.click("#tables-refresh")
 	w.see("[data-empty=none]")
 	w.look("tables-none")
@@ -57,7 +58,7 @@ func TestEveryStateOfTheLists(t *testing.T) {
 
 func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances")
+	w.open(w.app.URL + "/instances")
 	w.click("#add-instance")
 	w.fill(`#modal input[name=name]`, "mariadb_"+user)
 	w.choose("#instance-type", "mysql")
@@ -96,12 +97,12 @@ func (w *walk) states(seen, hidden string) {
 	w.gone(`tr[data-table=visible]`)
 	w.see(`tr[data-table=secret]`)
 
-	w.open(w.app.url + w.instance + "/databases/" + hidden + "/tables")
+	w.open(w.app.URL + w.instance + "/databases/" + hidden + "/tables")
 	w.click("#tables-refresh")
 	w.see("#incomplete, [data-empty=denied]")
 	w.look("tables-denied")
 
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.offline(true)
 	w.click(link)
 	w.see("#modal [data-retry]")
@@ -115,7 +116,7 @@ func (w *walk) states(seen, hidden string) {
 // age makes all that is stored ten days old and looks at it.
 func (w *walk) age(database string) {
 	w.t.Helper()
-	store, err := sql.Open("sqlite", filepath.Join(w.app.dir, "whalefall.db")+"?_pragma=busy_timeout(5000)")
+	store, err := sql.Open("sqlite", filepath.Join(w.app.Dir, "whalefall.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -128,10 +129,10 @@ func (w *walk) age(database string) {
 			w.t.Fatal(err)
 		}
 	}
-	w.open(w.app.url + "/instances")
+	w.open(w.app.URL + "/instances")
 	w.see(".age.stale")
 	w.look("instances-stale")
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.see(".age.stale")
 	w.look("databases-stale")
 	w.click(`tr[data-database="` + database + `"] a[data-primary]`)

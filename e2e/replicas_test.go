@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
@@ -35,7 +36,7 @@ type fleet struct {
 type replica struct {
 	cmd    *exec.Cmd
 	base   string
-	output *lockedBuffer
+	output *clitest.Buffer
 }
 
 const (
@@ -48,8 +49,8 @@ const (
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{T: t, binary: filepath.Join(t.TempDir(), "whalefall"), store: testenv.PostgreSQL(t).NewDatabase(t), client: newClient(t)}
-	build := exec.Command("go", "build", "-o", f.binary, ".")
+	f := &fleet{T: t, binary: filepath.Join(t.TempDir(), "whalefall"), store: testenv.PostgreSQL(t).NewDatabase(t), client: clitest.NewClient(t)}
+	build := exec.Command("go", "build", "-o", f.binary, "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -68,7 +69,7 @@ func newFleet(t *testing.T) *fleet {
 func (f *fleet) newKeyset() string {
 	f.Helper()
 	dir := f.TempDir()
-	if status, _, errs := runOnce(f.T, "", "migrate", "--data-dir", dir, "--store", f.store); status != 0 {
+	if status, _, errs := clitest.Run(f.T, "", "migrate", "--data-dir", dir, "--store", f.store); status != 0 {
 		f.Fatal(errs)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "keyset.json"))
@@ -80,7 +81,7 @@ func (f *fleet) newKeyset() string {
 func (f *fleet) start() *replica {
 	f.Helper()
 	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(f))
-	r := &replica{base: "http://" + address, output: &lockedBuffer{}}
+	r := &replica{base: "http://" + address, output: &clitest.Buffer{}}
 	r.cmd = exec.Command(f.binary, "--addr", address, "--data-dir", f.TempDir(), "--store", f.store,
 		"--rate-token", strconv.Itoa(rateOfTokens), "--log-level=warn")
 	r.cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+fleetPassword, "WHALEFALL_KEYSET="+f.keyset)
@@ -95,7 +96,7 @@ func (f *fleet) start() *replica {
 			f.Logf("%s said: %s", r.base, r.output.String())
 		}
 	})
-	f.until(startDeadline, "a replica is not ready", func() bool {
+	f.until(clitest.Deadline, "a replica is not ready", func() bool {
 		response, err := f.client.Get(r.base + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
@@ -197,7 +198,7 @@ func (f *fleet) sessionsAreShared() (secret string) {
 			f.Errorf("replica %d does not take the session: %d", i, status)
 		}
 		headers := map[string]string{"Authorization": "Bearer " + made.Secret} // without the cookie
-		if status := f.callAs(r, headers, newClient(f.T), http.MethodGet, "/users", nil, nil); status != http.StatusOK {
+		if status := f.callAs(r, headers, clitest.NewClient(f.T), http.MethodGet, "/users", nil, nil); status != http.StatusOK {
 			f.Errorf("replica %d does not take the token: %d", i, status)
 		}
 	}
@@ -215,7 +216,7 @@ func (f *fleet) limitsAreShared(secret string) {
 		}
 	}
 	headers := map[string]string{"Authorization": "Bearer " + secret}
-	client := newClient(f.T)
+	client := clitest.NewClient(f.T)
 	allowed := func(r *replica) (n int) {
 		for n < 3*rateOfTokens && f.callAs(r, headers, client, http.MethodGet, "/auth/session", nil, nil) == http.StatusOK {
 			n++
@@ -225,7 +226,7 @@ func (f *fleet) limitsAreShared(secret string) {
 	if first := allowed(f.replicas[0]); first < rateOfTokens || first == 3*rateOfTokens {
 		f.Errorf("%d requests", first)
 	}
-	f.until(startDeadline, "the others do not learn of it", func() bool {
+	f.until(clitest.Deadline, "the others do not learn of it", func() bool {
 		return allowed(f.replicas[1]) <= rateOfTokens/4 && allowed(f.replicas[2]) <= rateOfTokens/4
 	})
 }
@@ -276,7 +277,7 @@ func (f *fleet) begin(wire *testenv.Proxy, r *replica, owners int) (before int) 
 	for _, instance := range f.instances {
 		f.refresh(r, instance)
 	}
-	f.until(startDeadline, "not all replicas carry out runs", func() bool {
+	f.until(clitest.Deadline, "not all replicas carry out runs", func() bool {
 		return f.number("SELECT count(DISTINCT owner) FROM collection_runs WHERE status = 'running'") == owners
 	})
 	return before
@@ -334,7 +335,7 @@ func (f *fleet) share(wire *testenv.Proxy) {
 		f.refresh(f.replicas[1], int64(instance))
 	}
 	wire.Delay(0)
-	f.finish(startDeadline, before)
+	f.finish(clitest.Deadline, before)
 	if owners := f.number("SELECT count(DISTINCT owner) FROM collection_runs WHERE id > $1", before); owners != fleetSize {
 		f.Errorf("%d replicas carried out runs", owners)
 	}
@@ -355,7 +356,7 @@ func (f *fleet) kill(wire *testenv.Proxy) {
 	f.replicas = f.replicas[1:]
 	f.finish(lost, before)
 	f.begunAgain(before)
-	f.until(startDeadline, "nobody keeps the clock", func() bool {
+	f.until(clitest.Deadline, "nobody keeps the clock", func() bool {
 		return f.number("SELECT count(*) FROM river_job WHERE kind = 'tick' AND state = 'completed' AND attempted_at > $1", killed) > 0
 	})
 	if f.text(leader) == old {
@@ -377,5 +378,5 @@ func (f *fleet) stop(wire *testenv.Proxy) {
 	f.finish(lost/4, before) // before anybody takes it for dead
 	f.begunAgain(before)
 	f.replicas = append(f.replicas, f.start())
-	f.finish(startDeadline, before)
+	f.finish(clitest.Deadline, before)
 }

@@ -1,10 +1,11 @@
-package main
+package e2e
 
 import (
 	"strings"
 	"testing"
 	"time"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
@@ -18,9 +19,9 @@ func TestASyncIsWatched(t *testing.T) {
 		t.Run(look.lang, func(t *testing.T) {
 			server := testenv.StartPostgreSQL(t)
 			proxy := testenv.NewProxy(t, server.Host, server.Port)
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look.lang, theme: look.theme, database: "postgres"}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.addWatched(watched{engine: "postgresql", user: server.User, password: server.Password, host: proxy.Host, port: proxy.Port})
 			w.see("[data-empty=never], #database-list .state")
 
@@ -66,8 +67,8 @@ func (w *walk) beginSync(busy string) {
 	w.resize(1440, 900)
 	w.look("sync-running")
 	first := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`)
-	w.open(w.app.url + "/instances")
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + "/instances")
+	w.open(w.app.URL + w.instance)
 	w.see("#sync-figures progress")
 	if again := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`); again != first {
 		w.t.Errorf("the page shows %s, began %s", again, first)
@@ -101,7 +102,7 @@ func (w *walk) cancelSync(cancelled string) {
 // syncFromTheLog begins a sync on the page of the runs, which shows it at once.
 func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
 	w.t.Helper()
-	w.open(w.app.url + w.instance + "/runs")
+	w.open(w.app.URL + w.instance + "/runs")
 	proxy.Delay(time.Second)
 	w.click("#sync-capacity")
 	w.see("#sync-figures")
@@ -116,7 +117,7 @@ func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
 func (w *walk) failSync(proxy *testenv.Proxy, failed string) {
 	w.t.Helper()
 	proxy.Refuse()
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.click("#sync-capacity")
 	w.see("#toasts .toast.error .advice")
 	w.see("#sync-run [data-run-status=failed]")
@@ -126,7 +127,7 @@ func (w *walk) failSync(proxy *testenv.Proxy, failed string) {
 	w.see(w.row())
 	w.look("sync-failed")
 	w.resize(1280, 800)
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.see("#sync-run [data-run-status=failed]")
 	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
 		w.t.Error("the page is wider than 1280 pixels")

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"database/sql"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
@@ -42,9 +43,9 @@ func TestARefreshIsWatched(t *testing.T) {
 			s := server(t, tables)
 			proxy := testenv.NewProxy(t, s.host, s.port)
 			s.host, s.port = proxy.Host, proxy.Port
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: "zh-CN", theme: "light", database: s.database}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.addWatched(s)
 			w.click("#sync-capacity")
 			w.see(w.row())
@@ -132,7 +133,7 @@ func manyOnMariaDB(t *testing.T, tables int) watched {
 
 func (w *walk) addWatched(s watched) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances/new")
+	w.open(w.app.URL + "/instances/new")
 	w.fill(`input[name=name]`, "订单库_"+s.engine)
 	if s.engine != "postgresql" { // which is chosen already
 		w.choose("#instance-type", s.engine)
@@ -303,10 +304,10 @@ func (w *walk) readReceipts(s watched) {
 	w.click("#run-list tbody a[data-primary]")
 	w.see("#modal #run-detail .notice")
 	w.look("receipt-cancelled")
-	w.open(w.app.url + "/preferences?lang=en&theme=dark")
-	w.open(w.app.url + w.instance + "/runs")
+	w.open(w.app.URL + "/preferences?lang=en&theme=dark")
+	w.open(w.app.URL + w.instance + "/runs")
 	w.look("receipts-en-dark")
-	w.open(w.app.url + w.instance + "/databases/" + s.database + "/tables")
+	w.open(w.app.URL + w.instance + "/databases/" + s.database + "/tables")
 	w.click("#tables-refresh")
 	w.see("#run-figures progress, #toasts .toast")
 	w.look("refresh-en-dark")

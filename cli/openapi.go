@@ -1,4 +1,4 @@
-package main
+package cli
 
 import "whalefall/handlers"
 
@@ -7,10 +7,10 @@ type openapiCmd struct {
 }
 
 // Run prints the OpenAPI document of the API, or checks the one that is served.
-func (c openapiCmd) Run(io console) error {
+func (c openapiCmd) Run(p Program) error {
 	if c.Check {
 		return handlers.CheckDocument()
 	}
-	_, err := io.out.Write(handlers.Document())
+	_, err := p.Out.Write(handlers.Document())
 	return err
 }

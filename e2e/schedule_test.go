@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"whalefall/cli/clitest"
 	"whalefall/migrations"
 	"whalefall/models"
 )
@@ -15,28 +16,15 @@ import (
 // TestTheScheduleOfAnInstance walks through what a person does about when an instance is collected.
 func TestTheScheduleOfAnInstance(t *testing.T) {
 	dir := t.TempDir()
-	a := startApp(t, "--data-dir", dir)
-	shanghai := zone{}
-	if err := shanghai.UnmarshalText([]byte("Asia/Shanghai")); err != nil {
-		t.Fatal(err)
-	}
-	settings := &Settings{DataDir: dir, Store: filepath.Join(dir, "whalefall.db"), Timezone: shanghai}
-	store, err := openStore(t.Context(), settings, slog.New(slog.DiscardHandler), migrations.Up)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	a := clitest.Start(t, "--data-dir", dir)
+	store := openStore(t, dir)
 	for _, way := range []struct{ lang, theme, daily, paused string }{
 		{"zh-CN", "light", "每天 04:30 (Asia/Shanghai)", "连续失败 5 次"},
 		{"en", "dark", "Daily at 04:30 (Asia/Shanghai)", "failed 5 times in a row"},
 	} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.typeSchedule("scheduled_"+way.theme, way.daily)
 			w.quiet("400")
 			w.pauseAndResume(store, way.paused)
@@ -45,10 +33,35 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 	}
 }
 
+// openStore opens the store of a running WhaleFall beside it.
+func openStore(t *testing.T, dir string) *models.Store {
+	t.Helper()
+	keyset, err := models.LoadKeyset(filepath.Join(dir, "keyset.json"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := models.Open(t.Context(), models.Options{
+		Address: filepath.Join(dir, "whalefall.db"), Keyset: keyset, Zone: zone, Migrate: migrations.Up, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
 // typeSchedule adds an instance with a schedule of its own, after some that are refused.
 func (w *walk) typeSchedule(name, daily string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances")
+	w.open(w.app.URL + "/instances")
 	w.click("#add-instance")
 	w.fill("#modal input[name=name]", name)
 	w.fill("#modal input[name=host]", "127.0.0.1")
@@ -91,7 +104,7 @@ func (w *walk) typeSchedule(name, daily string) {
 // pauseAndResume has the instance fail until it is paused, and resumes it.
 func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.t.Helper()
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.click("#sync-capacity")
 	w.see("#toasts .toast.error")
 	w.see("#sync-run [data-run-status=failed]")
@@ -103,7 +116,7 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.quiet("400")
 	failUntilPaused(w.t, store, id)
 	w.findPaused(paused)
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	if notice := w.text("#schedule-paused"); !strings.Contains(notice, paused) {
 		w.t.Errorf("the notice reads %q", notice)
 	}
@@ -126,7 +139,7 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 func (w *walk) findPaused(paused string) {
 	w.t.Helper()
 	w.resize(1280, 800)
-	w.open(w.app.url + "/instances")
+	w.open(w.app.URL + "/instances")
 	row := `tr[data-instance="` + strings.TrimPrefix(w.instance, "/instances/") + `"]`
 	w.see(row + " [data-paused]")
 	if why := ask[string](w.browser, `document.querySelector('`+row+` [data-paused]').title`); !strings.Contains(why, paused) || strings.Count(why, "\n") != 2 {

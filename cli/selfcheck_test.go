@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -84,7 +84,7 @@ func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	one, two := databaseWith(t, server, orders), databaseWith(t, server, "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, one, server.User, server.Password)
-	status, out, errs := runOnce(t, "", "selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
+	status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, %q\n%s", status, errs, out)
 	}
@@ -111,15 +111,15 @@ func TestSelfcheckNamesADifference(t *testing.T) {
 	honest := collectors.NewPostgreSQL()
 	check := func(about string, args ...string) string {
 		t.Helper()
-		var out, errs lockedBuffer
-		args = append([]string{"selfcheck", "--instance=shop", "--database=" + database, "--data-dir", dir}, args...)
-		status := run(t.Context(), args, console{in: strings.NewReader(""), out: &out, err: &errs}, func(*Settings) map[models.Engine]collectors.Collector {
+		p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {
 			return map[models.Engine]collectors.Collector{models.PostgreSQL: lying{honest, about}}
-		})
-		if status != 1 || !strings.Contains(errs.String(), "selfcheck: 1 difference\n") || strings.Count(errs.String(), "\n") != 1 {
-			t.Errorf("status %d, %q", status, errs.String())
+		}}
+		args = append([]string{"selfcheck", "--instance=shop", "--database=" + database, "--data-dir", dir}, args...)
+		status, out, errs := runOnce(t, p, args...)
+		if status != 1 || !strings.Contains(errs, "selfcheck: 1 difference\n") || strings.Count(errs, "\n") != 1 {
+			t.Errorf("status %d, %q", status, errs)
 		}
-		return out.String()
+		return out
 	}
 	out := check("Orders")
 	if !regexp.MustCompile(`(?m)^  "public"\."Orders" +total +\d+ +\d+ +\+1$`).MatchString(out) ||
@@ -150,7 +150,7 @@ func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
 	server.Exec(t, "open", "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, "", "guest", "p4ss-w0rd")
 	for flag, closed := range map[string]string{"--tries=1": `"closed to us"`, "--anonymous": "#"} {
-		status, out, errs := runOnce(t, "", "selfcheck", "--instance=shop", "--data-dir", dir, flag)
+		status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--data-dir", dir, flag)
 		if status != 1 || !strings.Contains(errs, "1 of 2 databases not checked") {
 			t.Errorf("status %d, %q", status, errs)
 		}
@@ -183,7 +183,7 @@ func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
 		"no tries":     {2, "--tries", []string{"--instance=down", "--tries=0"}},
 		"unknown flag": {2, "--nonsense", []string{"--instance=down", "--nonsense"}},
 	} {
-		status, out, errs := runOnce(t, "", append([]string{"selfcheck", "--data-dir", dir}, test.args...)...)
+		status, out, errs := runOnce(t, Program{}, append([]string{"selfcheck", "--data-dir", dir}, test.args...)...)
 		if status != test.status || !strings.Contains(errs, test.says) || strings.Count(errs, "\n") != 1 || strings.Contains(out, "result:") {
 			t.Errorf("%s: status %d, %q\n%s", name, status, errs, out)
 		}
@@ -196,7 +196,7 @@ func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
 func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	dir := registerPostgres(t, server, "postgres", server.User, server.Password)
-	status, out, _ := runOnce(t, "", "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
+	status, out, _ := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
 	if status != 1 || !strings.Contains(out, `not checked: There is no database "no, such one" on the server`) {
 		t.Errorf("status %d\n%s", status, out)
 	}
@@ -209,12 +209,12 @@ func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
 		"CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")
 	dir := register(t, models.Instance{Name: "db1", DBType: models.MySQL, Host: &server.Host, Port: &server.Port},
 		&models.NewCredential{Username: server.User, Password: server.Password})
-	status, out, errs := runOnce(t, "", "selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
+	status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
 	if status != 0 || !strings.Contains(out, "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable (1: the engine has no word on tables without") {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}
 	file := register(t, models.Instance{Name: "own", DBType: models.SQLite, DatabaseName: dir + "/whalefall.db"}, nil)
-	status, out, errs = runOnce(t, "", "selfcheck", "--instance=own", "--data-dir", file, "--sqlite-dirs", dir)
+	status, out, errs = runOnce(t, Program{}, "selfcheck", "--instance=own", "--data-dir", file, "--sqlite-dirs", dir)
 	if status != 0 || !regexp.MustCompile(`all pages of the file +total +(\d+) +(\d+) +\+0`).MatchString(out) || strings.Contains(out, dir) {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"os"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"whalefall/cli/clitest"
 )
 
 // TestImportAndExportInTheBrowser imports a file that is right in parts, one that is none, and exports what is shown.
@@ -17,9 +19,9 @@ func TestImportAndExportInTheBrowser(t *testing.T) {
 	} {
 		t.Run(lang, func(t *testing.T) {
 			theme := map[string]string{"zh-CN": "light", "en": "dark"}[lang]
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: lang, theme: theme}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
 			if wide := ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`); wide {
 				t.Error("the list is wider than the window")
@@ -58,7 +60,7 @@ func TestImportAndExportInTheBrowser(t *testing.T) {
 			if strings.Contains(exported, "本机存储") || !strings.Contains(exported, "edge-1,postgresql,db.example.com,5432,,'=1+1,") {
 				t.Errorf("exported: %q", exported)
 			}
-			w.open(a.url + "/instances/import")
+			w.open(a.URL + "/instances/import")
 			w.look("import-page")
 			w.quiet()
 		})

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -31,17 +30,17 @@ const (
 type serveCmd struct{}
 
 // Run serves until ctx ends, then lets running requests and collections finish or end.
-func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) error {
-	log := newLogger(s, io.err)
+func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
+	log := newLogger(s, p.Err)
 	store, err := openStore(ctx, s, log, migrations.Up)
 	if err != nil {
 		return err
 	}
 	defer closing(log, "store", store.Close)
-	if err := firstStart(ctx, s, store, io.out); err != nil {
+	if err := firstStart(ctx, s, store, p.Out); err != nil {
 		return err
 	}
-	service := collectors.NewService(store, with(s), log)
+	service := collectors.NewService(store, p.Engines(s), log)
 	service.Parallel, service.KeepRuns = s.Parallel, time.Duration(s.RunsDays)*24*time.Hour
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
@@ -54,14 +53,14 @@ func (serveCmd) Run(ctx context.Context, s *Settings, io console, with engines) 
 	server := &http.Server{
 		Handler: handlers.New(handlers.Config{
 			Store: store, Collect: service, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,
-			TrustedProxies: s.TrustedProxies, Log: log, Version: version,
+			TrustedProxies: s.TrustedProxies, Log: log, Version: p.Version,
 			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	fmt.Fprintf(io.out, "WhaleFall listens on http://%s\n", listener.Addr())
+	fmt.Fprintf(p.Out, "WhaleFall listens on http://%s\n", listener.Addr())
 	return serveUntil(ctx, server, listener, service)
 }
 
@@ -77,28 +76,6 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	stop, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopTimeout, errors.New("stop deadline"))
 	defer cancel()
 	return errors.Join(err, service.Close(stop), server.Shutdown(stop))
-}
-
-// openStore opens the store with its keyset, creating both at the first start.
-func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate models.Migrate) (*models.Store, error) {
-	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
-		return nil, err
-	}
-	keyset, err := loadKeyset(s)
-	if err != nil {
-		return nil, err
-	}
-	return models.Open(ctx, models.Options{
-		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log, Schedule: s.schedule(), HistoryDays: s.HistoryDays,
-	})
-}
-
-func loadKeyset(s *Settings) (models.Keyset, error) {
-	path := s.keysetPath()
-	if _, err := os.Stat(path); s.Keyset == "" && errors.Is(err, os.ErrNotExist) {
-		return models.CreateKeyset(path)
-	}
-	return models.LoadKeyset(path, s.Keyset)
 }
 
 // firstStart gives an empty store its first admin, whose password is printed once, and registers the
@@ -147,19 +124,5 @@ func newPassword() string {
 		if password := rand.Text()[:12] + rand.Text()[:4] + "a"; models.CheckPassword(password) == nil {
 			return password
 		}
-	}
-}
-
-func newLogger(s *Settings, out io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.LogLevel}
-	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out, options))
-	}
-	return slog.New(slog.NewTextHandler(out, options))
-}
-
-func closing(log *slog.Logger, what string, closer func() error) {
-	if err := closer(); err != nil {
-		log.Warn("not closed cleanly", "what", what, "error", err)
 	}
 }

@@ -1,16 +1,12 @@
-package main
+package e2e
 
 import (
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/PuerkitoBio/goquery"
-
-	"whalefall/models"
+	"whalefall/cli/clitest"
 )
 
 // TestAPersonsAccount changes a password, makes and deletes a token that works while it is there, and finds all of it in
@@ -18,9 +14,9 @@ import (
 func TestAPersonsAccount(t *testing.T) {
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[0], func(t *testing.T) {
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
 			w.changePassword()
 			secret := w.makeToken()
@@ -42,7 +38,7 @@ func (w *walk) changePassword() {
 	w.see("#form-problem .inline-result")
 	w.look("account-refused")
 	w.quiet("401")
-	w.fill(`input[name=old_password]`, w.app.password)
+	w.fill(`input[name=old_password]`, w.app.Password)
 	w.click("#password-save")
 	w.see("#toasts .toast.success")
 	w.quiet()
@@ -78,7 +74,7 @@ func (w *walk) makeToken() string {
 	w.click("#modal .panel-foot [data-close]")
 	w.gone("#modal-dialog[open]")
 	w.wantToken(secret, http.StatusOK)
-	w.open(w.app.url + "/tokens")
+	w.open(w.app.URL + "/tokens")
 	w.look("tokens")
 	w.quiet("409")
 	return secret
@@ -86,12 +82,12 @@ func (w *walk) makeToken() string {
 
 func (w *walk) wantToken(secret string, status int) {
 	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.app.url+"/api/v1/instances", nil)
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.app.URL+"/api/v1/instances", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+secret)
-	answer, err := newClient(w.t).Do(request)
+	answer, err := clitest.NewClient(w.t).Do(request)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -133,37 +129,4 @@ func (w *walk) readAudit() {
 	w.see("#audit-list .state")
 	w.look("audit-empty")
 	w.quiet()
-}
-
-func TestCommandsAreInTheAuditLog(t *testing.T) {
-	a := startApp(t, "--data-dir", t.TempDir())
-	for _, c := range []struct {
-		password string
-		args     []string
-		status   int
-	}{
-		{"Correct1Horse\n", []string{"user", "add", "looker"}, 0},
-		{"Correct1Horse\n", []string{"user", "add", "looker"}, 1},
-		{"Another1Horse\n", []string{"user", "reset", "looker"}, 0},
-	} {
-		if status, _, errs := runOnce(t, c.password, append(c.args, "--data-dir", a.dir)...); status != c.status {
-			t.Fatalf("%v: %d %s", c.args, status, errs)
-		}
-	}
-	resp, err := logInByForm(t, a).Get(a.url + "/audit?username=" + url.QueryEscape(models.CommandLine))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	doc, err := goquery.NewDocumentFromReader(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := doc.Find("#audit-list tbody tr").Map(func(_ int, row *goquery.Selection) string {
-		return strings.Join(row.Find("td").Map(func(_ int, cell *goquery.Selection) string { return strings.Join(strings.Fields(cell.Text()), " ") })[1:], "|")
-	})
-	want := []string{"命令行|编辑用户|looker #2|成功|—", "命令行|添加用户|looker|失败 USERNAME_EXISTS|—", "命令行|添加用户|looker #2|成功|—"}
-	if !slices.Equal(rows, want) {
-		t.Errorf("got %q\nwant %q", rows, want)
-	}
 }

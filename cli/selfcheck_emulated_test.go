@@ -1,9 +1,8 @@
-package main
+package cli
 
 import (
 	"database/sql/driver"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,14 +16,12 @@ import (
 )
 
 // checkAs runs the command on a server as one of its users.
-func checkAs(t *testing.T, with engines, instance models.Instance, user string, args ...string) (status int, out string) {
+func checkAs(t *testing.T, p Program, instance models.Instance, user string, args ...string) (status int, out string) {
 	t.Helper()
 	instance.Name = "emulated"
 	dir := register(t, instance, &models.NewCredential{Username: user, Password: sqlserver.Password})
-	var printed lockedBuffer
-	args = append([]string{"selfcheck", "--instance=emulated", "--data-dir", dir}, args...)
-	status = run(t.Context(), args, console{in: strings.NewReader(""), out: &printed, err: io.Discard}, with)
-	return status, printed.String()
+	status, out, _ = runOnce(t, p, append([]string{"selfcheck", "--instance=emulated", "--data-dir", dir}, args...)...)
+	return status, out
 }
 
 // rowsOf are those of the first case whose name has the word.
@@ -46,7 +43,7 @@ func TestSelfcheckOfSQLServer(t *testing.T) {
 	server.AddLogin(t, sqlserver.Login{Name: "whole", Permissions: []string{"CONNECT ANY DATABASE", "VIEW ANY DEFINITION", "VIEW SERVER STATE"}})
 	server.AddLogin(t, sqlserver.Login{Name: "lesser", Users: map[string]sqlserver.User{"sales": {}}})
 	instance := models.Instance{DBType: models.SQLServer, Host: &server.Host, Port: &server.Port}
-	status, out := checkAs(t, shipped, instance, "whole")
+	status, out := checkAs(t, Program{}, instance, "whole")
 	if status != 0 {
 		t.Errorf("status %d", status)
 	}
@@ -59,7 +56,7 @@ func TestSelfcheckOfSQLServer(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	status, out = checkAs(t, shipped, instance, "lesser", "--database=sales", "--anonymous")
+	status, out = checkAs(t, Program{}, instance, "lesser", "--database=sales", "--anonymous")
 	if status != 1 || !strings.Contains(out, "hidden; missing: GRANT VIEW DEFINITION, GRANT VIEW DATABASE PERFORMANCE STATE;") ||
 		strings.Contains(out, "sales") || strings.Contains(out, "lesser") {
 		t.Errorf("status %d\n%s", status, out)
@@ -70,20 +67,20 @@ func TestSelfcheckOfOracle(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Service: "pdb1", Container: "PDB1", Rows: rowsOf(t, "oracle", "hostile")})
 	server.AddUser(t, oracle.User{Name: "WHOLE", Password: sqlserver.Password, Catalog: true})
 	server.AddUser(t, oracle.User{Name: "LESSER", Password: sqlserver.Password})
-	with := func(*Settings) map[models.Engine]collectors.Collector {
+	p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {
 		collector := collectors.NewOracle(nil)
 		collector.Connector = func(t collectors.Target) (driver.Connector, error) {
 			return server.Connector(oracle.Login{Service: t.Database, Username: t.Username, Password: t.Password}), nil
 		}
 		return map[models.Engine]collectors.Collector{models.Oracle: collector}
-	}
+	}}
 	instance := models.Instance{DBType: models.Oracle, Host: new("db.example.com"), Port: new(1521), DatabaseName: "pdb1"}
-	status, out := checkAs(t, with, instance, "whole", "--database=USERS")
+	status, out := checkAs(t, p, instance, "whole", "--database=USERS")
 	if status != 0 || !strings.Contains(out, "SUM(BYTES) of DBA_SEGMENTS") || !strings.Contains(out, "result: no difference in 1 database\n") ||
 		!regexp.MustCompile(`(?m)^  all segments +total +[1-9]\d* +[1-9]\d* +\+0$`).MatchString(out) || strings.Contains(out, "db.example.com") {
 		t.Errorf("status %d\n%s", status, out)
 	}
-	status, out = checkAs(t, with, instance, "lesser", "--database=USERS")
+	status, out = checkAs(t, p, instance, "lesser", "--database=USERS")
 	if status != 1 || !strings.Contains(out, "not checked: ") || !strings.Contains(out, "missing: GRANT SELECT_CATALOG_ROLE") ||
 		strings.Contains(strings.ToLower(out), "lesser") {
 		t.Errorf("status %d\n%s", status, out)

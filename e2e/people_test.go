@@ -1,17 +1,19 @@
-package main
+package e2e
 
 import (
 	"strings"
 	"testing"
+
+	"whalefall/cli/clitest"
 )
 
 // TestPeopleAndTheirCredentials walks through the pages of users and credentials as an administrator does.
 func TestPeopleAndTheirCredentials(t *testing.T) {
-	a := startApp(t, "--data-dir", t.TempDir())
+	a := clitest.Start(t, "--data-dir", t.TempDir())
 	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			name := "operator_" + way.theme
 			w.addUser(name)
 			w.switchUser(name)
@@ -23,7 +25,7 @@ func TestPeopleAndTheirCredentials(t *testing.T) {
 
 func (w *walk) addUser(name string) {
 	w.t.Helper()
-	w.open(w.app.url + "/users?sort=-name")
+	w.open(w.app.URL + "/users?sort=-name")
 	w.click("#add-user")
 	w.fill("#modal input[name=username]", name)
 	w.fill("#modal input[name=password]", "weakweak")
@@ -66,7 +68,7 @@ func (w *walk) switchUser(name string) {
 // ownAccount opens the administrator's own form as a page of its own, and is refused.
 func (w *walk) ownAccount() {
 	w.t.Helper()
-	w.open(w.app.url + ask[string](w.browser, `document.querySelector("tr[data-user=admin] a[data-primary]").pathname`))
+	w.open(w.app.URL + ask[string](w.browser, `document.querySelector("tr[data-user=admin] a[data-primary]").pathname`))
 	w.see("#own-account")
 	w.choose("select[name=role]", "guest")
 	w.click("#user-form-save")
@@ -96,7 +98,7 @@ func (w *walk) credentials(name string) {
 	w.see(row)
 	w.until(`!document.querySelector("#modal-dialog").open`)
 	w.useCredential("holder_"+w.theme, name)
-	w.open(w.app.url + "/credentials")
+	w.open(w.app.URL + "/credentials")
 	w.click(row + "button.link.danger")
 	w.see(row + "[popover] button.solid")
 	w.look("credential-delete-asked")
@@ -122,7 +124,7 @@ func (w *walk) credentials(name string) {
 // useCredential adds an instance that uses the credential.
 func (w *walk) useCredential(instance, credential string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances/new")
+	w.open(w.app.URL + "/instances/new")
 	w.fill("input[name=name]", instance)
 	w.fill("input[name=host]", "db.example")
 	w.run(`{const s = document.querySelector(".credential-choice"); s.value = [...s.options].find(o => o.text.startsWith("` + credential + `")).value;

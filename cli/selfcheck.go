@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -44,14 +44,14 @@ func (c selfcheckCmd) Validate() error {
 }
 
 // Run checks an instance that may be switched off.
-func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with engines) error {
-	return withStore(ctx, s, io, func(store *models.Store) error {
-		engines := with(s)
+func (c selfcheckCmd) Run(ctx context.Context, s *Settings, p Program) error {
+	return withStore(ctx, s, p, func(store *models.Store) error {
+		engines := p.Engines(s)
 		instance, err := store.InstanceByName(ctx, c.Instance)
 		if err != nil {
 			return fmt.Errorf("%s: %s", explain(err, plainly), strconv.Quote(c.Instance))
 		}
-		log := newLogger(s, io.err)
+		log := newLogger(s, p.Err)
 		target, err := collectors.NewService(store, engines, log).TargetOf(instance)
 		if err != nil {
 			return errors.New(explain(err, plainly))
@@ -61,7 +61,7 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, io console, with eng
 			return fmt.Errorf("this release cannot check instances of %s", instance.DBType)
 		}
 		target.Name = "(instance)" // it may be a host's name
-		r := report{out: io.out, name: plainly}
+		r := report{out: p.Out, version: p.Version, name: plainly}
 		if c.Anonymous {
 			if r.name, err = hashed(store.CookieKey()); err != nil {
 				return err
@@ -102,8 +102,9 @@ func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector,
 
 // report is what a check prints.
 type report struct {
-	out  io.Writer
-	name func(string) string // how a name of the server is shown
+	out     io.Writer
+	version string
+	name    func(string) string // how a name of the server is shown
 
 	differences, refused, open, incomplete int
 }
@@ -115,7 +116,7 @@ func (r *report) header(engine models.Engine, server models.Version, anonymous b
 	if anonymous {
 		names = "replaced by hashes that only this installation can make"
 	}
-	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", version, engine, oneLine(server.Full), names)
+	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", r.version, engine, oneLine(server.Full), names)
 }
 
 // userDatabases are all that are open but the engine's own; what is closed is named.

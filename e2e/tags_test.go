@@ -1,19 +1,21 @@
-package main
+package e2e
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"whalefall/cli/clitest"
 )
 
 // TestTagsAndTheBin walks through the page of tags and empties the recycle bin, as an administrator does.
 func TestTagsAndTheBin(t *testing.T) {
-	a := startApp(t, "--data-dir", t.TempDir())
+	a := clitest.Start(t, "--data-dir", t.TempDir())
 	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
-			w.logIn("admin", a.password)
-			w.open(a.url + "/tags")
+			w.logIn("admin", a.Password)
+			w.open(a.URL + "/tags")
 			if way.lang == "zh-CN" {
 				w.look("tags-none")
 			}
@@ -45,13 +47,13 @@ func (w *walk) addTag(name, color string) {
 // tagAnInstance gives an instance a tag, and finds it again by the number beside the tag.
 func (w *walk) tagAnInstance(instance, tag string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances/new")
+	w.open(w.app.URL + "/instances/new")
 	w.fill("input[name=name]", instance)
 	w.fill("input[name=host]", "db.example")
 	w.fill("input[name=tag_names]", tag+", "+w.theme+"_red, "+w.theme+"_purple")
 	w.click("#instance-save")
 	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
-	w.open(w.app.url + "/tags?sort=-instances&search=" + tag)
+	w.open(w.app.URL + "/tags?sort=-instances&search=" + tag)
 	w.click("tbody td.num a")
 	w.until(`location.search == "?tags=` + tag + `"`)
 	if names := w.text("tbody"); !strings.Contains(names, instance) {
@@ -62,7 +64,7 @@ func (w *walk) tagAnInstance(instance, tag string) {
 
 func (w *walk) deleteTag(tag string) {
 	w.t.Helper()
-	w.open(w.app.url + "/tags?search=" + tag)
+	w.open(w.app.URL + "/tags?search=" + tag)
 	w.click("#add-tag")
 	w.fill("#modal input[name=name]", tag)
 	w.click("#tag-form-save")
@@ -81,12 +83,12 @@ func (w *walk) deleteTag(tag string) {
 
 func (w *walk) emptyBin(instance string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances?search=" + instance)
+	w.open(w.app.URL + "/instances?search=" + instance)
 	w.click("tbody a[data-primary]")
 	w.click("#delete-instance")
 	w.click("#delete-confirmed")
 	w.until(`location.pathname == "/instances"`)
-	w.open(w.app.url + "/instances?status=deleted")
+	w.open(w.app.URL + "/instances?status=deleted")
 	w.resize(1280, 800)
 	if ask[bool](w.browser, `document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
 		w.t.Error("the recycle bin is wider than 1280 pixels")

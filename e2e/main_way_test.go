@@ -1,13 +1,11 @@
-package main
+package e2e
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // psql's part in these tests
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
@@ -114,10 +113,10 @@ func TestAPersonsWay(t *testing.T) {
 				fixture(t, server, database)
 				psqlSizes(t, server.URL(database)) // the first connection leaves a cache file that counts as part of the database
 				w := walk{
-					browser: newBrowser(t), app: startApp(t, "--data-dir", t.TempDir()),
+					browser: newBrowser(t), app: clitest.Start(t, "--data-dir", t.TempDir()),
 					server: server, database: database, lang: lang, theme: theme,
 				}
-				w.logIn("admin", w.app.password)
+				w.logIn("admin", w.app.Password)
 				w.addInstance()
 				w.syncCapacity()
 				w.refreshTables()
@@ -133,7 +132,7 @@ func TestAPersonsWay(t *testing.T) {
 
 type walk struct {
 	*browser
-	app                   *app
+	app                   *clitest.App
 	server                *testenv.PostgreSQLServer
 	database, lang, theme string
 	instance              string // path of its page
@@ -141,7 +140,7 @@ type walk struct {
 
 func (w *walk) logIn(name, password string) {
 	w.t.Helper()
-	w.open(w.app.url + "/")
+	w.open(w.app.URL + "/")
 	w.until(`location.pathname == "/login"`)
 	if ask[string](w.browser, `document.documentElement.lang`) != w.lang {
 		w.click(`a[hreflang="` + w.lang + `"]`)
@@ -242,7 +241,7 @@ func (w *walk) refreshTables() {
 		w.t.Errorf("position %q, want … / 70", got)
 	}
 	w.look("tables")
-	w.open(w.app.url + w.address())
+	w.open(w.app.URL + w.address())
 	w.see("#tables-view tbody tr")
 	w.look("tables-own-page")
 	shown := shownSizes(w.browser)
@@ -261,7 +260,7 @@ func (w *walk) refreshTables() {
 
 func (w *walk) filterSortAndPage() {
 	w.t.Helper()
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.click(w.row() + " a[data-primary]")
 	w.fill("#filter-table", "100%_")
 	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 1`)
@@ -351,7 +350,7 @@ func (w *walk) chooseWhileRefreshing() {
 // and drags out of a field: the modal stays until its backdrop is meant.
 func (w *walk) openByDoubleClick() {
 	w.t.Helper()
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	link := w.row() + " a[data-primary]"
 	w.see(link)
 	backdrop := `for (const type of ["pointerdown", "click"]) document.querySelector("#modal-dialog").dispatchEvent(new PointerEvent(type, {bubbles: true}));`
@@ -383,7 +382,7 @@ func (w *walk) openAtOnceAgain(link string) {
 
 func (w *walk) binAndBack() {
 	w.t.Helper()
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.click("#edit-instance")
 	w.see("#modal #instance-form")
 	w.fill(`input[name=name]`, "改名_"+w.lang)
@@ -395,12 +394,12 @@ func (w *walk) binAndBack() {
 	if got := w.text("#toasts .toast.success"); !strings.Contains(got, words[w.lang].deleted) {
 		w.t.Errorf("the toast says %q", got)
 	}
-	w.open(w.app.url + "/instances?status=deleted")
+	w.open(w.app.URL + "/instances?status=deleted")
 	w.look("recycle-bin")
 	restore := `#instance-list form[action$="/restore"] button`
 	w.click(restore)
 	w.until(`!document.querySelector('` + restore + `')`)
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.see("#instance-facts")
 	w.click("#edit-instance")
 	w.click(`input[type=checkbox][name=is_active]`)
@@ -414,14 +413,14 @@ func (w *walk) lesserRole() {
 	w.t.Helper()
 	w.click("#logout")
 	w.until(`location.pathname == "/login"`)
-	if status, _, errs := runOnce(w.t, "Correct1Horse\n", "user", "add", "looker", "--data-dir", w.app.dir); status != 0 {
+	if status, _, errs := clitest.Run(w.t, "Correct1Horse\n", "user", "add", "looker", "--data-dir", w.app.Dir); status != 0 {
 		w.t.Fatal(errs)
 	}
 	w.logIn("looker", "Correct1Horse")
 	if ask[bool](w.browser, `!!document.querySelector("#add-instance")`) {
 		w.t.Error("a user sees the button to add instances")
 	}
-	w.open(w.app.url + w.instance)
+	w.open(w.app.URL + w.instance)
 	w.see("#sync-capacity:not(:disabled)")
 	if ask[bool](w.browser, `!!document.querySelector("#edit-instance, #delete-instance")`) {
 		w.t.Error("a user sees buttons that the server would refuse")
@@ -441,15 +440,15 @@ func (w *walk) lesserRole() {
 
 // TestPagesWithoutScripts reads the pages as a client that runs no script: everything is there, by links and forms.
 func TestPagesWithoutScripts(t *testing.T) {
-	a := startApp(t, "--data-dir", t.TempDir())
-	client := logInByForm(t, a)
+	a := clitest.Start(t, "--data-dir", t.TempDir())
+	client := a.LogIn(t)
 	for path, want := range map[string]string{
 		"/instances":                         "本机存储",
 		"/instances/1":                       "数据库容量信息",
 		"/instances/1/databases/main/tables": "暂无表容量快照",
 		"/instances/new":                     "测试连接",
 	} {
-		resp, err := client.Get(a.url + path)
+		resp, err := client.Get(a.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -459,35 +458,4 @@ func TestPagesWithoutScripts(t *testing.T) {
 			t.Errorf("%s: %d %v, no %s in it", path, resp.StatusCode, err, want)
 		}
 	}
-}
-
-// logInByForm posts the login form as a browser without scripts would.
-func logInByForm(t *testing.T, a *app) *http.Client {
-	t.Helper()
-	client := newClient(t)
-	resp, err := client.Get(a.url + "/login")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(body), `name="csrf_token" value="`)
-	token, _, _ := strings.Cut(after, `"`)
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, a.url+"/login",
-		strings.NewReader(url.Values{"username": {"admin"}, "password": {a.password}, "csrf_token": {token}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if resp, err = client.Do(request); err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.Request.URL.Path != "/instances" {
-		t.Fatalf("the login led to %s with %d", resp.Request.URL, resp.StatusCode)
-	}
-	return client
 }

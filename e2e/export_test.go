@@ -1,19 +1,21 @@
-package main
+package e2e
 
 import (
 	"strings"
 	"testing"
+
+	"whalefall/cli/clitest"
 )
 
 // TestAPersonTakesTheTablesAway filters and sorts a snapshot; the link beside it leads to a file of just these rows.
 func TestAPersonTakesTheTablesAway(t *testing.T) {
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[0], func(t *testing.T) {
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
-			w.open(a.url + "/instances/1") // the store that every fresh install has
+			w.open(a.URL + "/instances/1") // the store that every fresh install has
 			w.click("#sync-capacity")
 			w.click(`tr[data-database=main] a[data-primary]`)
 			w.see("#modal [data-empty=never]")

@@ -1,9 +1,11 @@
-package main
+package e2e
 
 import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"whalefall/cli/clitest"
 )
 
 // TestTheDocumentIsReadAndTried opens the API document in the browser and adds an instance from it: the viewer lives with the
@@ -11,9 +13,9 @@ import (
 func TestTheDocumentIsReadAndTried(t *testing.T) {
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[1], func(t *testing.T) {
-			a := startApp(t, "--data-dir", t.TempDir())
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
-			w.logIn("admin", a.password)
+			w.logIn("admin", a.Password)
 			w.press("?")
 			w.click("#help a[href='/api/v1/docs']")
 			w.see("#operations-instances-listInstances, #operations-tag-instances")
@@ -32,7 +34,7 @@ func TestTheDocumentIsReadAndTried(t *testing.T) {
 				t.Errorf("dark: %t", dark)
 			}
 			w.quiet()
-			w.open(a.url + "/instances")
+			w.open(a.URL + "/instances")
 			w.see("#instance-list tbody tr")
 		})
 	}

@@ -1,4 +1,4 @@
-package main
+package cli_test
 
 import (
 	"encoding/json"
@@ -9,16 +9,17 @@ import (
 	"strings"
 	"testing"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
 func TestOpenAPICommand(t *testing.T) {
-	status, out, errs := runOnce(t, "", "openapi", "--check")
+	status, out, errs := clitest.Run(t, "", "openapi", "--check")
 	if status != 0 || out != "" || errs != "" {
 		t.Errorf("check: %d %q %q", status, out, errs)
 	}
-	status, out, _ = runOnce(t, "", "openapi")
-	served, err := os.ReadFile("handlers/openapi.json")
+	status, out, _ = clitest.Run(t, "", "openapi")
+	served, err := os.ReadFile("../handlers/openapi.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,29 +42,29 @@ func TestTheWalkThroughOfTheDocument(t *testing.T) {
 			testenv.Missing(t, tool)
 		}
 	}
-	a := startApp(t, "--data-dir", t.TempDir())
-	target, err := json.Marshal(map[string]string{"name": "orders", "db_type": "sqlite", "database_name": filepath.Join(a.dir, "whalefall.db")})
+	a := clitest.Start(t, "--data-dir", t.TempDir())
+	target, err := json.Marshal(map[string]string{"name": "orders", "db_type": "sqlite", "database_name": filepath.Join(a.Dir, "whalefall.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, document, _ := runOnce(t, "", "openapi")
+	_, document, _ := clitest.Run(t, "", "openapi")
 	var told struct{ Info struct{ Description string } }
 	if err := json.Unmarshal([]byte(document), &told); err != nil {
 		t.Fatal(err)
 	}
-	script := "set -euo pipefail; cd " + a.dir + "\n"
+	script := "set -euo pipefail; cd " + a.Dir + "\n"
 	blocks := shellBlocks.FindAllStringSubmatch(told.Info.Description, -1)
 	for _, block := range blocks {
 		script += block[1]
 	}
 	script = newInstance.ReplaceAllLiteralString(script, string(target)+"'")
-	script = strings.NewReplacer(firstAddress, a.url+"/api/v1", `"password":"…"`, `"password":"`+a.password+`"`, "/databases/shop/", "/databases/main/").Replace(script)
+	script = strings.NewReplacer(firstAddress, a.URL+"/api/v1", `"password":"…"`, `"password":"`+a.Password+`"`, "/databases/shop/", "/databases/main/").Replace(script)
 	out, err := exec.CommandContext(t.Context(), "bash", "-c", script).CombinedOutput()
 	answers := string(out)
 	if err != nil || len(blocks) != 2 || strings.Contains(answers, `"success":false`) || strings.Count(answers, `"success":true`) < 9 {
 		t.Fatalf("%v\n%s\n%s", err, script, answers)
 	}
-	csv, err := os.ReadFile(filepath.Join(a.dir, "shop.csv"))
+	csv, err := os.ReadFile(filepath.Join(a.Dir, "shop.csv"))
 	if err != nil || !strings.Contains(string(csv), "main,instances,") {
 		t.Errorf("%v: %.300s", err, csv)
 	}

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"database/sql/driver"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"whalefall/cli"
+	"whalefall/cli/clitest"
 	"whalefall/collectors"
 	"whalefall/models"
 	"whalefall/testenv"
@@ -21,7 +23,7 @@ import (
 // emulated is a server of an engine that cannot be installed here, as a person meets it.
 type emulated struct {
 	engine         models.Engine
-	with           engines
+	program        cli.Program
 	host           string
 	port           int
 	service        string // what the form asks for as the database
@@ -57,7 +59,7 @@ func emulatedSQLServer(t *testing.T) emulated {
 	server.AddLogin(t, sqlserver.Login{Name: "whalefall", Permissions: []string{"CONNECT ANY DATABASE", "VIEW ANY DEFINITION", "VIEW SERVER STATE"}})
 	server.AddLogin(t, sqlserver.Login{Name: "lesser", Users: map[string]sqlserver.User{"sales": {}}})
 	return emulated{
-		engine: models.SQLServer, with: shipped, host: server.Host, port: server.Port,
+		engine: models.SQLServer, host: server.Host, port: server.Port,
 		user: "whalefall", password: sqlserver.Password, lesser: "lesser",
 		full: "sales", bare: "bare", barred: "sales", want: wantedCells(want.Tables),
 		sizes: map[string]string{"sales": strconv.Itoa((pages + 500 + 70) * page), "archive": strconv.Itoa((1024 + 256) * page)},
@@ -79,8 +81,8 @@ func emulatedOracle(t *testing.T) emulated {
 	server.AddUser(t, oracle.User{Name: "WHALEFALL", Password: sqlserver.Password, Catalog: true})
 	server.AddUser(t, oracle.User{Name: "LESSER", Password: sqlserver.Password})
 	const port = 1521
-	with := func(s *Settings) map[models.Engine]collectors.Collector {
-		elsewhere, all := collectors.NewOracle(nil), shipped(s)
+	with := func(s *cli.Settings) map[models.Engine]collectors.Collector {
+		elsewhere, all := collectors.NewOracle(nil), cli.Engines(s)
 		one := collectors.NewOracle(nil)
 		one.Connector = func(t collectors.Target) (driver.Connector, error) {
 			if t.Port != port {
@@ -94,7 +96,7 @@ func emulatedOracle(t *testing.T) emulated {
 		return all
 	}
 	return emulated{
-		engine: models.Oracle, with: with, host: "127.0.0.1", port: port, service: "orclpdb1.example.com",
+		engine: models.Oracle, program: cli.Program{Engines: with}, host: "127.0.0.1", port: port, service: "orclpdb1.example.com",
 		user: "whalefall", password: sqlserver.Password, lesser: "lesser",
 		full: "USERS", bare: "BARE", barred: "USERS", want: wantedCells(want["USERS"].Tables),
 		sizes: map[string]string{"USERS": strconv.Itoa(7 << 30), "BARE": strconv.Itoa(1 << 20)},
@@ -132,9 +134,9 @@ func wantedCells(tables []catalog.Table) map[string][]string {
 }
 
 func walkEmulated(t *testing.T, e emulated) {
-	a := startAppWith(t, e.with, "--data-dir", t.TempDir())
+	a := clitest.StartWith(t, e.program, "--data-dir", t.TempDir())
 	w := walk{browser: newBrowser(t), app: a, lang: "zh-CN", theme: "light", database: e.full}
-	w.logIn("admin", a.password)
+	w.logIn("admin", a.Password)
 	w.addEmulated(e, e.user)
 	w.syncEmulated(e)
 	w.refreshEmulated(e)
@@ -145,7 +147,7 @@ func walkEmulated(t *testing.T, e emulated) {
 
 func (w *walk) addEmulated(e emulated, user string) {
 	w.t.Helper()
-	w.open(w.app.url + "/instances")
+	w.open(w.app.URL + "/instances")
 	w.click("#add-instance")
 	w.fill(`#modal input[name=name]`, string(e.engine)+"_"+user)
 	w.choose("#instance-type", string(e.engine))
@@ -208,7 +210,7 @@ func (w *walk) refreshEmulated(e emulated) {
 	w.fill("#filter-table", "nothing is called this")
 	w.see("#tables-view [data-empty=filtered]")
 	w.look("filtered")
-	w.open(w.app.url + w.instance + "/databases/" + e.bare + "/tables")
+	w.open(w.app.URL + w.instance + "/databases/" + e.bare + "/tables")
 	w.click("#tables-refresh")
 	w.see("[data-empty=none]")
 	w.look("none")
@@ -287,7 +289,7 @@ func (w *walk) refusedByAPI(e emulated) {
 func (w *walk) lesserEyes(e emulated) {
 	w.t.Helper()
 	path := w.instance + "/databases/" + e.barred + "/tables"
-	w.open(w.app.url + path)
+	w.open(w.app.URL + path)
 	w.see("[data-empty=never]")
 	w.click("#tables-refresh")
 	w.see(e.deniedIs)
@@ -304,7 +306,7 @@ func (w *walk) lesserEyes(e emulated) {
 			w.t.Errorf("sync without the grant: %d %+v", status, answer)
 		}
 	}
-	w.open(w.app.url + w.instance + "/databases/" + e.bare + "/tables")
+	w.open(w.app.URL + w.instance + "/databases/" + e.bare + "/tables")
 	w.click("#tables-refresh")
 	w.see("#toasts .toast.error")
 	if got := w.text("#toasts .toast.error"); !strings.Contains(got, e.shownNumber) || strings.HasPrefix(got, e.shownNumber) {

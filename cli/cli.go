@@ -1,0 +1,89 @@
+// Package cli implements WhaleFall's command line: a file per command, the settings they share, and the wiring of
+// store, collectors and handlers.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
+
+	"github.com/alecthomas/kong"
+
+	"whalefall/collectors"
+	"whalefall/models"
+)
+
+// Program describes one run of the command line.
+type Program struct {
+	Version  string // of this release
+	In       io.Reader
+	Out, Err io.Writer
+
+	// Engines returns the collectors to use under the settings; nil means Engines of this package.
+	Engines func(*Settings) map[models.Engine]collectors.Collector
+}
+
+// commands is the command line. Every flag is also a variable; secrets may be given as <VARIABLE>_FILE, too.
+type commands struct {
+	Settings `embed:""`
+
+	Serve     serveCmd     `cmd:"" default:"1" help:"Serve pages and API (the default)."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
+	User      userCmd      `cmd:"" help:"Manage who may log in."`
+	Selfcheck selfcheckCmd `cmd:"" help:"Hold what is collected from an instance against the engine's own word."`
+	OpenAPI   openapiCmd   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the API."`
+	Config    configCmd    `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// Run parses args and runs one command until it is done or ctx ends. It returns the exit status: 1 when the command
+// failed, 2 when the command line or a setting is wrong.
+func Run(ctx context.Context, args []string, p Program) int {
+	if p.Engines == nil {
+		p.Engines = Engines
+	}
+
+	var c commands
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
+		kong.Writers(p.Out, p.Err), kong.Exit(func(code int) { exit = code }),
+		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
+	)
+	if err != nil {
+		return p.fail(err, 2)
+	}
+
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		return p.fail(err, 2)
+	}
+
+	if err := command.Run(&c.Settings); err != nil && !errors.Is(err, context.Canceled) {
+		return p.fail(err, 1)
+	}
+	return 0
+}
+
+// fail prints err in one line and returns status.
+func (p Program) fail(err error, status int) int {
+	fmt.Fprintln(p.Err, "whalefall:", strings.ReplaceAll(err.Error(), "\n", ": "))
+	return status
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(p Program) error {
+	_, err := fmt.Fprintln(p.Out, "whalefall", p.Version)
+	return err
+}

@@ -1,0 +1,60 @@
+package cli_test
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"whalefall/cli/clitest"
+	"whalefall/models"
+)
+
+func TestUsersByCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	if status, _, errs := clitest.Run(t, "Correct1Horse\n", "user", "add", "alice", "--role=guest", "--data-dir", dir); status != 0 {
+		t.Fatal(errs)
+	}
+	if status, _, errs := clitest.Run(t, "short\n", "user", "reset", "alice", "--data-dir", dir); status != 1 || errs == "" {
+		t.Errorf("a bad password was taken: %d %q", status, errs)
+	}
+	status, out, _ := clitest.Run(t, "", "user", "list", "--data-dir", dir)
+	if status != 0 || out != "alice\tguest\tactive=true\n" {
+		t.Errorf("status %d, %q", status, out)
+	}
+}
+
+func TestCommandsAreInTheAuditLog(t *testing.T) {
+	a := clitest.Start(t, "--data-dir", t.TempDir())
+	for _, c := range []struct {
+		password string
+		args     []string
+		status   int
+	}{
+		{"Correct1Horse\n", []string{"user", "add", "looker"}, 0},
+		{"Correct1Horse\n", []string{"user", "add", "looker"}, 1},
+		{"Another1Horse\n", []string{"user", "reset", "looker"}, 0},
+	} {
+		if status, _, errs := clitest.Run(t, c.password, append(c.args, "--data-dir", a.Dir)...); status != c.status {
+			t.Fatalf("%v: %d %s", c.args, status, errs)
+		}
+	}
+	resp, err := a.LogIn(t).Get(a.URL + "/audit?username=" + url.QueryEscape(models.CommandLine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	doc, err := goquery.NewDocumentFromReader(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := doc.Find("#audit-list tbody tr").Map(func(_ int, row *goquery.Selection) string {
+		return strings.Join(row.Find("td").Map(func(_ int, cell *goquery.Selection) string { return strings.Join(strings.Fields(cell.Text()), " ") })[1:], "|")
+	})
+	want := []string{"命令行|编辑用户|looker #2|成功|—", "命令行|添加用户|looker|失败 USERNAME_EXISTS|—", "命令行|添加用户|looker #2|成功|—"}
+	if !slices.Equal(rows, want) {
+		t.Errorf("got %q\nwant %q", rows, want)
+	}
+}
