@@ -1,8 +1,8 @@
 package handlers
 
-// words say what a member of an answer means, by component and member, or by member where it means the same everywhere;
-// and by component what the whole is.
-var words = map[string]string{
+// documentMembers says what the members of answers mean, by "Component.member", or by member where it means the same
+// everywhere; and by component what the whole is.
+var documentMembers = map[string]string{
 	"Error":            "How every refusal is answered.",
 	"ErrorExtra":       "What more there is to say; which members there are depends on the error.",
 	"User":             "A user as logins and sessions tell it.",

@@ -3,23 +3,9 @@ package handlers
 import (
 	"net/http"
 
+	"whalefall/handlers/openapi"
 	"whalefall/models"
 )
-
-var (
-	newPassword = example(dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"), "Correct1horse")
-	anyPassword = example(dict("type", "string", "format", "password"), "Correct1horse")
-)
-
-const passwordRule = "8 to 72 bytes with an upper-case letter, a lower-case letter and a digit."
-
-var passwordRefusals = []*models.Error{
-	{Code: models.CodePasswordInvalid, Key: "password.too_short"},
-	{Code: models.CodePasswordInvalid, Key: "password.too_long"},
-	{Code: models.CodePasswordInvalid, Key: "password.no_upper"},
-	{Code: models.CodePasswordInvalid, Key: "password.no_lower"},
-	{Code: models.CodePasswordInvalid, Key: "password.no_digit"},
-}
 
 func authOperations() []operation {
 	admin := userJSON{ID: 1, Username: "admin", Role: models.RoleAdmin, IsActive: true}
@@ -37,11 +23,11 @@ func authOperations() []operation {
 			summary: "Log in",
 			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until the oldest is that old; " +
 				"a success clears them. A request with a bearer token gets no cookie.",
-			body: []field{
-				need("username", example(dict("type", "string"), "admin"), "User name, in any case."),
-				need("password", anyPassword, "Password."),
+			body: []openapi.Field{
+				openapi.Required("username", openapi.Example(openapi.Dict("type", "string"), "admin"), "User name, in any case."),
+				openapi.Required("password", anyPassword, "Password."),
 			},
-			example: dict("username", "admin", "password", "Correct1horse"),
+			example: openapi.Dict("username", "admin", "password", "Correct1horse"),
 			message: "api.logged_in", data: struct {
 				User userJSON `json:"user"`
 			}{admin},
@@ -64,12 +50,12 @@ func authOperations() []operation {
 		{
 			method: http.MethodPost, path: "/auth/change-password", id: "changePassword", tag: tagAuth,
 			summary: "Change one's own password", about: "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
-			body: []field{
-				need("old_password", anyPassword, "The password so far."),
-				need("new_password", newPassword, passwordRule),
-				need("confirm_password", newPassword, "The new password once more."),
+			body: []openapi.Field{
+				openapi.Required("old_password", anyPassword, "The password so far."),
+				openapi.Required("new_password", newPassword, passwordRule),
+				openapi.Required("confirm_password", newPassword, "The new password once more."),
 			},
-			example: dict("old_password", "Correct1horse", "new_password", "Another1horse", "confirm_password", "Another1horse"),
+			example: openapi.Dict("old_password", "Correct1horse", "new_password", "Another1horse", "confirm_password", "Another1horse"),
 			message: "api.password_changed",
 			fails: append([]*models.Error{
 				models.Invalid("auth.password_incomplete"),

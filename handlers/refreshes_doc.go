@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"whalefall/handlers/openapi"
 	"whalefall/models"
 )
 
@@ -37,11 +38,11 @@ func exampleReceipt() refreshJSON {
 }
 
 // runFilter is the query of a list of runs.
-func runFilter(more ...field) []field {
-	return slices.Concat(more, []field{
-		may("database_name", text(0), "Case-insensitive substring of a database's name, taken literally."),
-		may("kind", oneOf(models.RunKinds...), "Only this kind; one that there is not means all."),
-		may("status", oneOf(models.RunStatuses...), "Only this status; one that there is not means all."),
+func runFilter(more ...openapi.Field) []openapi.Field {
+	return slices.Concat(more, []openapi.Field{
+		openapi.Optional("database_name", openapi.Text(0), "Case-insensitive substring of a database's name, taken literally."),
+		openapi.Optional("kind", openapi.Enum(models.RunKinds...), "Only this kind; one that there is not means all."),
+		openapi.Optional("status", openapi.Enum(models.RunStatuses...), "Only this status; one that there is not means all."),
 	}, pageFields)
 }
 
@@ -60,7 +61,7 @@ func refreshOperations() []operation {
 			method: http.MethodGet, path: "/refreshes", id: "listRefreshes", tag: tagTables,
 			summary: "List what was collected from all instances",
 			about:   "Refreshes of tables and capacity syncs with their receipts, newest first; of instances in the recycle bin none.",
-			query:   runFilter(may("instance_id", dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}), "Only of this instance.")), message: "api.runs", data: list, missing: "instance.not_found",
+			query:   runFilter(openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}), "Only of this instance.")), message: "api.runs", data: list, missing: "instance.not_found",
 			fails: []*models.Error{
 				models.Invalid("query.instance_missing"), models.Invalid("query.not_integer", "Name", "instance_id"),
 				models.Invalid("query.too_small", "Name", "instance_id", "Limit", 1),

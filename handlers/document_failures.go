@@ -3,22 +3,22 @@ package handlers
 import (
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
+	"whalefall/handlers/openapi"
 	"whalefall/models"
 	"whalefall/views"
 )
 
-// sharedStatus is a status of errors with what every operation that can end so says in it.
-type sharedStatus struct {
+// failureStatus describes an HTTP status of failures, with the failures of the response that operations share.
+type failureStatus struct {
 	status      int
 	name, about string
-	refusals    []*models.Error
+	refusals    []*models.Error // empty: each operation has its own
 	headers     []string
 }
 
-var sharedStatuses = []sharedStatus{
+// failureStatuses lists the statuses in the order in which operations list them.
+var failureStatuses = []failureStatus{
 	{http.StatusBadRequest, "BadRequest", "What was sent cannot be right.", writeRefusals[:2], nil},
 	{http.StatusUnauthorized, "Unauthorized", "Nobody is logged in, or the token is wrong, expired or deleted.", []*models.Error{unauthenticated}, []string{"WWW-Authenticate"}},
 	{http.StatusForbidden, "Forbidden", "The role does not permit it, or the CSRF token is missing or wrong.", csrfRefusals, nil},
@@ -49,7 +49,7 @@ var (
 	}
 )
 
-// refusals are all errors with which the operation can end.
+// refusals returns all errors that the operation can answer: its own, then those of every route of its kind.
 func (o operation) refusals() []*models.Error {
 	out := slices.Clone(o.fails)
 	if o.upload {
@@ -72,53 +72,19 @@ func (o operation) refusals() []*models.Error {
 	return append(out, &models.Error{Code: models.CodeRateLimited}, &models.Error{Code: models.CodeInternal})
 }
 
-// sharedResponses are the answers that many operations refer to.
-func (d *document) sharedResponses() object {
-	var out object
-	for _, s := range sharedStatuses {
-		if len(s.refusals) > 0 {
-			out = out.with(s.name, d.response(s, s.refusals))
-		}
+// describeFailures returns the errors as the document lists them, with an example of each answer.
+func describeFailures(errs []*models.Error) []openapi.Failure {
+	var out []openapi.Failure
+	for _, e := range errs {
+		p := problemExample(e)
+		out = append(out, openapi.Failure{
+			Status: kinds[e.Code].status, Code: string(p.MessageCode), Key: e.Key, Message: p.Message, Sample: p,
+		})
 	}
 	return out
 }
 
-// refusal is how an operation ends with the status: as many others do, or in ways of its own.
-func (d *document) refusal(s sharedStatus, refusals []*models.Error) object {
-	if slices.EqualFunc(refusals, s.refusals, func(a, b *models.Error) bool { return saying(a) == saying(b) }) {
-		return dict("$ref", "#/components/responses/"+s.name)
-	}
-	return d.response(s, refusals)
-}
-
-func saying(e *models.Error) string { return string(e.Code) + " " + views.Failed(views.Chinese, e) }
-
-// response lists the refusals by code and message, each with an example.
-func (d *document) response(s sharedStatus, refusals []*models.Error) object {
-	about, examples := s.about+"\n", object{}
-	for _, e := range refusals {
-		p := problemExample(e)
-		about += "\n- `" + string(p.MessageCode) + "` " + p.Message
-		examples = examples.with(d.example(e, p))
-	}
-	content := dict("schema", dict("$ref", "#/components/schemas/Error"), "examples", examples)
-	return dict("description", about, "headers", headers(append([]string{"X-Request-ID"}, s.headers...)...), "content", dict(echoJSON, content))
-}
-
-// example names the refusal and refers to it.
-func (d *document) example(e *models.Error, p problem) (name string, reference object) {
-	base := strings.TrimSuffix(string(p.MessageCode)+"."+e.Key, ".")
-	name = base
-	for n := 2; d.seen[name] != "" && d.seen[name] != p.Message; n++ {
-		name = base + "." + strconv.Itoa(n)
-	}
-	if d.seen[name] == "" {
-		d.seen[name] = p.Message
-		d.examples = d.examples.with(name, dict("summary", p.Message, "value", p))
-	}
-	return name, dict("$ref", "#/components/examples/"+name)
-}
-
+// problemExample returns the answer to the error, with made-up ids.
 func problemExample(e *models.Error) problem {
 	k := kinds[e.Code]
 	code := e.Code
@@ -134,7 +100,7 @@ func problemExample(e *models.Error) problem {
 	}
 }
 
-// extraJSON is what the member extra of an error may hold.
+// extraJSON lists the members that extra of an error may have.
 type extraJSON struct {
 	InstanceID    *int64                 `json:"instance_id,omitempty"`
 	DatabaseName  string                 `json:"database_name,omitempty"`

@@ -4,31 +4,32 @@ import (
 	"net/http"
 	"slices"
 
+	"whalefall/handlers/openapi"
 	"whalefall/models"
 )
 
 // engineName is a db_type that clients send.
-var engineName = dict("type", "string", "examples", models.Engines,
+var engineName = openapi.Dict("type", "string", "examples", models.Engines,
 	"description", "mysql, oracle, postgresql, sqlserver or sqlite, in any case; mariadb, pg, postgres and mssql stand for theirs.")
 
 const instanceMissing = "instance.not_found"
 
 // addressFields say which server is meant and how to connect to it.
-func addressFields() []field {
-	return []field{
-		need("db_type", engineName, "Engine: `mysql` (MariaDB, too), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
+func addressFields() []openapi.Field {
+	return []openapi.Field{
+		openapi.Required("db_type", engineName, "Engine: `mysql` (MariaDB, too), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
 			"`mariadb`, `pg`, `postgres` and `mssql` are understood."),
-		may("host", example(dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
+		openapi.Optional("host", openapi.Example(openapi.Dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
 			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none."),
-		may("port", example(orNone(whole(65535)), 5432), "Required, but for SQLite, which has none. A text of digits is understood."),
-		may("database_name", orNone(text(maxDatabaseName)),
+		openapi.Optional("port", openapi.Example(openapi.Nullable(openapi.IntUpTo(65535)), 5432), "Required, but for SQLite, which has none. A text of digits is understood."),
+		openapi.Optional("database_name", openapi.Nullable(openapi.Text(maxDatabaseName)),
 			"Database to connect to first. For SQLite, required: the path of the file on the server that WhaleFall runs on, in a directory that it may read. "+
 				"For Oracle: the service name, with its domain if it has one. Otherwise optional."),
-		may("tls_mode", fallback(oneOf(tlsModes...), models.TLSPrefer), tlsAbout),
-		may("options", instanceOptions, "What only some engines know. Replaces all options that were set before."),
-		may("credential_id", orNone(dict("type", "integer", "format", "int64")), "Credential to log in with; null: none."),
-		may("username", text(maxUsername), "User name on the server, instead of a credential: with `password` it becomes a new one."),
-		may("password", dict("type", "string", "format", "password"), "Exactly as typed, at most 512 bytes. Never comes out again."),
+		openapi.Optional("tls_mode", openapi.Default(openapi.Enum(tlsModes...), models.TLSPrefer), tlsAbout),
+		openapi.Optional("options", instanceOptions, "What only some engines know. Replaces all options that were set before."),
+		openapi.Optional("credential_id", openapi.Nullable(openapi.Dict("type", "integer", "format", "int64")), "Credential to log in with; null: none."),
+		openapi.Optional("username", openapi.Text(maxUsername), "User name on the server, instead of a credential: with `password` it becomes a new one."),
+		openapi.Optional("password", openapi.Dict("type", "string", "format", "password"), "Exactly as typed, at most 512 bytes. Never comes out again."),
 	}
 }
 
@@ -44,39 +45,27 @@ const tlsAbout = `How the connection is encrypted.
 
 The chain is checked against the option ca_certificate, or the authorities of the system when that is empty. SQLite has no connection.`
 
-var instanceOptions = dict(
-	"type", "object", "additionalProperties", dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,
-	"properties", dict(
-		"ca_certificate", dict("type", "string",
+var instanceOptions = openapi.Dict(
+	"type", "object", "additionalProperties", openapi.Dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,
+	"properties", openapi.Dict(
+		"ca_certificate", openapi.Dict("type", "string",
 			"description", "PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with verify-ca and verify-full."),
-		"sid", dict("type", "string", "description", "Oracle: SID to connect to instead of a service; database_name is then empty."),
-		"wallet_directory", dict("type", "string", "description", "Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
+		"sid", openapi.Dict("type", "string", "description", "Oracle: SID to connect to instead of a service; database_name is then empty."),
+		"wallet_directory", openapi.Dict("type", "string", "description", "Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
 			"modes, below `wallets` in the data directory or a directory of WHALEFALL_WALLET_DIRS."),
 	),
 )
 
-func instanceFields() []field {
-	return slices.Concat([]field{
-		need("name", text(maxInstanceName),
+func instanceFields() []openapi.Field {
+	return slices.Concat([]openapi.Field{
+		openapi.Required("name", openapi.Text(maxInstanceName),
 			"Letters, digits, `_`, `-` and Chinese characters. Unique among instances that are not deleted."),
-	}, addressFields(), []field{
-		may("description", text(maxDescription), "For people."),
-		may("is_active", yesNo(true), "A switched-off instance can be read, but not synced or refreshed."),
-		may("tag_names", dict("type", "array", "items", text(maxTagName), "maxItems", maxTags), "Tags; those that there are not yet are created."),
-		may("schedule", objectOf(scheduleFields()), "When it is collected without being asked; members that are absent stay as they are."),
+	}, addressFields(), []openapi.Field{
+		openapi.Optional("description", openapi.Text(maxDescription), "For people."),
+		openapi.Optional("is_active", openapi.Bool(true), "A switched-off instance can be read, but not synced or refreshed."),
+		openapi.Optional("tag_names", openapi.Dict("type", "array", "items", openapi.Text(maxTagName), "maxItems", maxTags), "Tags; those that there are not yet are created."),
+		openapi.Optional("schedule", openapi.ObjectOf(scheduleFields()), "When it is collected without being asked; members that are absent stay as they are."),
 	})
-}
-
-func scheduleFields() []field {
-	return []field{
-		may("enabled", yesNo(true), "Whether it is collected by schedule at all."),
-		may("cron", example(orNone(text(0)), "0 2 * * *"), "Minute, hour, day of month, month and day of week; at most every 5 minutes. "+
-			"Null: as WHALEFALL_SCHEDULE says, daily at 02:00 by default."),
-		may("timezone", example(orNone(text(0)), "Asia/Shanghai"), "Zone of cron and blackout; null: that of WhaleFall."),
-		may("jitter_minutes", orNone(dict("type", "integer", "minimum", 0, "maximum", 24*60)),
-			"It is later by a part of this that is always the same. Null: as WHALEFALL_SCHEDULE_JITTER says."),
-		may("blackout", example(orNone(text(0)), "09:00-12:00,22:00-02:00"), "Times of day at which nothing is begun; null: none."),
-	}
 }
 
 var addressRefusals = []*models.Error{
@@ -131,7 +120,7 @@ func exampleInstanceItem() instanceItemJSON {
 }
 
 func instanceOperations() []operation {
-	postgres := dict("name", "orders", "db_type", "postgresql", "host", "db.example.com", "port", 5432, "tls_mode", "verify-full",
+	postgres := openapi.Dict("name", "orders", "db_type", "postgresql", "host", "db.example.com", "port", 5432, "tls_mode", "verify-full",
 		"username", "whalefall", "password", "p@ss word!", "tag_names", []string{"production"})
 	return slices.Concat([]operation{
 		{
@@ -148,18 +137,18 @@ func instanceOperations() []operation {
 			body: instanceFields(), example: postgres, status: http.StatusCreated, message: "api.instance_created", data: exampleInstance(),
 			fails: instanceRefusals,
 		},
-	}, batchOperations(), oneInstanceOperations())
+	}, statisticsOperations(), exportOperations(), importOperations(), batchDeleteOperations(), oneInstanceOperations())
 }
 
-func instanceFilter() []field {
-	return []field{
-		may("search", text(0), "Case-insensitive substring of name, host and description, taken literally."),
-		may("db_type", engineName, "Only this engine."),
-		may("status", oneOf("active", "inactive", "paused", "deleted"), "Only these; `paused` are active ones that are not collected by schedule any more, because that kept failing."),
-		may("tags", list(dict("type", "string")), "Names of tags, repeated; instances with any of them."),
-		may("include_deleted", yesNo(false), "Also those in the recycle bin."),
-		may("sort", fallback(oneOf(instanceSorts...), "id"), "Column to sort by."),
-		may("order", fallback(oneOf("asc", "desc"), "desc"), "Direction."),
+func instanceFilter() []openapi.Field {
+	return []openapi.Field{
+		openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of name, host and description, taken literally."),
+		openapi.Optional("db_type", engineName, "Only this engine."),
+		openapi.Optional("status", openapi.Enum("active", "inactive", "paused", "deleted"), "Only these; `paused` are active ones that are not collected by schedule any more, because that kept failing."),
+		openapi.Optional("tags", openapi.List(openapi.Dict("type", "string")), "Names of tags, repeated; instances with any of them."),
+		openapi.Optional("include_deleted", openapi.Bool(false), "Also those in the recycle bin."),
+		openapi.Optional("sort", openapi.Default(openapi.Enum(instanceSorts...), "id"), "Column to sort by."),
+		openapi.Optional("order", openapi.Default(openapi.Enum("asc", "desc"), "desc"), "Direction."),
 	}
 }
 
@@ -193,7 +182,7 @@ func oneInstanceOperations() []operation {
 		{
 			method: http.MethodPut, path: "/instances/{id}", id: "updateInstance", tag: tagInstances,
 			summary: "Change an instance", about: "The required members as when adding; optional ones that are absent stay as they are.",
-			body: instanceFields(), example: dict("name", "orders", "db_type", "postgresql", "host", "db2.example.com", "port", 5432),
+			body: instanceFields(), example: openapi.Dict("name", "orders", "db_type", "postgresql", "host", "db2.example.com", "port", 5432),
 			message: "api.instance_updated", data: exampleInstance(), missing: instanceMissing, fails: instanceRefusals,
 		},
 		remove, removeByPost, restore, restoreShort,
@@ -205,41 +194,4 @@ func oneInstanceOperations() []operation {
 			message: "api.schedule_resumed", data: exampleInstance(), missing: instanceMissing,
 		},
 	}
-}
-
-func connectionOperations() []operation {
-	return append([]operation{
-		{
-			method: http.MethodPost, path: "/connections/actions/test", id: "testConnection", tag: tagConnections,
-			summary: "Connect to an instance, or to what may become one",
-			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the body is, with the credential or the " +
-				"user name and password of the body: that takes the permission `create`, since a stored password must not be sendable to a host of one's choice.",
-			body: append([]field{
-				may("instance_id", dict("type", "integer", "format", "int64"), "A saved instance; all other members are then ignored."),
-			}, allOptional(addressFields())...),
-			example: dict("instance_id", 7),
-			message: "api.instance_connected", data: struct {
-				Success         bool   `json:"success"`
-				Message         string `json:"message"`
-				Version         string `json:"version"`
-				DatabaseVersion string `json:"database_version"`
-				MainVersion     string `json:"main_version"`
-				DetailedVersion string `json:"detailed_version"`
-			}{true, "连接成功,数据库版本: PostgreSQL 16.14", "PostgreSQL 16.14", "PostgreSQL 16.14", "16", "16.14"},
-			missing: instanceMissing,
-			fails: slices.Concat([]*models.Error{
-				models.Invalid("body.empty"), models.Invalid("field.not_integer", "Field", "instance_id"), required("db_type, host, port"),
-			}, addressRefusals, []*models.Error{
-				forbidden(models.PermCreate), targetError(models.CodeUnreachable, "", "reason", "refused"),
-				targetError(models.CodeCollection, "collect.no_credential"), targetError(models.CodeCollection, "collect.instance_inactive"),
-				{Code: models.CodeTimeout},
-			}),
-		},
-	}, batchTestOperation()...)
-}
-
-// targetError is a refusal that a monitored server is the reason for; pairs are more of what it tells.
-func targetError(code models.Code, key string, pairs ...any) *models.Error {
-	extra := models.Args(append([]any{"instance_id", 7}, pairs...)...)
-	return &models.Error{Code: code, Key: key, Args: models.Args("Name", "orders"), Extra: extra}
 }

@@ -1,0 +1,45 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+
+	"whalefall/handlers/openapi"
+	"whalefall/models"
+)
+
+func tokenOperations() []operation {
+	token := tokenJSON{ID: 5, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime}
+	return []operation{
+		{
+			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
+			summary: "List one's own tokens", about: "Expired ones included, newest first, without their secrets.",
+			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, instanceLimit, 0),
+		},
+		{
+			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,
+			summary: "Make a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
+			body: []openapi.Field{
+				openapi.Required("name", openapi.Text(maxTokenName), "Unique among one's tokens, one line."),
+				openapi.Optional("role", openapi.Enum(models.Roles...), "What it may do at most, not above one's own role; absent: one's own."),
+				openapi.Optional("expires_at", openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
+					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Made with a token, it ends with that one at the latest."),
+			},
+			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
+			status:  http.StatusCreated, message: "api.saved", data: createdTokenJSON{token, models.TokenPrefix + "kx0S…"},
+			fails: slices.Concat([]*models.Error{
+				required("name"), models.Invalid("user.role_invalid"), models.Invalid("token.expiry_format"),
+				models.Invalid("token.expiry_past"), models.Invalid("token.expiry_far", "Year", maxTokenYear),
+				models.Invalid("token.expiry_beyond"),
+				forbidden(models.PermAdmin),
+				{Code: models.CodeConflict, Key: "token.name_taken"},
+			}, badText("name", maxTokenName)),
+		},
+		{
+			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens,
+			summary: "Delete one's own token", message: "api.deleted", data: struct {
+				TokenID int64 `json:"token_id"`
+			}{5}, missing: "token.not_found",
+		},
+	}
+}

@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+
+	"whalefall/handlers/openapi"
+	"whalefall/models"
+)
+
+var (
+	newPassword = openapi.Example(openapi.Dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"), "Correct1horse")
+	anyPassword = openapi.Example(openapi.Dict("type", "string", "format", "password"), "Correct1horse")
+)
+
+const passwordRule = "8 to 72 bytes with an upper-case letter, a lower-case letter and a digit."
+
+var passwordRefusals = []*models.Error{
+	{Code: models.CodePasswordInvalid, Key: "password.too_short"},
+	{Code: models.CodePasswordInvalid, Key: "password.too_long"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_upper"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_lower"},
+	{Code: models.CodePasswordInvalid, Key: "password.no_digit"},
+}
+
+func userOperations() []operation {
+	one := struct {
+		User userDetailJSON `json:"user"`
+	}{userDetailJSON{
+		userJSON: userJSON{ID: 2, Username: "li_na", Role: models.RoleUser, IsActive: true}, CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	}}
+	members := []openapi.Field{
+		openapi.Required("username", openapi.Dict("type", "string", "pattern", "^[A-Za-z0-9_]{3,20}$"), "Unique in any case."),
+		openapi.Required("password", newPassword, passwordRule),
+		openapi.Required("role", openapi.Enum(models.Roles...), "What the user may do."),
+		openapi.Optional("is_active", openapi.Bool(true), "Whether the user may log in."),
+	}
+	fails := slices.Concat([]*models.Error{
+		required("username, password, role"), models.Invalid("user.name_invalid"), models.Invalid("user.role_invalid"),
+		models.Invalid("field.not_boolean", "Field", "is_active"), models.Invalid("field.not_text", "Field", "password"),
+		{Code: models.CodeUsernameExists},
+	}, passwordRefusals)
+	return []operation{
+		{
+			method: http.MethodGet, path: "/users", id: "listUsers", tag: tagUsers,
+			summary: "List users",
+			query: append([]openapi.Field{
+				openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of the user name."),
+				openapi.Optional("role", openapi.Enum(models.Roles...), "Only users with this role."),
+				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who may log in, or who may not."),
+			}, pageFields...),
+			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
+		},
+		{
+			method: http.MethodPost, path: "/users", id: "createUser", tag: tagUsers,
+			summary: "Add a user", body: members, example: openapi.Dict("username", "li_na", "password", "Correct1horse", "role", "user"),
+			status: http.StatusCreated, message: "api.user_created", data: one, fails: fails,
+		},
+		{
+			method: http.MethodGet, path: "/users/{id}", id: "getUser", tag: tagUsers,
+			summary: "Get one user", message: "api.user", data: one, missing: "user.not_found",
+		},
+		{
+			method: http.MethodPut, path: "/users/{id}", id: "updateUser", tag: tagUsers,
+			summary: "Change a user",
+			about: "What is absent stays as it is. A new password or switching off ends the user's sessions. Users are switched off, not deleted; " +
+				"the last active administrator can be neither switched off nor given another role.",
+			body: openapi.AllOptional(members), example: openapi.Dict("is_active", false), message: "api.user_updated", data: one, missing: "user.not_found",
+			fails: append(slices.Clone(fails), &models.Error{Code: models.CodeLastAdmin}),
+		},
+	}
+}
