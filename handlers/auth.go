@@ -1,10 +1,6 @@
 package handlers
 
 import (
-	"bytes"
-	"io"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -143,31 +139,4 @@ func (h *handlers) withinLimit(left int, reset time.Time, err error) error {
 		return err
 	}
 	return tooMany(models.LoginFailureLimit, reset, h.now())
-}
-
-// peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that
-// cannot be read or understood has no fields here; the handler behind the checks says what is wrong with it.
-func peekFields(c echo.Context) fields {
-	r := c.Request()
-	raw, err := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(raw), &failingReader{err}))
-	if err != nil {
-		return nil
-	}
-	if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEApplicationForm) {
-		values, _ := url.ParseQuery(string(raw))
-		return fields{"username": values.Get("username")}
-	}
-	f, _ := decodeJSON(bytes.NewReader(raw))
-	return f
-}
-
-// failingReader repeats the error with which a body ended.
-type failingReader struct{ err error }
-
-func (r *failingReader) Read([]byte) (int, error) {
-	if r.err == nil {
-		return 0, io.EOF
-	}
-	return 0, r.err
 }

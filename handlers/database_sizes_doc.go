@@ -29,21 +29,6 @@ func exampleDatabases(numbered bool) databaseSizesJSON {
 	}
 }
 
-func exampleSync() syncResultJSON {
-	size, megabytes := int64(92_274_688), int64(88)
-	return syncResultJSON{
-		Status: "completed", DatabaseCount: 1, TotalSizeMB: megabytes, TotalSizeBytes: size, SavedCount: 1, InstanceStatUpdated: true, Complete: true,
-		Databases: []syncedDatabaseJSON{{
-			DatabaseName: "shop", SizeMB: &megabytes, DataSizeMB: &megabytes, SizeBytes: &size, DataSizeBytes: &size,
-			CollectedDate: "2026-07-01", CollectedAt: exampleTime,
-		}},
-		Inventory: inventoryJSON{
-			Created: 1, ActiveDatabases: []string{"shop"}, FilteredDatabases: []string{}, SynchronizedDatabases: []string{"shop"},
-		},
-		Message: "实例 orders 的容量同步任务已成功完成",
-	}
-}
-
 func databaseOperations() []operation {
 	about := "History by default: order `collected_date` descending, then name; databases known to be gone are left out without `include_inactive`. " +
 		"With `latest_only` the newest row of each database, those that were never measured included (`id` null, `size_mb` 0, `size_bytes` null), " +

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,3 +35,34 @@ func (h *handlers) answer(c echo.Context, status int, data any, key string, pair
 		Timestamp: timestamp(h.now()), Data: data,
 	})
 }
+
+const bytesPerMB = 1 << 20
+
+// mb is bytes in whole megabytes, rounded down; unknown stays unknown.
+func mb(bytes *int64) *int64 {
+	if bytes == nil {
+		return nil
+	}
+	n := *bytes / bytesPerMB
+	return &n
+}
+
+// moment is a time as the contract writes it; nil stays null.
+func moment(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	s := timestamp(*t)
+	return &s
+}
+
+// orNull is text, or null when there is none.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// timestamp is a time as the contract writes it: UTC, RFC 3339, with offset.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }

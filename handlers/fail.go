@@ -1,12 +1,9 @@
 package handlers
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"maps"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -156,31 +153,9 @@ func suggestions(lang, category string) [2]string {
 	}
 }
 
-func (h *handlers) logFailure(c echo.Context, e *models.Error, k kind, id string) {
-	level := h.Log.WarnContext
-	switch {
-	case k.status >= http.StatusInternalServerError && e.Code == models.CodeInternal:
-		level = h.Log.ErrorContext
-	case k.category != "external":
-		level = h.Log.InfoContext
-	}
-	level(c.Request().Context(), "request refused", "error", e, "error_id", id,
-		"request_id", requestIDOf(c), "status", k.status)
-}
-
 func userID(c echo.Context) *int64 {
 	if u := currentUser(c); u != nil {
 		return &u.ID
 	}
 	return nil
-}
-
-// timestamp is a time as the contract writes it: UTC, RFC 3339, with offset.
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }
-
-func newID() string {
-	var b [16]byte
-	// crypto/rand.Read never fails on the platforms Go supports.
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }

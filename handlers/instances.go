@@ -2,25 +2,13 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"whalefall/models"
 )
-
-type tagJSON struct {
-	Name        string `json:"name"`
-	DisplayName string `json:"display_name"`
-	Color       string `json:"color"`
-}
-
-func newTags(tags []models.Tag) []tagJSON {
-	out := make([]tagJSON, len(tags))
-	for i, t := range tags {
-		out[i] = tagJSON{Name: t.Name, DisplayName: t.DisplayName, Color: t.Color}
-	}
-	return out
-}
 
 // instanceItemJSON is one row of the instance list.
 type instanceItemJSON struct {
@@ -239,4 +227,26 @@ func (h *handlers) apiRestoreInstance(c echo.Context) error {
 		key = "api.instance_not_deleted"
 	}
 	return h.answerInstance(c, http.StatusOK, instance, key)
+}
+
+// bindInstanceQuery reads the filter of the instance list; what makes no sense falls back to its default.
+func bindInstanceQuery(c echo.Context) models.InstanceQuery {
+	q := models.InstanceQuery{
+		Search: c.QueryParam("search"), IncludeDeleted: isYes(c.QueryParam("include_deleted")),
+		Sort: "id", Desc: !strings.EqualFold(c.QueryParam("order"), "asc"),
+	}
+	q.Limit, q.Offset = bindPage(c)
+	q.DBType, _ = models.ParseEngine(c.QueryParam("db_type"))
+	if sort := c.QueryParam("sort"); slices.Contains(instanceSorts, sort) {
+		q.Sort = sort
+	}
+	if status := c.QueryParam("status"); slices.Contains([]string{"active", "inactive", "paused", "deleted"}, status) {
+		q.Status = status
+	}
+	for _, tag := range c.QueryParams()["tags"] {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			q.Tags = append(q.Tags, tag)
+		}
+	}
+	return q
 }

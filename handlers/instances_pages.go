@@ -9,13 +9,6 @@ import (
 	"whalefall/views"
 )
 
-// Rows a page that a person can choose; the first is the default.
-var (
-	instanceLimits = []int{20, 50, 100}
-	databaseLimits = []int{50, 100, 200}
-	tableLimits    = []int{50, 100, 200}
-)
-
 func (h *handlers) instancesPage(c echo.Context) error {
 	m, err := h.instanceList(c)
 	if err != nil {
@@ -44,18 +37,6 @@ func (h *handlers) instanceList(c echo.Context) (views.InstanceList, error) {
 	m.Items, m.Shown = page.Items, len(page.Items)
 	m.Tags, err = h.Store.Tags(ctx)
 	return m, err
-}
-
-// lastPageAtMost reads a page of a list; a page beyond the end is the last one.
-func lastPageAtMost[T any](l *views.Listing, read func() (page T, total int64, err error)) (T, error) {
-	page, total, err := read()
-	l.Total = total
-	if err != nil || l.Page <= l.Pages() {
-		return page, err
-	}
-	l.Page = l.Pages()
-	page, l.Total, err = read()
-	return page, err
 }
 
 func (h *handlers) submitInstanceRestore(c echo.Context) error {

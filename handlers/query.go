@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,81 +36,6 @@ func bindPage(c echo.Context) (limit, offset int) {
 	}
 	limit = within("limit", within("page_size", instanceLimit, maxInstanceLimit), maxInstanceLimit)
 	return limit, (within("page", 1, maxOffset/maxInstanceLimit) - 1) * limit
-}
-
-// bindInstanceQuery reads the filter of the instance list; what makes no sense falls back to its default.
-func bindInstanceQuery(c echo.Context) models.InstanceQuery {
-	q := models.InstanceQuery{
-		Search: c.QueryParam("search"), IncludeDeleted: isYes(c.QueryParam("include_deleted")),
-		Sort: "id", Desc: !strings.EqualFold(c.QueryParam("order"), "asc"),
-	}
-	q.Limit, q.Offset = bindPage(c)
-	q.DBType, _ = models.ParseEngine(c.QueryParam("db_type"))
-	if sort := c.QueryParam("sort"); slices.Contains(instanceSorts, sort) {
-		q.Sort = sort
-	}
-	if status := c.QueryParam("status"); slices.Contains([]string{"active", "inactive", "paused", "deleted"}, status) {
-		q.Status = status
-	}
-	for _, tag := range c.QueryParams()["tags"] {
-		if tag = strings.TrimSpace(tag); tag != "" {
-			q.Tags = append(q.Tags, tag)
-		}
-	}
-	return q
-}
-
-// bindDatabaseQuery reads the filter of one instance's database sizes; window reads the part of the answer that is wanted.
-func bindDatabaseQuery(c echo.Context, window func(echo.Context, int) (limit, offset int, err error)) (models.DatabaseQuery, error) {
-	q := models.DatabaseQuery{
-		Name:       c.QueryParam("database_name"),
-		LatestOnly: isYes(c.QueryParam("latest_only")), IncludeInactive: isYes(c.QueryParam("include_inactive")),
-	}
-	var err error
-	if q.StartDay, q.EndDay, err = queryDays(c); err != nil {
-		return q, err
-	}
-	if sort, desc := signedSort(c.QueryParam("sort")); slices.Contains(databaseSorts, sort) {
-		q.Sort, q.Desc = sort, desc
-	}
-	q.Limit, q.Offset, err = window(c, databaseLimit)
-	return q, err
-}
-
-// bindInstanceID is the instance that the query names.
-func bindInstanceID(c echo.Context) (int64, error) {
-	if c.QueryParam("instance_id") == "" {
-		return 0, models.Invalid("query.instance_missing")
-	}
-	id, err := queryInteger(c, "instance_id", 0, math.MaxInt)
-	return int64(id), err
-}
-
-// bindTableQuery reads the filter of one database's table sizes.
-func bindTableQuery(c echo.Context, databaseID int64) (models.TableQuery, error) {
-	q, err := bindTableFilter(c, databaseID)
-	if err == nil {
-		q.Limit, q.Offset, err = bindWindow(c, tableLimit)
-	}
-	return q, err
-}
-
-// bindTableFilter is bindTableQuery without the part of the answer that is wanted.
-func bindTableFilter(c echo.Context, databaseID int64) (models.TableQuery, error) {
-	q := models.TableQuery{
-		DatabaseID: databaseID, Schema: c.QueryParam("schema_name"), Table: c.QueryParam("table_name"),
-		FoldPartitions: c.QueryParam("partitions") == "fold",
-		ParentSchema:   c.QueryParam("parent_schema"), Parent: c.QueryParam("parent_table"),
-		Unsettled: c.QueryParam("only") == "unsettled",
-		Sort:      "size", Desc: true, Cursor: c.QueryParam("cursor"),
-	}
-	if given := c.QueryParam("sort"); given != "" {
-		q.Sort, q.Desc = signedSort(given)
-		if !slices.Contains(tableSorts, q.Sort) {
-			return q, models.Invalid("query.sort", "Choices", strings.Join(tableSorts, ", "))
-		}
-	}
-	return q, q.CheckCursor()
 }
 
 // signedSort splits "-size" into its column and whether it is descending.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -274,4 +275,36 @@ func unquoted(line string) string {
 		}
 	}
 	return out.String()
+}
+
+func (h *handlers) apiRefreshTables(c echo.Context) error {
+	q, err := bindTableQuery(c, 0)
+	if err != nil {
+		return err
+	}
+	name, err := databaseName(c)
+	if err != nil {
+		return err
+	}
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return models.Invalid("field.bad_characters", "Field", "database_name")
+	}
+	instance, err := h.instanceHeadOf(c)
+	if err != nil {
+		return err
+	}
+	about(c, instance.ID, databaseTitle(instance.Name, name))
+	return h.refreshTables(c, q, instance.ID, name, false)
+}
+
+func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
+	q, err := bindTablePageQuery(c)
+	if err != nil {
+		return err
+	}
+	database, err := h.databaseOf(c)
+	if err != nil {
+		return err
+	}
+	return h.refreshTables(c, q, database.InstanceID, database.Name, true)
 }

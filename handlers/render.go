@@ -93,3 +93,38 @@ func localPath(address string) string {
 	}
 	return address
 }
+
+// isHTMX reports whether a part of a page asks, not the browser for a page.
+func isHTMX(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+
+// leave ends an action by going to another page, which says what was done.
+func (h *handlers) leave(c echo.Context, address, notice string) error {
+	if notice != "" {
+		h.setCookie(c, noticeCookie, url.QueryEscape(notice), noticeLife)
+	}
+	if isHTMX(c) {
+		c.Response().Header().Set("HX-Redirect", address)
+		return c.NoContent(http.StatusOK)
+	}
+	return c.Redirect(http.StatusSeeOther, address)
+}
+
+// pageWithNotice is page with what the action before it left to say.
+func (h *handlers) pageWithNotice(c echo.Context) views.Page {
+	p := h.page(c)
+	if notice, err := url.QueryUnescape(cookieValue(c, noticeCookie)); err == nil && notice != "" && !isHTMX(c) {
+		p.Notice = notice
+		h.setCookie(c, noticeCookie, "", -1)
+	}
+	return p
+}
+
+// changed ends an action that changed what a page shows: a toast says what was done, and the event makes
+// what it concerns read itself again, as the person has it by then.
+func (h *handlers) changed(c echo.Context, event, address, notice string) error {
+	if !isHTMX(c) {
+		return h.leave(c, address, notice)
+	}
+	c.Response().Header().Set("HX-Trigger", event)
+	return h.fragment(c, http.StatusOK, views.Notice(h.page(c), notice))
+}

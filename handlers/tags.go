@@ -134,3 +134,17 @@ func bindTagColor(f fields) (string, bool, error) {
 	}
 	return color, true, nil
 }
+
+type tagJSON struct {
+	Name        string `json:"name"`
+	DisplayName string `json:"display_name"`
+	Color       string `json:"color"`
+}
+
+func newTags(tags []models.Tag) []tagJSON {
+	out := make([]tagJSON, len(tags))
+	for i, t := range tags {
+		out[i] = tagJSON{Name: t.Name, DisplayName: t.DisplayName, Color: t.Color}
+	}
+	return out
+}

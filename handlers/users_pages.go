@@ -131,8 +131,3 @@ func userNotice(f fields, user models.User) string {
 func ownAccountChanged(c echo.Context, f fields, user models.User) bool {
 	return user.ID == currentUser(c).ID && (f.given("password") || !user.IsActive || !user.Role.May(models.PermAdmin))
 }
-
-// formOfPath leads from the address that a form is sent to to the form.
-func formOfPath(c echo.Context) error {
-	return c.Redirect(http.StatusSeeOther, c.Request().URL.EscapedPath()+"/edit")
-}

@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -114,4 +116,81 @@ func (h *handlers) tableTag(c echo.Context, r tableRead, header models.InstanceD
 	}
 	return h.entityTag(c, r.instance.ID, r.header.Name, r.numbered, r.format, r.bom, r.query,
 		header.ID, header.SnapshotNo, collected)
+}
+
+// databaseName is the database of the path, byte-exact.
+func databaseName(c echo.Context) (string, error) {
+	name, err := pathSegment(c, "name")
+	if err == nil && name == "" {
+		err = models.NotFound("database.not_found")
+	}
+	return name, err
+}
+
+// tablePage is a page of the database's snapshot; a database nobody knows has an empty one.
+func (h *handlers) tablePage(c echo.Context, q models.TableQuery, instanceID int64, name string) (models.TablePage, error) {
+	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
+	switch {
+	case models.Is(err, models.CodeNotFound):
+		return models.TablePage{}, nil
+	case err != nil:
+		return models.TablePage{}, err
+	}
+	q.DatabaseID = known.ID
+	return h.Store.TableSizes(c.Request().Context(), q)
+}
+
+// bindTablePageQuery reads the query of the later path style.
+func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
+	limit, offset, err := bindPageWindow(c, tableLimit)
+	if err != nil {
+		return models.TableQuery{}, err
+	}
+	q, err := bindTableFilter(c, 0)
+	q.Limit, q.Offset = limit, offset
+	return q, err
+}
+
+// databaseOf is the database with the id of the path; one of a deleted instance is not found.
+func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
+	id, err := pathID(c, "database.not_found")
+	if err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	database, err := h.Store.DatabaseByID(c.Request().Context(), id)
+	if err != nil {
+		return models.InstanceDatabase{}, err
+	}
+	instance, err := h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
+	if err == nil {
+		about(c, instance.ID, databaseTitle(instance.Name, database.Name))
+	}
+	return database, err
+}
+
+// bindTableQuery reads the filter of one database's table sizes.
+func bindTableQuery(c echo.Context, databaseID int64) (models.TableQuery, error) {
+	q, err := bindTableFilter(c, databaseID)
+	if err == nil {
+		q.Limit, q.Offset, err = bindWindow(c, tableLimit)
+	}
+	return q, err
+}
+
+// bindTableFilter is bindTableQuery without the part of the answer that is wanted.
+func bindTableFilter(c echo.Context, databaseID int64) (models.TableQuery, error) {
+	q := models.TableQuery{
+		DatabaseID: databaseID, Schema: c.QueryParam("schema_name"), Table: c.QueryParam("table_name"),
+		FoldPartitions: c.QueryParam("partitions") == "fold",
+		ParentSchema:   c.QueryParam("parent_schema"), Parent: c.QueryParam("parent_table"),
+		Unsettled: c.QueryParam("only") == "unsettled",
+		Sort:      "size", Desc: true, Cursor: c.QueryParam("cursor"),
+	}
+	if given := c.QueryParam("sort"); given != "" {
+		q.Sort, q.Desc = signedSort(given)
+		if !slices.Contains(tableSorts, q.Sort) {
+			return q, models.Invalid("query.sort", "Choices", strings.Join(tableSorts, ", "))
+		}
+	}
+	return q, q.CheckCursor()
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -151,29 +151,38 @@ func bindForm(c echo.Context) (fields, error) {
 	return out, nil
 }
 
-// pathID is the path parameter id, a positive integer; anything else names nothing.
-func pathID(c echo.Context, missingKey string) (int64, error) {
-	text, err := pathSegment(c, "id")
-	if err != nil {
-		return 0, models.NotFound(missingKey)
+// limitBody ends a body after maxBody bytes, wherever it is read.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		return next(c)
 	}
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 || strconv.FormatInt(id, 10) != text {
-		return 0, models.NotFound(missingKey)
-	}
-	return id, nil
 }
 
-// pathSegment is one URL-encoded path parameter, byte-exact. Echo matches on the raw path when there is
-// one and hands the parameter over as it was sent; otherwise it is already decoded.
-func pathSegment(c echo.Context, name string) (string, error) {
-	value := c.Param(name)
-	if c.Request().URL.RawPath == "" {
-		return value, nil
-	}
-	decoded, err := url.PathUnescape(value)
+// peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that
+// cannot be read or understood has no fields here; the handler behind the checks says what is wrong with it.
+func peekFields(c echo.Context) fields {
+	r := c.Request()
+	raw, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(raw), &failingReader{err}))
 	if err != nil {
-		return "", &models.Error{Code: models.CodeNotFound, Err: err}
+		return nil
 	}
-	return decoded, nil
+	if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEApplicationForm) {
+		values, _ := url.ParseQuery(string(raw))
+		return fields{"username": values.Get("username")}
+	}
+	f, _ := decodeJSON(bytes.NewReader(raw))
+	return f
+}
+
+// failingReader repeats the error with which a body ended.
+type failingReader struct{ err error }
+
+func (r *failingReader) Read([]byte) (int, error) {
+	if r.err == nil {
+		return 0, io.EOF
+	}
+	return 0, r.err
 }

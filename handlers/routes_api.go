@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -109,76 +108,4 @@ func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Response().Header().Set(echo.HeaderAllow, allowed)
 		return echo.ErrMethodNotAllowed
 	}
-}
-
-const bytesPerMB = 1 << 20
-
-// mb is bytes in whole megabytes, rounded down; unknown stays unknown.
-func mb(bytes *int64) *int64 {
-	if bytes == nil {
-		return nil
-	}
-	n := *bytes / bytesPerMB
-	return &n
-}
-
-// moment is a time as the contract writes it; nil stays null.
-func moment(t *time.Time) *string {
-	if t == nil {
-		return nil
-	}
-	s := timestamp(*t)
-	return &s
-}
-
-// orNull is text, or null when there is none.
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
-}
-
-// pageJSON is one page of a list that is read by page number.
-type pageJSON[T any] struct {
-	Items []T   `json:"items"`
-	Total int64 `json:"total"`
-	Page  int   `json:"page"`
-	Pages int64 `json:"pages"`
-	Limit int   `json:"limit"`
-}
-
-func newPage[T any](items []T, total int64, limit, offset int) pageJSON[T] {
-	return pageJSON[T]{Items: items, Total: total, Page: pageNumber(limit, offset), Pages: pageCount(total, limit), Limit: limit}
-}
-
-// windowJSON says which of how many rows are answered: from an offset, or of a page in the later path style.
-type windowJSON struct {
-	Total  int64  `json:"total"`
-	Limit  int    `json:"limit"`
-	Offset *int   `json:"offset,omitempty"`
-	Page   *int   `json:"page,omitempty"`
-	Pages  *int64 `json:"pages,omitempty"`
-}
-
-func newWindow(total int64, limit, offset int, numbered bool) windowJSON {
-	if !numbered {
-		return windowJSON{Total: total, Limit: limit, Offset: &offset}
-	}
-	number, pages := pageNumber(limit, offset), pageCount(total, limit)
-	return windowJSON{Total: total, Limit: limit, Page: &number, Pages: &pages}
-}
-
-func pageNumber(limit, offset int) int { return offset/limit + 1 }
-
-func pageCount(total int64, limit int) int64 { return (total + int64(limit) - 1) / int64(limit) }
-
-// slicePage is the page of a short list that the store hands over whole.
-func slicePage[T, J any](c echo.Context, all []T, shape func(T) J) pageJSON[J] {
-	limit, offset := bindPage(c)
-	items := []J{}
-	for i := min(offset, len(all)); i < min(offset+limit, len(all)); i++ {
-		items = append(items, shape(all[i]))
-	}
-	return newPage(items, int64(len(all)), limit, offset)
 }

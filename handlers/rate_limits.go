@@ -3,6 +3,7 @@ package handlers
 import (
 	"math"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -66,4 +67,23 @@ func tooMany(limit int, reset, now time.Time) *models.Error {
 		"limit": limit, "remaining": 0, "reset": reset.Unix(),
 		"retry_after": max(int(math.Ceil(reset.Sub(now).Seconds())), 1),
 	}}
+}
+
+// rateLimitHeaders tells a throttled client when to come back.
+func rateLimitHeaders(c echo.Context, e *models.Error) {
+	if e.Code != models.CodeRateLimited {
+		return
+	}
+	header := c.Response().Header()
+	for name, member := range map[string]string{
+		echo.HeaderRetryAfter: "retry_after", "X-RateLimit-Limit": "limit",
+		"X-RateLimit-Remaining": "remaining", "X-RateLimit-Reset": "reset",
+	} {
+		switch v := e.Extra[member].(type) {
+		case int:
+			header.Set(name, strconv.Itoa(v))
+		case int64:
+			header.Set(name, strconv.FormatInt(v, 10))
+		}
+	}
 }

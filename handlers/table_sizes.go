@@ -1,11 +1,7 @@
 package handlers
 
 import (
-	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/labstack/echo/v4"
 
 	"whalefall/models"
 )
@@ -122,86 +118,4 @@ func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) ta
 		}
 	}
 	return out
-}
-
-// databaseName is the database of the path, byte-exact.
-func databaseName(c echo.Context) (string, error) {
-	name, err := pathSegment(c, "name")
-	if err == nil && name == "" {
-		err = models.NotFound("database.not_found")
-	}
-	return name, err
-}
-
-// tablePage is a page of the database's snapshot; a database nobody knows has an empty one.
-func (h *handlers) tablePage(c echo.Context, q models.TableQuery, instanceID int64, name string) (models.TablePage, error) {
-	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
-	switch {
-	case models.Is(err, models.CodeNotFound):
-		return models.TablePage{}, nil
-	case err != nil:
-		return models.TablePage{}, err
-	}
-	q.DatabaseID = known.ID
-	return h.Store.TableSizes(c.Request().Context(), q)
-}
-
-func (h *handlers) apiRefreshTables(c echo.Context) error {
-	q, err := bindTableQuery(c, 0)
-	if err != nil {
-		return err
-	}
-	name, err := databaseName(c)
-	if err != nil {
-		return err
-	}
-	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
-		return models.Invalid("field.bad_characters", "Field", "database_name")
-	}
-	instance, err := h.instanceHeadOf(c)
-	if err != nil {
-		return err
-	}
-	about(c, instance.ID, databaseTitle(instance.Name, name))
-	return h.refreshTables(c, q, instance.ID, name, false)
-}
-
-// bindTablePageQuery reads the query of the later path style.
-func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
-	limit, offset, err := bindPageWindow(c, tableLimit)
-	if err != nil {
-		return models.TableQuery{}, err
-	}
-	q, err := bindTableFilter(c, 0)
-	q.Limit, q.Offset = limit, offset
-	return q, err
-}
-
-func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
-	q, err := bindTablePageQuery(c)
-	if err != nil {
-		return err
-	}
-	database, err := h.databaseOf(c)
-	if err != nil {
-		return err
-	}
-	return h.refreshTables(c, q, database.InstanceID, database.Name, true)
-}
-
-// databaseOf is the database with the id of the path; one of a deleted instance is not found.
-func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
-	id, err := pathID(c, "database.not_found")
-	if err != nil {
-		return models.InstanceDatabase{}, err
-	}
-	database, err := h.Store.DatabaseByID(c.Request().Context(), id)
-	if err != nil {
-		return models.InstanceDatabase{}, err
-	}
-	instance, err := h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
-	if err == nil {
-		about(c, instance.ID, databaseTitle(instance.Name, database.Name))
-	}
-	return database, err
 }

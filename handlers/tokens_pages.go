@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"whalefall/models"
+	"whalefall/views"
+)
+
+func (h *handlers) tokensPage(c echo.Context) error {
+	tokens, err := h.Store.Tokens(c.Request().Context(), currentUser(c).ID)
+	if err != nil {
+		return err
+	}
+	p := h.pageWithNotice(c)
+	return h.render(c, http.StatusOK, p, screen{
+		title: p.T("tokens.title"), body: views.Tokens(p, views.TokenList{Tokens: tokens}), fragments: []string{"token-list"},
+	})
+}
+
+func (h *handlers) newTokenPage(c echo.Context) error {
+	p := h.page(c)
+	return h.render(c, http.StatusOK, p, tokenScreen(p, views.NewTokenForm(p)))
+}
+
+func tokenScreen(p views.Page, f views.TokenForm) screen {
+	return screen{title: p.T("tokens.add"), body: views.TokenNew(p, f)}
+}
+
+// keepTokenForm has a refused form come back with what was typed into it.
+func (h *handlers) keepTokenForm(c echo.Context) {
+	var form views.TokenForm
+	var role string
+	typed(body(c), "name", &form.Name)
+	typed(body(c), "role", &role)
+	typed(body(c), "expires_at", &form.ExpiresAt)
+	form.Role = models.Role(role)
+	showAgain(c, func(problem *views.Failure) (screen, error) {
+		form.Problem = problem
+		return tokenScreen(h.page(c), form), nil
+	})
+}
+
+// tokensChanged makes the list of tokens read itself again.
+const tokensChanged = "tokens-changed"
+
+// submitToken answers with the secret itself: nothing that leads elsewhere could carry it.
+func (h *handlers) submitToken(c echo.Context) error {
+	h.keepTokenForm(c)
+	token, secret, err := h.createToken(c, body(c))
+	if err != nil {
+		return err
+	}
+	p := h.page(c)
+	if !isHTMX(c) {
+		return h.render(c, http.StatusOK, p, screen{
+			title: p.T("tokens.made", "Name", token.Name), body: views.TokenMadePage(p, token, secret),
+		})
+	}
+	c.Response().Header().Set("HX-Trigger", tokensChanged)
+	return h.retarget(c, http.StatusOK, "token-panel", views.TokenMade(p, token, secret))
+}
+
+func (h *handlers) submitTokenDelete(c echo.Context) error {
+	token, err := h.deleteToken(c)
+	if err != nil {
+		return err
+	}
+	return h.changed(c, tokensChanged, "/tokens", h.page(c).T("notice.token_deleted", "Name", token.Name))
+}
