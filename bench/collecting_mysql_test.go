@@ -34,7 +34,7 @@ func newMariaBench(t *testing.T, name string, tables int, settings ...string) *m
 	t.Helper()
 	product := startProduct(t, t.TempDir(), "")
 	statements, count := mariaStatements(tables)
-	server := testenv.SavedMariaDB(t, fmt.Sprintf("bench-%s-%d", name, tables), statements, settings...)
+	server := testenv.SavedMySQL(t, fmt.Sprintf("bench-%s-%d", name, tables), statements, settings...)
 	server.Exec(t, "", fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", plainRole, rolePassword),
 		fmt.Sprintf("GRANT PROCESS, REFERENCES ON *.* TO %s@'127.0.0.1'", plainRole),
 		fmt.Sprintf("GRANT SELECT ON mysql.innodb_table_stats TO %s@'127.0.0.1'", plainRole))
@@ -64,7 +64,7 @@ func measureMariaDB(t *testing.T) {
 func (b *mariaBench) compareRefreshes(t *testing.T) {
 	product := meter{
 		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
-		server: func() time.Duration { return cpuOf(t, b.Process()) },
+		server: func() time.Duration { return cpuOf(t, b.PID()) },
 	}
 	direct := product
 	direct.client = ownCPU
@@ -129,7 +129,7 @@ func measureMySQL(t *testing.T) {
 	b := newMariaBench(t, "mysql", min(2*fixtureTables, mysqlTables))
 	product := meter{
 		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
-		server: func() time.Duration { return cpuOf(t, b.Process()) },
+		server: func() time.Duration { return cpuOf(t, b.PID()) },
 	}
 	var ours cost
 	b.refresh(t)

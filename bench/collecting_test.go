@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"whalefall/testenv"
 )
 
 // settle is how long a server process may take to end after its client has left.
@@ -138,7 +140,7 @@ func (b *postgresqlBench) psql(t *testing.T, query string) time.Duration {
 // measureBackend watches the server's processes during a refresh. Memory of its own is what counts: the buffers that it
 // looks at are everybody's.
 func (b *postgresqlBench) measureBackend(t *testing.T) {
-	known := childrenOf(b.postmaster)
+	known := testenv.ChildProcesses(b.postmaster)
 	done, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		var most int64
@@ -149,7 +151,7 @@ func (b *postgresqlBench) measureBackend(t *testing.T) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			for _, pid := range childrenOf(b.postmaster) {
+			for _, pid := range testenv.ChildProcesses(b.postmaster) {
 				if !slices.Contains(known, pid) {
 					most = max(most, memoryOf(pid, "RssAnon"))
 				}

@@ -29,7 +29,7 @@ const postgresqlTemplate = "tables"
 func newPostgreSQLFixture(t *testing.T, tables int) *postgresqlFixture {
 	t.Helper()
 	server := testenv.StartPostgreSQL(t, postgresqlSettings...)
-	f := &postgresqlFixture{PostgreSQLServer: server, postmaster: postmasterOf(t, server), tables: tables}
+	f := &postgresqlFixture{PostgreSQLServer: server, postmaster: server.PID(), tables: tables}
 	for _, role := range []string{plainRole, listingRole} {
 		f.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s' IN ROLE pg_monitor", role, rolePassword))
 	}

@@ -162,7 +162,7 @@ func besideMysqldExporter(t *testing.T) {
 	}
 	p := startPeer(t, path, "mysql_info_schema_table_rows", nil, "--config.my-cnf="+config,
 		"--collect.info_schema.tables", "--collect.info_schema.tables.databases="+mariaDatabase)
-	server := meter{server: func() time.Duration { return cpuOf(t, b.Process()) }}
+	server := meter{server: func() time.Duration { return cpuOf(t, b.PID()) }}
 	ours, theirs := besides(t, server, b.product.pid(), p, b.tables, func() { b.refresh(t) })
 	reportPeer(t, "peer-mysqld", ours, theirs, 1, 1, p.version+", --collect.info_schema.tables, and defaults; it stores nothing; ")
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"whalefall/testenv"
 )
 
 // clockTick is the unit of the times in /proc/PID/stat; Linux has shown hundredths of a second on every architecture
@@ -19,7 +21,6 @@ const clockTick = 10 * time.Millisecond
 
 // processTimes are the CPU times of one process.
 type processTimes struct {
-	parent   int
 	own      time.Duration
 	children time.Duration // those that ended and were waited for
 }
@@ -36,7 +37,6 @@ func readProcess(pid int) (processTimes, error) {
 		return n
 	}
 	return processTimes{
-		parent:   field(4),
 		own:      time.Duration(field(14)+field(15)) * clockTick,
 		children: time.Duration(field(16)+field(17)) * clockTick,
 	}, nil
@@ -62,7 +62,7 @@ func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 		t.Fatal(err)
 	}
 	total := p.own + p.children
-	for _, pid := range childrenOf(postmaster) {
+	for _, pid := range testenv.ChildProcesses(postmaster) {
 		if child, err := readProcess(pid); err == nil {
 			total += child.own
 		}
@@ -72,25 +72,6 @@ func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 
 // peakMemory is the largest resident set a process ever had, in bytes.
 func peakMemory(pid int) int64 { return memoryOf(pid, "VmHWM") }
-
-// childrenOf are the ids of the processes that a process has now.
-func childrenOf(parent int) []int {
-	var children []int
-	dirs, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	for _, dir := range dirs {
-		pid, err := strconv.Atoi(dir.Name())
-		if err != nil {
-			continue
-		}
-		if child, err := readProcess(pid); err == nil && child.parent == parent {
-			children = append(children, pid)
-		}
-	}
-	return children
-}
 
 // memoryOf is a line of /proc/PID/status in bytes; 0 when the process has ended.
 func memoryOf(pid int, line string) int64 {

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	onSQLite   = "SQLite"
+	onSQLite     = "SQLite"
 	onPostgreSQL = "PostgreSQL"
 )
 
@@ -64,7 +64,7 @@ func newPlace(t *testing.T, kind string) *place {
 		p.address = filepath.Join(t.TempDir(), "store.db")
 	} else {
 		server := testenv.StartPostgreSQL(t, postgresqlSettings...)
-		p.address, p.postmaster = server.NewDatabase(t), postmasterOf(t, server)
+		p.address, p.postmaster = server.NewDatabase(t), server.PID()
 	}
 	p.open(t)
 	return p
@@ -252,23 +252,4 @@ func grow(tables []models.TableSize, round int) {
 			tables[i].Data, tables[i].Total = &data, &total
 		}
 	}
-}
-
-// postmasterOf is the process id of a server: the parent of any of its own.
-func postmasterOf(t *testing.T, server *testenv.PostgreSQLServer) int {
-	t.Helper()
-	db, err := sql.Open("pgx", server.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	var pid int
-	if err := db.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
-		t.Fatal(err)
-	}
-	backend, err := readProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return backend.parent
 }

@@ -203,7 +203,7 @@ func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
 }
 
 func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "CREATE TABLE elsewhere (id INT) ENGINE=MyISAM",
 		"CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")

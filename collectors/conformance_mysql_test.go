@@ -25,7 +25,7 @@ var mysqlEngine = engine{
 }
 
 func mysqlFixture(t *testing.T) fixture {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	for _, name := range append([]string{"never_analysed", "tree"}, hostileNames...) {
 		server.Exec(t, database, "CREATE TABLE "+testenv.QuoteMySQLName(name)+
@@ -80,7 +80,7 @@ func mysqlYardstick(t *testing.T, server *testenv.MySQLServer, database string) 
 // mysqlFileSizes sums the .ibd files of each InnoDB table of a database, partitions included, full-text files left out.
 func mysqlFileSizes(t *testing.T, server *testenv.MySQLServer, database string) map[string]int64 {
 	t.Helper()
-	if server.DataDir == "" || server.Flavour != "mariadb" {
+	if server.DataDir == "" || server.Flavor != "mariadb" {
 		testenv.Missing(t, "a private MariaDB, whose files can be looked at")
 	}
 	db := server.DB(t)
@@ -128,7 +128,7 @@ func mysqlConnections(t *testing.T, server *testenv.MySQLServer, user string) (n
 // mysqlBlock locks what a collection reads.
 func mysqlBlock(t *testing.T, server *testenv.MySQLServer) (release func()) {
 	t.Helper()
-	if server.Flavour != "mariadb" {
+	if server.Flavor != "mariadb" {
 		testenv.Missing(t, "MariaDB; on MySQL nothing a collection reads can be locked")
 	}
 	conn := mysqlConn(t, server)

@@ -77,7 +77,7 @@ func TestMySQLCancelledBetweenManyShortStatements(t *testing.T) {
 }
 
 func TestMySQLCancelledWhileConnecting(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	target := mysqlAccount(t, server)
 	target.Host, target.Port = "127.0.0.1", testenv.SilentPort(t)
 	if late := cancelTables(t, NewMySQL(), target, "any", 50*time.Millisecond); late > time.Second {

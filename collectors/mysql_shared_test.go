@@ -87,7 +87,7 @@ func TestMySQLFullTextInASharedTablespaceIsNoted(t *testing.T) {
 // MariaDB lists the files of tables that were opened since it started, and of those whose pages it had in memory before.
 func TestMySQLFirstRefreshAfterARestartHasTheFiles(t *testing.T) {
 	onMariaDB(t)
-	server := testenv.StartMariaDB(t, "innodb-buffer-pool-load-at-startup=OFF")
+	server := testenv.StartMySQL(t, "innodb-buffer-pool-load-at-startup=OFF")
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (id INT PRIMARY KEY, v TEXT) ENGINE=InnoDB STATS_AUTO_RECALC=0",
 		"INSERT INTO a SELECT seq, REPEAT('x', 400) FROM seq_1_to_2000", "CREATE TABLE `表` LIKE a",

@@ -57,8 +57,8 @@ func mysqlTotal(t *testing.T, table models.TableSize) int64 {
 
 func onMariaDB(t *testing.T) *testenv.MySQLServer {
 	t.Helper()
-	server := testenv.MariaDB(t)
-	if server.Flavour != "mariadb" {
+	server := testenv.MySQL(t)
+	if server.Flavor != "mariadb" {
 		testenv.Missing(t, "MariaDB; this server is MySQL")
 	}
 	return server
@@ -226,7 +226,7 @@ func mysqlHardNames() []string {
 }
 
 func TestMySQLNamesAreMatchedByteExact(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	for _, database := range []string{"szt", "Szt", "sz-t.x", "we/ird #p# `名`"} {
 		server.CreateDatabase(t, database)
 	}
@@ -251,13 +251,13 @@ func TestMySQLNamesAreMatchedByteExact(t *testing.T) {
 			t.Errorf("%q: found: %v, sizes from %q", name, ok, table.SizeSource)
 		}
 	}
-	if server.Flavour == "mariadb" {
+	if server.Flavor == "mariadb" {
 		wantFileSizes(t, server, "szt", found)
 	}
 }
 
 func TestMySQLShortResultsAreNeverComplete(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE one (a INT, b INT) ENGINE=InnoDB", "CREATE TABLE `订单/2` (a INT) ENGINE=InnoDB",
 		"CREATE TABLE my (a INT) ENGINE=MyISAM")
@@ -316,7 +316,7 @@ func TestMySQLShortResultsAreNeverComplete(t *testing.T) {
 }
 
 func TestMySQLGrantWeAdviseCanBeRun(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE secret (a INT) ENGINE=InnoDB")
 	target := mysqlAccount(t, server, "SELECT ON "+database+".*")
@@ -342,7 +342,7 @@ func TestMySQLGrantWeAdviseCanBeRun(t *testing.T) {
 
 // What the account saw before it read the tables may not hold any more when it reads them.
 func TestMySQLWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	cases := []struct {
 		name, grant, statement string // the statement runs between
 		key                    string // of the error of Tables
@@ -386,7 +386,7 @@ func TestMySQLWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
 
 // A right that remains keeps the schema listed and hides its tables.
 func TestMySQLRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
 	target := mysqlAccount(t, server, "SELECT, EXECUTE ON "+database+".*")
@@ -410,7 +410,7 @@ func TestMySQLRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
 }
 
 func TestMySQLTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
 	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
@@ -427,7 +427,7 @@ func TestMySQLTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
 }
 
 func TestMySQLAccountThatMayNotLogInIsUnreachable(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	for _, state := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
 		target := mysqlAccount(t, server, "PROCESS, REFERENCES ON *.*")
 		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" "+state)
@@ -441,7 +441,7 @@ func TestMySQLAccountThatMayNotLogInIsUnreachable(t *testing.T) {
 
 func TestMySQLServerWithoutInnoDB(t *testing.T) {
 	onMariaDB(t)
-	server := testenv.StartMariaDB(t, "skip-innodb", "default-storage-engine=Aria")
+	server := testenv.StartMySQL(t, "skip-innodb", "default-storage-engine=Aria")
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT)", "INSERT INTO a SELECT seq FROM seq_1_to_1000")
 	result, found := mysqlTables(t, mysqlRoot(server), database)
@@ -457,10 +457,10 @@ func TestMySQLServerWithoutInnoDB(t *testing.T) {
 
 // With partial_revokes MySQL takes patterns for names; everywhere else "_" is any character.
 func TestMySQLPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
-	server := testenv.MariaDB(t)
-	patterns := server.Flavour == "mariadb"
+	server := testenv.MySQL(t)
+	patterns := server.Flavor == "mariadb"
 	if !patterns {
-		server = testenv.StartMariaDB(t, "partial-revokes=ON")
+		server = testenv.StartMySQL(t, "partial-revokes=ON")
 	}
 	for _, database := range []string{"a_b", "axb"} {
 		server.CreateDatabase(t, database)
@@ -644,10 +644,10 @@ func TestMySQLTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
 }
 
 func TestMySQLSharedTablespaceIsNoDatabase(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	statements := []string{"CREATE TABLE shared (a INT) ENGINE=InnoDB TABLESPACE=innodb_system"}
-	if server.Flavour == "mariadb" {
+	if server.Flavor == "mariadb" {
 		statements = []string{
 			"SET GLOBAL innodb_file_per_table=0", "CREATE TABLE shared (a INT) ENGINE=InnoDB", "SET GLOBAL innodb_file_per_table=1",
 		}
@@ -699,7 +699,7 @@ func TestMySQLNeverAsksForWhatOpensEveryTable(t *testing.T) {
 var mysqlTexts embed.FS
 
 func TestMySQLManyTablesAreNotOpened(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	const count = 2000
 	var create strings.Builder
@@ -731,7 +731,7 @@ func TestMySQLManyTablesAreNotOpened(t *testing.T) {
 
 // A refresh reads the files of its own schema only, also of one whose name is no file name.
 func TestMySQLFilesOfOneSchemaOfMany(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	for i, name := range []string{"con", "Üñï 表", "a_b", "axb", "a%", "a", `q"'` + "`/.", "con@@@"} {
 		server.CreateDatabase(t, name)
 		statements := []string{"CREATE TABLE `con` (a INT) ENGINE=InnoDB", "CREATE TABLE `ü/#p#` (a INT) ENGINE=InnoDB"}
@@ -750,7 +750,7 @@ func TestMySQLFilesOfOneSchemaOfMany(t *testing.T) {
 			t.Errorf("%q: %d files, in the list of all are %d", name, len(one.files.bySchema[name]), len(all.files.bySchema[name]))
 		}
 		for other, files := range one.files.bySchema {
-			if server.Flavour == "mariadb" && other != name && len(files) > 0 {
+			if server.Flavor == "mariadb" && other != name && len(files) > 0 {
 				t.Errorf("%q has files of %q", name, other)
 			}
 		}
@@ -768,7 +768,7 @@ func TestMySQLFilesOfOneSchemaOfMany(t *testing.T) {
 
 // A table that is dropped between two statements of a collection is not in its result, wherever it is dropped.
 func TestMySQLTableDroppedMeanwhileIsNoRow(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	for _, engine := range []string{"InnoDB", "MyISAM"} {
 		database := server.NewDatabase(t)
 		server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE="+engine, "CREATE TABLE b (n INT) ENGINE="+engine)
@@ -790,7 +790,7 @@ func TestMySQLTableDroppedMeanwhileIsNoRow(t *testing.T) {
 }
 
 func TestMySQLRightsRevokedBetweenTwoCollections(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
 	target := mysqlAccount(t, server, "PROCESS, REFERENCES ON *.*")
@@ -887,7 +887,7 @@ func TestMySQLPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
 }
 
 func TestMySQLDiscardedTablespaceIsEmpty(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE discarded (a INT PRIMARY KEY) ENGINE=InnoDB", "ALTER TABLE discarded DISCARD TABLESPACE")
 	result, found := mysqlTables(t, mysqlRoot(server), database)
@@ -897,7 +897,7 @@ func TestMySQLDiscardedTablespaceIsEmpty(t *testing.T) {
 }
 
 func TestMySQLCancelledStatementEndsOnTheServer(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	target := mysqlAccount(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -921,7 +921,7 @@ func TestMySQLCancelledStatementEndsOnTheServer(t *testing.T) {
 }
 
 func TestMySQLServerEndsLongStatements(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	c := NewMySQL()
 	c.statementTimeout = 200 * time.Millisecond
 	s, err := c.open(t.Context(), mysqlRoot(server))
@@ -939,7 +939,7 @@ func TestMySQLServerEndsLongStatements(t *testing.T) {
 }
 
 func TestMySQLSessionCannotWrite(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	s, err := NewMySQL().open(t.Context(), mysqlRoot(server))
 	if err != nil {
@@ -957,7 +957,7 @@ func TestMySQLTLSModes(t *testing.T) {
 	if server.Certificate == "" {
 		testenv.Missing(t, "a private MariaDB with a certificate")
 	}
-	plain := testenv.StartMariaDB(t, "skip-ssl")
+	plain := testenv.StartMySQL(t, "skip-ssl")
 	trusted := map[string]string{OptionCACertificate: server.Certificate}
 	cases := []struct {
 		name      string
@@ -1007,7 +1007,7 @@ func TestMySQLTLSModes(t *testing.T) {
 }
 
 func TestMySQLStoppedServerIsUnreachable(t *testing.T) {
-	server := testenv.StartMariaDB(t)
+	server := testenv.StartMySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (id INT)")
 	server.Stop(t)

@@ -74,7 +74,7 @@ func TestCancellingEndsTheStatementOnPostgreSQL(t *testing.T) {
 }
 
 func TestCancellingEndsTheStatementOnMariaDB(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	app := server.NewDatabase(t)
 	server.Exec(t, app, "CREATE TABLE a (n INT)")
 	target := mysqlAccount(t, server, "ALL PRIVILEGES ON *.*")

@@ -174,10 +174,10 @@ func TestSelfCheckSaysWhatIsLocked(t *testing.T) {
 }
 
 func TestSelfCheckOfMySQLComparesEveryKindOfFile(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	compressed := "page_compressed=1"
-	if server.Flavour != "mariadb" {
+	if server.Flavor != "mariadb" {
 		compressed = "COMPRESSION='zlib'"
 	}
 	server.Exec(
@@ -204,7 +204,7 @@ func TestSelfCheckOfMySQLComparesEveryKindOfFile(t *testing.T) {
 }
 
 func TestSelfCheckOfMySQLNeedsThePrivilegesItTells(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE shown (id INT) ENGINE=InnoDB", "CREATE TABLE hidden (id INT) ENGINE=InnoDB")
 	_, err := SelfCheck(t.Context(), NewMySQL(), mysqlAccount(t, server, "SELECT ON "+database+".*"), database, 1)

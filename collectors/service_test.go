@@ -178,7 +178,7 @@ func TestARootWithALockedPartitionKeepsItsOldValue(t *testing.T) {
 }
 
 func TestRevokedGrantsPruneNothing(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	app := server.NewDatabase(t)
 	account := "'revoked'@'%'"
 	server.Exec(t, app, "CREATE TABLE a (n INT)", "CREATE TABLE b (n INT)",

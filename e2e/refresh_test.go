@@ -112,7 +112,7 @@ func manyOnPostgres(t *testing.T, tables int) watched {
 }
 
 func manyOnMariaDB(t *testing.T, tables int) watched {
-	server := testenv.StartMariaDB(t)
+	server := testenv.StartMySQL(t)
 	server.Exec(t, "", "CREATE DATABASE many",
 		"CREATE USER reader IDENTIFIED BY 'Reads1only'", "GRANT SELECT, PROCESS ON *.* TO reader")
 	db := server.DB(t)

@@ -20,7 +20,7 @@ import (
 // TestEveryStateOfTheLists looks at each list while it loads, empty, failed and stale, on a real MariaDB
 // server with an account that may see some of it.
 func TestEveryStateOfTheLists(t *testing.T) {
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	seen, hidden, empty, open := server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t)
 	server.Exec(t, seen, "CREATE TABLE visible (id INT PRIMARY KEY)", "CREATE TABLE secret (id INT PRIMARY KEY)")
 	server.Exec(t, hidden, "CREATE TABLE secret (id INT PRIMARY KEY)")

@@ -33,9 +33,9 @@ import (
 type hall struct {
 	targets map[string]target
 	store   *testenv.PostgreSQLServer // of PostgreSQL stores
-	binary  func() string           // builds the product once
-	keyset  string                  // path of that of all stores
-	empty   string                  // path of an embedded store that is migrated and empty
+	binary  func() string             // builds the product once
+	keyset  string                    // path of that of all stores
+	empty   string                    // path of an embedded store that is migrated and empty
 	serial  atomic.Int64
 }
 

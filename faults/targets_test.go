@@ -181,7 +181,7 @@ const mariadbGrants = "GRANT SELECT, PROCESS, SHOW DATABASES ON *.* TO watcher@'
 
 func newMariaDBTarget(t *testing.T) *mariadbTarget {
 	t.Helper()
-	server := testenv.StartMariaDB(t, "innodb-flush-log-at-trx-commit=2", "innodb-stats-auto-recalc=0")
+	server := testenv.StartMySQL(t, "innodb-flush-log-at-trx-commit=2", "innodb-stats-auto-recalc=0")
 	server.Exec(t, "", "CREATE USER watcher@'%' IDENTIFIED BY 'secret'", mariadbGrants, "CREATE DATABASE app", "CREATE DATABASE other")
 	server.Exec(t, "app", "CREATE TABLE a (n INT PRIMARY KEY)", "CREATE TABLE b (n INT PRIMARY KEY)", "INSERT INTO a VALUES (1), (2)",
 		"ANALYZE TABLE a, b", "CREATE TABLE other.a (n INT PRIMARY KEY)")

@@ -27,7 +27,7 @@ func (a *app) reachableInstance(name, engine, host string, port int, user, passw
 }
 
 func TestBatchTestOfRealServers(t *testing.T) {
-	postgres, maria := testenv.PostgreSQL(t), testenv.MariaDB(t)
+	postgres, maria := testenv.PostgreSQL(t), testenv.MySQL(t)
 	onBothStores(t, func(a *app) {
 		pg := a.reachableInstance("pg", "pg", postgres.Host, postgres.Port, postgres.User, postgres.Password)
 		my := a.reachableInstance("my", "mysql", maria.Host, maria.Port, maria.User, maria.Password)

@@ -12,7 +12,7 @@ import (
 // TestAnAccountThatSeesLittleIsSaid: to it the server looks healthy and nearly empty.
 func TestAnAccountThatSeesLittleIsSaid(t *testing.T) {
 	t.Parallel()
-	server := testenv.MariaDB(t)
+	server := testenv.MySQL(t)
 	server.Exec(t, "", "CREATE USER 'little'@'%' IDENTIFIED BY 'p'", "CREATE TABLE "+testenv.QuoteMySQLName(server.NewDatabase(t))+".unseen (a INT)")
 	a := newApp(t, t.TempDir()+"/store.db")
 	added := a.admin.post("/instances", obj{

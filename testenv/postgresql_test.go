@@ -8,9 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func TestMain(m *testing.M) { Main(m) }
-
-func TestPostgreSQLHandsOutEmptyDatabases(t *testing.T) {
+func TestPostgreSQLServer_NewDatabase(t *testing.T) {
+	t.Parallel()
 	server := PostgreSQL(t)
 	address := server.NewDatabase(t)
 	u, err := url.Parse(address)
@@ -18,25 +17,53 @@ func TestPostgreSQLHandsOutEmptyDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Exec(t, strings.TrimPrefix(u.Path, "/"), "CREATE TABLE a (x int); INSERT INTO a VALUES (1)")
+	if got := queryInt(t, address, "SELECT count(*) FROM a"); got != 1 {
+		t.Errorf("got %d rows, want 1", got)
+	}
+}
+
+func TestPostgreSQLServer_CloneDatabase(t *testing.T) {
+	t.Parallel()
+	server := PostgreSQL(t)
+	server.Exec(t, maintenance, "DROP DATABASE IF EXISTS original", "CREATE DATABASE original")
+	t.Cleanup(func() { server.DropDatabase(t, "original") })
+	server.Exec(t, "original", "CREATE TABLE a AS SELECT 7 AS n")
+	if got := queryInt(t, server.CloneDatabase(t, "original"), "SELECT n FROM a"); got != 7 {
+		t.Errorf("got %d from the clone, want 7", got)
+	}
+}
+
+func queryInt(t *testing.T, address, query string) (n int) {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	var n int
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM a").Scan(&n); err != nil || n != 1 {
-		t.Fatalf("got %d rows and %v", n, err)
+	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
+		t.Fatal(err)
 	}
+	return n
 }
 
-func TestPostgreSQLCanBeStoppedAndStartedAgain(t *testing.T) {
+func TestPostgreSQLServer_StopAndStart(t *testing.T) {
+	t.Parallel()
 	server := StartPostgreSQL(t, "ssl=on")
-	server.Exec(t, "postgres", "CREATE TABLE kept (x int)")
+	server.Exec(t, maintenance, "CREATE TABLE kept (x int)")
 	server.Stop(t)
-	if conn, err := pgx.Connect(t.Context(), server.URL("postgres")); err == nil {
+	if conn, err := pgx.Connect(t.Context(), server.URL(maintenance)); err == nil {
 		_ = conn.Close(t.Context())
 		t.Fatal("a stopped server answers")
 	}
 	server.Start(t)
-	server.Exec(t, "postgres", "DROP TABLE kept")
+	server.Exec(t, maintenance, "DROP TABLE kept")
+}
+
+func TestPostgreSQLServer_Kill(t *testing.T) {
+	t.Parallel()
+	server := StartPostgreSQL(t, "synchronous_commit=on")
+	server.Exec(t, maintenance, "CREATE TABLE kept (x int)")
+	server.Kill(t)
+	server.Start(t)
+	server.Exec(t, maintenance, "DROP TABLE kept")
 }

@@ -8,24 +8,27 @@ import (
 	"syscall"
 )
 
-// attributes run a server under the credential and stop it when this process dies, however it dies.
-func attributes(credential *syscall.Credential) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Credential: credential, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+// attributes returns those of a program that runs under the credential (nil: ours) and gets the signal when this
+// process dies.
+func attributes(credential *syscall.Credential, deathSignal syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: credential, Setpgid: true, Pdeathsig: deathSignal}
 }
 
-// childrenOf are the processes that a process has started and that still run.
-func childrenOf(parent int) (children []int) {
+// ChildProcesses returns the ids of the running processes that the parent started.
+func ChildProcesses(parent int) (children []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // the process has ended
 		}
-		_, rest, _ := strings.Cut(string(text), ") ") // state and parent follow the name
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-				children = append(children, pid)
-			}
+		// The state and the parent follow the name, which stands in parentheses and may hold some itself.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			children = append(children, pid)
 		}
 	}
 	return children

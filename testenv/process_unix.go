@@ -4,10 +4,11 @@ package testenv
 
 import "syscall"
 
-// attributes run a server under the credential; without a parent-death signal a killed test process leaves it behind.
-func attributes(credential *syscall.Credential) *syscall.SysProcAttr {
+// attributes returns those of a program that runs under the credential (nil: ours). There is no parent-death signal, so
+// a killed test process leaves its programs behind.
+func attributes(credential *syscall.Credential, _ syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential, Setpgid: true}
 }
 
-// childrenOf is not known here: what a killed server has started ends when it notices.
-func childrenOf(int) []int { return nil }
+// ChildProcesses returns nil: the children of a killed server end by themselves when they notice.
+func ChildProcesses(int) []int { return nil }
