@@ -48,11 +48,7 @@ func Run(ctx context.Context, args []string, p Program) int {
 
 	var c commands
 	exit := -1
-	parser, err := kong.New(&c,
-		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
-		kong.Writers(p.Out, p.Err), kong.Exit(func(code int) { exit = code }),
-		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
-	)
+	parser, err := c.parser(ctx, p, func(code int) { exit = code })
 	if err != nil {
 		return p.fail(err, 2)
 	}
@@ -72,6 +68,15 @@ func Run(ctx context.Context, args []string, p Program) int {
 		return p.fail(err, 1)
 	}
 	return 0
+}
+
+// parser returns a parser of command lines into c.
+func (c *commands) parser(ctx context.Context, p Program, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
+		kong.Writers(p.Out, p.Err), kong.Exit(exit),
+		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
+	)
 }
 
 // fail prints err in one line and returns status.

@@ -18,17 +18,3 @@ func runOnce(t *testing.T, p Program, args ...string) (status int, out, errs str
 	status = Run(t.Context(), args, p)
 	return status, o.String(), e.String()
 }
-
-func TestRedact(t *testing.T) {
-	for given, shown := range map[string]string{
-		"postgres://u:p@ss@h/db":                       "postgres://u:xxxxx@h/db",
-		"postgres://u@h/db?password=secret&x=1#secret": "postgres://u@h/db",
-		"postgres://u:1/cret@h/db":                     "(redacted)",
-		"password=secret":                              "(redacted)",
-		"/var/lib/a b=c.db":                            "/var/lib/a b=c.db",
-	} {
-		if got := redact("dsn", given); got != shown {
-			t.Errorf("%s is shown as %s", given, got)
-		}
-	}
-}

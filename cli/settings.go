@@ -22,28 +22,33 @@ import (
 
 // Settings are the configuration of a process.
 type Settings struct {
-	Addr           string         `env:"WHALEFALL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
-	Store          string         `env:"WHALEFALL_STORE" secret:"dsn" help:"postgres:// address or path of a SQLite file; default whalefall.db in the data directory."`
-	DataDir        string         `env:"WHALEFALL_DATA_DIR" default:"./data" type:"path" help:"Directory of the embedded store and the keyset."`
-	Timezone       zone           `env:"WHALEFALL_TIMEZONE" default:"Asia/Shanghai" help:"Zone in which days are counted and times are shown."`
-	AdminPassword  string         `env:"WHALEFALL_ADMIN_PASSWORD" secret:"" help:"Password of the first admin; first start only."`
-	Keyset         string         `env:"WHALEFALL_KEYSET" secret:"" help:"Keyset as JSON; default keyset.json in the data directory."`
-	TrustedProxies []netip.Prefix `env:"WHALEFALL_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-* headers count, comma separated."`
-	CookieSecure   string         `env:"WHALEFALL_COOKIE_SECURE" enum:"auto,true,false" default:"auto" help:"Secure attribute of cookies: auto, true or false."`
-	SqliteDirs     []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories beside the data directory below which SQLite files may be monitored, colon separated."`
-	WalletDirs     []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
-	MetricsToken   string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
-	RateToken      int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
-	RateAddress    int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
-	Schedule       string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
-	ScheduleJitter time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
-	PauseAfter     int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
-	Parallel       int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process reads at a time."`
-	HistoryDays    int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days for which the sizes of tables are kept, at least 31."`
-	RunsDays       int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; the newest of each database stay. 0: for ever."`
-	LogLevel       slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
-	LogFormat      string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
+	Addr            string         `env:"WHALEFALL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	Store           string         `env:"WHALEFALL_STORE" secret:"dsn" help:"postgres:// address or path of a SQLite file; default whalefall.db in the data directory."`
+	DataDir         string         `env:"WHALEFALL_DATA_DIR" default:"./data" type:"path" help:"Directory of the embedded store and the keyset."`
+	Timezone        zone           `env:"WHALEFALL_TIMEZONE" default:"Asia/Shanghai" help:"Zone in which days are counted and times are shown."`
+	AdminPassword   string         `env:"WHALEFALL_ADMIN_PASSWORD" secret:"" help:"Password of the first admin; first start only."`
+	Keyset          string         `env:"WHALEFALL_KEYSET" secret:"" help:"Keyset as JSON; default keyset.json in the data directory."`
+	TrustedProxies  []netip.Prefix `env:"WHALEFALL_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-* headers count, comma separated."`
+	CookieSecure    string         `env:"WHALEFALL_COOKIE_SECURE" enum:"auto,true,false" default:"auto" help:"Secure attribute of cookies: auto, true or false."`
+	SqliteDirs      []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories beside the data directory below which SQLite files may be monitored, colon separated."`
+	WalletDirs      []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
+	SessionIdle     time.Duration  `name:"session-idle" env:"WHALEFALL_SESSION_IDLE" default:"12h" help:"A login ends this long after its last request, at least 5m."`
+	SessionLifetime time.Duration  `name:"session-lifetime" env:"WHALEFALL_SESSION_LIFETIME" default:"168h" help:"A login ends this long after it was made, at least WHALEFALL_SESSION_IDLE."`
+	MetricsToken    string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
+	RateToken       int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
+	RateAddress     int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
+	Schedule        string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
+	ScheduleJitter  time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
+	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
+	Parallel        int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process reads at a time."`
+	RunsDays        int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; the newest of each database stay. 0: for ever."`
+	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days for which the sizes of tables are kept, at least 31."`
+	LogLevel        slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	LogFormat       string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
+
+// minSessionIdle leaves somebody who reads a page time to go on. The store notes the last request by the minute.
+const minSessionIdle = 5 * time.Minute
 
 // zone is a time zone given by its name.
 type zone struct{ *time.Location }
@@ -64,6 +69,9 @@ func (z *zone) UnmarshalText(text []byte) error {
 func (s *Settings) check() error {
 	if _, port, err := net.SplitHostPort(s.Addr); err != nil || port == "" {
 		return fmt.Errorf("WHALEFALL_ADDR %q is no host:port", s.Addr)
+	}
+	if s.SessionIdle < minSessionIdle || s.SessionLifetime < s.SessionIdle {
+		return errors.New("WHALEFALL_SESSION_IDLE must be a time of at least 5m, such as 12h, and WHALEFALL_SESSION_LIFETIME at least as long")
 	}
 	if s.RateToken < 0 || s.RateAddress < 0 {
 		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be numbers from 0")

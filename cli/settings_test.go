@@ -7,7 +7,7 @@ import (
 	"whalefall/cli/clitest"
 )
 
-func TestABadSettingIsOneClearLine(t *testing.T) {
+func TestSettings_Invalid(t *testing.T) {
 	for name, args := range map[string][]string{
 		"address":   {"--addr=nowhere"},
 		"zone":      {"--timezone=Mars/Olympus"},
@@ -15,6 +15,9 @@ func TestABadSettingIsOneClearLine(t *testing.T) {
 		"proxies":   {"--trusted-proxies=10.0.0.0/99"},
 		"cookie":    {"--cookie-secure=perhaps"},
 		"log level": {"--log-level=loud"},
+		"idle":      {"--session-idle=4m59s"},
+		"no time":   {"--session-idle=12"},
+		"lifetime":  {"--session-lifetime=11h59m"},
 		"flag":      {"--nonsense"},
 		"command":   {"frobnicate"},
 	} {
@@ -27,7 +30,7 @@ func TestABadSettingIsOneClearLine(t *testing.T) {
 	}
 }
 
-func TestAnOddStoreAddressIsNotRepeated(t *testing.T) {
+func TestSettings_InvalidStoreIsNotRepeated(t *testing.T) {
 	for _, address := range []string{
 		"host=h password=secret user=u", " password = 'secret'", "dbname=secret",
 		"postgres://u:se/cret@h/db", "postgres://u:1/cret@h/db", "postgres://u:1?cret@h/db", "postgres://u:1#cret@h/db",

@@ -21,7 +21,8 @@ func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate model
 		return nil, err
 	}
 	return models.Open(ctx, models.Options{
-		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log, Schedule: s.schedule(), HistoryDays: s.HistoryDays,
+		Address: s.storeAddress(), Keyset: keyset, Zone: s.Timezone.Location, Migrate: migrate, Log: log,
+		Schedule: s.schedule(), HistoryDays: s.HistoryDays, SessionIdle: s.SessionIdle, SessionLifetime: s.SessionLifetime,
 	})
 }
 

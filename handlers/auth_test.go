@@ -37,7 +37,7 @@ func TestSessionEndsAtLogout(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	c := a.newClient()
 	first := c.post("/auth/login", obj{"username": "admin", "password": password}).want(200, "登录成功").header.Get("Set-Cookie")
-	for _, attribute := range []string{"HttpOnly", "SameSite=Lax", "Path=/"} {
+	for _, attribute := range []string{"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=604800"} {
 		if !strings.Contains(first, attribute) {
 			t.Errorf("cookie without %s: %s", attribute, first)
 		}

@@ -45,7 +45,7 @@ const maxBody = 1 << 20
 func New(cfg Config) http.Handler {
 	h := &handlers{Config: cfg, now: time.Now}
 	key := cfg.Store.CookieKey()
-	h.sessions = newSessionStore(key)
+	h.sessions = newSessionStore(key, h.Store.SessionLifetime())
 	h.csrf = newCSRF(key)
 	h.metrics = newMetrics(cfg.Store, cfg.Version)
 	cfg.Collect.Observe = h.metrics.collection

@@ -14,14 +14,12 @@ const (
 	themeCookie   = "theme"
 )
 
-// sessionLife is how long a login lasts at most; the store ends it earlier when it is idle.
-const sessionLife = 7 * 24 * time.Hour
-
-// newSessionStore signs the cookie that holds a session's id; the session itself is a row of the store.
-func newSessionStore(key []byte) *sessions.CookieStore {
+// newSessionStore returns a store that signs the cookie with a session's id. The session itself is a row of the
+// product's store, which ends it; the cookie lasts as long as that row can at most.
+func newSessionStore(key []byte, lifetime time.Duration) *sessions.CookieStore {
 	s := sessions.NewCookieStore(key)
 	s.Options = &sessions.Options{Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	s.MaxAge(int(sessionLife.Seconds()))
+	s.MaxAge(int(lifetime.Seconds()))
 	return s
 }
 
