@@ -225,6 +225,19 @@
     setTimeout(() => { label.textContent = before; }, 2000);
   }
 
+  // number returns the digits of a size (its tooltip has all of them) or a count, undefined for other cells.
+  function number(cell) {
+    const text = cell.innerText.trim();
+    const found = /^(-?[\d,]+) B\b/.exec(cell.title || text) || /^≈?(\d{1,3}(?:,\d{3})*)$/.exec(text);
+    return cell.dataset.count || found?.[1].replaceAll(",", "");
+  }
+
+  // name returns the name in a cell as the server has it: its tooltip where the page shortens it, and no badges.
+  function name(cell) {
+    const titled = cell.closest(".schema[title], .tables th[title]") || $(".mono[title]", cell);
+    return titled?.title || ($("th .mono", cell) || cell).innerText.trim();
+  }
+
   // Copies of cells hold exact bytes, not rounded units; several cells are tab-separated.
   document.addEventListener("copy", (e) => {
     const selection = getSelection();
@@ -236,8 +249,8 @@
     const rows = all("tbody tr", table)
       .map((tr) => [...tr.cells].filter((cell) => selection.containsNode(cell, true)))
       .filter((cells) => cells.length);
-    const exact = (cell) => cell.dataset.bytes || cell.dataset.count || $(".mono[title]", cell)?.title || cell.innerText.trim();
-    if (rows.flat().length === 1 && !rows[0][0].dataset.bytes) return; // a part of one name
+    if (rows.flat().length === 1 && !number(rows[0][0])) return; // a part of one name
+    const exact = (cell) => number(cell) || name(cell);
     e.clipboardData.setData("text/plain", rows.map((cells) => cells.map(exact).join("\t")).join("\n"));
     e.preventDefault();
   });

@@ -21,10 +21,9 @@ const (
 	HTMX      = "vendor/htmx.org-2.0.11/htmx.min.js"
 	Normalize = "vendor/modern-normalize-3.0.1/modern-normalize.css"
 	SwaggerUI = "vendor/swagger-ui-dist-5.35.0/swagger-ui" // with .css and -bundle.js
-	icons     = "vendor/lucide-static-1.62.0/icons"
 )
 
-// hashLength is the number of hex digits of the content's SHA-256 in an address.
+// hashLength is how many hex digits of the content's SHA-256 an address contains.
 const hashLength = 8
 
 type asset struct {
@@ -32,33 +31,46 @@ type asset struct {
 	content []byte
 }
 
-// assets are found by their plain name, names by their hashed address.
+// assets maps plain names to assets, names maps hashed names to plain ones.
 var assets, names = load()
 
 func load() (map[string]asset, map[string]string) {
-	byName, byAddress := map[string]asset{}, map[string]string{}
-	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(content)
-		extension := path.Ext(name)
-		hashed := strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(sum[:])[:hashLength] + extension
-		byName[name] = asset{hashed, content}
-		byAddress[hashed] = name
-		return nil
-	})
+	contents, err := readFiles()
 	if err != nil {
 		panic(err)
+	}
+	contents[Icons] = iconRules(contents)
+
+	byName, byAddress := map[string]asset{}, map[string]string{}
+	for name, content := range contents {
+		hashed := hashedName(name, content)
+		byName[name] = asset{hashed, content}
+		byAddress[hashed] = name
 	}
 	return byName, byAddress
 }
 
-// URL is the content-hashed address of an asset, "app.css" for example. An unknown name is a programming error.
+// readFiles returns the contents of the embedded files by name.
+func readFiles() (map[string][]byte, error) {
+	contents := map[string][]byte{}
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		contents[name], err = files.ReadFile(name)
+		return err
+	})
+	return contents, err
+}
+
+// hashedName inserts the hash of the content into the name: "app.0123abcd.css".
+func hashedName(name string, content []byte) string {
+	sum := sha256.Sum256(content)
+	extension := path.Ext(name)
+	return strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(sum[:])[:hashLength] + extension
+}
+
+// URL returns the content-hashed address of an asset such as "app.css". It panics on an unknown name.
 func URL(name string) string {
 	a, ok := assets[name]
 	if !ok {
@@ -67,15 +79,15 @@ func URL(name string) string {
 	return "/static/" + a.name
 }
 
-// types of what is served, so that they do not depend on the machine's own table.
+// types maps extensions to content types, independent of the machine's own table.
 var types = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// Handler serves the assets below the path it is mounted at: for a year at hashed addresses, always
-// asked for again at plain ones.
+// Handler serves the assets below the path it is mounted at. Browsers keep a hashed address for a year and revalidate a
+// plain one on each use.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		address := strings.TrimPrefix(r.URL.Path, "/")
@@ -100,26 +112,4 @@ func Handler() http.Handler {
 		w.Header().Set("ETag", `"`+a.name+`"`)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(a.content))
 	})
-}
-
-// markups are the icons of the vendored set by name, hidden from screen readers.
-var markups = func() map[string]string {
-	all := map[string]string{}
-	for name, a := range assets {
-		if name, is := strings.CutPrefix(name, icons+"/"); is {
-			_, markup, _ := strings.Cut(string(a.content), "-->")
-			all[strings.TrimSuffix(name, ".svg")] = strings.Replace(strings.TrimSpace(markup), "<svg", `<svg aria-hidden="true" focusable="false"`, 1)
-		}
-	}
-	return all
-}()
-
-// Icon is the markup of an icon of the vendored set, hidden from screen readers: a label stands beside
-// it or on the element that holds it. An unknown name is a programming error.
-func Icon(name string) string {
-	markup, ok := markups[name]
-	if !ok {
-		panic("static: no icon " + name)
-	}
-	return markup
 }

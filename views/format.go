@@ -195,8 +195,6 @@ func plain(n *int64) string {
 	return id(*n)
 }
 
-func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
-
 // orReason is text, or why there is none.
 func orReason(text, reason string) string {
 	if text == "" {
@@ -225,4 +223,20 @@ func visible(name string) string {
 		}
 		return r
 	}, name)
+}
+
+// untruncated is how many bytes of a name fit into the narrowest column, see .truncate in app.css.
+const untruncated = 20
+
+// nameTitle returns the tooltip of a name that the page may truncate or does not show as it is; empty: it needs none.
+func nameTitle(name string) string {
+	if len(name) <= untruncated && visible(name) == name {
+		return ""
+	}
+	return name
+}
+
+// barWidth returns the share that a part has of the whole as the width of a bar.
+func barWidth(part *int64, whole int64) string {
+	return strconv.FormatFloat(math.Round(Share(part, whole)*10)/10, 'f', -1, 64) + "%"
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"sync"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -24,43 +23,43 @@ const (
 	English = "en"
 )
 
-var localizers = loadCatalogues()
+// localizers fill in messages with placeholders; messages holds the others by language and key.
+var localizers, messages = loadCatalogues()
 
-func loadCatalogues() map[string]*i18n.Localizer {
+func loadCatalogues() (map[string]*i18n.Localizer, map[string]map[string]string) {
 	bundle := i18n.NewBundle(language.SimplifiedChinese)
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
 	files, err := fs.Glob(catalogues, "locale/*.toml")
 	if err != nil {
 		panic(err)
 	}
+
+	constant := map[string]map[string]string{Chinese: {}, English: {}}
 	for _, f := range files {
-		if _, err := bundle.LoadMessageFileFS(catalogues, f); err != nil {
+		file, err := bundle.LoadMessageFileFS(catalogues, f)
+		if err != nil {
 			panic(fmt.Errorf("catalogue %s: %w", f, err))
 		}
+		for _, m := range file.Messages {
+			if !strings.Contains(m.Other, "{{") {
+				constant[file.Tag.String()][m.ID] = m.Other
+			}
+		}
 	}
+
 	return map[string]*i18n.Localizer{
 		Chinese: i18n.NewLocalizer(bundle, Chinese),
 		English: i18n.NewLocalizer(bundle, English),
-	}
+	}, constant
 }
 
-// fixed are messages without placeholders that have been shown: a page of tables shows the same few again and again.
-var fixed sync.Map // of [2]string{language, key} to string
-
-// Message is the message with the key in lang, its placeholders filled from args. A key that no
-// catalogue has is shown as it is.
+// Message returns the message with the key in lang, its placeholders filled from args. It returns the key itself when no
+// catalogue has it.
 func Message(lang, key string, args map[string]any) string {
-	if len(args) > 0 {
-		return localized(lang, key, args)
+	if text, ok := messages[lang][key]; ok {
+		return text
 	}
-	if text, known := fixed.Load([2]string{lang, key}); known {
-		return text.(string)
-	}
-	text := localized(lang, key, nil)
-	if text != key {
-		fixed.Store([2]string{lang, key}, text)
-	}
-	return text
+	return localized(lang, key, args)
 }
 
 func localized(lang, key string, args map[string]any) string {

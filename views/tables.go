@@ -86,6 +86,42 @@ func (m TableSizes) partitionsPath(r models.TableSizeRow, fragment bool) string 
 	return m.Path + "?" + query.Encode()
 }
 
+// foldable reports whether the row opens to show its partitions.
+func (m TableSizes) foldable(r models.TableSizeRow) bool { return r.PartitionCount > 0 && m.Query.FoldPartitions }
+
+// hasBadges reports whether rowBadges has anything to say about the row.
+func hasBadges(r models.TableSizeRow) bool {
+	return r.PartitionCount > 0 || shownKind(r) != "" || r.Memory != nil || r.Note != "" ||
+		r.SizeSource == models.SizeStatistic || r.StatsStale || r.KeptFrom != nil || r.Unread != ""
+}
+
+// rowFigures returns what follows the total size of a row: data, index, unused, rows and growth.
+func rowFigures(p Page, r models.TableSizeRow) [5]figure {
+	reason, unusedReason, growthReason := "", "", ""
+	if r.Data == nil || r.Index == nil {
+		reason = whyUnknown(p, r)
+	}
+	if r.Unused == nil {
+		unusedReason = whyUnused(p, r)
+	}
+	if r.Growth == nil {
+		growthReason = p.T("tables.growth_unknown")
+	}
+	return [5]figure{
+		sizeFigure(r.Data, reason), sizeFigure(r.Index, reason), sizeFigure(r.Unused, unusedReason),
+		{text: RowCount(r.Rows, r.RowsSource), title: whyRows(p, r)}, gainFigure(r.Growth, growthReason),
+	}
+}
+
+// sizeTitle returns the exact total of a row with its share of the database, or why it is unknown.
+func sizeTitle(p Page, m TableSizes, r models.TableSizeRow) string {
+	reason := ""
+	if r.Total == nil {
+		reason = whyUnknown(p, r)
+	}
+	return shareTitle(p, r.Total, m.Sizes.Database.TotalBytes, reason)
+}
+
 // whyUnknown says why a size of the row is not known.
 func whyUnknown(p Page, r models.TableSizeRow) string {
 	switch r.Unread {
@@ -113,7 +149,7 @@ func whyUnused(p Page, r models.TableSizeRow) string {
 	return whyUnknown(p, r)
 }
 
-// whyRows says what a row count is worth.
+// whyRows says why a row count is unknown, or when the engine estimated it; empty: the column's header says enough.
 func whyRows(p Page, r models.TableSizeRow) string {
 	switch {
 	case r.Rows == nil && r.Unread != "":
@@ -124,10 +160,8 @@ func whyRows(p Page, r models.TableSizeRow) string {
 		return p.T("rows.unknown")
 	case r.RowsSource == models.RowsStatistic && r.RowsAt != nil:
 		return p.T("rows.statistic_at", "Time", p.FullClock(*r.RowsAt), "Age", p.Age(*r.RowsAt))
-	case r.RowsSource == models.RowsStatistic:
-		return p.T("rows.statistic")
 	}
-	return p.T("rows.exact")
+	return ""
 }
 
 // noteHint is a note in a sentence, with the name of the relation that it is about.
