@@ -183,7 +183,7 @@ func (w *walk) syncEmulated(e emulated) {
 	w.see(w.row())
 	w.see("#toasts .toast.success")
 	for name, want := range e.sizes {
-		got := ask[string](w.browser, `document.querySelector('tr[data-database="`+name+`"] td[data-bytes]').dataset.bytes`)
+		got := ask[string](w.browser, `(`+exactBytes+`)(document.querySelector('tr[data-database="`+name+`"] td.size'))`)
 		if got != want {
 			w.t.Errorf("%s has %s bytes, want %s", name, got, want)
 		}
@@ -220,7 +220,7 @@ func (w *walk) refreshEmulated(e emulated) {
 // shownCells are total, data and index of every row in the open list, as bytes.
 func shownCells(b *browser) map[string][]string {
 	rows := ask[[][]string](b, `[...document.querySelectorAll("#tables-view tbody tr")].map(r =>
-		[r.dataset.schema + "." + r.dataset.table, ...[...r.querySelectorAll("td[data-bytes]")].slice(0, 3).map(c => c.dataset.bytes)])`)
+		[r.dataset.schema + "." + r.dataset.table, ...[...r.cells].slice(2, 5).map(`+exactBytes+`)])`)
 	cells := map[string][]string{}
 	for _, r := range rows {
 		cells[r[0]] = r[1:]

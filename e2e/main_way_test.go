@@ -76,10 +76,14 @@ func psqlSizes(t *testing.T, address string) map[string][3]int64 {
 	return sizes
 }
 
+// exactBytes is a function in JavaScript that returns the bytes of a cell in digits: of its tooltip, or of its text when
+// that has all of them. It returns "" when they are unknown.
+const exactBytes = `cell => /^(-?[\d,]+) B/.exec(cell.title || cell.innerText)?.[1].replaceAll(",", "") ?? ""`
+
 // shownSizes reads name, total, data and index of every row in the open table list.
 func shownSizes(b *browser) map[string][3]int64 {
 	rows := ask[[][]string](b, `[...document.querySelectorAll("#tables-view tbody tr")].map(r =>
-		[r.dataset.table, ...[...r.querySelectorAll("td[data-bytes]")].map(c => c.dataset.bytes)])`)
+		[r.dataset.table, ...[...r.cells].slice(2, 5).map(`+exactBytes+`)])`)
 	sizes := map[string][3]int64{}
 	for _, r := range rows {
 		var s [3]int64
@@ -203,7 +207,7 @@ func (w *walk) syncCapacity() {
 	w.click("#sync-capacity")
 	w.see(w.row())
 	w.see("#toasts .toast.success")
-	shown := ask[string](w.browser, `document.querySelector('`+w.row()+` td[data-bytes]').dataset.bytes`)
+	shown := ask[string](w.browser, `(`+exactBytes+`)(document.querySelector('`+w.row()+` td.size'))`)
 	var bytes string
 	db, err := sql.Open("pgx", w.server.URL(w.database))
 	if err != nil {

@@ -88,7 +88,7 @@ func (w *walk) states(seen, hidden string) {
 	w.click("#tables-refresh")
 	w.see("#incomplete")
 	w.see(`tr[data-table=secret]`)
-	if got := w.text(`tr[data-table=secret] td[data-bytes]`); got != "—" {
+	if got := w.text(`tr[data-table=secret] td.size .amount`); got != "—" {
 		w.t.Errorf("a hidden table shows %q as its size", got)
 	}
 	w.look("tables-incomplete")
