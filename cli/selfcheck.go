@@ -129,7 +129,7 @@ func (r *report) userDatabases(ctx context.Context, collector collectors.Collect
 	for _, d := range found.Databases {
 		switch {
 		case d.IsSystem:
-		case collectors.Closed(d.Err):
+		case d.Closed:
 			closed = append(closed, explain(d.Err, r.name))
 		default:
 			names = append(names, d.Name)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"whalefall/collectors"
+	oracleengine "whalefall/collectors/oracle"
 	"whalefall/models"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/oracle"
@@ -68,7 +69,7 @@ func TestSelfcheckOfOracle(t *testing.T) {
 	server.AddUser(t, oracle.User{Name: "WHOLE", Password: sqlserver.Password, Catalog: true})
 	server.AddUser(t, oracle.User{Name: "LESSER", Password: sqlserver.Password})
 	p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {
-		collector := collectors.NewOracle(nil)
+		collector := oracleengine.New(nil)
 		collector.Connector = func(t collectors.Target) (driver.Connector, error) {
 			return server.Connector(oracle.Login{Service: t.Database, Username: t.Username, Password: t.Password}), nil
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"whalefall/collectors"
+	"whalefall/collectors/postgresql"
 	"whalefall/migrations"
 	"whalefall/models"
 	"whalefall/testenv"
@@ -108,7 +109,7 @@ func TestSelfcheckNamesADifference(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	database := databaseWith(t, server, orders)
 	dir := registerPostgres(t, server, database, server.User, server.Password)
-	honest := collectors.NewPostgreSQL()
+	honest := postgresql.New()
 	check := func(about string, args ...string) string {
 		t.Helper()
 		p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {

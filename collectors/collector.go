@@ -4,7 +4,6 @@ package collectors
 
 import (
 	"context"
-	"time"
 
 	"whalefall/models"
 )
@@ -42,7 +41,7 @@ type Collector interface {
 const KeyDatabaseGone = "collect.database_gone"
 
 // databaseGone is the error every collector returns for a database that does not exist on the target.
-func databaseGone(name string, cause error) *models.Error {
+func DatabaseGone(name string, cause error) *models.Error {
 	return &models.Error{
 		Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name),
 		Extra: map[string]any{"database_name": name}, Err: cause,
@@ -52,35 +51,14 @@ func databaseGone(name string, cause error) *models.Error {
 // KeyTablespaceGone is KeyDatabaseGone for Oracle, whose databases are tablespaces.
 const KeyTablespaceGone = "collect.tablespace_gone"
 
-func tablespaceGone(name string) *models.Error {
-	gone := databaseGone(name, nil)
+func TablespaceGone(name string) *models.Error {
+	gone := DatabaseGone(name, nil)
 	gone.Key = KeyTablespaceGone
 	return gone
 }
 
 // isGone reports whether an error says that the target does not have the database.
-func isGone(err error) bool {
+func IsGone(err error) bool {
 	key := models.AsError(err).Key
 	return key == KeyDatabaseGone || key == KeyTablespaceGone
-}
-
-// Deadlines. Every wait on a target ends by one of these.
-const (
-	connectTimeout   = 10 * time.Second       // name resolution, TCP, TLS and login
-	statementTimeout = 60 * time.Second       // one statement, enforced on the server where it can be
-	lockTimeout      = 300 * time.Millisecond // one lock on the server
-	tablesTimeout    = 30 * time.Minute       // one whole collection of one database
-	databasesTimeout = 5 * time.Minute        // one list of databases with their sizes
-)
-
-// Engines is every engine this release can collect from. SQLite files are opened only below sqliteDirs, wallets of Oracle
-// only below walletDirs.
-func Engines(sqliteDirs, walletDirs []string) map[models.Engine]Collector {
-	return map[models.Engine]Collector{
-		models.PostgreSQL: NewPostgreSQL(),
-		models.MySQL:      NewMySQL(),
-		models.SQLite:     NewSQLite(sqliteDirs),
-		models.Oracle:     NewOracle(walletDirs),
-		models.SQLServer:  NewSQLServer(),
-	}
 }

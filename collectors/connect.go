@@ -23,7 +23,7 @@ import (
 const OptionCACertificate = "ca_certificate"
 
 // targetTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
-func targetTLS(t Target) (*tls.Config, error) {
+func TargetTLS(t Target) (*tls.Config, error) {
 	switch t.TLSMode {
 	case models.TLSDisable:
 		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
@@ -52,11 +52,11 @@ func targetTLS(t Target) (*tls.Config, error) {
 	return config, nil
 }
 
-type queryer interface {
+type Queryer interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }
 
-func eachRow(ctx context.Context, q queryer, text string, scan func(*sql.Rows) error, args ...any) error {
+func EachRow(ctx context.Context, q Queryer, text string, scan func(*sql.Rows) error, args ...any) error {
 	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
@@ -73,55 +73,55 @@ func eachRow(ctx context.Context, q queryer, text string, scan func(*sql.Rows) e
 // Why a connection did not come about or broke: the member reason of an unreachable error. The catalogue has what a
 // person can do about each as reason.<name>.
 const (
-	reasonRefused    = "refused"    // nothing listens there
-	reasonTimeout    = "timeout"    // no answer in time
-	reasonUnresolved = "unresolved" // the host name has no address
-	reasonUnroutable = "unroutable" // no way to the address
-	reasonTLS        = "tls"        // the sides do not agree on encryption
-	reasonProtocol   = "protocol"   // what listens there is no such database
-	reasonLogin      = "login"      // wrong user or password, or not from here
-	reasonBusy       = "busy"       // no connection left
-	reasonStarting   = "starting"   // the server starts or stops
-	reasonMissing    = "missing"    // no such file
-	reasonLost       = "lost"       // anything else
+	ReasonRefused    = "refused"    // nothing listens there
+	ReasonTimeout    = "timeout"    // no answer in time
+	ReasonUnresolved = "unresolved" // the host name has no address
+	ReasonUnroutable = "unroutable" // no way to the address
+	ReasonTLS        = "tls"        // the sides do not agree on encryption
+	ReasonProtocol   = "protocol"   // what listens there is no such database
+	ReasonLogin      = "login"      // wrong user or password, or not from here
+	ReasonBusy       = "busy"       // no connection left
+	ReasonStarting   = "starting"   // the server starts or stops
+	ReasonMissing    = "missing"    // no such file
+	ReasonLost       = "lost"       // anything else
 )
 
 // unreachable is the error for a target that could not be connected to, and why.
-func unreachable(t Target, reason string, err error) *models.Error {
+func Unreachable(t Target, reason string, err error) *models.Error {
 	return &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
 		Extra: map[string]any{"reason": reason}, Err: err,
 	}
 }
 
-var errProtocol = errors.New("the server speaks another protocol")
+var ErrProtocol = errors.New("the server speaks another protocol")
 
 // connectReason is the reason for an error that the server did not send.
-func connectReason(err error) string {
+func ConnectReason(err error) string {
 	var wait net.Error
 	switch {
 	case errors.As(err, new(*net.DNSError)):
-		return reasonUnresolved
+		return ReasonUnresolved
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return reasonRefused
+		return ReasonRefused
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return reasonUnroutable
+		return ReasonUnroutable
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
-		return reasonTimeout
-	case errors.Is(err, errProtocol), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync),
+		return ReasonTimeout
+	case errors.Is(err, ErrProtocol), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync),
 		errors.Is(err, mysql.ErrPktSyncMul):
-		return reasonProtocol
+		return ReasonProtocol
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)),
 		errors.As(err, new(tls.AlertError)), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgx has no value for it
-		return reasonTLS
+		return ReasonTLS
 	}
-	return reasonLost
+	return ReasonLost
 }
 
 // settled is the error where no engine has to be known for it: it is classified already, or the collection was ended.
 // In all other cases it is nil.
-func settled(ctx context.Context, err error) *models.Error {
+func Settled(ctx context.Context, err error) *models.Error {
 	var known *models.Error
 	switch {
 	case errors.As(err, &known):
@@ -129,17 +129,22 @@ func settled(ctx context.Context, err error) *models.Error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &models.Error{Code: models.CodeTimeout, Err: err}
 	case ctx.Err() != nil:
-		return cancelled(err)
+		return Cancelled(err)
 	}
 	return nil
 }
 
-func cancelled(cause error) *models.Error {
+func Cancelled(cause error) *models.Error {
 	return &models.Error{Code: models.CodeCollection, Key: "collect.cancelled", Err: cause}
 }
 
 // connectionLost reports whether an error is about the wire, not about what was said over it.
-func connectionLost(err error) bool {
+func ConnectionLost(err error) bool {
 	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+// concernsAll reports whether what failed for one database would fail for every other, too.
+func ConcernsAll(ctx context.Context, e *models.Error) bool {
+	return ctx.Err() != nil || e.Code == models.CodeUnreachable
 }

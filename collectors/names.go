@@ -9,7 +9,7 @@ import (
 // validName makes a name that a server sent in no known encoding fit to store and to show, without letting two names
 // become one: a name that is UTF-8 and has no `\x` stays as it is; in any other each backslash becomes `\\` and each byte
 // that is no UTF-8 becomes `\x` and two hexadecimal digits. serverName is its inverse.
-func validName(name string) string {
+func ValidName(name string) string {
 	if utf8.ValidString(name) && !strings.Contains(name, `\x`) {
 		return name
 	}
@@ -33,12 +33,12 @@ func validName(name string) string {
 }
 
 // isStoredName reports whether validName can have made the name of one that a server has. No server has NUL in a name.
-func isStoredName(name string) bool {
-	return validName(serverName(name)) == name && !strings.Contains(name, "\x00")
+func IsStoredName(name string) bool {
+	return ValidName(ServerName(name)) == name && !strings.Contains(name, "\x00")
 }
 
 // serverName is the name that validName made the given one of. A name validName cannot have made stays as it is.
-func serverName(name string) string {
+func ServerName(name string) string {
 	if !strings.Contains(name, `\x`) {
 		return name
 	}
@@ -57,7 +57,7 @@ func serverName(name string) string {
 			out, rest = append(out, rest[0]), rest[1:]
 		}
 	}
-	if validName(string(out)) != name {
+	if ValidName(string(out)) != name {
 		return name
 	}
 	return string(out)

@@ -12,7 +12,7 @@ func TestNamesStayAsTheyAreOrBecomeValid(t *testing.T) {
 		"orders": "orders", `a\b`: `a\b`, "表": "表", "\uFFFD": "\uFFFD", "": "",
 		"caf\xe9": `caf\xe9`, `caf\xe9`: `caf\\xe9`, "\\\xff": `\\\xff`,
 	} {
-		if got := validName(name); got != want {
+		if got := ValidName(name); got != want {
 			t.Errorf("%q became %q, want %q", name, got, want)
 		}
 	}
@@ -25,11 +25,11 @@ func TestNamesCanBeTurnedBack(t *testing.T) {
 		for _, piece := range rapid.SliceOf(pieces).Draw(t, "pieces") {
 			name += piece
 		}
-		valid := validName(name)
+		valid := ValidName(name)
 		if !utf8.ValidString(valid) {
 			t.Fatalf("%q is not valid", valid)
 		}
-		if back := serverName(valid); back != name {
+		if back := ServerName(valid); back != name {
 			t.Fatalf("%q became %q and then %q", name, valid, back)
 		}
 	})
@@ -37,15 +37,15 @@ func TestNamesCanBeTurnedBack(t *testing.T) {
 
 func TestNamesThatNobodyMadeStayAsTheyAre(t *testing.T) {
 	for _, name := range []string{`\x61pp`, `a\x00b`, `caf\xE9`, `\\x61\`, "\xff\\x61", `\x`, `\xg0`, `\\a\xff\x00`} {
-		if back := serverName(name); back != name || isStoredName(name) {
-			t.Errorf("%q became %q, stored: %v", name, back, isStoredName(name))
+		if back := ServerName(name); back != name || IsStoredName(name) {
+			t.Errorf("%q became %q, stored: %v", name, back, IsStoredName(name))
 		}
 	}
-	if isStoredName("a\x00b") {
+	if IsStoredName("a\x00b") {
 		t.Error("no server has NUL in a name")
 	}
 	for _, name := range []string{"app", `a\b`, `caf\xe9`, `caf\\xe9`, "表"} {
-		if !isStoredName(name) {
+		if !IsStoredName(name) {
 			t.Errorf("%q is a name", name)
 		}
 	}

@@ -34,18 +34,18 @@ func report(ctx context.Context, tell func(*progress)) {
 }
 
 // reached says that the run is in a phase. A run never goes back to an earlier one, as with a second connection.
-func reached(ctx context.Context, phase models.RunPhase) {
+func Reached(ctx context.Context, phase models.RunPhase) {
 	report(ctx, func(p *progress) { p.reach(phase) })
 }
 
 // counted says how many tables have been looked at so far.
-func counted(ctx context.Context, tables int) {
+func Counted(ctx context.Context, tables int) {
 	n := int64(tables)
 	report(ctx, func(p *progress) { p.p.TablesSeen = &n })
 }
 
 // expected says how many tables there are to look at.
-func expected(ctx context.Context, tables int) {
+func Expected(ctx context.Context, tables int) {
 	n := int64(tables)
 	report(ctx, func(p *progress) { p.p.TablesTotal = &n })
 }

@@ -46,7 +46,7 @@ type run struct {
 // ask keeps a run as queued, or joins the one that is open for the same.
 func (s *Service) ask(ctx context.Context, row models.Run) (models.Run, error) {
 	if s.closing() {
-		return row, cancelled(errClosing)
+		return row, Cancelled(errClosing)
 	}
 	return s.askFor(ctx, row)
 }
@@ -73,7 +73,7 @@ func (s *Service) askFor(ctx context.Context, row models.Run) (models.Run, error
 			return kept, nil
 		}
 		if _, err := s.untilEnded(ctx, kept.ID); err != nil {
-			return row, cancelled(err)
+			return row, Cancelled(err)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (s *Service) known(id int64) *run {
 
 // forsake tells those who wait that this process will not carry the run out.
 func (s *Service) forsake(id int64, r *run) {
-	r.err = cancelled(errClosing)
+	r.err = Cancelled(errClosing)
 	delete(s.runs, id)
 	close(r.done)
 }
@@ -172,9 +172,9 @@ func outcomeOf(row models.Run) (*run, error) {
 	case models.RunFailed:
 		r.err = row.Failure
 	case models.RunCancelled:
-		r.err = cancelled(errAsked)
+		r.err = Cancelled(errAsked)
 	case models.RunInterrupted:
-		r.err = cancelled(errClosing)
+		r.err = Cancelled(errClosing)
 	default:
 		if row.Result != nil {
 			decoder := json.NewDecoder(strings.NewReader(*row.Result))
@@ -251,9 +251,9 @@ func (s *Service) begin(row models.Run, cancel context.CancelCauseFunc) *run {
 
 func limitOf(kind models.RunKind) time.Duration {
 	if kind == models.RunDatabases {
-		return databasesTimeout
+		return DatabasesTimeout
 	}
-	return tablesTimeout
+	return TablesTimeout
 }
 
 // end keeps in the store how the run ended. What was collected stays collected where that fails: the run then looks
@@ -267,7 +267,7 @@ func (s *Service) end(ctx context.Context, r *run) models.Run {
 	case r.err == nil:
 		row.Result = r.result.synced.encode(row.Kind)
 	case errors.Is(cause, errAsked):
-		status, r.err = models.RunCancelled, cancelled(r.err)
+		status, r.err = models.RunCancelled, Cancelled(r.err)
 	case errors.Is(cause, errClosing):
 		status = models.RunInterrupted
 	default:
@@ -298,7 +298,7 @@ func (s *Service) finish(r *run) {
 func (s *Service) measure(ctx context.Context, r *run) (result outcome, err error) {
 	instance, target, err := s.target(ctx, r.row.InstanceID)
 	if err != nil {
-		if known := settled(ctx, err); known != nil {
+		if known := Settled(ctx, err); known != nil {
 			err = known
 		}
 		return outcome{}, err
@@ -314,7 +314,7 @@ func (s *Service) measure(ctx context.Context, r *run) (result outcome, err erro
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
-		if known := settled(ctx, err); known != nil {
+		if known := Settled(ctx, err); known != nil {
 			return outcome{}, known
 		}
 		return outcome{}, err

@@ -61,9 +61,7 @@ func TestCancellingEndsTheStatementOnPostgreSQL(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a (n int)")
-	collector := NewPostgreSQL()
-	collector.parameters["lock_timeout"] = "0"
-	h := newHouse(t, models.PostgreSQL, collector, postgresTarget(server, ""))
+	h := newHouse(t, models.PostgreSQL, newPatientPostgreSQL(), postgresTarget(server, ""))
 	defer hold(t, server.URL("app"), "LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")()
 	watch := connectPostgres(t, server.URL("postgres"))
 	h.cancelsWithinASecond("app", func() (n int) {
@@ -284,7 +282,7 @@ func TestAnyProcessCancelsAndFollowsARun(t *testing.T) {
 		services[0], services[1] = services[1], services[0]
 		h.service = services[1]
 	}
-	counted(withProgress(t.Context(), &services[0].carried()[0].progress), 42)
+	Counted(withProgress(t.Context(), &services[0].carried()[0].progress), 42)
 	h.waitUntil(func() bool { seen := h.run(run.ID).TablesSeen; return seen != nil && *seen == 42 })
 	began := time.Now()
 	run, err = services[1].Cancel(t.Context(), run.ID)

@@ -97,23 +97,15 @@ func SelfCheck(ctx context.Context, c Collector, t Target, database string, trie
 }
 
 func yardstick(ctx context.Context, c Collector, t Target, database string) (models.Yardstick, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, TablesTimeout, errDeadline)
 	defer cancel()
 	return c.Yardstick(ctx, t, database)
 }
 
 func tables(ctx context.Context, c Collector, t Target, database string) (models.TableResult, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, tablesTimeout, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, TablesTimeout, errDeadline)
 	defer cancel()
 	return c.Tables(ctx, t, database)
-}
-
-// Closed reports whether the error of a listed database says that nobody can enter it as it is, whatever the account may do.
-func Closed(e *models.Error) bool {
-	return e != nil && slices.Contains([]string{
-		keyMSSQLOffline, keyMSSQLRestoring, keyMSSQLRecovering, keyMSSQLSuspect, keyMSSQLEmergency, keyMSSQLTransition,
-		keyMSSQLSecondary, keyMSSQLSnapshot,
-	}, e.Key)
 }
 
 type relationKey struct{ schema, name string }

@@ -127,7 +127,7 @@ func (s *Service) Test(ctx context.Context, t Target) (version models.Version, e
 	if err != nil {
 		return models.Version{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout+statementTimeout, errors.New("connection test"))
+	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout+StatementTimeout, errors.New("connection test"))
 	defer cancel()
 	return collector.Version(ctx, t)
 }
@@ -221,7 +221,7 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	if err != nil {
 		return SyncResult{}, err
 	}
-	reached(ctx, models.PhaseStoring)
+	Reached(ctx, models.PhaseStoring)
 	now := s.now()
 	out := SyncResult{Instance: instance, Found: found, CollectedAt: now, Day: s.store.Day(now)}
 	err = s.save(ctx, instance, func(ctx context.Context) (err error) {
@@ -303,8 +303,8 @@ func (s *Service) startRefresh(ctx context.Context, by models.Requester, id int6
 		return models.Run{}, err
 	}
 	_, err = s.collector(target.Engine)
-	if err == nil && !isStoredName(database) {
-		err = databaseGone(database, nil)
+	if err == nil && !IsStoredName(database) {
+		err = DatabaseGone(database, nil)
 	}
 	if err != nil {
 		return models.Run{}, aboutInstance(err, id, database)
@@ -354,8 +354,8 @@ func (s *Service) measureTables(
 	if err != nil {
 		return models.Receipt{}, errors.Join(err, s.noteGone(ctx, instance, database, err))
 	}
-	counted(ctx, len(result.Tables))
-	reached(ctx, models.PhaseStoring)
+	Counted(ctx, len(result.Tables))
+	Reached(ctx, models.PhaseStoring)
 	var receipt models.Receipt
 	err = s.save(ctx, instance, func(ctx context.Context) error {
 		known, err := s.store.AddDatabase(ctx, instance.ID, database, started)
@@ -402,7 +402,7 @@ func (s *Service) saveOthers(ctx context.Context, instance models.Instance, othe
 // save stores what was found out about an instance, unless the collection was ended or the instance is no longer the one
 // that was asked. Once it has begun to store, it ends by saveTimeout only.
 func (s *Service) save(ctx context.Context, asked models.Instance, store func(context.Context) error) error {
-	if ended := settled(ctx, context.Cause(ctx)); ended != nil {
+	if ended := Settled(ctx, context.Cause(ctx)); ended != nil {
 		return ended
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), saveTimeout, errSaving)
@@ -419,7 +419,7 @@ func (s *Service) save(ctx context.Context, asked models.Instance, store func(co
 
 // noteGone marks a database gone that the target says it does not have, if the inventory knows it.
 func (s *Service) noteGone(ctx context.Context, instance models.Instance, database string, cause error) error {
-	if !isGone(cause) {
+	if !IsGone(cause) {
 		return nil
 	}
 	known, err := s.store.Database(ctx, instance.ID, database)

@@ -46,13 +46,6 @@ func newHouse(t *testing.T, engine models.Engine, collector Collector, target Ta
 	return house{T: t, store: store, service: service, instance: instance}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // snapshot is the stored header and rows by name.
 func (h house) snapshot(database string) (models.InstanceDatabase, map[string]models.TableSizeRow) {
 	h.Helper()
@@ -138,7 +131,7 @@ func TestADatabaseHasOneName(t *testing.T) {
 		_, err = h.store.Database(t.Context(), h.instance.ID, alias)
 		wantError(t, err, models.CodeNotFound, "database.not_found")
 	}
-	for _, name := range []string{app, validName(literal)} {
+	for _, name := range []string{app, ValidName(literal)} {
 		_, err := h.service.Refresh(t.Context(), models.Requester{}, h.instance.ID, name)
 		must(t, err)
 	}

@@ -1,14 +1,26 @@
 package collectors
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"whalefall/models"
+)
 
 // tally counts the tables of a run as they are measured. It tells how many they are every now and then, not of each.
-type tally int
+type Tally int
 
-const tallyStep = 500
+const TallyStep = 500
 
-func (t *tally) more(ctx context.Context) {
-	if *t++; *t%tallyStep == 0 {
-		counted(ctx, int(*t))
+func (t *Tally) Add(ctx context.Context) {
+	if *t++; *t%TallyStep == 0 {
+		Counted(ctx, int(*t))
 	}
+}
+
+// Watch returns a context that collects the progress of the collections it is given to, and a function that returns the
+// progress so far.
+func Watch(ctx context.Context) (context.Context, func() models.Progress) {
+	p := &progress{now: time.Now}
+	return withProgress(ctx, p), p.snapshot
 }

@@ -13,6 +13,7 @@ import (
 	"whalefall/cli"
 	"whalefall/cli/clitest"
 	"whalefall/collectors"
+	oracleengine "whalefall/collectors/oracle"
 	"whalefall/models"
 	"whalefall/testenv"
 	"whalefall/testenv/catalog"
@@ -82,8 +83,8 @@ func emulatedOracle(t *testing.T) emulated {
 	server.AddUser(t, oracle.User{Name: "LESSER", Password: sqlserver.Password})
 	const port = 1521
 	with := func(s *cli.Settings) map[models.Engine]collectors.Collector {
-		elsewhere, all := collectors.NewOracle(nil), cli.Engines(s)
-		one := collectors.NewOracle(nil)
+		elsewhere, all := oracleengine.New(nil), cli.Engines(s)
+		one := oracleengine.New(nil)
 		one.Connector = func(t collectors.Target) (driver.Connector, error) {
 			if t.Port != port {
 				return elsewhere.Connector(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/sijms/go-ora/v2/network"
 
 	"whalefall/collectors"
+	oracleengine "whalefall/collectors/oracle"
 	"whalefall/models"
 	"whalefall/testenv"
 	"whalefall/testenv/catalog"
@@ -138,7 +139,7 @@ const oraclePassword = "secret"
 func newOracleTarget(t *testing.T) *oracleTarget {
 	t.Helper()
 	o := &oracleTarget{server: oracle.New(t, oracle.Options{}), names: []string{"A", "B"}, space: "APP"}
-	collector := collectors.NewOracle(nil)
+	collector := oracleengine.New(nil)
 	collector.Connector = func(t collectors.Target) (driver.Connector, error) {
 		return o.server.Connector(oracle.Login{Service: t.Database, Username: t.Username, Password: t.Password}), nil
 	}

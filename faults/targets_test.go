@@ -11,6 +11,11 @@ import (
 	"testing"
 
 	"whalefall/collectors"
+	"whalefall/collectors/mysql"
+	"whalefall/collectors/oracle"
+	"whalefall/collectors/postgresql"
+	"whalefall/collectors/sqlite"
+	"whalefall/collectors/sqlserver"
 	"whalefall/models"
 	"whalefall/testenv"
 )
@@ -76,7 +81,12 @@ func (w *wired) database() string { return "app" }
 
 func (w *wired) other() string { return "other" }
 
-func (w *wired) engines() map[models.Engine]collectors.Collector { return collectors.Engines(nil, nil) }
+func (w *wired) engines() map[models.Engine]collectors.Collector {
+	return map[models.Engine]collectors.Collector{
+		models.PostgreSQL: postgresql.New(), models.MySQL: mysql.New(), models.SQLite: sqlite.New(nil),
+		models.Oracle: oracle.New(nil), models.SQLServer: sqlserver.New(),
+	}
+}
 
 func (w *wired) hold(_ *testing.T, phase string) (held <-chan struct{}, release func()) {
 	mark := ""
@@ -321,7 +331,7 @@ func newSQLiteTarget(t *testing.T) *sqliteTarget {
 	t.Helper()
 	dir := t.TempDir()
 	s := &sqliteTarget{path: filepath.Join(dir, "app.db")}
-	s.Collector = collectors.NewSQLite([]string{dir})
+	s.Collector = sqlite.New([]string{dir})
 	s.exec(t, "CREATE TABLE a (n)", "CREATE TABLE b (n)", "INSERT INTO a VALUES (1), (2)")
 	return s
 }

@@ -84,7 +84,7 @@ func newAppLimited(t testing.TB, address string, others map[models.Engine]collec
 	})
 	check(t, err)
 	a := &app{TB: t, store: store, dir: t.TempDir(), address: address}
-	engines := collectors.Engines([]string{a.dir}, nil)
+	engines := shippedEngines(a.dir)
 	maps.Copy(engines, others)
 	service := collectors.NewService(store, engines, log)
 	a.collect = service

@@ -18,7 +18,7 @@ import (
 // watched is the app on a server of its own, whose metrics the token opens.
 func (a *app) watched(token string) *app {
 	a.Helper()
-	service := collectors.NewService(a.store, collectors.Engines([]string{a.dir}, nil), slog.New(slog.DiscardHandler))
+	service := collectors.NewService(a.store, shippedEngines(a.dir), slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(handlers.New(handlers.Config{
 		Store: a.store, Collect: service, Zone: time.UTC, CookieSecure: "auto", Log: slog.New(slog.DiscardHandler),
 		Version: "1.2.3", MetricsToken: token,

@@ -17,6 +17,7 @@ type DatabaseSize struct {
 	Total    *int64
 	Data     *int64
 	Log      *int64
+	Closed   bool   // its state keeps everybody out, whatever the account's rights
 	Err      *Error // why it could not be measured or, where its size is known from outside, not be entered
 }
 

@@ -69,8 +69,8 @@ START
   chmod a+x "$dir/mysqld"
 }
 
-run() { # run PATTERN: the tests of the collectors whose names match
-  go test -count=1 -timeout 20m -run "$1" ./collectors
+run() { # run ENGINE: the tests of its collector
+  go test -count=1 -timeout 20m "./collectors/$1"
 }
 
 mkdir -p "$cache"
@@ -85,11 +85,11 @@ for name in "$@"; do
     pg*)
       version=${postgres[$name]:?unknown version}
       get_postgres "$version"
-      TEST_POSTGRES_BIN=$cache/pg-$version/bin run '(?i)postgres|pg' || failed+=("$name")
+      TEST_POSTGRES_BIN=$cache/pg-$version/bin run postgresql || failed+=("$name")
       ;;
     mysql)
       get_mysql
-      TEST_MYSQL_BIN=$cache/mysql/mysqld run '(?i)mysql|mariadb' || failed+=("$name")
+      TEST_MYSQL_BIN=$cache/mysql/mysqld run mysql || failed+=("$name")
       ;;
     *) echo "unknown version $name" >&2; exit 2 ;;
   esac

@@ -11,7 +11,7 @@ func TestShippedStatements(t *testing.T) {
 	least := map[string]int{"sqlserver": 14, "oracle": 20}
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
-			files, err := filepath.Glob("../../collectors/sql/" + d.name + "/*.sql")
+			files, err := filepath.Glob("../../collectors/" + d.name + "/sql/*.sql")
 			if err != nil || len(files) < least[d.name] {
 				t.Fatalf("%d statements, want %d or more: %v", len(files), least[d.name], err)
 			}

@@ -1,0 +1,33 @@
+package collectortest
+
+import (
+	"errors"
+	"testing"
+
+	"whalefall/models"
+)
+
+// wantError checks code and key of a classified error and that its text for people is no driver's.
+func WantError(t *testing.T, err error, code models.Code, key string) {
+	t.Helper()
+	var e *models.Error
+	if !errors.As(err, &e) || e.Code != code || e.Key != key {
+		t.Errorf("got %v, want %s %s", err, code, key)
+	}
+}
+
+// wantUnreachable fails unless err says that no connection came about, and why.
+func WantUnreachable(t *testing.T, err error, reason string) {
+	t.Helper()
+	WantError(t, err, models.CodeUnreachable, "error.unreachable")
+	if got := models.AsError(err).Extra["reason"]; got != reason {
+		t.Errorf("the reason is %v, want %s", got, reason)
+	}
+}
+
+func Must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

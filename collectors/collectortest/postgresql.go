@@ -1,0 +1,69 @@
+package collectortest
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"whalefall/collectors"
+	"whalefall/models"
+	"whalefall/testenv"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func PostgreSQLTarget(s *testenv.PostgreSQLServer, database string) collectors.Target {
+	return collectors.Target{
+		Name: "target", Engine: models.PostgreSQL, Host: s.Host, Port: s.Port, Database: database,
+		Username: s.User, Password: s.Password, TLSMode: models.TLSPrefer,
+	}
+}
+
+// plainTarget is a target whose account may not list files.
+func PlainPostgreSQLTarget(t *testing.T, s *testenv.PostgreSQLServer, database string) collectors.Target {
+	t.Helper()
+	target := PostgreSQLTarget(s, database)
+	target.Username, target.Password = s.Plain(t)
+	return target
+}
+
+func DatabaseOf(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// postgresRole creates a role without rights whose name is its password.
+func PostgreSQLRole(t *testing.T, s *testenv.PostgreSQLServer) string {
+	t.Helper()
+	role := "r_" + DatabaseOf(t, s.NewDatabase(t))
+	s.Exec(t, "postgres", "CREATE ROLE "+role+" LOGIN PASSWORD '"+role+"'")
+	t.Cleanup(func() { s.Exec(t, "postgres", "DROP ROLE "+role) })
+	return role
+}
+
+func ConnectPostgreSQL(t *testing.T, address string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// hold runs statements in a transaction that stays open until the returned function is called.
+func HoldPostgreSQL(t *testing.T, address string, statements ...string) (release func()) {
+	t.Helper()
+	conn := ConnectPostgreSQL(t, address)
+	for _, text := range append([]string{"BEGIN"}, statements...) {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { _ = conn.Close(context.Background()) }
+}

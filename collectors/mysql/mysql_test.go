@@ -1,0 +1,1022 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"whalefall/collectors"
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
+	"whalefall/testenv"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func root(server *testenv.MySQLServer) collectors.Target {
+	return collectors.Target{
+		Name: "测试", Engine: models.MySQL, Host: server.Host, Port: server.Port, TLSMode: models.TLSPrefer,
+		Username: server.User, Password: server.Password,
+	}
+}
+
+func tableNames(t *testing.T, target collectors.Target, database string) (models.TableResult, map[string]models.TableSize) {
+	t.Helper()
+	result, err := New().Tables(t.Context(), target, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]models.TableSize{}
+	for _, table := range result.Tables {
+		if _, twice := found[table.Name]; twice {
+			t.Errorf("%q is listed twice", table.Name)
+		}
+		if table.Schema != database {
+			t.Errorf("%q is in %q", table.Name, table.Schema)
+		}
+		found[table.Name] = table
+	}
+	return result, found
+}
+
+func totalOf(t *testing.T, table models.TableSize) int64 {
+	t.Helper()
+	if table.Total == nil {
+		t.Fatalf("%q has no total: %+v", table.Name, table)
+	}
+	return *table.Total
+}
+
+func onMariaDB(t *testing.T) *testenv.MySQLServer {
+	t.Helper()
+	server := testenv.MySQL(t)
+	if server.Flavor != "mariadb" {
+		testenv.Missing(t, "MariaDB; this server is MySQL")
+	}
+	return server
+}
+
+func wantFileSizes(t *testing.T, server *testenv.MySQLServer, database string, found map[string]models.TableSize) {
+	t.Helper()
+	for name, size := range fileSizes(t, server, database) {
+		if got := totalOf(t, found[name]); got != size {
+			t.Errorf("%q: %d bytes, its files have %d", name, got, size)
+		}
+		if found[name].SizeSource != models.SizeAllocated {
+			t.Errorf("%q: sizes from %q", name, found[name].SizeSource)
+		}
+	}
+}
+
+func TestTotalsAreFileSizesRightAfterALoad(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE loaded (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, KEY (v(20))) ENGINE=InnoDB STATS_AUTO_RECALC=0",
+		"INSERT INTO loaded (v) SELECT REPEAT('x', 400) FROM seq_1_to_32000",
+		"CREATE TABLE shrunk LIKE loaded", "INSERT INTO shrunk SELECT * FROM loaded", "ANALYZE TABLE shrunk", "TRUNCATE shrunk",
+		"UPDATE mysql.innodb_table_stats SET clustered_index_size = 1000, sum_of_other_index_sizes = 500"+
+			" WHERE database_name = '"+database+"' AND table_name = 'shrunk'")
+	_, found := tableNames(t, root(server), database)
+	wantFileSizes(t, server, database, found)
+	if loaded := found["loaded"]; *loaded.Total < 13<<20 || *loaded.Data > 1<<20 || loaded.StatsStale {
+		t.Errorf("loaded: %+v", loaded)
+	}
+	shrunk := found["shrunk"]
+	if !shrunk.StatsStale || *shrunk.Unused != 0 || *shrunk.Data+*shrunk.Index != *shrunk.Total {
+		t.Errorf("statistics above the file: %+v", shrunk)
+	}
+}
+
+func TestFullTextFilesCountAsIndex(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE ft (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, FULLTEXT (v)) ENGINE=InnoDB",
+		"INSERT INTO ft (v) SELECT CONCAT('word', seq, ' other', seq) FROM seq_1_to_2000",
+		"CREATE TABLE `FTS_0000000000000001_CONFIG` (id INT) ENGINE=InnoDB")
+	files := func() (own, auxiliary int64) {
+		for file, size := range ibdFiles(t, filepath.Join(server.DataDir, database)) {
+			switch {
+			case file == "ft.ibd":
+				own = size
+			case file != "FTS_0000000000000001_CONFIG.ibd":
+				auxiliary += size
+			}
+		}
+		return own, auxiliary
+	}
+	own, auxiliary := files()
+	var result models.TableResult
+	var found map[string]models.TableSize
+	for before := int64(-1); before != own+auxiliary; { // the server goes on writing words into its files
+		before = own + auxiliary
+		result, found = tableNames(t, root(server), database)
+		own, auxiliary = files()
+	}
+	if len(found) != 2 || !result.Complete {
+		t.Errorf("found %v, complete: %v", slices.Collect(maps.Keys(found)), result.Complete)
+	}
+	if got := totalOf(t, found["ft"]); auxiliary == 0 || got != own+auxiliary || *found["ft"].Index < auxiliary {
+		t.Errorf("%d bytes, %d of indexes; the files have %d and %d", got, *found["ft"].Index, own, auxiliary)
+	}
+}
+
+func TestPartitionedTableIsOneRow(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database,
+		"CREATE TABLE p (a INT) ENGINE=InnoDB PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (10), PARTITION pMax VALUES LESS THAN MAXVALUE)",
+		"CREATE TABLE `s#P#x` (a INT, b DATE) ENGINE=InnoDB PARTITION BY RANGE (a) SUBPARTITION BY HASH (TO_DAYS(b)) SUBPARTITIONS 2"+
+			" (PARTITION `订` VALUES LESS THAN (10), PARTITION `p@x#p#` VALUES LESS THAN MAXVALUE)",
+		"CREATE TABLE s (a INT) ENGINE=InnoDB",
+		"INSERT INTO p SELECT seq FROM seq_1_to_500", "ANALYZE TABLE p")
+	result, found := tableNames(t, root(server), database)
+	if len(found) != 3 || !result.Complete || found["p"].Kind != models.KindTable || found["p"].RolledUp {
+		t.Errorf("complete: %v, %+v", result.Complete, found)
+	}
+	wantFileSizes(t, server, database, found)
+	if rows := found["p"].Rows; rows == nil || *rows < 400 || *rows > 600 {
+		t.Errorf("%s rows of 500", collectortest.Text(rows))
+	}
+}
+
+func TestEnginesOfEveryKind(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE child1 (a INT, KEY (a)) ENGINE=MyISAM", "INSERT INTO child1 SELECT seq FROM seq_1_to_1000",
+		"CREATE TABLE child2 LIKE child1", "CREATE TABLE merged (a INT, KEY (a)) ENGINE=MERGE UNION=(child1, child2)",
+		"CREATE TABLE aria (a INT) ENGINE=Aria", "INSERT INTO aria SELECT seq FROM seq_1_to_1000",
+		"CREATE TABLE memory (a INT) ENGINE=MEMORY", "CREATE TABLE csv (a INT NOT NULL) ENGINE=CSV", "INSERT INTO csv VALUES (1)",
+		"CREATE SEQUENCE counter", "CREATE TABLE versioned (a INT) ENGINE=InnoDB WITH SYSTEM VERSIONING",
+		"CREATE VIEW broken AS SELECT * FROM memory", "DROP TABLE memory", "CREATE TABLE memory (b INT) ENGINE=MEMORY",
+		"FLUSH TABLES")
+	result, found := tableNames(t, root(server), database)
+	if !result.Complete || len(found) != 8 {
+		t.Fatalf("complete: %v, %d tables: %v", result.Complete, len(found), slices.Sorted(maps.Keys(found)))
+	}
+	onDisk := func(names ...string) (sum int64) {
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(server.DataDir, database, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += info.Size()
+		}
+		return sum
+	}
+	if got, want := totalOf(t, found["child1"]), onDisk("child1.MYD", "child1.MYI"); got != want {
+		t.Errorf("MyISAM: %d, on disk %d", got, want)
+	}
+	if got, want := totalOf(t, found["aria"]), onDisk("aria.MAD", "aria.MAI"); got != want {
+		t.Errorf("Aria: %d, on disk %d", got, want)
+	}
+	for _, name := range []string{"child1", "aria"} {
+		if *found[name].Rows != 1000 || found[name].RowsSource != models.RowsExact || found[name].SizeSource != models.SizeAllocated {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+	unknown := models.TableSize{Schema: database, Name: "merged", Kind: models.KindMerge, RolledUp: true, SizeSource: models.SizeNone}
+	if diff := cmp.Diff(unknown, found["merged"]); diff != "" {
+		t.Error(diff)
+	}
+	unknown = models.TableSize{Schema: database, Name: "csv", Kind: models.KindTable, SizeSource: models.SizeNone}
+	if diff := cmp.Diff(unknown, found["csv"]); diff != "" {
+		t.Error(diff)
+	}
+	for name, kind := range map[string]models.Kind{"memory": models.KindMemory, "counter": models.KindSequence, "versioned": models.KindTable} {
+		if found[name].Kind != kind || found[name].Total == nil {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+}
+
+// Names of letters that file names encode in different ways, of device names and of file endings.
+func hardNames() []string {
+	names := slices.Clone(collectortest.HostileNames)
+	for _, span := range [][2]rune{
+		{0xC0, 0x24F},
+		{0x386, 0x3FF},
+		{0x400, 0x52F},
+		{0x531, 0x587},
+		{0x1E00, 0x1EFF},
+		{0x1F00, 0x1FFE},
+		{0x2160, 0x217F},
+		{0x24B6, 0x24E9},
+		{0x3041, 0x30FF},
+		{0xAC00, 0xAC40},
+		{0xFF21, 0xFF5A},
+		{0x21, 0x7E},
+	} {
+		var letters []rune
+		for r := span[0]; r <= span[1]; r++ {
+			letters = append(letters, r)
+		}
+		for chunk := range slices.Chunk(letters, 16) {
+			names = append(names, "n"+string(chunk)+"n")
+		}
+	}
+	return append(names, "con", "NUL", "lpt1", "we$ird/na me", "#sql-x", "a@b", "@0041", "a#P#b", "a.ibd", "123", strings.Repeat("x", 64))
+}
+
+func TestNamesAreMatchedByteExact(t *testing.T) {
+	server := testenv.MySQL(t)
+	for _, database := range []string{"szt", "Szt", "sz-t.x", "we/ird #p# `名`"} {
+		server.CreateDatabase(t, database)
+	}
+	names := append(hardNames(), "plain", "Plain", "uni")
+	for _, name := range names {
+		server.Exec(t, "szt", "CREATE TABLE "+testenv.QuoteMySQLName(name)+" (id INT PRIMARY KEY) ENGINE=InnoDB")
+	}
+	for _, database := range []string{"Szt", "sz-t.x", "we/ird #p# `名`"} {
+		server.Exec(t, database, "CREATE TABLE plain (id INT PRIMARY KEY, v TEXT) ENGINE=InnoDB",
+			"CREATE TABLE `a/b#p#c` (id INT PRIMARY KEY) ENGINE=InnoDB")
+		result, found := tableNames(t, root(server), database)
+		if !result.Complete || len(found) != 2 || found["plain"].SizeSource != models.SizeAllocated || found["a/b#p#c"].SizeSource != models.SizeAllocated {
+			t.Errorf("%q: complete: %v, %+v", database, result.Complete, found)
+		}
+	}
+	result, found := tableNames(t, root(server), "szt")
+	if !result.Complete || result.Hidden != 0 || len(found) != len(names) {
+		t.Errorf("complete: %v, hidden: %d, %d tables of %d", result.Complete, result.Hidden, len(found), len(names))
+	}
+	for _, name := range names {
+		if table, ok := found[name]; !ok || table.SizeSource != models.SizeAllocated {
+			t.Errorf("%q: found: %v, sizes from %q", name, ok, table.SizeSource)
+		}
+	}
+	if server.Flavor == "mariadb" {
+		wantFileSizes(t, server, "szt", found)
+	}
+}
+
+func TestShortResultsAreNeverComplete(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE one (a INT, b INT) ENGINE=InnoDB", "CREATE TABLE `订单/2` (a INT) ENGINE=InnoDB",
+		"CREATE TABLE my (a INT) ENGINE=MyISAM")
+	const all = 3
+	cases := []struct {
+		name                 string
+		grants               []string
+		seen                 int // tables with sizes; -1: the database itself is not visible
+		hidden               int64
+		complete, everything bool // of Tables, of Databases
+		source               models.SizeSource
+	}{
+		{"none", nil, -1, 0, false, false, ""},
+		{"process", []string{"PROCESS ON *.*"}, -1, 0, false, false, ""},
+		{"show databases", []string{"SHOW DATABASES ON *.*"}, 0, 0, false, true, ""},
+		{"select on the database", []string{"SELECT ON " + database + ".*"}, all, 0, true, false, models.SizeStatistic},
+		{"select on one column", []string{"SELECT (a) ON " + database + ".one"}, 1, 0, false, false, models.SizeStatistic},
+		{"select on one table and process", []string{"SELECT ON " + database + ".one", "PROCESS ON *.*"}, 1, 1, false, false, models.SizeAllocated},
+		{"select", []string{"SELECT ON *.*"}, all, 0, true, true, models.SizeStatistic},
+		{"references", []string{"REFERENCES ON *.*"}, all, 0, true, true, models.SizeStatistic},
+		{"show view and process", []string{"SHOW VIEW, PROCESS ON *.*"}, all, 0, true, true, models.SizeAllocated},
+		{"the grant we advise", []string{"PROCESS, REFERENCES ON *.*"}, all, 0, true, true, models.SizeAllocated},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			target := collectortest.MySQLAccount(t, server, c.grants...)
+			databases, err := New().Databases(t.Context(), target)
+			if err != nil || databases.Complete != c.everything {
+				t.Errorf("databases complete: %v, %v", databases.Complete, err)
+			}
+			for _, d := range databases.Databases {
+				if d.Name == database && (d.Total != nil) != c.complete {
+					t.Errorf("the database has %s bytes, %v", collectortest.Text(d.Total), d.Err)
+				}
+			}
+			if c.seen < 0 {
+				_, err := New().Tables(t.Context(), target, database)
+				collectortest.WantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
+				if grant := models.AsError(err).Extra["grant"]; grant != "GRANT PROCESS, REFERENCES ON *.* TO '"+target.Username+"'@'%';" {
+					t.Errorf("the grant is %v", grant)
+				}
+				return
+			}
+			result, found := tableNames(t, target, database)
+			if result.Complete != c.complete || result.Hidden != c.hidden || len(found) != c.seen+int(c.hidden) || (result.Grant == "") != c.complete {
+				t.Errorf("complete: %v, hidden: %d, grant: %q, tables: %+v", result.Complete, result.Hidden, result.Grant, found)
+			}
+			if c.seen > 0 && (totalOf(t, found["one"]) == 0 || found["one"].SizeSource != c.source || found["one"].Data == nil) {
+				t.Errorf("one is %+v", found["one"])
+			}
+			if c.hidden > 0 && found["订单/2"].Unread != models.UnreadHidden {
+				t.Errorf("the hidden one is %+v", found["订单/2"])
+			}
+		})
+	}
+}
+
+func TestGrantWeAdviseCanBeRun(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE secret (a INT) ENGINE=InnoDB")
+	target := collectortest.MySQLAccount(t, server, "SELECT ON "+database+".*")
+	list, err := New().Databases(t.Context(), target)
+	if err != nil || list.Complete {
+		t.Fatalf("complete: %v, %v", list.Complete, err)
+	}
+	server.Exec(t, "", list.Grant)
+	list, err = New().Databases(t.Context(), target)
+	if err != nil || !list.Complete || list.Grant != "" {
+		t.Fatalf("after the grant: complete: %v, %q, %v", list.Complete, list.Grant, err)
+	}
+	for _, d := range list.Databases {
+		full, empty := d.Name == database || d.Name == "mysql", virtualSchema(d.Name)
+		if d.Total == nil || d.Err != nil || full && *d.Total == 0 || empty && *d.Total != 0 {
+			t.Errorf("%s: %s bytes, %v", d.Name, collectortest.Text(d.Total), d.Err)
+		}
+		if d.IsSystem != slices.Contains(systemSchemas, d.Name) {
+			t.Errorf("%s is a system database: %v", d.Name, d.IsSystem)
+		}
+	}
+}
+
+// What the account saw before it read the tables may not hold any more when it reads them.
+func TestWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
+	server := testenv.MySQL(t)
+	cases := []struct {
+		name, grant, statement string // the statement runs between
+		key                    string // of the error of Tables
+		listed, complete       bool   // in Databases, which is complete
+	}{
+		{"nothing", "SELECT ON %s.*", "DO 1", "", true, false},
+		{"revoked from the schema", "SELECT ON %s.*", "REVOKE SELECT ON %s.* FROM %s", "collect.mysql.not_visible", false, false},
+		{"dropped, not all schemas seen", "SELECT ON %s.*", "DROP DATABASE %s", "collect.mysql.not_visible", false, false},
+		{"dropped", "SELECT ON *.*", "DROP DATABASE %s", collectors.KeyDatabaseGone, false, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			database := server.NewDatabase(t)
+			server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+			target := collectortest.MySQLAccount(t, server, strings.ReplaceAll(c.grant, "%s", database))
+			s, err := New().open(t.Context(), target)
+			collectortest.Must(t, err)
+			defer s.close()
+			ofTables, err := s.look(t.Context(), database)
+			collectortest.Must(t, err)
+			ofDatabases, err := s.look(t.Context(), "")
+			collectortest.Must(t, err)
+			statement := strings.Replace(c.statement, "%s", database, 1)
+			server.Exec(t, "", strings.Replace(statement, "%s", testenv.QuoteMySQL(target.Username), 1))
+
+			tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+			if c.key != "" {
+				collectortest.WantError(t, err, models.CodeCollection, c.key)
+			} else if err != nil || !tables.Complete || len(tables.Tables) != 1 {
+				t.Errorf("%+v, %v", tables, err)
+			}
+			list, err := s.databasesSeen(t.Context(), &ofDatabases)
+			collectortest.Must(t, err)
+			listed := slices.ContainsFunc(list.Databases, func(d models.DatabaseSize) bool { return d.Name == database })
+			if listed != c.listed || list.Complete != c.complete {
+				t.Errorf("listed: %v, complete: %v", listed, list.Complete)
+			}
+		})
+	}
+}
+
+// A right that remains keeps the schema listed and hides its tables.
+func TestRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+	target := collectortest.MySQLAccount(t, server, "SELECT, EXECUTE ON "+database+".*")
+	s, err := New().open(t.Context(), target)
+	collectortest.Must(t, err)
+	defer s.close()
+	ofTables, err := s.look(t.Context(), database)
+	collectortest.Must(t, err)
+	ofDatabases, err := s.look(t.Context(), "")
+	collectortest.Must(t, err)
+	server.Exec(t, "", "REVOKE SELECT ON "+database+".* FROM "+testenv.QuoteMySQL(target.Username))
+	tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+	if err != nil || tables.Complete || tables.Grant == "" || len(tables.Tables) != 0 {
+		t.Errorf("%+v, %v", tables, err)
+	}
+	list, err := s.databasesSeen(t.Context(), &ofDatabases)
+	collectortest.Must(t, err)
+	if d := collectortest.DatabaseNamed(t, list, database); d.Total != nil || d.Err == nil {
+		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
+	}
+}
+
+func TestTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
+	s, err := New().open(t.Context(), root(server))
+	collectortest.Must(t, err)
+	defer s.close()
+	seen, err := s.look(t.Context(), "")
+	collectortest.Must(t, err)
+	server.Exec(t, database, "DROP TABLE b")
+	list, err := s.databasesSeen(t.Context(), &seen)
+	collectortest.Must(t, err)
+	if d := collectortest.DatabaseNamed(t, list, database); d.Total == nil || *d.Total == 0 || d.Err != nil {
+		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
+	}
+}
+
+func TestAccountThatMayNotLogInIsUnreachable(t *testing.T) {
+	server := testenv.MySQL(t)
+	for _, state := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
+		target := collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*")
+		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" "+state)
+		_, err := New().Version(t.Context(), target)
+		collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
+		if reason := models.AsError(err).Extra["reason"]; reason != collectors.ReasonLogin {
+			t.Errorf("%s: %v, %v", state, reason, err)
+		}
+	}
+}
+
+func TestServerWithoutInnoDB(t *testing.T) {
+	onMariaDB(t)
+	server := testenv.StartMySQL(t, "skip-innodb", "default-storage-engine=Aria")
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT)", "INSERT INTO a SELECT seq FROM seq_1_to_1000")
+	result, found := tableNames(t, root(server), database)
+	if !result.Complete || len(found) != 1 || totalOf(t, found["a"]) == 0 || *found["a"].Rows != 1000 {
+		t.Errorf("%+v", result)
+	}
+	list, err := New().Databases(t.Context(), root(server))
+	collectortest.Must(t, err)
+	if d := collectortest.DatabaseNamed(t, list, database); !list.Complete || d.Total == nil || *d.Total != *found["a"].Total {
+		t.Errorf("complete: %v, %+v", list.Complete, d)
+	}
+}
+
+// With partial_revokes MySQL takes patterns for names; everywhere else "_" is any character.
+func TestPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
+	server := testenv.MySQL(t)
+	patterns := server.Flavor == "mariadb"
+	if !patterns {
+		server = testenv.StartMySQL(t, "partial-revokes=ON")
+	}
+	for _, database := range []string{"a_b", "axb"} {
+		server.CreateDatabase(t, database)
+		server.Exec(t, database, "CREATE TABLE seen (n INT)", "CREATE TABLE t (n INT)")
+	}
+	target := collectortest.MySQLAccount(t, server, "SELECT ON `a_b`.*", "SELECT ON `axb`.`seen`")
+	if result, found := tableNames(t, target, "a_b"); !result.Complete || len(found) != 2 {
+		t.Errorf("a_b: %+v", result)
+	}
+	if result, found := tableNames(t, target, "axb"); result.Complete != patterns || (len(found) == 2) != patterns {
+		t.Errorf("axb: %+v", result)
+	}
+	target = collectortest.MySQLAccount(t, server, "SELECT ON `a\\_b`.*", "SELECT ON `a_b`.`seen`")
+	if result, found := tableNames(t, target, "a_b"); result.Complete != (len(found) == 2) {
+		t.Errorf("escaped: %+v", result)
+	}
+}
+
+// A table that somebody rebuilds keeps its file until that is done, so InnoDB's can be measured all the same; another
+// engine would have to open it.
+func TestLockedTableIsUnreadNotEmpty(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE rebuilt (a INT) ENGINE=InnoDB",
+		"INSERT INTO rebuilt SELECT seq FROM seq_1_to_20000", "CREATE TABLE locked (a INT) ENGINE=Aria",
+		"INSERT INTO locked SELECT seq FROM seq_1_to_20000", "ANALYZE TABLE rebuilt")
+	_, before := tableNames(t, root(server), database)
+	defer lockTable(t, server, database, "locked")()
+	defer lockTable(t, server, database, "rebuilt")()
+	start := time.Now()
+	result, found := tableNames(t, root(server), database)
+	if elapsed := time.Since(start); elapsed > 2500*time.Millisecond {
+		t.Errorf("that took %v", elapsed)
+	}
+	want := models.TableSize{
+		Schema: database, Name: "locked", Kind: models.KindTable, SizeSource: models.SizeNone, Unread: models.UnreadLocked,
+	}
+	if diff := cmp.Diff(want, found["locked"]); diff != "" || totalOf(t, found["free"]) == 0 || !result.Complete {
+		t.Errorf("complete: %v, free: %+v\n%s", result.Complete, found["free"], diff)
+	}
+	if diff := cmp.Diff(before["rebuilt"], found["rebuilt"]); diff != "" || totalOf(t, found["rebuilt"]) == 0 {
+		t.Error(diff)
+	}
+}
+
+// Nobody waits a second for each of a hundred tables, nor is one lost that is not locked.
+func TestManyLockedTablesCostNoMoreThanAFew(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	const count = 100
+	var create strings.Builder
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%03d", i)
+		fmt.Fprintf(&create, "CREATE TABLE %s (a INT) ENGINE=Aria;", names[i])
+	}
+	server.Exec(t, database, create.String(), "CREATE TABLE zz (a INT) ENGINE=Aria", "CREATE TABLE free (a INT) ENGINE=Aria")
+	defer queueDrop(t, server, database, append(names, "zz"))()
+	start := time.Now()
+	result, found := tableNames(t, root(server), database)
+	if elapsed := time.Since(start); elapsed > 2*time.Second {
+		t.Errorf("that took %v", elapsed)
+	}
+	if !result.Complete || len(found) != count+2 || found["free"].Total == nil || found["t000"].Unread != models.UnreadLocked {
+		t.Errorf("complete: %v, %d tables, %+v, %+v", result.Complete, len(found), found["free"], found["t000"])
+	}
+	for _, table := range found {
+		if (table.Total == nil) != (table.Unread == models.UnreadLocked) {
+			t.Errorf("%+v", table)
+		}
+	}
+}
+
+// queueDrop has a DROP hold exclusive locks on all tables but the last, for which it waits.
+func queueDrop(t *testing.T, server *testenv.MySQLServer, database string, tables []string) (release func()) {
+	t.Helper()
+	reader, dropper := collectortest.ConnectMySQL(t, server), collectortest.ConnectMySQL(t, server)
+	last := tables[len(tables)-1]
+	_, err := reader.ExecContext(t.Context(), "LOCK TABLES "+database+"."+last+" READ")
+	collectortest.Must(t, err)
+	var id int64
+	collectortest.Must(t, dropper.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
+	done := make(chan error, 1)
+	go func() {
+		_, err := dropper.ExecContext(t.Context(), "DROP TABLE "+database+"."+strings.Join(tables, ", "+database+"."))
+		done <- err
+	}()
+	collectortest.Eventually(t, "the DROP never waited", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'Waiting%'", id).Scan(&n)
+		return err == nil && n == 1
+	})
+	return func() {
+		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
+		if err := <-done; errorNumber(err) != codeInterrupted {
+			t.Errorf("the tables were not locked for as long as the test needs: %v", err)
+		}
+		_, err := reader.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
+		collectortest.Must(t, err)
+	}
+}
+
+// What others lock for their own reading and writing keeps nobody from looking.
+func TestLocksOfTablesAndOfTheServerAreNotWaitedFor(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (a INT) ENGINE=Aria", "CREATE TABLE b (a INT) ENGINE=InnoDB")
+	for _, lock := range []string{"LOCK TABLES a WRITE, b WRITE", "FLUSH TABLES WITH READ LOCK", "BACKUP STAGE START"} {
+		conn := collectortest.ConnectMySQL(t, server)
+		for _, text := range []string{"USE " + database, lock} {
+			_, err := conn.ExecContext(t.Context(), text)
+			collectortest.Must(t, err)
+		}
+		result, found := tableNames(t, root(server), database)
+		if !result.Complete || found["a"].Total == nil || found["b"].Total == nil {
+			t.Errorf("%s: %+v", lock, result)
+		}
+		for _, text := range []string{"UNLOCK TABLES", "BACKUP STAGE END"} {
+			_, err := conn.ExecContext(t.Context(), text)
+			if number := errorNumber(err); err != nil && number == 0 {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// lockTable rebuilds a table under an exclusive lock until release: the server answers NULL for it and only warns.
+func lockTable(t *testing.T, server *testenv.MySQLServer, database, table string) (release func()) {
+	t.Helper()
+	alter := collectortest.ConnectMySQL(t, server)
+	var id int64
+	if err := alter.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := alter.ExecContext(t.Context(), "ALTER TABLE "+database+"."+table+
+			" ADD COLUMN b INT DEFAULT (LENGTH(SHA2(REPEAT(a, 1000000), 512))), ALGORITHM=COPY, LOCK=EXCLUSIVE")
+		done <- err
+	}()
+	collectortest.Eventually(t, "the ALTER never started", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'copy%'", id).Scan(&n)
+		return err == nil && n == 1
+	})
+	return func() {
+		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
+		if err := <-done; errorNumber(err) != codeInterrupted {
+			t.Errorf("the table was not locked for as long as the test needs: %v", err)
+		}
+	}
+}
+
+// The limit of a statement passes while one table of many is looked at.
+func TestTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=MyISAM", "CREATE TABLE slow (a INT) ENGINE=InnoDB",
+		"INSERT INTO slow SELECT seq FROM seq_1_to_20000")
+	c := New()
+	c.statementTimeout = 300 * time.Millisecond
+	s, err := c.open(t.Context(), root(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	tables, err := s.names(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lockTable(t, server, database, "slow")()
+	if err := s.lookUp(t.Context(), database, tables, missing(tables)); err != nil {
+		t.Fatal(err)
+	}
+	if slow := tables["slow"].size(database); slow.Unread == "" || slow.Total != nil {
+		t.Errorf("slow is %+v", slow)
+	}
+	if free := tables["free"].size(database); free.Unread != "" || free.Total == nil {
+		t.Errorf("free is %+v", free)
+	}
+}
+
+func TestSharedTablespaceIsNoDatabase(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	statements := []string{"CREATE TABLE shared (a INT) ENGINE=InnoDB TABLESPACE=innodb_system"}
+	if server.Flavor == "mariadb" {
+		statements = []string{
+			"SET GLOBAL innodb_file_per_table=0", "CREATE TABLE shared (a INT) ENGINE=InnoDB", "SET GLOBAL innodb_file_per_table=1",
+		}
+	}
+	server.Exec(t, database, append(statements, "INSERT INTO shared VALUES (1)")...)
+	result, found := tableNames(t, root(server), database)
+	if shared := found["shared"]; !result.Complete || shared.SizeSource != models.SizeStatistic || totalOf(t, shared) != 16384 {
+		t.Errorf("complete: %v, %+v", result.Complete, shared)
+	}
+	list, err := New().Databases(t.Context(), root(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range list.Databases {
+		names = append(names, d.Name)
+	}
+	for _, name := range append([]string{database}, systemSchemas...) {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is missing in %q", name, names)
+		}
+	}
+	for _, name := range []string{"innodb_system", "innodb_temporary", "innodb_undo001"} {
+		if slices.Contains(names, name) {
+			t.Errorf("the tablespace %s is taken for a database", name)
+		}
+	}
+}
+
+// What a statement must never ask of a server with many tables: InnoDB opens all of them to fill it.
+func TestNeverAsksForWhatOpensEveryTable(t *testing.T) {
+	texts, err := fs.Glob(sqlFiles, "sql/*.sql")
+	collectortest.Must(t, err)
+	if len(texts) == 0 {
+		t.Fatal("no statements")
+	}
+	for _, name := range texts {
+		text, err := fs.ReadFile(sqlFiles, name)
+		collectortest.Must(t, err)
+		for _, never := range []string{"innodb_sys_tablestats", "innodb_tablestats"} {
+			if strings.Contains(strings.ToLower(string(text)), never) {
+				t.Errorf("%s asks for %s", name, never)
+			}
+		}
+	}
+}
+
+func TestManyTablesAreNotOpened(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	const count = 2000
+	var create strings.Builder
+	for i := range count {
+		fmt.Fprintf(&create, "CREATE TABLE t%d (a INT) ENGINE=InnoDB;", i)
+	}
+	server.Exec(t, database, create.String(), "FLUSH TABLES")
+	for name, target := range map[string]collectors.Target{
+		"root": root(server), "the grant we advise": collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*"),
+	} {
+		before := status(t, server, "Opened_tables")
+		result, found := tableNames(t, target, database)
+		list, err := New().Databases(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opened := status(t, server, "Opened_tables") - before; opened >= 100 {
+			t.Errorf("%s: %d tables were opened", name, opened)
+		}
+		var sum int64
+		for _, table := range found {
+			sum += totalOf(t, table)
+		}
+		if total := collectortest.DatabaseNamed(t, list, database).Total; !result.Complete || len(found) != count || total == nil || *total != sum {
+			t.Errorf("%s: complete: %v, %d tables of %d bytes, the database has %s", name, result.Complete, len(found), sum, collectortest.Text(total))
+		}
+	}
+}
+
+// A refresh reads the files of its own schema only, also of one whose name is no file name.
+func TestFilesOfOneSchemaOfMany(t *testing.T) {
+	server := testenv.MySQL(t)
+	for i, name := range []string{"con", "Üñï 表", "a_b", "axb", "a%", "a", `q"'` + "`/.", "con@@@"} {
+		server.CreateDatabase(t, name)
+		statements := []string{"CREATE TABLE `con` (a INT) ENGINE=InnoDB", "CREATE TABLE `ü/#p#` (a INT) ENGINE=InnoDB"}
+		server.Exec(t, name, statements...)
+		server.Exec(t, name, fmt.Sprintf("CREATE TABLE own_%d (a INT) ENGINE=InnoDB", i))
+	}
+	s, err := New().open(t.Context(), root(server))
+	collectortest.Must(t, err)
+	defer s.close()
+	all, err := s.look(t.Context(), "")
+	collectortest.Must(t, err)
+	for name := range all.schemas {
+		one, err := s.look(t.Context(), name)
+		collectortest.Must(t, err)
+		if len(one.files.bySchema[name]) != len(all.files.bySchema[name]) {
+			t.Errorf("%q: %d files, in the list of all are %d", name, len(one.files.bySchema[name]), len(all.files.bySchema[name]))
+		}
+		for other, files := range one.files.bySchema {
+			if server.Flavor == "mariadb" && other != name && len(files) > 0 {
+				t.Errorf("%q has files of %q", name, other)
+			}
+		}
+	}
+	for name := range all.schemas {
+		result, found := tableNames(t, root(server), name)
+		if !result.Complete {
+			t.Errorf("%q: %+v", name, result)
+		}
+		if table, ours := found["con"]; ours && (totalOf(t, table) == 0 || table.SizeSource != models.SizeAllocated) {
+			t.Errorf("%q: %+v", name, table)
+		}
+	}
+}
+
+// A table that is dropped between two statements of a collection is not in its result, wherever it is dropped.
+func TestTableDroppedMeanwhileIsNoRow(t *testing.T) {
+	server := testenv.MySQL(t)
+	for _, engine := range []string{"InnoDB", "MyISAM"} {
+		database := server.NewDatabase(t)
+		server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE="+engine, "CREATE TABLE b (n INT) ENGINE="+engine)
+		s, err := New().open(t.Context(), root(server))
+		collectortest.Must(t, err)
+		defer s.close()
+		seen, err := s.look(t.Context(), database)
+		collectortest.Must(t, err)
+		tables, err := s.names(t.Context(), database)
+		collectortest.Must(t, err)
+		_, err = seen.files.attribute(database, tables, s.tableIDs(t.Context(), &seen.files))
+		collectortest.Must(t, err)
+		server.Exec(t, database, "DROP TABLE b")
+		collectortest.Must(t, s.measure(t.Context(), database, tables, seen.files.known, true))
+		if len(tables) != 1 || tables["a"].size(database).Total == nil {
+			t.Errorf("%s: %d tables", engine, len(tables))
+		}
+	}
+}
+
+func TestRightsRevokedBetweenTwoCollections(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
+	target := collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*")
+	if result, found := tableNames(t, target, database); !result.Complete || len(found) != 2 {
+		t.Fatalf("%+v", result)
+	}
+	user := testenv.QuoteMySQL(target.Username)
+	server.Exec(t, "", "REVOKE REFERENCES ON *.* FROM "+user)
+	_, err := New().Tables(t.Context(), target, database)
+	collectortest.WantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
+	server.Exec(t, "", "GRANT SELECT ON "+database+".a TO "+user)
+	if result, found := tableNames(t, target, database); result.Complete || result.Hidden != 1 || len(found) != 2 || found["b"].Unread != models.UnreadHidden {
+		t.Errorf("%+v", result)
+	}
+	server.Exec(t, "", "REVOKE PROCESS ON *.* FROM "+user)
+	if result, found := tableNames(t, target, database); result.Complete || result.Grant == "" || len(found) != 1 {
+		t.Errorf("%+v", result)
+	}
+}
+
+// The account goes, or its database, while a collection waits.
+func TestWhatEndsACollectionFromOutside(t *testing.T) {
+	server := onMariaDB(t)
+	for name, c := range map[string]struct {
+		statement string
+		code      models.Code
+		key       string
+	}{
+		"killed":   {"KILL %d", models.CodeUnreachable, "error.unreachable"},
+		"stopped":  {"KILL QUERY %d", models.CodeCollection, "collect.mysql.interrupted"},
+		"not here": {"DROP DATABASE %s", models.CodeCollection, collectors.KeyDatabaseGone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := server.NewDatabase(t)
+			server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
+			target := collectortest.MySQLAccount(t, server, "ALL PRIVILEGES ON *.*")
+			release := collectortest.LockMySQL(t, server)
+			done := make(chan error, 1)
+			go func() {
+				_, err := New().Tables(t.Context(), target, database)
+				done <- err
+			}()
+			var id int64
+			collectortest.Eventually(t, "nobody waits", func() bool {
+				return server.DB(t).QueryRow("SELECT id FROM information_schema.processlist WHERE user = ? AND state LIKE 'Waiting%'",
+					target.Username).Scan(&id) == nil
+			})
+			if strings.Contains(c.statement, "%d") {
+				server.Exec(t, "", fmt.Sprintf(c.statement, id))
+				collectortest.WantError(t, <-done, c.code, c.key)
+				release()
+			} else {
+				dropped := make(chan bool)
+				go func() { defer close(dropped); server.Exec(t, "", fmt.Sprintf(c.statement, database)) }()
+				time.Sleep(50 * time.Millisecond) // the DROP deletes statistics, too, and waits for who has them locked
+				release()
+				<-dropped
+				if err := <-done; err != nil {
+					collectortest.WantError(t, err, c.code, c.key)
+				}
+			}
+			wantGone(t, server, target.Username)
+		})
+	}
+}
+
+func TestPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
+	server := onMariaDB(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE sparse (a INT PRIMARY KEY, b TEXT) ENGINE=InnoDB PAGE_COMPRESSED=1",
+		"CREATE TABLE packed (a INT PRIMARY KEY, b TEXT) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4",
+		"INSERT INTO sparse SELECT seq, REPEAT('a', 3000) FROM seq_1_to_2000", "INSERT INTO packed SELECT * FROM sparse",
+		"FLUSH TABLES sparse FOR EXPORT", "UNLOCK TABLES", "ANALYZE TABLE packed")
+	syscall.Sync()
+	_, found := tableNames(t, root(server), database)
+	info, err := os.Stat(filepath.Join(server.DataDir, database, "sparse.ibd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocated := info.Sys().(*syscall.Stat_t).Blocks * 512
+	if allocated == 0 || allocated >= info.Size() {
+		testenv.Missing(t, "a file system with holes in files")
+	}
+	if got := totalOf(t, found["sparse"]); got != allocated {
+		t.Errorf("%d bytes, on disk are %d of %d", got, allocated, info.Size())
+	}
+	var data int64
+	if err := server.DB(t).QueryRow("SELECT data_length FROM information_schema.tables WHERE table_schema = ? AND table_name = 'packed'", database).Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	if got := found["packed"]; *got.Data != data || got.StatsStale {
+		t.Errorf("packed: %d bytes of data, the server says %d", *got.Data, data)
+	}
+}
+
+func TestDiscardedTablespaceIsEmpty(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE discarded (a INT PRIMARY KEY) ENGINE=InnoDB", "ALTER TABLE discarded DISCARD TABLESPACE")
+	result, found := tableNames(t, root(server), database)
+	if got := totalOf(t, found["discarded"]); got != 0 || !result.Complete {
+		t.Errorf("complete: %v, %d bytes", result.Complete, got)
+	}
+}
+
+func TestCancelledStatementEndsOnTheServer(t *testing.T) {
+	server := testenv.MySQL(t)
+	target := collectortest.MySQLAccount(t, server)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := New().open(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(200*time.Millisecond, cancel)
+	defer timer.Stop()
+	var n int
+	err = s.failed(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
+	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
+	start := time.Now()
+	s.close()
+	for connections(t, server, target.Username) > 0 {
+		if time.Since(start) > time.Second {
+			t.Fatal("the statement still runs")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestServerEndsLongStatements(t *testing.T) {
+	server := testenv.MySQL(t)
+	c := New()
+	c.statementTimeout = 200 * time.Millisecond
+	s, err := c.open(t.Context(), root(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	var n int
+	err = s.conn.QueryRowContext(t.Context(),
+		"SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, information_schema.columns c").Scan(&n)
+	collectortest.WantError(t, s.failed(t.Context(), err), models.CodeTimeout, "")
+	if number := errorNumber(err); number != codeMaxStatementTime && number != codeMaxExecutionTime {
+		t.Errorf("error %d", number)
+	}
+}
+
+func TestSessionCannotWrite(t *testing.T) {
+	server := testenv.MySQL(t)
+	database := server.NewDatabase(t)
+	s, err := New().open(t.Context(), root(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	const readOnly = 1792
+	if _, err := s.conn.ExecContext(t.Context(), "CREATE TABLE "+database+".t (a INT)"); errorNumber(err) != readOnly {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTLSModes(t *testing.T) {
+	server := onMariaDB(t)
+	if server.Certificate == "" {
+		testenv.Missing(t, "a private MariaDB with a certificate")
+	}
+	plain := testenv.StartMySQL(t, "skip-ssl")
+	trusted := map[string]string{collectors.OptionCACertificate: server.Certificate}
+	cases := []struct {
+		name      string
+		server    *testenv.MySQLServer
+		mode      models.TLSMode
+		options   map[string]string
+		host      string
+		ok        bool
+		encrypted bool
+	}{
+		{"disable", server, models.TLSDisable, nil, "127.0.0.1", true, false},
+		{"prefer", server, models.TLSPrefer, nil, "127.0.0.1", true, true},
+		{"prefer without", plain, models.TLSPrefer, nil, "127.0.0.1", true, false},
+		{"require", server, models.TLSRequire, nil, "127.0.0.1", true, true},
+		{"require without", plain, models.TLSRequire, nil, "127.0.0.1", false, false},
+		{"verify-ca", server, models.TLSVerifyCA, trusted, "localhost", true, true},
+		{"verify-ca of another", server, models.TLSVerifyCA, nil, "127.0.0.1", false, false},
+		{"verify-full", server, models.TLSVerifyFull, trusted, "127.0.0.1", true, true},
+		{"verify-full of another name", server, models.TLSVerifyFull, trusted, "localhost", false, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			target := root(c.server)
+			target.Host, target.TLSMode, target.Options = c.host, c.mode, c.options
+			s, err := New().open(t.Context(), target)
+			if !c.ok {
+				collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			var name, cipher string
+			if err := s.conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'").Scan(&name, &cipher); err != nil {
+				t.Fatal(err)
+			}
+			if (cipher != "") != c.encrypted {
+				t.Errorf("the cipher is %q", cipher)
+			}
+		})
+	}
+	target := root(server)
+	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{collectors.OptionCACertificate: "no certificate"}
+	_, err := New().Version(t.Context(), target)
+	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
+}
+
+func TestStoppedServerIsUnreachable(t *testing.T) {
+	server := testenv.StartMySQL(t)
+	database := server.NewDatabase(t)
+	server.Exec(t, database, "CREATE TABLE a (id INT)")
+	server.Stop(t)
+	_, err := New().Tables(t.Context(), root(server), database)
+	collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
+	var e *models.Error
+	if !errors.As(err, &e) || e.Args["Name"] != "测试" {
+		t.Errorf("got %v", err)
+	}
+	server.Start(t)
+	if result, _ := tableNames(t, root(server), database); len(result.Tables) != 1 {
+		t.Errorf("after the start: %+v", result)
+	}
+}

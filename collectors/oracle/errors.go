@@ -1,0 +1,174 @@
+package oracle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"whalefall/collectors"
+	"whalefall/models"
+)
+
+// Error numbers that more than one place knows.
+const (
+	codeNoSuchView   = 942
+	codeNoPrivilege  = 1031
+	codeNoSession    = 1045
+	codeRecursive    = 604   // of a statement that the server made itself, as a logon trigger's
+	codeTrigger      = 4088  // of a trigger
+	codeNoPrivilege2 = 41900 // 23ai names the privilege
+)
+
+// Message keys that more than one place knows.
+const (
+	keyDenied = "collect.oracle.denied"
+	keyLocked = "collect.oracle.locked"
+	keyClosed = "collect.oracle.not_open"
+)
+
+// Reasons that only Oracle's listeners and logins have.
+const (
+	reasonService  = "service"  // the listener knows no such service or SID
+	reasonVerifier = "verifier" // the sides know no common way to prove a password
+	reasonWallet   = "wallet"   // the wallet cannot be read
+	reasonArchiver = "archiver" // only SYSDBA may log in until redo can be archived again
+)
+
+// oracleMeaning is what an error number tells the user. One with a reason says that there is no connection.
+type meaning struct {
+	key    string
+	reason string
+}
+
+var meanings = map[int]meaning{
+	1005:          {reason: collectors.ReasonLogin}, // no password
+	1017:          {reason: collectors.ReasonLogin}, // wrong user or password
+	1035:          {reason: collectors.ReasonLogin}, // only for RESTRICTED SESSION now
+	codeNoSession: {reason: collectors.ReasonLogin}, // no CREATE SESSION
+	12506:         {reason: collectors.ReasonLogin}, // the listener's access list
+	28000:         {reason: collectors.ReasonLogin}, // account locked
+	28001:         {reason: collectors.ReasonLogin}, // password expired
+	28009:         {reason: collectors.ReasonLogin}, // SYS not as SYSDBA
+	28040:         {reason: reasonVerifier},
+	28041:         {reason: reasonVerifier},
+	12154:         {reason: collectors.ReasonUnresolved},
+	12545:         {reason: collectors.ReasonUnresolved},
+	12170:         {reason: collectors.ReasonTimeout},
+	12535:         {reason: collectors.ReasonTimeout},
+	12541:         {reason: collectors.ReasonRefused},
+	12505:         {reason: reasonService}, // SID
+	12514:         {reason: reasonService}, // service
+	12521:         {reason: reasonService}, // instance
+	12564:         {reason: reasonService}, // refused without a word
+	12560:         {reason: collectors.ReasonProtocol},
+	12569:         {reason: collectors.ReasonProtocol},
+	257:           {reason: reasonArchiver},
+	18:            {reason: collectors.ReasonBusy}, // sessions
+	20:            {reason: collectors.ReasonBusy}, // processes
+	2391:          {reason: collectors.ReasonBusy}, // sessions of this user
+	12516:         {reason: collectors.ReasonBusy},
+	12518:         {reason: collectors.ReasonBusy},
+	12519:         {reason: collectors.ReasonBusy},
+	12520:         {reason: collectors.ReasonBusy},
+	1033:          {reason: collectors.ReasonStarting},
+	1034:          {reason: collectors.ReasonStarting},
+	1089:          {reason: collectors.ReasonStarting},
+	1090:          {reason: collectors.ReasonStarting},
+	1092:          {reason: collectors.ReasonStarting},
+	12526:         {reason: collectors.ReasonStarting}, // restricted mode
+	12527:         {reason: collectors.ReasonStarting},
+	12528:         {reason: collectors.ReasonStarting},
+	28:            {reason: collectors.ReasonLost}, // killed
+	1012:          {reason: collectors.ReasonLost}, // not logged on
+	2396:          {reason: collectors.ReasonLost}, // idle for too long
+	2399:          {reason: collectors.ReasonLost}, // connected for too long
+	3113:          {reason: collectors.ReasonLost},
+	3114:          {reason: collectors.ReasonLost},
+	3135:          {reason: collectors.ReasonLost},
+	3136:          {reason: collectors.ReasonLost},
+	12537:         {reason: collectors.ReasonLost},
+	12547:         {reason: collectors.ReasonLost},
+	12570:         {reason: collectors.ReasonLost},
+	28759:         {reason: reasonWallet},
+	28857:         {reason: collectors.ReasonTLS},
+	28860:         {reason: collectors.ReasonTLS},
+	28862:         {reason: collectors.ReasonTLS},
+	28864:         {reason: collectors.ReasonTLS},
+	28865:         {reason: collectors.ReasonTLS},
+	29024:         {reason: collectors.ReasonTLS}, // certificate not trusted
+
+	54:               {key: keyLocked},
+	4021:             {key: keyLocked},
+	codeNoSuchView:   {key: keyDenied},
+	codeNoPrivilege:  {key: keyDenied},
+	codeNoPrivilege2: {key: keyDenied},
+	1013:             {key: "collect.oracle.interrupted"},
+	1109:             {key: keyClosed},
+	1219:             {key: keyClosed},
+	1555:             {key: "collect.oracle.snapshot_too_old"},
+}
+
+// isOracleDenied reports whether the account may not read a view. Older servers say that there is no such view.
+func isDenied(err error) bool {
+	switch errorNumber(err) {
+	case codeNoSuchView, codeNoPrivilege, codeNoPrivilege2:
+		return true
+	}
+	return false
+}
+
+// failed classifies an error that came about on this session.
+func (s *session) failed(ctx context.Context, err error) error {
+	return failure(ctx, s.target, err, false)
+}
+
+// oracleFailure makes a *models.Error of an error that came about while connecting or later.
+func failure(ctx context.Context, t collectors.Target, err error, connecting bool) error {
+	if known := collectors.Settled(ctx, err); known != nil {
+		return known
+	}
+	number := errorNumber(err)
+	switch {
+	case number != 0:
+		return refused(t, number, err, connecting)
+	case connecting, collectors.ConnectionLost(err):
+		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	}
+	return &models.Error{Code: models.CodeCollection, Err: err}
+}
+
+// oracleRefused is the error for what the server or its listener answered. Whatever is no refusal of a statement leaves us
+// without a connection.
+func refused(t collectors.Target, number int, err error, connecting bool) *models.Error {
+	meaning := meanings[number]
+	var refused *models.Error
+	switch {
+	case connecting && (isDenied(err) || number == codeRecursive || number == codeTrigger):
+		refused = collectors.Unreachable(t, collectors.ReasonLogin, err) // SYS without SYSDBA, or a logon trigger that keeps the account out
+	case meaning.reason != "":
+		refused = collectors.Unreachable(t, meaning.reason, err)
+	case connecting && meaning.key == "":
+		refused = collectors.Unreachable(t, collectors.ReasonLost, err)
+	default:
+		refused = &models.Error{
+			Code: models.CodeCollection, Key: cmp.Or(meaning.key, "collect.oracle.failed"), Err: err,
+			Args: models.Args("Number", fmt.Sprintf("%05d", number)),
+		}
+	}
+	if number == codeNoSession {
+		refused = refused.With("grant", "GRANT CREATE SESSION TO "+quoted(account(t.Username))+";")
+	}
+	return refused.With("error_number", number)
+}
+
+// oracleAccount is the name a login means: in capitals unless it is given in quotes.
+func account(login string) string {
+	if strings.HasPrefix(login, `"`) {
+		return strings.Trim(login, `"`)
+	}
+	return strings.ToUpper(login)
+}

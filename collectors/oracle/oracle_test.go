@@ -1,0 +1,488 @@
+package oracle
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"whalefall/collectors"
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
+	"whalefall/testenv/catalog"
+	"whalefall/testenv/oracle"
+
+	"github.com/sijms/go-ora/v2/network"
+)
+
+// oracleViews are those without which a reading of all schemas would be half the truth.
+var views = []string{
+	"DBA_SEGMENTS", "DBA_ALL_TABLES", "DBA_INDEXES", "DBA_LOBS", "DBA_NESTED_TABLES", "DBA_CLUSTERS",
+	"DBA_SECONDARY_OBJECTS", "DBA_EXTERNAL_TABLES", "DBA_USERS",
+}
+
+// totals are the bytes of each table.
+func totals(r models.TableResult) string {
+	all := make([]string, len(r.Tables))
+	for i, table := range r.Tables {
+		all[i] = table.Schema + "." + table.Name + " " + collectortest.Text(table.Total)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestReadsTheSegmentsOnce(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	result, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "WHALEFALL", true), "USERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := totals(result); got != "APP.T 1000, OTHER.T 300" || !result.Complete || result.Scope != "" || result.Grant != "" {
+		t.Errorf("USERS has %s: %+v", got, result)
+	}
+	others := slices.Sorted(maps.Keys(result.Others))
+	if !slices.Equal(others, []string{"DATA", "TEMP"}) || totals(result.Others["DATA"]) != "OTHER.U 7" || !result.Others["TEMP"].Complete {
+		t.Errorf("the others are %+v", result.Others)
+	}
+	read := slices.DeleteFunc(server.Queries(), func(text string) bool { return !strings.Contains(text, "dba_segments") })
+	if len(read) != 1 {
+		t.Errorf("the segments were read %d times", len(read))
+	}
+	if !slices.Contains(server.Queries(), "SET TRANSACTION READ ONLY") {
+		t.Error("the transaction may write")
+	}
+}
+
+func TestFallsBackWhenDenied(t *testing.T) {
+	for _, number := range []int{codeNoSuchView, codeNoPrivilege, codeNoPrivilege2} {
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas(), CurrentSchema: "OTHER"})
+			target := collectortest.OracleTarget(t, server, "APP", false)
+			server.AddUser(t, oracle.User{
+				Name: "APP", Password: target.Password, Catalog: true, Denied: map[string]int{"DBA_SEGMENTS": number, "DBA_ALL_TABLES": 4063},
+			})
+			result, err := collectorFor(server).Tables(t.Context(), target, "USERS")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := totals(result); got != "APP.T 1000" || !result.Complete || result.Scope != "APP" || len(result.Others) != 0 {
+				t.Errorf("%s: %+v", got, result)
+			}
+			if result.Grant != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
+				t.Errorf("the grant is %s", result.Grant)
+			}
+		})
+	}
+}
+
+func TestDoesNotFallBackOtherwise(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	for _, number := range []int{54, 604, 904, 1555, 4063, 10000942} {
+		server.Fail(func(text string) error {
+			if strings.Contains(text, "segments") {
+				return &network.OracleError{ErrCode: number, ErrMsg: "ORA-00942: table or view does not exist"}
+			}
+			return nil
+		})
+		_, err := collectorFor(server).Tables(t.Context(), target, "USERS")
+		known := models.AsError(err)
+		if known.Code != models.CodeCollection || known.Key == keyDenied || known.Extra["error_number"] != number {
+			t.Errorf("%d gives %v, %v", number, err, known.Extra)
+		}
+	}
+	for _, text := range server.Queries() {
+		if strings.Contains(text, "user_") {
+			t.Errorf("fell back to %s", text)
+		}
+	}
+}
+
+func TestWithoutASynonym(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas(), NoSynonym: []string{"DBA_SEGMENTS"}})
+	result, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", false, append(views, "DBA_TABLESPACES")...), "DATA")
+	if err != nil || totals(result) != "OTHER.U 7" || result.Scope != "" {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+func TestWantsEveryViewOrNone(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	for _, view := range views[1:] {
+		others := slices.DeleteFunc(slices.Clone(views), func(other string) bool { return other == view })
+		_, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", false, others...), "USERS")
+		collectortest.WantError(t, err, models.CodeCollection, keyDenied)
+		want := "GRANT READ ON sys." + strings.ToLower(view) + ` TO "APP";`
+		if extra := models.AsError(err).Extra; extra["grant"] != want || extra["error_number"] != codeNoSuchView {
+			t.Errorf("%s: %v", view, extra)
+		}
+	}
+	server.Fail(func(text string) error {
+		if strings.Contains(text, "_segments") {
+			return network.NewOracleError(codeNoPrivilege)
+		}
+		return nil
+	})
+	_, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", false), "USERS")
+	collectortest.WantError(t, err, models.CodeCollection, "collect.oracle.segments_denied")
+	if extra := models.AsError(err).Extra; extra["grant"] != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
+		t.Errorf("got %v", extra)
+	}
+}
+
+func TestUnknownTablespaces(t *testing.T) {
+	for _, c := range []struct {
+		name, tablespace, key string
+		views                 []string
+		catalog               bool
+	}{
+		{"all is seen, it is not there", "users", collectors.KeyTablespaceGone, nil, true},
+		{"all segments are seen, not all tablespaces", "NONE", "collect.oracle.nothing_seen", views, false},
+		{"nothing of ours is there, or it is not", "DATA", "collect.oracle.nothing_seen", nil, false},
+		{"nothing of ours is there", "DATA", "collect.oracle.nothing_seen", []string{"DBA_TABLESPACES"}, false},
+		{"the list of tablespaces lacks it", "NONE", collectors.KeyTablespaceGone, []string{"DBA_TABLESPACES"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+			_, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", c.catalog, c.views...), c.tablespace)
+			collectortest.WantError(t, err, models.CodeCollection, c.key)
+		})
+	}
+}
+
+func TestDatabases(t *testing.T) {
+	rows := catalog.Rows{
+		"DBA_TABLESPACES": {
+			collectortest.OracleTablespace("USERS", "PERMANENT"), collectortest.OracleTablespace("SYSTEM", "PERMANENT"), collectortest.OracleTablespace("UNDOTBS1", "UNDO"),
+			collectortest.OracleTablespace("TEMP", "TEMPORARY"), collectortest.OracleTablespace("ARCHIVE", "PERMANENT"), collectortest.OracleTablespace("sysaux", "PERMANENT"),
+		},
+		"DBA_DATA_FILES": {
+			collectortest.OracleFile("USERS", 1<<40), collectortest.OracleFile("USERS", 1<<20), collectortest.OracleFile("SYSTEM", 10), collectortest.OracleFile("UNDOTBS1", 20),
+			collectortest.OracleFile("ARCHIVE", 30), collectortest.OracleFile("ARCHIVE", nil), collectortest.OracleFile("ARCHIVE", 40), collectortest.OracleFile("sysaux", 5),
+		},
+		"DBA_TEMP_FILES": {collectortest.OracleFile("TEMP", 50)},
+	}
+	server := oracle.New(t, oracle.Options{Rows: rows})
+	files := []string{"DBA_DATA_FILES", "DBA_TEMP_FILES"}
+	for _, c := range []struct {
+		name     string
+		views    []string
+		complete bool
+		grant    bool
+		want     string
+	}{
+		{"all", append(files, "DBA_TABLESPACES"), true, false, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP 50 system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"no temporary files", []string{"DBA_DATA_FILES", "DBA_TABLESPACES"}, true, true, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP unknown collect.oracle.denied system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"no list of all", files, false, true, "ARCHIVE unknown collect.oracle.offline, SYSTEM 10 system, TEMP 50 system, UNDOTBS1 20 system, USERS 1099512676352, sysaux 5"},
+		{"nothing", nil, false, true, "ARCHIVE unknown collect.oracle.denied, SYSTEM unknown collect.oracle.denied system, TEMP unknown collect.oracle.denied system, UNDOTBS1 unknown collect.oracle.denied system, USERS unknown collect.oracle.denied, sysaux unknown collect.oracle.denied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			result, err := collectorFor(server).Databases(t.Context(), collectortest.OracleTarget(t, server, "APP", false, c.views...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found []string
+			for _, d := range result.Databases {
+				line := d.Name + " " + collectortest.Text(d.Total)
+				if d.Err != nil {
+					line += " " + d.Err.Key
+				}
+				if d.IsSystem {
+					line += " system"
+				}
+				found = append(found, line)
+				if d.Log != nil || collectortest.Text(d.Data) != collectortest.Text(d.Total) {
+					t.Errorf("got %+v", d)
+				}
+			}
+			if got := strings.Join(found, ", "); got != c.want || result.Complete != c.complete {
+				t.Errorf("got %s, complete %v\nwant %s, %v", got, result.Complete, c.want, c.complete)
+			}
+			if want := `GRANT SELECT_CATALOG_ROLE TO "APP";`; (result.Grant == want) != c.grant {
+				t.Errorf("the grant is %q", result.Grant)
+			}
+		})
+	}
+}
+
+func TestReleases(t *testing.T) {
+	for _, c := range []struct {
+		version, full, container string
+		main, detailed, key      string
+	}{
+		{"11.1.0.7.0", "", "", "", "", "collect.oracle.too_old"},
+		{"10.2.0.5.0", "", "", "", "", "collect.oracle.too_old"},
+		{"11.2.0.4.0", "", "", "11.2", "11.2.0.4.0", ""},
+		{"12.1.0.2.0", "", "", "12.1", "12.1.0.2.0", ""},
+		{"12.2.0.1.0", "", "PDB1", "12.2", "12.2.0.1.0", ""},
+		{"19.0.0.0.0", "19.21.0.0.0", "PDB1", "19", "19.21.0.0.0", ""},
+		{"23.0.0.0.0", "23.4.0.24.05", "FREEPDB1", "23", "23.4.0.24.05", ""},
+		{"19.0.0.0.0", "19.21.0.0.0", "CDB$ROOT", "", "", "collect.oracle.cdb_root"},
+	} {
+		t.Run(c.version+c.container, func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Version: c.version, FullVersion: c.full, Container: c.container, Rows: collectortest.OracleTwoSchemas()})
+			target := collectortest.OracleTarget(t, server, "WHALEFALL", true)
+			v, err := collectorFor(server).Version(t.Context(), target)
+			if c.key != "" {
+				collectortest.WantError(t, err, models.CodeCollection, c.key)
+				return
+			}
+			if err != nil || v.Main != c.main || v.Detailed != c.detailed || !strings.Contains(v.Full, c.detailed) {
+				t.Errorf("got %+v, %v", v, err)
+			}
+			if _, err := collectorFor(server).Tables(t.Context(), target, "USERS"); err != nil {
+				t.Error(err)
+			}
+			if _, err := collectorFor(server).Databases(t.Context(), target); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestOracleErrors has every number that means something, where it can come from: before there is a connection, or in
+// answer to a statement.
+func TestErrors(t *testing.T) {
+	for number, meaning := range meanings {
+		want := cmp.Or(meaning.reason, meaning.key)
+		atLogin := want
+		if slices.Contains([]int{codeNoSuchView, codeNoPrivilege, codeNoPrivilege2}, number) {
+			atLogin = collectors.ReasonLogin
+		}
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+			target := collectortest.OracleTarget(t, server, "APP", true)
+			refusal := &network.OracleError{ErrCode: number, ErrMsg: "no explanation"}
+			server.FailLogin(func(oracle.Login) error { return refusal })
+			_, err := collectorFor(server).Version(t.Context(), target)
+			wantMeaning(t, err, number, atLogin)
+			server.FailLogin(nil)
+			server.Fail(func(text string) error {
+				if strings.HasPrefix(text, "SELECT tablespace_name") {
+					return refusal
+				}
+				return nil
+			})
+			_, err = collectorFor(server).Databases(t.Context(), target)
+			switch {
+			case isDenied(refusal): // a list without all of it
+			case refusal.Bad():
+				wantMeaning(t, err, 0, collectors.ReasonLost) // the driver keeps the number to itself
+			default:
+				wantMeaning(t, err, number, want)
+			}
+		})
+	}
+}
+
+// wantMeaning checks the reason of a lost connection or the key of another error, and that the number is told.
+func wantMeaning(t *testing.T, err error, number int, want string) {
+	t.Helper()
+	known := models.AsError(err)
+	got := known.Key
+	if known.Code == models.CodeUnreachable {
+		got, _ = known.Extra["reason"].(string)
+	}
+	if got != want || number != 0 && known.Extra["error_number"] != number {
+		t.Errorf("got %s, %v: %v, want %s", got, known.Extra, err, want)
+	}
+}
+
+func TestUnknownErrors(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(12345) })
+	_, err := collectorFor(server).Version(t.Context(), target)
+	wantMeaning(t, err, 12345, collectors.ReasonLost)
+	server.FailLogin(nil)
+	server.Fail(func(string) error { return network.NewOracleError(600) })
+	_, err = collectorFor(server).Version(t.Context(), target)
+	wantMeaning(t, err, 600, "collect.oracle.failed")
+	if number := models.AsError(err).Args["Number"]; number != "00600" {
+		t.Errorf("the message says %v", number)
+	}
+	server.Fail(func(string) error { return errors.New("TTC error: received code 0 during response reading") })
+	_, err = collectorFor(server).Version(t.Context(), target)
+	collectortest.WantError(t, err, models.CodeCollection, "")
+}
+
+// TestOracleLogonTriggers has a trigger refuse the account, which is no more than a failed statement once there is a session.
+func TestLogonTriggers(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	for _, number := range []int{604, 4088} {
+		server.Fail(nil)
+		server.FailLogin(func(oracle.Login) error { return network.NewOracleError(number) })
+		_, err := collectorFor(server).Version(t.Context(), target)
+		wantMeaning(t, err, number, collectors.ReasonLogin)
+		server.FailLogin(nil)
+		server.Fail(func(string) error { return network.NewOracleError(number) })
+		_, err = collectorFor(server).Version(t.Context(), target)
+		wantMeaning(t, err, number, "collect.oracle.failed")
+	}
+}
+
+func TestMayNotLogIn(t *testing.T) {
+	server := oracle.New(t, oracle.Options{})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	target.Username = "app"
+	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(codeNoSession) })
+	_, err := collectorFor(server).Version(t.Context(), target)
+	collectortest.WantUnreachable(t, err, collectors.ReasonLogin)
+	if grant := models.AsError(err).Extra["grant"]; grant != `GRANT CREATE SESSION TO "APP";` {
+		t.Errorf("the grant is %v", grant)
+	}
+}
+
+func TestGivesASlowStatementUp(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	c := collectorFor(server)
+	if _, err := c.Tables(t.Context(), target, "USERS"); err != nil {
+		t.Fatal(err)
+	}
+	c.statementTimeout = 200 * time.Millisecond
+	server.Fail(func(text string) error {
+		if strings.Contains(text, "dba_lobs") {
+			server.Block(t)
+			time.Sleep(2 * c.statementTimeout)
+			return network.NewOracleError(1013)
+		}
+		return nil
+	})
+	_, err := c.Tables(t.Context(), target, "USERS")
+	collectortest.WantError(t, err, models.CodeTimeout, "")
+}
+
+// TestOracleMayTakeItsTimeForSegments has the server think about all segments for longer than about anything else, as it
+// does before the first row of a large dictionary and over a sum.
+func TestMayTakeItsTimeForSegments(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	c := collectorFor(server)
+	for _, timeout := range []time.Duration{collectors.StatementTimeout, time.Second} { // the emulation is slow for the first who asks
+		c.statementTimeout = timeout
+		if _, err := c.Tables(t.Context(), target, "USERS"); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Yardstick(t.Context(), target, "USERS"); err != nil {
+			t.Error(err)
+		}
+		server.Fail(func(text string) error {
+			if strings.Contains(text, "dba_segments") {
+				time.Sleep(1200 * time.Millisecond)
+			}
+			return nil
+		})
+	}
+}
+
+func TestMayTakeItsTimeForManyRows(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	c := collectorFor(server)
+	c.statementTimeout = 400 * time.Millisecond
+	s, err := c.open(t.Context(), collectortest.OracleTarget(t, server, "APP", true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	rows := 0
+	err = s.each(t.Context(), "tablespaces", func(*sql.Rows) error {
+		rows++
+		time.Sleep(c.statementTimeout / 2)
+		return nil
+	})
+	if err != nil || rows != 3 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+}
+
+func TestDatesInUTC(t *testing.T) {
+	shanghai := time.FixedZone("+08:00", 8*60*60)
+	at := inUTC(sql.NullTime{Valid: true, Time: time.Date(2026, 1, 2, 3, 0, 0, 0, shanghai)})
+	if at == nil || at.Location() != time.UTC || at.Hour() != 19 {
+		t.Errorf("got %v", at)
+	}
+	if at := inUTC(sql.NullTime{}); at != nil {
+		t.Errorf("NULL is %v", at)
+	}
+}
+
+// deafConn answers no statement before it is hung up, whatever its context says.
+type deafConn struct {
+	driver.Conn
+	end chan struct{}
+}
+
+func (c *deafConn) HangUp() { close(c.end) }
+
+func (c *deafConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	<-c.end
+	return nil, driver.ErrBadConn
+}
+
+func (c *deafConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return driver.RowsAffected(0), nil
+}
+
+func (c *deafConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
+}
+
+type deafConnector struct{ driver.Connector }
+
+func (c deafConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return &deafConn{conn, make(chan struct{})}, err
+}
+
+func TestHangsUpOnADeafServer(t *testing.T) {
+	server := oracle.New(t, oracle.Options{})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	c := collectorFor(server)
+	connector := c.Connector
+	c.Connector = func(t collectors.Target) (driver.Connector, error) {
+		inner, err := connector(t)
+		return deafConnector{inner}, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	start := time.Now()
+	_, err := c.Version(ctx, target)
+	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
+	if elapsed := time.Since(start); elapsed > 2*collectors.HangUpGrace {
+		t.Errorf("that took %v", elapsed)
+	}
+	c.statementTimeout = 20 * time.Millisecond
+	_, err = c.Version(t.Context(), target)
+	collectortest.WantError(t, err, models.CodeTimeout, "")
+}
+
+func TestContainersWithTheSameTablespaces(t *testing.T) {
+	one := oracle.New(t, oracle.Options{Container: "ONE", Rows: collectortest.OracleTwoSchemas()})
+	rows := collectortest.OracleTwoSchemas()
+	rows["DBA_SEGMENTS"] = rows["DBA_SEGMENTS"][:1]
+	other := oracle.New(t, oracle.Options{Container: "OTHER", Rows: rows})
+	for server, want := range map[*oracle.Server]string{one: "APP.T 1000, OTHER.T 300", other: "APP.T 1000, OTHER.T unknown"} {
+		result, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "W", true), "USERS")
+		if err != nil || totals(result) != want {
+			t.Errorf("%s, %v, want %s", totals(result), err, want)
+		}
+	}
+}
+
+func TestThatFallsSilentAfterTheLogin(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
+	target := collectortest.OracleTarget(t, server, "APP", true)
+	c := collectorFor(server)
+	c.connectTimeout = collectortest.Impatience
+	defer server.Block(t)()
+	_, err := c.Version(t.Context(), target)
+	collectortest.WantUnreachable(t, err, collectors.ReasonTimeout)
+}

@@ -1,0 +1,293 @@
+package oracle
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"whalefall/models"
+)
+
+// oracleName is an object of a schema.
+type objectName struct{ owner, name string }
+
+// oracleSegment is a run of extents in one tablespace.
+type dictSegment struct {
+	objectName
+	kind       string // SEGMENT_TYPE
+	tablespace string
+	bytes      *int64 // nil while the tablespace is offline
+}
+
+type dictTable struct {
+	objectName
+	tablespace string     // empty for partitioned, index-organized, temporary and external tables
+	cluster    objectName // that holds its rows
+	base       string     // of an overflow or mapping table: the index-organized table it belongs to
+	created    string     // SEGMENT_CREATED
+	temporary  bool
+	secondary  bool // storage of a domain index
+	dropped    bool
+	rows       *int64 // nil: never analysed
+	analyzed   *time.Time
+}
+
+type dictIndex struct {
+	kind      string     // INDEX_TYPE
+	table     objectName // or the cluster
+	onCluster bool
+}
+
+// oracleCatalog is what the dictionary of one container says about storage.
+type dictionary struct {
+	scope          string // not empty: the only schema that was looked at
+	refusal        int    // the number of the error for which it was no other
+	tablespaces    map[string]bool
+	allTablespaces bool // tablespaces has every one
+	segments       []dictSegment
+	tables         map[objectName]dictTable
+	indexes        map[objectName]dictIndex
+	lobs           map[objectName]objectName // segment or index of a LOB → table
+	parents        map[objectName]objectName // storage table of a nested table → the table around it
+	clusters       map[objectName]string     // → tablespace
+	secondary      map[objectName]objectName // storage of a domain index → the index
+	external       map[objectName]bool
+	defaults       map[string]string // user → default tablespace
+}
+
+// oracleRecycleBin is how names of dropped objects begin, and the name of the row that stands for all of them.
+const recycleBin = "BIN$"
+
+// oracleRelation is what a row is about.
+type spaceRelation struct {
+	objectName
+	kind models.Kind // table, cluster or recycle bin
+}
+
+// oracleShare is what a relation has in one tablespace.
+type segmentShare struct {
+	data, index               int64
+	dataUnknown, indexUnknown bool
+	nowhere                   bool // no part of it has a segment, here or in another tablespace
+}
+
+func (s *segmentShare) add(bytes *int64, index bool) {
+	switch {
+	case bytes == nil && index:
+		s.indexUnknown = true
+	case bytes == nil:
+		s.dataUnknown = true
+	case index:
+		s.index += *bytes
+	default:
+		s.data += *bytes
+	}
+}
+
+// results are the relations of each tablespace with the bytes that they have there. Every tablespace of the catalog has one.
+func (c dictionary) results() map[string]models.TableResult {
+	shares := map[string]map[spaceRelation]*segmentShare{}
+	residual := map[string]*segmentShare{}
+	for tablespace := range c.tablespaces {
+		residual[tablespace] = &segmentShare{}
+	}
+	for _, s := range c.segments {
+		if residual[s.tablespace] == nil {
+			residual[s.tablespace] = &segmentShare{}
+		}
+		relation, index, ok := c.owner(s)
+		if !ok {
+			residual[s.tablespace].add(s.bytes, false)
+			continue
+		}
+		share(shares, s.tablespace, relation).add(s.bytes, index)
+	}
+	c.listSegmentless(shares)
+	for tablespace := range shares {
+		if residual[tablespace] == nil {
+			residual[tablespace] = &segmentShare{}
+		}
+	}
+	out := make(map[string]models.TableResult, len(residual))
+	for tablespace, rest := range residual {
+		result := models.TableResult{Complete: true, Scope: c.scope, Residual: orUnknown(rest.data, rest.dataUnknown)}
+		if c.scope == "" {
+			result.Proof = models.ProofLedger
+		}
+		for relation, part := range shares[tablespace] {
+			result.Tables = append(result.Tables, c.row(relation, *part))
+		}
+		slices.SortFunc(result.Tables, func(a, b models.TableSize) int {
+			return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+		})
+		out[tablespace] = result
+	}
+	return out
+}
+
+func share(shares map[string]map[spaceRelation]*segmentShare, tablespace string, relation spaceRelation) *segmentShare {
+	there := shares[tablespace]
+	if there == nil {
+		there = map[spaceRelation]*segmentShare{}
+		shares[tablespace] = there
+	}
+	if there[relation] == nil {
+		there[relation] = &segmentShare{}
+	}
+	return there[relation]
+}
+
+func orUnknown(bytes int64, unknown bool) *int64 {
+	if unknown {
+		return nil
+	}
+	return &bytes
+}
+
+// owner is the relation that a segment is counted for, and whether as its index.
+func (c dictionary) owner(s dictSegment) (relation spaceRelation, index, ok bool) {
+	switch s.kind {
+	case "TABLE", "TABLE PARTITION", "TABLE SUBPARTITION", "NESTED TABLE":
+		return c.home(s.objectName, false)
+	case "LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION":
+		if table, known := c.lobs[s.objectName]; known {
+			return c.home(table, false)
+		}
+	case "LOBINDEX", "INDEX", "INDEX PARTITION", "INDEX SUBPARTITION":
+		return c.indexOwner(s.objectName)
+	case "CLUSTER":
+		if _, known := c.clusters[s.objectName]; known {
+			return spaceRelation{s.objectName, models.KindCluster}, false, true
+		}
+	}
+	return recycled(s.objectName)
+}
+
+// indexOwner counts as data what only an index holds: the rows of an index-organized table, and where the chunks of a LOB are.
+func (c dictionary) indexOwner(name objectName) (relation spaceRelation, index, ok bool) {
+	if table, known := c.lobs[name]; known {
+		return c.home(table, false)
+	}
+	i, known := c.indexes[name]
+	switch _, clustered := c.clusters[i.table]; {
+	case !known, i.onCluster && !clustered:
+		return recycled(name)
+	case i.onCluster:
+		return spaceRelation{i.table, models.KindCluster}, false, true
+	}
+	return c.home(i.table, i.kind != "LOB" && !strings.HasPrefix(i.kind, "IOT - "))
+}
+
+// home follows a table that only stores a part of another one to the relation that is listed for it. What a domain index
+// stores is index, whatever it is.
+func (c dictionary) home(name objectName, asIndex bool) (relation spaceRelation, index, ok bool) {
+	for range len(c.tables) + 1 {
+		t, known := c.tables[name]
+		parent, nested := c.parents[name]
+		domain, stored := c.indexes[c.secondary[name]]
+		switch {
+		case !known:
+			return recycled(name)
+		case t.dropped:
+			return spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}, false, true
+		case t.base != "":
+			name.name = t.base
+		case nested:
+			name = parent
+		case t.secondary && stored:
+			name, asIndex = domain.table, true
+		default:
+			return spaceRelation{name, models.KindTable}, asIndex, true
+		}
+	}
+	return spaceRelation{}, false, false
+}
+
+func isRecycled(name string) bool { return strings.HasPrefix(name, recycleBin) }
+
+// recycled is the recycle bin of an object's owner if the object lies there.
+func recycled(name objectName) (relation spaceRelation, index, ok bool) {
+	if !isRecycled(name.name) {
+		return spaceRelation{}, false, false
+	}
+	return spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}, false, true
+}
+
+// listSegmentless adds the tables without a segment of their own where they belong. The tablespace may have been dropped.
+func (c dictionary) listSegmentless(shares map[string]map[spaceRelation]*segmentShare) {
+	present := map[spaceRelation]bool{}
+	for _, there := range shares {
+		for relation := range there {
+			present[relation] = true
+		}
+	}
+	for name, t := range c.tables {
+		self := spaceRelation{name, models.KindTable}
+		if home, _, _ := c.home(name, false); home != self {
+			continue
+		}
+		tablespace, part := c.place(t, present[self])
+		gone := c.allTablespaces && !c.tablespaces[tablespace]
+		if tablespace != "" && !gone && shares[tablespace][self] == nil {
+			*share(shares, tablespace, self) = part
+		}
+	}
+}
+
+// place is where the dictionary puts a table without a segment, and what is known of its bytes. It puts partitioned and
+// index-organized tables nowhere: they are where their parts are, or without any part in their owner's default
+// tablespace, as temporary and external tables are.
+func (c dictionary) place(t dictTable, present bool) (tablespace string, part segmentShare) {
+	around, clustered := c.clusters[t.cluster]
+	bodiless := t.temporary || c.external[t.objectName]
+	switch {
+	case t.tablespace != "":
+		return t.tablespace, segmentShare{dataUnknown: !bodiless && t.created != "NO"}
+	case clustered:
+		return around, segmentShare{}
+	case present:
+		return "", segmentShare{}
+	}
+	return c.defaults[t.owner], segmentShare{nowhere: !bodiless}
+}
+
+// listed is the name of a relation's row. A cluster may be called as a table of its owner is.
+func (c dictionary) listed(relation spaceRelation) string {
+	if _, taken := c.tables[relation.objectName]; taken && relation.kind != models.KindTable {
+		return relation.name + " (" + string(relation.kind) + ")"
+	}
+	return relation.name
+}
+
+// row is a relation with its bytes in one tablespace.
+func (c dictionary) row(relation spaceRelation, part segmentShare) models.TableSize {
+	row := models.TableSize{
+		Schema: relation.owner, Name: c.listed(relation), Kind: relation.kind, SizeSource: models.SizeAllocated,
+		Total: orUnknown(part.data+part.index, part.dataUnknown || part.indexUnknown),
+		Data:  orUnknown(part.data, part.dataUnknown), Index: orUnknown(part.index, part.indexUnknown),
+	}
+	if relation.kind != models.KindTable {
+		return row
+	}
+	t := c.tables[relation.objectName]
+	if row.Rows = t.rows; t.rows != nil {
+		row.RowsSource, row.RowsAt = models.RowsStatistic, t.analyzed
+	}
+	_, clustered := c.clusters[t.cluster]
+	elsewhere := part == segmentShare{} && (clustered || t.temporary || c.external[relation.objectName])
+	switch {
+	case clustered:
+		row.Data, row.Note, row.RelatedSchema, row.Related = nil, models.NoteClustered, t.cluster.owner, t.cluster.name
+	case elsewhere && t.temporary:
+		row.Kind = models.KindTemporary
+	case elsewhere:
+		row.Kind = models.KindExternal
+	case part.nowhere, t.created == "NO" && part.data == 0 && !part.dataUnknown:
+		row.Rows, row.RowsSource, row.RowsAt = new(int64), models.RowsExact, nil
+	}
+	if unseen := (segmentShare{dataUnknown: true}); elsewhere || part == unseen {
+		row.Total, row.Data, row.Index, row.SizeSource = nil, nil, nil, models.SizeNone
+	}
+	return row
+}

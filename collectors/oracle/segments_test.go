@@ -1,0 +1,324 @@
+package oracle
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// oracleBuilder makes a catalog and remembers what each relation was given, which is what must be found.
+type wordBuilder struct {
+	t       *rapid.T
+	catalog dictionary
+	serial  int
+	data    map[string]map[spaceRelation]int64
+	index   map[string]map[spaceRelation]int64
+	rest    map[string]int64
+}
+
+var (
+	owners      = []string{"APP", "app", "SYS"}
+	tablespaces = []string{"USERS", "INDX", "SYSTEM"}
+)
+
+func (b *wordBuilder) pick(from []string, label string) string {
+	return rapid.SampledFrom(from).Draw(b.t, label)
+}
+
+func (b *wordBuilder) name(prefix string) objectName {
+	b.serial++
+	return objectName{b.pick(owners, "owner"), fmt.Sprintf("%s%d", prefix, b.serial)}
+}
+
+// segments adds up to three segments of a kind, and to what is expected in their tablespaces.
+func (b *wordBuilder) segments(name objectName, kind string, expected map[string]map[spaceRelation]int64, relation spaceRelation) {
+	for range rapid.IntRange(1, 3).Draw(b.t, "segments") {
+		tablespace, bytes := b.pick(tablespaces, "tablespace"), rapid.Int64Range(0, 1<<40).Draw(b.t, "bytes")
+		b.catalog.segments = append(b.catalog.segments, dictSegment{name, kind, tablespace, &bytes})
+		if expected == nil {
+			b.rest[tablespace] += bytes
+			continue
+		}
+		for _, all := range []map[string]map[spaceRelation]int64{b.data, b.index} {
+			if all[tablespace] == nil {
+				all[tablespace] = map[spaceRelation]int64{}
+			}
+			all[tablespace][relation] += 0
+		}
+		expected[tablespace][relation] += bytes
+	}
+}
+
+func (b *wordBuilder) table(t dictTable) objectName {
+	t.created = "YES"
+	b.catalog.tables[t.objectName] = t
+	return t.objectName
+}
+
+// parts gives a table all that a table can have, for a relation that is counted as index if asIndex.
+func (b *wordBuilder) parts(table objectName, relation spaceRelation, asIndex bool, depth int) {
+	data := b.data
+	if asIndex {
+		data = b.index
+	}
+	for range rapid.IntRange(0, 4).Draw(b.t, "parts") {
+		switch part := b.name("P"); rapid.IntRange(0, 8).Draw(b.t, "part") {
+		case 0:
+			b.segments(table, b.pick([]string{"TABLE", "TABLE PARTITION", "TABLE SUBPARTITION"}, "kind"), data, relation)
+		case 1:
+			b.catalog.indexes[part] = dictIndex{kind: b.pick([]string{"NORMAL", "BITMAP", "FUNCTION-BASED NORMAL"}, "type"), table: table}
+			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "INDEX SUBPARTITION"}, "kind"), b.index, relation)
+		case 2:
+			b.catalog.indexes[part] = dictIndex{kind: b.pick([]string{"LOB", "IOT - TOP"}, "type"), table: table}
+			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "LOBINDEX"}, "kind"), data, relation)
+		case 3:
+			b.catalog.lobs[part] = table
+			b.segments(part, b.pick([]string{"LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION", "LOBINDEX"}, "kind"), data, relation)
+		case 4:
+			overflow := b.table(dictTable{objectName: objectName{table.owner, part.name}, base: table.name})
+			b.segments(overflow, "TABLE", data, relation)
+		case 5:
+			if depth > 0 {
+				nested := objectName{table.owner, part.name}
+				b.table(dictTable{objectName: nested})
+				b.catalog.parents[nested] = table
+				b.segments(nested, "NESTED TABLE", data, relation)
+				b.parts(nested, relation, asIndex, depth-1)
+			}
+		case 6:
+			if storage := b.name("DR$"); depth > 0 {
+				b.catalog.indexes[part] = dictIndex{kind: "DOMAIN", table: table}
+				b.table(dictTable{objectName: storage, secondary: true})
+				b.catalog.secondary[storage] = part
+				b.segments(storage, "TABLE", b.index, relation)
+				b.parts(storage, relation, true, depth-1)
+			}
+		}
+	}
+}
+
+// anyOracleCatalog is a catalog of up to seven relations, and of segments that are nobody's.
+func anyDictionary(t *rapid.T) *wordBuilder {
+	b := &wordBuilder{
+		t: t, data: map[string]map[spaceRelation]int64{}, index: map[string]map[spaceRelation]int64{}, rest: map[string]int64{},
+		catalog: dictionary{
+			tablespaces: map[string]bool{}, tables: map[objectName]dictTable{}, indexes: map[objectName]dictIndex{},
+			lobs: map[objectName]objectName{}, parents: map[objectName]objectName{}, clusters: map[objectName]string{},
+			secondary: map[objectName]objectName{},
+		},
+	}
+	for range rapid.IntRange(0, 7).Draw(t, "relations") {
+		switch name := b.name("T"); rapid.IntRange(0, 4).Draw(t, "relation") {
+		case 0, 1:
+			b.parts(b.table(dictTable{objectName: name}), spaceRelation{name, models.KindTable}, false, 2)
+		case 2:
+			bin := spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}
+			b.table(dictTable{objectName: name, dropped: true})
+			b.segments(name, "TABLE", b.data, bin)
+			b.segments(objectName{name.owner, recycleBin + name.name}, b.pick([]string{"INDEX", "LOBSEGMENT", "LOBINDEX", "TABLE"}, "kind"), b.data, bin)
+		case 3:
+			cluster, index := spaceRelation{name, models.KindCluster}, b.name("CI")
+			b.catalog.clusters[name] = ""
+			b.segments(name, "CLUSTER", b.data, cluster)
+			b.catalog.indexes[index] = dictIndex{kind: "CLUSTER", table: name, onCluster: true}
+			b.segments(index, "INDEX", b.data, cluster)
+		case 4:
+			kinds := []string{"TABLE", "INDEX", "LOBSEGMENT", "LOBINDEX", "CLUSTER", "TYPE2 UNDO", "ROLLBACK", "TEMPORARY", "CACHE", "TABLE SHARD"}
+			b.segments(name, b.pick(kinds, "kind"), nil, spaceRelation{})
+		}
+	}
+	return b
+}
+
+func TestProperties(t *testing.T) {
+	t.Run("every byte is counted once, where it belongs", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyDictionary(t)
+		results := b.catalog.results()
+		for _, tablespace := range tablespaces {
+			data, index := map[spaceRelation]int64{}, map[spaceRelation]int64{}
+			for _, row := range results[tablespace].Tables {
+				relation := spaceRelation{objectName{row.Schema, row.Name}, row.Kind}
+				if _, twice := data[relation]; twice {
+					t.Errorf("%v is listed twice in %s", relation, tablespace)
+				}
+				data[relation], index[relation] = *row.Data, *row.Index
+				if *row.Total != *row.Data+*row.Index || row.SizeSource != models.SizeAllocated {
+					t.Errorf("%v: %d is not %d + %d", relation, *row.Total, *row.Data, *row.Index)
+				}
+			}
+			wantSame(t, tablespace+" data", b.data[tablespace], data)
+			wantSame(t, tablespace+" index", b.index[tablespace], index)
+			if residual := results[tablespace].Residual; (residual == nil && b.rest[tablespace] != 0) || residual != nil && *residual != b.rest[tablespace] {
+				t.Errorf("%s: the residual is %s, want %d", tablespace, collectortest.Text(residual), b.rest[tablespace])
+			}
+		}
+	}))
+	t.Run("the order of segments does not matter", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyDictionary(t)
+		before := b.catalog.results()
+		b.catalog.segments = rapid.Permutation(b.catalog.segments).Draw(t, "order")
+		if difference := cmp.Diff(before, b.catalog.results()); difference != "" {
+			t.Error(difference)
+		}
+	}))
+	t.Run("one unknown size makes one sum unknown", rapid.MakeCheck(func(t *rapid.T) {
+		b := anyDictionary(t)
+		if len(b.catalog.segments) == 0 {
+			t.Skip("nothing to forget")
+		}
+		before := unknownSums(b.catalog.results())
+		i := rapid.IntRange(0, len(b.catalog.segments)-1).Draw(t, "segment")
+		b.catalog.segments[i].bytes = nil
+		if after := unknownSums(b.catalog.results()); before != 0 || after != 1 {
+			t.Errorf("%d were unknown, %d are", before, after)
+		}
+	}))
+}
+
+func wantSame(t *rapid.T, what string, want, got map[spaceRelation]int64) {
+	t.Helper()
+	if !maps.Equal(want, got) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// unknownSums is how many totals and residuals are unknown.
+func unknownSums(results map[string]models.TableResult) (n int) {
+	for _, r := range results {
+		if r.Residual == nil {
+			n++
+		}
+		for _, row := range r.Tables {
+			if row.Total == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestNamesOfDifferentThings has a cluster, an index and a table of the same name: each kind of thing has its own names.
+func TestNamesOfDifferentThings(t *testing.T) {
+	name, index, lost := objectName{"APP", "T"}, objectName{"APP", "I"}, objectName{"APP", "L"}
+	eight, four, two, one := int64(8), int64(4), int64(2), int64(1)
+	catalog := dictionary{
+		segments: []dictSegment{
+			{name, "TABLE", "USERS", &eight}, {name, "CLUSTER", "USERS", &four}, {index, "INDEX", "USERS", &two}, {lost, "INDEX", "USERS", &one},
+		},
+		tables:   map[objectName]dictTable{name: {objectName: name}, {"APP", "U"}: {objectName: objectName{"APP", "U"}}},
+		clusters: map[objectName]string{name: ""},
+		indexes: map[objectName]dictIndex{
+			index: {kind: "NORMAL", table: name},
+			lost:  {kind: "CLUSTER", table: objectName{"APP", "U"}, onCluster: true},
+			name:  {kind: "DOMAIN", table: objectName{"APP", "U"}},
+		},
+		secondary: map[objectName]objectName{name: name},
+	}
+	result := catalog.results()["USERS"]
+	if got := totals(result); got != "APP.T 10, APP.T (cluster) 4" || *result.Residual != 1 {
+		t.Errorf("%s, residual %d", got, *result.Residual)
+	}
+}
+
+func TestDeferredTablesThatWereFilledMeanwhile(t *testing.T) {
+	name := objectName{"APP", "T"}
+	bytes, rows := int64(8192), int64(5)
+	for _, size := range []*int64{&bytes, nil} {
+		catalog := dictionary{
+			segments: []dictSegment{{name, "TABLE", "USERS", size}},
+			tables:   map[objectName]dictTable{name: {objectName: name, tablespace: "USERS", created: "NO", rows: &rows}},
+		}
+		table := catalog.results()["USERS"].Tables[0]
+		if collectortest.Text(table.Total) != collectortest.Text(size) || table.RowsSource != models.RowsStatistic || *table.Rows != rows {
+			t.Errorf("got %+v", table)
+		}
+	}
+}
+
+func TestTemporaryTablesWhereTheirOwnersAre(t *testing.T) {
+	name := objectName{"APP", "BASKET"}
+	catalog := dictionary{
+		tables:   map[objectName]dictTable{name: {objectName: name, temporary: true}},
+		defaults: map[string]string{"APP": "DATA"},
+	}
+	for _, c := range []struct {
+		name string
+		all  bool
+		list map[string]bool
+		want int
+	}{
+		{"listed", true, map[string]bool{"DATA": true}, 1},
+		{"dropped since", true, map[string]bool{"USERS": true}, 0},
+		{"in no list of ours", false, map[string]bool{"USERS": true}, 1},
+	} {
+		catalog.allTablespaces, catalog.tablespaces = c.all, c.list
+		result, there := catalog.results()["DATA"]
+		if len(result.Tables) != c.want || there != (c.want == 1) || there && *result.Residual != 0 {
+			t.Errorf("%s: %+v", c.name, result)
+		}
+	}
+}
+
+func TestTablesThatStoreEachOtherEnd(t *testing.T) {
+	one, other := objectName{"APP", "ONE"}, objectName{"APP", "OTHER"}
+	bytes := int64(8192)
+	catalog := dictionary{
+		segments: []dictSegment{{one, "NESTED TABLE", "USERS", &bytes}},
+		tables:   map[objectName]dictTable{one: {objectName: one}, other: {objectName: other}},
+		parents:  map[objectName]objectName{one: other, other: one},
+	}
+	result := catalog.results()["USERS"]
+	if len(result.Tables) != 0 || *result.Residual != bytes {
+		t.Errorf("got %+v", result)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	whole := func(n int64) *int64 { return &n }
+	for _, c := range []struct {
+		from any
+		want *int64
+		bad  bool
+	}{
+		{from: nil},
+		{from: int64(9e18), want: whole(9e18)},
+		{from: "9223372036854775807", want: whole(9223372036854775807)},
+		{from: "9007199254740993", want: whole(9007199254740993)},
+		{from: []byte("-1"), want: whole(-1)},
+		{from: "12.", want: whole(12)},
+		{from: "0.999999999999999999999999999999999999", want: whole(0)},
+		{from: "1e3", want: whole(1000)},
+		{from: 4503599627370495.5, want: whole(4503599627370495)},
+		{from: "9223372036854775808", bad: true},
+		{from: "1" + fmt.Sprintf("%0125d", 0), bad: true},
+		{from: "Infinity", bad: true},
+		{from: "", bad: true},
+		{from: true, bad: true},
+	} {
+		var n numberColumn
+		err := n.Scan(c.from)
+		if (err != nil) != c.bad || collectortest.Text(n.value) != collectortest.Text(c.want) {
+			t.Errorf("%v is %s, %v, want %s", c.from, collectortest.Text(n.value), err, collectortest.Text(c.want))
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for number, main := range map[string]string{
+		"11.2.0.4.0": "11.2", "12.1.0.2.0": "12.1", "12.2.0.1.0": "12.2", "18.0.0.0.0": "18", "19.21.0.0.0": "19", "23.4.0.24.05": "23",
+	} {
+		if got := parseVersion("Oracle Database", number).main(); got != main {
+			t.Errorf("%s is %s, want %s", number, got, main)
+		}
+	}
+	if !slices.Equal([]string{"A", "a b", "a"}, []string{account("a"), account(`"a b"`), account(`"a"`)}) {
+		t.Error("an account is in capitals unless it is quoted")
+	}
+}

@@ -1,0 +1,169 @@
+package postgresql
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+
+	"whalefall/collectors"
+
+	_ "embed"
+)
+
+// pgFile is what all files of a relation have in common: the oid of their tablespace and the number their names begin with.
+// Numbers are unique within a tablespace only.
+type fileID struct{ tablespace, number uint32 }
+
+// pgFileBytes is what the files of a relation hold. All is -1 when one of them vanished while it was looked at.
+type fileBytes struct{ all, main int64 }
+
+func (b *fileBytes) add(size *int64, main bool) {
+	switch {
+	case b.all < 0:
+	case size == nil:
+		b.all = -1
+	default:
+		b.all += *size
+		if main {
+			b.main += *size
+		}
+	}
+}
+
+// byFiles adds up the files of each relation where the account may list them. It takes no lock on any, and the server remembers
+// nothing of it. It returns what it cannot tell the size of: everything when the server refuses, and what was made or rewritten
+// since the files began to be listed, as its files may be those of before.
+func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, err error) {
+	if !z.server.listsFiles {
+		return wanted, nil
+	}
+	oldest, err := z.session.oldest(ctx)
+	if err != nil {
+		return allLeft(ctx, wanted, err)
+	}
+	files, err := z.session.files(ctx, partsOfTable*len(wanted))
+	if err != nil {
+		return allLeft(ctx, wanted, err)
+	}
+	sums, err := z.session.sumFiles(ctx, wanted, files, oldest)
+	if err != nil {
+		return allLeft(ctx, wanted, err)
+	}
+	for _, w := range wanted {
+		switch sum := sums[w.oid]; {
+		case sum.unsure:
+			left = append(left, w)
+		case !sum.exists:
+			z.sizes[w.oid] = relationSize{}
+		default:
+			z.sizes[w.oid] = relationSize{data: &sum.data, index: &sum.index, main: &sum.main}
+		}
+	}
+	collectors.Counted(ctx, len(z.sizes))
+	return left, nil
+}
+
+// pgAllLeft leaves everything to the size functions when the server refused, and is the error when it cannot be asked any more.
+func allLeft(ctx context.Context, wanted []target, err error) ([]target, error) {
+	if state := sqlState(err); ctx.Err() != nil || state == "" || isOffline(state) {
+		return nil, err
+	}
+	return wanted, nil
+}
+
+func (s *session) oldest(ctx context.Context) (transaction string, err error) {
+	err = s.each(ctx, statements["oldest"], func(rows *sql.Rows) error { return rows.Scan(&transaction) })
+	return transaction, err
+}
+
+// pgPartsOfTable is how many relations with files a table usually is: itself, its TOAST, the index of that, a primary key.
+const partsOfTable = 4
+
+// files reads about so many.
+func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, error) {
+	files := make(map[fileID]fileBytes, about)
+	err := s.each(ctx, statements["files"], func(rows *sql.Rows) error {
+		var tablespace uint32
+		var name sql.RawBytes
+		var size *int64
+		if err := rows.Scan(&tablespace, &name, &size); err != nil {
+			return err
+		}
+		if number, main, ok := parseFileName(string(name)); ok {
+			file := fileID{tablespace, number}
+			bytes := files[file]
+			bytes.add(size, main)
+			files[file] = bytes
+		}
+		return nil
+	})
+	return files, err
+}
+
+// pgFileName takes the name of a file of a relation apart: its number, and whether it is of the main part: 16384, 16384.1,
+// 16384_fsm, 16384_vm.1. Every other name is no such file: a copy that somebody left there, or one of a temporary relation,
+// which begins with a letter.
+func parseFileName(name string) (number uint32, main, ok bool) {
+	name, segment, segmented := strings.Cut(name, ".")
+	digits, fork, forked := strings.Cut(name, "_")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err == nil && segmented {
+		_, err = strconv.ParseUint(segment, 10, 32)
+	}
+	return uint32(n), !forked, err == nil && (!forked || slices.Contains(forks, fork))
+}
+
+// pgForks are the parts of a relation beside the main one.
+var forks = []string{"fsm", "vm", "init"}
+
+// pgFileSum is what the files of a table, its TOAST and its indexes hold.
+type fileSum struct {
+	exists, unsure    bool
+	data, index, main int64
+}
+
+// sumFiles adds the files up to the tables they belong to.
+func (s *session) sumFiles(ctx context.Context, wanted []target, files map[fileID]fileBytes, oldest string) (map[int64]*fileSum, error) {
+	sums := make(map[int64]*fileSum, len(wanted))
+	for _, w := range wanted {
+		sums[w.oid] = &fileSum{}
+	}
+	err := s.each(ctx, statements["parts"], func(rows *sql.Rows) error {
+		var table int64
+		var part part
+		if err := rows.Scan(&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed); err != nil {
+			return err
+		}
+		if sum, ok := sums[table]; ok {
+			bytes, found := files[part.file]
+			sum.add(part, bytes, found)
+		}
+		return nil
+	}, oldest)
+	return sums, err
+}
+
+// pgPart is a table, its TOAST, an index of either.
+type part struct {
+	index, self bool // an index of the table; the table itself
+	bare        bool // has no files, as a partitioned table
+	changed     bool // since the files began to be listed
+	file        fileID
+}
+
+func (s *fileSum) add(p part, bytes fileBytes, found bool) {
+	s.exists = s.exists || p.self
+	switch {
+	case p.changed, !p.bare && (!found || bytes.all < 0):
+		s.unsure = true
+	case p.index:
+		s.index += bytes.all
+	default:
+		s.data += bytes.all
+		if p.self {
+			s.main = bytes.main
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package postgresql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"whalefall/collectors"
+
+	_ "embed"
+	"whalefall/models"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// SQLSTATEs that mean something to us.
+const (
+	codeProtocolViolation     = "08P01"
+	codeInvalidCatalogName    = "3D000"
+	codeInsufficientPrivilege = "42501"
+	codeUndefinedObject       = "42704"
+	codeTooManyConnections    = "53300"
+	codeNotInPrerequisite     = "55000"
+	codeLockNotAvailable      = "55P03"
+	codeQueryCanceled         = "57014"
+	codeAdminShutdown         = "57P01"
+)
+
+// pgBase is what every connection starts from. It is made before anything else runs, as that touches the environment.
+var baseConfig, errBaseConfig = configWithoutEnvironment()
+
+// pgWithoutEnvironment parses a configuration, which is the only way to one, while libpq's variables are put away:
+// they and the files they name would have a say in it.
+func configWithoutEnvironment() (*pgx.ConnConfig, error) {
+	hidden := map[string]string{}
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			hidden[name] = value
+			_ = os.Unsetenv(name)
+		}
+	}
+	defer func() {
+		for name, value := range hidden {
+			_ = os.Setenv(name, value)
+		}
+	}()
+	return pgx.ParseConfig("host=localhost user=x password=x sslmode=disable")
+}
+
+func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfig, error) {
+	if errBaseConfig != nil {
+		return nil, errBaseConfig
+	}
+	encrypted, err := collectors.TargetTLS(t)
+	if err != nil {
+		return nil, err
+	}
+	config := baseConfig.Copy()
+	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), collectors.ServerName(database)
+	config.User, config.Password = t.Username, t.Password
+	config.ConnectTimeout = c.connectTimeout
+	config.RuntimeParams = maps.Clone(c.Parameters)
+	config.TLSConfig = encrypted
+	config.DialFunc = dialEarly(config.DialFunc)
+	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
+		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
+	return config, nil
+}
+
+// pgDial has a connection fail whose other side is no PostgreSQL. The driver takes every answer to its request for TLS but
+// consent for a refusal.
+func dialEarly(dial pgconn.DialFunc) pgconn.DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &earlyConn{Conn: conn}, nil
+	}
+}
+
+// pgFirstBytes are what a server's first answer can begin with: consent to TLS or refusal of it, an error, a request to log
+// in, a protocol version.
+const firstBytes = "SNERv"
+
+// pgConn looks at the first byte that it receives.
+type earlyConn struct {
+	net.Conn
+	answered bool
+}
+
+func (c *earlyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.answered {
+		c.answered = true
+		if !strings.ContainsRune(firstBytes, rune(b[0])) {
+			return 0, collectors.ErrProtocol
+		}
+	}
+	return n, err
+}
+
+// pgSession is one connection with its limits in force.
+type session struct {
+	db     *sql.DB
+	limits map[string]string // to set in every transaction; nil when the session has them from its start
+}
+
+// openAny connects to the target's database, or without one to the first that every server is created with.
+func (c *Collector) openAny(ctx context.Context, t collectors.Target) (*session, error) {
+	if t.Database != "" {
+		return c.open(ctx, t, t.Database)
+	}
+	s, err := c.open(ctx, t, "postgres")
+	if models.Is(err, models.CodeCollection) {
+		return c.open(ctx, t, "template1")
+	}
+	return s, err
+}
+
+// open connects with the limits as start-up parameters. A pooler refuses or ignores those, and a version that lacks one
+// of them refuses; they are then set in each transaction, since with a pooler the session belongs to others, too.
+func (c *Collector) open(ctx context.Context, t collectors.Target, database string) (*session, error) {
+	config, err := c.config(t, database)
+	if err != nil {
+		return nil, c.classify(ctx, t, database, err)
+	}
+	s, err := c.connect(ctx, config)
+	if state := sqlState(err); state == codeProtocolViolation || state == codeUndefinedObject {
+		config.RuntimeParams = map[string]string{}
+		for _, name := range poolerParameters {
+			config.RuntimeParams[name] = c.Parameters[name]
+		}
+		s, err = c.connect(ctx, config)
+	}
+	if err != nil {
+		return nil, c.classify(ctx, t, database, err)
+	}
+	if err := c.limit(ctx, s); err != nil {
+		s.close()
+		return nil, c.classify(ctx, t, database, err)
+	}
+	collectors.Reached(ctx, models.PhaseQuerying)
+	return s, nil
+}
+
+// pgPoolerParameters are the start-up parameters that every pooler knows.
+var poolerParameters = []string{"application_name", "client_encoding"}
+
+// limit has the limits set in each transaction unless the session started with them. It asks by a statement that no
+// search path can give another meaning.
+func (c *Collector) limit(ctx context.Context, s *session) error {
+	var path string
+	err := s.each(ctx, "SHOW search_path", func(rows *sql.Rows) error { return rows.Scan(&path) })
+	if err != nil || path == searchPath {
+		return err
+	}
+	s.limits = maps.Clone(c.Parameters)
+	for _, name := range poolerParameters {
+		delete(s.limits, name)
+	}
+	return nil
+}
+
+func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(rawNames))})
+	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return nil, err
+	}
+	db, err := opened.DB()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return &session{db: db}, nil
+}
+
+// pgRawNames asks a database that never checked its names to send them as they are: checked, one bad name fails the query.
+func rawNames(ctx context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SET client_encoding TO 'SQL_ASCII'")
+	return err
+}
+
+func (s *session) close() { _ = s.db.Close() }
+
+// pgAnswerTimeout ends a statement whose server does not end it.
+const answerTimeout = collectors.StatementTimeout + 5*time.Second
+
+// each runs a statement and hands every row to scan.
+func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if s.limits == nil {
+		return collectors.EachRow(ctx, s.db, text, scan, args...)
+	}
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	names := slices.Sorted(maps.Keys(s.limits))
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = s.limits[name]
+	}
+	if _, err := tx.ExecContext(ctx, statements["limits"], names, values); err != nil {
+		return err
+	}
+	return collectors.EachRow(ctx, tx, text, scan, args...)
+}
+
+// sqlState is the server's code for an error, "" when the server did not send it.
+func sqlState(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return ""
+}
+
+// classify makes a *models.Error of an error that came about while the database was asked.
+func (c *Collector) classify(ctx context.Context, t collectors.Target, database string, err error) error {
+	if known := collectors.Settled(ctx, err); known != nil {
+		return known
+	}
+	state := sqlState(err)
+	switch {
+	case isOffline(state), state == "" && collectors.ConnectionLost(err):
+		return unreachable(t, state, err)
+	case state == codeQueryCanceled, errors.Is(err, context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case state == "":
+		return &models.Error{Code: models.CodeCollection, Err: err}
+	}
+	return refused(t, database, state, err)
+}
+
+// pgRefused is the error for what the server answered instead of rows.
+func refused(t collectors.Target, database, state string, err error) *models.Error {
+	refused := &models.Error{Code: models.CodeCollection, Args: models.Args("Name", database), Err: err}
+	connecting := errors.As(err, new(*pgconn.ConnectError))
+	switch {
+	case state == codeInvalidCatalogName:
+		refused = collectors.DatabaseGone(database, err)
+	case state == codeInsufficientPrivilege && connecting:
+		refused.Key = "collect.pg.connect_denied"
+		refused = refused.With("grant", grantConnect(t, collectors.ServerName(database)))
+	case state == codeInsufficientPrivilege:
+		refused.Key = "collect.pg.denied"
+		refused = refused.With("grant", grantRole(t))
+	case state == codeNotInPrerequisite && connecting:
+		refused.Key = "collect.pg.not_connectable"
+	default:
+		refused.Key, refused.Args = "collect.pg.failed", models.Args("SQLState", state)
+	}
+	return refused.With("sqlstate", state)
+}
+
+// pgUnreachable is the error for a connection that did not come about or broke.
+func unreachable(t collectors.Target, state string, err error) *models.Error {
+	if state == "" {
+		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
+	}
+	reason := collectors.ReasonLost
+	switch {
+	case state[:2] == "28":
+		reason = collectors.ReasonLogin
+	case state == codeTooManyConnections:
+		reason = collectors.ReasonBusy
+	case state[:3] == "57P":
+		reason = collectors.ReasonStarting
+	}
+	return collectors.Unreachable(t, reason, err).With("sqlstate", state)
+}
+
+// pgOffline reports whether a code says that there is no connection: connection and login failures, too many
+// connections, and a server that starts or stops.
+func isOffline(state string) bool {
+	if len(state) != 5 {
+		return false
+	}
+	switch state {
+	case codeTooManyConnections, codeAdminShutdown, "57P02", "57P03", "57P05":
+		return true
+	}
+	return state[:2] == "08" || state[:2] == "28"
+}

@@ -1,0 +1,372 @@
+// Package sqlite collects sizes from SQLite files.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"whalefall/collectors"
+
+	_ "embed"
+
+	"whalefall/models"
+
+	sqlitedriver "github.com/glebarez/go-sqlite"
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// sqliteDatabase is the name of the one database of a file.
+const mainDatabase = "main"
+
+// sqliteBusyTimeout is how long a reader waits for a writer.
+const busyTimeout = 2 * time.Second
+
+// SQLite reads SQLite files, which it never changes.
+type Collector struct{ allowed []string }
+
+// NewSQLite is the collector of SQLite files below the allowed directories; it opens no other file.
+func New(allowed []string) *Collector { return &Collector{allowed: allowed} }
+
+// Version opens the file and tells the version of the library that reads it; the file itself has none.
+func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
+	var version string
+	_, err := c.read(ctx, t, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, statements["file"]).Scan(&version, new(int64))
+	})
+	if err != nil {
+		return models.Version{}, err
+	}
+	main := version
+	if parts := strings.SplitN(version, ".", 3); len(parts) == 3 {
+		main = parts[0] + "." + parts[1]
+	}
+	return models.Version{Full: "SQLite " + version, Main: main, Detailed: version}, nil
+}
+
+// Databases is the one database "main": its pages as data, its write-ahead log as log.
+func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
+	var data int64
+	path, err := c.read(ctx, t, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, statements["file"]).Scan(new(string), &data)
+	})
+	if err != nil {
+		return models.DatabaseResult{}, err
+	}
+	log := fileSize(path + "-wal")
+	total := data + log
+	main := models.DatabaseSize{Name: mainDatabase, Total: &total, Data: &data, Log: &log}
+	return models.DatabaseResult{Databases: []models.DatabaseSize{main}, Complete: true}, nil
+}
+
+// Tables measures every table by its pages; rows are counted by the same pages and exact. It reads the whole file.
+func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
+	if database != mainDatabase {
+		return models.TableResult{}, collectors.DatabaseGone(database, nil)
+	}
+	var found catalog
+	_, err := c.read(ctx, t, func(tx *sql.Tx) (err error) {
+		found, err = readCatalog(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return models.TableResult{}, err
+	}
+	tables := found.assemble()
+	collectors.Counted(ctx, len(tables))
+	return models.TableResult{Tables: tables, Complete: true, Proof: models.ProofFile}, nil
+}
+
+type bTree struct {
+	name, kind, table string
+	primaryKey        *string // of a table: the index of its primary key, which WITHOUT ROWID is the b-tree itself
+}
+
+type pageCounts struct{ bytes, cells, leafCells int64 }
+
+type catalog struct {
+	virtual map[string]bool // by name in lower case
+	btrees  []bTree
+	pages   map[string]pageCounts
+}
+
+func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
+	found := catalog{virtual: map[string]bool{}, pages: map[string]pageCounts{}}
+	err := collectors.EachRow(ctx, tx, statements["virtual"], func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		found.virtual[strings.ToLower(name)] = true
+		return err
+	})
+	if err != nil {
+		return found, err
+	}
+	err = collectors.EachRow(ctx, tx, statements["btrees"], func(rows *sql.Rows) error {
+		var b bTree
+		err := rows.Scan(&b.name, &b.kind, &b.table, &b.primaryKey)
+		found.btrees = append(found.btrees, b)
+		return err
+	})
+	if err != nil {
+		return found, err
+	}
+	uncounted, measured, last := found.tables(), collectors.Tally(0), ""
+	collectors.Expected(ctx, len(uncounted))
+	return found, collectors.EachRow(ctx, tx, statements["pages"], func(rows *sql.Rows) error {
+		var name string
+		var bytes, cells int64
+		var leaf bool
+		err := rows.Scan(&name, &bytes, &cells, &leaf)
+		if name != last { // the pages of the b-tree before are all read
+			if uncounted[last] {
+				delete(uncounted, last)
+				measured.Add(ctx)
+			}
+			last = name
+		}
+		p := found.pages[name]
+		p.bytes, p.cells = p.bytes+bytes, p.cells+cells
+		if leaf {
+			p.leafCells += cells
+		}
+		found.pages[name] = p
+		return err
+	})
+}
+
+// tables are the names of the tables that are listed.
+func (c catalog) tables() map[string]bool {
+	names := map[string]bool{}
+	for _, t := range c.btrees {
+		if t.listed() {
+			names[t.name] = true
+		}
+	}
+	return names
+}
+
+// listed reports whether the b-tree is that of a table which is not the library's own.
+func (b bTree) listed() bool { return b.kind == "table" && !strings.HasPrefix(b.name, "sqlite_") }
+
+// assemble adds up the b-trees of each table. The b-tree of a table is its data, also WITHOUT ROWID, where it is built
+// like an index and keeps rows in inner pages, too.
+func (c catalog) assemble() []models.TableSize {
+	type size struct{ data, index, cells, leafCells int64 }
+	sizes, names := map[string]size{}, make(map[string]bool, len(c.btrees))
+	for _, b := range c.btrees {
+		names[b.name] = true
+		s, pages := sizes[b.table], c.pages[b.name]
+		if b.kind == "index" {
+			s.index += pages.bytes
+		} else {
+			s.data, s.cells, s.leafCells = pages.bytes, pages.cells, pages.leafCells
+		}
+		sizes[b.table] = s
+	}
+	var tables []models.TableSize
+	for _, t := range c.btrees {
+		if !t.listed() {
+			continue
+		}
+		s := sizes[t.name]
+		total, rows := s.data+s.index, s.leafCells
+		if t.primaryKey != nil && !names[*t.primaryKey] {
+			rows = s.cells
+		}
+		kind := models.KindTable
+		if c.shadow(t.name) {
+			kind = models.KindShadow
+		}
+		tables = append(tables, models.TableSize{
+			Schema: mainDatabase, Name: collectors.ValidName(t.name), Kind: kind,
+			Total: &total, Data: &s.data, Index: &s.index, Unused: new(int64), SizeSource: models.SizeAllocated,
+			Rows: &rows, RowsSource: models.RowsExact,
+		})
+	}
+	return tables
+}
+
+// sqliteShadows are what full-text search (fts3 to fts5) and R-trees append to a virtual table's name for their storage.
+var shadows = []string{
+	"config", "content", "data", "docsize", "idx", "segdir", "segments", "stat", "node", "parent", "rowid",
+}
+
+// shadow reports whether a table is storage of a virtual table.
+func (c catalog) shadow(name string) bool {
+	name = strings.ToLower(name)
+	i := strings.LastIndexByte(name, '_')
+	return i > 0 && c.virtual[name[:i]] && slices.Contains(shadows, name[i+1:])
+}
+
+// read runs the statements of f in one read-only transaction on the target's file and returns the file's real path. A
+// file that nobody seems to be using is read as if it could not change, which leaves no files beside it; when it did
+// change meanwhile, or is in use, it is read with locks.
+func (c *Collector) read(ctx context.Context, t collectors.Target, f func(*sql.Tx) error) (path string, err error) {
+	path, err = c.resolve(t)
+	if err != nil {
+		return "", err
+	}
+	if before := stateOf(path); before.quiet() {
+		err = readFile(ctx, path, true, f)
+		if stateOf(path) == before {
+			return path, c.classify(ctx, t, err)
+		}
+	}
+	return path, c.classify(ctx, t, readFile(ctx, path, false, f))
+}
+
+// sqliteMemory is an empty database that files are attached to. It trusts nothing that a file says is to be run.
+var memoryAddress = "file::memory:?" + url.Values{"_pragma": {
+	"query_only(1)", "trusted_schema(0)", "busy_timeout(" + collectors.Milliseconds(busyTimeout) + ")",
+}}.Encode()
+
+func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) error {
+	db, err := sql.Open(sqlite.DriverName, memoryAddress)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	opened, err := gorm.Open(&sqlite.Dialector{Conn: db}, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return err
+	}
+	if db, err = opened.DB(); err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, statements["attach"], address(path, immutable)); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	collectors.Reached(ctx, models.PhaseQuerying)
+	return f(tx)
+}
+
+// sqliteAddress is the file as a read-only URI, whatever its path is made of.
+func address(path string, immutable bool) string {
+	options := url.Values{"mode": {"ro"}}
+	if immutable {
+		options.Set("immutable", "1")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
+}
+
+// resolve is the real path of the target's file, if that is a file below an allowed directory. Of other places it does
+// not even tell what is there.
+func (c *Collector) resolve(t collectors.Target) (string, error) {
+	path, err := filepath.Abs(t.Database)
+	if err != nil {
+		return "", outside(t, err)
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	switch {
+	case err == nil && !c.isAllowed(resolved), err != nil && !c.isAllowed(path):
+		return "", outside(t, err)
+	case err != nil:
+		return "", unreachable(t, err)
+	}
+	if info, err := os.Stat(resolved); err != nil || !info.Mode().IsRegular() {
+		return "", unreachable(t, errors.Join(err, fs.ErrInvalid))
+	}
+	return resolved, nil
+}
+
+func (c *Collector) isAllowed(path string) bool { return collectors.IsBelow(c.allowed, path) }
+
+// fileState is what tells that a file was written to.
+type fileState struct {
+	size     int64
+	modified time.Time
+	wal      bool
+	journal  bool
+}
+
+func stateOf(path string) fileState {
+	var state fileState
+	if info, err := os.Stat(path); err == nil {
+		state.size, state.modified = info.Size(), info.ModTime()
+	}
+	state.wal, state.journal = exists(path+"-wal"), exists(path+"-journal")
+	return state
+}
+
+func (s fileState) quiet() bool { return !s.wal && !s.journal }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// Result codes of SQLite that mean something to us.
+const (
+	codeBusy      = 5
+	codeInterrupt = 9
+	codeCorrupt   = 11
+	codeCantOpen  = 14
+	codeNotADB    = 26
+)
+
+func (c *Collector) classify(ctx context.Context, t collectors.Target, err error) error {
+	if err == nil {
+		return nil
+	}
+	if known := collectors.Settled(ctx, err); known != nil {
+		return known
+	}
+	code := 0
+	var refused *sqlitedriver.Error
+	if errors.As(err, &refused) {
+		code = refused.Code() & 0xff
+	}
+	key := "collect.sqlite.failed"
+	switch code {
+	case codeInterrupt:
+		return collectors.Cancelled(err)
+	case codeCantOpen:
+		return unreachable(t, err)
+	case codeBusy:
+		key = "collect.sqlite.busy"
+	case codeNotADB:
+		key = "collect.sqlite.not_a_database"
+	case codeCorrupt:
+		key = "collect.sqlite.corrupt"
+	}
+	return &models.Error{
+		Code: models.CodeCollection, Key: key, Args: models.Args("Name", t.Name, "Code", code),
+		Extra: map[string]any{"sqlite_code": code}, Err: err,
+	}
+}
+
+func outside(t collectors.Target, cause error) *models.Error {
+	return &models.Error{Code: models.CodeCollection, Key: "collect.sqlite.outside", Args: models.Args("Name", t.Name), Err: cause}
+}
+
+func unreachable(t collectors.Target, cause error) *models.Error {
+	return collectors.Unreachable(t, collectors.ReasonMissing, cause)
+}

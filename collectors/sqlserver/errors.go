@@ -1,0 +1,257 @@
+package sqlserver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"whalefall/collectors"
+
+	"whalefall/models"
+
+	mssql "github.com/microsoft/go-mssqldb"
+)
+
+// Error numbers that more than one place knows.
+const (
+	codeSelectDenied   = 229
+	codeStateDenied    = 262
+	codeNoPermission   = 297
+	codeServerDenied   = 300
+	codeNoDatabase     = 911
+	codeNoEntry        = 916
+	codeReadIntentOnly = 978
+	codeNoReadIntent   = 979
+	codeNoReadable     = 982
+	codeCannotOpen     = 4060
+	codeOpenedDefault  = 4063 // instead of the one that was asked for
+	codeNoDefault      = 4064 // neither that nor the login's own
+	codeLoginFailed    = 18456
+	codeLockTimeout    = 1222
+)
+
+// Message keys that more than one place knows.
+const (
+	keyDenied     = "collect.mssql.denied"
+	keyNoAccess   = "collect.mssql.no_access"
+	keySingleUser = "collect.mssql.single_user"
+	keyOffline    = "collect.mssql.offline"
+	keyRestoring  = "collect.mssql.restoring"
+	keyRecovering = "collect.mssql.recovering"
+	keySuspect    = "collect.mssql.suspect"
+	keyEmergency  = "collect.mssql.emergency"
+	keyTransition = "collect.mssql.transition"
+	keySecondary  = "collect.mssql.secondary"
+	keyReplica    = "collect.mssql.replica"
+	keySnapshot   = "collect.mssql.snapshot"
+)
+
+// sqlserverMeaning is what an error number tells the user. One with a reason says that there is no connection.
+type meaning struct {
+	key    string
+	reason string
+}
+
+var meanings = map[int32]meaning{
+	codeLoginFailed: {reason: collectors.ReasonLogin}, // wrong user or password
+	18450:           {reason: collectors.ReasonLogin}, // the login is not one that Windows trusts
+	18452:           {reason: collectors.ReasonLogin}, // the login is of an untrusted domain
+	18470:           {reason: collectors.ReasonLogin}, // the account is disabled
+	18486:           {reason: collectors.ReasonLogin}, // the account is locked
+	18487:           {reason: collectors.ReasonLogin}, // the password has expired
+	18488:           {reason: collectors.ReasonLogin}, // the password must be changed
+	40532:           {reason: collectors.ReasonLogin}, // Azure: no such server for this login
+	40615:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not know this address
+	40914:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not know this network
+	47073:           {reason: collectors.ReasonLogin}, // Azure: public access is switched off
+
+	10928: {reason: collectors.ReasonBusy}, // Azure: the limit of requests or sessions is reached
+	10929: {reason: collectors.ReasonBusy}, // Azure: the same, below the guaranteed minimum
+	10936: {reason: collectors.ReasonBusy}, // Azure: the limit of the elastic pool is reached
+	17809: {reason: collectors.ReasonBusy}, // the limit of user connections is reached
+	18461: {reason: collectors.ReasonBusy}, // single-user mode, and somebody is there
+	40501: {reason: collectors.ReasonBusy}, // Azure: the service is busy
+	49918: {reason: collectors.ReasonBusy}, // Azure: not enough resources for the request
+	49919: {reason: collectors.ReasonBusy}, // Azure: too many operations
+	49920: {reason: collectors.ReasonBusy}, // Azure: too many operations in the subscription
+
+	6005:  {reason: collectors.ReasonStarting}, // the server shuts down
+	17142: {reason: collectors.ReasonStarting}, // the server is paused
+	17187: {reason: collectors.ReasonStarting}, // the server is not ready yet
+	18401: {reason: collectors.ReasonStarting}, // the server upgrades itself
+	18451: {reason: collectors.ReasonStarting}, // only administrators may connect now
+	40197: {reason: collectors.ReasonStarting}, // Azure: the service is being upgraded or failed over
+	40613: {reason: collectors.ReasonStarting}, // Azure: the database is not available at the moment
+
+	codeSelectDenied:   {key: keyDenied},
+	codeStateDenied:    {key: keyDenied},
+	codeNoPermission:   {key: keyDenied},
+	codeServerDenied:   {key: keyDenied},
+	codeNoDatabase:     {key: collectors.KeyDatabaseGone},
+	codeNoEntry:        {key: keyNoAccess},
+	923:                {key: keySingleUser}, // restricted to owners and administrators
+	924:                {key: keySingleUser},
+	942:                {key: keyOffline},
+	927:                {key: keyRestoring},
+	904:                {key: keyRecovering}, // cannot be started now
+	921:                {key: keyRecovering}, // has not been recovered yet
+	922:                {key: keyRecovering}, // is being recovered
+	926:                {key: keySuspect},
+	945:                {key: keySuspect}, // inaccessible files, memory or disk space
+	946:                {key: keySuspect}, // of an older version
+	948:                {key: keySuspect}, // of a newer version
+	952:                {key: keyTransition},
+	954:                {key: keySecondary}, // a mirror
+	955:                {key: keyReplica},   // mirrored, without quorum
+	956:                {key: keyReplica},   // mirrored, not yet synchronised
+	976:                {key: keySecondary},
+	codeReadIntentOnly: {key: keySecondary},
+	codeNoReadIntent:   {key: keySecondary},
+	codeNoReadable:     {key: keySecondary},
+	983:                {key: keyReplica}, // neither primary nor secondary
+	988:                {key: keyReplica}, // no quorum
+	208:                {key: "collect.mssql.unsupported"},
+	596:                {key: "collect.mssql.interrupted"}, // KILL
+	701:                {key: "collect.mssql.exhausted"},   // no memory for the statement
+	8645:               {key: "collect.mssql.exhausted"},   // waited too long for memory
+	1205:               {key: "collect.mssql.deadlock"},
+	codeLockTimeout:    {key: "collect.mssql.locked"},
+}
+
+// sqlserverNumbers are the server's numbers for an error, the first one first; none when the server did not send it.
+func errorNumbers(err error) []int32 {
+	var refused mssql.Error
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	numbers := make([]int32, 0, len(refused.All)+1)
+	for _, e := range refused.All {
+		numbers = append(numbers, e.Number)
+	}
+	return append(numbers, refused.Number)
+}
+
+// sqlserverNumber is the number that says most about an error, 0 when the server did not send it. A login that ends
+// because of its database is told so twice: "cannot open", "login failed"; what comes before these says why.
+func errorNumber(err error) int32 {
+	numbers := errorNumbers(err)
+	if len(numbers) == 0 {
+		return 0
+	}
+	for _, number := range numbers {
+		_, known := meanings[number]
+		if known && number != codeLoginFailed {
+			return number
+		}
+	}
+	return numbers[0]
+}
+
+// sqlserverClosed reports whether a database could not be opened for a reason that was not told, or because it does not
+// let us in.
+func isClosed(err error) bool {
+	switch errorNumber(err) {
+	case codeNoEntry, codeCannotOpen, codeOpenedDefault, codeNoDefault:
+		return true
+	}
+	return false
+}
+
+// sqlserverDenied reports whether a statement failed for want of a permission.
+func isDenied(err error) bool {
+	number := errorNumber(err)
+	return number != 0 && meanings[number].key == keyDenied
+}
+
+// sqlserverFailure makes a *models.Error of an error that came about while the database was asked.
+func failure(ctx context.Context, t collectors.Target, server serverInfo, database string, err error) error {
+	if known := collectors.Settled(ctx, err); known != nil {
+		return known
+	}
+	number := errorNumber(err)
+	switch {
+	case number == 0 && errors.Is(err, context.DeadlineExceeded):
+		return &models.Error{Code: models.CodeTimeout, Err: err}
+	case number == 0 && (collectors.ConnectionLost(err) || errors.As(err, new(mssql.StreamError))):
+		return unreachable(t, err)
+	case number == 0:
+		return &models.Error{Code: models.CodeCollection, Err: err}
+	}
+	return refused(t, server, database, number, err)
+}
+
+// sqlserverNotConnected is the error for a connection that did not come about. What the server says about a database is
+// about that alone.
+func notConnected(ctx context.Context, t collectors.Target, database string, err error) error {
+	if known := collectors.Settled(ctx, err); known != nil {
+		return known
+	}
+	if number := errorNumber(err); meanings[number].key != "" {
+		return refused(t, serverInfo{}, database, number, err)
+	}
+	return unreachable(t, err)
+}
+
+// sqlserverRefused is the error for what the server answered instead of rows.
+func refused(t collectors.Target, server serverInfo, database string, number int32, err error) *models.Error {
+	known, ok := meanings[number]
+	refused := &models.Error{
+		Code: models.CodeCollection, Key: known.key, Args: models.Args("Name", collectors.ValidName(database)), Err: err,
+	}
+	switch {
+	case !ok:
+		refused.Key, refused.Args = "collect.mssql.failed", models.Args("Number", number)
+	case known.reason != "":
+		return unreachable(t, err)
+	case known.key == collectors.KeyDatabaseGone:
+		refused = collectors.DatabaseGone(collectors.ValidName(database), err)
+	case known.key == keyNoAccess:
+		refused = refused.With("grant", server.grantEntry(t, database))
+	case known.key == keyDenied:
+		refused = refused.With("grant", server.grantNames(t, database)+" "+server.grantState(t))
+	}
+	return refused.With("error_number", number)
+}
+
+// sqlserverUnreachable is the error for a connection that did not come about or broke.
+func unreachable(t collectors.Target, err error) *models.Error {
+	number := errorNumber(err)
+	if number == 0 {
+		return collectors.Unreachable(t, connectReason(err), err)
+	}
+	reason := collectors.ReasonLost
+	if known := meanings[number].reason; known != "" {
+		reason = known
+	}
+	return collectors.Unreachable(t, reason, err).With("error_number", number)
+}
+
+// sqlserverConnectReason is connectReason for errors of which the driver keeps only the text.
+func connectReason(err error) string {
+	reason := collectors.ConnectReason(err)
+	contains := func(text string) bool { return strings.Contains(err.Error(), text) }
+	switch {
+	case reason != collectors.ReasonLost:
+		return reason
+	case contains("TLS Handshake failed"), contains(plainOnly):
+		return collectors.ReasonTLS
+	case contains("PRELOGIN"), contains("prelogin"), contains("encrypt negotiation failed"), contains("invalid packet size"):
+		return collectors.ReasonProtocol
+	}
+	return reason
+}
+
+// sqlserverPlainOnly is the driver's text, and its only sign, for a server without TLS.
+const plainOnly = "server does not support encryption"
+
+// sqlserverOtherIntent reports whether a connection may come about with the other read intent: the database takes only
+// one of them, or the server sent us on to a replica that did not answer.
+func otherIntent(err error, readOnly, routed bool) bool {
+	if !readOnly {
+		return slices.Contains(errorNumbers(err), codeReadIntentOnly)
+	}
+	numbers := errorNumbers(err)
+	return slices.Contains(numbers, codeNoReadIntent) || slices.Contains(numbers, codeNoReadable) ||
+		routed && len(numbers) == 0
+}

@@ -1,0 +1,321 @@
+package sqlserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"whalefall/collectors"
+
+	_ "embed"
+
+	"whalefall/models"
+
+	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/microsoft/go-mssqldb/msdsn"
+	"gorm.io/driver/sqlserver"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// sqlserverServer is what a server says it is; its zero value is an unknown one.
+type serverInfo struct {
+	number   string // 16.0.4125.3
+	major    int    // 16; grows with the year, but for Azure
+	edition  string
+	engine   int    // EngineEdition
+	database string // the one that we are in
+}
+
+// Values of EngineEdition that differ from a server of one's own.
+const (
+	engineAzureDatabase = 5
+	engineAzureSynapse  = 6
+	engineAzureInstance = 8
+	engineServerless    = 11
+	engineFabric        = 12
+)
+
+// azure reports whether each database is a server of its own: there is no USE and no view of the whole server.
+func (v serverInfo) azure() bool {
+	return v.engine == engineAzureDatabase || v.engine == engineFabric
+}
+
+// since reports whether the server has what came with a version. Azure always says 12 and has everything.
+func (v serverInfo) since(major int) bool {
+	return v.azure() || v.engine == engineAzureInstance || v.major >= major
+}
+
+var years = map[string]string{
+	"11.0": "2012", "12.0": "2014", "13.0": "2016", "14.0": "2017", "15.0": "2019", "16.0": "2022", "17.0": "2025",
+}
+
+// version is the server for people: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)".
+func (v serverInfo) version() models.Version {
+	parts := strings.SplitN(v.number, ".", 3)
+	out := models.Version{Main: strings.Join(parts[:min(2, len(parts))], "."), Detailed: v.number}
+	switch v.engine {
+	case engineAzureDatabase:
+		out.Full = fmt.Sprintf("Azure SQL Database (%s)", v.number)
+	case engineAzureInstance:
+		out.Full = fmt.Sprintf("Azure SQL Managed Instance (%s)", v.number)
+	default:
+		product := strings.TrimRight("SQL Server "+years[out.Main], " ")
+		out.Full = fmt.Sprintf("%s (%s) %s", product, v.number, v.edition)
+	}
+	return out
+}
+
+func quoted(name string) string { return mssql.TSQLQuoter{}.ID(name) }
+
+// use goes to the database before a statement; in Azure one can only connect to it, and so one has to on an unknown server.
+func (v serverInfo) use(database string) string {
+	if v.azure() || v.engine == 0 {
+		return ""
+	}
+	return "USE " + quoted(database) + "; "
+}
+
+// grantEntry lets the account into one database.
+func (v serverInfo) grantEntry(t collectors.Target, database string) string {
+	user := quoted(t.Username)
+	return v.use(database) + "CREATE USER " + user + " FOR LOGIN " + user + ";"
+}
+
+// grantNames lets the account see every name of one database, and no row of data. An account that gets in by a permission of
+// the server has to become a user first: only users can be granted something in a database.
+func (v serverInfo) grantNames(t collectors.Target, database string) string {
+	user := quoted(t.Username)
+	return v.use(database) + "IF DATABASE_PRINCIPAL_ID(N" + mssql.TSQLQuoter{}.Value(t.Username) + ") IS NULL CREATE USER " + user +
+		" FOR LOGIN " + user + "; GRANT VIEW DEFINITION TO " + user + ";"
+}
+
+// grantState lets the account, which is a user, see the statistics of the database that it is run in.
+func (v serverInfo) grantState(t collectors.Target) string {
+	permission := "VIEW DATABASE STATE"
+	if v.since(release2022) {
+		permission = "VIEW DATABASE PERFORMANCE STATE"
+	}
+	return "GRANT " + permission + " TO " + quoted(t.Username) + ";"
+}
+
+// sqlserverSession is one connection to one database with its limits in force.
+type session struct {
+	target  collectors.Target
+	server  serverInfo
+	db      *sql.DB
+	conn    *sql.Conn
+	hangUp  func()        // ends the connection at once, whatever it is doing
+	timeout time.Duration // of one statement
+}
+
+func (c *Collector) config(t collectors.Target, database string, readOnly bool) (msdsn.Config, error) {
+	encrypted, err := collectors.TargetTLS(t)
+	if err != nil {
+		return msdsn.Config{}, err
+	}
+	config := msdsn.Config{
+		Host: t.Host, Port: uint64(t.Port), Database: database, User: t.Username, Password: t.Password,
+		Encryption: msdsn.EncryptionRequired, TLSConfig: encrypted,
+		ReadOnlyIntent: readOnly, AppName: "whalefall",
+		DisableRetry: true, DialTimeout: -1, Protocols: []string{"tcp"},
+	}
+	switch {
+	case encrypted == nil:
+		config.Encryption = msdsn.EncryptionDisabled
+	case encrypted.MinVersion == 0:
+		encrypted.ServerName = t.Host           // unverified, but what stands before Azure may go by it
+		encrypted.MinVersion = tls.VersionTLS10 // all that servers before 2016 have without an update
+	}
+	return config, nil
+}
+
+// open connects to one database, with the other read intent if that is what it takes. The error is the driver's.
+func (c *Collector) open(ctx context.Context, t collectors.Target, database string, readOnly bool) (*session, error) {
+	config, err := c.config(t, database, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	s, routed, err := c.connect(ctx, t, config)
+	if err != nil && ctx.Err() == nil && otherIntent(err, readOnly, routed) {
+		config.ReadOnlyIntent = !readOnly
+		s, _, err = c.connect(ctx, t, config)
+	}
+	return s, err
+}
+
+// connect encrypts as the target's mode says; "prefer" goes without where the server cannot.
+func (c *Collector) connect(ctx context.Context, t collectors.Target, config msdsn.Config) (s *session, routed bool, err error) {
+	s, routed, err = c.dial(ctx, t, config)
+	if err == nil || t.TLSMode != models.TLSPrefer && t.TLSMode != "" || !strings.Contains(err.Error(), plainOnly) {
+		return s, routed, err
+	}
+	config.Encryption, config.TLSConfig = msdsn.EncryptionDisabled, nil
+	return c.dial(ctx, t, config)
+}
+
+// dial connects once; routed says that the server sent us on to another one.
+func (c *Collector) dial(ctx context.Context, t collectors.Target, config msdsn.Config) (s *session, routed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	dialer := &dialer{}
+	connector := mssql.NewConnectorConfig(config)
+	connector.Dialer = dialer
+	s = &session{target: t, timeout: c.statementTimeout, hangUp: dialer.hangUp}
+	if s.db, err = openSession(connector); err != nil {
+		return nil, false, err
+	}
+	s.conn, err = s.db.Conn(ctx)
+	dialer.established()
+	if err == nil {
+		err = s.start(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, dialer.dials > 1, errors.Join(ctx.Err(), err)
+	}
+	collectors.Reached(ctx, models.PhaseQuerying)
+	return s, false, nil
+}
+
+func openSession(connector *mssql.Connector) (*sql.DB, error) {
+	opened, err := gorm.Open(sqlserver.New(sqlserver.Config{Conn: sql.OpenDB(connector)}),
+		&gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
+	if err != nil {
+		return nil, err
+	}
+	db, err := opened.DB()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// sqlserverLockWait is longer than other engines' wait for a lock: one that is not granted ends the whole collection, and
+// nobody waits longer for our waiting.
+const lockWait = 2 * time.Second
+
+// sqlserverSettings make a session harmless: it waits for no lock for long, loses every deadlock and locks nothing that it
+// reads.
+var settings = []string{
+	"SET LOCK_TIMEOUT " + collectors.Milliseconds(lockWait),
+	"SET DEADLOCK_PRIORITY LOW",
+	"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+	"SET NOCOUNT ON",
+}
+
+// start sets the session's limits and asks what the server is.
+func (s *session) start(ctx context.Context) error {
+	defer collectors.HangUpAfter(ctx, s.hangUp)()
+	for _, text := range settings {
+		if _, err := s.conn.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	var number, edition, database sql.NullString
+	err := collectors.EachRow(ctx, s.conn, statements["session"], func(rows *sql.Rows) error {
+		return rows.Scan(&number, &edition, &s.server.engine, &database)
+	})
+	s.server.number, s.server.edition, s.server.database = number.String, edition.String, database.String
+	first, _, _ := strings.Cut(number.String, ".")
+	s.server.major, _ = strconv.Atoi(first)
+	return err
+}
+
+func (s *session) close() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	_ = s.db.Close()
+}
+
+// each runs a statement and hands every row to scan. The driver has the server end it when its time is over, and waits for
+// the server to say that it has; but not for long.
+func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	defer collectors.HangUpAfter(ctx, s.hangUp)()
+	if err := collectors.EachRow(ctx, s.conn, text, scan); err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return nil
+}
+
+// failed classifies an error that came about on this session.
+func (s *session) failed(ctx context.Context, err error) error {
+	return failure(ctx, s.target, s.server, s.server.database, err)
+}
+
+// sqlserverDialer makes connections that end with the context until they are established: the driver itself looks at the
+// context before and after the handshakes, but not during them.
+type dialer struct {
+	net   net.Dialer
+	dials int
+	ended func() bool // no longer ends the connection with the context
+	conn  net.Conn
+}
+
+// HostName has the driver leave the resolution of names to us.
+func (d *dialer) HostName() string { return "" }
+
+// DialContext connects to an address.
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d.established()
+	d.dials++
+	conn, err := d.net.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.conn = conn
+	d.ended = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	return &mutedConn{Conn: conn}, nil
+}
+
+// established lets the connection live on after the context it was made under.
+func (d *dialer) established() {
+	if d.ended != nil && d.ended() {
+		_ = d.conn.SetDeadline(time.Time{})
+	}
+}
+
+// hangUp closes the socket.
+func (d *dialer) hangUp() {
+	if d.conn != nil {
+		_ = d.conn.Close()
+	}
+}
+
+// sqlserverReply is the first byte of every packet that a server sends.
+const replyPacket = 4
+
+// sqlserverConn fails when the first byte that it receives cannot be SQL Server's.
+type mutedConn struct {
+	net.Conn
+	answered bool
+}
+
+func (c *mutedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.answered {
+		c.answered = true
+		if b[0] != replyPacket {
+			return 0, collectors.ErrProtocol
+		}
+	}
+	return n, err
+}
+
+// firstDatabase is the one to ask the whole server in.
+func firstDatabase(t collectors.Target) string {
+	return cmp.Or(collectors.ServerName(t.Database), master)
+}
+
+const master = "master"

@@ -1,0 +1,305 @@
+package sqlserver
+
+import (
+	"strings"
+
+	"whalefall/collectors"
+	"whalefall/models"
+)
+
+const pageBytes = 8192 // bytes
+
+// sqlserverObject is a visible object: a table, or one that has partitions.
+type object struct {
+	id, schema int64
+	name       string
+	kind       string // type of sys.objects without its padding: U table, V view
+	shipped    bool   // the engine made it
+}
+
+// sqlserverSpecial says of a table that it is more than that.
+type special struct {
+	object          object
+	history         bool   // it keeps the former rows of another one
+	historyTable    *int64 // the table that keeps its former rows
+	memoryOptimized bool
+	external        bool
+}
+
+// sqlserverPartition is one partition of a heap or an index. Index 0 is the heap, 1 the clustered index.
+type partition struct {
+	id, hobt      int64
+	object, index int64
+	rows          int64
+}
+
+// sqlserverUnit is one allocation unit.
+type unit struct {
+	kind                 int64
+	container            int64 // a partition or its heap or B-tree
+	data, used, reserved int64 // pages
+}
+
+// Types of allocation units that are not like the others: those of rows know their leaf pages, those of LOB belong to a
+// partition, all others to its heap or B-tree.
+const (
+	inRow = 1
+	lob   = 2
+)
+
+// sqlserverPages is what one partition of an index holds. Data are its leaf, LOB and row-overflow pages.
+type pageCounts struct {
+	object, index        int64
+	data, used, reserved int64 // pages
+	rows                 int64
+}
+
+// sqlserverInternal is a table in which the engine keeps a part of another object, or something of its own.
+type internal struct {
+	id, parent, kind int64
+}
+
+// sqlserverIndexKinds are the internal tables that hold indexes: XML, full-text, spatial, semantic.
+var indexKinds = map[int64]bool{
+	202: true, 204: true, 207: true, 211: true, 212: true, 213: true, 214: true, 215: true, 216: true, 221: true,
+	222: true, 236: true,
+}
+
+// sqlserverOwnKinds are the internal tables that belong to the database even where they name a parent: queues, full-text
+// free lists, query notification, Service Broker, FILESTREAM, change tracking, contained features, FileTables.
+var tableKinds = map[int64]bool{
+	201: true, 203: true, 205: true, 206: true, 208: true, 209: true, 210: true, 220: true, 225: true,
+}
+
+// sqlserverCatalog is the part of a database's catalog that sizes are told about.
+type systemCatalog struct {
+	schemas    map[int64]string
+	objects    []object
+	specials   []special
+	partitions []partition
+	internals  []internal
+	pages      []pageCounts
+	memory     map[int64]int64 // object → bytes of RAM; nil where the account may not know
+}
+
+// unitPages are the rows of each partition, and the pages of each allocation unit by the partition that it belongs to. Units
+// of none are left out, as the statistics of partitions do: what is dropped and not yet freed, and a columnstore's own.
+func unitPages(units []unit, partitions []partition) []pageCounts {
+	pages := make([]pageCounts, 0, len(units)+len(partitions))
+	byID, byHobt := make(map[int64]int, len(partitions)), make(map[int64]int, len(partitions))
+	for i, p := range partitions {
+		byID[p.id], byHobt[p.hobt] = i, i
+		pages = append(pages, pageCounts{object: p.object, index: p.index, rows: p.rows})
+	}
+	for _, u := range units {
+		owners, data := byHobt, u.used
+		switch u.kind {
+		case inRow:
+			data = u.data
+		case lob:
+			owners = byID
+		}
+		if i, owned := owners[u.container]; owned {
+			pages = append(pages, pageCounts{
+				object: partitions[i].object, index: partitions[i].index, data: data, used: u.used, reserved: u.reserved,
+			})
+		}
+	}
+	return pages
+}
+
+// sqlserverRelation is a listed relation with what was counted for it.
+type relation struct {
+	object               object
+	kind                 models.Kind
+	special              special
+	counted              bool  // its heap or clustered index is among what was counted
+	data, used, reserved int64 // pages
+	rows                 int64
+	unclassified         bool // a part of an unknown kind is among its index pages
+}
+
+// onDisk reports whether the relation's pages are in the files of the database.
+func (r *relation) onDisk() bool {
+	return r.kind != models.KindExternal && r.kind != models.KindMemoryOptimized
+}
+
+// relations are what is listed, by object.
+func (c systemCatalog) relations() map[int64]*relation {
+	out := make(map[int64]*relation, len(c.objects))
+	for _, o := range c.objects {
+		switch {
+		case c.unnamed(o):
+		case o.kind == "U":
+			out[o.id] = &relation{object: o, kind: models.KindTable}
+		case o.kind == "V":
+			out[o.id] = &relation{object: o, kind: models.KindIndexedView}
+		}
+	}
+	for _, s := range c.specials {
+		switch {
+		case s.external && !c.unnamed(s.object):
+			out[s.object.id] = &relation{object: s.object, kind: models.KindExternal}
+		case out[s.object.id] == nil:
+		case s.memoryOptimized:
+			out[s.object.id].kind, out[s.object.id].special = models.KindMemoryOptimized, s
+		default:
+			out[s.object.id].special = s
+		}
+	}
+	return out
+}
+
+// unnamed reports whether an object has no name to list it by: its schema came or went meanwhile, or it is a temporary
+// table, which belongs to a session.
+func (c systemCatalog) unnamed(o object) bool {
+	return c.schemas[o.schema] == "" || strings.HasPrefix(o.name, "#")
+}
+
+// result lists the relations and tells what belongs to none of them, but not what is hidden. Every page is counted once.
+func (c systemCatalog) result() models.TableResult {
+	relations := c.relations()
+	residual := c.count(relations)
+	c.countRows(relations)
+	current := map[int64]*relation{}
+	for _, r := range relations {
+		if r.special.historyTable != nil {
+			current[*r.special.historyTable] = r
+		}
+	}
+	result := models.TableResult{Residual: &residual}
+	for _, r := range relations {
+		if !r.counted {
+			residual += r.reserved * pageBytes
+		}
+		row := c.row(r)
+		c.note(&row, r, current[r.object.id])
+		result.Tables = append(result.Tables, row)
+	}
+	return result
+}
+
+// count adds each partition's pages to the relation that they belong to and returns the bytes that belong to none.
+func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
+	internals := make(map[int64]internal, len(c.internals))
+	for _, i := range c.internals {
+		internals[i.id] = i
+	}
+	for _, p := range c.pages {
+		r, own := relations[p.object]
+		internal := internals[p.object]
+		if !own && !tableKinds[internal.kind] {
+			r = relations[internal.parent]
+		}
+		switch {
+		case r == nil, !r.onDisk():
+			residual += p.reserved * pageBytes
+			continue
+		case !own:
+			r.unclassified = r.unclassified || !indexKinds[internal.kind]
+		case p.index < 2:
+			r.data += p.data
+			r.rows += p.rows
+			r.counted = true
+		}
+		r.used += p.used
+		r.reserved += p.reserved
+	}
+	return residual
+}
+
+// countRows counts the rows of memory-optimised tables, which have no pages.
+func (c systemCatalog) countRows(relations map[int64]*relation) {
+	for _, p := range c.partitions {
+		if r := relations[p.object]; r != nil && r.kind == models.KindMemoryOptimized && (p.index < 2 || p.index == 5) {
+			r.rows += p.rows
+			r.counted = true
+		}
+	}
+}
+
+func (c systemCatalog) row(r *relation) models.TableSize {
+	row := models.TableSize{
+		Schema: collectors.ValidName(c.schemas[r.object.schema]), Name: collectors.ValidName(r.object.name), Kind: r.kind,
+		SizeSource: models.SizeNone,
+	}
+	if r.kind == models.KindExternal {
+		return row
+	}
+	if !r.counted {
+		row.Unread = models.UnreadFailed
+		return row
+	}
+	row.Rows, row.RowsSource = &r.rows, models.RowsStatistic
+	if bytes, known := c.memory[r.object.id]; known {
+		row.Memory = &bytes
+	}
+	if r.onDisk() {
+		row.SizeSource = models.SizeAllocated
+		row.Total, row.Data, row.Index, row.Unused = splitPages(r.data, r.used, r.reserved)
+	}
+	return row
+}
+
+// sqlserverSplit divides the reserved pages into data, index and unused bytes. The engine updates its three counters one
+// after the other, so each part is cut to what the ones before it leave: what is reserved is the total in every case.
+func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *int64) {
+	reserved = max(reserved, 0)
+	data = min(max(data, 0), reserved)
+	used = min(max(used, data), reserved)
+	bytes := func(pages int64) *int64 { pages *= pageBytes; return &pages }
+	return bytes(reserved), bytes(data), bytes(used - data), bytes(reserved - used)
+}
+
+// note says what else is to know. current is the table whose former rows are in this one, nil for none or a hidden one.
+func (c systemCatalog) note(row *models.TableSize, r, current *relation) {
+	switch {
+	case r.unclassified:
+		row.Note = models.NoteUnclassified
+	case current != nil:
+		row.Note = models.NoteHistory
+		row.RelatedSchema, row.Related = collectors.ValidName(c.schemas[current.object.schema]), collectors.ValidName(current.object.name)
+	case r.special.history:
+		row.Note = models.NoteHistory
+	case r.object.shipped:
+		row.Note = models.NoteShipped
+	}
+}
+
+// sqlserverSystemID is the last id that objects of the engine have.
+const systemID = 100
+
+// unstated are the objects with partitions of which the statistics tell no pages, though they should.
+func (c systemCatalog) unstated() map[int64]bool {
+	out := map[int64]bool{}
+	for _, p := range c.partitions {
+		out[p.object] = true
+	}
+	for _, p := range c.pages {
+		delete(out, p.object)
+	}
+	for _, s := range c.specials {
+		if s.memoryOptimized {
+			delete(out, s.object.id)
+		}
+	}
+	return out
+}
+
+// hidden are the objects that have partitions, which everybody sees, and no name that this account may see.
+func (c systemCatalog) hidden() map[int64]bool {
+	visible := map[int64]bool{}
+	for _, o := range c.objects {
+		visible[o.id] = o.kind != "U" && o.kind != "V" || c.schemas[o.schema] != ""
+	}
+	for _, i := range c.internals {
+		visible[i.id] = true
+	}
+	hidden := map[int64]bool{}
+	for _, p := range c.partitions {
+		if p.object > systemID && !visible[p.object] {
+			hidden[p.object] = true
+		}
+	}
+	return hidden
+}
