@@ -156,7 +156,7 @@ func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
 			t.Errorf("status %d, %q", status, errs)
 		}
 		for _, want := range []string{
-			"found    2 user databases open; complete", "not checked: The account may not connect to the database " + closed, "(sqlstate 42501)",
+			"found    2 user databases open; complete", "not checked: The monitoring account cannot connect to database " + closed, "(sqlstate 42501)",
 			"missing: GRANT CONNECT", "relations: 1 compared, 1 equal",
 		} {
 			if !strings.Contains(out, want) {
@@ -177,9 +177,9 @@ func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
 		says   string
 		args   []string
 	}{
-		"unknown":      {1, `There is no such instance: "nobody's"`, []string{"--instance=nobody's"}},
-		"a NUL":        {1, "There is no such instance", []string{"--instance=a\x00b"}},
-		"down":         {1, "Nothing listens at this address", []string{"--instance=down"}},
+		"unknown":      {1, `This instance does not exist: "nobody's"`, []string{"--instance=nobody's"}},
+		"a NUL":        {1, "This instance does not exist", []string{"--instance=a\x00b"}},
+		"down":         {1, "Connection refused", []string{"--instance=down"}},
 		"not named":    {2, "--instance", nil},
 		"no tries":     {2, "--tries", []string{"--instance=down", "--tries=0"}},
 		"unknown flag": {2, "--nonsense", []string{"--instance=down", "--nonsense"}},
@@ -198,7 +198,7 @@ func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	dir := registerPostgres(t, server, "postgres", server.User, server.Password)
 	status, out, _ := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
-	if status != 1 || !strings.Contains(out, `not checked: There is no database "no, such one" on the server`) {
+	if status != 1 || !strings.Contains(out, `not checked: Database "no, such one" does not exist on the server`) {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }

@@ -193,7 +193,7 @@ func (w *walk) cancelRefresh(s watched) {
 	}
 	w.click("#run-cancel")
 	w.see("[data-run-status=cancelled]")
-	if got := w.text("#tables-run"); !strings.Contains(got, "已取消") || !strings.Contains(got, "重新采集") {
+	if got := w.text("#tables-run"); !strings.Contains(got, "已取消") || !strings.Contains(got, "重新刷新") {
 		w.t.Errorf("the foot says %q", got)
 	}
 	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "tables-refresh" {

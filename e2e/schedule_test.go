@@ -20,7 +20,7 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 	store := openStore(t, dir)
 	for _, way := range []struct{ lang, theme, daily, paused string }{
 		{"zh-CN", "light", "每天 04:30 (Asia/Shanghai)", "连续失败 5 次"},
-		{"en", "dark", "Daily at 04:30 (Asia/Shanghai)", "failed 5 times in a row"},
+		{"en", "dark", "Daily at 04:30 (Asia/Shanghai)", "failures in a row: 5"},
 	} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}

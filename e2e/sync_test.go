@@ -14,7 +14,7 @@ import (
 func TestASyncIsWatched(t *testing.T) {
 	for _, look := range []struct{ lang, theme, busy, cancelled, synced, failed string }{
 		{"zh-CN", "light", "同步中...", "上次同步已取消", "的容量同步任务已成功完成", "上次同步失败"},
-		{"en", "dark", "Syncing...", "The last sync was cancelled", "The capacity of", "The last sync failed"},
+		{"en", "dark", "Syncing...", "The last sync was cancelled", "Capacity sync of", "The last sync failed"},
 	} {
 		t.Run(look.lang, func(t *testing.T) {
 			server := testenv.StartPostgreSQL(t)

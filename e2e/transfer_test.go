@@ -14,7 +14,7 @@ import (
 // TestImportAndExportInTheBrowser imports a file that is right in parts, one that is none, and exports what is shown.
 func TestImportAndExportInTheBrowser(t *testing.T) {
 	for lang, said := range map[string]struct{ created, reason, refused string }{
-		"zh-CN": {"成功创建 2 个实例", "第 3 个实例数据无效: 端口号必须在1-65535之间", "请上传CSV格式文件"},
+		"zh-CN": {"成功创建 2 个实例", "第 3 个实例数据无效：端口号必须在1-65535之间", "请上传CSV格式文件"},
 		"en":    {"Instances created: 2", "Instance 3 is invalid: ", "CSV"},
 	} {
 		t.Run(lang, func(t *testing.T) {

@@ -127,11 +127,11 @@ func TestUsers(t *testing.T) {
 			want string
 		}{
 			{obj{}, "字段 'username, password, role' 是必填的"},
-			{obj{"username": "ab", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线,长度为3-20个字符"},
-			{obj{"username": strings.Repeat("x", 21), "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线,长度为3-20个字符"},
-			{obj{"username": "a b c", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线,长度为3-20个字符"},
-			{obj{"username": "abc\x00", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线,长度为3-20个字符"},
-			{obj{"username": "abc", "password": password, "role": "root"}, "角色仅支持: admin, user, guest"},
+			{obj{"username": "ab", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"},
+			{obj{"username": strings.Repeat("x", 21), "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"},
+			{obj{"username": "a b c", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"},
+			{obj{"username": "abc\x00", "password": password, "role": "user"}, "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"},
+			{obj{"username": "abc", "password": password, "role": "root"}, "角色仅支持：admin、user、guest"},
 			{obj{"username": "abc", "password": password, "role": "user", "is_active": "yes"}, "is_active 仅支持布尔类型"},
 			{obj{"username": []int{1}, "password": password, "role": "user"}, "字段 'username' 必须为字符串"},
 			{obj{"username": "abc", "password": 12345678, "role": "user"}, "字段 'password' 必须为字符串"},

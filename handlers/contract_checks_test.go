@@ -183,7 +183,7 @@ func (s *scene) checkBodies(e endpoint, at call) {
 			send("", body, models.CodeInvalid, "请求体必须为 JSON 对象")
 		}
 		for _, kind := range s.some(otherKinds) {
-			send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
+			send(kind, `{"name":"x"}`, models.CodeUnsupportedMedia, "不支持的内容类型，请使用 application/json")
 		}
 	}
 	send(kind, large, models.CodeTooLarge, "请求体超过 1 MiB 上限")

@@ -64,8 +64,8 @@ func TestLanguages(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	for header, want := range map[string]string{
 		"": "获取实例列表成功", "*": "获取实例列表成功", "zh": "获取实例列表成功", "fr": "获取实例列表成功",
-		"en": "Here are the instances", "en-GB,zh;q=0.5": "Here are the instances", "zh;q=0.9,en;q=0.4": "获取实例列表成功",
-		"fr,en;q=0.3": "Here are the instances", "en;q=0": "获取实例列表成功", "*,en;q=0.5": "获取实例列表成功",
+		"en": "Instances retrieved", "en-GB,zh;q=0.5": "Instances retrieved", "zh;q=0.9,en;q=0.4": "获取实例列表成功",
+		"fr,en;q=0.3": "Instances retrieved", "en;q=0": "获取实例列表成功", "*,en;q=0.5": "获取实例列表成功",
 		"en;q=0.5,*;q=0.9": "获取实例列表成功", "en;q=0.5,zh;q=0.5": "获取实例列表成功", ";;;": "获取实例列表成功",
 	} {
 		a.admin.with("Accept-Language", header).get("/instances").want(200, want)
@@ -74,8 +74,8 @@ func TestLanguages(t *testing.T) {
 	english.post("/instances", obj{"name": "x"}).want(400, "Required: db_type, host, port")
 	english.with("Cookie", "lang=zh-CN").get("/instances").want(200, "获取实例列表成功")
 	english.with("Cookie", "lang=zh").get("/instances").want(200, "获取实例列表成功")
-	a.admin.with("Cookie", "lang=en-GB").get("/nothing").want(404, "There is nothing at this address")
-	a.admin.with("Cookie", "lang=en").get("/nothing").want(404, "There is nothing at this address")
+	a.admin.with("Cookie", "lang=en-GB").get("/nothing").want(404, "This address does not exist")
+	a.admin.with("Cookie", "lang=en").get("/nothing").want(404, "This address does not exist")
 	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
 }
 
@@ -149,7 +149,7 @@ func TestSmallPrintOfBodies(t *testing.T) {
 	a.admin.with("Content-Type", "APPLICATION/JSON").post("/instances", " \r\n\t{}\n ").want(400, "字段 'name, db_type, host, port' 是必填的")
 	a.guest.with("X-CSRFToken", "").post("/auth/logout", obj{"csrf_token": a.guest.header.Get("X-CSRFToken")}).want(403, "缺少 CSRF 令牌")
 	a.guest.with("X-CSRFToken", "").with("Content-Type", "application/x-www-form-urlencoded").
-		post("/auth/logout", "csrf_token="+url.QueryEscape(a.guest.header.Get("X-CSRFToken"))).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型,请使用 application/json")
+		post("/auth/logout", "csrf_token="+url.QueryEscape(a.guest.header.Get("X-CSRFToken"))).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型，请使用 application/json")
 	for i, name := range []string{`"\\ud800"`, `"\ud83d\ude00"`, `"\\\\ud800"`, `"\ufffd"`, `"\u00e9"`} {
 		a.admin.post("/credentials", fmt.Sprintf(`{"name":"fine %d","username":%s,"password":%s}`, i, name, name)).want(201, "数据保存成功")
 	}

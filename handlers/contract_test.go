@@ -374,7 +374,7 @@ var endpoints = []endpoint{
 		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
 	},
 	{
-		method: "DELETE", path: "/refreshes/:id", may: maySync, status: 200, message: "采集任务已结束, 无需取消", absent: "资源不存在",
+		method: "DELETE", path: "/refreshes/:id", may: maySync, status: 200, message: "采集任务已结束，无需取消", absent: "资源不存在",
 		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
 	},
 }

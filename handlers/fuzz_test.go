@@ -315,7 +315,7 @@ func FuzzHeaders(f *testing.F) {
 		header := http.Header{"Accept-Language": {language}, "Cookie": {cookies}}
 		r := a.fuzzed(t, http.MethodGet, "/instances", "", "", header, 200, 401)
 		if r.status == http.StatusOK {
-			isEnglish := r.body["message"] == "Here are the instances"
+			isEnglish := r.body["message"] == "Instances retrieved"
 			mayBe := strings.HasPrefix(cookie, "en") || strings.Contains(strings.ToLower(language), "en")
 			if r.body["message"] != "获取实例列表成功" && !isEnglish || isEnglish && (!mayBe || cookie == "zh-CN") {
 				t.Errorf("%q, %q: %v", language, cookie, r.body["message"])

@@ -80,7 +80,7 @@ func TestBatchDeleteRefusals(t *testing.T) {
 			{obj{"instance_ids": []any{id}, "deletion_mode": "HARD!"}, "删除模式无效"},
 			{obj{"instance_ids": []any{id}, "deletion_mode": ""}, "删除模式无效"},
 			{obj{"instance_ids": []any{id}, "deletion_mode": 1}, "删除模式无效"},
-			{obj{"instance_ids": many}, "批量删除数量不能超过1000个"},
+			{obj{"instance_ids": many}, "批量删除数量不能超过 1000 个"},
 		} {
 			a.admin.post(path, bad.body).wantCode(400, models.CodeInvalid, bad.message)
 		}

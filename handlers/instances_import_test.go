@@ -62,16 +62,16 @@ func TestImportCreatesWhatIsRightAndSaysWhatIsWrong(t *testing.T) {
 			"engine,db2,h,1,,,\n")
 		r.want(200, "成功创建 3 个实例").wantAt("created_count", 3, "duplicate_names", []string{"zwei"}, "skipped_existing_names", []string{"已有"},
 			"errors", []string{
-				"第 4 个实例数据无效: 字段 'host' 是必填的",
-				"第 6 个实例数据无效: 字段 'host' 是必填的",
-				"第 10 个实例数据无效: 端口号必须在1-65535之间",
-				"第 11 个实例数据无效: 凭据不存在",
-				"第 12 个实例数据无效: 描述长度不能超过500个字符",
-				"第 13 个实例数据无效: 字段 'description' 包含不允许的字符",
-				"第 14 个实例数据无效: 列数多于表头,含逗号的内容须用双引号括起",
-				"第 15 个实例数据无效: 不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite",
-				"存在重复实例名称: zwei",
-				"以下实例名称已存在: 已有",
+				"第 4 个实例数据无效：字段 'host' 是必填的",
+				"第 6 个实例数据无效：字段 'host' 是必填的",
+				"第 10 个实例数据无效：端口号必须在1-65535之间",
+				"第 11 个实例数据无效：凭据不存在",
+				"第 12 个实例数据无效：描述长度不能超过500个字符",
+				"第 13 个实例数据无效：字段 'description' 包含不允许的字符",
+				"第 14 个实例数据无效：列数多于表头，含逗号的内容须用双引号括起",
+				"第 15 个实例数据无效：不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite",
+				"文件中有重复的实例名称：zwei",
+				"以下实例名称已存在：已有",
 			})
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 0))).want(200, "获取实例详情成功").wantAt(
 			"instance.name", "pg-1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.database_name", "app",
@@ -100,11 +100,11 @@ func TestImportRefusesWhatIsNoSuchFile(t *testing.T) {
 			{"blank rows", "a.csv", importHeader + ",,,\n , \n", "CSV文件为空或未包含有效数据"},
 			{"columns missing", "a.csv", "Name,x,PORT\n" + row, "CSV文件缺少必填列: db_type, host"},
 			{"separated by semicolons", "a.csv", "name;db_type;host;port\na;mysql;h;1\n", "CSV文件缺少必填列: db_type, host, name, port"},
-			{"a column twice", "a.csv", "name,db_type,host,port,Name\n" + row, "CSV文件包含重复的列: name"},
-			{"another encoding", "a.csv", importHeader + "\xca\xb5\xc0\xfd,mysql,h,1\n", "CSV文件必须为 UTF-8 编码,在 Excel 中请另存为“CSV UTF-8(逗号分隔)”"},
-			{"an open quote", "a.csv", importHeader + "a,mysql,h,1\n\"b,mysql,h,1\n", "CSV文件第 3 行格式错误,请检查引号是否成对"},
+			{"a column twice", "a.csv", "name,db_type,host,port,Name\n" + row, "CSV 文件包含重复的列：name"},
+			{"another encoding", "a.csv", importHeader + "\xca\xb5\xc0\xfd,mysql,h,1\n", "CSV 文件必须为 UTF-8 编码；在 Excel 中请另存为“CSV UTF-8（逗号分隔）”"},
+			{"an open quote", "a.csv", importHeader + "a,mysql,h,1\n\"b,mysql,h,1\n", "CSV 文件第 3 行格式错误，请检查引号是否成对"},
 			{"a spreadsheet", "a.csv", "PK\x03\x04\x14\x00", "CSV文件缺少必填列: db_type, host, name, port"},
-			{"too many rows", "a.csv", importHeader + strings.Repeat(row, 1001), "CSV文件最多包含 1000 个实例"},
+			{"too many rows", "a.csv", importHeader + strings.Repeat(row, 1001), "CSV 文件最多包含 1000 个实例"},
 		} {
 			t.Run(c.what, func(*testing.T) {
 				a.admin.importFile(c.name, c.content).wantCode(400, models.CodeInvalid, c.message)
@@ -131,8 +131,8 @@ func TestImportTakesColumnsInAnyOrder(t *testing.T) {
 			"instance.is_active", false, "instance.credential", nil, "instance.tags.0.name", "a;b", "instance.tags.1.name", "prod", "instance.tags.2.name", "核心")
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 1))).wantAt("instance.db_type", "sqlserver", "instance.is_active", true)
 		a.admin.importFile("a.csv", "name,db_type,host,port,tags,tls_mode\na,mysql,h,1,\"x\ny\",\nb,mysql,h,1,,never\n").want(200, "成功创建 0 个实例").
-			wantAt("errors.0", "第 1 个实例数据无效: 字段 'tag_names' 包含不允许的字符",
-				"errors.1", "第 2 个实例数据无效: tls_mode 仅支持: disable, prefer, require, verify-ca, verify-full")
+			wantAt("errors.0", "第 1 个实例数据无效：字段 'tag_names' 包含不允许的字符",
+				"errors.1", "第 2 个实例数据无效：tls_mode 仅支持：disable、prefer、require、verify-ca、verify-full")
 	})
 }
 
@@ -204,7 +204,7 @@ func TestImportWithoutScripts(t *testing.T) {
 		a.guest.visit("/instances/import").wantStatus(403)
 		a.admin.visit("/instances/import").wantStatus(200).has(1, "#import-form[enctype='multipart/form-data']")
 		send("a.csv", importHeader+"a,mysql,h,1\n<i>,mysql,h,1\n").wantStatus(200).has(1, "main #import-form", "#import-result .success", "#import-result .error li").
-			says("成功创建 1 个实例").says("第 2 个实例数据无效: 实例名称只能包含")
+			says("成功创建 1 个实例").says("第 2 个实例数据无效：实例名称只能包含")
 		send("a.txt", "x").wantStatus(400).has(1, "main #import-form", "#import-result .error").says("请上传CSV格式文件")
 		send("a.csv", strings.Repeat("x", 1<<20)).wantStatus(413)
 		a.admin.get("/instances").wantAt("total", 1)

@@ -121,7 +121,7 @@ func TestInstanceInput(t *testing.T) {
 			{obj{"description": strings.Repeat("描", 501)}, "描述长度不能超过500个字符"},
 			{obj{"description": "a\x00b"}, "字段 'description' 包含不允许的字符"},
 			{obj{"database_name": "a\x00b"}, "字段 'database_name' 包含不允许的字符"},
-			{obj{"database_name": strings.Repeat("x", 513)}, "字段 'database_name' 长度不能超过512个字符"},
+			{obj{"database_name": strings.Repeat("x", 513)}, "字段 'database_name' 长度不能超过 512 个字符"},
 			{obj{"credential_id": 4711}, "凭据不存在"},
 			{obj{"credential_id": "x"}, "凭据不存在"},
 			{obj{"credential_id": -1}, "凭据不存在"},
@@ -133,11 +133,11 @@ func TestInstanceInput(t *testing.T) {
 			{obj{"is_active": "yes"}, "is_active 仅支持布尔类型"},
 			{obj{"is_active": 1}, "is_active 仅支持布尔类型"},
 			{obj{"is_active": "true"}, "is_active 仅支持布尔类型"},
-			{obj{"tls_mode": "sometimes"}, "tls_mode 仅支持: disable, prefer, require, verify-ca, verify-full"},
-			{obj{"options": "x"}, "options 必须为由文本组成的对象"},
-			{obj{"options": obj{"a": 1}}, "options 必须为由文本组成的对象"},
-			{obj{"options": obj{"a b": "x"}}, "options 必须为由文本组成的对象"},
-			{obj{"options": obj{"ca_certificate": "-----BEGIN CERTIFICATE-----"}}, "options.ca_certificate 的内容无效,须为 PEM 格式的证书"},
+			{obj{"tls_mode": "sometimes"}, "tls_mode 仅支持：disable、prefer、require、verify-ca、verify-full"},
+			{obj{"options": "x"}, "options 必须为对象，且所有值均为字符串"},
+			{obj{"options": obj{"a": 1}}, "options 必须为对象，且所有值均为字符串"},
+			{obj{"options": obj{"a b": "x"}}, "options 必须为对象，且所有值均为字符串"},
+			{obj{"options": obj{"ca_certificate": "-----BEGIN CERTIFICATE-----"}}, "options.ca_certificate 的内容无效，须为 PEM 格式的证书"},
 			{obj{"db_type": "sqlite"}, "字段 'database_name' 是必填的"},
 			{obj{"username": "u"}, "字段 'password' 是必填的"},
 			{obj{"password": "p"}, "字段 'username' 是必填的"},
@@ -238,11 +238,11 @@ func TestCredentials(t *testing.T) {
 			{obj{}, "字段 'name, username, password' 是必填的"},
 			{obj{"name": "c", "username": "u", "password": ""}, "字段 'password' 是必填的"},
 			{obj{"name": "c", "username": "u", "password": 1}, "字段 'password' 必须为字符串"},
-			{obj{"name": "c", "username": "u", "password": strings.Repeat("x", 513)}, "密码长度不能超过512字节"},
+			{obj{"name": "c", "username": "u", "password": strings.Repeat("x", 513)}, "密码长度不能超过 512 字节"},
 			{obj{"name": "c", "username": "u\n", "password": "p"}, "字段 'username' 包含不允许的字符"},
 			{obj{"name": "c\x00", "username": "u", "password": "p"}, "字段 'name' 包含不允许的字符"},
-			{obj{"name": strings.Repeat("x", 101), "username": "u", "password": "p"}, "字段 'name' 长度不能超过100个字符"},
-			{obj{"name": "c", "username": "u", "password": "p", "credential_type": "ssh"}, "凭据类型仅支持: database"},
+			{obj{"name": strings.Repeat("x", 101), "username": "u", "password": "p"}, "字段 'name' 长度不能超过 100 个字符"},
+			{obj{"name": "c", "username": "u", "password": "p", "credential_type": "ssh"}, "凭据类型仅支持：database"},
 			{obj{"name": "c", "username": "u", "password": "p", "db_type": "db2"}, "不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite"},
 			{obj{"name": "c", "username": "u", "password": "p", "description": strings.Repeat("x", 501)}, "描述长度不能超过500个字符"},
 		} {
@@ -273,7 +273,7 @@ func TestCredentials(t *testing.T) {
 		equal(a, "password after an update without one", opened, secret)
 
 		inst := a.admin.post("/instances", obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": id}).id("instance", "id")
-		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除: n")
+		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：n")
 		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).want(200, "实例更新成功")
 		a.admin.remove(path).want(200, "数据删除成功").wantAt("credential_id", id)
 		a.admin.remove(path).wantCode(404, models.CodeNotFound, "资源不存在")

@@ -136,7 +136,7 @@ func TestLatestSizes(t *testing.T) {
 			equal(a, null, never[null], nil)
 		}
 		equal(a, "data", plain([]any{measured["data_size_mb"], measured["log_size_mb"], measured["log_size_bytes"]}), "[1,0,0]")
-		reason := plain(obj{"code": models.CodeCollection, "message": "数据库 closed 不接受连接"})
+		reason := plain(obj{"code": models.CodeCollection, "message": "数据库 closed 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE"})
 		for i, want := range []string{"null", "null", "null", reason, "null", reason} {
 			equal(a, "error of "+latest[i].(obj)["database_name"].(string), plain(latest[i].(obj)["error"]), want)
 		}

@@ -119,7 +119,8 @@ func TestANarrowResultSaysSo(t *testing.T) {
 	a.snapshotOf(instance, "DATA", models.TableResult{Complete: true, Tables: []models.TableSize{own, other}})
 	p = a.admin.visit(a.snapshotOf(instance, "DATA", narrow)).says("仅更新了 APP 用户自己的对象").says("1 张表本次未能测量")
 	equal(t, "kept", p.doc.Find("tr.kept").AttrOr("data-schema", ""), "HR")
-	a.admin.visit(a.snapshotOf(instance, "NONE", models.TableResult{Complete: true, Scope: "APP"})).has(1, "[data-empty=denied]")
+	a.admin.visit(a.snapshotOf(instance, "NONE", models.TableResult{Complete: true, Scope: "APP"})).has(1, "[data-empty=denied]").
+		has(0, "[data-empty=denied] [data-copy]").says("请联系 DBA 授权后再刷新")
 }
 
 // refusing is a server that answers everything with the same error.
@@ -178,7 +179,7 @@ func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 	equal(t, "number", typed.doc.Find(".error-number").Text(), "SQL Server 错误号 18456")
 
 	extra := a.user.post(oracle+"/databases/USERS/tables/sizes/actions/refresh", nil).
-		wantCode(http.StatusConflict, models.CodeCollection, "数据库账号权限不足, 请由 DBA 执行所给的授权语句").body["extra"].(obj)
+		wantCode(http.StatusConflict, models.CodeCollection, "采集账号权限不足，请由 DBA 执行给出的授权语句").body["extra"].(obj)
 	equal(t, "extra", members(extra), "database_name error_number grant instance_id")
 }
 
@@ -203,7 +204,7 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 	equal(t, "size", p.doc.Find("tr[data-database=archive] .amount").Text(), "3.00 GiB")
 	equal(t, "size of the other", p.doc.Find("tr[data-database=lost] .amount").Text(), "—")
 	for _, selector := range []string{"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size"} {
-		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""), "数据库 archive 不接受连接")
+		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""), "数据库 archive 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE")
 	}
 }
 

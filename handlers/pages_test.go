@@ -219,12 +219,12 @@ func TestTableStates(t *testing.T) {
 
 	grant := "GRANT SELECT ON ALL TABLES IN SCHEMA s TO mon;"
 	denied := a.snapshot("denied", models.TableResult{Hidden: 7, Grant: grant})
-	p = a.admin.visit(denied).has(1, "[data-empty=denied]")
+	p = a.admin.visit(denied).has(1, "[data-empty=denied]").says("执行以下授权语句")
 	equal(t, "grant to copy", p.doc.Find("[data-copy]").AttrOr("data-copy", ""), grant)
 	partial := a.snapshot("partial", models.TableResult{Hidden: 7, Grant: grant, Tables: []models.TableSize{
 		{Schema: "s", Name: "t", Kind: models.KindTable, Total: n(1), SizeSource: models.SizeAllocated},
 	}})
-	a.admin.visit(partial).has(1, "#incomplete", "#incomplete [data-copy]").says("7 张表对当前账号不可见")
+	a.admin.visit(partial).has(1, "#incomplete", "#incomplete [data-copy]").says("7 张表对采集账号不可见")
 	a.admin.visit(a.snapshot("bare", models.TableResult{Complete: true})).has(1, "[data-empty=none]")
 }
 

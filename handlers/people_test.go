@@ -27,7 +27,7 @@ func (a *app) newCredential(name string) string {
 
 func TestUserNames(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		const badName = "用户名只能包含字母、数字和下划线,长度为3-20个字符"
+		const badName = "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"
 		create := func(name any) *response {
 			return a.admin.post("/users", obj{"username": name, "password": password, "role": "guest"})
 		}
@@ -87,10 +87,10 @@ func TestUserMembers(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := a.newUser("member", "guest")
 		for _, role := range []string{"king", "Admin", "ADMIN", " admin", "root"} {
-			a.admin.post("/users", obj{"username": "xyz", "password": password, "role": role}).wantCode(400, models.CodeInvalid, "角色仅支持: admin, user, guest")
-			a.admin.put(path, obj{"role": role}).wantCode(400, models.CodeInvalid, "角色仅支持: admin, user, guest")
+			a.admin.post("/users", obj{"username": "xyz", "password": password, "role": role}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
+			a.admin.put(path, obj{"role": role}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
 		}
-		a.admin.put(path, obj{"role": ""}).wantCode(400, models.CodeInvalid, "角色仅支持: admin, user, guest")
+		a.admin.put(path, obj{"role": ""}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
 		a.admin.put(path, obj{"role": 1}).wantCode(400, models.CodeInvalid, "字段 'role' 必须为字符串")
 		for _, active := range []any{"true", "false", 1, 0, "", []bool{true}, obj{}} {
 			a.admin.post("/users", obj{"username": "xyz", "password": password, "role": "user", "is_active": active}).
@@ -232,21 +232,21 @@ func TestCredentialMembers(t *testing.T) {
 			{obj{"name": 1}, "字段 'name' 必须为字符串"},
 			{obj{"username": []string{"u"}}, "字段 'username' 必须为字符串"},
 			{obj{"password": 1}, "字段 'password' 必须为字符串"},
-			{obj{"name": strings.Repeat("鲸", 101)}, "字段 'name' 长度不能超过100个字符"},
-			{obj{"username": strings.Repeat("u", 256)}, "字段 'username' 长度不能超过255个字符"},
+			{obj{"name": strings.Repeat("鲸", 101)}, "字段 'name' 长度不能超过 100 个字符"},
+			{obj{"username": strings.Repeat("u", 256)}, "字段 'username' 长度不能超过 255 个字符"},
 			{obj{"name": "a\nb"}, "字段 'name' 包含不允许的字符"},
 			{obj{"name": "a\x00b"}, "字段 'name' 包含不允许的字符"},
 			{obj{"username": "a\x7fb"}, "字段 'username' 包含不允许的字符"},
 			{obj{"description": "a\x00b"}, "字段 'description' 包含不允许的字符"},
 			{obj{"description": strings.Repeat("鲸", 501)}, "描述长度不能超过500个字符"},
 			{obj{"description": 5}, "字段 'description' 必须为字符串"},
-			{obj{"credential_type": "api"}, "凭据类型仅支持: database"},
-			{obj{"credential_type": "Database"}, "凭据类型仅支持: database"},
+			{obj{"credential_type": "api"}, "凭据类型仅支持：database"},
+			{obj{"credential_type": "Database"}, "凭据类型仅支持：database"},
 			{obj{"credential_type": 1}, "字段 'credential_type' 必须为字符串"},
 			{obj{"db_type": "db2"}, "不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite"},
 			{obj{"db_type": 5}, "字段 'db_type' 必须为字符串"},
-			{obj{"password": strings.Repeat("x", 513)}, "密码长度不能超过512字节"},
-			{obj{"password": strings.Repeat("鲸", 171)}, "密码长度不能超过512字节"},
+			{obj{"password": strings.Repeat("x", 513)}, "密码长度不能超过 512 字节"},
+			{obj{"password": strings.Repeat("鲸", 171)}, "密码长度不能超过 512 字节"},
 		} {
 			a.admin.post("/credentials", good(c.change)).wantCode(400, models.CodeInvalid, c.message)
 			a.admin.put(path, c.change).wantCode(400, models.CodeInvalid, c.message)
@@ -324,15 +324,15 @@ func TestCredentialInUse(t *testing.T) {
 		}
 		first, second := instance("b-live"), instance("a-binned")
 		a.admin.remove(second).want(200, "实例已移入回收站")
-		r := a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除: b-live, 回收站中的 a-binned")
+		r := a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：b-live、回收站中的 a-binned")
 		equal(a, "extra", plain(r.body["extra"]), plain(obj{"instance_count": 2, "instances": []obj{
 			{"id": idOf(a, first), "name": "b-live", "status": "active"}, {"id": idOf(a, second), "name": "a-binned", "status": "deleted"},
 		}}))
-		a.admin.with("Accept-Language", "en").remove(path).want(409, "Instances use this credential; it cannot be deleted: b-live, in the recycle bin a-binned")
+		a.admin.with("Accept-Language", "en").remove(path).want(409, "This credential is in use and cannot be deleted: b-live, in the recycle bin a-binned")
 		a.admin.get("/credentials").wantAt("items.0.instance_count", 2)
 
 		a.admin.put(first, obj{"name": "b-live", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": nil}).want(200, "实例更新成功")
-		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用,无法删除: 回收站中的 a-binned")
+		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：回收站中的 a-binned")
 		for i := range 21 {
 			instance(fmt.Sprintf("more-%02d", i))
 		}
@@ -431,7 +431,7 @@ func TestUserPages(t *testing.T) {
 	form.Del("password")
 	a.admin.submit("/users", form).wantStatus(http.StatusBadRequest).says("字段 '密码' 是必填的")
 	form.Set("password", password)
-	p = a.admin.submit("/users", form, into("form-problem")...).wantStatus(http.StatusOK).says("用户 fresh_1 已创建")
+	p = a.admin.submit("/users", form, into("form-problem")...).wantStatus(http.StatusOK).says("用户 fresh_1 已添加")
 	equal(t, "event", p.header.Get("HX-Trigger"), "users-changed")
 	a.admin.submit("/users", form).wantStatus(http.StatusConflict).has(1, "#user-form").says("用户名已存在")
 
@@ -492,7 +492,7 @@ func TestCredentialPages(t *testing.T) {
 	a.admin.submit("/credentials", form).wantStatus(http.StatusBadRequest).says("字段 '凭据名称、用户名' 是必填的")
 	form.Set("name", hostile)
 	form.Set("username", "mon")
-	a.admin.submit("/credentials", form, into("form-problem")...).wantStatus(http.StatusOK).says("已创建")
+	a.admin.submit("/credentials", form, into("form-problem")...).wantStatus(http.StatusOK).says("已添加")
 
 	path := fmt.Sprintf("/credentials/%d", a.admin.get("/credentials").id("items", 0, "id"))
 	edit := a.admin.visit(path+"/edit").wantStatus(http.StatusOK).has(0, "input[name=password][value]", "input[name=password][required]")

@@ -115,8 +115,8 @@ func TestARefreshIsCancelledByWhoStartedItOrAnAdmin(t *testing.T) {
 		}
 		(<-waiting).wantCode(http.StatusConflict, models.CodeCollection, "采集已取消")
 		a.guest.get(path).wantAt("status", "cancelled")
-		a.admin.remove(path).want(http.StatusOK, "采集任务已结束, 无需取消").wantAt("status", "cancelled")
-		a.admin.with("Accept-Language", "en").remove(path).want(http.StatusOK, "The refresh had already ended")
+		a.admin.remove(path).want(http.StatusOK, "采集任务已结束，无需取消").wantAt("status", "cancelled")
+		a.admin.with("Accept-Language", "en").remove(path).want(http.StatusOK, "The collection has already ended; nothing to cancel")
 		a.guest.get(strings.TrimSuffix(refresh, "/actions/refresh")).wantAt("total", 0, "collected_at", nil)
 
 		own := a.user.begin(refresh)
@@ -159,7 +159,7 @@ func TestARefreshSaysWhyItFailed(t *testing.T) {
 			"error.extra.reason", "refused", "error.extra.database_name", "app", "receipt", nil)
 		equal(a, "advice", r.at("error", "extra", "advice") != nil, true)
 		a.user.with("Accept-Language", "en").get(path).wantAt("error.message", "Cannot connect to instance 被测")
-		a.user.remove(path).want(http.StatusOK, "采集任务已结束, 无需取消").wantAt("status", "failed")
+		a.user.remove(path).want(http.StatusOK, "采集任务已结束，无需取消").wantAt("status", "failed")
 
 		path = a.user.begin(refresh)
 		p.answer <- fmt.Errorf("secret of the inside")

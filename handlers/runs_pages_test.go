@@ -53,7 +53,7 @@ func TestAPageShowsARefreshUntilItEnds(t *testing.T) {
 	begun := a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK).
 		has(1, "#tables-refresh[aria-disabled]", "#run-figures progress", "form #run-cancel").has(0, "#tables-refresh-form").says("刷新中...")
 	<-p.asked
-	equal(t, "said", strings.Contains(begun.doc.Text(), "已开始采集"), true)
+	equal(t, "said", strings.Contains(begun.doc.Text(), "已开始刷新"), true)
 	moved := begun.attr("#run-figures", "hx-get")
 	path, _, _ := strings.Cut(moved, "/progress")
 
@@ -86,16 +86,16 @@ func TestACancelledRefreshSaysSoAndCanBeRunAgain(t *testing.T) {
 	cancelled := a.user.submit(path+"/cancel", url.Values{}, into("toasts")...).wantStatus(http.StatusOK).says("采集已取消")
 	equal(t, "event", cancelled.header.Get("HX-Trigger"), "run-changed")
 	ended := a.user.followed(begun)
-	ended.has(1, "form #tables-refresh", "[data-run-status=cancelled]").has(0, ".toast").says("重新采集")
+	ended.has(1, "form #tables-refresh", "[data-run-status=cancelled]").has(0, ".toast").says("重新刷新")
 	equal(t, "event", ended.header.Get("HX-Trigger"), "")
-	a.user.visit(tables).has(1, "[data-run-status=cancelled]").says("上次采集已取消")
+	a.user.visit(tables).has(1, "[data-run-status=cancelled]").says("上次刷新已取消")
 
 	begun = a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK)
 	<-p.asked
 	p.answer <- &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"), Extra: obj{"reason": "refused"},
 	}
-	a.user.followed(begun).has(1, "[data-run-status=failed]", ".toast.error .advice").says("无法连接到实例 被测").says("重新采集")
+	a.user.followed(begun).has(1, "[data-run-status=failed]", ".toast.error .advice").says("无法连接到实例 被测").says("重新刷新")
 }
 
 func TestARefreshWithoutScripts(t *testing.T) {
@@ -105,7 +105,7 @@ func TestARefreshWithoutScripts(t *testing.T) {
 	id := strings.TrimPrefix(sent, tables+"?run=")
 	a.user.visit(sent).wantStatus(http.StatusOK).has(1, "head noscript", "form[action='/refreshes/"+id+"/cancel']")
 	a.user.submit("/refreshes/"+id+"/cancel", url.Values{}, "Referer", a.url+sent).wantStatus(http.StatusSeeOther)
-	a.user.visit(sent).has(0, "head noscript").says("重新采集")
+	a.user.visit(sent).has(0, "head noscript").says("重新刷新")
 
 	sent = a.user.submit(tables+"/refresh", url.Values{}).wantStatus(http.StatusSeeOther).header.Get("Location")
 	<-p.asked

@@ -126,8 +126,8 @@ func TestExportsHoldExactlyTheRowsOfThePages(t *testing.T) {
 			equal(a, "lines", strings.Count(lines.text, "\n"), len(all))
 			for query, want := range map[string]string{
 				"format=csv&limit=0": "limit 最小为 1", "format=csv&cursor=x": "cursor 无效",
-				"format=csv&sort=x": "sort 仅支持: size, data, index, unused, rows, name, schema, growth",
-				"format=xml":        "format 仅支持: json, csv, ndjson", "format=CSV": "format 仅支持: json, csv, ndjson",
+				"format=csv&sort=x": "sort 仅支持：size, data, index, unused, rows, name, schema, growth",
+				"format=xml":        "format 仅支持：json, csv, ndjson", "format=CSV": "format 仅支持：json, csv, ndjson",
 			} {
 				a.guest.get(path+"?"+query).wantCode(http.StatusBadRequest, models.CodeInvalid, want)
 			}

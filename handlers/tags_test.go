@@ -10,7 +10,7 @@ import (
 	"whalefall/models"
 )
 
-const tagTaken = "标签代码已存在,请使用其他名称"
+const tagTaken = "标签代码已存在，请使用其他代码"
 
 func TestTags(t *testing.T) {
 	onBothStores(t, func(a *app) {
@@ -47,7 +47,7 @@ func TestTagRefusals(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := fmt.Sprintf("/tags/%d", a.admin.post("/tags", obj{"name": "n"}).id("tag", "id"))
 		long := strings.Repeat("鲸", 51)
-		palette := "标签颜色仅支持: gray, blue, teal, green, yellow, orange, red, pink, purple"
+		palette := "标签颜色仅支持：gray, blue, teal, green, yellow, orange, red, pink, purple"
 		for _, bad := range []struct {
 			body    obj
 			message string
@@ -56,8 +56,8 @@ func TestTagRefusals(t *testing.T) {
 			{obj{"name": "m", "color": "mauve"}, palette},
 			{obj{"name": "m", "color": 7}, "字段 'color' 必须为字符串"},
 			{obj{"name": []any{"m"}}, "字段 'name' 必须为字符串"},
-			{obj{"name": long}, "字段 'name' 长度不能超过50个字符"},
-			{obj{"name": "m", "display_name": long}, "字段 'display_name' 长度不能超过50个字符"},
+			{obj{"name": long}, "字段 'name' 长度不能超过 50 个字符"},
+			{obj{"name": "m", "display_name": long}, "字段 'display_name' 长度不能超过 50 个字符"},
 			{obj{"name": "a\nb"}, "字段 'name' 包含不允许的字符"},
 			{obj{"name": "m", "display_name": "a\x00"}, "字段 'display_name' 包含不允许的字符"},
 		} {

@@ -89,18 +89,18 @@ func TestTokensOfWrongInput(t *testing.T) {
 		}
 		create("name", 7).wantCode(400, models.CodeInvalid, "字段 'name' 必须为字符串")
 		create("name", "two\nlines").wantCode(400, models.CodeInvalid, "字段 'name' 包含不允许的字符")
-		create("name", strings.Repeat("鲸", 101)).wantCode(400, models.CodeInvalid, "字段 'name' 长度不能超过100个字符")
+		create("name", strings.Repeat("鲸", 101)).wantCode(400, models.CodeInvalid, "字段 'name' 长度不能超过 100 个字符")
 		create("name", strings.Repeat("鲸", 100)).want(201, "数据保存成功")
 
 		create("role", "admin").wantCode(403, models.CodeForbidden, "需要 admin 权限")
 		for _, role := range []string{"root", "", "ADMIN"} {
-			create("role", role).wantCode(400, models.CodeInvalid, "角色仅支持: admin, user, guest")
+			create("role", role).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
 		}
 		create("role", []string{"user"}).wantCode(400, models.CodeInvalid, "字段 'role' 必须为字符串")
 		create("role", "guest").want(201, "数据保存成功").wantAt("token.role", "guest")
 
 		for _, bad := range []string{"tomorrow", "2030-13-01", "2030-1-1", "10000-01-01", "2030-01-01T00:00:00", "1893456000", "2030-02-30"} {
-			create("expires_at", bad).wantCode(400, models.CodeInvalid, "expires_at 格式错误,应为 YYYY-MM-DD 或 RFC 3339 时间")
+			create("expires_at", bad).wantCode(400, models.CodeInvalid, "expires_at 格式错误，应为 YYYY-MM-DD 或 RFC 3339 时间")
 		}
 		create("expires_at", 1893456000).wantCode(400, models.CodeInvalid, "字段 'expires_at' 必须为字符串")
 		for _, past := range []string{"2020-01-01", "0000-01-01", "2020-01-01T00:00:00Z", time.Now().Add(-time.Second).Format(time.RFC3339)} {
@@ -291,7 +291,7 @@ func TestOldPasswordsAreThrottled(t *testing.T) {
 				}
 			}
 		}
-		p := a.user.submit("/account/password", form, into("form-problem")...).wantStatus(429).says("尝试次数过多")
+		p := a.user.submit("/account/password", form, into("form-problem")...).wantStatus(429).says("秒后重试")
 		equal(a, "X-RateLimit-Limit", p.header.Get("X-RateLimit-Limit"), "10")
 		a.anonymous.post("/auth/change-password", obj{}).want(401, "请先登录")
 		change(a.guest, password).want(200, "密码修改成功")

@@ -21,7 +21,7 @@ func TestPagesCallThingsByTheirLabels(t *testing.T) {
 
 	path := a.sqliteInstance("back", a.sqliteFile("CREATE TABLE t (id)"))
 	a.admin.submit(path+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
-	a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says("实例 back 已恢复，当前为停用")
+	a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says("实例 back 已恢复，当前为停用状态")
 }
 
 func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
@@ -37,6 +37,6 @@ func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
 	check(t, err)
 	_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE t")
 	check(t, err)
-	a.admin.refreshTables(path).says("ms, 1 张表沿用旧值")
+	a.admin.refreshTables(path).says("ms；1 张表沿用旧值")
 	check(t, conn.Close(t.Context()))
 }

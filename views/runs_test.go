@@ -60,7 +60,7 @@ func TestAReceiptNamesWhatWasSkipped(t *testing.T) {
 	t.Parallel()
 	p := Page{Lang: English}
 	r := RunState{Run: models.Run{Receipt: models.Receipt{Locked: 2, Failed: 1, Hidden: 1000, Complete: true, Proof: models.ProofCatalog}}}
-	if n, reasons := r.skipped(p); n != 1003 || joined(reasons) != "2 locked · 1,000 hidden from the account · 1 not readable" {
+	if n, reasons := r.skipped(p); n != 1003 || joined(reasons) != "2 locked · 1,000 hidden from the monitoring account · 1 failed" {
 		t.Errorf("%d %q", n, reasons)
 	}
 	if short, why := r.proof(p); short != "Complete" || why != p.T("proof.catalog") {

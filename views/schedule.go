@@ -43,9 +43,9 @@ var cronForms = []struct {
 	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) \* \* (?P<Day>[0-6])$`), "schedule.weekly"},
 	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) \* \* (?P<Day>[0-6])-(?P<Last>[0-6])$`), "schedule.weekdays"},
 	{regexp.MustCompile(`^(?P<M>\d+) (?P<H>\d+) (?P<N>\d+) \* \*$`), "schedule.monthly"},
-	{regexp.MustCompile(`^(?P<M>\d+) \* \* \* \*$`), "schedule.hourly"},
+	{regexp.MustCompile(`^(?P<M>\d+) \*(?:/1)? \* \* \*$`), "schedule.hourly"},
 	{regexp.MustCompile(`^(?P<M>\d+) \*/(?P<N>\d+) \* \* \*$`), "schedule.every_hours"},
-	{regexp.MustCompile(`^\*/(?P<N>\d+) \* \* \* \*$`), "schedule.every_minutes"},
+	{regexp.MustCompile(`^\*/(?P<N>[2-9]|[1-9]\d+) \* \* \* \*$`), "schedule.every_minutes"},
 }
 
 // cronWords says what a cron expression means; one that is not common stands for itself.

@@ -97,7 +97,7 @@ func TestTheResidualIsNotCalledNobodysWhereTablesAreHidden(t *testing.T) {
 		}
 	}
 	m := TableSizes{Instance: models.Instance{DBType: models.Oracle}, Sizes: models.TablePage{Database: models.InstanceDatabase{Snapshot: models.Snapshot{Scope: "APP"}}}}
-	if got, want := m.residualHint(chinesePage), "APP 用户的段中不属于任何表的部分，不计入合计"; got != want {
+	if got, want := m.residualHint(chinesePage), "用户 APP 的段中不属于任何表的部分，不计入合计"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

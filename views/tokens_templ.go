@@ -852,7 +852,7 @@ func TokenNew(p Page, f TokenForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = closeLink(p, "/tokens", false).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = cancelLink(p, "/tokens").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -373,7 +373,7 @@ func InstanceImport(p Page, f ImportForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = closeLink(p, "/instances", false).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = cancelLink(p, "/instances").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

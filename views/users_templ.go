@@ -1546,7 +1546,7 @@ func modalForm(p Page, f formFrame) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = closeLink(p, f.Back, false).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = cancelLink(p, f.Back).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
