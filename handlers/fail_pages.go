@@ -117,8 +117,6 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	}
 	key, known := adviceOf[e.Code]
 	switch {
-	case e.Key == "collect.still_running":
-		return []string{p.T("advice.still_running")} // nothing to try again: the collection continues
 	case e.Code == models.CodeCollection && e.Extra["instance_id"] == nil:
 		return nil // a server that is tried before it is saved has no data that could be unchanged
 	case !known:

@@ -24,6 +24,15 @@ func TestPagesCallThingsByTheirLabels(t *testing.T) {
 	a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says("实例 back 已恢复，当前为停用状态")
 }
 
+func TestForms_Cancel(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	for _, path := range []string{"/instances/new", "/instances/import", "/users/new", "/credentials/new", "/tags/new", "/tokens/new"} {
+		leave := a.admin.visit(path).wantStatus(http.StatusOK).doc.Find(".panel-foot a[data-close]")
+		equal(t, path, leave.Text(), "取消")
+	}
+}
+
 func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
 	t.Parallel()
 	server := testenv.PostgreSQL(t)

@@ -54,6 +54,11 @@ func TestCataloguesSayTheSame(t *testing.T) {
 				t.Errorf("%q: English has %s, Chinese has not", key, p)
 			}
 		}
+		for _, p := range placeholder.FindAllString(text, -1) {
+			if !strings.Contains(other, p) {
+				t.Errorf("%q: Chinese has %s, English has not", key, p)
+			}
+		}
 	}
 	for key := range en {
 		if _, ok := zh[key]; !ok {
