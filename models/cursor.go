@@ -16,21 +16,16 @@ type tableCursor struct {
 	Table      string `json:"t"`
 }
 
-func newTableCursor(q TableQuery, order tableOrder, last *DatabaseTableSizeStat) *tableCursor {
-	cursor := &tableCursor{DatabaseID: q.DatabaseID, Order: order.name, Schema: last.SchemaName, Table: last.TableName}
-	switch strings.TrimPrefix(order.name, "-") {
-	case "size":
-		cursor.Value = last.SizeBytes
-	case "data":
-		cursor.Value = last.DataBytes
-	case "index":
-		cursor.Value = last.IndexBytes
-	case "unused":
-		cursor.Value = last.UnusedBytes
-	case "rows":
-		cursor.Value = last.RowCount
-	case "growth":
-		cursor.Value = last.growth
+func newTableCursor(q TableQuery, order tableOrder, last *TableSizeRow) *tableCursor {
+	cursor := &tableCursor{DatabaseID: q.DatabaseID, Order: order.name, Schema: last.Schema, Table: last.Name}
+	sort := strings.TrimPrefix(order.name, "-")
+	if column, known := tableSorts[sort]; known {
+		if number, ok := column.field(&last.DatabaseTableSizeStat).(**int64); ok {
+			cursor.Value = *number
+		}
+	}
+	if sort == "growth" {
+		cursor.Value = last.Growth
 	}
 	return cursor
 }

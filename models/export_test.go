@@ -134,3 +134,9 @@ func (s *Store) Orphans(ctx context.Context) (n int64, err error) {
 	err = db.Raw("SELECT count(*) FROM pragma_foreign_key_check").Scan(&n).Error
 	return n, err
 }
+
+// Fingerprint returns the fingerprint that is stored with the row.
+func (row *DatabaseTableSizeStat) Fingerprint() int64 { return new(fingerprinter).sum(row) }
+
+// Fold maps text to the form that folded columns hold.
+func Fold(text string) string { return fold(text) }

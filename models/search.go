@@ -2,13 +2,28 @@ package models
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"gorm.io/gorm"
 )
 
 // fold maps text to the form in which case does not matter. Folded columns hold it beside the original.
-func fold(text string) string { return cases.Fold().String(text) }
+func fold(text string) string {
+	if isASCII(text) {
+		return strings.ToLower(text) // the same, in a fraction of the time
+	}
+	return cases.Fold().String(text)
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // nothing is the condition of a filter that no stored row can meet.
 const nothing = "1 = 0"

@@ -3,12 +3,9 @@ package models
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"gorm.io/gorm"
@@ -64,52 +61,6 @@ type Receipt struct {
 // analyzeFrom is how many rows a refresh must have added for the planner to hear of it.
 const analyzeFrom = 1000
 
-// DatabaseTableSizeStat is a stored row of a database's snapshot.
-type DatabaseTableSizeStat struct {
-	ID           int64 `gorm:"primaryKey"`
-	DatabaseID   int64
-	SchemaName   string
-	TableName    string
-	SchemaFold   string // for search
-	TableFold    string
-	Kind         Kind
-	ParentSchema string
-	ParentName   string // empty: no partition
-	RolledUp     bool
-	SizeBytes    *int64 // nil: unknown, as all sizes
-	DataBytes    *int64
-	IndexBytes   *int64
-	UnusedBytes  *int64
-	MemoryBytes  *int64 // RAM, in no sum; nil: none or unknown
-	RowCount     *int64
-	RowsSource   RowsSource
-	RowsAt       *time.Time // nil: as the sizes, or unknown
-	SizeSource   SizeSource
-	StatsStale   bool
-	Unread       Unread
-	KeptFrom     *time.Time // the run the sizes come from; nil: the snapshot's own
-
-	Note          Note
-	RelatedSchema string
-	RelatedName   string // empty: the note is about no other relation
-
-	growth *int64 // bytes; nil: unknown
-}
-
-const tableColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up,
-	size_bytes, data_bytes, index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at,
-	size_source, stats_stale, unread, kept_from, note, related_schema, related_name`
-
-// scan reads tableColumns, and what is selected behind them into others.
-func (row *DatabaseTableSizeStat) scan(rows *sql.Rows, others ...any) error {
-	return rows.Scan(append([]any{
-		&row.ID, &row.SchemaName, &row.TableName, &row.Kind, &row.ParentSchema, &row.ParentName, &row.RolledUp,
-		&row.SizeBytes, &row.DataBytes, &row.IndexBytes, &row.UnusedBytes, &row.MemoryBytes,
-		&row.RowCount, &row.RowsSource, &row.RowsAt,
-		&row.SizeSource, &row.StatsStale, &row.Unread, &row.KeptFrom, &row.Note, &row.RelatedSchema, &row.RelatedName,
-	}, others...)...)
-}
-
 // tableKey is what makes a relation itself.
 type tableKey struct{ schema, name string }
 
@@ -123,48 +74,11 @@ func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
 	}
 }
 
-// fingerprint tells values apart: two rows of a relation with the same one store the same. It leaves out the names.
-func (row *DatabaseTableSizeStat) fingerprint() int64 {
-	text := make([]byte, 0, 256)
-	for _, part := range []string{
-		string(row.Kind), row.ParentSchema, row.ParentName, string(row.RowsSource), string(row.SizeSource), string(row.Unread),
-		string(row.Note), row.RelatedSchema, row.RelatedName, strconv.FormatBool(row.RolledUp), strconv.FormatBool(row.StatsStale),
-	} {
-		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
-	}
-	for _, number := range []*int64{
-		row.SizeBytes, row.DataBytes, row.IndexBytes, row.UnusedBytes, row.MemoryBytes, row.RowCount,
-		microseconds(row.RowsAt), microseconds(row.KeptFrom),
-	} {
-		if text = append(text, 0); number != nil {
-			text[len(text)-1] = 1
-			text = binary.BigEndian.AppendUint64(text, uint64(*number))
-		}
-	}
-	sum := sha256.Sum256(text)
-	return int64(binary.BigEndian.Uint64(sum[:8]))
-}
-
-func microseconds(t *time.Time) *int64 {
-	if t == nil {
-		return nil
-	}
-	since := t.UnixMicro()
-	return &since
-}
-
-func samePointed(a, b *int64) bool {
-	return a == b || a != nil && b != nil && *a == *b
-}
-
+// newTableRow returns the row that stores a measured relation.
 func newTableRow(t *TableSize) DatabaseTableSizeStat {
-	return DatabaseTableSizeStat{
-		SchemaName: t.Schema, TableName: t.Name, Kind: t.Kind, ParentSchema: t.ParentSchema, ParentName: t.Parent,
-		RolledUp: t.RolledUp, SizeBytes: t.Total, DataBytes: t.Data, IndexBytes: t.Index, UnusedBytes: t.Unused,
-		MemoryBytes: t.Memory, RowCount: t.Rows, RowsSource: t.RowsSource, RowsAt: stampPointer(t.RowsAt),
-		SizeSource: t.SizeSource, StatsStale: t.StatsStale, Unread: t.Unread,
-		Note: t.Note, RelatedSchema: t.RelatedSchema, RelatedName: t.Related,
-	}
+	row := DatabaseTableSizeStat{TableSize: *t}
+	row.RowsAt = stampPointer(t.RowsAt)
+	return row
 }
 
 // SaveTableSizes makes the result the database's snapshot, in one transaction, and writes only what differs. Rows that
@@ -312,6 +226,8 @@ type plan struct {
 	resized   [][3]*int64             // id, size and change of size of stored rows
 	removed   []int64
 	writes    []write
+
+	fingerprints fingerprinter
 }
 
 // write is a statement with its values.
@@ -341,29 +257,33 @@ func (p *plan) compareKeys(tx *gorm.DB, databaseID int64) error {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
+	// One of each for all rows: allocated for every row, they would be most of what an unchanged refresh allocates.
+	var id int64
+	var stored sql.NullInt64
+	var key tableKey
+	var scratch DatabaseTableSizeStat
+	destinations := []any{&id, &stored, &key.schema, &key.name}
 	for rows.Next() {
-		var id int64
-		var stored sql.NullInt64
-		var key tableKey
-		if err := rows.Scan(&id, &stored, &key.schema, &key.name); err != nil {
+		if err := rows.Scan(destinations...); err != nil {
 			return err
 		}
 		p.newest = max(p.newest, id)
-		p.compareKey(id, stored, key)
+		p.compareKey(id, stored, key, &scratch)
 	}
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-func (p *plan) compareKey(id int64, stored sql.NullInt64, key tableKey) {
+func (p *plan) compareKey(id int64, stored sql.NullInt64, key tableKey, scratch *DatabaseTableSizeStat) {
 	found, present := p.fresh[key]
 	switch {
 	case !present && p.proves(key.schema):
 		p.removed = append(p.removed, id)
 		return
 	case present && found.Unread == "" && stored.Valid:
-		if row := newTableRow(found); row.fingerprint() == stored.Int64 {
+		*scratch = newTableRow(found)
+		if p.fingerprints.sum(scratch) == stored.Int64 {
 			delete(p.fresh, key)
-			p.count(&row)
+			p.count(scratch)
 			return
 		}
 	}
@@ -377,7 +297,7 @@ func (p *plan) compareRows(tx *gorm.DB, d dialect, databaseID int64) error {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Raw("SELECT "+tableColumns+`, fingerprint FROM database_table_size_stats
+		rows, err := tx.Raw("SELECT "+selectTableColumns+`, fingerprint FROM database_table_size_stats
 			WHERE database_id = ? AND id IN `+d.ids(), databaseID, parameter).Rows()
 		if err != nil {
 			return err
@@ -394,7 +314,7 @@ func (p *plan) compareBatch(rows *sql.Rows) error {
 	for rows.Next() {
 		var stored DatabaseTableSizeStat
 		var fingerprint sql.NullInt64
-		if err := stored.scan(rows, &fingerprint); err != nil {
+		if err := rows.Scan(stored.destinations(&fingerprint)...); err != nil {
 			return err
 		}
 		p.compare(&stored, fingerprint)
@@ -403,7 +323,7 @@ func (p *plan) compareBatch(rows *sql.Rows) error {
 }
 
 func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64) {
-	key := tableKey{stored.SchemaName, stored.TableName}
+	key := tableKey{stored.Schema, stored.Name}
 	found, present := p.fresh[key]
 	delete(p.fresh, key)
 	next := *stored
@@ -414,21 +334,21 @@ func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64)
 		next.keep(p.previous)
 		next.Unread = found.Unread
 		if found.Kind != "" {
-			next.Kind, next.ParentSchema, next.ParentName, next.RolledUp = found.Kind, found.ParentSchema, found.Parent, found.RolledUp
+			next.Kind, next.ParentSchema, next.Parent, next.RolledUp = found.Kind, found.ParentSchema, found.Parent, found.RolledUp
 		}
 	default:
 		next = newTableRow(found)
 	}
 	p.count(&next)
-	value := next.fingerprint()
-	if value != stored.fingerprint() {
+	value := p.fingerprints.sum(&next)
+	if value != p.fingerprints.sum(stored) {
 		p.changed++
 	}
 	if !fingerprint.Valid || value != fingerprint.Int64 {
 		p.rewritten = append(p.rewritten, next)
 	}
-	if next.SizeBytes != nil && !samePointed(next.SizeBytes, stored.SizeBytes) {
-		p.resized = append(p.resized, [3]*int64{&stored.ID, next.SizeBytes, difference(next.SizeBytes, stored.SizeBytes)})
+	if next.Total != nil && !sameValue(next.Total, stored.Total) {
+		p.resized = append(p.resized, [3]*int64{&stored.ID, next.Total, difference(next.Total, stored.Total)})
 	}
 }
 
@@ -456,7 +376,7 @@ func (p *plan) addNew() {
 
 func (p *plan) count(row *DatabaseTableSizeStat) {
 	p.header.TableCount++
-	if row.ParentName == "" {
+	if row.Parent == "" {
 		p.header.TopCount++
 	}
 	if row.KeptFrom != nil {
@@ -464,10 +384,10 @@ func (p *plan) count(row *DatabaseTableSizeStat) {
 	}
 	switch {
 	case row.RolledUp:
-	case row.SizeBytes == nil:
+	case row.Total == nil:
 		p.header.UnknownCount++
 	default:
-		p.header.TotalBytes += *row.SizeBytes
+		p.header.TotalBytes += *row.Total
 	}
 }
 
@@ -503,7 +423,5 @@ func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, in SaveTa
 		fresh.GoneAt = nil
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
-		Select("snapshot_no", "collected_at", "table_count", "top_count", "total_bytes", "unknown_count", "kept_count",
-			"hidden_count", "complete", "missing_grant", "elapsed_ms", "scope", "residual_bytes", "growth_day", "last_seen_at", "gone_at").
-		Updates(&fresh).Error
+		Select("*").Omit("id", "instance_id", "name", "is_system", "first_seen_at").Updates(&fresh).Error
 }

@@ -3,7 +3,6 @@ package models
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"gorm.io/gorm"
 )
@@ -14,21 +13,23 @@ const snapshotBatch = 5000
 // prepare makes the statements of the plan.
 func (p *plan) prepare(d dialect, databaseID, day int64) error {
 	rows := make([][]any, 0, min(len(p.added)+len(p.rewritten), snapshotBatch))
-	collect := func(row DatabaseTableSizeStat) error {
-		if rows = append(rows, row.record()); len(rows) < snapshotBatch {
+	collect := func(row *DatabaseTableSizeStat) error {
+		if rows = append(rows, row.record(&p.fingerprints)); len(rows) < snapshotBatch {
 			return nil
 		}
 		err := p.upsert(d, databaseID, day, rows)
 		rows = rows[:0]
 		return err
 	}
+	var fresh DatabaseTableSizeStat
 	for _, t := range p.added {
-		if err := collect(newTableRow(t)); err != nil {
+		fresh = newTableRow(t)
+		if err := collect(&fresh); err != nil {
 			return err
 		}
 	}
-	for _, row := range p.rewritten {
-		if err := collect(row); err != nil {
+	for i := range p.rewritten {
+		if err := collect(&p.rewritten[i]); err != nil {
 			return err
 		}
 	}
@@ -68,67 +69,9 @@ func inBatches[T any](list []T, do func(parameter string)) error {
 	return nil
 }
 
-var writtenColumns = []column{
-	{"schema_name", "text"},
-	{"table_name", "text"},
-	{"schema_fold", "text"},
-	{"table_fold", "text"},
-	{"kind", "text"},
-	{"parent_schema", "text"},
-	{"parent_name", "text"},
-	{"rolled_up", "boolean"},
-	{"size_bytes", "bigint"},
-	{"data_bytes", "bigint"},
-	{"index_bytes", "bigint"},
-	{"unused_bytes", "bigint"},
-	{"memory_bytes", "bigint"},
-	{"row_count", "bigint"},
-	{"rows_source", "text"},
-	{"rows_at", "timestamptz"},
-	{"size_source", "text"},
-	{"stats_stale", "boolean"},
-	{"unread", "text"},
-	{"kept_from", "timestamptz"},
-	{"note", "text"},
-	{"related_schema", "text"},
-	{"related_name", "text"},
-	{"fingerprint", "bigint"},
-}
-
-// record are the values of writtenColumns.
-func (row *DatabaseTableSizeStat) record() []any {
-	return []any{
-		row.SchemaName, row.TableName, fold(row.SchemaName), fold(row.TableName), string(row.Kind),
-		row.ParentSchema, row.ParentName, row.RolledUp,
-		known(row.SizeBytes), known(row.DataBytes), known(row.IndexBytes), known(row.UnusedBytes), known(row.MemoryBytes),
-		known(row.RowCount), string(row.RowsSource), moment(row.RowsAt), string(row.SizeSource), row.StatsStale,
-		string(row.Unread), moment(row.KeptFrom), string(row.Note), row.RelatedSchema, row.RelatedName, row.fingerprint(),
-	}
-}
-
-func known(number *int64) any {
-	if number == nil {
-		return nil
-	}
-	return *number
-}
-
-func moment(t *time.Time) any {
-	if t == nil {
-		return nil
-	}
-	return t.UTC().Format(jsonTime)
-}
-
 // The base stays what was known first, but a day's last value is the day's.
-const upsertTablesSQL = ` WHERE true
-	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET kind = excluded.kind,
-		parent_schema = excluded.parent_schema, parent_name = excluded.parent_name, rolled_up = excluded.rolled_up,
-		size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes, index_bytes = excluded.index_bytes,
-		unused_bytes = excluded.unused_bytes, memory_bytes = excluded.memory_bytes, row_count = excluded.row_count,
-		rows_source = excluded.rows_source, rows_at = excluded.rows_at, size_source = excluded.size_source,
-		stats_stale = excluded.stats_stale, unread = excluded.unread, kept_from = excluded.kept_from, note = excluded.note,
-		related_schema = excluded.related_schema, related_name = excluded.related_name, fingerprint = excluded.fingerprint,
+var upsertTablesSQL = ` WHERE true
+	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET ` + updateTableColumns + `,
 		base_bytes = CASE WHEN t.base_day IS NULL OR t.base_day = excluded.base_day THEN excluded.base_bytes ELSE t.base_bytes END,
 		base_day = COALESCE(t.base_day, excluded.base_day)`
 
@@ -137,11 +80,11 @@ func (p *plan) upsert(d dialect, databaseID, day int64, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	names, sources := make([]string, len(writtenColumns)), make([]string, len(writtenColumns))
+	names, sources := make([]string, len(writtenTableColumns)), make([]string, len(writtenTableColumns))
 	values := []any{databaseID}
 	var varying []column
 	var positions []int
-	for i, c := range writtenColumns {
+	for i, c := range writtenTableColumns {
 		names[i], sources[i] = c.name, "r."+c.name
 		if c.name != "size_bytes" && common(rows, i) {
 			sources[i], values = d.value(c.kind), append(values, rows[0][i])

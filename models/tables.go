@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"gorm.io/gorm"
 )
@@ -26,13 +25,11 @@ type TableQuery struct {
 	Cursor         string // continues after a row; empty: by Offset
 }
 
-// TableSizeRow is one stored row of a snapshot.
+// TableSizeRow is a stored row as pages show it.
 type TableSizeRow struct {
-	ID             int64
-	TableSize                 // ParentSchema/Parent, sizes, sources as stored
-	KeptFrom       *time.Time // the run these values come from, when it is not the snapshot's own
-	PartitionCount int64      // rows whose parent this is
-	Growth         *int64     // bytes since the first of the last 30 days, or since it was known; nil: not known before the snapshot's day
+	DatabaseTableSizeStat
+	PartitionCount int64  // rows whose parent this is
+	Growth         *int64 // bytes since the first of the last 30 days, or since it was known; nil: not known before the snapshot's day
 }
 
 // TablePage is one page of a snapshot with its header.
@@ -55,10 +52,6 @@ type tableOrder struct {
 	desc  bool
 }
 
-var tableValues = map[string]string{
-	"size": "size_bytes", "data": "data_bytes", "index": "index_bytes", "unused": "unused_bytes", "rows": "row_count",
-}
-
 // growthSQL gives growth_bytes on a day of a snapshot; it is unknown for a table that was first known on the snapshot's own day.
 const growthSQL = "CASE WHEN base_day < %d THEN size_bytes - base_bytes END"
 
@@ -71,10 +64,12 @@ func growthOf(header Snapshot) string {
 
 // newTableOrder takes an unknown sort for the largest first. Only growth needs to know the header.
 func newTableOrder(q TableQuery, header Snapshot) tableOrder {
-	value, known := tableValues[q.Sort]
-	order := tableOrder{name: q.Sort, value: value, first: "schema_name", then: "table_name", desc: q.Desc}
+	order := tableOrder{name: q.Sort, first: "schema_name", then: "table_name", desc: q.Desc}
+	column, known := tableSorts[q.Sort]
 	switch {
-	case known, q.Sort == "schema":
+	case known:
+		order.value = column.name
+	case q.Sort == "schema":
 	case q.Sort == "name":
 		order.first, order.then = order.then, order.first
 	case q.Sort == "growth":
@@ -182,17 +177,16 @@ func (s *Store) nextTables(tx *gorm.DB, q TableQuery, header Snapshot, behind *t
 	if behind != nil {
 		ranges = order.after(*behind)
 	}
-	stored, err := s.tableRows(tx, q, header, order, ranges)
+	rows, err := s.tableRows(tx, q, header, order, ranges)
 	if err != nil {
 		return nil, nil, err
 	}
 	var next *tableCursor
-	if len(stored) > q.Limit {
-		stored = stored[:q.Limit]
-		next = newTableCursor(q, order, &stored[q.Limit-1])
+	if len(rows) > q.Limit {
+		rows = rows[:q.Limit]
+		next = newTableCursor(q, order, &rows[q.Limit-1])
 	}
-	rows, err := s.withPartitionCounts(tx, q.DatabaseID, stored)
-	return rows, next, err
+	return rows, next, s.addPartitionCounts(tx, q.DatabaseID, rows)
 }
 
 // countTables counts only under a filter, else the header knows, and only if the found rows are not all there are.
@@ -228,8 +222,8 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 }
 
 // tableRows are the first rows of the ranges, one more than the limit if there are more.
-func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition) ([]DatabaseTableSizeStat, error) {
-	stored := make([]DatabaseTableSizeStat, 0, min(q.Limit, mostRows)+1)
+func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition) ([]TableSizeRow, error) {
+	stored := make([]TableSizeRow, 0, min(q.Limit, mostRows)+1)
 	for _, r := range ranges {
 		rows, err := s.tableRange(tx, q, header, order, r).Limit(q.Limit + 1 - len(stored)).Rows()
 		if err != nil {
@@ -242,11 +236,11 @@ func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tabl
 	return stored, nil
 }
 
-func appendTables(stored []DatabaseTableSizeStat, rows *sql.Rows) ([]DatabaseTableSizeStat, error) {
+func appendTables(stored []TableSizeRow, rows *sql.Rows) ([]TableSizeRow, error) {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var row DatabaseTableSizeStat
-		if err := row.scan(rows, &row.growth); err != nil {
+		var row TableSizeRow
+		if err := rows.Scan(row.destinations(&row.Growth)...); err != nil {
 			return nil, err
 		}
 		stored = append(stored, row)
@@ -255,7 +249,7 @@ func appendTables(stored []DatabaseTableSizeStat, rows *sql.Rows) ([]DatabaseTab
 }
 
 func (s *Store) tableRange(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, r condition) *gorm.DB {
-	return s.filterTables(tx, q).Select(tableColumns+", "+growthOf(header)).
+	return s.filterTables(tx, q).Select(selectTableColumns+", "+growthOf(header)).
 		Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
 }
 
@@ -265,21 +259,21 @@ type partitionCount struct {
 	Partitions               int64
 }
 
-func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []DatabaseTableSizeStat) ([]TableSizeRow, error) {
-	rows := make([]TableSizeRow, len(stored))
+// addPartitionCounts sets PartitionCount of the rows that can have partitions.
+func (s *Store) addPartitionCounts(tx *gorm.DB, databaseID int64, rows []TableSizeRow) error {
 	var parents [][]any
-	for i := range stored {
-		rows[i] = stored[i].row()
-		if stored[i].Kind == KindPartitioned || stored[i].RolledUp {
-			parents = append(parents, []any{stored[i].SchemaName, stored[i].TableName})
+	for i := range rows {
+		if rows[i].Kind == KindPartitioned || rows[i].RolledUp {
+			parents = append(parents, []any{rows[i].Schema, rows[i].Name})
 		}
 	}
 	if len(parents) == 0 {
-		return rows, nil
+		return nil
 	}
+
 	parameter, err := jsonParameter(parents)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var counts []partitionCount
 	err = tx.Raw(`SELECT t.parent_schema, t.parent_name, count(*) AS partitions
@@ -287,6 +281,10 @@ func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []Data
 		JOIN database_table_size_stats t ON t.parent_schema = r.schema_name AND t.parent_name = r.table_name
 		WHERE t.database_id = ? AND t.parent_name <> '' GROUP BY t.parent_schema, t.parent_name`,
 		parameter, databaseID).Scan(&counts).Error
+	if err != nil {
+		return err
+	}
+
 	byParent := make(map[tableKey]int64, len(counts))
 	for _, c := range counts {
 		byParent[tableKey{c.ParentSchema, c.ParentName}] = c.Partitions
@@ -294,15 +292,5 @@ func (s *Store) withPartitionCounts(tx *gorm.DB, databaseID int64, stored []Data
 	for i := range rows {
 		rows[i].PartitionCount = byParent[tableKey{rows[i].Schema, rows[i].Name}]
 	}
-	return rows, err
-}
-
-func (row *DatabaseTableSizeStat) row() TableSizeRow {
-	return TableSizeRow{ID: row.ID, KeptFrom: row.KeptFrom, Growth: row.growth, TableSize: TableSize{
-		Schema: row.SchemaName, Name: row.TableName, Kind: row.Kind, ParentSchema: row.ParentSchema, Parent: row.ParentName,
-		RolledUp: row.RolledUp, Total: row.SizeBytes, Data: row.DataBytes, Index: row.IndexBytes, Unused: row.UnusedBytes,
-		Memory: row.MemoryBytes, Rows: row.RowCount, RowsSource: row.RowsSource, RowsAt: row.RowsAt,
-		SizeSource: row.SizeSource, StatsStale: row.StatsStale, Unread: row.Unread,
-		Note: row.Note, RelatedSchema: row.RelatedSchema, Related: row.RelatedName,
-	}}
+	return nil
 }

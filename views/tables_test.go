@@ -27,6 +27,10 @@ func TestOracleHasTablespaces(t *testing.T) {
 	}
 }
 
+func measuredRow(t models.TableSize) models.TableSizeRow {
+	return models.TableSizeRow{DatabaseTableSizeStat: models.DatabaseTableSizeStat{TableSize: t}}
+}
+
 func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 	for _, c := range []struct {
 		row          models.TableSize
@@ -39,7 +43,7 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 		{models.TableSize{Kind: models.KindTable, Total: ref(int64(1))}, "size.untold", "unused.untold"},
 		{models.TableSize{Kind: models.KindMemoryOptimized, Unread: models.UnreadLocked}, "unread.locked", "unread.locked"},
 	} {
-		r := models.TableSizeRow{TableSize: c.row}
+		r := measuredRow(c.row)
 		if got := whyUnknown(chinesePage, r); got != chinesePage.T(c.total) {
 			t.Errorf("%+v: %q, want that of %s", c.row, got, c.total)
 		}
@@ -47,9 +51,9 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 			t.Errorf("unused of %+v: %q, want that of %s", c.row, got, c.inUse)
 		}
 	}
-	r := models.TableSizeRow{TableSize: models.TableSize{
+	r := measuredRow(models.TableSize{
 		Kind: models.KindTable, Note: models.NoteClustered, RelatedSchema: "HR", Related: "C\n1",
-	}}
+	})
 	if got, want := whyUnknown(chinesePage, r), "行存放在聚簇 HR.C␊1 中，空间计在该聚簇上"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -57,7 +61,7 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 
 func TestRowCountsSayWhenTheyWereCounted(t *testing.T) {
 	at := time.Date(2026, 7, 1, 11, 0, 0, 0, time.UTC)
-	r := models.TableSizeRow{TableSize: models.TableSize{Rows: ref(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at}}
+	r := measuredRow(models.TableSize{Rows: ref(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at})
 	if got, want := whyRows(chinesePage, r), "估算行数，来自引擎于 2026-07-01 11:00:00 UTC 收集的统计信息（2 天前）"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -74,7 +78,7 @@ func TestAnUnknownRowCountHasItsReason(t *testing.T) {
 		"rows.recycle_bin": {Kind: models.KindRecycleBin},
 		"unread.locked":    {Kind: models.KindTable, Unread: models.UnreadLocked},
 	} {
-		if got, want := whyRows(chinesePage, models.TableSizeRow{TableSize: row}), chinesePage.T(key); got != want {
+		if got, want := whyRows(chinesePage, measuredRow(row)), chinesePage.T(key); got != want {
 			t.Errorf("%+v: %q, want %q", row, got, want)
 		}
 	}
