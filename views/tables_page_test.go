@@ -22,11 +22,12 @@ func fiftyTables() TableSizes {
 		data := int64(4_294_967_296 - i*81_920_123)
 		index := data / 7
 		total, count := data+index, data/100
-		rows[i] = models.TableSizeRow{ID: int64(i), TableSize: models.TableSize{
+		rows[i].ID = int64(i)
+		rows[i].TableSize = models.TableSize{
 			Schema: fmt.Sprintf("app%d", i%20), Name: fmt.Sprintf("orders_%06d", i), Kind: models.KindTable,
 			Total: &total, Data: &data, Index: &index, Unused: new(int64), Rows: &count,
 			RowsSource: models.RowsStatistic, SizeSource: models.SizeAllocated,
-		}}
+		}
 	}
 
 	database := models.InstanceDatabase{ID: 7, InstanceID: 3, Name: "app", Snapshot: models.Snapshot{
