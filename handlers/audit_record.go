@@ -24,8 +24,8 @@ const (
 	maxAuditPath   = 500
 )
 
-// about notes what this write is done to. An id of 0 stands for none, or for more than one.
-func about(c echo.Context, id int64, name string) {
+// auditTarget notes the target of this write for its audit entry. An id of 0 stands for no target, or for several.
+func auditTarget(c echo.Context, id int64, name string) {
 	t := target{name: cut(name, maxAuditTarget)}
 	if id != 0 {
 		t.id = &id

@@ -355,18 +355,24 @@ func TestTheAuditLogKnowsFromWhere(t *testing.T) {
 	}
 }
 
+// breakStore runs a statement on the database of the store, behind the product's back.
+func (a *app) breakStore(statement string) {
+	a.Helper()
+	driver := "sqlite"
+	if strings.HasPrefix(a.address, "postgres") {
+		driver = "pgx"
+	}
+	db, err := sql.Open(driver, a.address)
+	check(a, err)
+	defer db.Close()
+	_, err = db.ExecContext(a.Context(), statement)
+	check(a, err)
+}
+
 // TestAnActionDoesNotDependOnTheAuditLog: what cannot be noted is done all the same.
 func TestAnActionDoesNotDependOnTheAuditLog(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		driver := "sqlite"
-		if strings.HasPrefix(a.address, "postgres") {
-			driver = "pgx"
-		}
-		db, err := sql.Open(driver, a.address)
-		check(a, err)
-		defer db.Close()
-		_, err = db.ExecContext(a.Context(), "DROP TABLE audit_log")
-		check(a, err)
+		a.breakStore("DROP TABLE audit_log")
 		a.admin.post("/tags", obj{"name": "x"}).want(201, "数据保存成功")
 		a.admin.post("/tags", obj{}).want(400, "字段 'name' 是必填的")
 		a.login("user_1", password)

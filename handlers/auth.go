@@ -63,7 +63,7 @@ func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
 		return models.User{}, err
 	}
 	c.Set(userKey, &user)
-	about(c, user.ID, user.Username)
+	auditTarget(c, user.ID, user.Username)
 	if currentToken(c) != nil {
 		return user, nil // a request with a token never gets a cookie
 	}
@@ -89,7 +89,7 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 // changePassword replaces the asker's own password; of the sessions only the one that asks stays.
 func (h *handlers) changePassword(c echo.Context, f fields) error {
 	user := currentUser(c)
-	about(c, user.ID, user.Username)
+	auditTarget(c, user.ID, user.Username)
 	old, _ := f["old_password"].(string)
 	fresh, _ := f["new_password"].(string)
 	again, _ := f["confirm_password"].(string)

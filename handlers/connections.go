@@ -52,8 +52,8 @@ func (h *handlers) testInstance(c echo.Context, f fields) (models.Version, error
 	if !ok {
 		return models.Version{}, models.Invalid("field.not_integer", "Field", "instance_id")
 	}
-	instance, err := h.Store.Instance(c.Request().Context(), id)
-	about(c, id, instance.Name)
+	instance, err := h.Store.InstanceHead(c.Request().Context(), id)
+	auditTarget(c, id, instance.Name)
 	if err != nil {
 		return models.Version{}, err
 	}
@@ -65,7 +65,7 @@ func (h *handlers) testTarget(c echo.Context, f fields) (models.Version, error) 
 	if err != nil {
 		return models.Version{}, err
 	}
-	about(c, 0, addressOf(target))
+	auditTarget(c, 0, addressOf(target))
 	return h.Collect.Test(c.Request().Context(), target)
 }
 

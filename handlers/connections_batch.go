@@ -68,7 +68,7 @@ func (h *handlers) apiBatchTest(c echo.Context) error {
 		}
 	}
 	out.Summary.Failed = out.Summary.Total - out.Summary.Success
-	about(c, 0, strings.Join(names, ", "))
+	auditTarget(c, 0, strings.Join(names, ", "))
 	return h.ok(c, out, "connections.tested")
 }
 
@@ -119,7 +119,7 @@ func (h *handlers) testAll(ctx context.Context, lang string, ids []int64) []conn
 func (h *handlers) testOne(ctx context.Context, lang string, id int64) connectionResultJSON {
 	out := connectionResultJSON{InstanceID: id}
 	// The name is worth telling even when there is no time left.
-	instance, err := h.Store.Instance(context.WithoutCancel(ctx), id)
+	instance, err := h.Store.InstanceHead(context.WithoutCancel(ctx), id)
 	var v models.Version
 	if err == nil {
 		out.InstanceName = &instance.Name

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"strings"
 	"unicode/utf8"
 
@@ -77,14 +76,17 @@ func (h *handlers) apiCredential(c echo.Context) error {
 	return h.ok(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.credential")
 }
 
+// credentialOf returns the credential of the path. On an error only its ID may be set.
 func (h *handlers) credentialOf(c echo.Context) (models.Credential, error) {
 	id, err := pathID(c, "credential.not_found")
 	if err != nil {
 		return models.Credential{}, err
 	}
 	credential, err := h.Store.Credential(c.Request().Context(), id)
-	about(c, id, credential.Name)
-	return credential, err
+	if err != nil {
+		return models.Credential{ID: id}, err
+	}
+	return credential, nil
 }
 
 func (h *handlers) apiCreateCredential(c echo.Context) error {
@@ -104,17 +106,20 @@ func (h *handlers) createCredential(c echo.Context, f fields) (models.Credential
 	if err != nil {
 		return credential, err
 	}
-	about(c, 0, credential.Name)
+	auditTarget(c, 0, credential.Name)
 	created, err := h.Store.CreateCredential(c.Request().Context(), credential, *password)
-	about(c, created.ID, credential.Name)
+	auditTarget(c, created.ID, credential.Name)
 	return created, err
 }
 
 func (h *handlers) apiUpdateCredential(c echo.Context) error {
 	stored, missing := h.credentialOf(c)
+	auditTarget(c, stored.ID, stored.Name)
 	if missing != nil {
-		_, _, err := bindCredential(body(c), stored)
-		return cmp.Or(err, missing)
+		if _, _, err := bindCredential(body(c), stored); err != nil {
+			return err
+		}
+		return missing
 	}
 	credential, err := h.updateCredential(c, body(c), stored)
 	if err != nil {
@@ -143,6 +148,7 @@ func (h *handlers) apiDeleteCredential(c echo.Context) error {
 // deleteCredential removes the credential of the path.
 func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
 	credential, err := h.credentialOf(c)
+	auditTarget(c, credential.ID, credential.Name)
 	if err != nil {
 		return credential, err
 	}
@@ -152,20 +158,28 @@ func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
 // bindCredential is the credential with what the body says instead; the password is nil when it stays as it is.
 func bindCredential(f fields, credential models.Credential) (models.Credential, *string, error) {
 	kind := "database"
-	err := cmp.Or(
-		f.refuseBlank("name", "username"),
-		into(&credential.Name)(bindCredentialName(f)),
-		into(&kind)(f.text("credential_type")),
-		into(&credential.DBType)(bindCredentialEngine(f)),
-		into(&credential.Username)(f.line("username", maxUsername)),
-		into(&credential.Description)(bindDescription(f)),
-	)
-	if err != nil {
+	if err := f.refuseBlank("name", "username"); err != nil {
+		return credential, nil, err
+	}
+	if err := bindCredentialName(f, &credential.Name); err != nil {
+		return credential, nil, err
+	}
+	if err := f.bindText("credential_type", &kind); err != nil {
+		return credential, nil, err
+	}
+	if err := bindCredentialEngine(f, &credential.DBType); err != nil {
+		return credential, nil, err
+	}
+	if err := f.bindLine("username", maxUsername, &credential.Username); err != nil {
+		return credential, nil, err
+	}
+	if err := bindDescription(f, &credential.Description); err != nil {
 		return credential, nil, err
 	}
 	if kind != "database" {
 		return credential, nil, models.Invalid("credential.type_invalid")
 	}
+
 	password, err := bindPassword(f)
 	if err == nil && password == nil && f.given("password") {
 		err = models.Invalid("field.required", "Fields", "password")
@@ -173,34 +187,36 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	return credential, password, err
 }
 
-// bindCredentialName is the name without the spaces around it.
-func bindCredentialName(f fields) (string, bool, error) {
+// bindCredentialName reads the name, without surrounding space.
+func bindCredentialName(f fields, target *string) error {
 	name, given, err := f.text("name")
 	if err != nil || !given {
-		return "", false, err
+		return err
 	}
-	return fields{"name": strings.TrimSpace(name)}.line("name", maxCredentialName)
+	return fields{"name": strings.TrimSpace(name)}.bindLine("name", maxCredentialName, target)
 }
 
-// bindCredentialEngine is the db_type that the credential is for; null and an empty one are for any.
-func bindCredentialEngine(f fields) (models.Engine, bool, error) {
+// bindCredentialEngine reads the db_type that the credential is for; null and empty stand for any.
+func bindCredentialEngine(f fields, target *models.Engine) error {
 	if _, sent := f["db_type"]; sent && f.blank("db_type") {
-		return "", true, nil
+		*target = ""
+		return nil
 	}
-	return bindEngine(f)
+	return bindEngine(f, target)
 }
 
-// bindEngine is the db_type; aliases stand for their engine.
-func bindEngine(f fields) (models.Engine, bool, error) {
+// bindEngine reads db_type, which may be an alias of the engine.
+func bindEngine(f fields, target *models.Engine) error {
 	name, given, err := f.text("db_type")
 	if err != nil || !given {
-		return "", false, err
+		return err
 	}
 	engine, known := models.ParseEngine(name)
 	if !known {
-		return "", false, models.Invalid("instance.engine_unknown", "Engine", abbreviated(name))
+		return models.Invalid("instance.engine_unknown", "Engine", abbreviated(name))
 	}
-	return engine, true, nil
+	*target = engine
+	return nil
 }
 
 // abbreviated is what somebody sent, short enough to be repeated in a message.
@@ -217,12 +233,16 @@ func cut(s string, limit int) string {
 	return s
 }
 
-func bindDescription(f fields) (string, bool, error) {
+func bindDescription(f fields, target *string) error {
 	description, given, err := f.paragraph("description")
-	if err == nil && utf8.RuneCountInString(description) > maxDescription {
-		err = models.Invalid("instance.description_long")
+	switch {
+	case err != nil || !given:
+		return err
+	case utf8.RuneCountInString(description) > maxDescription:
+		return models.Invalid("instance.description_long")
 	}
-	return description, given, err
+	*target = description
+	return nil
 }
 
 // bindPassword is the password as typed; nil when none was.

@@ -87,6 +87,7 @@ func (h *handlers) submitCredential(c echo.Context) error {
 // submitCredentialEdit stores what the form says. An empty password stays as it is.
 func (h *handlers) submitCredentialEdit(c echo.Context) error {
 	stored, err := h.credentialOf(c)
+	auditTarget(c, stored.ID, stored.Name)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (h *handlers) apiDatabaseSizes(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, err := h.instanceOf(c)
+	instance, err := h.instanceHeadOf(c)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (h *handlers) apiDatabaseSizesByQuery(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	instance, err := h.Store.Instance(c.Request().Context(), id)
+	instance, err := h.Store.InstanceHead(c.Request().Context(), id)
 	if err != nil {
 		return err
 	}

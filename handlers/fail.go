@@ -73,7 +73,7 @@ func (h *handlers) fail(err error, c echo.Context) {
 	e := classify(err)
 	k := kinds[e.Code]
 	id := newID()
-	h.logFailure(c, e, k, id)
+	noteFailure(c, e, k, id)
 	if c.Response().Committed {
 		return
 	}

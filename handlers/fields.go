@@ -78,21 +78,36 @@ func (f fields) refuseBlank(names ...string) error {
 	return f.require(slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !f.given(name) })...)
 }
 
-// into writes a value that was given to its target.
-func into[T any](target *T) func(value T, given bool, err error) error {
-	return func(value T, given bool, err error) error {
-		if err == nil && given {
-			*target = value
-		}
-		return err
+// bindText stores the member in target, as text does, if the request has it.
+func (f fields) bindText(name string, target *string) error {
+	s, given, err := f.text(name)
+	if err == nil && given {
+		*target = s
 	}
+	return err
 }
 
-// active is the is_active member.
-func (f fields) active(form bool) (value, given bool, err error) { return f.yesNo("is_active", form) }
+// bindLine stores the member in target, as line does, if the request has it.
+func (f fields) bindLine(name string, limit int, target *string) error {
+	s, given, err := f.line(name, limit)
+	if err == nil && given {
+		*target = s
+	}
+	return err
+}
 
-// yesNo is a boolean member. Forms say yes in words; of a check box with a hidden companion any yes counts.
-func (f fields) yesNo(name string, form bool) (value, given bool, err error) {
+// bindBool stores the member in target, as boolean does, if the request has it.
+func (f fields) bindBool(name string, form bool, target *bool) error {
+	value, given, err := f.boolean(name, form)
+	if err == nil && given {
+		*target = value
+	}
+	return err
+}
+
+// boolean returns a boolean member and whether the request has it. Forms write it in words; a check box with a hidden
+// companion is true if either says so.
+func (f fields) boolean(name string, form bool) (value, given bool, err error) {
 	switch v := f[name].(type) {
 	case nil:
 		return false, false, nil

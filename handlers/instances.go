@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,26 +106,26 @@ func (h *handlers) apiInstances(c echo.Context) error {
 	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.instances")
 }
 
-// instanceOf is the instance of the path; a deleted one is not found.
+// instanceOf returns the instance of the path. A deleted one is not found. On an error only its ID may be set.
 func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
-	id, err := pathID(c, "instance.not_found")
-	if err != nil {
-		return models.Instance{}, err
-	}
-	instance, err := h.Store.Instance(c.Request().Context(), id)
-	about(c, id, instance.Name)
-	return instance, err
+	return findInstance(c, h.Store.Instance)
 }
 
 // instanceHeadOf is instanceOf without credential and tags.
 func (h *handlers) instanceHeadOf(c echo.Context) (models.Instance, error) {
+	return findInstance(c, h.Store.InstanceHead)
+}
+
+func findInstance(c echo.Context, find func(context.Context, int64) (models.Instance, error)) (models.Instance, error) {
 	id, err := pathID(c, "instance.not_found")
 	if err != nil {
 		return models.Instance{}, err
 	}
-	instance, err := h.Store.InstanceHead(c.Request().Context(), id)
-	about(c, id, instance.Name)
-	return instance, err
+	instance, err := find(c.Request().Context(), id)
+	if err != nil {
+		return models.Instance{ID: id}, err
+	}
+	return instance, nil
 }
 
 func (h *handlers) apiInstance(c echo.Context) error {
@@ -162,15 +163,19 @@ func (h *handlers) createInstance(c echo.Context, f fields) (models.Instance, er
 	if tags != nil {
 		names = *tags
 	}
-	about(c, 0, instance.Name)
+	auditTarget(c, 0, instance.Name)
 	created, err := h.Store.CreateInstance(c.Request().Context(), instance, names, credential)
-	about(c, created.ID, instance.Name)
+	auditTarget(c, created.ID, instance.Name)
 	return created, err
 }
 
 func (h *handlers) apiUpdateInstance(c echo.Context) error {
 	f := body(c)
 	existing, missing := h.instanceOf(c)
+	auditTarget(c, existing.ID, existing.Name)
+	if missing != nil {
+		existing = models.Instance{} // what was sent is judged first
+	}
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {
 		return err
@@ -202,14 +207,14 @@ func (h *handlers) apiDeleteInstance(c echo.Context) error {
 // deleteInstance moves an instance to the recycle bin.
 func (h *handlers) deleteInstance(c echo.Context, id int64) (models.Instance, error) {
 	instance, err := h.Store.DeleteInstance(c.Request().Context(), id)
-	about(c, id, instance.Name)
+	auditTarget(c, id, instance.Name)
 	return instance, err
 }
 
 // restoreInstance takes an instance out of the recycle bin; false: it was not in there.
 func (h *handlers) restoreInstance(c echo.Context, id int64) (models.Instance, bool, error) {
 	instance, restored, err := h.Store.RestoreInstance(c.Request().Context(), id)
-	about(c, id, instance.Name)
+	auditTarget(c, id, instance.Name)
 	return instance, restored, err
 }
 

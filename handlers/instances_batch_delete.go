@@ -65,7 +65,7 @@ func aboutDeleted(c echo.Context, mode string, deleted []models.Instance) {
 	if len(deleted) == 1 {
 		id = deleted[0].ID
 	}
-	about(c, id, mode+": "+strings.Join(names, ", "))
+	auditTarget(c, id, mode+": "+strings.Join(names, ", "))
 }
 
 func bindDeletion(f fields) (ids []int64, mode string, err error) {
@@ -101,9 +101,9 @@ func (h *handlers) submitInstanceDestroy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	about(c, id, "")
+	auditTarget(c, id, "")
 	gone, err := h.Store.DestroyDeletedInstance(c.Request().Context(), id)
-	about(c, id, gone.Name)
+	auditTarget(c, id, gone.Name)
 	if err != nil {
 		return err
 	}

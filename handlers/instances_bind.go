@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"crypto/x509"
 	"net/netip"
 	"regexp"
@@ -44,15 +43,7 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 		instance = *existing
 	}
 	form := !isAPI(c)
-	if err := cmp.Or(
-		requireInstance(f, instance.DatabaseName, "name"),
-		into(&instance.Name)(bindInstanceName(f)),
-		bindAddress(f, &instance),
-		into(&instance.Description)(bindDescription(f)),
-		into(&instance.TLSMode)(bindTLSMode(f)),
-		into(&instance.Options)(bindOptions(f, form)),
-		into(&instance.IsActive)(f.active(form)),
-	); err != nil {
+	if err := bindInstanceFields(f, form, &instance); err != nil {
 		return instance, nil, nil, err
 	}
 	names, named, err := bindTagNames(f, form)
@@ -77,6 +68,38 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 	return instance, tags, credential, nil
 }
 
+// bindInstanceFields reads the members of an instance itself, without tags, credential and schedule.
+func bindInstanceFields(f fields, form bool, instance *models.Instance) error {
+	if err := requireInstance(f, instance.DatabaseName, "name"); err != nil {
+		return err
+	}
+	if err := bindInstanceName(f, &instance.Name); err != nil {
+		return err
+	}
+	if err := bindAddress(f, instance); err != nil {
+		return err
+	}
+	if err := bindDescription(f, &instance.Description); err != nil {
+		return err
+	}
+	if err := bindTransport(f, form, instance); err != nil {
+		return err
+	}
+	return f.bindBool("is_active", form, &instance.IsActive)
+}
+
+// bindTransport reads how the server is connected to: TLS mode and the options of its engine.
+func bindTransport(f fields, form bool, instance *models.Instance) error {
+	if err := bindTLSMode(f, &instance.TLSMode); err != nil {
+		return err
+	}
+	options, given, err := bindOptions(f, form)
+	if err == nil && given {
+		instance.Options = options
+	}
+	return err
+}
+
 // requireInstance asks for what names a server: host and port, or for SQLite the path of the file.
 func requireInstance(f fields, storedPath string, others ...string) error {
 	name, _ := f["db_type"].(string)
@@ -89,46 +112,59 @@ func requireInstance(f fields, storedPath string, others ...string) error {
 	return f.require(append(others, "db_type")...)
 }
 
-func bindInstanceName(f fields) (string, bool, error) {
+func bindInstanceName(f fields, target *string) error {
 	name, given, err := f.text("name")
 	name = strings.TrimSpace(name)
 	switch {
 	case err != nil || !given:
-		return "", false, err
+		return err
 	case utf8.RuneCountInString(name) > maxInstanceName:
-		return "", false, models.Invalid("instance.name_long")
+		return models.Invalid("instance.name_long")
 	case !instanceNamePattern.MatchString(name):
-		return "", false, models.Invalid("instance.name_characters")
+		return models.Invalid("instance.name_characters")
 	}
-	return name, true, nil
+	*target = name
+	return nil
 }
 
 // bindAddress reads which server, and which database of it, is meant.
 func bindAddress(f fields, instance *models.Instance) error {
-	if err := into(&instance.DBType)(bindEngine(f)); err != nil {
+	if err := bindEngine(f, &instance.DBType); err != nil {
 		return err
 	}
+
 	if instance.DBType == models.SQLite {
 		instance.Host, instance.Port = nil, nil
-	} else if err := cmp.Or(into(&instance.Host)(bindHost(f)), into(&instance.Port)(bindPort(f))); err != nil {
-		return err
+	} else {
+		if err := bindHost(f, &instance.Host); err != nil {
+			return err
+		}
+		if err := bindPort(f, &instance.Port); err != nil {
+			return err
+		}
 	}
-	if _, isNull := f["database_name"]; isNull && !f.given("database_name") {
+
+	if _, sent := f["database_name"]; sent && !f.given("database_name") {
 		instance.DatabaseName = ""
 	}
-	return into(&instance.DatabaseName)(f.line("database_name", maxDatabaseName))
+	return f.bindLine("database_name", maxDatabaseName, &instance.DatabaseName)
 }
 
-func bindHost(f fields) (*string, bool, error) {
+func bindHost(f fields, target **string) error {
 	host, given, err := f.text("host")
+	if err != nil || !given {
+		return err
+	}
+
 	host = strings.TrimSpace(host)
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]
 	}
-	if err == nil && given && !isHost(host) {
-		err = models.Invalid("instance.host_invalid")
+	if !isHost(host) {
+		return models.Invalid("instance.host_invalid")
 	}
-	return &host, given, err
+	*target = &host
+	return nil
 }
 
 // isHost reports whether s is an IP address or a name the resolver could know.
@@ -139,31 +175,34 @@ func isHost(s string) bool {
 	return len(s) <= 253 && hostNamePattern.MatchString(s) && !lastLabelNumeric.MatchString(s)
 }
 
-func bindPort(f fields) (*int, bool, error) {
+func bindPort(f fields, target **int) error {
 	if !f.given("port") {
-		return nil, false, nil
+		return nil
 	}
+
 	n, ok := integer(f["port"])
 	switch {
 	case !ok:
-		return nil, false, models.Invalid("instance.port_not_integer")
+		return models.Invalid("instance.port_not_integer")
 	case n < 1 || n > 65535:
-		return nil, false, models.Invalid("instance.port_range")
+		return models.Invalid("instance.port_range")
 	}
 	port := int(n)
-	return &port, true, nil
+	*target = &port
+	return nil
 }
 
-func bindTLSMode(f fields) (models.TLSMode, bool, error) {
+func bindTLSMode(f fields, target *models.TLSMode) error {
 	name, given, err := f.text("tls_mode")
 	mode := models.TLSMode(name)
 	if err != nil || !given || name == "" {
-		return "", false, err
+		return err
 	}
 	if !slices.Contains(tlsModes, mode) {
-		return "", false, models.Invalid("instance.tls_mode_invalid")
+		return models.Invalid("instance.tls_mode_invalid")
 	}
-	return mode, true, nil
+	*target = mode
+	return nil
 }
 
 // bindOptions reads the member options, an object of texts. A form has a field "options.<name>" for each; empty
@@ -300,16 +339,17 @@ func bindNewCredential(f fields, current *models.Credential) (typed models.NewCr
 
 // bindTarget is a server that need not be saved, with a stored credential or with a user name and password.
 func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, error) {
-	form := !isAPI(c)
 	instance := models.Instance{TLSMode: models.TLSPrefer, Options: map[string]string{}}
-	if err := cmp.Or(
-		requireInstance(f, ""),
-		bindAddress(f, &instance),
-		into(&instance.TLSMode)(bindTLSMode(f)),
-		into(&instance.Options)(bindOptions(f, form)),
-	); err != nil {
+	if err := requireInstance(f, ""); err != nil {
 		return collectors.Target{}, err
 	}
+	if err := bindAddress(f, &instance); err != nil {
+		return collectors.Target{}, err
+	}
+	if err := bindTransport(f, !isAPI(c), &instance); err != nil {
+		return collectors.Target{}, err
+	}
+
 	name, _ := f["name"].(string)
 	t := collectors.Target{
 		Name: abbreviated(name), Engine: instance.DBType, Database: instance.DatabaseName,

@@ -97,6 +97,11 @@ func (h *handlers) apiImportTemplate(c echo.Context) error {
 	example := []string{
 		"example-mysql-01", string(models.MySQL), "192.0.2.10", "3306", "", views.Message(lang(c), "import.example", nil), "",
 	}
-	err := cmp.Or(writeTexts(w, contractColumns), writeTexts(w, example), w.flush())
-	return h.streamEnded(c, err)
+	if err := writeTexts(w, contractColumns); err != nil {
+		return h.streamEnded(c, err)
+	}
+	if err := writeTexts(w, example); err != nil {
+		return h.streamEnded(c, err)
+	}
+	return h.streamEnded(c, w.flush())
 }

@@ -116,9 +116,8 @@ func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
 		typed(f, "options."+option, &value)
 		form.Options[option] = value
 	}
-	if active, given, err := f.active(true); err == nil && given {
-		form.IsActive = active
-	}
+	// A value that cannot be read leaves the form as it is; binding reports it.
+	_ = f.bindBool("is_active", true, &form.IsActive)
 	keepSchedule(f, &form.Schedule)
 	showAgain(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
@@ -175,6 +174,7 @@ func (h *handlers) submitInstance(c echo.Context) error {
 
 func (h *handlers) submitInstanceEdit(c echo.Context) error {
 	existing, err := h.instanceOf(c)
+	auditTarget(c, existing.ID, existing.Name)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ func (h *handlers) apiImportInstances(c echo.Context) error {
 // importInstances creates what is right in the uploaded file, and says what is wrong with the rest.
 func (h *handlers) importInstances(c echo.Context) (result importJSON, file string, err error) {
 	file, raw, err := uploadedCSV(c)
+	auditTarget(c, 0, file)
 	if err != nil {
 		return result, file, err
 	}
@@ -144,7 +145,6 @@ func uploadedCSV(c echo.Context) (name string, raw []byte, err error) {
 		return "", nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_form", Err: err}
 	}
 	name = header.Filename
-	about(c, 0, name)
 	if !strings.HasSuffix(strings.ToLower(name), ".csv") {
 		return name, nil, models.Invalid("import.no_file")
 	}

@@ -121,7 +121,8 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 const inventoryChanged = "inventory-changed"
 
 func (h *handlers) testSavedConnection(c echo.Context) error {
-	instance, err := h.instanceOf(c)
+	instance, err := h.instanceHeadOf(c)
+	auditTarget(c, instance.ID, instance.Name)
 	if err != nil {
 		return err
 	}

@@ -15,13 +15,19 @@ import (
 	"whalefall/handlers"
 )
 
-// watched is the app on a server of its own, whose metrics the token opens.
+// watched returns the app on a server of its own, whose metrics are read with the token.
 func (a *app) watched(token string) *app {
+	a.Helper()
+	return a.servedWith(token, slog.New(slog.DiscardHandler))
+}
+
+// servedWith returns the app on a server of its own, which writes to the log.
+func (a *app) servedWith(metricsToken string, log *slog.Logger) *app {
 	a.Helper()
 	service := collectors.NewService(a.store, shippedEngines(a.dir), slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(handlers.New(handlers.Config{
-		Store: a.store, Collect: service, Zone: time.UTC, CookieSecure: "auto", Log: slog.New(slog.DiscardHandler),
-		Version: "1.2.3", MetricsToken: token,
+		Store: a.store, Collect: service, Zone: time.UTC, CookieSecure: "auto", Log: log,
+		Version: "1.2.3", MetricsToken: metricsToken,
 	}))
 	a.Cleanup(func() {
 		server.Close()

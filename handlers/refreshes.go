@@ -170,7 +170,7 @@ func (h *handlers) apiRefreshes(c echo.Context) error {
 // runsOf is the instance whose runs are asked for, by path or query; 0: all.
 func (h *handlers) runsOf(c echo.Context) (int64, error) {
 	if c.Param("id") != "" {
-		instance, err := h.instanceOf(c)
+		instance, err := h.instanceHeadOf(c)
 		return instance.ID, err
 	}
 	if !c.QueryParams().Has("instance_id") {
@@ -180,7 +180,7 @@ func (h *handlers) runsOf(c echo.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	instance, err := h.Store.Instance(c.Request().Context(), id)
+	instance, err := h.Store.InstanceHead(c.Request().Context(), id)
 	return instance.ID, err
 }
 
@@ -214,7 +214,7 @@ func (h *handlers) cancel(c echo.Context) (run models.Run, before models.RunStat
 	if run, err = h.runOf(c); err != nil {
 		return run, "", err
 	}
-	about(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
+	auditTarget(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
 	if !run.MayBeCancelledBy(currentUser(c)) {
 		return run, "", forbidden(models.PermAdmin)
 	}
@@ -278,7 +278,7 @@ func unquoted(line string) string {
 }
 
 func (h *handlers) apiRefreshTables(c echo.Context) error {
-	q, err := bindTableQuery(c, 0)
+	q, err := bindTableQuery(c)
 	if err != nil {
 		return err
 	}
@@ -291,9 +291,10 @@ func (h *handlers) apiRefreshTables(c echo.Context) error {
 	}
 	instance, err := h.instanceHeadOf(c)
 	if err != nil {
+		auditTarget(c, instance.ID, "")
 		return err
 	}
-	about(c, instance.ID, databaseTitle(instance.Name, name))
+	auditTarget(c, instance.ID, databaseTitle(instance.Name, name))
 	return h.refreshTables(c, q, instance.ID, name, false)
 }
 
@@ -302,9 +303,10 @@ func (h *handlers) apiRefreshTablesByID(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	database, err := h.databaseOf(c)
+	d, err := h.databaseByID(c)
+	auditTarget(c, d.instance.ID, d.title())
 	if err != nil {
 		return err
 	}
-	return h.refreshTables(c, q, database.InstanceID, database.Name, true)
+	return h.refreshTables(c, q, d.instance.ID, d.header.Name, true)
 }

@@ -1,9 +1,12 @@
 package handlers
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -11,7 +14,9 @@ import (
 	"whalefall/models"
 )
 
-// requestID names the request in its answer, its log line and its errors.
+const failureKey = "failure"
+
+// requestID gives the request an ID for its answer, its log line and its errors.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := newID()
@@ -26,35 +31,71 @@ func requestIDOf(c echo.Context) string {
 	return id
 }
 
-// logRequests writes one line a request, after it was answered.
-func (h *handlers) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		started := time.Now()
-		if err := next(c); err != nil {
-			c.Error(err)
-		}
-		h.Log.DebugContext(c.Request().Context(), "request",
-			"method", c.Request().Method, "path", c.Request().URL.Path, "status", c.Response().Status,
-			"elapsed_ms", time.Since(started).Milliseconds(), "request_id", requestIDOf(c), "ip", c.RealIP())
-		return nil
-	}
-}
-
-func (h *handlers) logFailure(c echo.Context, e *models.Error, k kind, id string) {
-	level := h.Log.WarnContext
-	switch {
-	case k.status >= http.StatusInternalServerError && e.Code == models.CodeInternal:
-		level = h.Log.ErrorContext
-	case k.category != "external":
-		level = h.Log.InfoContext
-	}
-	level(c.Request().Context(), "request refused", "error", e, "error_id", id,
-		"request_id", requestIDOf(c), "status", k.status)
-}
-
+// newID returns 32 random hexadecimal digits.
 func newID() string {
 	var b [16]byte
 	// crypto/rand.Read never fails on the platforms Go supports.
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
+}
+
+// logRequests writes one line for each request after it was answered, also if the connection was broken off.
+func (h *handlers) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		defer func() { h.logRequest(c, time.Since(started)) }()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		return nil
+	}
+}
+
+// failed is how a request failed, for its log line.
+type failed struct {
+	err *models.Error
+	id  string
+	kind
+}
+
+// noteFailure keeps the failure for the log line of the request, which is written when its answer is known.
+func noteFailure(c echo.Context, e *models.Error, k kind, id string) {
+	c.Set(failureKey, failed{e, id, k})
+}
+
+// probes are the paths that machines ask all the time. Their log lines are at debug level unless they fail.
+var probes = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping"}
+
+// logRequest writes the log line of an answered request. The query is left out: it may hold what people search for.
+func (h *handlers) logRequest(c echo.Context, elapsed time.Duration) {
+	r, response := c.Request(), c.Response()
+	level, message := slog.LevelInfo, "request served"
+	if slices.Contains(probes, r.URL.Path) && response.Status < http.StatusBadRequest {
+		level = slog.LevelDebug
+	}
+	attributes := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", response.Status),
+		slog.Int64("bytes", response.Size), slog.Int64("elapsed_ms", elapsed.Milliseconds()),
+		slog.String("request_id", requestIDOf(c)), slog.String("ip", c.RealIP()),
+	}
+	if user := currentUser(c); user != nil {
+		attributes = append(attributes, slog.String("user", user.Username))
+	}
+	if f, ok := c.Get(failureKey).(failed); ok {
+		level, message = f.severityOf()
+		attributes = append(attributes, slog.String("error_id", f.id), slog.Any("error", f.err))
+	}
+	h.Log.LogAttrs(context.WithoutCancel(r.Context()), level, message, attributes...)
+}
+
+// severityOf returns level and message of the log line of a failed request: our own faults are errors, those of monitored
+// servers warnings.
+func (f failed) severityOf() (slog.Level, string) {
+	switch {
+	case f.err.Code == models.CodeInternal:
+		return slog.LevelError, "request failed"
+	case f.category == "external":
+		return slog.LevelWarn, "request refused"
+	}
+	return slog.LevelInfo, "request refused"
 }

@@ -126,8 +126,7 @@ func (h *handlers) runWithInstance(c echo.Context) (models.Run, models.Instance,
 	if err != nil {
 		return run, models.Instance{}, err
 	}
-	about(c, run.InstanceID, databaseTitle(run.InstanceName, run.DatabaseName))
-	instance, err := h.Store.Instance(c.Request().Context(), run.InstanceID)
+	instance, err := h.Store.InstanceHead(c.Request().Context(), run.InstanceID)
 	return run, instance, err
 }
 
@@ -177,19 +176,18 @@ func (h *handlers) cancelRun(c echo.Context) error {
 // tablesReceipt leads to the run that the snapshot of a database is from, or to all of the database's runs when that is
 // not known (any more).
 func (h *handlers) tablesReceipt(c echo.Context) error {
-	var m views.TableSizes
-	database, err := h.databaseOfPath(c, &m)
+	d, err := h.databaseOfPath(c)
 	if err != nil {
 		return err
 	}
-	run, err := h.Store.LastGoodRun(c.Request().Context(), database.ID)
-	if err == nil && database.CollectedAt != nil && run.Receipt.CollectedAt.Equal(*database.CollectedAt) {
+	run, err := h.Store.LastGoodRun(c.Request().Context(), d.header.ID)
+	if err == nil && d.header.CollectedAt != nil && run.Receipt.CollectedAt.Equal(*d.header.CollectedAt) {
 		return c.Redirect(http.StatusSeeOther, views.RunPath(run.ID))
 	}
 	if err != nil && !models.Is(err, models.CodeNotFound) {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, views.RunsOfPath(m.Instance.ID, m.Name))
+	return c.Redirect(http.StatusSeeOther, views.RunsOfPath(d.instance.ID, d.header.Name))
 }
 
 // runBar is the foot of a database's tables: the run that is open, else the last one that ended.

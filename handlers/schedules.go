@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -59,10 +58,10 @@ func (h *handlers) bindSchedule(c echo.Context, f fields, id int64) (*models.Sch
 	if err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(
-		into(&edit.Enabled)(members.yesNo("enabled", form)),
-		bindPlan(members, &edit),
-	); err != nil {
+	if err := members.bindBool("enabled", form, &edit.Enabled); err != nil {
+		return nil, err
+	}
+	if err := bindPlan(members, &edit); err != nil {
 		return nil, err
 	}
 	_, err = h.Store.NextOf(id, edit, time.Now())
@@ -88,15 +87,19 @@ func scheduleMembers(f fields, form bool) (members fields, given bool, err error
 
 // bindPlan reads when it is to be. Null and empty texts stand for the default.
 func bindPlan(f fields, edit *models.ScheduleEdit) error {
-	for name, target := range map[string]*string{"cron": &edit.Cron, "timezone": &edit.Zone, "blackout": &edit.Blackout} {
-		text, _, err := f.text(name)
+	for _, member := range []struct {
+		name   string
+		target *string
+	}{{"cron", &edit.Cron}, {"timezone", &edit.Zone}, {"blackout", &edit.Blackout}} {
+		text, _, err := f.text(member.name)
 		if err != nil {
 			return err
 		}
-		if _, there := f[name]; there {
-			*target = strings.Join(strings.Fields(text), " ")
+		if _, there := f[member.name]; there {
+			*member.target = strings.Join(strings.Fields(text), " ")
 		}
 	}
+
 	value, there := f["jitter_minutes"]
 	switch n, ok := integer(value); {
 	case !there:
@@ -125,6 +128,7 @@ func (h *handlers) apiResumeSchedule(c echo.Context) error {
 // resumeSchedule has a paused instance be collected again; false: it was not paused.
 func (h *handlers) resumeSchedule(c echo.Context) (models.Instance, bool, error) {
 	instance, err := h.instanceOf(c)
+	auditTarget(c, instance.ID, instance.Name)
 	if err != nil {
 		return instance, false, err
 	}
@@ -192,9 +196,8 @@ func keepSchedule(f fields, form *views.ScheduleForm) {
 	for name, value := range map[string]*string{"cron": &form.Cron, "timezone": &form.Zone, "blackout": &form.Blackout, "jitter_minutes": &form.Jitter} {
 		typed(members, name, value)
 	}
-	if enabled, given, err := members.yesNo("enabled", true); err == nil && given {
-		form.Enabled = enabled
-	}
+	// A value that cannot be read leaves the form as it is; binding reports it.
+	_ = members.bindBool("enabled", true, &form.Enabled)
 }
 
 // echoForm says in words what the form has.

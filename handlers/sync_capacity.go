@@ -53,7 +53,8 @@ type syncResultJSON struct {
 }
 
 func (h *handlers) apiSyncCapacity(c echo.Context) error {
-	instance, err := h.instanceOf(c)
+	instance, err := h.instanceHeadOf(c)
+	auditTarget(c, instance.ID, instance.Name)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ const syncRun = "sync-run"
 
 // syncInstance begins to list and measure the databases, or joins who does.
 func (h *handlers) syncInstance(c echo.Context) error {
-	instance, err := h.instanceOf(c)
+	instance, err := h.instanceHeadOf(c)
+	auditTarget(c, instance.ID, instance.Name)
 	if err != nil {
 		return err
 	}

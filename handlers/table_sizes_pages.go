@@ -33,16 +33,13 @@ const tablesRun = "tables-run"
 // tableSizes is what the address asks to see of a database's snapshot.
 func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
-	m.Target = "tables-view"
-	if err := h.askedDatabase(c, &m); err != nil {
+	m.Target, m.Query = "tables-view", bindTableFilter(c, pageTableParameters)
+	if err := h.bindPathDatabase(c, &m); err != nil {
 		return m, err
 	}
 	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema", "only")
-	m.Query.Schema, m.Query.Table = c.QueryParam("schema"), c.QueryParam("q")
-	m.Query.Parent, m.Query.ParentSchema = c.QueryParam("parent"), c.QueryParam("parent_schema")
-	m.Query.Sort, m.Query.Desc, m.Query.Limit, m.Query.Cursor = m.Sort, m.Desc, m.Limit, c.QueryParam("cursor")
-	m.Query.Unsettled = c.QueryParam("only") == "unsettled"
-	// What is looked for by name may be a partition.
+	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
+	// A search by name may be for a partition.
 	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
 	if c.Request().Header.Get("HX-Target") != m.Target { // before the sizes, which a run may store meanwhile
 		var err error
@@ -66,61 +63,29 @@ func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
 	return err
 }
 
-// askedDatabase notes which database is asked about, by its id or by instance and name. A name need not be known to the
-// inventory.
-func (h *handlers) askedDatabase(c echo.Context, m *views.TableSizes) error {
-	if c.Param("name") != "" {
-		return h.namedDatabase(c, m)
-	}
-	database, err := h.databaseOfPath(c, m)
-	m.Query.DatabaseID = database.ID
-	return err
-}
-
-// namedDatabase notes the instance and the name in the path.
-func (h *handlers) namedDatabase(c echo.Context, m *views.TableSizes) (err error) {
-	if m.Instance, err = h.instanceHeadOf(c); err != nil {
-		return err
-	}
-	if m.Name, err = databaseName(c); err != nil {
-		return err
-	}
-	about(c, m.Instance.ID, databaseTitle(m.Instance.Name, m.Name))
-	m.Query.InstanceID, m.Query.Database = m.Instance.ID, m.Name
-	return nil
-}
-
-// databaseOfPath finds the database, by its id or by instance and name, and notes whose it is. A name
-// that the inventory does not know has a header without an id.
-func (h *handlers) databaseOfPath(c echo.Context, m *views.TableSizes) (models.InstanceDatabase, error) {
+// bindPathDatabase sets which database the page is about. A name in the path need not be known to the inventory.
+func (h *handlers) bindPathDatabase(c echo.Context, m *views.TableSizes) error {
 	if c.Param("name") == "" {
-		database, err := h.databaseOf(c)
-		if err != nil {
-			return database, err
-		}
-		m.Name = database.Name
-		m.Instance, err = h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
-		return database, err
+		d, err := h.databaseByID(c)
+		m.Instance, m.Name, m.Query.DatabaseID = d.instance, d.header.Name, d.header.ID
+		return err
 	}
-	if err := h.namedDatabase(c, m); err != nil {
-		return models.InstanceDatabase{}, err
-	}
-	database, err := h.Store.Database(c.Request().Context(), m.Instance.ID, m.Name)
-	if models.Is(err, models.CodeNotFound) {
-		return models.InstanceDatabase{}, nil
-	}
-	return database, err
+	d, err := h.databaseByName(c)
+	m.Instance, m.Name = d.instance, d.header.Name
+	m.Query.InstanceID, m.Query.Database = d.instance.ID, d.header.Name
+	return err
 }
 
 // partitionRows are the rows below one table, to be opened in place.
 func (h *handlers) partitionRows(c echo.Context) error {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
 	m.Target = "tables-view"
-	if err := h.askedDatabase(c, &m); err != nil {
+	if err := h.bindPathDatabase(c, &m); err != nil {
 		return err
 	}
 	keepFilter(c, &m.Listing, "parent", "parent_schema")
-	m.Query.Parent, m.Query.ParentSchema = c.QueryParam("parent"), c.QueryParam("parent_schema")
+	filter := bindTableFilter(c, pageTableParameters)
+	m.Query.Parent, m.Query.ParentSchema = filter.Parent, filter.ParentSchema
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, partitionLimit
 	var err error
 	if m.Sizes, err = h.Store.TableSizes(c.Request().Context(), m.Query); err != nil {
@@ -149,14 +114,14 @@ func refreshed(p views.Page, r models.Receipt) string {
 
 // submitRefresh begins to collect the tables, or joins who does.
 func (h *handlers) submitRefresh(c echo.Context) error {
-	var m views.TableSizes
-	database, err := h.databaseOfPath(c, &m)
+	d, err := h.databaseOfPath(c)
+	auditTarget(c, d.instance.ID, d.title())
 	if err != nil {
 		return err
 	}
-	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), m.Instance.ID, m.Name)
+	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), d.instance.ID, d.header.Name)
 	if err != nil {
 		return err
 	}
-	return h.follow(c, views.TablesPath(m.Instance.ID, database.ID, m.Name), m.Instance, run)
+	return h.follow(c, views.TablesPath(d.instance.ID, d.header.ID, d.header.Name), d.instance, run)
 }

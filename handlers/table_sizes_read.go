@@ -17,8 +17,7 @@ type tableRead struct {
 	bom      bool
 	numbered bool // the later path style, which counts pages
 
-	instance models.Instance
-	header   models.InstanceDatabase // its ID is 0 when the database is not known
+	pathDatabase
 }
 
 // bindTableRead reads what both path styles ask for; window reads the part of the rows that is wanted. Formats that give
@@ -38,22 +37,11 @@ func bindTableRead(c echo.Context, window func(echo.Context) (models.TableQuery,
 }
 
 func (h *handlers) apiTableSizes(c echo.Context) error {
-	r, err := bindTableRead(c, func(c echo.Context) (models.TableQuery, error) { return bindTableQuery(c, 0) })
+	r, err := bindTableRead(c, bindTableQuery)
 	if err != nil {
 		return err
 	}
-	if r.instance, err = h.instanceHeadOf(c); err != nil {
-		return err
-	}
-	name, err := databaseName(c)
-	if err != nil {
-		return err
-	}
-	r.header, err = h.Store.Database(c.Request().Context(), r.instance.ID, name)
-	switch {
-	case models.Is(err, models.CodeNotFound):
-		r.header = models.InstanceDatabase{InstanceID: r.instance.ID, Name: name}
-	case err != nil:
+	if r.pathDatabase, err = h.databaseOfPath(c); err != nil {
 		return err
 	}
 	return h.readTables(c, r)
@@ -65,10 +53,7 @@ func (h *handlers) apiTableSizesByID(c echo.Context) error {
 		return err
 	}
 	r.numbered = true
-	if r.header, err = h.databaseOf(c); err != nil {
-		return err
-	}
-	if r.instance, err = h.Store.InstanceHead(c.Request().Context(), r.header.InstanceID); err != nil {
+	if r.pathDatabase, err = h.databaseOfPath(c); err != nil {
 		return err
 	}
 	return h.readTables(c, r)
@@ -146,51 +131,107 @@ func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
 	if err != nil {
 		return models.TableQuery{}, err
 	}
-	q, err := bindTableFilter(c, 0)
+	q, err := bindAPITableFilter(c)
 	q.Limit, q.Offset = limit, offset
 	return q, err
 }
 
-// databaseOf is the database with the id of the path; one of a deleted instance is not found.
-func (h *handlers) databaseOf(c echo.Context) (models.InstanceDatabase, error) {
+// pathDatabase is the database that a path names.
+type pathDatabase struct {
+	instance models.Instance         // without credential and tags
+	header   models.InstanceDatabase // its ID is 0 if the inventory does not know the database
+}
+
+// title returns what the audit log calls the database.
+func (d pathDatabase) title() string { return databaseTitle(d.instance.Name, d.header.Name) }
+
+// databaseOfPath returns the database that the path names by its ID, or by instance and name.
+func (h *handlers) databaseOfPath(c echo.Context) (pathDatabase, error) {
+	if c.Param("name") == "" {
+		return h.databaseByID(c)
+	}
+	d, err := h.databaseByName(c)
+	if err != nil {
+		return d, err
+	}
+	known, err := h.Store.Database(c.Request().Context(), d.instance.ID, d.header.Name)
+	switch {
+	case models.Is(err, models.CodeNotFound):
+		return d, nil
+	case err != nil:
+		return d, err
+	}
+	d.header = known
+	return d, nil
+}
+
+// databaseByID returns the database whose ID is in the path. One of a deleted instance is not found.
+func (h *handlers) databaseByID(c echo.Context) (pathDatabase, error) {
 	id, err := pathID(c, "database.not_found")
 	if err != nil {
-		return models.InstanceDatabase{}, err
+		return pathDatabase{}, err
 	}
-	database, err := h.Store.DatabaseByID(c.Request().Context(), id)
+	header, err := h.Store.DatabaseByID(c.Request().Context(), id)
 	if err != nil {
-		return models.InstanceDatabase{}, err
+		return pathDatabase{}, err
 	}
-	instance, err := h.Store.InstanceHead(c.Request().Context(), database.InstanceID)
-	if err == nil {
-		about(c, instance.ID, databaseTitle(instance.Name, database.Name))
+	instance, err := h.Store.InstanceHead(c.Request().Context(), header.InstanceID)
+	if err != nil {
+		return pathDatabase{}, err
 	}
-	return database, err
+	return pathDatabase{instance: instance, header: header}, nil
+}
+
+// databaseByName returns the database whose instance and name are in the path, without asking the inventory for it. On an
+// error only ID and name of the instance may be set.
+func (h *handlers) databaseByName(c echo.Context) (d pathDatabase, err error) {
+	if d.instance, err = h.instanceHeadOf(c); err != nil {
+		return d, err
+	}
+	name, err := databaseName(c)
+	d.header = models.InstanceDatabase{InstanceID: d.instance.ID, Name: name}
+	return d, err
 }
 
 // bindTableQuery reads the filter of one database's table sizes.
-func bindTableQuery(c echo.Context, databaseID int64) (models.TableQuery, error) {
-	q, err := bindTableFilter(c, databaseID)
-	if err == nil {
-		q.Limit, q.Offset, err = bindWindow(c, tableLimit)
+func bindTableQuery(c echo.Context) (models.TableQuery, error) {
+	q, err := bindAPITableFilter(c)
+	if err != nil {
+		return q, err
 	}
+	q.Limit, q.Offset, err = bindWindow(c, tableLimit)
 	return q, err
 }
 
-// bindTableFilter is bindTableQuery without the part of the answer that is wanted.
-func bindTableFilter(c echo.Context, databaseID int64) (models.TableQuery, error) {
-	q := models.TableQuery{
-		DatabaseID: databaseID, Schema: c.QueryParam("schema_name"), Table: c.QueryParam("table_name"),
-		FoldPartitions: c.QueryParam("partitions") == "fold",
-		ParentSchema:   c.QueryParam("parent_schema"), Parent: c.QueryParam("parent_table"),
-		Unsettled: c.QueryParam("only") == "unsettled",
-		Sort:      "size", Desc: true, Cursor: c.QueryParam("cursor"),
+// tableParameters names the query parameters of a filter whose names differ between the doors.
+type tableParameters struct{ schema, table, parent string }
+
+var (
+	apiTableParameters  = tableParameters{schema: "schema_name", table: "table_name", parent: "parent_table"}
+	pageTableParameters = tableParameters{schema: "schema", table: "q", parent: "parent"}
+)
+
+// bindTableFilter reads which tables of a database are wanted; both doors read it here.
+func bindTableFilter(c echo.Context, names tableParameters) models.TableQuery {
+	return models.TableQuery{
+		Schema: c.QueryParam(names.schema), Table: c.QueryParam(names.table),
+		Parent: c.QueryParam(names.parent), ParentSchema: c.QueryParam("parent_schema"),
+		Unsettled: c.QueryParam("only") == "unsettled", Cursor: c.QueryParam("cursor"),
 	}
+}
+
+// bindAPITableFilter reads the filter and the order of the API. By default partitions are listed and the largest tables
+// come first.
+func bindAPITableFilter(c echo.Context) (models.TableQuery, error) {
+	q := bindTableFilter(c, apiTableParameters)
+	q.FoldPartitions = c.QueryParam("partitions") == "fold"
+	q.Sort, q.Desc = "size", true
 	if given := c.QueryParam("sort"); given != "" {
 		q.Sort, q.Desc = signedSort(given)
 		if !slices.Contains(tableSorts, q.Sort) {
 			return q, models.Invalid("query.sort", "Choices", strings.Join(tableSorts, ", "))
 		}
 	}
-	return q, q.CheckCursor()
+	err := q.CheckCursor()
+	return q, err
 }

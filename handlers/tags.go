@@ -47,13 +47,17 @@ func (h *handlers) apiCreateTag(c echo.Context) error {
 // createTag stores the new tag that a body of either door describes.
 func (h *handlers) createTag(c echo.Context) (models.TagItem, error) {
 	f := body(c)
-	tag, err := bindTag(f, models.Tag{Color: models.TagColors[0]})
-	if err := cmp.Or(f.require("name"), err); err != nil {
+	if err := f.require("name"); err != nil {
 		return models.TagItem{}, err
 	}
-	about(c, 0, tag.Name)
+	tag, err := bindTag(f, models.Tag{Color: models.TagColors[0]})
+	if err != nil {
+		return models.TagItem{}, err
+	}
+
+	auditTarget(c, 0, tag.Name)
 	created, err := h.Store.CreateTag(c.Request().Context(), tag)
-	about(c, created.ID, tag.Name)
+	auditTarget(c, created.ID, tag.Name)
 	return created, err
 }
 
@@ -68,9 +72,13 @@ func (h *handlers) apiUpdateTag(c echo.Context) error {
 // updateTag changes the tag of the path to what a body of either door says.
 func (h *handlers) updateTag(c echo.Context) (models.TagItem, error) {
 	stored, missing := h.tagOf(c)
+	auditTarget(c, stored.ID, stored.Name)
 	tag, err := bindTag(body(c), stored.Tag)
-	if err := cmp.Or(err, missing); err != nil {
+	if err != nil {
 		return models.TagItem{}, err
+	}
+	if missing != nil {
+		return models.TagItem{}, missing
 	}
 	return h.Store.UpdateTag(c.Request().Context(), tag)
 }
@@ -86,34 +94,44 @@ func (h *handlers) apiDeleteTag(c echo.Context) error {
 // deleteTag removes the tag of the path.
 func (h *handlers) deleteTag(c echo.Context) (models.TagItem, error) {
 	tag, err := h.tagOf(c)
+	auditTarget(c, tag.ID, tag.Name)
 	if err != nil {
 		return tag, err
 	}
 	return tag, h.Store.DeleteTag(c.Request().Context(), tag.ID)
 }
 
-// tagOf is the tag of the path.
+// tagOf returns the tag of the path. On an error only its ID may be set.
 func (h *handlers) tagOf(c echo.Context) (models.TagItem, error) {
 	id, err := pathID(c, "tag.not_found")
 	if err != nil {
 		return models.TagItem{}, err
 	}
 	tag, err := h.Store.Tag(c.Request().Context(), id)
-	about(c, id, tag.Name)
-	return tag, err
+	if err != nil {
+		return models.TagItem{Tag: models.Tag{ID: id}}, err
+	}
+	return tag, nil
 }
 
 // bindTag is the tag with what the body says instead. A display name that is left empty is the name.
 func bindTag(f fields, tag models.Tag) (models.Tag, error) {
-	err := cmp.Or(
-		f.refuseBlank("name"),
-		into(&tag.Name)(f.line("name", maxTagName)),
-		into(&tag.DisplayName)(f.line("display_name", maxTagName)),
-		into(&tag.Color)(bindTagColor(f)),
-	)
+	if err := f.refuseBlank("name"); err != nil {
+		return tag, err
+	}
+	if err := f.bindLine("name", maxTagName, &tag.Name); err != nil {
+		return tag, err
+	}
+	if err := f.bindLine("display_name", maxTagName, &tag.DisplayName); err != nil {
+		return tag, err
+	}
+	if err := bindTagColor(f, &tag.Color); err != nil {
+		return tag, err
+	}
+
 	tag.Name = strings.TrimSpace(tag.Name)
 	tag.DisplayName = cmp.Or(strings.TrimSpace(tag.DisplayName), tag.Name)
-	return tag, err
+	return tag, nil
 }
 
 // tagColorAliases are the colours that scripts for the older product know.
@@ -122,17 +140,19 @@ var tagColorAliases = map[string]string{
 	"secondary": "gray", "dark": "gray", "light": "gray", "grey": "gray",
 }
 
-func bindTagColor(f fields) (string, bool, error) {
+func bindTagColor(f fields, target *string) error {
 	typed, given, err := f.text("color")
 	color := strings.ToLower(strings.TrimSpace(typed))
 	if err != nil || !given || color == "" {
-		return "", false, err
+		return err
 	}
+
 	color = cmp.Or(tagColorAliases[color], color)
 	if !slices.Contains(models.TagColors, color) {
-		return "", false, models.Invalid("tag.color_unknown", "Colors", strings.Join(models.TagColors, ", "))
+		return models.Invalid("tag.color_unknown", "Colors", strings.Join(models.TagColors, ", "))
 	}
-	return color, true, nil
+	*target = color
+	return nil
 }
 
 type tagJSON struct {

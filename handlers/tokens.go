@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"strings"
 	"time"
 
@@ -64,10 +63,10 @@ func (h *handlers) createToken(c echo.Context, f fields) (models.Token, string, 
 	if err != nil {
 		return models.Token{}, "", err
 	}
-	about(c, 0, token.Name)
+	auditTarget(c, 0, token.Name)
 	token, secret, err := h.Store.CreateToken(c.Request().Context(), token)
 	if err == nil {
-		about(c, token.ID, token.Name)
+		auditTarget(c, token.ID, token.Name)
 	}
 	return token, secret, err
 }
@@ -76,17 +75,21 @@ func (h *handlers) createToken(c echo.Context, f fields) (models.Token, string, 
 func (h *handlers) bindToken(f fields, user models.User) (models.Token, error) {
 	token := models.Token{UserID: user.ID, Role: user.Role}
 	role := string(user.Role)
-	err := cmp.Or(
-		f.require("name"),
-		into(&token.Name)(f.line("name", maxTokenName)),
-		into(&role)(f.text("role")),
-	)
+	if err := f.require("name"); err != nil {
+		return token, err
+	}
+	if err := f.bindLine("name", maxTokenName, &token.Name); err != nil {
+		return token, err
+	}
+	if err := f.bindText("role", &role); err != nil {
+		return token, err
+	}
+	expires, err := h.bindExpiry(f)
 	if err != nil {
 		return token, err
 	}
-	if token.ExpiresAt, err = h.bindExpiry(f); err != nil {
-		return token, err
-	}
+
+	token.ExpiresAt = expires
 	token.Role = models.Role(role)
 	if token.Role.Known() && !user.Role.Covers(token.Role) {
 		return token, forbidden(models.Permission(token.Role))
@@ -147,6 +150,6 @@ func (h *handlers) deleteToken(c echo.Context) (models.Token, error) {
 		return models.Token{}, err
 	}
 	token, err := h.Store.DeleteToken(c.Request().Context(), currentUser(c).ID, id)
-	about(c, id, token.Name)
+	auditTarget(c, id, token.Name)
 	return token, err
 }

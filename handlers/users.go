@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -58,14 +57,17 @@ func (h *handlers) apiUser(c echo.Context) error {
 	return h.ok(c, echo.Map{"user": newUserDetail(user)}, "api.user")
 }
 
+// userOf returns the user of the path. On an error only its ID may be set.
 func (h *handlers) userOf(c echo.Context) (models.User, error) {
 	id, err := pathID(c, "user.not_found")
 	if err != nil {
 		return models.User{}, err
 	}
 	user, err := h.Store.User(c.Request().Context(), id)
-	about(c, id, user.Username)
-	return user, err
+	if err != nil {
+		return models.User{ID: id}, err
+	}
+	return user, nil
 }
 
 func (h *handlers) apiCreateUser(c echo.Context) error {
@@ -85,15 +87,16 @@ func (h *handlers) createUser(c echo.Context, f fields) (models.User, error) {
 	if err != nil {
 		return user, err
 	}
-	about(c, 0, user.Username)
+	auditTarget(c, 0, user.Username)
 	created, err := h.Store.CreateUser(c.Request().Context(), user, *password)
-	about(c, created.ID, user.Username)
+	auditTarget(c, created.ID, user.Username)
 	return created, err
 }
 
 func (h *handlers) apiUpdateUser(c echo.Context) error {
 	f := body(c)
 	stored, err := h.userOf(c)
+	auditTarget(c, stored.ID, stored.Username)
 	if models.Is(err, models.CodeNotFound) {
 		// The store judges the input before it looks for the user and says 404 itself.
 		stored, err = models.User{Username: "unknown", Role: models.RoleGuest}, nil
@@ -120,14 +123,18 @@ func (h *handlers) updateUser(c echo.Context, f fields, stored models.User) (mod
 // bindUser is the user with what the body says instead; the password is nil when it stays as it is.
 func bindUser(c echo.Context, f fields, user models.User) (models.User, *string, error) {
 	role := string(user.Role)
-	password, given, err := f.text("password")
-	err = cmp.Or(
-		into(&user.Username)(f.text("username")),
-		into(&role)(f.text("role")),
-		into(&user.IsActive)(f.active(!isAPI(c))),
-		err,
-	)
+	if err := f.bindText("username", &user.Username); err != nil {
+		return user, nil, err
+	}
+	if err := f.bindText("role", &role); err != nil {
+		return user, nil, err
+	}
 	user.Role = models.Role(role)
+	if err := f.bindBool("is_active", !isAPI(c), &user.IsActive); err != nil {
+		return user, nil, err
+	}
+
+	password, given, err := f.text("password")
 	if err != nil || !given {
 		return user, nil, err
 	}

@@ -66,9 +66,8 @@ func (h *handlers) keepUserForm(c echo.Context, form views.UserForm) {
 	typed(f, "username", &form.Username)
 	typed(f, "role", &role)
 	form.Role = models.Role(role)
-	if active, given, err := f.active(true); err == nil && given {
-		form.IsActive = active
-	}
+	// A value that cannot be read leaves the form as it is; binding reports it.
+	_ = f.bindBool("is_active", true, &form.IsActive)
 	showAgain(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return userScreen(h.page(c), form), nil
@@ -97,6 +96,7 @@ const usersChanged = "users-changed"
 // submitUserEdit stores what the form, or a row's switch alone, says. An empty password stays as it is.
 func (h *handlers) submitUserEdit(c echo.Context) error {
 	stored, err := h.userOf(c)
+	auditTarget(c, stored.ID, stored.Username)
 	if err != nil {
 		return err
 	}
