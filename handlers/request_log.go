@@ -51,7 +51,7 @@ func (h *handlers) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// failed is how a request failed, for its log line.
+// failed describes the failure of a request for its log line.
 type failed struct {
 	err *models.Error
 	id  string
@@ -66,13 +66,11 @@ func noteFailure(c echo.Context, e *models.Error, k kind, id string) {
 // probes are the paths that machines ask all the time. Their log lines are at debug level unless they fail.
 var probes = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping"}
 
-// logRequest writes the log line of an answered request. The query is left out: it may hold what people search for.
+// logRequest writes the log line of an answered request: our own faults are errors, those of monitored servers warnings.
+// The query is left out, as it may hold what people search for.
 func (h *handlers) logRequest(c echo.Context, elapsed time.Duration) {
 	r, response := c.Request(), c.Response()
-	level, message := slog.LevelInfo, "request served"
-	if slices.Contains(probes, r.URL.Path) && response.Status < http.StatusBadRequest {
-		level = slog.LevelDebug
-	}
+	ctx := context.WithoutCancel(r.Context())
 	attributes := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", response.Status),
 		slog.Int64("bytes", response.Size), slog.Int64("elapsed_ms", elapsed.Milliseconds()),
@@ -81,21 +79,21 @@ func (h *handlers) logRequest(c echo.Context, elapsed time.Duration) {
 	if user := currentUser(c); user != nil {
 		attributes = append(attributes, slog.String("user", user.Username))
 	}
-	if f, ok := c.Get(failureKey).(failed); ok {
-		level, message = f.severityOf()
+
+	f, isFailure := c.Get(failureKey).(failed)
+	if isFailure {
 		attributes = append(attributes, slog.String("error_id", f.id), slog.Any("error", f.err))
 	}
-	h.Log.LogAttrs(context.WithoutCancel(r.Context()), level, message, attributes...)
-}
-
-// severityOf returns level and message of the log line of a failed request: our own faults are errors, those of monitored
-// servers warnings.
-func (f failed) severityOf() (slog.Level, string) {
 	switch {
-	case f.err.Code == models.CodeInternal:
-		return slog.LevelError, "request failed"
-	case f.category == "external":
-		return slog.LevelWarn, "request refused"
+	case isFailure && f.err.Code == models.CodeInternal:
+		h.Log.LogAttrs(ctx, slog.LevelError, "request failed", attributes...)
+	case isFailure && f.category == "external":
+		h.Log.LogAttrs(ctx, slog.LevelWarn, "request refused", attributes...)
+	case isFailure:
+		h.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", attributes...)
+	case slices.Contains(probes, r.URL.Path) && response.Status < http.StatusBadRequest:
+		h.Log.LogAttrs(ctx, slog.LevelDebug, "request served", attributes...)
+	default:
+		h.Log.LogAttrs(ctx, slog.LevelInfo, "request served", attributes...)
 	}
-	return slog.LevelInfo, "request refused"
 }
