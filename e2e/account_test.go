@@ -9,11 +9,13 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestAPersonsAccount changes a password, makes and deletes a token that works while it is there, and finds all of it in
+// TestWalk_Account changes a password, makes and deletes a token that works while it is there, and finds all of it in
 // the audit log, in both languages and themes.
-func TestAPersonsAccount(t *testing.T) {
+func TestWalk_Account(t *testing.T) {
+	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[0], func(t *testing.T) {
+			t.Parallel()
 			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
 			w.logIn("admin", a.Password)

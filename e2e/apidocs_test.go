@@ -8,11 +8,13 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestTheDocumentIsReadAndTried opens the API document in the browser and adds an instance from it: the viewer lives with the
+// TestWalk_APIDocument opens the API document in the browser and adds an instance from it: the viewer lives with the
 // content policy, follows the theme, and sends the CSRF token by itself.
-func TestTheDocumentIsReadAndTried(t *testing.T) {
+func TestWalk_APIDocument(t *testing.T) {
+	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[1], func(t *testing.T) {
+			t.Parallel()
 			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
 			w.logIn("admin", a.Password)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"whalefall/testenv"
@@ -23,8 +24,46 @@ import (
 //go:embed testdata/axe-4.14.1/axe.min.js
 var axe string
 
-// stepTimeout is how long one thing a person waits for may take on a busy machine.
-const stepTimeout = 20 * time.Second
+// patience is how long a condition may take to come true, on a machine that is busy with other tests.
+const patience = 90 * time.Second
+
+// retryInterval is how often a condition is looked at again. chromedp's own, 5 ms, keeps a small machine busy.
+const retryInterval = 30 * time.Millisecond
+
+// windows has room for the browsers that run at a time. More of them would make every walk slower than its waits allow.
+var windows = make(chan struct{}, 2)
+
+// holdToasts keeps toasts of success on the page, which a busy machine might otherwise miss; window.toastsExpire lets them go.
+const holdToasts = `{
+	const set = window.setTimeout;
+	window.setTimeout = (work, ms, ...args) => set(work, ms === 7000 && !window.toastsExpire ? 1e9 : ms, ...args);
+}`
+
+// eventually waits for the condition, and fails the test when it does not come true within limit.
+func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	if !within(t, limit, condition) {
+		t.Fatalf("%s: not within %v", what, limit)
+	}
+}
+
+// within reports whether the condition comes true within limit.
+func within(t *testing.T, limit time.Duration, condition func() bool) bool {
+	t.Helper()
+	tick := time.NewTicker(retryInterval)
+	defer tick.Stop()
+	end := time.After(limit)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-end:
+			return false
+		case <-t.Context().Done():
+			return false
+		}
+	}
+	return true
+}
 
 // browser is one person's browser window.
 type browser struct {
@@ -38,6 +77,8 @@ type browser struct {
 // newBrowser opens a window without cookies.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
+	windows <- struct{}{}
+	t.Cleanup(func() { <-windows })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900),
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
@@ -59,6 +100,9 @@ func newBrowser(t *testing.T) *browser {
 		}
 	}()
 	t.Cleanup(func() { cancel(); cancelAlloc(); <-listened })
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: holdToasts}); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
@@ -102,7 +146,7 @@ func (b *browser) quiet(expected ...string) {
 // do runs one step and fails the test, with a picture, when it does not end in time.
 func do[T any](b *browser, what string, step chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	result, err := chromedp.Run(ctx, step)
 	if err != nil {
@@ -118,7 +162,7 @@ func do[T any](b *browser, what string, step chromedp.Action[T]) T {
 // navigation that comes after it: that one is begun once more.
 func (b *browser) open(address string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Navigate(address))
 	if failed, ok := errors.AsType[*chromedp.LoadError](err); ok && failed.ErrorText == "net::ERR_ABORTED" {
@@ -132,12 +176,12 @@ func (b *browser) open(address string) {
 
 func (b *browser) see(selector string) {
 	b.t.Helper()
-	do(b, "see "+selector, chromedp.WaitVisible(selector))
+	do(b, "see "+selector, chromedp.WaitVisible(selector, chromedp.RetryInterval(retryInterval)))
 }
 
 func (b *browser) gone(selector string) {
 	b.t.Helper()
-	do(b, "no more "+selector, chromedp.WaitNotPresent(selector))
+	do(b, "no more "+selector, chromedp.WaitNotPresent(selector, chromedp.RetryInterval(retryInterval)))
 }
 
 func (b *browser) click(selector string) {
@@ -185,17 +229,15 @@ func ask[T any](b *browser, script string) T {
 // until waits for the script to become true, across navigations.
 func (b *browser) until(script string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(stepTimeout); ; time.Sleep(50 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
-		reached, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
-		cancel()
-		if err == nil && reached {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.keep("failed", do(b, "picture", chromedp.CaptureScreenshot()))
-			b.t.Fatalf("never true: %s (%v)", script, err)
-		}
+	var err error
+	if !within(b.t, patience, func() (reached bool) {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		defer cancel()
+		reached, err = chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+		return err == nil && reached
+	}) {
+		b.keep("failed", do(b, "picture", chromedp.CaptureScreenshot()))
+		b.t.Fatalf("never true: %s (%v)", script, err)
 	}
 }
 

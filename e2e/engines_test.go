@@ -42,10 +42,16 @@ type emulated struct {
 	deniedIs       string            // the state of the list, or a toast, that shows it
 }
 
-// TestSQLServerInTheBrowser and TestOracleInTheBrowser go the main way on emulated servers: add, test, sync, refresh.
-func TestSQLServerInTheBrowser(t *testing.T) { walkEmulated(t, emulatedSQLServer(t)) }
+// TestWalk_SQLServer and TestWalk_Oracle go the main way on emulated servers: add, test, sync, refresh.
+func TestWalk_SQLServer(t *testing.T) {
+	t.Parallel()
+	walkEmulated(t, emulatedSQLServer(t))
+}
 
-func TestOracleInTheBrowser(t *testing.T) { walkEmulated(t, emulatedOracle(t)) }
+func TestWalk_Oracle(t *testing.T) {
+	t.Parallel()
+	walkEmulated(t, emulatedOracle(t))
+}
 
 func emulatedSQLServer(t *testing.T) emulated {
 	server := sqlserver.Start(t, sqlserver.Options{})
@@ -135,6 +141,7 @@ func wantedCells(tables []catalog.Table) map[string][]string {
 }
 
 func walkEmulated(t *testing.T, e emulated) {
+	t.Helper()
 	a := clitest.StartWith(t, e.program, "--data-dir", t.TempDir())
 	w := walk{browser: newBrowser(t), app: a, lang: "zh-CN", theme: "light", database: e.full}
 	w.logIn("admin", a.Password)

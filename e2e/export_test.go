@@ -7,10 +7,12 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestAPersonTakesTheTablesAway filters and sorts a snapshot; the link beside it leads to a file of just these rows.
-func TestAPersonTakesTheTablesAway(t *testing.T) {
+// TestWalk_TableExport filters and sorts a snapshot; the link beside it leads to a file of just these rows.
+func TestWalk_TableExport(t *testing.T) {
+	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(look[0], func(t *testing.T) {
+			t.Parallel()
 			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
 			w.logIn("admin", a.Password)
@@ -20,6 +22,7 @@ func TestAPersonTakesTheTablesAway(t *testing.T) {
 			w.click(`tr[data-database=main] a[data-primary]`)
 			w.see("#modal [data-empty=never]")
 			w.gone("#tables-export")
+			w.run(`window.toastsExpire = true`)
 			w.click("#tables-refresh")
 			w.see("#tables-export")
 			w.gone("#toasts .toast")

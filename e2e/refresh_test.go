@@ -10,14 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
 // walkTables is how many tables a refresh is watched of, unless WALK_TABLES names another number.
 const walkTables = 2500
+
+// serverStops is how long after a cancellation the monitored server may still work for us.
+const serverStops = 5 * time.Second
 
 // watched is a database of many tables, and how the monitored server knows who reads it.
 type watched struct {
@@ -30,9 +31,10 @@ type watched struct {
 	port           int
 }
 
-// TestARefreshIsWatched sees a refresh of many tables run, cancels it, runs it again and sees it finish, on both engines.
+// TestWalk_Refresh sees a refresh of many tables run, cancels it, runs it again and sees it finish, on both engines.
 // The network to the server is slow where something is to be seen, and else as fast as it is.
-func TestARefreshIsWatched(t *testing.T) {
+func TestWalk_Refresh(t *testing.T) {
+	t.Parallel()
 	const slow = 250 * time.Millisecond
 	tables := walkTables
 	if n, err := strconv.Atoi(os.Getenv("WALK_TABLES")); err == nil {
@@ -40,6 +42,7 @@ func TestARefreshIsWatched(t *testing.T) {
 	}
 	for name, server := range map[string]func(*testing.T, int) watched{"PostgreSQL": manyOnPostgres, "MariaDB": manyOnMariaDB} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := server(t, tables)
 			proxy := testenv.NewProxy(t, s.host, s.port)
 			s.host, s.port = proxy.Host, proxy.Port
@@ -148,18 +151,6 @@ func (w *walk) addWatched(s watched) {
 	w.instance = w.address()
 }
 
-// patiently waits for the script to become true, longer than a person would wait without seeing anything move.
-func (w *walk) patiently(script string) {
-	w.t.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if reached, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](script)); err == nil && reached {
-			return
-		}
-	}
-	w.keep("failed", do(w.browser, "picture", chromedp.CaptureScreenshot()))
-	w.t.Fatalf("never true: %s", script)
-}
-
 // beginAndLeave starts a refresh, closes the modal and opens it again: the refresh goes on.
 func (w *walk) beginAndLeave() {
 	w.t.Helper()
@@ -200,18 +191,13 @@ func (w *walk) cancelRefresh(s watched) {
 		w.t.Errorf("the focus is at %q", focused)
 	}
 	w.look("refresh-cancelled")
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	eventually(w.t, serverStops, "no statement of ours on the server", func() bool {
 		var n int
 		if err := s.ask.QueryRowContext(w.t.Context(), s.readers).Scan(&n); err != nil {
 			w.t.Fatal(err)
 		}
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("%d statements go on after they were cancelled", n)
-		}
-	}
+		return n == 0
+	})
 }
 
 // runAgain does so by the key, and sees all tables come.
@@ -221,7 +207,7 @@ func (w *walk) runAgain(tables int) {
 	began := time.Now()
 	w.run(`document.querySelector("#modal-title").focus()`)
 	w.press("r")
-	w.patiently(`!!document.querySelector("#toasts .toast.success")`)
+	w.until(`!!document.querySelector("#toasts .toast.success")`)
 	w.t.Logf("%d tables: refreshed in %v; the page showed %s", tables, time.Since(began).Round(10*time.Millisecond), w.watchedSteps())
 	w.wantWritten(tables)
 	w.see("#tables-view tbody tr")
@@ -273,7 +259,7 @@ func (w *walk) readMeanwhile() {
 
 func (w *walk) finish(tables int) {
 	w.t.Helper()
-	w.patiently(`!!document.querySelector("#toasts .toast.success")`)
+	w.until(`!!document.querySelector("#toasts .toast.success")`)
 	w.wantWritten(tables)
 	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 50 && location.search.includes("q=ORDER_0000")`)
 	w.look("refresh-finished")

@@ -13,16 +13,17 @@ import (
 	"whalefall/models"
 )
 
-// TestTheScheduleOfAnInstance walks through what a person does about when an instance is collected.
-func TestTheScheduleOfAnInstance(t *testing.T) {
-	dir := t.TempDir()
-	a := clitest.Start(t, "--data-dir", dir)
-	store := openStore(t, dir)
+// TestWalk_Schedule walks through what a person does about when an instance is collected.
+func TestWalk_Schedule(t *testing.T) {
+	t.Parallel()
 	for _, way := range []struct{ lang, theme, daily, paused string }{
 		{"zh-CN", "light", "每天 04:30 (Asia/Shanghai)", "连续失败 5 次"},
 		{"en", "dark", "Daily at 04:30 (Asia/Shanghai)", "failures in a row: 5"},
 	} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
+			t.Parallel()
+			a := clitest.Start(t, "--data-dir", t.TempDir())
+			store := openStore(t, a.Dir)
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
 			w.logIn("admin", a.Password)
 			w.typeSchedule("scheduled_"+way.theme, way.daily)

@@ -17,9 +17,10 @@ import (
 	"whalefall/testenv"
 )
 
-// TestEveryStateOfTheLists looks at each list while it loads, empty, failed and stale, on a real MariaDB
+// TestWalk_ListStates looks at each list while it loads, empty, failed and stale, on a real MariaDB
 // server with an account that may see some of it.
-func TestEveryStateOfTheLists(t *testing.T) {
+func TestWalk_ListStates(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t)
 	seen, hidden, empty, open := server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t)
 	server.Exec(t, seen, "CREATE TABLE visible (id INT PRIMARY KEY)", "CREATE TABLE secret (id INT PRIMARY KEY)")
@@ -77,7 +78,8 @@ func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
 func (w *walk) states(seen, hidden string) {
 	w.t.Helper()
 	link := `tr[data-database="` + seen + `"] a[data-primary]`
-	w.gone("#toasts .toast.success") // it may lie over the link
+	w.click("#toasts .toast.success button") // it may lie over the link
+	w.gone("#toasts .toast.success")
 	w.slow(3 * time.Second)
 	w.click(link)
 	w.see("#modal .skeleton")

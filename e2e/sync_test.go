@@ -9,14 +9,16 @@ import (
 	"whalefall/testenv"
 )
 
-// TestASyncIsWatched sees the sync of a server behind a slow network begin, go on while its page is left and come back to,
+// TestWalk_CapacitySync sees the sync of a server behind a slow network begin, go on while its page is left and come back to,
 // be cancelled, fail, and finish.
-func TestASyncIsWatched(t *testing.T) {
+func TestWalk_CapacitySync(t *testing.T) {
+	t.Parallel()
 	for _, look := range []struct{ lang, theme, busy, cancelled, synced, failed string }{
 		{"zh-CN", "light", "同步中...", "上次同步已取消", "的容量同步任务已成功完成", "上次同步失败"},
 		{"en", "dark", "Syncing...", "The last sync was cancelled", "Capacity sync of", "The last sync failed"},
 	} {
 		t.Run(look.lang, func(t *testing.T) {
+			t.Parallel()
 			server := testenv.StartPostgreSQL(t)
 			proxy := testenv.NewProxy(t, server.Host, server.Port)
 			a := clitest.Start(t, "--data-dir", t.TempDir())

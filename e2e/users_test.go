@@ -7,11 +7,13 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestPeopleAndTheirCredentials walks through the pages of users and credentials as an administrator does.
-func TestPeopleAndTheirCredentials(t *testing.T) {
-	a := clitest.Start(t, "--data-dir", t.TempDir())
+// TestWalk_UsersAndCredentials walks through the pages of users and credentials as an administrator does.
+func TestWalk_UsersAndCredentials(t *testing.T) {
+	t.Parallel()
 	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
 		t.Run(way.lang+"-"+way.theme, func(t *testing.T) {
+			t.Parallel()
+			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: way.lang, theme: way.theme}
 			w.logIn("admin", a.Password)
 			name := "operator_" + way.theme

@@ -11,13 +11,15 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestImportAndExportInTheBrowser imports a file that is right in parts, one that is none, and exports what is shown.
-func TestImportAndExportInTheBrowser(t *testing.T) {
+// TestWalk_ImportAndExport imports a file that is right in parts, one that is none, and exports what is shown.
+func TestWalk_ImportAndExport(t *testing.T) {
+	t.Parallel()
 	for lang, said := range map[string]struct{ created, reason, refused string }{
 		"zh-CN": {"成功创建 2 个实例", "第 3 个实例数据无效：端口号必须在1-65535之间", "请上传CSV格式文件"},
 		"en":    {"Instances created: 2", "Instance 3 is invalid: ", "CSV"},
 	} {
 		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
 			theme := map[string]string{"zh-CN": "light", "en": "dark"}[lang]
 			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: lang, theme: theme}

@@ -105,14 +105,16 @@ var words = map[string]struct{ login, sync, tables, refresh, never, collected, r
 	"en":    {"Log in", "Sync capacity", "Table sizes", "Refresh", "", "", "", ""},
 }
 
-// TestAPersonsWay walks through the main job as a person does, in both languages and both themes, on a
+// TestWalk_MainJob walks through the main job as a person does, in both languages and both themes, on a
 // real PostgreSQL server that stops and comes back in the middle.
-func TestAPersonsWay(t *testing.T) {
-	server := testenv.StartPostgreSQL(t, "autovacuum=off")
+func TestWalk_MainJob(t *testing.T) {
+	t.Parallel()
 	for _, lang := range []string{"zh-CN", "en"} {
 		for _, theme := range []string{"light", "dark"} {
 			t.Run(lang+"-"+theme, func(t *testing.T) {
-				database := "walk_" + strings.ToLower(strings.ReplaceAll(lang+theme, "-", "_"))
+				t.Parallel()
+				const database = "walk"
+				server := testenv.StartPostgreSQL(t, "autovacuum=off")
 				server.Exec(t, "postgres", "CREATE DATABASE "+database)
 				fixture(t, server, database)
 				psqlSizes(t, server.URL(database)) // the first connection leaves a cache file that counts as part of the database
@@ -442,8 +444,9 @@ func (w *walk) lesserRole() {
 	w.quiet("403")
 }
 
-// TestPagesWithoutScripts reads the pages as a client that runs no script: everything is there, by links and forms.
-func TestPagesWithoutScripts(t *testing.T) {
+// TestPages_WithoutScripts reads the pages as a client that runs no script: everything is there, by links and forms.
+func TestPages_WithoutScripts(t *testing.T) {
+	t.Parallel()
 	a := clitest.Start(t, "--data-dir", t.TempDir())
 	client := a.LogIn(t)
 	for path, want := range map[string]string{
