@@ -26,16 +26,16 @@ type Program struct {
 	Engines func(*Settings) map[models.Engine]collectors.Collector
 }
 
-// commands is the command line. Every flag is also a variable; secrets may be given as <VARIABLE>_FILE, too.
+// commands is the command line. Every flag can also be set by its variable, and a secret by <VARIABLE>_FILE.
 type commands struct {
 	Settings `embed:""`
 
 	Serve     serveCmd     `cmd:"" default:"1" help:"Serve pages and API (the default)."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the store to this release's schema and say which version it has."`
-	User      userCmd      `cmd:"" help:"Manage who may log in."`
-	Selfcheck selfcheckCmd `cmd:"" help:"Hold what is collected from an instance against the engine's own word."`
+	Migrate   migrateCmd   `cmd:"" help:"Migrate the store to this release's schema and list the applied migrations."`
+	User      userCmd      `cmd:"" help:"List and add users, reset passwords."`
+	Selfcheck selfcheckCmd `cmd:"" help:"Compare what is collected from an instance with the engine's own figures."`
 	OpenAPI   openapiCmd   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the API."`
-	Config    configCmd    `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Config    configCmd    `cmd:"" help:"Print the settings in force for a shell to read back, secrets redacted."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

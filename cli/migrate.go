@@ -11,7 +11,7 @@ import (
 
 type migrateCmd struct{}
 
-// Run migrates the store and prints a line a migration.
+// Run migrates the store and prints a line for each applied migration.
 func (migrateCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	log := newLogger(s, p.Err)
 	store, err := openStore(ctx, s, log, func(ctx context.Context, db *sql.DB, dialect string) error {

@@ -3,7 +3,7 @@ package cli
 import "whalefall/handlers"
 
 type openapiCmd struct {
-	Check bool `help:"Print nothing; fail when the document that is served is not what the routes produce."`
+	Check bool `help:"Print nothing; fail if the served document differs from what the routes produce."`
 }
 
 // Run prints the OpenAPI document of the API, or checks the one that is served.

@@ -13,7 +13,7 @@ import (
 	"whalefall/testenv"
 )
 
-func TestOpenAPICommand(t *testing.T) {
+func TestOpenAPI(t *testing.T) {
 	status, out, errs := clitest.Run(t, "", "openapi", "--check")
 	if status != 0 || out != "" || errs != "" {
 		t.Errorf("check: %d %q %q", status, out, errs)
@@ -34,9 +34,9 @@ var (
 	firstAddress = "http://127.0.0.1:8080/api/v1"
 )
 
-// TestTheWalkThroughOfTheDocument runs what the document tells somebody who has nothing but it and curl, from the login to the
+// TestOpenAPI_WalkThroughInDescription runs what the document tells somebody who has nothing but it and curl, from the login to the
 // CSV and the deletion, on the store as a target.
-func TestTheWalkThroughOfTheDocument(t *testing.T) {
+func TestOpenAPI_WalkThroughInDescription(t *testing.T) {
 	for _, tool := range []string{"bash", "curl", "jq"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			testenv.Missing(t, tool)

@@ -23,19 +23,19 @@ import (
 
 type selfcheckCmd struct {
 	Instance  string   `required:"" help:"Name of the instance."`
-	Database  []string `sep:"none" help:"A database (Oracle: a tablespace) to check, may be repeated; default: all of users."`
+	Database  []string `sep:"none" help:"A database (Oracle: a tablespace) to check, may be repeated; default: all user databases."`
 	Anonymous bool     `help:"Replace the names of databases, schemas and relations by short hashes, always the same for this installation."`
-	Tries     int      `default:"3" help:"How often to look at what changes during the check."`
+	Tries     int      `default:"3" help:"Attempts for figures that change during the check."`
 }
 
 // Help is shown beside the flags.
 func (selfcheckCmd) Help() string {
-	return "Collects the databases of an instance and asks the engine for the same by other means, prints every difference and exits" +
-		" with 1 if there is one or something could not be checked. Nothing is stored, and the server is only read. Standard output" +
-		" has no host, address, account or password; send it to us in an issue."
+	return "Collects the databases of an instance, asks the engine for the same figures by other means and prints every difference. The" +
+		" exit status is 1 if there is a difference or something could not be checked. Nothing is stored, and the server is only read." +
+		" Standard output contains no host, address, account or password, so it can go into an issue."
 }
 
-// Validate refuses what parses but cannot work.
+// Validate returns an error for flags that parse but cannot work.
 func (c selfcheckCmd) Validate() error {
 	if c.Tries < 1 {
 		return errors.New("--tries must be at least 1")
@@ -43,7 +43,7 @@ func (c selfcheckCmd) Validate() error {
 	return nil
 }
 
-// Run checks an instance that may be switched off.
+// Run checks an instance, active or not.
 func (c selfcheckCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	return withStore(ctx, s, p, func(store *models.Store) error {
 		engines := p.Engines(s)
@@ -71,7 +71,7 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	})
 }
 
-// check prints what is the same and what is not. Causes of errors, which may hold addresses, go to the log.
+// check prints a report on each database. Causes of errors, which may contain addresses, go to the log.
 func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector, t collectors.Target, r *report, log *slog.Logger) error {
 	server, err := collector.Version(ctx, t)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector,
 	return r.result(len(names))
 }
 
-// report is what a check prints.
+// report prints the results of a check and counts what makes it fail.
 type report struct {
 	out     io.Writer
 	version string
@@ -112,14 +112,14 @@ type report struct {
 func (r *report) line(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
 func (r *report) header(engine models.Engine, server models.Version, anonymous bool) {
-	names := "yours, as they are on the server; --anonymous replaces them"
+	names := "as they are on the server; --anonymous replaces them"
 	if anonymous {
-		names = "replaced by hashes that only this installation can make"
+		names = "replaced by hashes with a key of this installation"
 	}
 	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", r.version, engine, oneLine(server.Full), names)
 }
 
-// userDatabases are all that are open but the engine's own; what is closed is named.
+// userDatabases returns the databases that are open and not the engine's own, and prints those that are closed.
 func (r *report) userDatabases(ctx context.Context, collector collectors.Collector, t collectors.Target) ([]string, error) {
 	found, err := collector.Databases(ctx, t)
 	if err != nil {
@@ -146,7 +146,7 @@ func (r *report) userDatabases(ctx context.Context, collector collectors.Collect
 	return names, nil
 }
 
-// basis says what was held against what.
+// basis prints what the collection found and by which means the engine is asked.
 func (r *report) basis(c collectors.Check) {
 	sources := map[models.SizeSource]int{}
 	for _, t := range c.Result.Tables {
@@ -166,7 +166,7 @@ func (r *report) basis(c collectors.Check) {
 	r.line("  engine's %s", c.Means)
 }
 
-// table has a line for every number that differs, and for every sum.
+// table prints a line for every figure that differs, and for every sum.
 func (r *report) table(c collectors.Check) {
 	table := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
 	lines := 0
@@ -203,6 +203,7 @@ func (r *report) table(c collectors.Check) {
 	_ = table.Flush()
 }
 
+// summary prints how many figures agree, and counts those that do not.
 func (r *report) summary(c collectors.Check) {
 	r.line("  %s", tally("relations", c.Relations, c.Lacks))
 	if len(c.Sums) > 0 {
@@ -223,7 +224,7 @@ func (r *report) summary(c collectors.Check) {
 	}
 }
 
-// tally is one line about relations or sums.
+// tally returns one line about relations or sums.
 func tally(what string, compared []collectors.Compared, lacks string) string {
 	n, unread := map[collectors.Verdict]int{}, map[string]int{}
 	for _, one := range compared {
@@ -237,7 +238,7 @@ func tally(what string, compared []collectors.Compared, lacks string) string {
 		n[collectors.NoWord]+n[collectors.Unread])
 	var why []string
 	if n[collectors.NoWord] > 0 {
-		why = append(why, fmt.Sprintf("%d: the engine has no word on %s", n[collectors.NoWord], lacks))
+		why = append(why, fmt.Sprintf("%d: the engine does not report %s", n[collectors.NoWord], lacks))
 	}
 	for _, reason := range []models.Unread{models.UnreadLocked, models.UnreadHidden, models.UnreadFailed} {
 		if unread[string(reason)] > 0 {
@@ -250,7 +251,7 @@ func tally(what string, compared []collectors.Compared, lacks string) string {
 	return text
 }
 
-// result is the last line, and the error that makes the exit status 1.
+// result prints the last line. It returns an error, for an exit status of 1, unless everything agrees.
 func (r *report) result(databases int) error {
 	var found []string
 	for _, part := range []struct {
@@ -259,7 +260,7 @@ func (r *report) result(databases int) error {
 	}{
 		{r.differences, plural(r.differences, "difference")},
 		{r.refused, fmt.Sprintf("%d of %s not checked", r.refused, plural(databases, "database"))},
-		{r.incomplete, plural(r.incomplete, "database") + " perhaps not in full"},
+		{r.incomplete, plural(r.incomplete, "database") + " possibly incomplete"},
 		{r.open, plural(r.open, "figure") + " changed meanwhile or unread"},
 	} {
 		if part.n > 0 {
@@ -275,7 +276,7 @@ func (r *report) result(databases int) error {
 	return errors.New("selfcheck: " + text)
 }
 
-// plural is a number of things.
+// plural returns the number with its noun.
 func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -297,13 +298,13 @@ func difference(p collectors.Part) string {
 	return fmt.Sprintf("%+d", *p.Ours-*p.Engine)
 }
 
-// quoted is a name of an account, a host or an object in a statement for a DBA.
+// quoted matches the name of an account, a host or an object in a statement for a DBA.
 var quoted = regexp.MustCompile(`"(?:[^"]|"")*"|'(?:[^'\\]|''|\\.)*'|\[(?:[^\]]|\]\])*\]`)
 
-// privileges are what a statement without such names is about.
+// privileges matches what a statement without such names grants.
 var privileges = regexp.MustCompile(`(?:^|; )(GRANT [A-Za-z_, ]+?|CREATE USER) (?:ON|TO|…)`)
 
-// missing names the privileges that a statement would give.
+// missing returns the privileges that a statement would grant, as the end of a sentence.
 func missing(statement string) string {
 	var found []string
 	for _, match := range privileges.FindAllStringSubmatch(quoted.ReplaceAllString(statement, "…"), -1) {
@@ -315,10 +316,10 @@ func missing(statement string) string {
 	return "; missing: " + strings.Join(found, ", ")
 }
 
-// plainly shows a name in quotes, with nothing in it that a terminal would act on.
+// plainly quotes a name and escapes what a terminal would act on.
 func plainly(name string) string { return strconv.Quote(name) }
 
-// hashed shows names so that nobody without the key can find out by trying which name a hash is of.
+// hashed returns a function that replaces names by keyed hashes: without the secret, guesses cannot be tried.
 func hashed(secret []byte) (func(string) string, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "names in a selfcheck", sha256.Size)
 	return func(name string) string {
@@ -330,11 +331,11 @@ func hashed(secret []byte) (func(string) string, error) {
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// technical are the placeholders of messages that hold no name of the user's.
+// technical has the placeholders of messages whose values are not names from the server.
 var technical = map[string]bool{"SQLState": true, "Engine": true, "View": true, "Version": true, "Number": true}
 
-// explain is what an error says to a person, its names shown by name, with the server's own code and without its text,
-// which may hold an address.
+// explain returns the message of an error in English, its names shown by name, with the server's code but without the
+// server's text, which may contain an address.
 func explain(err error, name func(string) string) string {
 	e := *models.AsError(err)
 	e.Args = maps.Clone(e.Args)

@@ -36,7 +36,7 @@ func rowsOf(t *testing.T, engine, word string) catalog.Rows {
 	return cases[at].Rows
 }
 
-func TestSelfcheckOfSQLServer(t *testing.T) {
+func TestSelfcheck_SQLServer(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{})
 	rows := rowsOf(t, "sqlserver", "hostile")
 	server.AddDatabase(t, sqlserver.Database{Name: "sales", Rows: rows})
@@ -64,7 +64,7 @@ func TestSelfcheckOfSQLServer(t *testing.T) {
 	}
 }
 
-func TestSelfcheckOfOracle(t *testing.T) {
+func TestSelfcheck_Oracle(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Service: "pdb1", Container: "PDB1", Rows: rowsOf(t, "oracle", "hostile")})
 	server.AddUser(t, oracle.User{Name: "WHOLE", Password: sqlserver.Password, Catalog: true})
 	server.AddUser(t, oracle.User{Name: "LESSER", Password: sqlserver.Password})

@@ -81,7 +81,7 @@ func (l lying) Tables(ctx context.Context, t collectors.Target, database string)
 	return result, err
 }
 
-func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
+func TestSelfcheck_NoDifference(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	one, two := databaseWith(t, server, orders), databaseWith(t, server, "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, one, server.User, server.Password)
@@ -105,7 +105,7 @@ func TestSelfcheckOfAnInstanceThatAgrees(t *testing.T) {
 	}
 }
 
-func TestSelfcheckNamesADifference(t *testing.T) {
+func TestSelfcheck_Difference(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	database := databaseWith(t, server, orders)
 	dir := registerPostgres(t, server, database, server.User, server.Password)
@@ -144,7 +144,7 @@ func TestSelfcheckNamesADifference(t *testing.T) {
 	}
 }
 
-func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
+func TestSelfcheck_RefusedDatabase(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`, "CREATE ROLE guest LOGIN PASSWORD 'p4ss-w0rd'",
 		`REVOKE CONNECT ON DATABASE "closed to us" FROM PUBLIC`)
@@ -169,7 +169,7 @@ func TestSelfcheckSaysWhichDatabaseRefuses(t *testing.T) {
 	}
 }
 
-func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
+func TestSelfcheck_NoInstance(t *testing.T) {
 	host, port := "127.0.0.1", testenv.FreePort(t)
 	dir := register(t, models.Instance{Name: "down", DBType: models.MySQL, Host: &host, Port: &port}, &models.NewCredential{Username: "u", Password: "x"})
 	for name, test := range map[string]struct {
@@ -194,7 +194,7 @@ func TestSelfcheckCannotBeginWithoutAnInstance(t *testing.T) {
 	}
 }
 
-func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
+func TestSelfcheck_UnknownDatabase(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	dir := registerPostgres(t, server, "postgres", server.User, server.Password)
 	status, out, _ := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--database=no, such one", "--data-dir", dir)
@@ -203,7 +203,7 @@ func TestSelfcheckOfADatabaseThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
+func TestSelfcheck_MariaDBAndSQLite(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "CREATE TABLE elsewhere (id INT) ENGINE=MyISAM",
@@ -211,7 +211,7 @@ func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
 	dir := register(t, models.Instance{Name: "db1", DBType: models.MySQL, Host: &server.Host, Port: &server.Port},
 		&models.NewCredential{Username: server.User, Password: server.Password})
 	status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
-	if status != 0 || !strings.Contains(out, "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable (1: the engine has no word on tables without") {
+	if status != 0 || !strings.Contains(out, "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable (1: the engine does not report tables without") {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}
 	file := register(t, models.Instance{Name: "own", DBType: models.SQLite, DatabaseName: dir + "/whalefall.db"}, nil)
@@ -221,7 +221,7 @@ func TestSelfcheckOfMariaDBAndSQLite(t *testing.T) {
 	}
 }
 
-func TestOnlyPrivilegesOfAStatementAreShown(t *testing.T) {
+func TestMissing_OnlyPrivileges(t *testing.T) {
 	for statement, want := range map[string]string{
 		"": "",
 		"GRANT PROCESS, REFERENCES ON *.* TO 'whalefall'@'10.0.0.5';":                           "; missing: GRANT PROCESS, REFERENCES",

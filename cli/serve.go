@@ -18,18 +18,18 @@ import (
 	"whalefall/models"
 )
 
-// Deadlines of the process.
+// Deadlines of the HTTP server and of the graceful stop.
 const (
-	readHeaderTimeout = 10 * time.Second  // a client's request header
-	readTimeout       = 60 * time.Second  // a client's whole request
-	writeTimeout      = 150 * time.Second // an answer, which may wait 120 s for a collection
-	idleTimeout       = 120 * time.Second // a kept-alive connection
-	stopTimeout       = 20 * time.Second  // requests and collections at the stop
+	readHeaderTimeout = 10 * time.Second  // for a client to send its request header
+	readTimeout       = 60 * time.Second  // for a client to send its whole request
+	writeTimeout      = 150 * time.Second // for an answer, which may wait 120 s for a collection
+	idleTimeout       = 120 * time.Second // for the next request on a connection
+	stopTimeout       = 20 * time.Second  // for requests and collections to finish at the stop
 )
 
 type serveCmd struct{}
 
-// Run serves until ctx ends, then lets running requests and collections finish or end.
+// Run serves until ctx ends, then gives running requests and collections stopTimeout to finish.
 func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	log := newLogger(s, p.Err)
 	store, err := openStore(ctx, s, log, migrations.Up)
@@ -64,7 +64,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	return serveUntil(ctx, server, listener, service)
 }
 
-// serveUntil serves until ctx ends or the server fails, and returns when everything has stopped.
+// serveUntil serves until ctx ends or the server fails, stops the collections and the server, and returns their errors.
 func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, service *collectors.Service) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -78,8 +78,8 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	return errors.Join(err, service.Close(stop), server.Shutdown(stop))
 }
 
-// firstStart gives an empty store its first admin, whose password is printed once, and registers the
-// embedded store itself as the first instance.
+// firstStart creates the first admin in a store without users, prints a generated password to out, and registers the
+// embedded store as the first instance.
 func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Writer) error {
 	users, err := store.Users(ctx)
 	if err != nil || len(users) > 0 {
@@ -92,7 +92,7 @@ func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Wr
 	_, err = store.CreateUser(ctx, models.User{Username: "admin", Role: models.RoleAdmin, IsActive: true}, password)
 	var e *models.Error
 	if errors.As(err, &e) && e.Code == models.CodeUsernameExists {
-		return nil // another replica was first
+		return nil // another replica created it
 	}
 	if err != nil {
 		return fmt.Errorf("first admin: %w", err)
@@ -103,7 +103,8 @@ func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Wr
 	return registerOwnStore(ctx, store)
 }
 
-// registerOwnStore makes the product show itself: a fresh install has one instance without any server.
+// registerOwnStore registers the embedded store as an instance, so that a fresh install has something to show. It does
+// nothing on a shared store.
 func registerOwnStore(ctx context.Context, store *models.Store) error {
 	if store.Path() == "" {
 		return nil
@@ -118,7 +119,7 @@ func registerOwnStore(ctx context.Context, store *models.Store) error {
 	return err
 }
 
-// newPassword is a random password that the password policy accepts.
+// newPassword returns a random password that the password policy accepts.
 func newPassword() string {
 	for {
 		if password := rand.Text()[:12] + rand.Text()[:4] + "a"; models.CheckPassword(password) == nil {

@@ -12,7 +12,7 @@ import (
 	"whalefall/cli/clitest"
 )
 
-func TestFirstStartPrintsThePasswordOnceAndStopsCleanly(t *testing.T) {
+func TestServe_FirstStart(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := filepath.Join(t.TempDir(), "data dir")
 	first := clitest.Start(t, "--data-dir", dir)
@@ -51,7 +51,7 @@ func TestFirstStartPrintsThePasswordOnceAndStopsCleanly(t *testing.T) {
 	}
 }
 
-func TestAWrongKeysetStopsTheStart(t *testing.T) {
+func TestServe_WrongKeyset(t *testing.T) {
 	dir := t.TempDir()
 	clitest.Start(t, "--data-dir", dir).Stop()
 	if err := os.Remove(filepath.Join(dir, "keyset.json")); err != nil {

@@ -20,87 +20,89 @@ import (
 	"whalefall/models"
 )
 
-// Settings are the configuration of a process.
+// Settings are the configuration of a process. Each field is a flag, a variable, a row of the READMEs' tables and a line
+// of `whalefall config`; tests hold them together.
 type Settings struct {
 	Addr            string         `env:"WHALEFALL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
 	Store           string         `env:"WHALEFALL_STORE" secret:"dsn" help:"postgres:// address or path of a SQLite file; default whalefall.db in the data directory."`
 	DataDir         string         `env:"WHALEFALL_DATA_DIR" default:"./data" type:"path" help:"Directory of the embedded store and the keyset."`
-	Timezone        zone           `env:"WHALEFALL_TIMEZONE" default:"Asia/Shanghai" help:"Zone in which days are counted and times are shown."`
+	Timezone        zone           `env:"WHALEFALL_TIMEZONE" default:"Asia/Shanghai" help:"Time zone in which days are counted and times are shown."`
 	AdminPassword   string         `env:"WHALEFALL_ADMIN_PASSWORD" secret:"" help:"Password of the first admin; first start only."`
 	Keyset          string         `env:"WHALEFALL_KEYSET" secret:"" help:"Keyset as JSON; default keyset.json in the data directory."`
-	TrustedProxies  []netip.Prefix `env:"WHALEFALL_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-* headers count, comma separated."`
+	TrustedProxies  []netip.Prefix `env:"WHALEFALL_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-* headers are trusted, comma separated."`
 	CookieSecure    string         `env:"WHALEFALL_COOKIE_SECURE" enum:"auto,true,false" default:"auto" help:"Secure attribute of cookies: auto, true or false."`
-	SqliteDirs      []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories beside the data directory below which SQLite files may be monitored, colon separated."`
-	WalletDirs      []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories beside wallets in the data directory below which wallets of Oracle may lie, colon separated."`
+	SqliteDirs      []string       `name:"sqlite-dirs" env:"WHALEFALL_SQLITE_DIRS" sep:":" type:"path" help:"Directories, in addition to the data directory, whose SQLite files may be monitored, colon separated."`
+	WalletDirs      []string       `name:"wallet-dirs" env:"WHALEFALL_WALLET_DIRS" sep:":" type:"path" help:"Directories, in addition to wallets in the data directory, that may contain Oracle wallets, colon separated."`
 	SessionIdle     time.Duration  `name:"session-idle" env:"WHALEFALL_SESSION_IDLE" default:"12h" help:"A login ends this long after its last request, at least 5m."`
 	SessionLifetime time.Duration  `name:"session-lifetime" env:"WHALEFALL_SESSION_LIFETIME" default:"168h" help:"A login ends this long after it was made, at least WHALEFALL_SESSION_IDLE."`
-	MetricsToken    string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token that opens /metrics; without it nobody may read them."`
-	RateToken       int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"Requests to the API a minute of one API token; 0: any number."`
-	RateAddress     int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"Requests to the API a minute without a token, from one address; 0: any number."`
-	Schedule        string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances are collected that have no schedule of their own: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
+	MetricsToken    string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token for /metrics; without it /metrics is closed."`
+	RateToken       int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"API requests per minute and API token; 0: unlimited."`
+	RateAddress     int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"API requests per minute and address without a token; 0: unlimited."`
+	Schedule        string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances without a schedule of their own are collected: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
 	ScheduleJitter  time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
-	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Scheduled collections that fail in a row until an instance is paused; 0: it never is."`
-	Parallel        int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process reads at a time."`
-	RunsDays        int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days for which records of collections are kept; the newest of each database stay. 0: for ever."`
-	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days for which the sizes of tables are kept, at least 31."`
+	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Consecutive failures of scheduled collections after which an instance is paused; 0: never."`
+	Parallel        int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process collects at a time."`
+	RunsDays        int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days to keep records of collections; the newest of each database stay. 0: forever."`
+	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days of size history to keep, at least 31."`
 	LogLevel        slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat       string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
 
-// minSessionIdle leaves somebody who reads a page time to go on. The store notes the last request by the minute.
+// minSessionIdle is the shortest WHALEFALL_SESSION_IDLE: time to read a page, with a last request that is stored to the minute.
 const minSessionIdle = 5 * time.Minute
 
-// zone is a time zone given by its name.
+// zone is a time zone that is set by its name.
 type zone struct{ *time.Location }
 
 var _ encoding.TextUnmarshaler = (*zone)(nil)
 
-// UnmarshalText accepts a name of the zone database.
+// UnmarshalText accepts a name of the zone database, but not Local.
 func (z *zone) UnmarshalText(text []byte) error {
 	location, err := time.LoadLocation(string(text))
 	if err != nil || len(text) == 0 || string(text) == "Local" {
-		return fmt.Errorf("%q is no time zone name such as Asia/Shanghai", text)
+		return fmt.Errorf("%q is not a time zone name such as Asia/Shanghai", text)
 	}
 	z.Location = location
 	return nil
 }
 
-// check finds settings that parse but cannot work.
+// check returns an error for settings that parse but cannot work.
 func (s *Settings) check() error {
 	if _, port, err := net.SplitHostPort(s.Addr); err != nil || port == "" {
-		return fmt.Errorf("WHALEFALL_ADDR %q is no host:port", s.Addr)
+		return fmt.Errorf("WHALEFALL_ADDR %q is not a host:port", s.Addr)
 	}
 	if s.SessionIdle < minSessionIdle || s.SessionLifetime < s.SessionIdle {
-		return errors.New("WHALEFALL_SESSION_IDLE must be a time of at least 5m, such as 12h, and WHALEFALL_SESSION_LIFETIME at least as long")
+		return errors.New("WHALEFALL_SESSION_IDLE must be at least 5m, and WHALEFALL_SESSION_LIFETIME at least as long")
 	}
 	if s.RateToken < 0 || s.RateAddress < 0 {
-		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be numbers from 0")
+		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be 0 or more")
 	}
 	if s.RunsDays < 0 {
-		return errors.New("WHALEFALL_RUNS_DAYS must be a number from 0")
+		return errors.New("WHALEFALL_RUNS_DAYS must be 0 or more")
 	}
 	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
-		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that comes at most every 5 minutes, " +
-			"WHALEFALL_SCHEDULE_JITTER a time up to 24h, and WHALEFALL_PAUSE_AFTER a number from 0")
+		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that fires at most every 5 minutes, " +
+			"WHALEFALL_SCHEDULE_JITTER a duration up to 24h, and WHALEFALL_PAUSE_AFTER 0 or more")
 	}
 	if s.Parallel < 1 || s.Parallel > collectors.MostParallel {
 		return fmt.Errorf("WHALEFALL_PARALLEL must be a number from 1 to %d", collectors.MostParallel)
 	}
 	if s.HistoryDays < models.MinHistoryDays {
-		return fmt.Errorf("WHALEFALL_HISTORY_DAYS must be a number from %d", models.MinHistoryDays)
+		return fmt.Errorf("WHALEFALL_HISTORY_DAYS must be at least %d", models.MinHistoryDays)
 	}
 	return s.checkStore()
 }
 
-// schedule is what the store has instances do of which nobody has said otherwise.
+// schedule returns the schedule of instances that have none of their own.
 func (s *Settings) schedule() models.ScheduleDefaults {
 	return models.ScheduleDefaults{Cron: s.Schedule, Jitter: s.ScheduleJitter, PauseAfter: s.PauseAfter}
 }
 
-// keywords is how a connection string of PostgreSQL begins that is no address.
+// keywords matches the beginning of a PostgreSQL connection string in keyword=value form.
 var keywords = regexp.MustCompile(`^\s*\w+\s*=`)
 
-// checkStore never repeats the value, which may hold a password.
+// checkStore returns an error for a store that is neither an address nor a path. The error does not repeat the value,
+// which may contain a password.
 func (s *Settings) checkStore() error {
 	if s.sharedStore() {
 		_, err := parseAddress(s.Store)
@@ -112,11 +114,12 @@ func (s *Settings) checkStore() error {
 	return nil
 }
 
-// parseAddress refuses an address with an @ behind its host, where a password ended that has special characters.
+// parseAddress parses a postgres:// address. It rejects one with an @ after the host: a password with special characters
+// that are not percent-encoded looks like that.
 func parseAddress(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return nil, errors.New("WHALEFALL_STORE is no address; special characters of a password must be percent-encoded, such as / by %2F")
+		return nil, errors.New("WHALEFALL_STORE is not an address; special characters of a password must be percent-encoded, such as / by %2F")
 	}
 	return u, nil
 }
@@ -126,7 +129,7 @@ func (s *Settings) sharedStore() bool {
 	return strings.HasPrefix(s.Store, "postgres://") || strings.HasPrefix(s.Store, "postgresql://")
 }
 
-// storeAddress is the store as models.Open takes it.
+// storeAddress returns the address or path for models.Open.
 func (s *Settings) storeAddress() string {
 	if s.Store == "" {
 		return filepath.Join(s.DataDir, "whalefall.db")
@@ -134,9 +137,10 @@ func (s *Settings) storeAddress() string {
 	return s.Store
 }
 
+// keysetPath returns the path of the keyset in the data directory.
 func (s *Settings) keysetPath() string { return filepath.Join(s.DataDir, "keyset.json") }
 
-// secretFiles lets a secret setting be read from the file that <VARIABLE>_FILE names.
+// secretFiles returns a resolver that reads a secret from the file that <VARIABLE>_FILE names.
 func secretFiles() kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		if !flag.Tag.Has("secret") || len(flag.Envs) == 0 || os.Getenv(flag.Envs[0]) != "" {

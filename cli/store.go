@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// openStore opens the store with its keyset, creating both at the first start.
+// openStore opens the store with its keyset and migrates it. It creates what does not exist yet: directory, keyset, store.
 func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate models.Migrate) (*models.Store, error) {
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, err
@@ -26,6 +26,7 @@ func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate model
 	})
 }
 
+// loadKeyset reads the keyset from the settings or the data directory. Without either it creates one.
 func loadKeyset(s *Settings) (models.Keyset, error) {
 	path := s.keysetPath()
 	if _, err := os.Stat(path); s.Keyset == "" && errors.Is(err, os.ErrNotExist) {
@@ -34,6 +35,7 @@ func loadKeyset(s *Settings) (models.Keyset, error) {
 	return models.LoadKeyset(path, s.Keyset)
 }
 
+// withStore calls work with the migrated store, and closes it.
 func withStore(ctx context.Context, s *Settings, p Program, work func(*models.Store) error) error {
 	log := newLogger(s, p.Err)
 	store, err := openStore(ctx, s, log, migrations.Up)
@@ -44,6 +46,7 @@ func withStore(ctx context.Context, s *Settings, p Program, work func(*models.St
 	return work(store)
 }
 
+// newLogger returns a logger to out with the level and format of the settings.
 func newLogger(s *Settings, out io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
 	if s.LogFormat == "json" {
@@ -52,6 +55,7 @@ func newLogger(s *Settings, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
+// closing calls closer and logs its error.
 func closing(log *slog.Logger, what string, closer func() error) {
 	if err := closer(); err != nil {
 		log.Warn("not closed cleanly", "what", what, "error", err)

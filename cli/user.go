@@ -12,12 +12,12 @@ import (
 type userCmd struct {
 	List  userListCmd  `cmd:"" help:"List users."`
 	Add   userAddCmd   `cmd:"" help:"Add a user; the password is read from standard input."`
-	Reset userResetCmd `cmd:"" help:"Set a user's password, read from standard input, and switch the user on."`
+	Reset userResetCmd `cmd:"" help:"Set a user's password, read from standard input, and activate the user."`
 }
 
 type userListCmd struct{}
 
-// Run prints a line a user.
+// Run prints a line for each user.
 func (userListCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	return withStore(ctx, s, p, func(store *models.Store) error {
 		users, err := store.Users(ctx)
@@ -53,7 +53,7 @@ type userResetCmd struct {
 	Name string `arg:"" help:"User name."`
 }
 
-// Run sets the password, which ends the user's sessions.
+// Run sets the password, activates the user and ends the user's sessions.
 func (c userResetCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	return withStore(ctx, s, p, func(store *models.Store) error {
 		user, err := store.UserByName(ctx, c.Name)
@@ -71,7 +71,7 @@ func (c userResetCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	})
 }
 
-// noteCommand notes in the audit log how a command on a user ended; an id of 0 is none.
+// noteCommand writes an audit entry for a command on a user, with the code of err. id is 0 when there is no such user.
 func noteCommand(ctx context.Context, store *models.Store, p Program, action models.Action, name string, id int64, err error) {
 	entry := models.AuditEntry{Username: models.CommandLine, Action: action, TargetName: name}
 	if id != 0 {
@@ -85,6 +85,7 @@ func noteCommand(ctx context.Context, store *models.Store, p Program, action mod
 	}
 }
 
+// readPassword reads a line from standard input.
 func readPassword(p Program) (string, error) {
 	line, err := bufio.NewReader(p.In).ReadString('\n')
 	if line == "" && err != nil {

@@ -12,7 +12,7 @@ import (
 	"whalefall/models"
 )
 
-func TestUsersByCommandLine(t *testing.T) {
+func TestUser(t *testing.T) {
 	dir := t.TempDir()
 	if status, _, errs := clitest.Run(t, "Correct1Horse\n", "user", "add", "alice", "--role=guest", "--data-dir", dir); status != 0 {
 		t.Fatal(errs)
@@ -26,7 +26,7 @@ func TestUsersByCommandLine(t *testing.T) {
 	}
 }
 
-func TestCommandsAreInTheAuditLog(t *testing.T) {
+func TestUser_AuditLog(t *testing.T) {
 	a := clitest.Start(t, "--data-dir", t.TempDir())
 	for _, c := range []struct {
 		password string
