@@ -40,8 +40,8 @@ func playManyInstances(h *hall, t *testing.T, c cell) result {
 	if status[models.RunSucceeded] != count {
 		out.end.status, out.reason = models.RunFailed, fmt.Sprint(status)
 	}
-	if wire.Most() > 10 {
-		t.Errorf("%d connections at once", wire.Most())
+	if wire.Peak() > 10 {
+		t.Errorf("%d connections at once", wire.Peak())
 	}
 	eventually(t, "no connection is left on the target", func() bool { return s.target.connections(t) == 0 })
 	return out

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Proxy stands between a client and a server on 127.0.0.1 and does to their connections what networks do. It knows no
-// protocol, so that clients have to talk to it without TLS where Pause is to find a text.
+// Proxy forwards connections to a server on 127.0.0.1 and injects network faults. It knows no protocol, so clients must
+// not use TLS if Pause is to find a text.
 type Proxy struct {
 	Host string
 	Port int
@@ -23,53 +23,56 @@ type Proxy struct {
 	work     sync.WaitGroup
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and renewed with every change of what stands below
-	listener net.Listener
+	changed  chan struct{} // closed and replaced whenever a field below changes
+	listener net.Listener  // nil after Refuse
 	conns    map[*proxied]bool
-	most     int
-	way      way
+	peak     int
+	mode     mode
 	delay    time.Duration
-	limit    int // connections at once; 0: any number
+	limit    int // concurrent connections; 0: no limit
 	paused   bool
-	mark     []byte // what a client has to send for Pause; nil: nothing waits for it
-	met      chan struct{}
+	trigger  []byte        // the text that Pause waits for, empty for a connection; nil: no pause is pending
+	reached  chan struct{} // closed when the pending pause begins
 	closed   bool
 }
 
-// way is how the proxy treats what it is given.
-type way int
+// mode is what the proxy does with data.
+type mode int
 
 const (
-	wayOpen  way = iota // passes it on
-	wayDrop             // takes it and passes nothing on, in neither direction
-	wayReset            // resets the connection
+	modeForward mode = iota
+	modeDrop         // reads it and forwards nothing, in either direction
+	modeReset        // resets the connection
 )
 
-// proxied is one connection through the proxy.
+// proxied is a connection through the proxy.
 type proxied struct {
-	client, server net.Conn // server is nil until the proxy has reached it
-	tail           []byte   // the end of what the client sent last, where a mark may have begun
-	gone           chan struct{}
+	client, server net.Conn      // server is nil until the proxy has connected to it
+	tail           []byte        // the end of what the client sent last, where the trigger may begin
+	closed         chan struct{} // closed with the connection
 }
 
-// proxyDial is how long the server may take to accept a connection.
-const proxyDial = 5 * time.Second
+// dialTimeout limits how long the proxy waits for the server to accept a connection.
+const dialTimeout = 30 * time.Second
 
-// NewProxy stands before host:port until the test ends.
+// NewProxy starts a proxy for host:port that runs until the test ends.
 func NewProxy(t testing.TB, host string, port int) *Proxy {
 	t.Helper()
 	p := &Proxy{
 		Host: "127.0.0.1", server: net.JoinHostPort(host, strconv.Itoa(port)),
 		changed: make(chan struct{}), conns: map[*proxied]bool{},
 	}
-	if err := p.listen(); err != nil {
+	p.mu.Lock()
+	err := p.listen()
+	p.mu.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.close)
 	return p
 }
 
-// listen accepts on the port it had before; the first time, on any that is free.
+// listen accepts connections on a free port, and from then on always on the same. The caller holds the lock.
 func (p *Proxy) listen() error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
 	if err != nil {
@@ -92,24 +95,24 @@ func (p *Proxy) accept(listener net.Listener) {
 	}
 }
 
-// admit is nil for a connection that is refused at once.
+// admit registers a connection. It returns nil for one that it has reset instead.
 func (p *Proxy) admit(client net.Conn) *proxied {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.way == wayReset || p.limit > 0 && len(p.conns) >= p.limit {
+	if p.closed || p.mode == modeReset || p.limit > 0 && len(p.conns) >= p.limit {
 		reset(client)
 		return nil
 	}
-	c := &proxied{client: client, gone: make(chan struct{})}
+	c := &proxied{client: client, closed: make(chan struct{})}
 	p.conns[c] = true
-	p.most = max(p.most, len(p.conns))
-	if p.mark != nil && len(p.mark) == 0 {
-		p.meet()
+	p.peak = max(p.peak, len(p.conns))
+	if p.trigger != nil && len(p.trigger) == 0 {
+		p.pauseNow()
 	}
 	return c
 }
 
-// reset has the other side read "connection reset by peer".
+// reset makes the peer read "connection reset by peer".
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -118,29 +121,30 @@ func reset(conn net.Conn) {
 }
 
 func (p *Proxy) serve(c *proxied) {
-	defer p.forget(c)
-	if p.pass(c) {
-		server, err := net.DialTimeout("tcp", p.server, proxyDial)
-		if err != nil {
-			reset(c.client)
-			return
-		}
-		if !p.reached(c, server) {
-			return
-		}
-		var answers sync.WaitGroup
-		answers.Go(func() { p.pump(c, server, c.client, &p.received, nil) })
-		p.pump(c, c.client, server, &p.sent, c)
-		answers.Wait()
+	defer p.remove(c)
+	if !p.mayForward(c) {
+		return
 	}
+	server, err := net.DialTimeout("tcp", p.server, dialTimeout)
+	if err != nil {
+		reset(c.client)
+		return
+	}
+	if !p.attach(c, server) {
+		return
+	}
+	var responses sync.WaitGroup
+	responses.Go(func() { p.copy(c, server, c.client, &p.received, nil) })
+	p.copy(c, c.client, server, &p.sent, c)
+	responses.Wait()
 }
 
-// reached keeps the server's half of a connection, unless the connection has ended meanwhile.
-func (p *Proxy) reached(c *proxied, server net.Conn) bool {
+// attach stores the connection to the server. It reports false, and closes it, if the client has gone meanwhile.
+func (p *Proxy) attach(c *proxied, server net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
-	case <-c.gone:
+	case <-c.closed:
 		_ = server.Close()
 		return false
 	default:
@@ -149,22 +153,22 @@ func (p *Proxy) reached(c *proxied, server net.Conn) bool {
 	}
 }
 
-func (p *Proxy) forget(c *proxied) {
+func (p *Proxy) remove(c *proxied) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut(c)
 	delete(p.conns, c)
 }
 
-// cut ends both halves of a connection; the caller holds the lock.
+// cut closes both halves of a connection. The caller holds the lock.
 func (p *Proxy) cut(c *proxied) {
 	select {
-	case <-c.gone:
+	case <-c.closed:
 		return
 	default:
 	}
-	close(c.gone)
-	if p.way == wayReset {
+	close(c.closed)
+	if p.mode == modeReset {
 		reset(c.client)
 	} else {
 		_ = c.client.Close()
@@ -174,8 +178,8 @@ func (p *Proxy) cut(c *proxied) {
 	}
 }
 
-// pump carries bytes one way until either side ends, then ends the connection.
-func (p *Proxy) pump(c *proxied, from, to net.Conn, count *atomic.Int64, watched *proxied) {
+// copy forwards bytes in one direction until either side ends, then closes the connection.
+func (p *Proxy) copy(c *proxied, from, to net.Conn, count *atomic.Int64, watched *proxied) {
 	defer p.end(c)
 	buffer := make([]byte, 32<<10)
 	for {
@@ -183,9 +187,9 @@ func (p *Proxy) pump(c *proxied, from, to net.Conn, count *atomic.Int64, watched
 		if n > 0 {
 			count.Add(int64(n))
 			if watched != nil {
-				p.look(watched, buffer[:n])
+				p.scan(watched, buffer[:n])
 			}
-			if p.pass(c) {
+			if p.mayForward(c) {
 				if _, err := to.Write(buffer[:n]); err != nil {
 					return
 				}
@@ -197,173 +201,179 @@ func (p *Proxy) pump(c *proxied, from, to net.Conn, count *atomic.Int64, watched
 	}
 }
 
-// end has the other side learn that one side has ended, unless nothing reaches it: then not before that changes.
+// end closes a connection of which one side has ended. While data is dropped, the other side does not learn of it.
 func (p *Proxy) end(c *proxied) {
 	for {
 		p.mu.Lock()
 		changed := p.changed
-		if p.way != wayDrop {
+		if p.mode != modeDrop {
 			p.cut(c)
 			p.mu.Unlock()
 			return
 		}
 		p.mu.Unlock()
 		select {
-		case <-c.gone:
+		case <-c.closed:
 			return
 		case <-changed:
 		}
 	}
 }
 
-// look pauses the proxy when the client has sent the mark, be it in two pieces.
-func (p *Proxy) look(c *proxied, sent []byte) {
+// scan pauses the proxy once the client has sent the trigger, which may arrive in two pieces.
+func (p *Proxy) scan(c *proxied, sent []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mark) == 0 {
+	if len(p.trigger) == 0 {
 		return
 	}
 	seen := slices.Concat(c.tail, sent)
-	if bytes.Contains(seen, p.mark) {
-		p.meet()
+	if bytes.Contains(seen, p.trigger) {
+		p.pauseNow()
 		return
 	}
-	c.tail = bytes.Clone(seen[max(0, len(seen)-len(p.mark)+1):])
+	c.tail = bytes.Clone(seen[max(0, len(seen)-len(p.trigger)+1):])
 }
 
-// meet pauses; the caller holds the lock.
-func (p *Proxy) meet() {
-	p.paused, p.mark = true, nil
-	close(p.met)
-	p.tell()
+// pauseNow begins the pending pause. The caller holds the lock.
+func (p *Proxy) pauseNow() {
+	p.paused, p.trigger = true, nil
+	close(p.reached)
+	p.broadcast()
 }
 
-// tell wakes what waits for a change; the caller holds the lock.
-func (p *Proxy) tell() {
+// broadcast wakes all that wait for a change. The caller holds the lock.
+func (p *Proxy) broadcast() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// pass waits until bytes of the connection may go on, and reports whether they do.
-func (p *Proxy) pass(c *proxied) bool {
-	var late <-chan time.Time
+// mayForward waits out pauses and delays, and reports whether data of the connection is to be forwarded.
+func (p *Proxy) mayForward(c *proxied) bool {
+	var delayed <-chan time.Time
 	for {
 		p.mu.Lock()
-		changed, paused, way, delay := p.changed, p.paused, p.way, p.delay
+		changed, paused, mode, delay := p.changed, p.paused, p.mode, p.delay
 		p.mu.Unlock()
 		switch {
-		case way != wayOpen:
-			return p.swallow(c, changed)
+		case mode != modeForward:
+			p.holdUnconnected(c, changed)
+			return false
 		case paused:
-			late = nil
+			delayed = nil
 		case delay == 0:
 			return true
-		case late == nil:
-			late = time.After(delay)
+		case delayed == nil:
+			delayed = time.After(delay)
 		}
 		select {
-		case <-c.gone:
+		case <-c.closed:
 			return false
 		case <-changed:
-		case <-late:
+		case <-delayed:
 			return true
 		}
 	}
 }
 
-// swallow says that what arrived is lost. A connection that has no server yet stays open until the way changes, as one
-// that nobody answers does.
-func (p *Proxy) swallow(c *proxied, changed <-chan struct{}) bool {
-	if c.server == nil {
-		select {
-		case <-c.gone:
-		case <-changed:
-		}
+// holdUnconnected keeps a connection without a server open until the mode changes, like one that is never answered.
+func (p *Proxy) holdUnconnected(c *proxied, changed <-chan struct{}) {
+	if c.server != nil {
+		return
 	}
-	return false
+	select {
+	case <-c.closed:
+	case <-changed:
+	}
 }
 
-// Pause stops all connections as soon as a client sends the text, which itself does not reach the server any more; with
-// an empty text, as soon as a client connects. The channel is closed when that has happened. Resume lets go on.
+// Pause holds all connections from the moment a client sends the text, which no longer reaches the server, or connects,
+// if the text is empty. The returned channel is closed at that moment. Resume ends the pause.
 func (p *Proxy) Pause(text string) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mark, p.met = []byte(text), make(chan struct{})
+	p.trigger, p.reached = []byte(text), make(chan struct{})
 	for c := range p.conns {
 		c.tail = nil
 	}
-	return p.met
+	return p.reached
 }
 
-// Resume ends a pause, and the wait for one.
-func (p *Proxy) Resume() { p.change(func() { p.paused, p.mark = false, nil }) }
+// Resume ends a pause, or cancels a pending one.
+func (p *Proxy) Resume() { p.change(func() { p.paused, p.trigger = false, nil }) }
 
-// Delay has every piece of data take so much longer.
+// Delay delays every piece of data.
 func (p *Proxy) Delay(by time.Duration) { p.change(func() { p.delay = by }) }
 
-// Limit refuses connections beyond so many at once; 0 refuses none.
+// Limit resets connections beyond the number of concurrent ones; 0 lifts the limit.
 func (p *Proxy) Limit(connections int) { p.change(func() { p.limit = connections }) }
 
-// Drop loses all that is sent from now on, without a word to either side.
-func (p *Proxy) Drop() { p.change(func() { p.way, p.paused, p.mark = wayDrop, false, nil }) }
+// Drop discards all data from now on; neither side is notified.
+func (p *Proxy) Drop() { p.change(func() { p.mode, p.paused, p.trigger = modeDrop, false, nil }) }
 
-// Reset resets all connections, and new ones at once.
+// Reset resets all connections, and new ones as soon as they are made.
 func (p *Proxy) Reset() {
 	p.change(func() {
-		p.way, p.paused, p.mark = wayReset, false, nil
+		p.mode, p.paused, p.trigger = modeReset, false, nil
 		for c := range p.conns {
 			p.cut(c)
 		}
 	})
 }
 
-// Refuse resets all connections and does not listen any more, as when the server's process is gone.
+// Refuse resets all connections and stops listening, as if the server's process were gone.
 func (p *Proxy) Refuse() {
 	p.Reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = p.listener.Close()
+	p.unlisten()
 }
 
-// Heal is a network without faults: connections that lost bytes end, delays, limits and pauses do, too.
+func (p *Proxy) unlisten() {
+	if p.listener != nil {
+		_ = p.listener.Close()
+		p.listener = nil
+	}
+}
+
+// Heal ends all faults. Connections that lost data are closed.
 func (p *Proxy) Heal(t testing.TB) {
 	t.Helper()
 	p.change(func() {
-		if p.way != wayOpen {
+		if p.mode != modeForward {
 			for c := range p.conns {
 				p.cut(c)
 			}
 		}
-		p.way, p.delay, p.limit, p.paused, p.mark = wayOpen, 0, 0, false, nil
+		p.mode, p.delay, p.limit, p.paused, p.trigger = modeForward, 0, 0, false, nil
 	})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_ = p.listener.Close()
-	if err := p.listen(); err != nil {
-		t.Fatal(err)
-	}
+	WaitFor(t, "the proxy's port to be free again", func() bool { // another connection may have it for a moment
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.listener != nil || p.listen() == nil
+	})
 }
 
 func (p *Proxy) change(do func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	do()
-	p.tell()
+	p.broadcast()
 }
 
-// Open is how many connections there are now, Most how many there were at once.
+// Open returns the number of connections.
 func (p *Proxy) Open() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.conns) }
 
-// Most is the largest number of connections there have been at once.
-func (p *Proxy) Most() int { p.mu.Lock(); defer p.mu.Unlock(); return p.most }
+// Peak returns the largest number of concurrent connections so far.
+func (p *Proxy) Peak() int { p.mu.Lock(); defer p.mu.Unlock(); return p.peak }
 
-// Bytes are how many clients have sent and servers have answered so far, those that were lost included.
+// Bytes returns how many bytes the clients and the server have sent, including those that were dropped.
 func (p *Proxy) Bytes() (sent, received int64) { return p.sent.Load(), p.received.Load() }
 
 func (p *Proxy) close() {
 	p.mu.Lock()
 	p.closed = true
-	_ = p.listener.Close()
+	p.unlisten()
 	for c := range p.conns {
 		p.cut(c)
 	}

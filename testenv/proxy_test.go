@@ -12,26 +12,13 @@ import (
 	"time"
 )
 
-// echo answers each line with itself until the test ends.
-func echo(t *testing.T) int {
+// silence is how long nothing must arrive where nothing may.
+const silence = 50 * time.Millisecond
+
+// newEchoProxy starts a proxy before a server that echoes all it receives.
+func newEchoProxy(t *testing.T) *Proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _, _ = io.Copy(conn, conn); _ = conn.Close() }()
-		}
-	}()
-	t.Cleanup(func() { _ = listener.Close(); <-done })
-	return listener.Addr().(*net.TCPAddr).Port
+	return NewProxy(t, "127.0.0.1", Listen(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) }))
 }
 
 func dial(t *testing.T, p *Proxy) net.Conn {
@@ -44,36 +31,39 @@ func dial(t *testing.T, p *Proxy) net.Conn {
 	return conn
 }
 
-// say sends a text and returns what came back within the time.
-func say(t *testing.T, conn net.Conn, text string, within time.Duration) (string, error) {
+// exchange sends the text and returns the line received within the limit.
+func exchange(t *testing.T, conn net.Conn, text string, limit time.Duration) (string, error) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
 		return "", err
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
 	return bufio.NewReader(conn).ReadString('\n')
 }
 
-const soon, never = 5 * time.Second, 50 * time.Millisecond
-
 func wantEcho(t *testing.T, conn net.Conn) {
 	t.Helper()
-	if got, err := say(t, conn, "hello\n", soon); got != "hello\n" {
-		t.Errorf("got %q, %v", got, err)
+	wantLine(t, conn, "hello\n", "hello\n")
+}
+
+func wantLine(t *testing.T, conn net.Conn, text, want string) {
+	t.Helper()
+	if got, err := exchange(t, conn, text, Patience); got != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 
 func wantSilence(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
-	got, err := say(t, conn, text, never)
+	got, err := exchange(t, conn, text, silence)
 	if wait, ok := err.(net.Error); !ok || !wait.Timeout() { //nolint:errorlint // a net.Conn returns it as it is
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q, %v, want silence", got, err)
 	}
 }
 
-// wantRefusal dials and is reset, before or after the client's system takes the connection for made.
+// wantRefusal expects a new connection to be reset, before or after the client's system considers it established.
 func wantRefusal(t *testing.T, p *Proxy) {
 	t.Helper()
 	conn, err := net.Dial("tcp", net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
@@ -81,47 +71,57 @@ func wantRefusal(t *testing.T, p *Proxy) {
 		defer func() { _ = conn.Close() }()
 		wantReset(t, conn)
 	} else if !errors.Is(err, syscall.ECONNRESET) {
-		t.Error(err)
+		t.Errorf("got %v, want a reset", err)
 	}
 }
 
 func wantReset(t *testing.T, conn net.Conn) {
 	t.Helper()
-	if got, err := say(t, conn, "hello\n", soon); err == nil || strings.Contains(err.Error(), "timeout") {
-		t.Errorf("got %q, %v", got, err)
+	if got, err := exchange(t, conn, "hello\n", Patience); err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("got %q, %v, want a reset", got, err)
 	}
 }
 
-func TestAProxyPausesAtAText(t *testing.T) {
-	p := NewProxy(t, "127.0.0.1", echo(t))
+func TestProxy_Pause(t *testing.T) {
+	t.Parallel()
+	p := newEchoProxy(t)
 	conn := dial(t, p)
-	met := p.Pause("HALVES")
+	reached := p.Pause("HALVES")
 	wantEcho(t, conn)
-	wantSilence(t, conn, "HAL")
+	half := make([]byte, 3)
+	if _, err := io.WriteString(conn, "HAL"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, half); err != nil || string(half) != "HAL" {
+		t.Fatalf("got %q, %v from half of the text", half, err)
+	}
 	if _, err := io.WriteString(conn, "VES\n"); err != nil {
 		t.Fatal(err)
 	}
-	<-met
+	WaitForSignal(t, "the pause", reached)
 	wantSilence(t, dial(t, p), "another\n")
 	p.Resume()
-	if got, err := say(t, conn, "", soon); got != "VES\n" { // its first half came back before
-		t.Errorf("got %q, %v", got, err)
-	}
-	met = p.Pause("")
-	late := dial(t, p)
-	<-met
-	wantSilence(t, late, "hello\n")
-	p.Heal(t)
-	if got, err := say(t, late, "", soon); got != "hello\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
+	wantLine(t, conn, "", "VES\n")
+
 	if sent, received := p.Bytes(); sent == 0 || received == 0 {
-		t.Errorf("%d bytes sent, %d received", sent, received)
+		t.Errorf("got %d bytes sent and %d received", sent, received)
 	}
 }
 
-func TestAProxyLosesAndResets(t *testing.T) {
-	p := NewProxy(t, "127.0.0.1", echo(t))
+func TestProxy_PauseAtConnect(t *testing.T) {
+	t.Parallel()
+	p := newEchoProxy(t)
+	reached := p.Pause("")
+	conn := dial(t, p)
+	WaitForSignal(t, "the pause", reached)
+	wantSilence(t, conn, "hello\n")
+	p.Heal(t)
+	wantLine(t, conn, "", "hello\n")
+}
+
+func TestProxy_Drop(t *testing.T) {
+	t.Parallel()
+	p := newEchoProxy(t)
 	before := dial(t, p)
 	wantEcho(t, before)
 	p.Drop()
@@ -131,33 +131,40 @@ func TestAProxyLosesAndResets(t *testing.T) {
 	p.Heal(t)
 	wantReset(t, before)
 	wantReset(t, during)
-	again := dial(t, p)
-	wantEcho(t, again)
+	wantEcho(t, dial(t, p))
+}
+
+func TestProxy_ResetAndRefuse(t *testing.T) {
+	t.Parallel()
+	p := newEchoProxy(t)
+	conn := dial(t, p)
+	wantEcho(t, conn)
 	p.Reset()
-	wantReset(t, again)
+	wantReset(t, conn)
 	wantRefusal(t, p)
 	p.Refuse()
 	if conn, err := net.Dial("tcp", net.JoinHostPort(p.Host, strconv.Itoa(p.Port))); err == nil {
 		_ = conn.Close()
-		t.Error("somebody listens")
+		t.Error("the port still listens")
 	}
 	p.Heal(t)
 	wantEcho(t, dial(t, p))
 }
 
-func TestAProxyDelaysAndLimits(t *testing.T) {
-	p := NewProxy(t, "127.0.0.1", echo(t))
+func TestProxy_DelayAndLimit(t *testing.T) {
+	t.Parallel()
+	p := newEchoProxy(t)
 	p.Delay(30 * time.Millisecond)
-	began := time.Now()
+	start := time.Now()
 	conn := dial(t, p)
 	wantEcho(t, conn)
-	if took := time.Since(began); took < 60*time.Millisecond {
-		t.Errorf("there and back took %v", took)
+	if took := time.Since(start); took < 60*time.Millisecond {
+		t.Errorf("a round trip took %v, want twice the delay or more", took)
 	}
 	p.Limit(1)
 	wantRefusal(t, p)
-	if p.Open() != 1 || p.Most() != 1 {
-		t.Errorf("%d connections, %d at most", p.Open(), p.Most())
+	if p.Open() != 1 || p.Peak() != 1 {
+		t.Errorf("got %d connections, %d at most, want 1", p.Open(), p.Peak())
 	}
 	p.Heal(t)
 	wantEcho(t, dial(t, p))
