@@ -13,29 +13,30 @@ import (
 	"time"
 )
 
-// document is the page that the matrix stands on, between the markers; records are what it is made of, so that a fault can
-// be tried again by itself.
+// The matrix stands between the markers of the document. It is made from the records, so that one fault can be tried
+// again without the others.
 const (
 	document = "../docs/reliability.md"
 	records  = "testdata/records.json"
 )
 
 const (
-	matrixBegins = "<!-- matrix: written by `task faults` -->"
-	matrixEnds   = "<!-- end of the matrix -->"
+	matrixBegin = "<!-- matrix: written by `task faults` -->"
+	matrixEnd   = "<!-- end of the matrix -->"
 )
 
-// record is what came of a fault.
+// record is the saved result of a fault.
 type record struct {
-	Cells   map[string]string // status and snapshot by the name of the cell, of those that make sense
-	Pages   int               // asked for while the fault lasted; 0: it was never tried as a whole
-	Refused int               // of them
+	Cells   map[string]string // status and snapshot by the name of the cell
+	Pages   int               // requested during the fault; 0: its cells were never all tried in one run
+	Refused int               // of Pages
 	P50     time.Duration
 	P99     time.Duration
 }
 
-// extend adds what this run of the tests found to what is known. Pages count where the whole fault was tried.
-func (r *results) extend(f *fault, known record) record {
+// merge returns the record updated with the results of this test run. It updates the pages only if all cells of the
+// fault were tried.
+func (r *results) merge(f *fault, known record) record {
 	if known.Cells == nil {
 		known.Cells = map[string]string{}
 	}
@@ -57,14 +58,14 @@ func (r *results) extend(f *fault, known record) record {
 	return known
 }
 
-// keep writes down what this run of the tests found, and the document.
-func (r *results) keep(out io.Writer) error {
+// save updates the records and the document with the results of this test run.
+func (r *results) save(out io.Writer) error {
 	known, err := readRecords()
 	if err != nil {
 		return err
 	}
 	for _, f := range faults {
-		known[f.name] = r.extend(f, known[f.name])
+		known[f.name] = r.merge(f, known[f.name])
 	}
 	text, err := json.MarshalIndent(known, "", "\t")
 	if err != nil {
@@ -88,16 +89,16 @@ func readRecords() (map[string]record, error) {
 	return known, json.Unmarshal(text, &known)
 }
 
-// writeDocument prints the matrix and puts it into the document.
+// writeDocument prints the matrix and replaces that of the document.
 func writeDocument(out io.Writer, known map[string]record) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
 	}
-	head, rest, begins := strings.Cut(string(text), matrixBegins)
-	_, tail, ends := strings.Cut(rest, matrixEnds)
-	if !begins || !ends {
-		return fmt.Errorf("%s has lost its markers", document)
+	head, rest, opened := strings.Cut(string(text), matrixBegin)
+	_, tail, closed := strings.Cut(rest, matrixEnd)
+	if !opened || !closed {
+		return fmt.Errorf("%s has no markers", document)
 	}
 	var b strings.Builder
 	for _, f := range faults {
@@ -106,12 +107,13 @@ func writeDocument(out io.Writer, known map[string]record) error {
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return err
 	}
-	return os.WriteFile(document, []byte(head+matrixBegins+"\n\n"+b.String()+matrixEnds+tail), 0o644)
+	return os.WriteFile(document, []byte(head+matrixBegin+"\n\n"+b.String()+matrixEnd+tail), 0o644)
 }
 
-// writeFault writes the table of a fault.
+// writeFault writes the section of a fault.
 func writeFault(b *strings.Builder, f *fault, of record) {
-	fmt.Fprintf(b, "### %s\n\n%s\n%s\n\n| engine | store |", strings.ToUpper(f.name[:1])+f.name[1:], f.about, f.does)
+	title := strings.ToUpper(f.name[:1]) + f.name[1:]
+	fmt.Fprintf(b, "### %s\n\n%s\n%s\n\n| engine | store |", title, f.description, f.effect)
 	for _, phase := range phases {
 		fmt.Fprintf(b, " %s |", phase)
 	}
@@ -139,10 +141,11 @@ func writeFault(b *strings.Builder, f *fault, of record) {
 		b.WriteString("\n")
 		return
 	}
-	fmt.Fprintf(b, "- Pages meanwhile: %d, of them %d refused; p50 %s, p99 %s.\n\n", of.Pages, of.Refused, milliseconds(of.P50), milliseconds(of.P99))
+	fmt.Fprintf(b, "- Pages during the fault: %d, %d refused; p50 %s, p99 %s.\n\n",
+		of.Pages, of.Refused, milliseconds(of.P50), milliseconds(of.P99))
 }
 
-// footnote is the number of a reason, counted from 1.
+// footnote returns the number of the reason, counted from 1, adding it to the list if it is new.
 func footnote(reasons *[]string, reason string) int {
 	at := slices.Index(*reasons, reason)
 	if at < 0 {

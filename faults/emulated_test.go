@@ -18,12 +18,12 @@ import (
 	"whalefall/testenv/sqlserver"
 )
 
-// sqlserverTarget is an emulated server with the real wire protocol.
+// sqlserverTarget is an emulated server that speaks the real wire protocol.
 type sqlserverTarget struct {
 	wired
 	server *sqlserver.Server
 	tables []string
-	ids    map[string]int64 // of tables
+	ids    map[string]int64 // object ids by table name
 }
 
 func newSQLServerTarget(t *testing.T) *sqlserverTarget {
@@ -46,7 +46,7 @@ func (s *sqlserverTarget) grant(t *testing.T, permissions ...string) {
 	s.server.AddLogin(t, sqlserver.Login{Name: "watcher", Permissions: permissions})
 }
 
-// show has the server list a database with the tables.
+// show makes the server list a database with the tables.
 func (s *sqlserverTarget) show(t *testing.T, database string, tables []string) {
 	t.Helper()
 	rows := catalog.Rows{"sys.schemas": {{"schema_id": 1, "name": "dbo"}}}
@@ -54,8 +54,9 @@ func (s *sqlserverTarget) show(t *testing.T, database string, tables []string) {
 	for _, name := range tables {
 		object := s.objectID(name)
 		id := object + 1_000_000
-		about := map[string]any{"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": false}
-		add("sys.objects", about)
+		add("sys.objects", map[string]any{
+			"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": false,
+		})
 		add("sys.tables", map[string]any{
 			"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": false,
 			"temporal_type": 0, "is_memory_optimized": false, "is_external": false,
@@ -76,7 +77,7 @@ func (s *sqlserverTarget) show(t *testing.T, database string, tables []string) {
 	s.server.AddDatabase(t, sqlserver.Database{Name: database, Rows: rows})
 }
 
-// objectID is the same for a name for ever.
+// objectID returns the object id of a table, which never changes.
 func (s *sqlserverTarget) objectID(name string) int64 {
 	if _, known := s.ids[name]; !known {
 		s.ids[name] = int64(1000 + len(s.ids))
@@ -95,7 +96,7 @@ func (s *sqlserverTarget) grow(t *testing.T, n int) {
 
 func (s *sqlserverTarget) connections(*testing.T) int { return len(s.server.Connections()) }
 
-// kill shows what a client sees of it: the emulated server is a part of this process.
+// kill makes the proxy refuse connections, since the emulated server is part of this process.
 func (s *sqlserverTarget) kill(t *testing.T) (heal func()) {
 	s.wire.Refuse()
 	return func() { s.wire.Heal(t) }
@@ -124,14 +125,14 @@ func (s *sqlserverTarget) revoke(t *testing.T) (heal func()) {
 	return func() { s.grant(t, "CONNECT ANY DATABASE", "VIEW ANY DEFINITION", "VIEW SERVER STATE") }
 }
 
-// oracleTarget is an emulated database at the seam of database/sql.
+// oracleTarget is a database emulated at the driver interface of database/sql.
 type oracleTarget struct {
 	gate
 	server *oracle.Server
 	names  []string
 	serial int
-	space  string // what the tablespace is called
-	down   outage
+	space  string // name of the tablespace
+	outage outage
 }
 
 const oraclePassword = "secret"
@@ -149,7 +150,7 @@ func newOracleTarget(t *testing.T) *oracleTarget {
 	return o
 }
 
-// show has the dictionary list the tables.
+// show makes the dictionary list the tables.
 func (o *oracleTarget) show(names []string) {
 	rows := catalog.Rows{}
 	add := func(view string, row map[string]any) { rows[view] = append(rows[view], row) }
@@ -159,11 +160,12 @@ func (o *oracleTarget) show(names []string) {
 	}
 	for i, name := range names {
 		add("DBA_TABLES", map[string]any{
-			"OWNER": "APP", "TABLE_NAME": name, "TABLESPACE_NAME": o.space, "TEMPORARY": "N", "SECONDARY": "N", "DROPPED": "NO",
-			"SEGMENT_CREATED": "YES", "PARTITIONED": "NO",
+			"OWNER": "APP", "TABLE_NAME": name, "TABLESPACE_NAME": o.space, "TEMPORARY": "N", "SECONDARY": "N",
+			"DROPPED": "NO", "SEGMENT_CREATED": "YES", "PARTITIONED": "NO",
 		})
 		add("DBA_SEGMENTS", map[string]any{
-			"OWNER": "APP", "SEGMENT_NAME": name, "SEGMENT_TYPE": "TABLE", "TABLESPACE_NAME": o.space, "BYTES": 65536 * (i + 1),
+			"OWNER": "APP", "SEGMENT_NAME": name, "SEGMENT_TYPE": "TABLE", "TABLESPACE_NAME": o.space,
+			"BYTES": 65536 * (i + 1),
 		})
 	}
 	o.server.SetRows(rows)
@@ -190,22 +192,22 @@ func (o *oracleTarget) engines() map[models.Engine]collectors.Collector {
 	return map[models.Engine]collectors.Collector{models.Oracle: &o.gate}
 }
 
-// hold holds a query by the query itself.
+// hold blocks the query for the phase "querying", and elsewhere the collector.
 func (o *oracleTarget) hold(t *testing.T, phase string) (held <-chan struct{}, release func()) {
 	if phase != "querying" {
 		return o.gate.hold(t, phase)
 	}
-	met, let, once := make(chan struct{}), make(chan struct{}), sync.Once{}
+	reached, opened, once := make(chan struct{}), make(chan struct{}), sync.Once{}
 	o.server.Fail(func(text string) error {
 		if strings.Contains(text, "dba_segments") {
-			once.Do(func() { close(met) })
-			<-let
+			once.Do(func() { close(reached) })
+			<-opened
 		}
-		return o.down.err()
+		return o.outage.err()
 	})
-	return met, func() {
-		close(let)
-		o.server.Fail(func(string) error { return o.down.err() })
+	return reached, func() {
+		close(opened)
+		o.server.Fail(func(string) error { return o.outage.err() })
 	}
 }
 
@@ -217,31 +219,31 @@ func (o *oracleTarget) grow(_ *testing.T, n int) {
 
 func (o *oracleTarget) connections(*testing.T) int { return o.server.Connections() }
 
-// outage is what the driver says while the database is down; nothing while it is up.
+// outage holds the error that the driver returns while the database is down; nil while it is up.
 type outage struct {
-	mu sync.Mutex
-	is error
+	mu  sync.Mutex
+	now error
 }
 
 func (o *outage) set(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.is = err
+	o.now = err
 }
 
 func (o *outage) err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.is
+	return o.now
 }
 
-// kill has the driver say what it says of a connection that ended, and the listener that there is no such service.
+// kill makes the driver return the error of a lost connection, and the listener that of an unknown service.
 func (o *oracleTarget) kill(*testing.T) (heal func()) {
-	o.down.set(network.NewOracleError(3113))
-	o.server.Fail(func(string) error { return o.down.err() })
+	o.outage.set(network.NewOracleError(3113))
+	o.server.Fail(func(string) error { return o.outage.err() })
 	o.server.FailLogin(func(oracle.Login) error { return network.NewOracleError(12514) })
 	return func() {
-		o.down.set(nil)
+		o.outage.set(nil)
 		o.server.Fail(nil)
 		o.server.FailLogin(nil)
 	}
@@ -262,7 +264,7 @@ func (o *oracleTarget) rename(*testing.T) (heal func()) {
 }
 
 func (o *oracleTarget) lock(t *testing.T) (heal func()) {
-	t.Fatal("no lock keeps the dictionary from being read")
+	t.Fatal("no lock blocks reads of the dictionary")
 	return nil
 }
 

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
-// playManyInstances refreshes as many instances as whole says at once, all of one server with few connections.
-func playManyInstances(h *hall, t *testing.T, c cell) result {
+// runManyInstances refreshes many instances at once, all of one server that allows few connections.
+func runManyInstances(h *harness, t *testing.T, c cell) result {
 	t.Helper()
-	s := newStage(t, h, c)
+	s := newScenario(t, h, c)
 	defer s.close()
 	count := 1000
 	if !whole {
@@ -30,10 +31,10 @@ func playManyInstances(h *hall, t *testing.T, c cell) result {
 	status := map[models.RunStatus]int{}
 	for _, id := range runs {
 		s.run = id
-		if !within(10*time.Minute, s.ended) {
-			t.Fatalf("run %d does not end", id)
+		if !testenv.WaitAtMost(10*time.Minute, s.ended) {
+			t.Fatalf("run %d has not ended", id)
 		}
-		status[s.look().Status]++
+		status[s.currentRun().Status]++
 	}
 	out := pages.stop()
 	out.end = end{models.RunSucceeded, "new"}
@@ -41,14 +42,14 @@ func playManyInstances(h *hall, t *testing.T, c cell) result {
 		out.end.status, out.reason = models.RunFailed, fmt.Sprint(status)
 	}
 	if wire.Peak() > 10 {
-		t.Errorf("%d connections at once", wire.Peak())
+		t.Errorf("got %d concurrent connections, want 10 at most", wire.Peak())
 	}
-	eventually(t, "no connection is left on the target", func() bool { return s.target.connections(t) == 0 })
+	testenv.WaitFor(t, "our connections to the target to close", func() bool { return s.target.connections(t) == 0 })
 	return out
 }
 
-// startAll registers instances of the target and asks for a refresh of each.
-func (s *stage) startAll(count int) (runs []int64) {
+// startAll adds instances of the target and requests a refresh of each.
+func (s *scenario) startAll(count int) (runs []int64) {
 	s.Helper()
 	first, err := s.store.Instance(context.Background(), s.watched)
 	must(s, err)

@@ -12,9 +12,10 @@ import (
 	"go.uber.org/goleak"
 
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
-// The dimensions of the matrix beside the faults.
+// Dimensions of the matrix, besides faults and engines.
 var (
 	phases = []string{"queued", "connecting", "querying", "storing"}
 	stores = []string{"SQLite", "PostgreSQL"}
@@ -30,17 +31,17 @@ func (c cell) String() string {
 	return strings.Join([]string{c.fault.name, c.phase, c.engine, c.store}, "/")
 }
 
-// end is how a run may end: what its row says, and which snapshot the database then has.
+// end is how a run ended: its status, and which snapshot the database then has.
 type end struct {
 	status   models.RunStatus
 	snapshot string // "old" or "new"
 }
 
-// rule says what belongs into the cells that it matches; nil matches all.
+// rule is the expectation for the cells that it matches; nil matches all.
 type rule struct {
 	phases, engines, stores []string
-	na                      string // why the fault makes no sense there
-	want                    []end  // any of them
+	na                      string // why the fault does not apply
+	want                    []end  // acceptable ones
 }
 
 func (r rule) matches(c cell) bool {
@@ -51,25 +52,25 @@ func in(names []string, name string) bool { return names == nil || slices.Contai
 
 // fault is a row of the matrix.
 type fault struct {
-	name  string
-	about string // what happens, for docs/reliability.md
-	does  string // what the product does then
-	rules []rule // the first that matches a cell counts; a cell without one is missing
-	short cell   // its phase, engine and store are tried without the build tag, too
+	name        string
+	description string // what happens, for docs/reliability.md
+	effect      string // what the product does, for docs/reliability.md
+	rules       []rule // the first that matches a cell counts; every cell must match one
+	sample      cell   // phase, engine and store that are tried without the build tag
 
-	tables int           // that appear on the target meanwhile; 0: 1
-	alters bool          // what the target looks like while it lasts counts as new, too
-	still  bool          // nothing else changes on the target
-	small  bool          // the store is on a small file system
-	slow   bool          // waits for long deadlines: its cells run at the same time
-	lasts  time.Duration // how long it lasts; 0: until the run has ended
-	// strike makes the fault while the run is in the phase, and returns what takes it away again.
-	strike func(s *stage) (heal func())
-	// play is the whole of a cell that strike cannot tell; nil elsewhere.
-	play func(h *hall, t *testing.T, c cell) result
+	tables       int           // new on the target before the run; 0: 1
+	altersTarget bool          // the target as it is during the fault counts as new, too
+	static       bool          // nothing else changes on the target
+	smallStore   bool          // the store is on a small file system
+	slow         bool          // waits for long deadlines: its cells run in parallel
+	duration     time.Duration // 0: until the run has ended
+	// inject injects the fault while the run is held in the phase; heal ends it.
+	inject func(s *scenario) (heal func())
+	// run tries a cell in place of scenario.tryFault; nil: inject is enough.
+	run func(h *harness, t *testing.T, c cell) result
 }
 
-// rule is what belongs into the cell.
+// rule returns the rule of the cell.
 func (f *fault) rule(c cell) (rule, bool) {
 	at := slices.IndexFunc(f.rules, func(r rule) bool { return r.matches(c) })
 	if at < 0 {
@@ -78,16 +79,16 @@ func (f *fault) rule(c cell) (rule, bool) {
 	return f.rules[at], true
 }
 
-// result is what came of a cell.
+// result is the result of a cell.
 type result struct {
-	na      string
+	na      string // why the fault does not apply
 	end     end
-	reason  string          // of a failure
-	took    []time.Duration // of each request for a page meanwhile
-	refused int             // of them, answered with a server error
+	reason  string          // of a failed run
+	took    []time.Duration // for each page requested during the fault
+	refused int             // requests that got a server error or no response
 }
 
-// allCells is the whole matrix, cells without a rule included.
+// allCells returns the whole matrix, including cells without a rule.
 func allCells() (cells []cell) {
 	for _, f := range faults {
 		for _, phase := range phases {
@@ -101,24 +102,24 @@ func allCells() (cells []cell) {
 	return cells
 }
 
-func TestNoCellIsMissing(t *testing.T) {
+func TestMatrix_IsComplete(t *testing.T) {
 	for _, c := range allCells() {
 		r, found := c.fault.rule(c)
 		if !found || (r.na == "") == (len(r.want) == 0) {
-			t.Errorf("%s says neither what is wanted nor why it makes no sense", c)
+			t.Errorf("%s: got neither an expectation nor a reason why there is none", c)
 		}
 	}
 	for _, f := range faults {
-		if r, _ := f.rule(f.shortest()); r.na != "" {
-			t.Errorf("%s is not tried without the build tag: %s", f.name, r.na)
+		if r, _ := f.rule(f.sampleCell()); r.na != "" {
+			t.Errorf("the sample of %s does not apply: %s", f.name, r.na)
 		}
 	}
 }
 
-// shortest is the cell that is tried without the build tag.
-func (f *fault) shortest() cell { return cell{f, f.short.phase, f.short.engine, f.short.store} }
+// sampleCell returns the cell that is tried without the build tag.
+func (f *fault) sampleCell() cell { return cell{f, f.sample.phase, f.sample.engine, f.sample.store} }
 
-// results are those of this run of the tests.
+// results holds the results of this test run.
 type results struct {
 	sync.Mutex
 	of map[cell]result
@@ -131,30 +132,31 @@ func (r *results) add(c cell, got result) {
 }
 
 func TestFaults(t *testing.T) {
-	h := newHall(t)
+	h := newHarness(t)
 	got := &results{of: map[cell]result{}}
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
 			for _, phase := range phases {
 				t.Run(phase, func(t *testing.T) {
 					if f.slow {
-						defer noLeaks(t, cell{engine: "SQL Server"})()
+						defer checkLeaks(t, cell{engine: "SQL Server"})()
 					}
 					h.tryPhase(t, f, phase, got)
 				})
 			}
-			if took, _ := got.pages(f); whole && percentile(took, 99) > pagesWithin {
-				t.Errorf("p99 of %d pages is %s", len(took), milliseconds(percentile(took, 99)))
+			if took, _ := got.pages(f); whole && percentile(took, 99) > pageLimit {
+				t.Errorf("p99 of %d pages is %s, want %s at most",
+					len(took), milliseconds(percentile(took, 99)), milliseconds(pageLimit))
 			}
 		})
 	}
 	if whole {
-		must(t, got.keep(os.Stdout))
+		must(t, got.save(os.Stdout))
 	}
 }
 
-// tryPhase tries the cells of one phase. Those of a slow fault wait side by side, each before a target of its own.
-func (h *hall) tryPhase(t *testing.T, f *fault, phase string, got *results) {
+// tryPhase tries the cells of one phase. Those of a slow fault run in parallel, each with a target of its own.
+func (h *harness) tryPhase(t *testing.T, f *fault, phase string, got *results) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			for _, engine := range engines {
@@ -164,14 +166,14 @@ func (h *hall) tryPhase(t *testing.T, f *fault, phase string, got *results) {
 					got.add(c, result{na: r.na})
 					continue
 				}
-				if !whole && c != f.shortest() {
+				if !whole && c != f.sampleCell() {
 					continue
 				}
 				t.Run(engine, func(t *testing.T) {
 					if f.slow {
 						t.Parallel()
 					} else {
-						defer noLeaks(t, c)()
+						defer checkLeaks(t, c)()
 					}
 					got.add(c, h.tryCell(t, c, r.want))
 				})
@@ -180,19 +182,19 @@ func (h *hall) tryPhase(t *testing.T, f *fault, phase string, got *results) {
 	}
 }
 
-func (h *hall) tryCell(t *testing.T, c cell, want []end) result {
+func (h *harness) tryCell(t *testing.T, c cell, want []end) result {
 	t.Helper()
-	began := time.Now()
+	start := time.Now()
 	got := h.try(t, c)
-	t.Logf("%s %s; %d pages, p99 %s, %d refused; %v", got.end, got.reason, len(got.took), milliseconds(percentile(got.took, 99)),
-		got.refused, time.Since(began).Round(time.Millisecond))
+	t.Logf("%s %s; %d pages, p99 %s, %d refused; %v", got.end, got.reason, len(got.took),
+		milliseconds(percentile(got.took, 99)), got.refused, time.Since(start).Round(time.Millisecond))
 	if !slices.Contains(want, got.end) {
-		t.Errorf("wanted any of %v", want)
+		t.Errorf("got %v, want any of %v", got.end, want)
 	}
 	return got
 }
 
-// percentile is the p-th of a hundred of the times, 0 of none.
+// percentile returns the p-th percentile of the times; 0 if there are none.
 func percentile(times []time.Duration, p int) time.Duration {
 	if len(times) == 0 {
 		return 0
@@ -201,10 +203,10 @@ func percentile(times []time.Duration, p int) time.Duration {
 	return sorted[(len(sorted)*p-1)/100]
 }
 
-// pagesWithin is what the slowest but one of a hundred pages may take while a fault lasts.
-const pagesWithin = 50 * time.Millisecond
+// pageLimit limits the 99th percentile of page latencies during a fault.
+const pageLimit = 50 * time.Millisecond
 
-// pages are the times of all pages that were asked for while the fault lasted, and how many were refused.
+// pages returns the latencies of all pages requested during the fault, and how many were refused.
 func (r *results) pages(f *fault) (took []time.Duration, refused int) {
 	r.Lock()
 	defer r.Unlock()
@@ -216,17 +218,18 @@ func (r *results) pages(f *fault) (took []time.Duration, refused int) {
 	return took, refused
 }
 
-// noLeaks has the test fail when it has left goroutines behind that are not those of its servers.
-func noLeaks(t *testing.T, c cell) (check func()) {
+// checkLeaks returns a function that fails the test if it has left goroutines behind, other than those of its servers.
+func checkLeaks(t *testing.T, c cell) (check func()) {
 	options := []goleak.Option{
 		goleak.IgnoreCurrent(),
 		goleak.IgnoreAnyFunction("whalefall/testenv.(*Proxy).accept"),
 		goleak.IgnoreAnyFunction("whalefall/testenv.startProcess.func1"),
+		goleak.IgnoreAnyFunction("whalefall/testenv.(*tcpServer).accept"),
 	}
-	if c.engine == "Oracle" || c.engine == "SQL Server" { // the emulated ones keep catalogues in SQLite
+	if c.engine == "Oracle" || c.engine == "SQL Server" { // the emulated ones keep their catalogs in SQLite
 		options = append(options, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
 	}
-	return func() { goleak.VerifyNone(t, options...) }
+	return func() { testenv.NoLeaks(t, options...) }
 }
 
 func (e end) String() string { return fmt.Sprintf("%s with the %s snapshot", e.status, e.snapshot) }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,19 +29,19 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// child is the product in a process of its own.
+// child is the released program in a process of its own.
 type child struct {
 	*testing.T
 	cell    cell
 	binary  string
-	dir     string // of its data
+	dir     string // data directory
 	storage storage
 	target  target
 
-	cmd    *exec.Cmd
-	base   string
-	client *http.Client
-	token  string
+	process *testenv.Process
+	base    string
+	client  *http.Client
+	token   string // CSRF token
 }
 
 const childPassword = "Measure-me-1"
@@ -50,17 +49,16 @@ const childPassword = "Measure-me-1"
 func (c *child) start() {
 	c.Helper()
 	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(c))
-	c.cmd = exec.Command(c.binary, "--addr", address, "--data-dir", c.dir, "--log-level=error", "--timezone=UTC")
-	c.cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+childPassword, "WHALEFALL_STORE="+c.storage.address())
+	cmd := exec.Command(c.binary, "--addr", address, "--data-dir", c.dir, "--log-level=error", "--timezone=UTC")
+	cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+childPassword, "WHALEFALL_STORE="+c.storage.address())
 	if c.target.proxy() == nil {
-		c.cmd.Env = append(c.cmd.Env, "WHALEFALL_SQLITE_DIRS="+filepath.Dir(c.target.instance().DatabaseName))
+		cmd.Env = append(cmd.Env, "WHALEFALL_SQLITE_DIRS="+filepath.Dir(c.target.instance().DatabaseName))
 	}
-	c.cmd.Stderr = os.Stderr
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(c, c.cmd.Start())
+	cmd.Stderr = os.Stderr
+	c.process = testenv.StartProcess(c, cmd)
 	c.base = "http://" + address
 	c.client = newClient(c.T)
-	eventually(c, "the product answers", func() bool {
+	testenv.WaitFor(c, "the program to be ready", func() bool {
 		response, err := c.client.Get(c.base + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
@@ -72,8 +70,7 @@ func (c *child) start() {
 
 func (c *child) kill() {
 	c.client.CloseIdleConnections()
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
+	c.process.Kill()
 }
 
 func (c *child) call(method, path string, body, data any) {
@@ -88,7 +85,8 @@ func (c *child) register(name string, i models.Instance) int64 {
 		body["host"], body["port"] = *i.Host, *i.Port
 		var made struct{ Credential struct{ ID int64 } }
 		c.call(http.MethodPost, "/credentials", map[string]any{
-			"name": name, "credential_type": "database", "db_type": i.DBType, "username": c.target.account(), "password": c.target.password(),
+			"name": name, "credential_type": "database", "db_type": i.DBType,
+			"username": c.target.account(), "password": c.target.password(),
 		}, &made)
 		body["credential_id"] = made.Credential.ID
 	}
@@ -101,24 +99,25 @@ func (c *child) register(name string, i models.Instance) int64 {
 func (c *child) refresh(instance int64, database string) int64 {
 	c.Helper()
 	var run struct{ ID int64 }
-	c.call(http.MethodPost, fmt.Sprintf("/instances/%d/databases/%s/tables/sizes/actions/refresh", instance, url.PathEscape(database)), nil, &run)
+	path := fmt.Sprintf("/instances/%d/databases/%s/tables/sizes/actions/refresh", instance, url.PathEscape(database))
+	c.call(http.MethodPost, path, nil, &run)
 	if run.ID == 0 {
-		c.Fatal("no run was started")
+		c.Fatal("the response has no run")
 	}
 	return run.ID
 }
 
-// refreshed is refresh to its good end.
+// refreshed refreshes the target's database and waits until the run has succeeded.
 func (c *child) refreshed(instance int64) {
 	c.Helper()
 	id := c.refresh(instance, c.target.database())
 	var status string
-	within(runWithin, func() bool {
+	testenv.WaitAtMost(runTimeout, func() bool {
 		status = c.status(id)
 		return status != "running" && status != "queued"
 	})
 	if status != "succeeded" {
-		c.Fatalf("a refresh without a fault: %s", status)
+		c.Fatalf("refresh without a fault: got status %s", status)
 	}
 }
 
@@ -132,121 +131,117 @@ func (c *child) look(id int64) (run runJSON) {
 	return run
 }
 
-// snapshot reads the store beside the product.
+// snapshot reads the snapshot from the store, whether the program runs or not.
 func (c *child) snapshot(instance int64) snapshot {
 	c.Helper()
 	keys, err := models.LoadKeyset(filepath.Join(c.dir, "keyset.json"), "")
 	must(c, err)
-	store, err := models.Open(context.Background(), models.Options{Address: c.storage.address(), Keyset: keys, Zone: time.UTC})
+	store, err := models.Open(context.Background(), models.Options{
+		Address: c.storage.address(), Keyset: keys, Zone: time.UTC,
+	})
 	must(c, err)
 	defer store.Close()
 	return snapshotOf(c.T, store, instance, c.target.database())
 }
 
-// playProcessKilled is stage.play for the product in a process of its own.
-func playProcessKilled(h *hall, t *testing.T, cell cell) result {
+// runProcessKilled does what scenario.tryFault does, with the program in a process of its own that it kills.
+func runProcessKilled(h *harness, t *testing.T, cell cell) result {
 	t.Helper()
-	c := &child{T: t, cell: cell, binary: h.binary(), dir: t.TempDir(), storage: h.storage(t, cell), target: h.targets[cell.engine]}
+	c := &child{
+		T: t, cell: cell, binary: h.binary(), dir: t.TempDir(), storage: h.storage(t, cell), target: h.targets[cell.engine],
+	}
 	copyFile(t, h.keyset, filepath.Join(c.dir, "keyset.json"))
 	c.target.grow(t, 1)
 	c.start()
-	stop := func() { c.kill() }
-	defer func() { stop() }()
+	defer func() { c.kill() }()
 	watched, reference := c.register("watched", c.target.instance()), c.register("reference", c.target.direct())
 	c.refreshed(watched)
 	old := c.snapshot(watched)
 	c.target.grow(t, 1)
-	run, letGo := c.reach(watched)
+	run, release := c.reachPhase(watched)
 	c.kill()
-	letGo()
+	release()
 	after := c.snapshot(watched)
-	c.minuteLater()
+	c.ageHeartbeats()
 	c.start()
 	if after != old {
-		t.Error("what was there when the process died is not the old snapshot")
+		t.Error("the killed process left another snapshot than the old one")
 	}
 	var out result
-	within(runWithin, func() bool {
+	testenv.WaitAtMost(runTimeout, func() bool {
 		out.end.status = models.RunStatus(c.status(run))
 		return out.end.status != models.RunRunning && out.end.status != models.RunQueued
 	})
 	after = c.snapshot(watched)
 	c.refreshed(reference)
-	out.end.snapshot = judge(t, old, after, []snapshot{c.snapshot(reference)})
-	pages := browse(c.client, c.base, "/instances", fmt.Sprintf("/instances/%d/databases/%s/tables", watched, c.target.database()))
+	out.end.snapshot = classify(t, old, after, []snapshot{c.snapshot(reference)})
+	pages := browse(c.client, c.base, "/instances",
+		fmt.Sprintf("/instances/%d/databases/%s/tables", watched, c.target.database()))
 	c.refreshed(watched)
 	measured := pages.stop()
 	out.took, out.refused = measured.took, measured.refused
 	if c.snapshot(watched).digest != c.snapshot(reference).digest {
-		t.Error("a refresh after the fault does not find what is there")
+		t.Error("a refresh after the fault does not match the target")
 	}
 	c.kill()
-	stop = func() {}
-	eventually(t, "no connection is left on the target", func() bool { return c.target.connections(t) == 0 })
+	testenv.WaitFor(t, "our connections to the target to close", func() bool { return c.target.connections(t) == 0 })
 	return out
 }
 
-// reach starts a run and holds it in the phase of the cell.
-func (c *child) reach(watched int64) (run int64, letGo func()) {
+// reachPhase starts a run and holds it in the phase of the cell.
+func (c *child) reachPhase(watched int64) (run int64, release func()) {
 	c.Helper()
-	phase := c.cell.phase
-	wire := c.target.proxy()
-	if wire == nil {
-		return c.reachStoring(watched, func() {}) // the only phase that another process can be held in
+	if c.target.proxy() == nil {
+		return c.reachStoringOfFile(watched) // the only phase that another process can be held in
 	}
-	met, release := c.target.hold(c.T, map[bool]string{true: "connecting", false: "querying"}[phase == "connecting"])
+	hold := "querying"
+	if c.cell.phase == "connecting" {
+		hold = "connecting"
+	}
+	held, release := c.target.hold(c.T, hold)
 	release = sync.OnceFunc(release)
-	switch phase {
-	case "queued":
+	if c.cell.phase == "queued" {
 		c.refresh(watched, c.target.other())
-		await(c, "a collection has begun", met)
+		testenv.WaitForSignal(c, "a collection to start", held)
 		run = c.refresh(watched, c.target.database())
-	case "storing":
-		return c.reachStoring(watched, func() { await(c, "a collection has begun", met) }, release)
-	default:
+	} else {
 		run = c.refresh(watched, c.target.database())
-		await(c, "a collection has begun", met)
+		testenv.WaitForSignal(c, "a collection to start", held)
 	}
-	c.waitFor(run)
+	if c.cell.phase == "storing" {
+		queried := release
+		release = c.storage.hold(c.T)
+		queried()
+	}
+	c.waitForPhase(run)
 	return run, release
 }
 
-// reachStoring holds the store as soon as the run has begun.
-func (c *child) reachStoring(watched int64, begun func(), release ...func()) (run int64, letGo func()) {
+// reachStoringOfFile holds the run of a SQLite file while it stores. The file is locked, which a read waits for during
+// 2 s, until the store is held.
+func (c *child) reachStoringOfFile(watched int64) (run int64, release func()) {
 	c.Helper()
-	if c.target.proxy() != nil {
-		run = c.refresh(watched, c.target.database())
-		begun()
-		letGo = c.storage.hold(c.T)
-		for _, r := range release {
-			r()
-		}
-		c.waitFor(run)
-		return run, letGo
-	}
-	release2 := c.slowFile()
+	unlock := c.target.lock(c.T)
 	run = c.refresh(watched, c.target.database())
-	letGo = c.storage.hold(c.T)
-	release2()
-	c.waitFor(run)
-	return run, letGo
+	release = c.storage.hold(c.T)
+	unlock()
+	c.waitForPhase(run)
+	return run, release
 }
 
-func (c *child) waitFor(run int64) {
+func (c *child) waitForPhase(run int64) {
 	c.Helper()
-	eventually(c, "the run is "+c.cell.phase, func() bool {
-		is := c.look(run)
-		return is.Phase == c.cell.phase || is.Status == c.cell.phase
+	testenv.WaitFor(c, "the run to be "+c.cell.phase, func() bool {
+		now := c.look(run)
+		return now.Phase == c.cell.phase || now.Status == c.cell.phase
 	})
 }
 
-// slowFile has a read of the target's file wait for a lock, which it does for 2 s.
-func (c *child) slowFile() (release func()) { return c.target.lock(c.T) }
-
-// minuteLater has the store of several processes believe that the process has been silent for long.
-func (c *child) minuteLater() {
+// ageHeartbeats makes a store of several processes look as if the killed process had been silent for minutes.
+func (c *child) ageHeartbeats() {
 	c.Helper()
 	if p, shared := c.storage.(*postgresqlStorage); shared {
-		p.server.Exec(c.T, p.name, "UPDATE collection_runs SET heartbeat_at = heartbeat_at - interval '5 minutes' WHERE ended_at IS NULL")
+		p.server.Exec(c.T, p.name,
+			"UPDATE collection_runs SET heartbeat_at = heartbeat_at - interval '5 minutes' WHERE ended_at IS NULL")
 	}
 }

@@ -13,30 +13,31 @@ import (
 	"syscall"
 	"testing"
 
-	_ "github.com/glebarez/go-sqlite" // database/sql knows it as sqlite
+	_ "github.com/glebarez/go-sqlite" // the driver "sqlite"
 	"github.com/jackc/pgx/v5"
 
 	"whalefall/testenv"
 )
 
-// storage is where a store of one cell is kept, as its administrator sees it.
+// storage is the database of one cell's store, as its administrator sees it.
 type storage interface {
 	address() string
-	// hold has changes of snapshots wait until release.
+	// hold blocks writes of snapshots until release.
 	hold(t *testing.T) (release func())
-	// full leaves no room for more, readOnly refuses changes, kill ends the server, each until heal.
+	// full leaves no space, readOnly rejects writes, kill ends the server, each until heal.
 	full(t *testing.T) (heal func())
 	readOnly(t *testing.T) (heal func())
 	kill(t *testing.T) (heal func())
 }
 
-// smallMount is a file system of so many megabytes until the test ends; empty where we may not mount one.
+// smallMount mounts a file system of the size until the test ends, and returns its path; empty if we may not mount.
 func smallMount(t *testing.T, megabytes int) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "whalefall-small-") //nolint:usetesting // t.TempDir() is closed to the account of the server
+	directory, err := testenv.NewDirectory("", "whalefall-small-")
 	must(t, err)
-	t.Cleanup(func() { _ = os.Remove(dir) })
-	if exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm,mode=755", megabytes), "tmpfs", dir).Run() != nil {
+	t.Cleanup(directory.Remove)
+	dir, options := directory.Path, fmt.Sprintf("size=%dm,mode=755", megabytes)
+	if exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", dir).Run() != nil {
 		return ""
 	}
 	t.Cleanup(func() {
@@ -47,7 +48,7 @@ func smallMount(t *testing.T, megabytes int) string {
 	return dir
 }
 
-// fill takes all the room of the file system, until free.
+// fill uses up all space of the file system until free.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -66,11 +67,11 @@ func fill(t *testing.T, dir string) (free func()) {
 	return func() { must(t, os.Remove(path)) }
 }
 
-// sqliteStorage is an embedded store.
+// sqliteStorage is a SQLite store.
 type sqliteStorage struct {
 	dir   string
 	small bool      // dir is a small file system
-	conn  *sql.Conn // nil unless it holds the lock
+	conn  *sql.Conn // that holds the write lock; nil: none
 }
 
 func newSQLiteStorage(t *testing.T, small bool) *sqliteStorage {
@@ -85,7 +86,7 @@ func newSQLiteStorage(t *testing.T, small bool) *sqliteStorage {
 
 func (s *sqliteStorage) address() string { return filepath.Join(s.dir, "whalefall.db") }
 
-// open is a connection beside the product's.
+// open opens a connection of the test's own.
 func (s *sqliteStorage) open(t *testing.T) (conn *sql.Conn, done func()) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+s.address()+"?_pragma=busy_timeout(20000)")
@@ -115,10 +116,10 @@ func execute(t *testing.T, conn *sql.Conn, statements ...string) {
 	}
 }
 
-// full also empties the write-ahead log, which could be written to again and again.
+// full also empties the write-ahead log, whose space SQLite would reuse.
 func (s *sqliteStorage) full(t *testing.T) (heal func()) {
 	if !s.small {
-		return s.refuse(t, "database or disk is full")
+		return s.rejectWrites(t, "database or disk is full")
 	}
 	if s.conn == nil {
 		conn, done := s.open(t)
@@ -128,19 +129,19 @@ func (s *sqliteStorage) full(t *testing.T) (heal func()) {
 	return fill(t, s.dir)
 }
 
-// readOnly refuses by triggers, with the words of SQLite, as files that are open already stay writable whatever is done to
-// their directory.
+// readOnly rejects writes by triggers with SQLite's message, since files that are already open stay writable.
 func (s *sqliteStorage) readOnly(t *testing.T) (heal func()) {
-	return s.refuse(t, "attempt to write a readonly database")
+	return s.rejectWrites(t, "attempt to write a readonly database")
 }
 
-// refuse has triggers refuse all changes.
-func (s *sqliteStorage) refuse(t *testing.T, words string) (heal func()) {
+// rejectWrites makes triggers reject all writes with the message.
+func (s *sqliteStorage) rejectWrites(t *testing.T, message string) (heal func()) {
 	t.Helper()
 	each := func(conn *sql.Conn, text string) {
 		for _, table := range []string{"instance_databases", "database_table_size_stats", "collection_runs"} {
 			for _, change := range []string{"INSERT", "UPDATE", "DELETE"} {
-				execute(t, conn, strings.NewReplacer("$name", "ro_"+table+change, "$change", change, "$table", table).Replace(text))
+				names := strings.NewReplacer("$name", "ro_"+table+change, "$change", change, "$table", table)
+				execute(t, conn, names.Replace(text))
 			}
 		}
 	}
@@ -148,7 +149,7 @@ func (s *sqliteStorage) refuse(t *testing.T, words string) (heal func()) {
 	if conn == nil {
 		conn, done = s.open(t)
 	}
-	each(conn, "CREATE TRIGGER $name BEFORE $change ON $table BEGIN SELECT RAISE(ABORT, '"+words+"'); END")
+	each(conn, "CREATE TRIGGER $name BEFORE $change ON $table BEGIN SELECT RAISE(ABORT, '"+message+"'); END")
 	done()
 	return func() {
 		conn, done := s.open(t)
@@ -158,15 +159,15 @@ func (s *sqliteStorage) refuse(t *testing.T, words string) (heal func()) {
 }
 
 func (s *sqliteStorage) kill(t *testing.T) (heal func()) {
-	t.Fatal("an embedded store has no process of its own")
+	t.Fatal("a SQLite store has no process of its own")
 	return nil
 }
 
-// postgresqlStorage is a database of a server for stores.
+// postgresqlStorage is a database of the server for PostgreSQL stores.
 type postgresqlStorage struct {
 	server *testenv.PostgreSQLServer
 	name   string
-	mount  string // empty: the server's own directory
+	mount  string // small file system of its tablespace; empty: the server's own directory
 }
 
 func newPostgreSQLStorage(t *testing.T, server *testenv.PostgreSQLServer, name string, small bool) *postgresqlStorage {
@@ -177,7 +178,7 @@ func newPostgreSQLStorage(t *testing.T, server *testenv.PostgreSQLServer, name s
 		s.mount = smallMount(t, 32)
 	}
 	if s.mount != "" {
-		s.own(t)
+		s.chown(t)
 		server.Exec(t, "postgres", "CREATE TABLESPACE "+name+" LOCATION '"+s.mount+"'")
 		t.Cleanup(func() { server.Exec(t, "postgres", "DROP TABLESPACE "+name) })
 		space = " TABLESPACE " + name
@@ -187,8 +188,8 @@ func newPostgreSQLStorage(t *testing.T, server *testenv.PostgreSQLServer, name s
 	return s
 }
 
-// own gives the small file system to the account of the server.
-func (s *postgresqlStorage) own(t *testing.T) {
+// chown gives the small file system to the account of the server.
+func (s *postgresqlStorage) chown(t *testing.T) {
 	t.Helper()
 	var data string
 	conn, done := connectPostgreSQL(t, s.server.URL("postgres"))
@@ -213,7 +214,7 @@ func (s *postgresqlStorage) hold(t *testing.T) (release func()) {
 	return lockPostgreSQL(t, s.address(), "LOCK TABLE instance_databases IN EXCLUSIVE MODE")
 }
 
-// lockPostgreSQL takes a lock in a transaction that stays open until release.
+// lockPostgreSQL runs the statement that takes a lock, in a transaction that is open until release.
 func lockPostgreSQL(t *testing.T, address, statement string) (release func()) {
 	t.Helper()
 	conn, done := connectPostgreSQL(t, address)
@@ -235,7 +236,7 @@ func (s *postgresqlStorage) full(t *testing.T) (heal func()) {
 	return func() { s.server.Exec(t, s.name, "DROP FUNCTION no_room CASCADE") }
 }
 
-// readOnly is what a failover to a standby looks like: SQLSTATE 25006.
+// readOnly rejects writes with SQLSTATE 25006, as after a failover to a standby.
 func (s *postgresqlStorage) readOnly(t *testing.T) (heal func()) {
 	s.reload(t, "ALTER SYSTEM SET default_transaction_read_only = on")
 	return func() { s.reload(t, "ALTER SYSTEM RESET default_transaction_read_only") }
@@ -243,13 +244,15 @@ func (s *postgresqlStorage) readOnly(t *testing.T) (heal func()) {
 
 func (s *postgresqlStorage) reload(t *testing.T, change string) {
 	t.Helper()
-	s.server.Exec(t, "postgres", "SET default_transaction_read_only = off; SET transaction_read_only = off", change, "SELECT pg_reload_conf()")
+	s.server.Exec(t, "postgres",
+		"SET default_transaction_read_only = off; SET transaction_read_only = off", change, "SELECT pg_reload_conf()")
 	want := strconv.FormatBool(strings.Contains(change, "= on"))
-	eventually(t, "the setting", func() bool {
+	testenv.WaitFor(t, "the setting to take effect", func() bool {
 		conn, done := connectPostgreSQL(t, s.address())
 		defer done()
 		var got string
-		must(t, conn.QueryRow(context.Background(), "SELECT (current_setting('default_transaction_read_only') = 'on')::text").Scan(&got))
+		const query = "SELECT (current_setting('default_transaction_read_only') = 'on')::text"
+		must(t, conn.QueryRow(context.Background(), query).Scan(&got))
 		return got == want
 	})
 }

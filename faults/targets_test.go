@@ -22,26 +22,27 @@ import (
 
 var engines = []string{"PostgreSQL", "MariaDB", "SQL Server", "Oracle", "SQLite"}
 
-// target is a monitored server, as its administrator sees it. It has a database with the tables a and b and some more.
+// target is a monitored server, as its administrator sees it. Its database has the tables a and b, and some that grow
+// adds.
 type target interface {
-	instance() models.Instance // by way of the proxy, where there is one
-	direct() models.Instance   // without it
+	instance() models.Instance // through the proxy, if there is one
+	direct() models.Instance   // without the proxy
 	account() string
 	password() string
 	database() string
-	other() string // another database; empty: none
+	other() string // name of another database; empty: none
 	engines() map[models.Engine]collectors.Collector
-	proxy() *testenv.Proxy // nil: nothing goes over a network
+	proxy() *testenv.Proxy // nil: no network is involved
 
-	// hold stops the first collection that is connecting or querying; held is closed when it has.
+	// hold blocks the first collection that reaches the phase, "connecting" or "querying", and then closes held.
 	hold(t *testing.T, phase string) (held <-chan struct{}, release func())
-	// grow replaces the tables beside a and b by n others.
+	// grow replaces the tables other than a and b by n new ones.
 	grow(t *testing.T, n int)
-	// connections is how many of ours are open.
+	// connections returns how many connections of the account are open.
 	connections(t *testing.T) int
 
-	// kill ends the server at once, drop drops the table b, rename gives the database another name, lock keeps a locked as
-	// DDL does, and revoke takes rights from the account, each until heal.
+	// kill ends the server by SIGKILL, drop drops the table b, rename renames the database, lock locks the table a like a
+	// DDL statement, and revoke takes privileges from the account, each until heal.
 	kill(t *testing.T) (heal func())
 	drop(t *testing.T) (heal func())
 	rename(t *testing.T) (heal func())
@@ -52,18 +53,18 @@ type target interface {
 func newTargets(t *testing.T) map[string]target {
 	t.Helper()
 	return map[string]target{
-		"PostgreSQL": newPostgreSQLTarget(t), "MariaDB": newMariaDBTarget(t), "SQL Server": newSQLServerTarget(t),
+		"PostgreSQL": newPostgreSQLTarget(t), "MariaDB": newMySQLTarget(t), "SQL Server": newSQLServerTarget(t),
 		"Oracle": newOracleTarget(t), "SQLite": newSQLiteTarget(t),
 	}
 }
 
-// wired is what targets have in common that are reached through a proxy.
+// wired is the common part of targets that are reached through a proxy.
 type wired struct {
 	engine models.Engine
 	wire   *testenv.Proxy
 	host   string
 	port   int
-	marks  string // a text of the statement that reads sizes, as it goes over the wire
+	marks  string // part of the statement that reads sizes, as sent over the wire
 	serial int
 }
 
@@ -96,13 +97,13 @@ func (w *wired) hold(_ *testing.T, phase string) (held <-chan struct{}, release 
 	return w.wire.Pause(mark), w.wire.Resume
 }
 
-// grown are the names of the tables that come and go.
+// grown returns names for n new tables.
 func (w *wired) grown(n int) (names []string) {
 	w.serial++
 	return grownNames(w.serial, n)
 }
 
-// grownNames are long, so that many of them need room in the store.
+// grownNames returns unique names, long ones, so that many of them take up space in the store.
 func grownNames(serial, n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("grown_%d_%d_%s", serial, i, strings.Repeat("x", 40)))
@@ -110,7 +111,7 @@ func grownNames(serial, n int) (names []string) {
 	return names
 }
 
-// postgresqlTarget is a real server.
+// postgresqlTarget is a real PostgreSQL server.
 type postgresqlTarget struct {
 	wired
 	server *testenv.PostgreSQLServer
@@ -120,8 +121,10 @@ type postgresqlTarget struct {
 func newPostgreSQLTarget(t *testing.T) *postgresqlTarget {
 	t.Helper()
 	server := testenv.StartPostgreSQL(t, "synchronous_commit=on")
-	server.Exec(t, "postgres", "CREATE ROLE watcher LOGIN PASSWORD 'secret'", "CREATE DATABASE app", "CREATE DATABASE other")
-	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b AS SELECT generate_series(1, 2000) AS n")
+	server.Exec(t, "postgres",
+		"CREATE ROLE watcher LOGIN PASSWORD 'secret'", "CREATE DATABASE app", "CREATE DATABASE other")
+	server.Exec(t, "app",
+		"CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b AS SELECT generate_series(1, 2000) AS n")
 	server.Exec(t, "other", "CREATE TABLE a (n int)")
 	wire := testenv.NewProxy(t, server.Host, server.Port)
 	return &postgresqlTarget{
@@ -151,7 +154,8 @@ func (p *postgresqlTarget) connections(t *testing.T) (n int) {
 	t.Helper()
 	conn, done := connectPostgreSQL(t, p.server.URL("postgres"))
 	defer done()
-	must(t, conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE usename = 'watcher'").Scan(&n))
+	const query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'watcher'"
+	must(t, conn.QueryRow(context.Background(), query).Scan(&n))
 	return n
 }
 
@@ -180,33 +184,35 @@ func (p *postgresqlTarget) revoke(t *testing.T) (heal func()) {
 	return func() { p.server.Exec(t, "postgres", "GRANT CONNECT ON DATABASE app TO PUBLIC") }
 }
 
-// mariadbTarget is a real server.
-type mariadbTarget struct {
+// mysqlTarget is a real MariaDB server.
+type mysqlTarget struct {
 	wired
 	server *testenv.MySQLServer
 	tables []string
 }
 
-const mariadbGrants = "GRANT SELECT, PROCESS, SHOW DATABASES ON *.* TO watcher@'%'"
+const mysqlGrants = "GRANT SELECT, PROCESS, SHOW DATABASES ON *.* TO watcher@'%'"
 
-func newMariaDBTarget(t *testing.T) *mariadbTarget {
+func newMySQLTarget(t *testing.T) *mysqlTarget {
 	t.Helper()
 	server := testenv.StartMySQL(t, "innodb-flush-log-at-trx-commit=2", "innodb-stats-auto-recalc=0")
-	server.Exec(t, "", "CREATE USER watcher@'%' IDENTIFIED BY 'secret'", mariadbGrants, "CREATE DATABASE app", "CREATE DATABASE other")
-	server.Exec(t, "app", "CREATE TABLE a (n INT PRIMARY KEY)", "CREATE TABLE b (n INT PRIMARY KEY)", "INSERT INTO a VALUES (1), (2)",
+	server.Exec(t, "",
+		"CREATE USER watcher@'%' IDENTIFIED BY 'secret'", mysqlGrants, "CREATE DATABASE app", "CREATE DATABASE other")
+	server.Exec(t, "app",
+		"CREATE TABLE a (n INT PRIMARY KEY)", "CREATE TABLE b (n INT PRIMARY KEY)", "INSERT INTO a VALUES (1), (2)",
 		"ANALYZE TABLE a, b", "CREATE TABLE other.a (n INT PRIMARY KEY)")
 	wire := testenv.NewProxy(t, server.Host, server.Port)
-	return &mariadbTarget{
+	return &mysqlTarget{
 		wired:  wired{engine: models.MySQL, wire: wire, host: server.Host, port: server.Port, marks: "innodb_table_stats"},
 		server: server,
 	}
 }
 
-func (m *mariadbTarget) account() string { return "watcher" }
+func (m *mysqlTarget) account() string { return "watcher" }
 
-func (m *mariadbTarget) password() string { return "secret" }
+func (m *mysqlTarget) password() string { return "secret" }
 
-func (m *mariadbTarget) grow(t *testing.T, n int) {
+func (m *mysqlTarget) grow(t *testing.T, n int) {
 	t.Helper()
 	var b strings.Builder
 	for _, name := range m.tables {
@@ -219,7 +225,7 @@ func (m *mariadbTarget) grow(t *testing.T, n int) {
 	m.server.Exec(t, "app", b.String())
 }
 
-func (m *mariadbTarget) connections(t *testing.T) (n int) {
+func (m *mysqlTarget) connections(t *testing.T) (n int) {
 	t.Helper()
 	db := m.server.DB(t)
 	defer db.Close()
@@ -227,18 +233,18 @@ func (m *mariadbTarget) connections(t *testing.T) (n int) {
 	return n
 }
 
-func (m *mariadbTarget) kill(t *testing.T) (heal func()) {
+func (m *mysqlTarget) kill(t *testing.T) (heal func()) {
 	m.server.Kill(t)
 	return func() { m.server.Start(t) }
 }
 
-func (m *mariadbTarget) drop(t *testing.T) (heal func()) {
+func (m *mysqlTarget) drop(t *testing.T) (heal func()) {
 	m.server.Exec(t, "app", "DROP TABLE b")
 	return func() { m.server.Exec(t, "app", "CREATE TABLE b (n INT PRIMARY KEY)", "ANALYZE TABLE b") }
 }
 
-// rename moves the tables, as MariaDB has no statement for it.
-func (m *mariadbTarget) rename(t *testing.T) (heal func()) {
+// rename moves the tables, as MariaDB has no statement to rename a database.
+func (m *mysqlTarget) rename(t *testing.T) (heal func()) {
 	move := func(from, to string) {
 		moves := []string{}
 		for _, name := range append([]string{"a", "b"}, m.tables...) {
@@ -250,7 +256,7 @@ func (m *mariadbTarget) rename(t *testing.T) (heal func()) {
 	return func() { move("renamed", "app") }
 }
 
-func (m *mariadbTarget) lock(t *testing.T) (heal func()) {
+func (m *mysqlTarget) lock(t *testing.T) (heal func()) {
 	db := m.server.DB(t)
 	conn, err := db.Conn(context.Background())
 	must(t, err)
@@ -258,53 +264,53 @@ func (m *mariadbTarget) lock(t *testing.T) (heal func()) {
 	return func() { _ = conn.Close(); _ = db.Close() }
 }
 
-func (m *mariadbTarget) revoke(t *testing.T) (heal func()) {
+func (m *mysqlTarget) revoke(t *testing.T) (heal func()) {
 	m.server.Exec(t, "", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM watcher@'%'", "GRANT SELECT ON app.a TO watcher@'%'")
 	return func() {
-		m.server.Exec(t, "", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM watcher@'%'", mariadbGrants)
+		m.server.Exec(t, "", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM watcher@'%'", mysqlGrants)
 	}
 }
 
-// gate stops collections where no proxy can: before a collector connects, or when it has read.
+// gate blocks collections that no proxy can: before the collector connects, or once it has read.
 type gate struct {
 	collectors.Collector
 
 	mu    sync.Mutex
 	phase string
 	held  chan struct{}
-	let   chan struct{} // nil: the gate is open
-	met   *sync.Once
+	open  chan struct{} // closed to let the collection continue; nil: nothing is held
+	once  *sync.Once    // closes held
 }
 
 func (g *gate) hold(_ *testing.T, phase string) (held <-chan struct{}, release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	let := make(chan struct{})
-	g.phase, g.held, g.let, g.met = phase, make(chan struct{}), let, &sync.Once{}
+	open := make(chan struct{})
+	g.phase, g.held, g.open, g.once = phase, make(chan struct{}), open, &sync.Once{}
 	return g.held, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.let = nil
-		close(let)
+		g.open = nil
+		close(open)
 	}
 }
 
 func (g *gate) pass(ctx context.Context, phase string) {
 	g.mu.Lock()
-	let, held, met := g.let, g.held, g.met
-	wrong := g.phase != phase
+	open, held, once := g.open, g.held, g.once
+	other := g.phase != phase
 	g.mu.Unlock()
-	if let == nil || wrong {
+	if open == nil || other {
 		return
 	}
-	met.Do(func() { close(held) })
+	once.Do(func() { close(held) })
 	select {
-	case <-let:
+	case <-open:
 	case <-ctx.Done():
 	}
 }
 
-// Tables is that of the collector.
+// Tables passes the gate, calls the collector, and passes the gate again.
 func (g *gate) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	g.pass(ctx, "connecting")
 	result, err := g.Collector.Tables(ctx, t, database)
@@ -312,14 +318,14 @@ func (g *gate) Tables(ctx context.Context, t collectors.Target, database string)
 	return result, err
 }
 
-// Databases is that of the collector.
+// Databases calls the collector and passes the gate.
 func (g *gate) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	result, err := g.Collector.Databases(ctx, t)
 	g.pass(ctx, "querying")
 	return result, err
 }
 
-// sqliteTarget is a file.
+// sqliteTarget is a SQLite file.
 type sqliteTarget struct {
 	gate
 	path   string
@@ -386,7 +392,7 @@ func (s *sqliteTarget) grow(t *testing.T, n int) {
 	s.exec(t, statements...)
 }
 
-// connections are the descriptors of the file.
+// connections counts the descriptors of the file.
 func (s *sqliteTarget) connections(t *testing.T) (n int) {
 	t.Helper()
 	links, err := filepath.Glob("/proc/self/fd/*")
@@ -417,7 +423,10 @@ func (s *sqliteTarget) rename(t *testing.T) (heal func()) {
 func (s *sqliteTarget) lock(t *testing.T) (heal func()) {
 	conn, done := s.open(t)
 	execute(t, conn, "BEGIN EXCLUSIVE", "CREATE TABLE locked (n)")
-	return func() { execute(t, conn, "ROLLBACK"); done() }
+	return func() {
+		execute(t, conn, "ROLLBACK")
+		done()
+	}
 }
 
 func (s *sqliteTarget) revoke(t *testing.T) (heal func()) {

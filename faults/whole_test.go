@@ -2,5 +2,5 @@
 
 package faults
 
-// whole has every cell tried, and the page of docs written.
+// whole makes TestFaults try every cell and write the document.
 const whole = true

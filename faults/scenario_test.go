@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -29,22 +28,22 @@ import (
 	"whalefall/testenv"
 )
 
-// hall has the servers that all cells use one after the other.
-type hall struct {
+// harness holds the servers that all cells share.
+type harness struct {
 	targets map[string]target
-	store   *testenv.PostgreSQLServer // of PostgreSQL stores
-	binary  func() string             // builds the product once
-	keyset  string                    // path of that of all stores
-	empty   string                    // path of an embedded store that is migrated and empty
-	serial  atomic.Int64
+	store   *testenv.PostgreSQLServer // for PostgreSQL stores
+	binary  func() string             // builds the product once and returns its path
+	keyset  string                    // path of the keyset of all stores
+	empty   string                    // path of a migrated, empty SQLite store
+	serial  atomic.Int64              // of the databases on store
 }
 
-// template is the database on the server for stores that is migrated and empty.
+// template is the name of a migrated, empty store on the server for PostgreSQL stores.
 const template = "store_template"
 
-func newHall(t *testing.T) *hall {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &hall{
+	h := &harness{
 		store:   testenv.StartPostgreSQL(t, "synchronous_commit=on"),
 		targets: newTargets(t),
 		binary:  sync.OnceValue(func() string { return build(t) }),
@@ -64,22 +63,22 @@ func newHall(t *testing.T) *hall {
 	return h
 }
 
-func (h *hall) keys(t *testing.T) models.Keyset {
+func (h *harness) keys(t *testing.T) models.Keyset {
 	t.Helper()
 	keys, err := models.LoadKeyset(h.keyset, "")
 	must(t, err)
 	return keys
 }
 
-// storage is a fresh one for the cell.
-func (h *hall) storage(t *testing.T, c cell) storage {
+// storage creates an empty store for the cell.
+func (h *harness) storage(t *testing.T, c cell) storage {
 	t.Helper()
 	if c.store == "SQLite" {
-		s := newSQLiteStorage(t, c.fault.small)
+		s := newSQLiteStorage(t, c.fault.smallStore)
 		copyFile(t, h.empty, s.address())
 		return s
 	}
-	return newPostgreSQLStorage(t, h.store, fmt.Sprintf("store_%d", h.serial.Add(1)), c.fault.small)
+	return newPostgreSQLStorage(t, h.store, fmt.Sprintf("store_%d", h.serial.Add(1)), c.fault.smallStore)
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -89,26 +88,26 @@ func copyFile(t *testing.T, from, to string) {
 	must(t, os.WriteFile(to, content, 0o600))
 }
 
-func (h *hall) try(t *testing.T, c cell) result {
+func (h *harness) try(t *testing.T, c cell) result {
 	t.Helper()
-	if c.fault.play != nil {
-		return c.fault.play(h, t, c)
+	if c.fault.run != nil {
+		return c.fault.run(h, t, c)
 	}
-	s := newStage(t, h, c)
+	s := newScenario(t, h, c)
 	defer s.close()
-	return s.play()
+	return s.tryFault()
 }
 
-// clock is the time as the product sees it.
+// clock is the wall clock as the product sees it.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// jump sets the clock.
+// jump sets the clock forward, or back if by is negative.
 func (c *clock) jump(by time.Duration) { c.ahead.Add(int64(by)) }
 
-// stage is the product in this process over a store of its own, before one target.
-type stage struct {
+// scenario is the product within this process, with a store of its own and one target.
+type scenario struct {
 	*testing.T
 	cell    cell
 	clock   clock
@@ -120,16 +119,16 @@ type stage struct {
 	log     *slog.Logger
 	client  *http.Client
 
-	watched   int64 // the instance that the run is about, by way of the proxy
-	reference int64 // the same server without it
-	run       int64
-	let       []func() // what lets the run go on
+	watched   int64    // id of the instance that the run collects, through the proxy
+	reference int64    // id of an instance of the same server, without the proxy
+	run       int64    // id of the run that meets the fault
+	releases  []func() // let the held run continue
 	others    sync.WaitGroup
 }
 
-func newStage(t *testing.T, h *hall, c cell) *stage {
+func newScenario(t *testing.T, h *harness, c cell) *scenario {
 	t.Helper()
-	s := &stage{
+	s := &scenario{
 		T: t, cell: c, storage: h.storage(t, c), target: h.targets[c.engine],
 		log: slog.New(slog.DiscardHandler),
 	}
@@ -145,8 +144,8 @@ func newStage(t *testing.T, h *hall, c cell) *stage {
 	return s
 }
 
-// start starts the service and the pages over the store, as a process does.
-func (s *stage) start() {
+// start starts the service and the web server, as the process does.
+func (s *scenario) start() {
 	s.Helper()
 	s.service = collectors.NewService(s.store, s.target.engines(), s.log)
 	must(s, s.service.Resume(context.Background()))
@@ -155,26 +154,26 @@ func (s *stage) start() {
 	}))
 }
 
-// stop ends what start has started.
-func (s *stage) stop() {
+// stop ends what start started.
+func (s *scenario) stop() {
 	s.Helper()
 	if s.client != nil {
 		s.client.CloseIdleConnections()
 	}
 	s.web.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
 	must(s, s.service.Close(ctx))
 }
 
-func (s *stage) close() {
+func (s *scenario) close() {
 	s.Helper()
 	s.stop()
 	s.others.Wait()
 	must(s, s.store.Close())
 }
 
-func (s *stage) register(name string, i models.Instance) int64 {
+func (s *scenario) register(name string, i models.Instance) int64 {
 	s.Helper()
 	i.Name, i.IsActive, i.TLSMode = name, true, models.TLSDisable
 	var credential *models.NewCredential
@@ -186,97 +185,102 @@ func (s *stage) register(name string, i models.Instance) int64 {
 	return made.ID
 }
 
-// play is one cell: an old snapshot, a target that has changed since, a run that the fault meets in the phase.
-func (s *stage) play() result {
+// tryFault tries one cell: it takes an old snapshot, changes the target, starts a run, injects the fault while the run
+// is in the phase, and returns how the run ended.
+func (s *scenario) tryFault() result {
 	s.Helper()
 	s.target.grow(s.T, 1)
 	s.refresh(s.watched)
 	s.refresh(s.reference)
 	old := s.snapshot(s.watched)
-	if !s.cell.fault.still {
+	if !s.cell.fault.static {
 		s.target.grow(s.T, max(1, s.cell.fault.tables))
 	}
 	s.refresh(s.reference)
-	news := []snapshot{s.snapshot(s.reference)}
-	if news[0].digest == old.digest && !s.cell.fault.still {
+	accepted := []snapshot{s.snapshot(s.reference)}
+	if accepted[0].digest == old.digest && !s.cell.fault.static {
 		s.Fatal("the target looks as it did before")
 	}
 	s.login()
-	s.reach()
+	s.reachPhase()
 	pages := s.browse()
-	heal := sync.OnceFunc(s.cell.fault.strike(s))
+	heal := sync.OnceFunc(s.cell.fault.inject(s))
 	defer heal()
-	s.letGo()
-	if lasts := s.cell.fault.lasts; lasts > 0 {
-		within(lasts, s.ended)
+	s.releaseRun()
+	if duration := s.cell.fault.duration; duration > 0 {
+		testenv.WaitAtMost(duration, s.ended)
 	} else {
-		within(runWithin, s.ended)
-		news = s.alsoNew(news)
+		testenv.WaitAtMost(runTimeout, s.ended)
+		accepted = s.alsoAccepted(accepted)
 	}
 	out := pages.stop()
 	heal()
-	row := s.row()
+	run := s.finalRun()
 	after := s.snapshot(s.watched)
-	out.end, out.reason = end{row.Status, judge(s.T, old, after, news)}, reasonOf(row)
+	out.end, out.reason = end{run.Status, classify(s.T, old, after, accepted)}, reasonOf(run)
 	s.refresh(s.watched)
 	s.refresh(s.reference)
 	if got, want := s.snapshot(s.watched), s.snapshot(s.reference); got.digest != want.digest {
-		s.Errorf("a refresh after the fault does not find what is there:\n%s", differences(got.text, want.text))
+		s.Errorf("a refresh after the fault does not match the target:\n%s", differences(got.text, want.text))
 	}
-	eventually(s, "no connection is left on the target", func() bool { return s.target.connections(s.T) == 0 })
+	testenv.WaitFor(s, "our connections to the target to close", func() bool { return s.target.connections(s.T) == 0 })
 	return out
 }
 
-// runWithin is how long a run may take to end by its own deadlines.
-const runWithin = 100 * time.Second
+// runTimeout is how long a run may take to end by its own deadlines, on a busy machine.
+const runTimeout = 3 * time.Minute
 
-// alsoNew adds what the reference finds while the fault lasts, if it finds anything: the fault may have changed the target.
-func (s *stage) alsoNew(news []snapshot) []snapshot {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// alsoAccepted appends what a refresh of the reference finds during the fault, if it succeeds: the fault may have
+// changed the target.
+func (s *scenario) alsoAccepted(accepted []snapshot) []snapshot {
+	if !s.cell.fault.altersTarget {
+		return accepted
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
-	if !s.cell.fault.alters {
-		return news
-	}
 	if _, err := s.service.Refresh(ctx, models.Requester{}, s.reference, s.target.database()); err != nil {
-		return news
+		return accepted
 	}
-	return append(news, s.snapshot(s.reference))
+	return append(accepted, s.snapshot(s.reference))
 }
 
-func (s *stage) refresh(instance int64) {
+func (s *scenario) refresh(instance int64) {
 	s.Helper()
 	if _, err := s.service.Refresh(context.Background(), models.Requester{}, instance, s.target.database()); err != nil {
-		s.Fatalf("a refresh without a fault: %v", err)
+		s.Fatalf("refresh without a fault: %v", err)
 	}
 }
 
-// reach starts the run and holds it in the phase.
-func (s *stage) reach() {
+// reachPhase starts the run and holds it in the phase of the cell.
+func (s *scenario) reachPhase() {
 	s.Helper()
-	hold := map[string]string{"queued": "querying", "connecting": "connecting", "querying": "querying", "storing": "querying"}[s.cell.phase]
+	hold := "querying" // also of the collection that a queued run waits for, and of one that is about to store
+	if s.cell.phase == "connecting" {
+		hold = "connecting"
+	}
 	held, release := s.target.hold(s.T, hold)
 	release = sync.OnceFunc(release)
-	s.let = append(s.let, release)
+	s.releases = append(s.releases, release)
 	if s.cell.phase == "queued" {
-		s.occupy()
-		await(s, "a collection is "+hold, held)
-		s.begin()
+		s.occupyTarget()
+		testenv.WaitForSignal(s, "a collection to be "+hold, held)
+		s.startRun()
 	} else {
-		s.begin()
-		await(s, "a collection is "+hold, held)
+		s.startRun()
+		testenv.WaitForSignal(s, "a collection to be "+hold, held)
 	}
 	if s.cell.phase == "storing" {
-		s.let = append(s.let, s.storage.hold(s.T))
+		s.releases = append(s.releases, s.storage.hold(s.T))
 		release()
 	}
-	eventually(s, "the run is "+s.cell.phase, func() bool {
-		run := s.look()
+	testenv.WaitFor(s, "the run to be "+s.cell.phase, func() bool {
+		run := s.currentRun()
 		return string(run.Phase) == s.cell.phase || string(run.Status) == s.cell.phase
 	})
 }
 
-// occupy has the target read for something else.
-func (s *stage) occupy() {
+// occupyTarget starts another collection of the watched instance.
+func (s *scenario) occupyTarget() {
 	s.Helper()
 	if other := s.target.other(); other != "" {
 		_, err := s.service.StartRefresh(context.Background(), models.Requester{}, s.watched, other)
@@ -286,70 +290,72 @@ func (s *stage) occupy() {
 	s.others.Go(func() { _, _ = s.service.SyncCapacity(context.Background(), models.Requester{}, s.watched) })
 }
 
-func (s *stage) begin() {
+func (s *scenario) startRun() {
 	s.Helper()
-	run, err := s.service.StartRefresh(context.Background(), models.Requester{Username: "someone"}, s.watched, s.target.database())
+	requester := models.Requester{Username: "someone"}
+	run, err := s.service.StartRefresh(context.Background(), requester, s.watched, s.target.database())
 	must(s, err)
 	s.run = run.ID
 }
 
-// letGo ends what holds the run.
-func (s *stage) letGo() {
-	for _, release := range s.let {
+// releaseRun lets the held run continue.
+func (s *scenario) releaseRun() {
+	for _, release := range s.releases {
 		release()
 	}
-	s.let = nil
+	s.releases = nil
 }
 
-func (s *stage) look() models.Run {
+func (s *scenario) currentRun() models.Run {
 	s.Helper()
 	run, err := s.service.Run(context.Background(), s.run)
 	must(s, err)
 	return run
 }
 
-// ended reports whether the row says how the run has ended; a store that does not answer says nothing.
-func (s *stage) ended() bool {
+// ended reports whether the run's row says that it has ended; false if the store does not answer.
+func (s *scenario) ended() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	run, err := s.service.Run(ctx, s.run)
 	return err == nil && run.Ended()
 }
 
-// row is the run's row when it has ended. Where the store could not take that, the product is started again, minutes later.
-func (s *stage) row() models.Run {
+// finalRun waits for the run to end and returns it. If the store could not save the outcome, finalRun restarts the
+// product, with the clock set forward as if minutes had passed.
+func (s *scenario) finalRun() models.Run {
 	s.Helper()
-	if !within(rowWithin, s.ended) {
+	if !testenv.WaitAtMost(outcomeTimeout, s.ended) {
 		s.stop()
 		s.clock.jump(5 * time.Minute)
 		s.start()
-		eventually(s, "the row says that the run has ended", s.ended)
+		testenv.WaitFor(s, "the run to end after a restart", s.ended)
 	}
-	return s.look()
+	return s.currentRun()
 }
 
-// rowWithin is how long the row of a run may say that it goes on after a fault of the store.
-const rowWithin = 3 * time.Second
+// outcomeTimeout is how long the outcome of a run may take to be saved after a fault of the store.
+const outcomeTimeout = 3 * time.Second
 
 func reasonOf(run models.Run) string {
 	if run.Failure == nil {
 		return ""
 	}
 	text := string(run.Failure.Code) + " " + run.Failure.Key
-	if reason, told := run.Failure.Extra["reason"].(string); told {
+	if reason, ok := run.Failure.Extra["reason"].(string); ok {
 		text += " " + reason
 	}
 	return text
 }
 
-// snapshot is what the store has of the database.
+// snapshot is what the store knows about the tables of the database.
 type snapshot struct {
 	no     int64
 	digest string // of text
-	text   string // header and rows, without ids, times and growth, which is about other snapshots
+	text   string // header and rows without ids, times and growth, which depends on other snapshots
 }
 
-func (s *stage) snapshot(instance int64) snapshot {
+func (s *scenario) snapshot(instance int64) snapshot {
 	s.Helper()
 	return snapshotOf(s.T, s.store, instance, s.target.database())
 }
@@ -360,7 +366,8 @@ func snapshotOf(t *testing.T, store *models.Store, instance int64, database stri
 	must(t, err)
 	var rows []string
 	for cursor := ""; ; {
-		page, err := store.TableSizes(context.Background(), models.TableQuery{DatabaseID: known.ID, Limit: 1000, Cursor: cursor})
+		query := models.TableQuery{DatabaseID: known.ID, Limit: 1000, Cursor: cursor}
+		page, err := store.TableSizes(context.Background(), query)
 		must(t, err)
 		for _, r := range page.Rows {
 			kept := r.KeptFrom != nil
@@ -385,22 +392,23 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// judge says which snapshot it is, or fails the test: it is a third one.
-func judge(t *testing.T, old, after snapshot, news []snapshot) string {
+// classify returns "old" or "new", or fails the test if the snapshot is neither.
+func classify(t *testing.T, old, after snapshot, accepted []snapshot) string {
 	t.Helper()
 	if after == old {
 		return "old"
 	}
-	for _, wanted := range news {
-		if after.digest == wanted.digest && after.no > old.no {
+	for _, candidate := range accepted {
+		if after.digest == candidate.digest && after.no > old.no {
 			return "new"
 		}
 	}
-	t.Errorf("snapshot %d is neither the old one (%d) nor the new one:\n%s", after.no, old.no, differences(after.text, news[len(news)-1].text))
+	t.Errorf("snapshot %d is neither the old one (%d) nor a new one:\n%s",
+		after.no, old.no, differences(after.text, accepted[len(accepted)-1].text))
 	return "broken"
 }
 
-// differences are the lines that only one of the texts has, at most a few.
+// differences returns the first few lines that only one of the texts has.
 func differences(got, want string) string {
 	var out []string
 	for mark, pair := range map[string][2]string{"+ ": {got, want}, "- ": {want, got}} {
@@ -414,11 +422,12 @@ func differences(got, want string) string {
 	return strings.Join(out, "\n")
 }
 
-// login has the client logged in as an admin.
-func (s *stage) login() {
+// login logs the client in as an admin.
+func (s *scenario) login() {
 	s.Helper()
 	const password = "Measure-me-1"
-	_, err := s.store.CreateUser(context.Background(), models.User{Username: "admin", Role: models.RoleAdmin, IsActive: true}, password)
+	admin := models.User{Username: "admin", Role: models.RoleAdmin, IsActive: true}
+	_, err := s.store.CreateUser(context.Background(), admin, password)
 	must(s, err)
 	s.client = newClient(s.T)
 	logIn(s.T, s.client, s.web.URL, password)
@@ -428,10 +437,10 @@ func newClient(t *testing.T) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &http.Client{Jar: jar, Timeout: patience}
+	return &http.Client{Jar: jar, Timeout: testenv.Patience}
 }
 
-// logIn logs in and returns the token that writes must carry from then on.
+// logIn logs in and returns the CSRF token of the session.
 func logIn(t *testing.T, client *http.Client, base, password string) (token string) {
 	t.Helper()
 	csrf := func() string {
@@ -441,18 +450,21 @@ func logIn(t *testing.T, client *http.Client, base, password string) (token stri
 		call(t, client, http.MethodGet, base+"/api/v1/auth/csrf-token", "", nil, &data)
 		return data.Token
 	}
-	call(t, client, http.MethodPost, base+"/api/v1/auth/login", csrf(), map[string]any{"username": "admin", "password": password}, nil)
+	credentials := map[string]any{"username": "admin", "password": password}
+	call(t, client, http.MethodPost, base+"/api/v1/auth/login", csrf(), credentials, nil)
 	return csrf()
 }
 
-// call sends body as JSON, asks not to wait for refreshes, and reads the answer's data.
+// call sends the body as JSON, preferring an asynchronous response, and decodes the data of the response unless data is
+// nil. A status of 400 or more ends the test.
 func call(t *testing.T, client *http.Client, method, address, token string, body, data any) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, address, bytes.NewReader([]byte(asJSON(t, body))))
+	content := strings.NewReader(asJSON(t, body))
+	request, err := http.NewRequestWithContext(context.Background(), method, address, content)
 	must(t, err)
-	for name, value := range map[string]string{"Content-Type": "application/json", "X-CSRFToken": token, "Prefer": "respond-async"} {
-		request.Header.Set(name, value)
-	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-CSRFToken", token)
+	request.Header.Set("Prefer", "respond-async")
 	response, err := client.Do(request)
 	must(t, err)
 	defer response.Body.Close()
@@ -466,19 +478,19 @@ func call(t *testing.T, client *http.Client, method, address, token string, body
 	}
 }
 
-// pages are requests for pages that go on until stop.
-type pages struct {
+// browsing requests pages in the background until stop.
+type browsing struct {
 	done  chan struct{}
 	ended chan result
 }
 
 const (
-	pageEvery  = 5 * time.Millisecond // the pause between two requests for pages
-	pagesAtall = 20                   // requests that there are at least
+	pagePause = 5 * time.Millisecond // between two requests
+	minPages  = 20                   // requests, however soon stop is called
 )
 
-// browse asks for pages as somebody does who looks on.
-func (s *stage) browse() *pages {
+// browse starts requesting the pages that a user would look at during a run.
+func (s *scenario) browse() *browsing {
 	s.Helper()
 	return browse(s.client, s.web.URL,
 		"/instances", fmt.Sprintf("/instances/%d", s.watched),
@@ -486,36 +498,36 @@ func (s *stage) browse() *pages {
 		fmt.Sprintf("/api/v1/refreshes/%d", s.run))
 }
 
-// browse asks for each page once before it counts: the first request of a process pays for what all others find.
-func browse(client *http.Client, base string, paths ...string) *pages {
+// browse starts requesting the paths in turn. It warms each up with one request that is not measured.
+func browse(client *http.Client, base string, paths ...string) *browsing {
 	for _, path := range paths {
-		_ = answered(client, base+path)
+		_ = fetch(client, base+path)
 	}
-	p := &pages{done: make(chan struct{}), ended: make(chan result, 1)}
+	b := &browsing{done: make(chan struct{}), ended: make(chan result, 1)}
 	go func() {
 		var out result
 		for i := 0; ; i++ {
-			began := time.Now()
-			if !answered(client, base+paths[i%len(paths)]) {
+			start := time.Now()
+			if !fetch(client, base+paths[i%len(paths)]) {
 				out.refused++
 			}
-			out.took = append(out.took, time.Since(began))
-			time.Sleep(pageEvery)
+			out.took = append(out.took, time.Since(start))
+			time.Sleep(pagePause)
 			select {
-			case <-p.done:
-				if len(out.took) >= pagesAtall {
-					p.ended <- out
+			case <-b.done:
+				if len(out.took) >= minPages {
+					b.ended <- out
 					return
 				}
 			default:
 			}
 		}
 	}()
-	return p
+	return b
 }
 
-// answered reports whether the page came, be it with a refusal of what was asked for.
-func answered(client *http.Client, address string) bool {
+// fetch gets a page and reports whether the server answered, if only with a client error.
+func fetch(client *http.Client, address string) bool {
 	response, err := client.Get(address)
 	if err != nil {
 		return false
@@ -524,8 +536,8 @@ func answered(client *http.Client, address string) bool {
 	return err == nil && response.Body.Close() == nil && response.StatusCode < http.StatusInternalServerError
 }
 
-// stop returns how the pages were answered.
-func (p *pages) stop() result {
-	close(p.done)
-	return <-p.ended
+// stop ends the requests and returns their latencies and failures.
+func (b *browsing) stop() result {
+	close(b.done)
+	return <-b.ended
 }
