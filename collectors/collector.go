@@ -26,6 +26,8 @@ type Target struct {
 // returns driver errors as *models.Error: CodeUnreachable when no connection came about, CodeTimeout when a
 // deadline passed, CodeCollection for everything else, with the engine's number in Extra.
 type Collector interface {
+	// Capabilities returns what the callers of this collector must know about it.
+	Capabilities() models.Capabilities
 	// Version connects and asks the server what it is.
 	Version(ctx context.Context, t Target) (models.Version, error)
 	// Databases lists every database and measures the ones it may.

@@ -318,13 +318,13 @@ func (s *Service) startRefresh(ctx context.Context, by models.Requester, id int6
 	return asked, nil
 }
 
-// refresh has nothing to do where another reading of all of an Oracle instance has answered it meanwhile.
+// refresh has nothing to do where the refresh of another database has measured all of the instance meanwhile.
 func (s *Service) refresh(ctx context.Context, row models.Run, instance models.Instance, t Target) (models.Receipt, error) {
 	collector, err := s.collector(t.Engine)
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	if t.Engine == models.Oracle {
+	if collector.Capabilities().AllDatabasesAtOnce {
 		if receipt, answered := s.storedSince(ctx, instance, row.DatabaseName, row.RequestedAt); answered {
 			return receipt, nil
 		}

@@ -208,6 +208,8 @@ func (c *slowCollector) Databases(context.Context, Target) (models.DatabaseResul
 	return models.DatabaseResult{Complete: true}, nil
 }
 
+func (c *slowCollector) Capabilities() models.Capabilities { return models.Capabilities{} }
+
 func (c *slowCollector) Yardstick(context.Context, Target, string) (models.Yardstick, error) {
 	return models.Yardstick{}, nil
 }
@@ -348,6 +350,8 @@ func (c *scriptedCollector) Version(context.Context, Target) (models.Version, er
 func (c *scriptedCollector) Databases(context.Context, Target) (models.DatabaseResult, error) {
 	return c.databases, nil
 }
+
+func (c *scriptedCollector) Capabilities() models.Capabilities { return models.Capabilities{} }
 
 func (c *scriptedCollector) Yardstick(context.Context, Target, string) (models.Yardstick, error) {
 	return models.Yardstick{}, nil

@@ -42,6 +42,14 @@ func (s *Service) TargetOf(i models.Instance) (Target, error) {
 	return t, nil
 }
 
+// Capabilities returns those of the engine's collector, the zero value where there is none.
+func (s *Service) Capabilities(e models.Engine) models.Capabilities {
+	if c, ok := s.engines[e]; ok {
+		return c.Capabilities()
+	}
+	return models.Capabilities{}
+}
+
 func (s *Service) collector(e models.Engine) (Collector, error) {
 	if c, ok := s.engines[e]; ok {
 		return c, nil

@@ -138,6 +138,8 @@ func (r refusing) Tables(context.Context, collectors.Target, string) (models.Tab
 	return models.TableResult{}, r.err
 }
 
+func (r refusing) Capabilities() models.Capabilities { return models.Capabilities{} }
+
 func (r refusing) Yardstick(context.Context, collectors.Target, string) (models.Yardstick, error) {
 	return models.Yardstick{}, r.err
 }

@@ -37,6 +37,7 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	if err := h.bindPathDatabase(c, &m); err != nil {
 		return m, err
 	}
+	m.Can = h.Collect.Capabilities(m.Instance.DBType)
 	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema", "only")
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
 	// A search by name may be for a partition.

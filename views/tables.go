@@ -14,6 +14,7 @@ type TableSizes struct {
 	Name     string // of the database; its header may be unknown to the inventory
 	Sizes    models.TablePage
 	Query    models.TableQuery
+	Can      models.Capabilities // of the instance's collector
 	Bar      RunBar
 }
 
@@ -48,15 +49,12 @@ func (m TableSizes) exportURL() string {
 // unsettledURL lists only the rows that the newest run could not measure.
 func (m TableSizes) unsettledURL() string { return m.Path + "?only=unsettled" }
 
-// listsUnsettled reports whether there are rows to show of what the newest run could not measure. SQL Server tells how
-// many tables it hides, not which.
+// listsUnsettled reports whether there are rows to show of what the newest run could not measure.
 func (m TableSizes) listsUnsettled() bool {
 	d := m.header()
-	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Instance.DBType != models.SQLServer
+	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Can.NamesHiddenTables
 }
 
-// listsPartitions reports whether partitions are listed on their own; elsewhere they are part of their table's row.
-func (m TableSizes) listsPartitions() bool { return m.Instance.DBType == models.PostgreSQL }
 
 // total is the sum of the known sizes, nil when none is known.
 func (m TableSizes) total() *int64 {

@@ -40,6 +40,7 @@ func fiftyTables() TableSizes {
 			Shown: 50, Total: 100_000, Next: strings.Repeat("WyItNDI5NDk2NzI5NiJd", 4), Target: "tables-view",
 		},
 		Instance: models.Instance{ID: 3, Name: "orders-primary", DBType: models.PostgreSQL},
+		Can:      models.Capabilities{ListsPartitions: true, NamesHiddenTables: true},
 		Name:     "app",
 		Sizes:    models.TablePage{Database: database, Rows: rows, Total: 100_000},
 		Query:    models.TableQuery{FoldPartitions: true},

@@ -27,6 +27,11 @@ func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
 
+// Capabilities returns what is particular to MySQL.
+func (c *Collector) Capabilities() models.Capabilities {
+	return models.Capabilities{NamesHiddenTables: true}
+}
+
 // Version connects without choosing a database and asks the server what it is.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.open(ctx, t)

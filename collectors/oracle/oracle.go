@@ -58,6 +58,11 @@ func New(walletDirs []string) *Collector {
 	}
 }
 
+// Capabilities returns what is particular to Oracle: its databases are tablespaces, and the segments of all are read together.
+func (c *Collector) Capabilities() models.Capabilities {
+	return models.Capabilities{AllDatabasesAtOnce: true, NamesHiddenTables: true}
+}
+
 // Version connects to the target's service and asks the server what it is.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.open(ctx, t)

@@ -49,6 +49,11 @@ func New() *Collector {
 	}}
 }
 
+// Capabilities returns what is particular to PostgreSQL.
+func (c *Collector) Capabilities() models.Capabilities {
+	return models.Capabilities{ListsPartitions: true, NamesHiddenTables: true}
+}
+
 type serverInfo struct {
 	number     int // 150014
 	text       string

@@ -53,6 +53,11 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return models.Version{Full: "SQLite " + version, Main: main, Detailed: version}, nil
 }
 
+// Capabilities returns what is particular to SQLite.
+func (c *Collector) Capabilities() models.Capabilities {
+	return models.Capabilities{NamesHiddenTables: true}
+}
+
 // Databases is the one database "main": its pages as data, its write-ahead log as log.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	var data int64

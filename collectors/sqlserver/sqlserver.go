@@ -27,6 +27,11 @@ func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
 
+// Capabilities returns what is particular to SQL Server: it tells how many tables it hides, not which.
+func (c *Collector) Capabilities() models.Capabilities {
+	return models.Capabilities{}
+}
+
 // Version connects to the target's database, or to master, and asks the server what it is.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.enterFirst(ctx, t)
