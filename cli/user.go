@@ -81,7 +81,7 @@ func noteCommand(ctx context.Context, store *models.Store, p Program, action mod
 		entry.MessageCode = models.AsError(err).Code
 	}
 	if err := store.RecordAudit(ctx, entry); err != nil {
-		fmt.Fprintln(p.Err, "audit entry not kept:", err)
+		fmt.Fprintln(p.Err, "audit entry not saved:", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// format is how a snapshot is written.
+// format is an encoding of a snapshot.
 type format string
 
 const (
@@ -29,7 +29,7 @@ var mediaTypes = []struct {
 	{echo.MIMEApplicationJSON, formatJSON}, {"text/csv", formatCSV}, {"application/x-ndjson", formatNDJSON},
 }
 
-// bindFormat is the format that the address names, else the one that Accept prefers; JSON for whoever wants neither.
+// bindFormat returns the format named in the query, else the one that Accept prefers, else JSON.
 func bindFormat(c echo.Context) (format, error) {
 	named := c.QueryParam("format")
 	switch {
@@ -41,7 +41,8 @@ func bindFormat(c echo.Context) (format, error) {
 	return format(named), nil
 }
 
-// acceptedFormat prefers, of formats with the same weight, the one that is named more exactly, then the one named first.
+// acceptedFormat returns the format with the highest weight in Accept. Of equal ones the more exact range wins, then
+// the one named first.
 func acceptedFormat(c echo.Context) format {
 	ranges := parseAccept(strings.Join(c.Request().Header.Values(echo.HeaderAccept), ","))
 	best, chosen := mediaRange{}, formatJSON
@@ -73,7 +74,7 @@ func (r mediaRange) before(other mediaRange) bool {
 	return r.position < other.position
 }
 
-// parseAccept leaves out members that are malformed.
+// parseAccept returns the members of an Accept header. Malformed ones are skipped.
 func parseAccept(header string) []mediaRange {
 	var ranges []mediaRange
 	for position, member := range strings.Split(header, ",") {
@@ -99,7 +100,7 @@ func parseAccept(header string) []mediaRange {
 	return ranges
 }
 
-// bestRange is the most exact range that holds the type, which alone decides about it; its weight is 0 when none does.
+// bestRange returns the most exact range that includes the media type. Its weight is 0 if there is none.
 func bestRange(ranges []mediaRange, media string) mediaRange {
 	best := mediaRange{exact: -1}
 	for _, r := range ranges {
@@ -112,5 +113,5 @@ func bestRange(ranges []mediaRange, media string) mediaRange {
 	return best
 }
 
-// acceptsGzip reports whether the header of that name lets an answer be compressed.
+// acceptsGzip reports whether an Accept-Encoding header allows gzip.
 func acceptsGzip(header string) bool { return bestRange(parseAccept(header), "gzip").weight > 0 }

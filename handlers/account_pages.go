@@ -25,9 +25,9 @@ func (h *handlers) accountScreen(c echo.Context, p views.Page, problem *views.Fa
 
 // submitPassword ends in a full navigation, so that no password stays in the page.
 func (h *handlers) submitPassword(c echo.Context) error {
-	showAgain(c, func(problem *views.Failure) (screen, error) { return h.accountScreen(c, h.page(c), problem) })
+	redisplay(c, func(problem *views.Failure) (screen, error) { return h.accountScreen(c, h.page(c), problem) })
 	if err := h.changePassword(c, body(c)); err != nil {
 		return err
 	}
-	return h.leave(c, "/account", h.page(c).T("notice.password_changed"))
+	return h.redirectWithNotice(c, "/account", h.page(c).T("notice.password_changed"))
 }

@@ -31,10 +31,22 @@ func TestAccountPage(t *testing.T) {
 			{password, "short", "short", "密码长度至少8位", 400},
 			{"Wrong1horse", "Another1one", "Another1one", "当前密码错误", 401},
 		} {
-			inForm := change(wrong.old, wrong.fresh, wrong.again, into("form-problem")...).wantStatus(wrong.status).says(wrong.says).has(1, ".inline-result")
+			inForm := change(
+				wrong.old,
+				wrong.fresh,
+				wrong.again,
+				into("form-problem")...).wantStatus(wrong.status).
+				says(wrong.says).
+				has(1, ".inline-result")
 			equal(a, "target", inForm.header.Get("HX-Retarget"), "#form-problem")
 			// Without scripts the form comes back, without any password in it.
-			p := change(wrong.old, wrong.fresh, wrong.again).wantStatus(wrong.status).says(wrong.says).has(1, "#password-form #form-problem .inline-result")
+			p := change(
+				wrong.old,
+				wrong.fresh,
+				wrong.again,
+			).wantStatus(wrong.status).
+				says(wrong.says).
+				has(1, "#password-form #form-problem .inline-result")
 			if strings.Contains(plainHTML(p), password) || strings.Contains(plainHTML(p), "Another1one") {
 				a.Error("a password came back")
 			}
@@ -57,7 +69,10 @@ func TestTokenPages(t *testing.T) {
 
 		name := `"><script>alert(1)</script>`
 		made := a.user.submit("/tokens", url.Values{"name": {name}, "role": {"guest"}, "expires_at": {"2099-07-01"}}, into("form-problem")...).
-			wantStatus(http.StatusOK).says(name).says("2099-07-01 23:59:59 Asia/Shanghai").has(0, "script")
+			wantStatus(http.StatusOK).
+			says(name).
+			says("2099-07-01 23:59:59 Asia/Shanghai").
+			has(0, "script")
 		equal(a, "into", made.header.Get("HX-Retarget"), "#token-panel")
 		equal(a, "event", made.header.Get("HX-Trigger"), "tokens-changed")
 		equal(a, "cache", made.header.Get("Cache-Control"), "no-store")
@@ -65,18 +80,26 @@ func TestTokenPages(t *testing.T) {
 		a.bearer(secret).get("/auth/session").wantAt("user.role", "guest")
 
 		// Without scripts the secret is on a page of its own.
-		alone := a.user.submit("/tokens", url.Values{"name": {"ci"}, "expires_at": {""}}).wantStatus(http.StatusOK).has(1, "main #token-secret pre code")
+		alone := a.user.submit("/tokens", url.Values{"name": {"ci"}, "expires_at": {""}}).
+			wantStatus(http.StatusOK).
+			has(1, "main #token-secret pre code")
 		a.bearer(alone.doc.Find("#token-secret pre code").Text()).get("/instances").want(200, "获取实例列表成功")
 		again := a.user.submit("/tokens", url.Values{"name": {"ci"}, "role": {"guest"}, "expires_at": {"2099-07-01"}}).
 			wantStatus(http.StatusConflict).says("令牌名称已存在")
 		equal(a, "name again", again.doc.Find("input[name=name]").AttrOr("value", ""), "ci")
 		equal(a, "day again", again.doc.Find("input[name=expires_at]").AttrOr("value", ""), "2099-07-01")
 		for _, wrong := range []struct{ field, value, says string }{
-			{"name", "", "名称"}, {"expires_at", "2020-01-01", "到期日 必须晚于当前时间"}, {"expires_at", "x", "到期日 格式错误"}, {"role", "root", "角色仅支持"},
+			{"name", "", "名称"},
+			{"expires_at", "2020-01-01", "到期日 必须晚于当前时间"},
+			{"expires_at", "x", "到期日 格式错误"},
+			{"role", "root", "角色仅支持"},
 		} {
 			values := url.Values{"name": {"new"}}
 			values.Set(wrong.field, wrong.value)
-			a.user.submit("/tokens", values, into("form-problem")...).wantStatus(http.StatusBadRequest).says(wrong.says).has(1, ".inline-result")
+			a.user.submit("/tokens", values, into("form-problem")...).
+				wantStatus(http.StatusBadRequest).
+				says(wrong.says).
+				has(1, ".inline-result")
 		}
 		a.user.submit("/tokens", url.Values{"name": {"new"}, "role": {"admin"}}, into("form-problem")...).
 			wantStatus(http.StatusForbidden).says("需要 管理 权限")
@@ -84,7 +107,11 @@ func TestTokenPages(t *testing.T) {
 			wantStatus(http.StatusForbidden).says("需要 普通用户 权限")
 
 		a.stale("user_1", "old", time.Now().Add(-time.Hour))
-		list := a.user.visit("/tokens", into("token-list")...).has(3, "tbody tr").has(1, "tr[data-token=old] .status.gone").says("已过期").says("从未使用")
+		list := a.user.visit("/tokens", into("token-list")...).
+			has(3, "tbody tr").
+			has(1, "tr[data-token=old] .status.gone").
+			says("已过期").
+			says("从未使用")
 		if strings.Contains(plainHTML(list), secret) {
 			a.Error("the list shows a secret")
 		}
@@ -96,7 +123,10 @@ func TestTokenPages(t *testing.T) {
 		check(a, err)
 		path := fmt.Sprintf("/tokens/%d/delete", tokens[len(tokens)-1].ID)
 		a.guest.submit(path, url.Values{}, into("toasts")...).wantStatus(http.StatusNotFound)
-		gone := a.user.submit(path, url.Values{}, into("toasts")...).wantStatus(http.StatusOK).has(1, ".toast.success").says(name)
+		gone := a.user.submit(path, url.Values{}, into("toasts")...).
+			wantStatus(http.StatusOK).
+			has(1, ".toast.success").
+			says(name)
 		equal(a, "event", gone.header.Get("HX-Trigger"), "tokens-changed")
 		a.bearer(secret).get("/instances").wantCode(401, models.CodeUnauthenticated, "请先登录")
 		for _, page := range []string{"/account", "/tokens", "/tokens/new"} {

@@ -72,7 +72,12 @@ func newAppWith(t testing.TB, address string, others map[models.Engine]collector
 }
 
 // newAppLimited answers its clients as often as the limits say.
-func newAppLimited(t testing.TB, address string, others map[models.Engine]collectors.Collector, limits handlers.Limits) *app {
+func newAppLimited(
+	t testing.TB,
+	address string,
+	others map[models.Engine]collectors.Collector,
+	limits handlers.Limits,
+) *app {
 	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	check(t, err)
@@ -107,7 +112,9 @@ func newAppLimited(t testing.TB, address string, others map[models.Engine]collec
 func (a *app) addUsers() {
 	a.Helper()
 	for _, u := range []models.User{
-		{Username: "admin", Role: models.RoleAdmin}, {Username: "user_1", Role: models.RoleUser}, {Username: "guest_1", Role: models.RoleGuest},
+		{Username: "admin", Role: models.RoleAdmin},
+		{Username: "user_1", Role: models.RoleUser},
+		{Username: "guest_1", Role: models.RoleGuest},
 	} {
 		u.IsActive = true
 		_, err := a.store.CreateUser(a.Context(), u, password)
@@ -192,7 +199,13 @@ func (c *client) send(method, path string, body any) *response {
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(answer.Body)
 	check(c, err)
-	r := &response{client: c, what: method + " " + path, status: answer.StatusCode, header: answer.Header, raw: string(raw)}
+	r := &response{
+		client: c,
+		what:   method + " " + path,
+		status: answer.StatusCode,
+		header: answer.Header,
+		raw:    string(raw),
+	}
 	r.read()
 	return r
 }

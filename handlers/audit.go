@@ -8,25 +8,25 @@ import (
 	"whalefall/models"
 )
 
-// auditResults are how an action can end.
+// auditResults lists the outcomes of an action.
 var auditResults = []string{models.AuditSuccess, models.AuditFailure}
 
-// auditEntryJSON is one action of somebody. What the command line does has neither request nor answer.
+// auditEntryJSON is one audit entry. Entries of the command line have neither request nor answer.
 type auditEntryJSON struct {
 	ID          int64         `json:"id"`
 	At          string        `json:"at"`
 	UserID      *int64        `json:"user_id"`
-	Username    *string       `json:"username"`   // of a failed login the name that was tried; null: it can be nobody's
+	Username    *string       `json:"username"`   // of a failed login the name that was tried; null: not a possible user name
 	TokenName   *string       `json:"token_name"` // null: a session
 	Action      models.Action `json:"action"`
-	TargetID    *int64        `json:"target_id"` // null: none, or more than one
+	TargetID    *int64        `json:"target_id"` // null: none, or several
 	TargetName  *string       `json:"target_name"`
 	Method      *string       `json:"method"`
 	Path        *string       `json:"path"`
 	IP          *string       `json:"ip"`
-	Status      *int          `json:"status"` // of the answer, HTTP
+	Status      *int          `json:"status"` // HTTP status of the answer
 	Result      string        `json:"result"`
-	MessageCode *string       `json:"message_code"` // null: it succeeded
+	MessageCode *string       `json:"message_code"` // null: success
 	RequestID   *string       `json:"request_id"`
 }
 
@@ -60,7 +60,7 @@ func (h *handlers) apiAudit(c echo.Context) error {
 	return h.ok(c, newPage(items, page.Total, q.Limit, q.Offset), "api.audit")
 }
 
-// bindAuditQuery reads the filter of the audit log; an action or result that there is not falls back to all.
+// bindAuditQuery reads the filter of the audit log. An unknown action or result is ignored.
 func bindAuditQuery(c echo.Context) (models.AuditQuery, error) {
 	q := models.AuditQuery{Username: c.QueryParam("username"), Target: c.QueryParam("target")}
 	if action := models.Action(c.QueryParam("action")); slices.Contains(models.Actions, action) {

@@ -17,7 +17,12 @@ func (h *handlers) auditPage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
-	return h.render(c, http.StatusOK, p, screen{title: p.T("audit.title"), body: views.Audit(p, m), fragments: []string{m.Target}})
+	return h.render(
+		c,
+		http.StatusOK,
+		p,
+		screen{title: p.T("audit.title"), body: views.Audit(p, m), fragments: []string{m.Target}},
+	)
 }
 
 func (h *handlers) auditLog(c echo.Context) (views.AuditLog, error) {
@@ -26,10 +31,10 @@ func (h *handlers) auditLog(c echo.Context) (views.AuditLog, error) {
 	keepFilter(c, &m.Listing, "username", "action", "result", "target", "start_date", "end_date")
 	var err error
 	if m.Query, err = bindAuditQuery(c); err != nil {
-		return m, daysInWords(err)
+		return m, auditPageError(err)
 	}
 	m.Query.Limit = m.Limit
-	page, err := lastPageAtMost(&m.Listing, func() (models.AuditPage, int64, error) {
+	page, err := clampedPage(&m.Listing, func() (models.AuditPage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.AuditLog(c.Request().Context(), m.Query)
 		return page, page.Total, err
@@ -38,8 +43,8 @@ func (h *handlers) auditLog(c echo.Context) (views.AuditLog, error) {
 	return m, err
 }
 
-// daysInWords says of days in the wrong order what the page calls them.
-func daysInWords(err error) error {
+// auditPageError replaces the message about reversed days with one in the words of the page.
+func auditPageError(err error) error {
 	if models.AsError(err).Key == "query.days_reversed" {
 		return models.Invalid("audit.days_reversed")
 	}

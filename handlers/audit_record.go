@@ -10,7 +10,7 @@ import (
 	"whalefall/models"
 )
 
-// target is what a write was done to, for the audit log.
+// target is what a write acts on, for its audit entry.
 type target struct {
 	id   *int64
 	name string
@@ -18,7 +18,7 @@ type target struct {
 
 const targetKey = "target"
 
-// Texts of an entry are cut to so many characters. A target may be the names of many instances.
+// Longer texts of an entry are truncated, in characters. A target may list the names of many instances.
 const (
 	maxAuditTarget = 4000
 	maxAuditPath   = 500
@@ -26,23 +26,23 @@ const (
 
 // auditTarget notes the target of this write for its audit entry. An id of 0 stands for no target, or for several.
 func auditTarget(c echo.Context, id int64, name string) {
-	t := target{name: cut(name, maxAuditTarget)}
+	t := target{name: truncate(name, maxAuditTarget)}
 	if id != 0 {
 		t.id = &id
 	}
 	c.Set(targetKey, t)
 }
 
-// record notes in the audit log how a write ended.
+// record adds an audit entry for the write after it ended.
 func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := handler(c)
-		if !worthNoting(c, action, err) {
+		if !isAudited(c, action, err) {
 			return err
 		}
 		r := c.Request()
 		entry := models.AuditEntry{
-			Action: action, Method: r.Method, Path: cut(r.URL.Path, maxAuditPath), IP: c.RealIP(),
+			Action: action, Method: r.Method, Path: truncate(r.URL.Path, maxAuditPath), IP: c.RealIP(),
 			Status: c.Response().Status, RequestID: requestIDOf(c),
 		}
 		if t, ok := c.Get(targetKey).(target); ok {
@@ -52,31 +52,32 @@ func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.H
 			e := classify(err)
 			entry.MessageCode, entry.Status = e.Code, kinds[e.Code].status
 		}
-		entry = by(c, entry)
+		entry = withActor(c, entry)
 		if failed := h.Store.RecordAudit(r.Context(), entry); failed != nil {
 			h.metrics.auditFailures.Inc()
-			h.Log.ErrorContext(r.Context(), "audit entry not kept", "error", failed, "action", action,
+			h.Log.ErrorContext(r.Context(), "audit entry not saved", "error", failed, "action", action,
 				"username", entry.Username, "status", entry.Status, "request_id", entry.RequestID)
 		}
 		return err
 	}
 }
 
-// worthNoting reports whether an entry can tell of somebody: who is known, or whose name and password were looked at. That
-// takes so long that nobody can fill the log from outside.
-func worthNoting(c echo.Context, action models.Action, err error) bool {
+// isAudited reports whether a write gets an audit entry. It needs a known user, or a password check: checking one is
+// slow enough that outsiders cannot flood the log.
+func isAudited(c echo.Context, action models.Action, err error) bool {
 	if action != models.ActionLogin {
 		return currentUser(c) != nil
 	}
-	return err == nil || slices.Contains([]models.Code{models.CodeInvalidCredentials, models.CodeAccountDisabled}, classify(err).Code)
+	return err == nil ||
+		slices.Contains([]models.Code{models.CodeInvalidCredentials, models.CodeAccountDisabled}, classify(err).Code)
 }
 
-// loginName is what can be the name of a user. People type passwords where names go; those are not kept.
+// loginName matches possible user names. People type passwords into the wrong field; those are not kept.
 var loginName = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
-// by is the entry with who did it: the user and token of the request. A login is of the user it made, or of the name
-// with which somebody tried, whoever was logged in before.
-func by(c echo.Context, e models.AuditEntry) models.AuditEntry {
+// withActor returns the entry with the user and token that acted. A login belongs to the user it logs in, or to the
+// name that was tried, no matter who was logged in before.
+func withActor(c echo.Context, e models.AuditEntry) models.AuditEntry {
 	user, token := currentUser(c), currentToken(c)
 	if e.Action == models.ActionLogin {
 		token = nil
@@ -94,5 +95,5 @@ func by(c echo.Context, e models.AuditEntry) models.AuditEntry {
 	return e
 }
 
-// isRead reports whether a method changes nothing.
+// isRead reports whether requests with the method change nothing.
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }

@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// userJSON is a user as logins and sessions tell it.
+// userJSON is a user as logins and sessions return it.
 type userJSON struct {
 	ID       int64       `json:"id"`
 	Username string      `json:"username"`
@@ -51,7 +51,7 @@ func (h *handlers) apiLogin(c echo.Context) error {
 	return h.ok(c, echo.Map{"user": newUserJSON(user)}, "api.logged_in")
 }
 
-// login checks name and password and starts a session.
+// login checks user name and password and starts a session. A request with a token gets none.
 func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
 	name, _ := f["username"].(string)
 	password, _ := f["password"].(string)
@@ -86,7 +86,7 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 	return h.ok(c, nil, "api.password_changed")
 }
 
-// changePassword replaces the asker's own password; of the sessions only the one that asks stays.
+// changePassword changes the password of the current user and ends their sessions except the current one.
 func (h *handlers) changePassword(c echo.Context, f fields) error {
 	user := currentUser(c)
 	auditTarget(c, user.ID, user.Username)
@@ -106,19 +106,19 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 	return h.Store.ChangePassword(c.Request().Context(), user.ID, old, fresh, keep)
 }
 
-// throttleLogin refuses a name that failed too often from this address, before anything else is looked at.
+// throttleLogin rejects a user name with too many failures from this network, before any other check.
 func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		name, _ := peekFields(c)["username"].(string)
 		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, networkOf(c))
-		if err := h.withinLimit(left, reset, err); err != nil {
+		if err := h.requireBudget(left, reset, err); err != nil {
 			return err
 		}
 		return next(c)
 	}
 }
 
-// throttlePassword refuses a user who gave too many wrong old passwords, before anything else is looked at.
+// throttlePassword rejects a user with too many wrong old passwords, before any other check.
 func (h *handlers) throttlePassword(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		user := currentUser(c)
@@ -126,17 +126,17 @@ func (h *handlers) throttlePassword(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		left, reset, err := h.Store.PasswordBudget(c.Request().Context(), user.ID)
-		if err := h.withinLimit(left, reset, err); err != nil {
+		if err := h.requireBudget(left, reset, err); err != nil {
 			return err
 		}
 		return next(c)
 	}
 }
 
-// withinLimit is what a budget of wrong passwords says.
-func (h *handlers) withinLimit(left int, reset time.Time, err error) error {
+// requireBudget returns a 429 if no attempts are left, or err if it is not nil.
+func (h *handlers) requireBudget(left int, reset time.Time, err error) error {
 	if err != nil || left > 0 {
 		return err
 	}
-	return tooMany(models.LoginFailureLimit, reset, h.now())
+	return rateLimited(models.LoginFailureLimit, reset, h.now())
 }

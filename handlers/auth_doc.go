@@ -19,28 +19,43 @@ func authOperations() []operation {
 			}{&token},
 		},
 		{
-			method: http.MethodPost, path: "/auth/login", id: "login", tag: tagAuth,
+			method:  http.MethodPost,
+			path:    "/auth/login",
+			id:      "login",
+			tag:     tagAuth,
 			summary: "Log in",
-			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until the oldest is that old; " +
+			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until " +
+				"the oldest is that old; " +
 				"a success clears them. A request with a bearer token gets no cookie.",
 			body: []openapi.Field{
 				openapi.Required("username", openapi.Example(openapi.Dict("type", "string"), "admin"), "User name, in any case."),
 				openapi.Required("password", anyPassword, "Password."),
 			},
 			example: openapi.Dict("username", "admin", "password", "Correct1horse"),
-			message: "api.logged_in", data: struct {
+			message: "api.logged_in",
+			data: struct {
 				User userJSON `json:"user"`
 			}{admin},
-			fails: []*models.Error{models.Invalid("auth.login_incomplete"), {Code: models.CodeInvalidCredentials}, {Code: models.CodeAccountDisabled}},
+			fails: []*models.Error{
+				models.Invalid("auth.login_incomplete"),
+				{Code: models.CodeInvalidCredentials},
+				{Code: models.CodeAccountDisabled},
+			},
 		},
 		{
 			method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tagAuth,
 			summary: "Log out", about: "Ends the session. A token stays good.", message: "api.logged_out",
 		},
 		{
-			method: http.MethodGet, path: "/auth/session", id: "getSession", tag: tagAuth,
-			summary: "Who am I", about: "200 also when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs none.",
-			message: "api.session", data: struct {
+			method:  http.MethodGet,
+			path:    "/auth/session",
+			id:      "getSession",
+			tag:     tagAuth,
+			summary: "Who am I",
+			about: "200 also when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs " +
+				"none.",
+			message: "api.session",
+			data: struct {
 				Authenticated bool                `json:"authenticated"`
 				User          *userJSON           `json:"user"`
 				Permissions   []models.Permission `json:"permissions"`
@@ -48,14 +63,25 @@ func authOperations() []operation {
 			}{true, &admin, models.Permissions, &token},
 		},
 		{
-			method: http.MethodPost, path: "/auth/change-password", id: "changePassword", tag: tagAuth,
-			summary: "Change one's own password", about: "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
+			method:  http.MethodPost,
+			path:    "/auth/change-password",
+			id:      "changePassword",
+			tag:     tagAuth,
+			summary: "Change one's own password",
+			about:   "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
 			body: []openapi.Field{
 				openapi.Required("old_password", anyPassword, "The password so far."),
 				openapi.Required("new_password", newPassword, passwordRule),
 				openapi.Required("confirm_password", newPassword, "The new password once more."),
 			},
-			example: openapi.Dict("old_password", "Correct1horse", "new_password", "Another1horse", "confirm_password", "Another1horse"),
+			example: openapi.Dict(
+				"old_password",
+				"Correct1horse",
+				"new_password",
+				"Another1horse",
+				"confirm_password",
+				"Another1horse",
+			),
 			message: "api.password_changed",
 			fails: append([]*models.Error{
 				models.Invalid("auth.password_incomplete"),

@@ -17,7 +17,8 @@ func TestLogin(t *testing.T) {
 		c.post("/auth/login", body).wantCode(400, models.CodeInvalid, "用户名和密码不能为空")
 	}
 	for _, name := range []string{"admin", "ADMIN", "Admin\x00", strings.Repeat("x", 10_000)} {
-		c.post("/auth/login", obj{"username": name, "password": "wrong"}).wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
+		c.post("/auth/login", obj{"username": name, "password": "wrong"}).
+			wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
 	}
 	c.get("/auth/session").want(200, "获取会话状态成功").wantAt("authenticated", false, "user", nil, "permissions", []any{})
 	r := c.post("/auth/login", obj{"username": "admin", "password": password}).want(200, "登录成功")
@@ -25,7 +26,10 @@ func TestLogin(t *testing.T) {
 	r.wantAt("user.username", "admin", "user.role", "admin", "user.is_active", true)
 	session := c.get("/auth/session").wantAt("authenticated", true, "user.username", "admin")
 	equal(a, "session", members(session.data), "authenticated csrf_token permissions user")
-	session.wantAt("permissions", []string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"})
+	session.wantAt(
+		"permissions",
+		[]string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"},
+	)
 	a.user.get("/auth/session").wantAt("permissions", []string{"view", "instance_management.instance_list.sync_capacity"})
 	a.guest.get("/auth/session").wantAt("permissions", []string{"view"})
 
@@ -36,7 +40,11 @@ func TestLogin(t *testing.T) {
 func TestSessionEndsAtLogout(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	c := a.newClient()
-	first := c.post("/auth/login", obj{"username": "admin", "password": password}).want(200, "登录成功").header.Get("Set-Cookie")
+	first := c.post("/auth/login", obj{"username": "admin", "password": password}).
+		want(200, "登录成功").
+		header.Get(
+		"Set-Cookie",
+	)
 	for _, attribute := range []string{"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=604800"} {
 		if !strings.Contains(first, attribute) {
 			t.Errorf("cookie without %s: %s", attribute, first)
@@ -90,7 +98,10 @@ func TestChangePassword(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	other := a.login("guest_1", password)
 	change := func(old, fresh, again any) *response {
-		return a.guest.post("/auth/change-password", obj{"old_password": old, "new_password": fresh, "confirm_password": again})
+		return a.guest.post(
+			"/auth/change-password",
+			obj{"old_password": old, "new_password": fresh, "confirm_password": again},
+		)
 	}
 	for _, r := range []*response{change("", "x", "x"), change("x", "", "x"), change("x", "x", ""), change(nil, 1, 1)} {
 		r.wantCode(400, models.CodeInvalid, "所有字段都不能为空")
@@ -105,7 +116,8 @@ func TestChangePassword(t *testing.T) {
 		"NoDigitsHere":                  "密码必须包含数字",
 	} {
 		change(password, fresh, fresh).wantCode(400, models.CodePasswordInvalid, want)
-		a.admin.post("/users", obj{"username": "weak", "password": fresh, "role": "guest"}).wantCode(400, models.CodePasswordInvalid, want)
+		a.admin.post("/users", obj{"username": "weak", "password": fresh, "role": "guest"}).
+			wantCode(400, models.CodePasswordInvalid, want)
 	}
 	change("Wrong1horse", "Another1one", "Another1one").wantCode(401, models.CodeInvalidOldPassword, "当前密码错误")
 	change(password, "Another1one", "Another1one").want(200, "密码修改成功")
@@ -117,7 +129,9 @@ func TestChangePassword(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		list := a.admin.get("/users").want(200, "获取用户列表成功").wantAt("total", 3, "page", 1, "pages", 1, "items.0.username", "admin")
+		list := a.admin.get("/users").
+			want(200, "获取用户列表成功").
+			wantAt("total", 3, "page", 1, "pages", 1, "items.0.username", "admin")
 		equal(a, "item", members(list.at("items", 0).(obj)), "created_at id is_active last_login_at role updated_at username")
 		a.admin.get("/users?limit=2&page=2").wantAt("page", 2, "pages", 2, "limit", 2, "items.0.username", "guest_1")
 		a.admin.get("/users?limit=2&page=9").wantAt("items", []any{})
@@ -138,16 +152,22 @@ func TestUsers(t *testing.T) {
 		} {
 			a.admin.post("/users", bad.body).wantCode(400, models.CodeInvalid, bad.want)
 		}
-		a.admin.post("/users", obj{"username": "user_1", "password": password, "role": "user"}).wantCode(409, models.CodeUsernameExists, "用户名已存在")
-		created := a.admin.post("/users", obj{"username": "second", "password": password, "role": "guest", "is_active": false}).want(201, "用户创建成功")
+		a.admin.post("/users", obj{"username": "user_1", "password": password, "role": "user"}).
+			wantCode(409, models.CodeUsernameExists, "用户名已存在")
+		created := a.admin.post("/users", obj{"username": "second", "password": password, "role": "guest", "is_active": false}).
+			want(201, "用户创建成功")
 		created.wantAt("user.username", "second", "user.role", "guest", "user.is_active", false, "user.last_login_at", nil)
 		if strings.Contains(strings.ToLower(created.raw), "hash") {
 			a.Errorf("tells the hash: %s", created.raw)
 		}
-		a.newClient().post("/auth/login", obj{"username": "second", "password": password}).wantCode(403, models.CodeAccountDisabled, "账户已被停用")
+		a.newClient().
+			post("/auth/login", obj{"username": "second", "password": password}).
+			wantCode(403, models.CodeAccountDisabled, "账户已被停用")
 
 		path := "/users/" + strconv.FormatInt(created.id("user", "id"), 10)
-		a.admin.put(path, obj{"is_active": true}).want(200, "用户更新成功").wantAt("user.is_active", true, "user.role", "guest", "user.username", "second")
+		a.admin.put(path, obj{"is_active": true}).
+			want(200, "用户更新成功").
+			wantAt("user.is_active", true, "user.role", "guest", "user.username", "second")
 		a.admin.put(path, obj{"username": "user_1"}).wantCode(409, models.CodeUsernameExists, "用户名已存在")
 		a.admin.get(path).want(200, "获取用户信息成功").wantAt("user.username", "second")
 		second := a.login("second", password)

@@ -11,8 +11,8 @@ import (
 	"whalefall/views"
 )
 
-// guardConnectionTest asks for the permission to test a saved instance, and for create to test anything else: a stored
-// password must not be sendable to a host of one's choice.
+// guardConnectionTest requires perm to test a saved instance, and PermCreate for anything else: otherwise one could
+// send a stored password to any host.
 func (h *handlers) guardConnectionTest(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
 	saved, other := h.guard(perm, handler), h.guard(models.PermCreate, handler)
 	return func(c echo.Context) error {
@@ -69,7 +69,7 @@ func (h *handlers) testTarget(c echo.Context, f fields) (models.Version, error) 
 	return h.Collect.Test(c.Request().Context(), target)
 }
 
-// addressOf is where a target is: host and port, or the file.
+// addressOf returns host and port of the target, or the path of its file.
 func addressOf(t collectors.Target) string {
 	if t.Engine == models.SQLite {
 		return t.Database
@@ -77,7 +77,7 @@ func addressOf(t collectors.Target) string {
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
-// connectionFailed gives a test that could not connect the contract's message for tests.
+// connectionFailed returns err with the contract's message for connection tests if the target is unreachable.
 func connectionFailed(err error) error {
 	e := models.AsError(err)
 	if e.Code != models.CodeUnreachable {

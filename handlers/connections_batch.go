@@ -18,12 +18,12 @@ import (
 const (
 	maxBatchTests    = 50
 	batchTestsAtOnce = 8
-	batchTestTimeout = 120 * time.Second // all of them; the server ends an answer after 150 s
+	batchTestTimeout = 120 * time.Second // for all of them; the server ends an answer after 150 s
 )
 
 var errBatchTimeout = errors.New("the batch of connection tests took too long")
 
-// batchTestJSON says how the tests of a batch went, in the order asked for.
+// batchTestJSON holds the results of a batch in the order of the request.
 type batchTestJSON struct {
 	Results []connectionResultJSON `json:"results"`
 	Summary batchSummaryJSON       `json:"summary"`
@@ -35,7 +35,7 @@ type batchSummaryJSON struct {
 	Failed  int `json:"failed"`
 }
 
-// connectionResultJSON is one test of a batch. What it knows of a failure is what a single test says as extra.
+// connectionResultJSON is the result of one test; a failure has the extra of a single test.
 type connectionResultJSON struct {
 	InstanceID      int64          `json:"instance_id"`
 	InstanceName    *string        `json:"instance_name"`
@@ -72,7 +72,7 @@ func (h *handlers) apiBatchTest(c echo.Context) error {
 	return h.ok(c, out, "connections.tested")
 }
 
-// bindBatchIDs reads which instances to test, each once.
+// bindBatchIDs returns the IDs of the instances to test, without repetitions.
 func bindBatchIDs(f fields) ([]int64, error) {
 	list, isList := f["instance_ids"].([]any)
 	switch {
@@ -99,8 +99,8 @@ func bindBatchIDs(f fields) ([]int64, error) {
 	return ids, nil
 }
 
-// testAll tests some instances at a time and is done when all are. Those that ctx ends, or keeps from beginning, failed
-// for want of time.
+// testAll tests the instances, batchTestsAtOnce at a time, and returns when all are done. Tests that ctx interrupts or
+// keeps from starting have failed with a timeout.
 func (h *handlers) testAll(ctx context.Context, lang string, ids []int64) []connectionResultJSON {
 	results := make([]connectionResultJSON, len(ids))
 	turns := make(chan struct{}, batchTestsAtOnce)
@@ -118,7 +118,7 @@ func (h *handlers) testAll(ctx context.Context, lang string, ids []int64) []conn
 
 func (h *handlers) testOne(ctx context.Context, lang string, id int64) connectionResultJSON {
 	out := connectionResultJSON{InstanceID: id}
-	// The name is worth telling even when there is no time left.
+	// The name is useful even if no time is left for the test.
 	instance, err := h.Store.InstanceHead(context.WithoutCancel(ctx), id)
 	var v models.Version
 	if err == nil {
@@ -134,7 +134,7 @@ func (h *handlers) testOne(ctx context.Context, lang string, id int64) connectio
 	return out
 }
 
-// connectionResultFailed says of one test what a single one would answer.
+// connectionResultFailed fills in what a single test would answer to err.
 func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionResultJSON, lang string, err error) {
 	e := classify(connectionFailed(err))
 	if ctx.Err() != nil && e.Code == models.CodeInternal {
@@ -143,5 +143,5 @@ func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionRe
 	if e.Code == models.CodeInternal {
 		h.Log.ErrorContext(ctx, "connection test failed", "instance_id", out.InstanceID, "error", err)
 	}
-	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, explained(lang, e.Extra)
+	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, withAdvice(lang, e.Extra)
 }

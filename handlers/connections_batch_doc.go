@@ -10,29 +10,68 @@ import (
 
 func batchTestOperation() []operation {
 	code := models.CodeUnreachable
-	return []operation{{
-		method: http.MethodPost, path: "/connections/actions/batch-test", id: "testConnections", tag: tagConnections,
-		summary: "Connect to many instances", about: "The answer is 200 whatever the tests say; `error_code` and `extra` tell what a single test would answer.",
-		body: []openapi.Field{
-			openapi.Required("instance_ids", openapi.Dict("type", "array", "items", openapi.Dict("type", "integer", "format", "int64"), "minItems", 1, "maxItems", maxBatchTests), "Which."),
-		},
-		example: openapi.Dict("instance_ids", []int{7, 8}),
-		message: "connections.tested", data: batchTestJSON{
-			Results: []connectionResultJSON{
-				{
-					InstanceID: 7, InstanceName: orNull("orders"), Success: true, Message: "连接成功,数据库版本: PostgreSQL 16.14",
-					Version: orNull("PostgreSQL 16.14"), DatabaseVersion: orNull("PostgreSQL 16.14"), MainVersion: orNull("16"), DetailedVersion: orNull("16.14"),
-				},
-				{
-					InstanceID: 8, InstanceName: orNull("billing"), Message: views.Message(views.Chinese, string(code), nil), ErrorCode: &code,
-					Extra: map[string]any{"instance_id": 8, "reason": "refused", "advice": views.Message(views.Chinese, "reason.refused", nil)},
-				},
+	return []operation{
+		{
+			method:  http.MethodPost,
+			path:    "/connections/actions/batch-test",
+			id:      "testConnections",
+			tag:     tagConnections,
+			summary: "Connect to many instances",
+			about:   "The answer is 200 whatever the tests say; `error_code` and `extra` tell what a single test would answer.",
+			body: []openapi.Field{
+				openapi.Required(
+					"instance_ids",
+					openapi.Dict(
+						"type",
+						"array",
+						"items",
+						openapi.Dict("type", "integer", "format", "int64"),
+						"minItems",
+						1,
+						"maxItems",
+						maxBatchTests,
+					),
+					"Which.",
+				),
 			},
-			Summary: batchSummaryJSON{Total: 2, Success: 1, Failed: 1},
+			example: openapi.Dict("instance_ids", []int{7, 8}),
+			message: "connections.tested",
+			data: batchTestJSON{
+				Results: []connectionResultJSON{
+					{
+						InstanceID:   7,
+						InstanceName: orNull("orders"),
+						Success:      true,
+						Message:      "连接成功,数据库版本: PostgreSQL 16.14",
+						Version: orNull(
+							"PostgreSQL 16.14",
+						),
+						DatabaseVersion: orNull("PostgreSQL 16.14"),
+						MainVersion:     orNull("16"),
+						DetailedVersion: orNull("16.14"),
+					},
+					{
+						InstanceID:   8,
+						InstanceName: orNull("billing"),
+						Message:      views.Message(views.Chinese, string(code), nil),
+						ErrorCode:    &code,
+						Extra: map[string]any{
+							"instance_id": 8,
+							"reason":      "refused",
+							"advice":      views.Message(views.Chinese, "reason.refused", nil),
+						},
+					},
+				},
+				Summary: batchSummaryJSON{Total: 2, Success: 1, Failed: 1},
+			},
+			fails: []*models.Error{
+				models.Invalid(
+					"connections.ids_missing",
+				),
+				models.Invalid("connections.ids_not_integers"),
+				models.Invalid("connections.ids_empty"),
+				models.Invalid("connections.too_many", "Limit", maxBatchTests),
+			},
 		},
-		fails: []*models.Error{
-			models.Invalid("connections.ids_missing"), models.Invalid("connections.ids_not_integers"), models.Invalid("connections.ids_empty"),
-			models.Invalid("connections.too_many", "Limit", maxBatchTests),
-		},
-	}}
+	}
 }

@@ -21,9 +21,12 @@ const batchTest = "/connections/actions/batch-test"
 // reachableInstance adds an instance for a server with its credential, and returns its id.
 func (a *app) reachableInstance(name, engine, host string, port int, user, password string) int64 {
 	a.Helper()
-	credential := a.admin.post("/credentials", obj{"name": name, "username": user, "password": password}).want(201, "数据保存成功").id("credential", "id")
+	credential := a.admin.post("/credentials", obj{"name": name, "username": user, "password": password}).
+		want(201, "数据保存成功").
+		id("credential", "id")
 	return a.admin.post("/instances", obj{"name": name, "db_type": engine, "host": host, "port": port, "credential_id": credential}).
-		want(201, "实例创建成功").id("instance", "id")
+		want(201, "实例创建成功").
+		id("instance", "id")
 }
 
 func TestBatchTestOfRealServers(t *testing.T) {
@@ -34,12 +37,16 @@ func TestBatchTestOfRealServers(t *testing.T) {
 		wrong := a.reachableInstance("wrong", "pg", postgres.Host, postgres.Port, "nobody", "wrong")
 		refused := a.reachableInstance("refused", "mysql", "127.0.0.1", testenv.FreePort(t), "u", "p")
 		silent := a.reachableInstance("silent", "pg", "127.0.0.1", testenv.SilentPort(t), "u", "p")
-		bare := a.admin.post("/instances", obj{"name": "bare", "db_type": "mysql", "host": "h", "port": 1}).id("instance", "id")
-		file := a.admin.post("/instances", obj{"name": "file", "db_type": "sqlite", "database_name": a.sqliteFile()}).id("instance", "id")
-		gone := a.admin.post("/instances", obj{"name": "gone", "db_type": "sqlite", "database_name": a.dir}).id("instance", "id")
+		bare := a.admin.post("/instances", obj{"name": "bare", "db_type": "mysql", "host": "h", "port": 1}).
+			id("instance", "id")
+		file := a.admin.post("/instances", obj{"name": "file", "db_type": "sqlite", "database_name": a.sqliteFile()}).
+			id("instance", "id")
+		gone := a.admin.post("/instances", obj{"name": "gone", "db_type": "sqlite", "database_name": a.dir}).
+			id("instance", "id")
 		a.admin.remove("/instances/" + plain(gone))
 
-		r := a.guest.post(batchTest, obj{"instance_ids": []any{silent, pg, file, my, pg, refused, 4711, gone, bare, wrong, -1}}).want(200, "批量连接测试完成")
+		r := a.guest.post(batchTest, obj{"instance_ids": []any{silent, pg, file, my, pg, refused, 4711, gone, bare, wrong, -1}}).
+			want(200, "批量连接测试完成")
 		r.wantAt("summary", obj{"total": 10, "success": 3, "failed": 7})
 		results := r.data["results"].([]any)
 		order := []int64{silent, pg, file, my, refused, 4711, gone, bare, wrong, -1}
@@ -59,9 +66,28 @@ func TestBatchTestOfRealServers(t *testing.T) {
 				}
 			}
 		}
-		r.wantAt("results.0.message", "数据库连接失败", "results.0.extra.reason", "timeout", "results.4.extra.reason", "refused", "results.8.extra.reason", "login",
-			"results.5.message", "实例不存在", "results.5.instance_name", nil, "results.6.instance_name", nil, "results.7.message", "实例未配置凭据",
-			"results.0.instance_name", "silent", "results.0.extra.instance_id", silent)
+		r.wantAt(
+			"results.0.message",
+			"数据库连接失败",
+			"results.0.extra.reason",
+			"timeout",
+			"results.4.extra.reason",
+			"refused",
+			"results.8.extra.reason",
+			"login",
+			"results.5.message",
+			"实例不存在",
+			"results.5.instance_name",
+			nil,
+			"results.6.instance_name",
+			nil,
+			"results.7.message",
+			"实例未配置凭据",
+			"results.0.instance_name",
+			"silent",
+			"results.0.extra.instance_id",
+			silent,
+		)
 		if advice, _ := results[4].(obj)["extra"].(obj)["advice"].(string); advice == "" {
 			a.Errorf("no advice: %v", results[4])
 		}
@@ -134,10 +160,16 @@ func TestBatchTestAsksAFewAtOnce(t *testing.T) {
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.SQLite: slow})
 	var ids []int64
 	for i := range 50 {
-		ids = append(ids, a.admin.post("/instances", obj{"name": "n" + plain(i), "db_type": "sqlite", "database_name": "x"}).id("instance", "id"))
+		ids = append(
+			ids,
+			a.admin.post("/instances", obj{"name": "n" + plain(i), "db_type": "sqlite", "database_name": "x"}).
+				id("instance", "id"),
+		)
 	}
 	started := time.Now()
-	a.guest.post(batchTest, obj{"instance_ids": ids}).want(200, "批量连接测试完成").wantAt("summary", obj{"total": 50, "success": 50, "failed": 0})
+	a.guest.post(batchTest, obj{"instance_ids": ids}).
+		want(200, "批量连接测试完成").
+		wantAt("summary", obj{"total": 50, "success": 50, "failed": 0})
 	equal(t, "tests at the same time", slow.most.Load(), int64(8))
 	if took := time.Since(started); took < 7*slowTest {
 		t.Errorf("fifty tests of %s, eight at a time, took %s", slowTest, took)
@@ -146,14 +178,29 @@ func TestBatchTestAsksAFewAtOnce(t *testing.T) {
 
 // TestBatchTestEnds has nobody answer: when the time is over, all tests have failed for want of it, those that never began too.
 func TestBatchTestEnds(t *testing.T) {
-	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.SQLite: &slowCollector{stuck: true}})
+	a := newAppWith(
+		t,
+		t.TempDir()+"/store.db",
+		map[models.Engine]collectors.Collector{models.SQLite: &slowCollector{stuck: true}},
+	)
 	var ids []int64
 	for i := range 10 {
-		ids = append(ids, a.admin.post("/instances", obj{"name": "n" + plain(i), "db_type": "sqlite", "database_name": "x"}).id("instance", "id"))
+		ids = append(
+			ids,
+			a.admin.post("/instances", obj{"name": "n" + plain(i), "db_type": "sqlite", "database_name": "x"}).
+				id("instance", "id"),
+		)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	w := a.admin.serve(ctx, t, http.MethodPost, batchTest, strings.NewReader(plain(obj{"instance_ids": ids})), "application/json")
+	w := a.admin.serve(
+		ctx,
+		t,
+		http.MethodPost,
+		batchTest,
+		strings.NewReader(plain(obj{"instance_ids": ids})),
+		"application/json",
+	)
 	var answer struct {
 		Data struct {
 			Results []struct {

@@ -11,15 +11,25 @@ import (
 func connectionOperations() []operation {
 	return append([]operation{
 		{
-			method: http.MethodPost, path: "/connections/actions/test", id: "testConnection", tag: tagConnections,
+			method:  http.MethodPost,
+			path:    "/connections/actions/test",
+			id:      "testConnection",
+			tag:     tagConnections,
 			summary: "Connect to an instance, or to what may become one",
-			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the body is, with the credential or the " +
-				"user name and password of the body: that takes the permission `create`, since a stored password must not be sendable to a host of one's choice.",
+			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the " +
+				"body is, with the credential or the " +
+				"user name and password of the body: that takes the permission `create`, since a stored password must not be " +
+				"sendable to a host of one's choice.",
 			body: append([]openapi.Field{
-				openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64"), "A saved instance; all other members are then ignored."),
+				openapi.Optional(
+					"instance_id",
+					openapi.Dict("type", "integer", "format", "int64"),
+					"A saved instance; all other members are then ignored.",
+				),
 			}, openapi.AllOptional(addressFields())...),
 			example: openapi.Dict("instance_id", 7),
-			message: "api.instance_connected", data: struct {
+			message: "api.instance_connected",
+			data: struct {
 				Success         bool   `json:"success"`
 				Message         string `json:"message"`
 				Version         string `json:"version"`
@@ -29,27 +39,44 @@ func connectionOperations() []operation {
 			}{true, "连接成功,数据库版本: PostgreSQL 16.14", "PostgreSQL 16.14", "PostgreSQL 16.14", "16", "16.14"},
 			missing: instanceMissing,
 			fails: slices.Concat([]*models.Error{
-				models.Invalid("body.empty"), models.Invalid("field.not_integer", "Field", "instance_id"), required("db_type, host, port"),
+				models.Invalid(
+					"body.empty",
+				),
+				models.Invalid("field.not_integer", "Field", "instance_id"),
+				required("db_type, host, port"),
 			}, addressRefusals, []*models.Error{
-				forbidden(models.PermCreate), targetError(models.CodeUnreachable, "", "reason", "refused"),
-				targetError(models.CodeCollection, "collect.no_credential"), targetError(models.CodeCollection, "collect.instance_inactive"),
+				forbidden(models.PermCreate),
+				targetError(models.CodeUnreachable, "", "reason", "refused"),
+				targetError(
+					models.CodeCollection,
+					"collect.no_credential",
+				),
+				targetError(models.CodeCollection, "collect.instance_inactive"),
 				{Code: models.CodeTimeout},
 			}),
 		},
 	}, batchTestOperation()...)
 }
 
-// targetRefusals are what can go wrong with every collection.
+// targetRefusals returns the errors that every collection can end with.
 func targetRefusals() []*models.Error {
 	return []*models.Error{
 		targetError(models.CodeUnreachable, "error.unreachable", "reason", "login", "sqlstate", "28P01"),
-		targetError(models.CodeCollection, "collect.instance_inactive"), targetError(models.CodeCollection, "collect.no_credential"),
-		targetError(models.CodeCollection, "collect.instance_changed"), targetError(models.CodeCollection, "collect.cancelled"),
+		targetError(
+			models.CodeCollection,
+			"collect.instance_inactive",
+		),
+		targetError(models.CodeCollection, "collect.no_credential"),
+		targetError(
+			models.CodeCollection,
+			"collect.instance_changed",
+		),
+		targetError(models.CodeCollection, "collect.cancelled"),
 		targetError(models.CodeTimeout, ""),
 	}
 }
 
-// targetError is a refusal that a monitored server is the reason for; pairs are more of what it tells.
+// targetError returns an example of an error that a monitored server causes; pairs are added to its extra.
 func targetError(code models.Code, key string, pairs ...any) *models.Error {
 	extra := models.Args(append([]any{"instance_id", 7}, pairs...)...)
 	return &models.Error{Code: code, Key: key, Args: models.Args("Name", "orders"), Extra: extra}

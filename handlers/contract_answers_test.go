@@ -85,11 +85,13 @@ func examine(r *response) {
 func examineHeaders(r *response) {
 	r.Helper()
 	for name, want := range map[string]string{
-		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
+		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
+		"Cross-Origin-Opener-Policy": "same-origin",
 	} {
 		equal(r, r.what+": "+name, r.header.Get(name), want)
 	}
-	if !hexID.MatchString(r.header.Get("X-Request-ID")) || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
+	if !hexID.MatchString(r.header.Get("X-Request-ID")) ||
+		!strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		r.Errorf("%s: headers %v", r.what, r.header)
 	}
 	// Only what is read by its ETag may be kept, and is asked for again each time.
@@ -98,8 +100,12 @@ func examineHeaders(r *response) {
 		r.Errorf("%s: Cache-Control %q", r.what, cache)
 	}
 	read := strings.HasPrefix(r.what, "GET ") || strings.HasPrefix(r.what, "HEAD ")
-	mayHaveCookie := strings.Contains(r.what, " /api/v1/auth/csrf-token") || strings.Contains(r.what, " /api/v1/auth/session")
-	if cookie := r.header.Get("Set-Cookie"); cookie != "" && (r.client.header.Get("Authorization") != "" || read && !mayHaveCookie) {
+	mayHaveCookie := strings.Contains(r.what, " /api/v1/auth/csrf-token") ||
+		strings.Contains(r.what, " /api/v1/auth/session")
+	if cookie := r.header.Get(
+		"Set-Cookie",
+	); cookie != "" &&
+		(r.client.header.Get("Authorization") != "" || read && !mayHaveCookie) {
 		r.Errorf("%s: Set-Cookie %s", r.what, cookie)
 	}
 }
@@ -129,7 +135,11 @@ func examineSuccess(r *response) {
 
 func examineFailure(r *response) {
 	r.Helper()
-	examineEnvelope(r, false, "success error error_id category severity message_code message timestamp recoverable suggestions context extra")
+	examineEnvelope(
+		r,
+		false,
+		"success error error_id category severity message_code message timestamp recoverable suggestions context extra",
+	)
 	code, _ := r.body["message_code"].(string)
 	want, known := verdicts[models.Code(code)]
 	if code == string(models.CodeInvalidRequest) && r.header.Get("Allow") != "" {
@@ -145,7 +155,10 @@ func examineFailure(r *response) {
 	if id, _ := r.body["error_id"].(string); !hexID.MatchString(id) {
 		r.Errorf("%s: error_id %q", r.what, id)
 	}
-	if said := plain(r.body["suggestions"]); said != plain(strings.Split(suggestions[got.category], ", ")) && !r.isEnglish() {
+	if said := plain(
+		r.body["suggestions"],
+	); said != plain(strings.Split(suggestions[got.category], ", ")) &&
+		!r.isEnglish() {
 		r.Errorf("%s: suggestions %s", r.what, said)
 	}
 	where, _ := r.body["context"].(obj)
@@ -232,7 +245,12 @@ func inBothLanguages(t testing.TB, chinese, english *response) {
 	if chinese.isEnglish() || !english.isEnglish() {
 		t.Errorf("%s: the languages are mixed up: %v, %v", chinese.what, chinese.body["message"], english.body["message"])
 	}
-	if said := plain(english.body["suggestions"]); strings.ContainsFunc(said, func(c rune) bool { return unicode.Is(unicode.Han, c) }) {
+	if said := plain(
+		english.body["suggestions"],
+	); strings.ContainsFunc(
+		said,
+		func(c rune) bool { return unicode.Is(unicode.Han, c) },
+	) {
 		t.Errorf("%s: suggestions in English: %s", chinese.what, said)
 	}
 }
@@ -250,7 +268,15 @@ func wordless(v any) any {
 		out := maps.Clone(v)
 		for name, value := range v {
 			switch name {
-			case "message", "suggestions", "advice", "timestamp", "error_id", "request_id", "csrf_token", "elapsed_ms", "last_used_at":
+			case "message",
+				"suggestions",
+				"advice",
+				"timestamp",
+				"error_id",
+				"request_id",
+				"csrf_token",
+				"elapsed_ms",
+				"last_used_at":
 				out[name] = "…"
 			default:
 				out[name] = wordless(value)

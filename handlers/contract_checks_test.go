@@ -45,7 +45,8 @@ func TestTheContractHasEveryRoute(t *testing.T) {
 	}
 	for _, r := range a.handler.(*echo.Echo).Routes() {
 		route := r.Method + " " + r.Path
-		if strings.HasPrefix(r.Path, "/api") && r.Method != http.MethodHead && r.Method != "echo_route_not_found" && !tested[route] {
+		if strings.HasPrefix(r.Path, "/api") && r.Method != http.MethodHead && r.Method != "echo_route_not_found" &&
+			!tested[route] {
 			t.Errorf("no test for %s", route)
 		}
 	}
@@ -139,12 +140,38 @@ func shape(v any) any {
 
 var (
 	notJSON = []string{
-		"{", "nonsense", "{} {}", "{}}", "{'a':1}", "{\"a\":\xff}", "{\"\xc3(\":1}", "\ufeff{}", `{"a":01}`, `{"a":+1}`, `{"a":NaN}`, `{"a":1,}`, `{"a":"\ud800"}`,
-		`{"\udfff":1}`, `{"a":"\ud83d\ud83d\ude00"}`, "{\"a\":\"\x00\"}", "{\"a\":\"\n\"}", "\x00", `{"a":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "}",
-		strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001), strings.Repeat("[", 900_000),
+		"{",
+		"nonsense",
+		"{} {}",
+		"{}}",
+		"{'a':1}",
+		"{\"a\":\xff}",
+		"{\"\xc3(\":1}",
+		"\ufeff{}",
+		`{"a":01}`,
+		`{"a":+1}`,
+		`{"a":NaN}`,
+		`{"a":1,}`,
+		`{"a":"\ud800"}`,
+		`{"\udfff":1}`,
+		`{"a":"\ud83d\ud83d\ude00"}`,
+		"{\"a\":\"\x00\"}",
+		"{\"a\":\"\n\"}",
+		"\x00",
+		`{"a":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "}",
+		strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001),
+		strings.Repeat("[", 900_000),
 	}
 	notObjects = []string{"[]", "1", "1e400", `"x"`, "true", `[{"name":"x"}]`, "-0"}
-	otherKinds = []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "nonsense;;", "application/json-patch+json", " "}
+	otherKinds = []string{
+		"text/plain",
+		"application/x-www-form-urlencoded",
+		"multipart/form-data; boundary=x",
+		"application/xml",
+		"nonsense;;",
+		"application/json-patch+json",
+		" ",
+	}
 )
 
 // some are all of what is refused before the store is asked, and every fifth of them where the other store has seen all.
@@ -268,8 +295,15 @@ func (s *scene) checkIgnored(e endpoint) {
 	at.query = strings.Trim(at.query+"&"+nonsense, "&")
 	body, _ := at.body.(obj)
 	more := obj{
-		"nonsense": json.RawMessage(strings.Repeat("[", 9000) + strings.Repeat("]", 9000)), "": nil, "a\x00": "\x00", "number": json.RawMessage("1e400"),
-		"id": -1, "created_at": "x", "csrf_token": "x",
+		"nonsense": json.RawMessage(
+			strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
+		),
+		"":           nil,
+		"a\x00":      "\x00",
+		"number":     json.RawMessage("1e400"),
+		"id":         -1,
+		"created_at": "x",
+		"csrf_token": "x",
 	}
 	maps.Copy(more, body)
 	at.body = more
@@ -279,8 +313,31 @@ func (s *scene) checkIgnored(e endpoint) {
 }
 
 var notIDs = []string{
-	"0", "-1", "x", "1.0", "1e0", "9223372036854775807", "9223372036854775808", "99999999999999999999", "%00", "1%00", "%2F", "1%2F", "1%20", "%FF", "+1", "%2B1", "01", "%D9%A1",
-	"...", "%2E%2E%2E", "1;", "1,2", "*", "null", "4711",
+	"0",
+	"-1",
+	"x",
+	"1.0",
+	"1e0",
+	"9223372036854775807",
+	"9223372036854775808",
+	"99999999999999999999",
+	"%00",
+	"1%00",
+	"%2F",
+	"1%2F",
+	"1%20",
+	"%FF",
+	"+1",
+	"%2B1",
+	"01",
+	"%D9%A1",
+	"...",
+	"%2E%2E%2E",
+	"1;",
+	"1,2",
+	"*",
+	"null",
+	"4711",
 }
 
 // checkIDs asks about what is not there.
@@ -345,7 +402,10 @@ func (s *scene) steps(e endpoint) []step {
 
 // exclusive are checks that one request cannot fail both, or that are one check.
 var exclusive = map[string]bool{
-	"login+permission": true, "CSRF token+right CSRF token": true, "input+input of the route": true, "existence+target": true,
+	"login+permission":            true,
+	"CSRF token+right CSRF token": true,
+	"input+input of the route":    true,
+	"existence+target":            true,
 }
 
 // checkOrder makes requests that are wrong in one way, and in two: then the earlier check speaks.

@@ -84,15 +84,26 @@ func TestUnknownPaths(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	for _, path := range []string{
-		"/api", "/api/", "/api/v1", "/api/v1/", "/api/v2", "/api/v2/instances", "/api/instances", "/api//v1/instances", "/api/v1//instances",
-		"/api/v1/nothing", "/api/v1/instances/1/nothing", "/api/v1/instances/1/databases", "/api/v1/instances/1/databases/sizes/",
-		"/api/v1/Instances", "/api/v1/INSTANCES", "/api/V1/instances", "/api/v1/instances//databases/sizes/", "/api/v1/instances%2F1", "/api/v1/instances%00",
-		"/api/v1/users/1/", "/api/v1/users/1/2", "/api/v1/credentials/1/x", "/api/v1/tags/1/", "/api/v1/refreshes/1/1", "/api/v1/auth/session/", "/api/v1/instances/1/databases/a/b/tables/sizes", "/api/v1/%FF", "/api/v1/instances/1/databases/x/tables/sizes/",
-		"/api/databases/1/sizes", "/api/v1/instances.json", "/api/v1/" + strings.Repeat("x", 9000), "/api/v1/instances/1/databases//tables/sizes/x",
+		"/api", "/api/", "/api/v1", "/api/v1/", "/api/v2", "/api/v2/instances", "/api/instances", "/api//v1/instances",
+		"/api/v1//instances",
+		"/api/v1/nothing", "/api/v1/instances/1/nothing", "/api/v1/instances/1/databases",
+		"/api/v1/instances/1/databases/sizes/",
+		"/api/v1/Instances", "/api/v1/INSTANCES", "/api/V1/instances", "/api/v1/instances//databases/sizes/",
+		"/api/v1/instances%2F1", "/api/v1/instances%00",
+		"/api/v1/users/1/", "/api/v1/users/1/2", "/api/v1/credentials/1/x", "/api/v1/tags/1/", "/api/v1/refreshes/1/1",
+		"/api/v1/auth/session/", "/api/v1/instances/1/databases/a/b/tables/sizes", "/api/v1/%FF",
+		"/api/v1/instances/1/databases/x/tables/sizes/",
+		"/api/databases/1/sizes", "/api/v1/instances.json", "/api/v1/" + strings.Repeat("x", 9000),
+		"/api/v1/instances/1/databases//tables/sizes/x",
 	} {
 		for _, c := range []*client{a.admin, a.anonymous} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "X"} {
-				if r := c.send(method, path, nil); r.status != 404 || method != "HEAD" && r.body["message_code"] != string(models.CodeInvalidRequest) {
+				if r := c.send(
+					method,
+					path,
+					nil,
+				); r.status != 404 ||
+					method != "HEAD" && r.body["message_code"] != string(models.CodeInvalidRequest) {
 					t.Errorf("%.90s: %d %.300s", r.what, r.status, r.raw)
 				}
 			}
@@ -123,8 +134,10 @@ func TestWhatIsNoHTTP(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	for _, line := range []string{
-		"GET /api/v1/instances/%zz HTTP/1.1\r\nHost: x", "GET /api/v1/instances/% HTTP/1.1\r\nHost: x", "GET /api/v1/instances HTTP/1.1",
-		"GET /api/v1/\x01 HTTP/1.1\r\nHost: x", "G?T / HTTP/1.1\r\nHost: x", "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: -1",
+		"GET /api/v1/instances/%zz HTTP/1.1\r\nHost: x", "GET /api/v1/instances/% HTTP/1.1\r\nHost: x",
+		"GET /api/v1/instances HTTP/1.1",
+		"GET /api/v1/\x01 HTTP/1.1\r\nHost: x", "G?T / HTTP/1.1\r\nHost: x", "POST /api/v1/auth/login HTTP/1.1\r\nHost: " +
+			"x\r\nContent-Length: -1",
 	} {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(a.url, "http://"))
 		check(t, err)
@@ -145,20 +158,36 @@ func TestSmallPrintOfBodies(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	a.admin.post("/connections/actions/test", "{}").wantCode(400, models.CodeInvalid, "请求数据不能为空")
 	a.admin.post("/connections/actions/test", nil).wantCode(400, models.CodeInvalid, "请求数据不能为空")
-	a.admin.with("Content-Type", "application/json; charset=utf-8").post("/instances", "{}").want(400, "字段 'name, db_type, host, port' 是必填的")
-	a.admin.with("Content-Type", "APPLICATION/JSON").post("/instances", " \r\n\t{}\n ").want(400, "字段 'name, db_type, host, port' 是必填的")
-	a.guest.with("X-CSRFToken", "").post("/auth/logout", obj{"csrf_token": a.guest.header.Get("X-CSRFToken")}).want(403, "缺少 CSRF 令牌")
+	a.admin.with("Content-Type", "application/json; charset=utf-8").
+		post("/instances", "{}").
+		want(400, "字段 'name, db_type, host, port' 是必填的")
+	a.admin.with("Content-Type", "APPLICATION/JSON").
+		post("/instances", " \r\n\t{}\n ").
+		want(400, "字段 'name, db_type, host, port' 是必填的")
+	a.guest.with("X-CSRFToken", "").
+		post("/auth/logout", obj{"csrf_token": a.guest.header.Get("X-CSRFToken")}).
+		want(403, "缺少 CSRF 令牌")
 	a.guest.with("X-CSRFToken", "").with("Content-Type", "application/x-www-form-urlencoded").
-		post("/auth/logout", "csrf_token="+url.QueryEscape(a.guest.header.Get("X-CSRFToken"))).wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型，请使用 application/json")
+		post("/auth/logout", "csrf_token="+url.QueryEscape(a.guest.header.Get("X-CSRFToken"))).
+		wantCode(415, models.CodeUnsupportedMedia, "不支持的内容类型，请使用 application/json")
 	for i, name := range []string{`"\\ud800"`, `"\ud83d\ude00"`, `"\\\\ud800"`, `"\ufffd"`, `"\u00e9"`} {
-		a.admin.post("/credentials", fmt.Sprintf(`{"name":"fine %d","username":%s,"password":%s}`, i, name, name)).want(201, "数据保存成功")
+		a.admin.post("/credentials", fmt.Sprintf(`{"name":"fine %d","username":%s,"password":%s}`, i, name, name)).
+			want(201, "数据保存成功")
 	}
 }
 
 func TestOtherOrigins(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
-	a.guest.with("Sec-Fetch-Site", "cross-site").post("/auth/logout", nil).wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
-	a.guest.with("Sec-Fetch-Site", "same-origin").with("X-CSRFToken", "").post("/auth/logout", nil).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
-	a.guest.with("Sec-Fetch-Site", "none").with("X-CSRFToken", "").post("/auth/logout", nil).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
+	a.guest.with("Sec-Fetch-Site", "cross-site").
+		post("/auth/logout", nil).
+		wantCode(403, models.CodeCSRFInvalid, "CSRF 令牌无效,请刷新后重试")
+	a.guest.with("Sec-Fetch-Site", "same-origin").
+		with("X-CSRFToken", "").
+		post("/auth/logout", nil).
+		wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
+	a.guest.with("Sec-Fetch-Site", "none").
+		with("X-CSRFToken", "").
+		post("/auth/logout", nil).
+		wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 	a.guest.with("Sec-Fetch-Site", "same-origin").post("/auth/logout", nil).want(200, "登出成功")
 }

@@ -43,7 +43,12 @@ type identity struct {
 
 func newScene(a *app) *scene {
 	a.Helper()
-	s := &scene{app: a, postgres: strings.HasPrefix(a.address, "postgres"), translated: map[string]bool{}, file: a.sqliteFile("CREATE TABLE t (x)")}
+	s := &scene{
+		app:        a,
+		postgres:   strings.HasPrefix(a.address, "postgres"),
+		translated: map[string]bool{},
+		file:       a.sqliteFile("CREATE TABLE t (x)"),
+	}
 	driver := "sqlite"
 	if s.postgres {
 		driver = "pgx"
@@ -82,8 +87,17 @@ func (s *scene) everyIdentity() []identity {
 	for name, c := range map[string]*client{"guest_1": s.guest, "user_1": s.user, "admin": s.admin} {
 		user, err := s.store.UserByName(s.Context(), name)
 		check(s, err)
-		out = append(out, identity{name: name, role: user.Role, id: user.ID, client: c},
-			identity{name: "token of " + name, role: user.Role, id: user.ID, client: s.token(user.ID, user.Role, time.Hour), token: true})
+		out = append(
+			out,
+			identity{name: name, role: user.Role, id: user.ID, client: c},
+			identity{
+				name:   "token of " + name,
+				role:   user.Role,
+				id:     user.ID,
+				client: s.token(user.ID, user.Role, time.Hour),
+				token:  true,
+			},
+		)
 		if user.Role == models.RoleAdmin {
 			s.adminID = user.ID
 		}
@@ -94,27 +108,44 @@ func (s *scene) everyIdentity() []identity {
 	_, err := s.store.UpdateUser(s.Context(), off, nil)
 	check(s, err)
 	beside := *s.admin
-	beside.header = http.Header{"Authorization": {"Bearer " + models.TokenPrefix + "nobodys"}, "X-Csrftoken": s.admin.header["X-Csrftoken"]}
-	return append(out,
-		identity{name: "token of an admin for what guests may", role: models.RoleGuest, id: s.adminID, client: s.token(s.adminID, models.RoleGuest, time.Hour), token: true},
+	beside.header = http.Header{
+		"Authorization": {"Bearer " + models.TokenPrefix + "nobodys"},
+		"X-Csrftoken":   s.admin.header["X-Csrftoken"],
+	}
+	return append(
+		out,
+		identity{
+			name:   "token of an admin for what guests may",
+			role:   models.RoleGuest,
+			id:     s.adminID,
+			client: s.token(s.adminID, models.RoleGuest, time.Hour),
+			token:  true,
+		},
 		identity{name: "expired token", client: s.token(s.adminID, models.RoleAdmin, -time.Second), refused: true},
 		identity{name: "token of a user who is switched off", client: switchedOff, refused: true},
 		identity{name: "unknown token", client: s.bearer(models.TokenPrefix + strings.Repeat("x", 43)), refused: true},
 		identity{name: "no token", client: s.bearer(""), refused: true},
 		identity{name: "not a token", client: s.bearer("é %00"), refused: true},
-		identity{name: "admin's session beside a bad token", client: &beside, refused: true})
+		identity{name: "admin's session beside a bad token", client: &beside, refused: true},
+	)
 }
 
 func (s *scene) token(userID int64, role models.Role, life time.Duration) *client {
 	s.Helper()
-	_, secret, err := s.store.CreateToken(s.Context(), models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)})
+	_, secret, err := s.store.CreateToken(
+		s.Context(),
+		models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)},
+	)
 	check(s, err)
 	return s.bearer(secret)
 }
 
 func (s *scene) newToken(userID int64, name string) models.Token {
 	s.Helper()
-	token, _, err := s.store.CreateToken(s.Context(), models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)})
+	token, _, err := s.store.CreateToken(
+		s.Context(),
+		models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)},
+	)
 	check(s, err)
 	return token
 }
@@ -139,7 +170,11 @@ func (s *scene) fresh(kind string) string {
 // somebody is a new user.
 func (s *scene) somebody(role models.Role) models.User {
 	s.Helper()
-	user, err := s.store.CreateUser(s.Context(), models.User{Username: s.fresh("somebody"), Role: role, IsActive: true}, password)
+	user, err := s.store.CreateUser(
+		s.Context(),
+		models.User{Username: s.fresh("somebody"), Role: role, IsActive: true},
+		password,
+	)
 	check(s, err)
 	return user
 }
@@ -163,21 +198,41 @@ func (s *scene) asNew(who identity) identity {
 
 func (s *scene) newCredential() int64 {
 	s.Helper()
-	c, err := s.store.CreateCredential(s.Context(), models.Credential{Name: s.fresh("credential"), Username: "u"}, targetSecret)
+	c, err := s.store.CreateCredential(
+		s.Context(),
+		models.Credential{Name: s.fresh("credential"), Username: "u"},
+		targetSecret,
+	)
 	check(s, err)
 	return c.ID
 }
 
 // server is the body of a new instance that nothing connects to.
 func (s *scene) server() obj {
-	return obj{"name": s.fresh("server"), "db_type": "mysql", "host": "db.example", "port": 3306, "tag_names": []any{"a"}, "options": obj{}, "is_active": true}
+	return obj{
+		"name":      s.fresh("server"),
+		"db_type":   "mysql",
+		"host":      "db.example",
+		"port":      3306,
+		"tag_names": []any{"a"},
+		"options":   obj{},
+		"is_active": true,
+	}
 }
 
 func (s *scene) newInstance() int64 {
 	s.Helper()
 	host, port := "db.example", 1
 	i, err := s.store.CreateInstance(s.Context(), models.Instance{
-		Name: s.fresh("server"), DBType: models.MySQL, Host: &host, Port: &port, IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{},
+		Name: s.fresh(
+			"server",
+		),
+		DBType:   models.MySQL,
+		Host:     &host,
+		Port:     &port,
+		IsActive: true,
+		TLSMode:  models.TLSPrefer,
+		Options:  map[string]string{},
 	}, nil, nil)
 	check(s, err)
 	return i.ID
@@ -195,8 +250,12 @@ func (s *scene) deletedInstance() int64 {
 func (s *scene) endedRun(userID int64) int64 {
 	s.Helper()
 	run, _, err := s.store.RequestRun(s.Context(), models.Run{
-		InstanceID: s.instance, DatabaseName: "main", Kind: models.RunTables, RequestedAt: time.Now(), Configuration: "of no instance",
-		Requester: models.Requester{UserID: &userID, Username: "x"},
+		InstanceID:    s.instance,
+		DatabaseName:  "main",
+		Kind:          models.RunTables,
+		RequestedAt:   time.Now(),
+		Configuration: "of no instance",
+		Requester:     models.Requester{UserID: &userID, Username: "x"},
 	})
 	check(s, err)
 	check(s, s.store.RequestCancel(s.Context(), run.ID))
@@ -327,14 +386,17 @@ func (s *scene) refuseAt(c *client, e endpoint, at call, id string, code models.
 // audited demands that a write of somebody who is known is the newest entry of the audit log, and a read is none.
 func (s *scene) audited(e endpoint, r *response) {
 	s.Helper()
-	newest := s.rows("SELECT request_id, status, message_code, method, username, path FROM audit_log ORDER BY id DESC LIMIT 1")
+	newest := s.rows(
+		"SELECT request_id, status, message_code, method, username, path FROM audit_log ORDER BY id DESC LIMIT 1",
+	)
 	code, _ := r.body["message_code"].(string)
 	where, _ := r.body["context"].(obj)
 	known := r.status < 400 || where["user_id"] != nil
 	if e.path == "/auth/login" { // of which only those count that came to a password
 		known = r.status < 400 || code == string(models.CodeInvalidCredentials)
 	}
-	noted := len(newest) == 1 && fmt.Sprint(newest[0][:4]) == fmt.Sprint([]any{r.header.Get("X-Request-ID"), r.status, code, e.method})
+	noted := len(newest) == 1 &&
+		fmt.Sprint(newest[0][:4]) == fmt.Sprint([]any{r.header.Get("X-Request-ID"), r.status, code, e.method})
 	if noted != (known && e.writes()) {
 		s.Errorf("%s: %d %q in the audit log: %t; the newest entry is %v", r.what, r.status, code, noted, newest)
 	}

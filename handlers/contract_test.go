@@ -80,7 +80,16 @@ func invalid(name string, values ...any) []wrong { return each(name, models.Code
 
 // Values that are wrong for every member of a type.
 func text(name string) []wrong {
-	return invalid(name, 5, json.RawMessage("1e400"), true, []any{"x"}, obj{"x": "y"}, json.RawMessage(`"\ud800"`), json.RawMessage(`"\udc00\ud800"`))
+	return invalid(
+		name,
+		5,
+		json.RawMessage("1e400"),
+		true,
+		[]any{"x"},
+		obj{"x": "y"},
+		json.RawMessage(`"\ud800"`),
+		json.RawMessage(`"\udc00\ud800"`),
+	)
 }
 
 func line(name string, limit int) []wrong {
@@ -95,7 +104,22 @@ func number(name string) []wrong {
 func flag(name string) []wrong { return invalid(name, 0, 1, "true", "", []any{true}, obj{}) }
 
 func ids(name string) []wrong {
-	return invalid(name, nil, "", "1", 1, true, obj{}, []any{}, []any{"x"}, []any{1.5}, []any{true}, []any{nil}, []any{[]any{}}, []any{json.RawMessage("1e400")})
+	return invalid(
+		name,
+		nil,
+		"",
+		"1",
+		1,
+		true,
+		obj{},
+		[]any{},
+		[]any{"x"},
+		[]any{1.5},
+		[]any{true},
+		[]any{nil},
+		[]any{[]any{}},
+		[]any{json.RawMessage("1e400")},
+	)
 }
 
 // csvUpload is a form with a file.
@@ -122,41 +146,161 @@ func parameter(name string, values ...string) []wrong {
 
 func window(limit string) []wrong {
 	return slices.Concat(
-		parameter(limit, "", "x", "1.5", "1.0", "1e2", "0x10", "0", "-0", "-1", "2001", "9223372036854775808", "-9223372036854775809", "%00", "1%00", "%FF", "%D9%A1"),
-		parameter("offset", "", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"))
+		parameter(
+			limit,
+			"",
+			"x",
+			"1.5",
+			"1.0",
+			"1e2",
+			"0x10",
+			"0",
+			"-0",
+			"-1",
+			"2001",
+			"9223372036854775808",
+			"-9223372036854775809",
+			"%00",
+			"1%00",
+			"%FF",
+			"%D9%A1",
+		),
+		parameter("offset", "", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"),
+	)
 }
 
 // pages are parameters of a list that falls back to its defaults.
 var pages = []string{
-	"page=0", "page=-1", "page=x", "page=1.0", "page=9223372036854775808", "page=%00", "page=", "limit=0", "limit=101", "limit=x",
-	"limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=101", "page_size=x", "page_size=%00",
+	"page=0",
+	"page=-1",
+	"page=x",
+	"page=1.0",
+	"page=9223372036854775808",
+	"page=%00",
+	"page=",
+	"limit=0",
+	"limit=101",
+	"limit=x",
+	"limit=-9223372036854775809",
+	"limit=%FF",
+	"page_size=0",
+	"page_size=101",
+	"page_size=x",
+	"page_size=%00",
 }
 
 var (
-	instanceMembers = slices.Concat(line("name", 100), invalid("name", "a b", "<script>", "", "  ", nil),
-		text("db_type"), invalid("db_type", "db2", "", nil), line("host", 253), invalid("host", "a b", "256.1.1.1", "http://x", "", nil),
-		number("port"), invalid("port", 65536, nil), line("database_name", 512), number("credential_id"), invalid("credential_id", 4711),
-		text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)), flag("is_active"),
+	instanceMembers = slices.Concat(
+		line("name", 100),
+		invalid("name", "a b", "<script>", "", "  ", nil),
+		text(
+			"db_type",
+		),
+		invalid("db_type", "db2", "", nil),
+		line("host", 253),
+		invalid("host", "a b", "256.1.1.1", "http://x", "", nil),
+		number(
+			"port",
+		),
+		invalid("port", 65536, nil),
+		line("database_name", 512),
+		number("credential_id"),
+		invalid("credential_id", 4711),
+		text("description"),
+		invalid("description", "a\x00b", strings.Repeat("描", 501)),
+		flag("is_active"),
 		invalid("tag_names", "a", 1, true, obj{}, []any{1}, []any{nil, "a\x00"}, []any{strings.Repeat("x", 51)}),
-		text("tls_mode"), invalid("tls_mode", "sometimes"), invalid("options", "x", 1, []any{}, obj{"a": 1}, obj{"a b": "x"}, obj{"a": "\x00"}),
-		line("username", 255), invalid("username", "u"), text("password"), invalid("password", "p", strings.Repeat("x", 513)),
-		invalid("schedule", "daily", 1, true, []any{}, obj{"enabled": "true"}, obj{"cron": 5}, obj{"cron": "0 2 * *"}, obj{"cron": "* * * * *"},
-			obj{"cron": "0 2 30 2 *"}, obj{"cron": "\x00"}, obj{"timezone": "Mars"}, obj{"timezone": "../UTC"}, obj{"jitter_minutes": 1.5},
-			obj{"jitter_minutes": -1}, obj{"jitter_minutes": 1441}, obj{"blackout": "9-12"}, obj{"blackout": "00:00-24:00"}))
-	credentialMembers = slices.Concat(line("name", 100), invalid("name", "", " "), line("username", 255), invalid("username", ""),
-		text("password"), invalid("password", "", strings.Repeat("x", 513)), text("db_type"), invalid("db_type", "db2"),
-		text("credential_type"), invalid("credential_type", "ssh"), text("description"), invalid("description", "a\x00b", strings.Repeat("描", 501)))
-	userMembers = slices.Concat(line("username", 20), invalid("username", "ab", "a b c", "鲸鲸鲸", ""), text("role"), invalid("role", "king", ""),
-		text("password"), each("password", models.CodePasswordInvalid, "Short1x", "Aa1"+strings.Repeat("x", 70), "lower1234", "UPPER1234", "NoDigitsHere"),
-		flag("is_active"))
-	tagMembers = slices.Concat(line("name", 50), invalid("name", "", " "), line("display_name", 50), text("color"), invalid("color", "#fff", "x\x00"),
-		each("name", models.CodeConflict, "a"))
-	days = slices.Concat(parameter("start_date", "2026-02-30", "20260101", "x", "%00", "2026-01-01T00:00:00Z", "9999999999-01-01"),
-		parameter("end_date", "2026-1-1", "%FF", "2026-01-01&start_date=2026-01-02"))
+		text(
+			"tls_mode",
+		),
+		invalid("tls_mode", "sometimes"),
+		invalid("options", "x", 1, []any{}, obj{"a": 1}, obj{"a b": "x"}, obj{"a": "\x00"}),
+		line("username", 255),
+		invalid("username", "u"),
+		text("password"),
+		invalid("password", "p", strings.Repeat("x", 513)),
+		invalid(
+			"schedule",
+			"daily",
+			1,
+			true,
+			[]any{},
+			obj{"enabled": "true"},
+			obj{"cron": 5},
+			obj{"cron": "0 2 * *"},
+			obj{"cron": "* * * * *"},
+			obj{
+				"cron": "0 2 30 2 *",
+			},
+			obj{"cron": "\x00"},
+			obj{"timezone": "Mars"},
+			obj{"timezone": "../UTC"},
+			obj{"jitter_minutes": 1.5},
+			obj{"jitter_minutes": -1},
+			obj{"jitter_minutes": 1441},
+			obj{"blackout": "9-12"},
+			obj{"blackout": "00:00-24:00"},
+		),
+	)
+	credentialMembers = slices.Concat(
+		line("name", 100),
+		invalid("name", "", " "),
+		line("username", 255),
+		invalid("username", ""),
+		text("password"),
+		invalid("password", "", strings.Repeat("x", 513)),
+		text("db_type"),
+		invalid("db_type", "db2"),
+		text(
+			"credential_type",
+		),
+		invalid("credential_type", "ssh"),
+		text("description"),
+		invalid("description", "a\x00b", strings.Repeat("描", 501)),
+	)
+	userMembers = slices.Concat(
+		line("username", 20),
+		invalid("username", "ab", "a b c", "鲸鲸鲸", ""),
+		text("role"),
+		invalid("role", "king", ""),
+		text(
+			"password",
+		),
+		each(
+			"password",
+			models.CodePasswordInvalid,
+			"Short1x",
+			"Aa1"+strings.Repeat("x", 70),
+			"lower1234",
+			"UPPER1234",
+			"NoDigitsHere",
+		),
+		flag("is_active"),
+	)
+	tagMembers = slices.Concat(
+		line("name", 50),
+		invalid("name", "", " "),
+		line("display_name", 50),
+		text("color"),
+		invalid("color", "#fff", "x\x00"),
+		each("name", models.CodeConflict, "a"),
+	)
+	days = slices.Concat(
+		parameter("start_date", "2026-02-30", "20260101", "x", "%00", "2026-01-01T00:00:00Z", "9999999999-01-01"),
+		parameter("end_date", "2026-1-1", "%FF", "2026-01-01&start_date=2026-01-02"),
+	)
 	sizeParameters  = slices.Concat(window("limit"), days)
-	tableParameters = slices.Concat(window("limit"), parameter("sort", "x", "--size", "%00"), parameter("cursor", "x", "%00", "eyJ9"))
-	pagedParameters = slices.Concat(window("limit"), parameter("offset", "0", "1"), parameter("page", "", "0", "-1", "x", "1.5", "9223372036854775808", "%00"),
-		parameter("sort", "x"))
+	tableParameters = slices.Concat(
+		window("limit"),
+		parameter("sort", "x", "--size", "%00"),
+		parameter("cursor", "x", "%00", "eyJ9"),
+	)
+	pagedParameters = slices.Concat(
+		window("limit"),
+		parameter("offset", "0", "1"),
+		parameter("page", "", "0", "-1", "x", "1.5", "9223372036854775808", "%00"),
+		parameter("sort", "x"),
+	)
 )
 
 // endpoints is the whole contract.
@@ -164,23 +308,50 @@ var endpoints = []endpoint{
 	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "获取 CSRF 令牌成功"},
 	{method: "GET", path: "/auth/session", may: everybody, status: 200, message: "获取会话状态成功"},
 	{
-		method: "POST", path: "/auth/login", may: everybody, status: 200, message: "登录成功", ends: true,
+		method:  "POST",
+		path:    "/auth/login",
+		may:     everybody,
+		status:  200,
+		message: "登录成功",
+		ends:    true,
 		right: func(s *scene, _ int64) call {
 			return call{body: obj{"username": s.somebody(models.RoleGuest).Username, "password": password}}
 		},
-		wrong: slices.Concat(invalid("username", 5, true, []any{}, obj{}, "", nil), each("username", models.CodeInvalidCredentials, "nobody", "a\x00", strings.Repeat("x", 9999)),
-			invalid("password", 5, true, []any{}, obj{}, "", nil), each("password", models.CodeInvalidCredentials, "x", "\x00", strings.Repeat("x", 9999))),
+		wrong: slices.Concat(
+			invalid("username", 5, true, []any{}, obj{}, "", nil),
+			each("username", models.CodeInvalidCredentials, "nobody", "a\x00", strings.Repeat("x", 9999)),
+			invalid(
+				"password",
+				5,
+				true,
+				[]any{},
+				obj{},
+				"",
+				nil,
+			),
+			each("password", models.CodeInvalidCredentials, "x", "\x00", strings.Repeat("x", 9999)),
+		),
 	},
 	{method: "POST", path: "/auth/logout", may: anybody, status: 200, message: "登出成功", ends: true},
 	{
-		method: "POST", path: "/auth/change-password", may: anybody, status: 200, message: "密码修改成功", ends: true,
+		method:  "POST",
+		path:    "/auth/change-password",
+		may:     anybody,
+		status:  200,
+		message: "密码修改成功",
+		ends:    true,
 		right: func(*scene, int64) call {
 			return call{body: obj{"old_password": password, "new_password": "Another1one", "confirm_password": "Another1one"}}
 		},
-		wrong: slices.Concat(invalid("old_password", "", nil, 5, []any{}), each("old_password", models.CodeInvalidOldPassword, "Wrong1horse", "\x00"),
-			each("old_password", models.CodePasswordDuplicated, "Another1one"), invalid("new_password", "", nil, true, obj{}),
-			each("new_password", models.CodePasswordMismatch, "Another1two"), invalid("confirm_password", "", nil, 1.5),
-			each("confirm_password", models.CodePasswordMismatch, "x")),
+		wrong: slices.Concat(
+			invalid("old_password", "", nil, 5, []any{}),
+			each("old_password", models.CodeInvalidOldPassword, "Wrong1horse", "\x00"),
+			each("old_password", models.CodePasswordDuplicated, "Another1one"),
+			invalid("new_password", "", nil, true, obj{}),
+			each("new_password", models.CodePasswordMismatch, "Another1two"),
+			invalid("confirm_password", "", nil, 1.5),
+			each("confirm_password", models.CodePasswordMismatch, "x"),
+		),
 	},
 
 	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功", probe: true},
@@ -189,11 +360,21 @@ var endpoints = []endpoint{
 
 	{method: "GET", path: "/tokens", may: anybody, status: 200, message: "获取令牌列表成功", loose: pages},
 	{
-		method: "POST", path: "/tokens", may: anybody, status: 201, message: "数据保存成功",
-		right: func(s *scene, _ int64) call { return call{body: obj{"name": s.fresh("mine"), "role": "guest"}} },
-		wrong: slices.Concat(line("name", 100), invalid("name", "", nil), text("role"), invalid("role", "king"), text("expires_at"),
+		method:  "POST",
+		path:    "/tokens",
+		may:     anybody,
+		status:  201,
+		message: "数据保存成功",
+		right:   func(s *scene, _ int64) call { return call{body: obj{"name": s.fresh("mine"), "role": "guest"}} },
+		wrong: slices.Concat(
+			line("name", 100),
+			invalid("name", "", nil),
+			text("role"),
+			invalid("role", "king"),
+			text("expires_at"),
 			invalid("expires_at", "x", "2001-01-01", "2001-01-01T00:00:00Z", "9999999999-01-01", "2999-02-30", "a\x00"),
-			each("name", models.CodeConflict, "mine")),
+			each("name", models.CodeConflict, "mine"),
+		),
 	},
 	{
 		method: "DELETE", path: "/tokens/:id", may: anybody, status: 200, message: "数据删除成功", absent: "资源不存在",
@@ -228,11 +409,29 @@ var endpoints = []endpoint{
 
 	{method: "GET", path: "/credentials", may: "view", status: 200, message: "获取凭据列表成功", loose: pages},
 	{
-		method: "POST", path: "/credentials", may: "create", status: 201, message: "数据保存成功",
+		method:  "POST",
+		path:    "/credentials",
+		may:     "create",
+		status:  201,
+		message: "数据保存成功",
 		right: func(s *scene, _ int64) call {
-			return call{body: obj{"name": s.fresh("credential"), "username": "root", "password": targetSecret, "db_type": "pg", "description": "d"}}
+			return call{
+				body: obj{
+					"name":        s.fresh("credential"),
+					"username":    "root",
+					"password":    targetSecret,
+					"db_type":     "pg",
+					"description": "d",
+				},
+			}
 		},
-		wrong: slices.Concat(credentialMembers, invalid("name", nil), invalid("username", nil), invalid("password", nil), each("name", models.CodeConflict, "used")),
+		wrong: slices.Concat(
+			credentialMembers,
+			invalid("name", nil),
+			invalid("username", nil),
+			invalid("password", nil),
+			each("name", models.CodeConflict, "used"),
+		),
 	},
 	{
 		method: "GET", path: "/credentials/:id", may: "view", status: 200, message: "获取凭据详情成功", absent: "资源不存在",
@@ -257,8 +456,14 @@ var endpoints = []endpoint{
 		wrong: slices.Concat(tagMembers, invalid("name", nil)),
 	},
 	{
-		method: "PUT", path: "/tags/:id", may: "update", status: 200, message: "数据更新成功", absent: "资源不存在",
-		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag")), body: obj{"color": "red"}} }, wrong: tagMembers,
+		method:  "PUT",
+		path:    "/tags/:id",
+		may:     "update",
+		status:  200,
+		message: "数据更新成功",
+		absent:  "资源不存在",
+		right:   func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag")), body: obj{"color": "red"}} },
+		wrong:   tagMembers,
 	},
 	{
 		method: "DELETE", path: "/tags/:id", may: "delete", status: 200, message: "数据删除成功", absent: "资源不存在",
@@ -266,7 +471,13 @@ var endpoints = []endpoint{
 	},
 
 	{method: "GET", path: "/instances/statistics", may: "view", status: 200, message: "获取实例统计信息成功"},
-	{method: "GET", path: "/instances/exports", may: "view", status: 200, loose: []string{"limit=0", "page=x", "db_type=db2", "sort=%00"}},
+	{
+		method: "GET",
+		path:   "/instances/exports",
+		may:    "view",
+		status: 200,
+		loose:  []string{"limit=0", "page=x", "db_type=db2", "sort=%00"},
+	},
 	{method: "GET", path: "/instances/imports/template", may: "view", status: 200},
 	{
 		method: "POST", path: "/instances/batch-create", may: "create", status: 200, message: "成功创建 1 个实例", upload: true,
@@ -282,8 +493,25 @@ var endpoints = []endpoint{
 		wrong: slices.Concat(ids("instance_ids"), invalid("deletion_mode", "", "SOFT", 1, true, []any{}, obj{}, "soft\x00")),
 	},
 	{
-		method: "GET", path: "/instances", may: "view", status: 200, message: "获取实例列表成功",
-		loose: slices.Concat(pages, []string{"sort=port", "sort=%00", "order=up", "db_type=db2", "db_type=%FF", "status=x", "include_deleted=x", "tags=", "search="}),
+		method:  "GET",
+		path:    "/instances",
+		may:     "view",
+		status:  200,
+		message: "获取实例列表成功",
+		loose: slices.Concat(
+			pages,
+			[]string{
+				"sort=port",
+				"sort=%00",
+				"order=up",
+				"db_type=db2",
+				"db_type=%FF",
+				"status=x",
+				"include_deleted=x",
+				"tags=",
+				"search=",
+			},
+		),
 	},
 	{
 		method: "POST", path: "/instances", may: "create", status: 201, message: "实例创建成功",
@@ -309,11 +537,21 @@ var endpoints = []endpoint{
 		right: func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
 	},
 	{
-		method: "POST", path: "/instances/:id/actions/restore", may: "update", status: 200, message: "实例恢复成功", absent: "实例不存在",
-		right: func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
+		method:  "POST",
+		path:    "/instances/:id/actions/restore",
+		may:     "update",
+		status:  200,
+		message: "实例恢复成功",
+		absent:  "实例不存在",
+		right:   func(s *scene, _ int64) call { return call{id: s.deletedInstance()} },
 	},
 	{
-		method: "POST", path: "/instances/:id/actions/resume-schedule", may: "update", status: 200, message: "采集计划未暂停，无需恢复", absent: "实例不存在",
+		method:  "POST",
+		path:    "/instances/:id/actions/resume-schedule",
+		may:     "update",
+		status:  200,
+		message: "采集计划未暂停，无需恢复",
+		absent:  "实例不存在",
 	},
 	{
 		method: "POST", path: "/connections/actions/test", may: "view", status: 200, message: "实例连接测试成功", absent: "实例不存在",
@@ -323,11 +561,22 @@ var endpoints = []endpoint{
 		wrong:   invalid("instance_id", "x", 1.5, json.RawMessage("1e400"), true, []any{1}, obj{}),
 	},
 	{
-		method: "POST", path: "/connections/actions/test", may: "create", status: 200, message: "连接测试成功", perBody: true,
-		right: func(s *scene, _ int64) call { return call{body: obj{"db_type": "sqlite", "database_name": s.file}} },
-		down:  func(s *scene) call { return call{body: obj{"db_type": "sqlite", "database_name": s.dir + "/gone.db"}} },
-		wrong: slices.Concat(text("db_type"), invalid("db_type", "db2", "", nil, "pg"), line("database_name", 512), invalid("database_name", "", nil),
-			text("tls_mode"), invalid("options", "x")),
+		method:  "POST",
+		path:    "/connections/actions/test",
+		may:     "create",
+		status:  200,
+		message: "连接测试成功",
+		perBody: true,
+		right:   func(s *scene, _ int64) call { return call{body: obj{"db_type": "sqlite", "database_name": s.file}} },
+		down:    func(s *scene) call { return call{body: obj{"db_type": "sqlite", "database_name": s.dir + "/gone.db"}} },
+		wrong: slices.Concat(
+			text("db_type"),
+			invalid("db_type", "db2", "", nil, "pg"),
+			line("database_name", 512),
+			invalid("database_name", "", nil),
+			text("tls_mode"),
+			invalid("options", "x"),
+		),
 	},
 
 	{
@@ -337,28 +586,69 @@ var endpoints = []endpoint{
 	},
 
 	{
-		method: "POST", path: "/instances/:id/actions/sync-capacity", may: maySync, status: 200, message: "实例 files 的容量同步任务已成功完成", absent: "实例不存在",
-		down: func(s *scene) call { return call{id: s.down} },
+		method:  "POST",
+		path:    "/instances/:id/actions/sync-capacity",
+		may:     maySync,
+		status:  200,
+		message: "实例 files 的容量同步任务已成功完成",
+		absent:  "实例不存在",
+		down:    func(s *scene) call { return call{id: s.down} },
 	},
-	{method: "GET", path: "/instances/:id/databases/sizes", may: "view", status: 200, message: readSizes, absent: "实例不存在", wrong: sizeParameters},
-	{method: "GET", path: "/instances/:id/databases/:name/tables/sizes", may: "view", status: 200, message: readTable, absent: "实例不存在", wrong: tableParameters},
 	{
-		method: "POST", path: "/instances/:id/databases/:name/tables/sizes/actions/refresh", may: maySync, status: 200, message: refreshed, absent: "实例不存在",
-		down: func(s *scene) call { return call{id: s.down} }, wrong: slices.Concat(window("limit"), parameter("sort", "x")),
+		method:  "GET",
+		path:    "/instances/:id/databases/sizes",
+		may:     "view",
+		status:  200,
+		message: readSizes,
+		absent:  "实例不存在",
+		wrong:   sizeParameters,
 	},
 	{
-		method: "GET", path: "/databases/sizes", may: "view", status: 200, message: readSizes,
-		right: func(s *scene, _ int64) call { return call{query: fmt.Sprintf("instance_id=%d", s.instance)} },
-		wrong: slices.Concat(parameter("instance_id", "", "x", "1.5", "0", "-1", "%00"), days, pagedParameters[:len(pagedParameters)-1]),
+		method:  "GET",
+		path:    "/instances/:id/databases/:name/tables/sizes",
+		may:     "view",
+		status:  200,
+		message: readTable,
+		absent:  "实例不存在",
+		wrong:   tableParameters,
+	},
+	{
+		method:  "POST",
+		path:    "/instances/:id/databases/:name/tables/sizes/actions/refresh",
+		may:     maySync,
+		status:  200,
+		message: refreshed,
+		absent:  "实例不存在",
+		down:    func(s *scene) call { return call{id: s.down} },
+		wrong:   slices.Concat(window("limit"), parameter("sort", "x")),
+	},
+	{
+		method:  "GET",
+		path:    "/databases/sizes",
+		may:     "view",
+		status:  200,
+		message: readSizes,
+		right:   func(s *scene, _ int64) call { return call{query: fmt.Sprintf("instance_id=%d", s.instance)} },
+		wrong: slices.Concat(
+			parameter("instance_id", "", "x", "1.5", "0", "-1", "%00"),
+			days,
+			pagedParameters[:len(pagedParameters)-1],
+		),
 	},
 	{
 		method: "GET", path: "/databases/:id/tables/sizes", may: "view", status: 200, message: readTable, absent: "资源不存在",
 		right: func(s *scene, _ int64) call { return call{id: s.database} }, wrong: pagedParameters,
 	},
 	{
-		method: "POST", path: "/databases/:id/tables/sizes/actions/refresh", may: maySync, status: 200, message: refreshed, absent: "资源不存在",
-		right: func(s *scene, _ int64) call { return call{id: s.database} }, wrong: pagedParameters,
-		down: func(s *scene) call { return call{id: s.downDatabase} },
+		method:  "POST",
+		path:    "/databases/:id/tables/sizes/actions/refresh",
+		may:     maySync,
+		status:  200,
+		message: refreshed,
+		absent:  "资源不存在",
+		right:   func(s *scene, _ int64) call { return call{id: s.database} },
+		wrong:   pagedParameters,
+		down:    func(s *scene) call { return call{id: s.downDatabase} },
 	},
 	{
 		method: "GET", path: "/instances/:id/refreshes", may: "view", status: 200, message: readRuns, absent: "实例不存在",

@@ -9,10 +9,10 @@ import (
 	"whalefall/models"
 )
 
-// maskedPassword stands for every password; it says nothing about the real one, not even its length.
+// maskedPassword is shown for every password, whatever its length.
 const maskedPassword = "******"
 
-// Limits on what a credential holds: characters, for the password bytes.
+// Limits of a credential: characters, for the password bytes.
 const (
 	maxCredentialName = 100
 	maxUsername       = 255
@@ -20,12 +20,12 @@ const (
 	maxDescription    = 500
 )
 
-// credentialDetailJSON is a credential with everything but its secret.
+// credentialDetailJSON is a credential without its secret.
 type credentialDetailJSON struct {
 	ID             int64   `json:"id"`
 	Name           string  `json:"name"`
 	CredentialType string  `json:"credential_type"`
-	DBType         *string `json:"db_type"` // null: for any
+	DBType         *string `json:"db_type"` // null: for any engine
 	Username       string  `json:"username"`
 	Password       string  `json:"password"`
 	Description    string  `json:"description"`
@@ -44,7 +44,7 @@ func newCredentialDetail(c models.Credential) credentialDetailJSON {
 // credentialItemJSON is one row of the credential list.
 type credentialItemJSON struct {
 	credentialDetailJSON
-	InstanceCount int64 `json:"instance_count"` // that use it, those in the recycle bin included
+	InstanceCount int64 `json:"instance_count"` // instances that use it, including those in the recycle bin
 }
 
 func (h *handlers) apiCredentials(c echo.Context) error {
@@ -60,7 +60,7 @@ func (h *handlers) apiCredentials(c echo.Context) error {
 	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.credentials")
 }
 
-// bindCredentialQuery reads the filter of the credential list; what makes no sense falls back to its default.
+// bindCredentialQuery reads the filter of the credential list. Invalid values fall back to their defaults.
 func bindCredentialQuery(c echo.Context) models.CredentialQuery {
 	q := models.CredentialQuery{Search: c.QueryParam("search"), Sort: "name"}
 	q.Limit, q.Offset = bindPage(c)
@@ -97,7 +97,7 @@ func (h *handlers) apiCreateCredential(c echo.Context) error {
 	return h.created(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.saved")
 }
 
-// createCredential stores the new credential that a body of either door describes.
+// createCredential stores the credential described by the body of either door.
 func (h *handlers) createCredential(c echo.Context, f fields) (models.Credential, error) {
 	if err := f.require("name", "username", "password"); err != nil {
 		return models.Credential{}, err
@@ -128,7 +128,7 @@ func (h *handlers) apiUpdateCredential(c echo.Context) error {
 	return h.ok(c, echo.Map{"credential": newCredentialDetail(credential)}, "api.updated")
 }
 
-// updateCredential stores what a body of either door says instead of what is stored.
+// updateCredential stores the changes described by the body of either door.
 func (h *handlers) updateCredential(c echo.Context, f fields, stored models.Credential) (models.Credential, error) {
 	credential, password, err := bindCredential(f, stored)
 	if err != nil {
@@ -145,7 +145,7 @@ func (h *handlers) apiDeleteCredential(c echo.Context) error {
 	return h.ok(c, echo.Map{"credential_id": credential.ID}, "api.deleted")
 }
 
-// deleteCredential removes the credential of the path.
+// deleteCredential deletes the credential of the path.
 func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
 	credential, err := h.credentialOf(c)
 	auditTarget(c, credential.ID, credential.Name)
@@ -155,7 +155,7 @@ func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
 	return credential, h.Store.DeleteCredential(c.Request().Context(), credential.ID)
 }
 
-// bindCredential is the credential with what the body says instead; the password is nil when it stays as it is.
+// bindCredential returns the credential with the changes of the body. The password is nil if it does not change.
 func bindCredential(f fields, credential models.Credential) (models.Credential, *string, error) {
 	kind := "database"
 	if err := f.refuseBlank("name", "username"); err != nil {
@@ -213,20 +213,20 @@ func bindEngine(f fields, target *models.Engine) error {
 	}
 	engine, known := models.ParseEngine(name)
 	if !known {
-		return models.Invalid("instance.engine_unknown", "Engine", abbreviated(name))
+		return models.Invalid("instance.engine_unknown", "Engine", shortened(name))
 	}
 	*target = engine
 	return nil
 }
 
-// abbreviated is what somebody sent, short enough to be repeated in a message.
-func abbreviated(s string) string {
+// shortened returns s in a length that fits into a message.
+func shortened(s string) string {
 	const limit = 100
-	return cut(s, limit)
+	return truncate(s, limit)
 }
 
-// cut is the beginning of s, at most limit characters, and a sign that more followed.
-func cut(s string, limit int) string {
+// truncate returns at most limit characters of s, followed by an ellipsis if there were more.
+func truncate(s string, limit int) string {
 	if runes := []rune(s); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}
@@ -245,7 +245,7 @@ func bindDescription(f fields, target *string) error {
 	return nil
 }
 
-// bindPassword is the password as typed; nil when none was.
+// bindPassword returns the password as typed, nil if there is none.
 func bindPassword(f fields) (*string, error) {
 	password, given, err := f.text("password")
 	switch {

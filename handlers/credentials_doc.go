@@ -11,16 +11,29 @@ import (
 func credentialOperations() []operation {
 	one := struct {
 		Credential credentialDetailJSON `json:"credential"`
-	}{credentialDetailJSON{
-		ID: 3, Name: "orders-reader", CredentialType: "database", DBType: orNull(string(models.PostgreSQL)), Username: "whalefall",
-		Password: maskedPassword, Description: "read only", CreatedAt: exampleTime, UpdatedAt: exampleTime,
-	}}
+	}{
+		credentialDetailJSON{
+			ID:             3,
+			Name:           "orders-reader",
+			CredentialType: "database",
+			DBType:         orNull(string(models.PostgreSQL)),
+			Username:       "whalefall",
+			Password:       maskedPassword,
+			Description:    "read only",
+			CreatedAt:      exampleTime,
+			UpdatedAt:      exampleTime,
+		},
+	}
 	items := []credentialItemJSON{{one.Credential, 2}}
 	missing := "credential.not_found"
 	members := []openapi.Field{
 		openapi.Required("name", openapi.Text(maxCredentialName), "Unique, one line."),
 		openapi.Required("username", openapi.Text(maxUsername), "User name on the monitored server."),
-		openapi.Required("password", openapi.Dict("type", "string", "format", "password"), "Exactly as typed, at most 512 bytes. Never comes out again."),
+		openapi.Required(
+			"password",
+			openapi.Dict("type", "string", "format", "password"),
+			"Exactly as typed, at most 512 bytes. Never comes out again.",
+		),
 		openapi.Optional("credential_type", openapi.Default(openapi.Enum("database"), "database"), "What it opens."),
 		openapi.Optional("db_type", engineName, "Engine that it is for; null or empty: for any."),
 		openapi.Optional("description", openapi.Text(maxDescription), "For people."),
@@ -41,10 +54,26 @@ func credentialOperations() []operation {
 			message: "api.credentials", data: newPage(items, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/credentials", id: "createCredential", tag: tagCredentials,
-			summary: "Add a credential", body: members,
-			example: openapi.Dict("name", "orders-reader", "db_type", "postgresql", "username", "whalefall", "password", "p@ss word!"),
-			status:  http.StatusCreated, message: "api.saved", data: one, fails: fails,
+			method:  http.MethodPost,
+			path:    "/credentials",
+			id:      "createCredential",
+			tag:     tagCredentials,
+			summary: "Add a credential",
+			body:    members,
+			example: openapi.Dict(
+				"name",
+				"orders-reader",
+				"db_type",
+				"postgresql",
+				"username",
+				"whalefall",
+				"password",
+				"p@ss word!",
+			),
+			status:  http.StatusCreated,
+			message: "api.saved",
+			data:    one,
+			fails:   fails,
 		},
 		{
 			method: http.MethodGet, path: "/credentials/{id}", id: "getCredential", tag: tagCredentials,

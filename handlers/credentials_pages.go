@@ -12,11 +12,14 @@ import (
 var credentialSorts = []string{"name", "db_type", "username", "instances", "updated"}
 
 func (h *handlers) credentialsPage(c echo.Context) error {
-	m := views.CredentialList{Listing: bindListing(c, credentialSorts, "name", false, instanceLimits), Query: bindCredentialQuery(c)}
+	m := views.CredentialList{
+		Listing: bindListing(c, credentialSorts, "name", false, instanceLimits),
+		Query:   bindCredentialQuery(c),
+	}
 	m.Path, m.Target, m.Push = "/credentials", "credential-list", true
 	keepFilter(c, &m.Listing, "search", "db_type")
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
-	page, err := lastPageAtMost(&m.Listing, func() (models.CredentialPage, int64, error) {
+	page, err := clampedPage(&m.Listing, func() (models.CredentialPage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.FindCredentials(c.Request().Context(), m.Query)
 		return page, page.Total, err
@@ -26,7 +29,12 @@ func (h *handlers) credentialsPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(c, http.StatusOK, p, screen{title: p.T("credentials.title"), body: views.Credentials(p, m), fragments: []string{m.Target}})
+	return h.render(
+		c,
+		http.StatusOK,
+		p,
+		screen{title: p.T("credentials.title"), body: views.Credentials(p, m), fragments: []string{m.Target}},
+	)
 }
 
 func (h *handlers) newCredentialPage(c echo.Context) error {
@@ -41,9 +49,15 @@ func (h *handlers) editCredentialPage(c echo.Context) error {
 	return h.renderCredentialForm(c, credentialForm(credential))
 }
 
-// credentialForm is the form filled with what is stored. The password never comes out.
+// credentialForm returns the form filled with the stored credential, without its password.
 func credentialForm(c models.Credential) views.CredentialForm {
-	return views.CredentialForm{ID: c.ID, Name: c.Name, DBType: string(c.DBType), Username: c.Username, Description: c.Description}
+	return views.CredentialForm{
+		ID:          c.ID,
+		Name:        c.Name,
+		DBType:      string(c.DBType),
+		Username:    c.Username,
+		Description: c.Description,
+	}
 }
 
 func (h *handlers) renderCredentialForm(c echo.Context, f views.CredentialForm) error {
@@ -59,39 +73,44 @@ func credentialScreen(p views.Page, f views.CredentialForm) screen {
 	return screen{title: p.T(title), body: views.CredentialEdit(p, f)}
 }
 
-// keepCredentialForm has a refused form come back with what was typed into it instead of what is stored.
-func (h *handlers) keepCredentialForm(c echo.Context, form views.CredentialForm) {
+// redisplayCredentialForm has the form come back with what was typed if this write is refused.
+func (h *handlers) redisplayCredentialForm(c echo.Context, form views.CredentialForm) {
 	f := body(c)
-	typed(f, "name", &form.Name)
-	typed(f, "db_type", &form.DBType)
-	typed(f, "username", &form.Username)
-	typed(f, "description", &form.Description)
-	showAgain(c, func(problem *views.Failure) (screen, error) {
+	bindTyped(f, "name", &form.Name)
+	bindTyped(f, "db_type", &form.DBType)
+	bindTyped(f, "username", &form.Username)
+	bindTyped(f, "description", &form.Description)
+	redisplay(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return credentialScreen(h.page(c), form), nil
 	})
 }
 
-// credentialsChanged makes the list of credentials read itself again.
+// credentialsChanged is the event on which the list of credentials reloads itself.
 const credentialsChanged = "credentials-changed"
 
 func (h *handlers) submitCredential(c echo.Context) error {
-	h.keepCredentialForm(c, views.CredentialForm{})
+	h.redisplayCredentialForm(c, views.CredentialForm{})
 	credential, err := h.createCredential(c, body(c))
 	if err != nil {
 		return err
 	}
-	return h.changed(c, credentialsChanged, "/credentials", h.page(c).T("notice.credential_created", "Name", credential.Name))
+	return h.answerChanged(
+		c,
+		credentialsChanged,
+		"/credentials",
+		h.page(c).T("notice.credential_created", "Name", credential.Name),
+	)
 }
 
-// submitCredentialEdit stores what the form says. An empty password stays as it is.
+// submitCredentialEdit updates the credential. An empty password leaves the stored one.
 func (h *handlers) submitCredentialEdit(c echo.Context) error {
 	stored, err := h.credentialOf(c)
 	auditTarget(c, stored.ID, stored.Name)
 	if err != nil {
 		return err
 	}
-	h.keepCredentialForm(c, credentialForm(stored))
+	h.redisplayCredentialForm(c, credentialForm(stored))
 	f := body(c)
 	if f.blank("password") {
 		delete(f, "password")
@@ -100,7 +119,12 @@ func (h *handlers) submitCredentialEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, credentialsChanged, "/credentials", h.page(c).T("notice.credential_updated", "Name", credential.Name))
+	return h.answerChanged(
+		c,
+		credentialsChanged,
+		"/credentials",
+		h.page(c).T("notice.credential_updated", "Name", credential.Name),
+	)
 }
 
 func (h *handlers) submitCredentialDelete(c echo.Context) error {
@@ -108,5 +132,10 @@ func (h *handlers) submitCredentialDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, credentialsChanged, "/credentials", h.page(c).T("notice.credential_deleted", "Name", credential.Name))
+	return h.answerChanged(
+		c,
+		credentialsChanged,
+		"/credentials",
+		h.page(c).T("notice.credential_deleted", "Name", credential.Name),
+	)
 }

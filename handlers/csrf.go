@@ -26,7 +26,7 @@ type csrfCall struct {
 
 type csrfCallKey struct{}
 
-// newCSRF builds the token check once for plain and once for TLS requests, which differ in the cookie's Secure attribute.
+// newCSRF returns the token check for plain and for TLS requests, which differ in the Secure attribute of the cookie.
 func newCSRF(key []byte) map[bool]http.Handler {
 	pass := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		call := r.Context().Value(csrfCallKey{}).(*csrfCall)
@@ -37,7 +37,7 @@ func newCSRF(key []byte) map[bool]http.Handler {
 		call := r.Context().Value(csrfCallKey{}).(*csrfCall)
 		call.err = csrfError(csrf.FailureReason(r))
 		if !isAPI(call.c) && r.ContentLength > maxBody {
-			call.err = &models.Error{Code: models.CodeTooLarge} // its token could not be read
+			call.err = &models.Error{Code: models.CodeTooLarge} // too large for its token to be read
 		}
 	})
 	build := func(secure bool) http.Handler {
@@ -58,7 +58,7 @@ func csrfError(reason error) *models.Error {
 
 var crossOrigin = http.NewCrossOriginProtection()
 
-// protect checks origin and token of a write and makes the token known to the handler.
+// protect checks origin and CSRF token of a write, and provides the token to the handler.
 func (h *handlers) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -67,7 +67,7 @@ func (h *handlers) protect(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		call := &csrfCall{c: c, next: next}
 		r = r.WithContext(context.WithValue(r.Context(), csrfCallKey{}, call))
-		// A client that sends no Origin is no browser page; asking it for a Referer would only break scripts.
+		// A client that sends no Origin is no browser page. Requiring a Referer of it would only break scripts.
 		if !h.secure(r) || r.Header.Get(echo.HeaderOrigin) == "" {
 			r = csrf.PlaintextHTTPRequest(r)
 		}
@@ -76,5 +76,5 @@ func (h *handlers) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// csrfToken is the token that the next write of this client must carry.
+// csrfToken returns the token that the client's next write must carry.
 func csrfToken(c echo.Context) string { return csrf.Token(c.Request()) }

@@ -15,20 +15,20 @@ import (
 
 const byteOrderMark = "\ufeff"
 
-// formulaPattern is text that a spreadsheet would calculate. Text that was guarded before counts too: what takes the guard
-// off again then gives back exactly what was there.
+// formulaPattern matches text that a spreadsheet would evaluate. It also matches escaped text, so that unescapeFormula
+// restores exactly what escapeFormula was given.
 var formulaPattern = regexp.MustCompile("^'*[=+\\-@\t\r\n＝＋－＠]")
 
-// guarded is text that a spreadsheet shows as it is.
-func guarded(text string) string {
+// escapeFormula returns text that a spreadsheet shows as it is.
+func escapeFormula(text string) string {
 	if formulaPattern.MatchString(text) {
 		return "'" + text
 	}
 	return text
 }
 
-// unguarded is the text that guarded was given.
-func unguarded(text string) string {
+// unescapeFormula returns the text that escapeFormula was given.
+func unescapeFormula(text string) string {
 	inner, is := strings.CutPrefix(text, "'")
 	if is && formulaPattern.MatchString(inner) {
 		return inner
@@ -36,14 +36,14 @@ func unguarded(text string) string {
 	return text
 }
 
-// csvWriter writes a table cell by cell. Rows end in LF, so that a line break within a cell stays what it is.
+// csvWriter writes rows cell by cell. Rows end in LF, so that line breaks in cells survive.
 type csvWriter struct {
 	rows *csv.Writer
 	row  []string
 	err  error
 }
 
-// newCSV writes to w; with bom, Excel knows it for UTF-8.
+// newCSV returns a writer to w. With bom, Excel recognizes the file as UTF-8.
 func newCSV(w io.Writer, bom bool) *csvWriter {
 	out := &csvWriter{rows: csv.NewWriter(w)}
 	if bom {
@@ -52,10 +52,10 @@ func newCSV(w io.Writer, bom bool) *csvWriter {
 	return out
 }
 
-// text adds a cell that no spreadsheet takes for a formula.
-func (w *csvWriter) text(s string) { w.row = append(w.row, guarded(s)) }
+// text adds a text cell, escaped for spreadsheets.
+func (w *csvWriter) text(s string) { w.row = append(w.row, escapeFormula(s)) }
 
-// number adds a cell with a number, an empty one for nil.
+// number adds a number cell; nil is an empty cell.
 func (w *csvWriter) number(n *int64) {
 	cell := ""
 	if n != nil {
@@ -64,10 +64,10 @@ func (w *csvWriter) number(n *int64) {
 	w.row = append(w.row, cell)
 }
 
-// flag adds a cell with true or false.
+// flag adds true or false.
 func (w *csvWriter) flag(yes bool) { w.row = append(w.row, strconv.FormatBool(yes)) }
 
-// time adds a cell with a time as the API writes it, an empty one for nil.
+// time adds a time in the format of the API; nil is an empty cell.
 func (w *csvWriter) time(t *time.Time) {
 	cell := ""
 	if t != nil {
@@ -76,7 +76,7 @@ func (w *csvWriter) time(t *time.Time) {
 	w.row = append(w.row, cell)
 }
 
-// end ends the row.
+// end writes the row.
 func (w *csvWriter) end() error {
 	if w.err == nil {
 		w.err = w.rows.Write(w.row)
@@ -85,7 +85,7 @@ func (w *csvWriter) end() error {
 	return w.err
 }
 
-// flush sends what is held back.
+// flush writes buffered rows.
 func (w *csvWriter) flush() error {
 	if w.err == nil {
 		w.rows.Flush()
@@ -94,7 +94,7 @@ func (w *csvWriter) flush() error {
 	return w.err
 }
 
-// csvHeaders announces a CSV file to be kept under the name.
+// csvHeaders sets the headers of a CSV download with the file name.
 func csvHeaders(c echo.Context, filename string) {
 	c.Response().Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
 	c.Response().Header().Set(echo.HeaderContentDisposition, attachment(filename))
@@ -102,7 +102,7 @@ func csvHeaders(c echo.Context, filename string) {
 
 var unsafeInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// attachment is the header that names a file to be kept, in ASCII and, where that changes it, as it is.
+// attachment returns the Content-Disposition of a download: the file name in ASCII and, if that changes it, in UTF-8.
 func attachment(filename string) string {
 	plain := unsafeInFileName.ReplaceAllString(filename, "_")
 	header := `attachment; filename="` + plain + `"`
@@ -113,8 +113,8 @@ func attachment(filename string) string {
 	return header
 }
 
-// streamEnded ends an answer that is sent while it is read. One that fails half-way breaks the connection: cut short, a
-// table would look complete.
+// streamEnded ends a streamed answer. If it failed half-way, it breaks the connection, since a truncated table would
+// look complete.
 func (h *handlers) streamEnded(c echo.Context, err error) error {
 	switch {
 	case err == nil:

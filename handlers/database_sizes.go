@@ -29,19 +29,29 @@ type databaseSizeJSON struct {
 	DeletedAt     *string `json:"deleted_at"`
 	LastSeenDate  string  `json:"last_seen_date"`
 
-	Error *syncErrorJSON `json:"error,omitempty"` // latest only: why the last attempt could not measure or enter it
+	Error *syncErrorJSON `json:"error,omitempty"` // with latest_only: why the last attempt could not measure or enter it
 }
 
 func (h *handlers) newDatabaseSize(r models.DatabaseSizeRow) databaseSizeJSON {
 	out := databaseSizeJSON{
-		ID: r.StatID, DatabaseID: r.DatabaseID, DatabaseName: r.Name,
-		SizeMB: mb(r.SizeBytes), DataSizeMB: mb(r.DataBytes), LogSizeMB: mb(r.LogBytes),
-		SizeBytes: r.SizeBytes, DataSizeBytes: r.DataBytes, LogSizeBytes: r.LogBytes,
-		CollectedDate: r.Day, CollectedAt: moment(r.CollectedAt),
-		IsActive: r.GoneAt == nil, IsSystem: r.IsSystem, DeletedAt: moment(r.GoneAt), LastSeenDate: h.Store.Day(r.LastSeenAt),
+		ID:            r.StatID,
+		DatabaseID:    r.DatabaseID,
+		DatabaseName:  r.Name,
+		SizeMB:        mb(r.SizeBytes),
+		DataSizeMB:    mb(r.DataBytes),
+		LogSizeMB:     mb(r.LogBytes),
+		SizeBytes:     r.SizeBytes,
+		DataSizeBytes: r.DataBytes,
+		LogSizeBytes:  r.LogBytes,
+		CollectedDate: r.Day,
+		CollectedAt:   timestampOrNull(r.CollectedAt),
+		IsActive:      r.GoneAt == nil,
+		IsSystem:      r.IsSystem,
+		DeletedAt:     timestampOrNull(r.GoneAt),
+		LastSeenDate:  h.Store.Day(r.LastSeenAt),
 	}
 	if r.StatID == nil {
-		out.SizeMB = new(int64) // the contract's 0 for a database that was never measured
+		out.SizeMB = new(int64) // the contract wants 0 for a database that was never measured
 	}
 	return out
 }
@@ -55,7 +65,12 @@ type databaseSizesJSON struct {
 	TotalSizeBytes *int64             `json:"total_size_bytes,omitempty"`
 }
 
-func (h *handlers) newDatabaseSizes(c echo.Context, q models.DatabaseQuery, page models.DatabaseSizePage, numbered bool) databaseSizesJSON {
+func (h *handlers) newDatabaseSizes(
+	c echo.Context,
+	q models.DatabaseQuery,
+	page models.DatabaseSizePage,
+	numbered bool,
+) databaseSizesJSON {
 	out := databaseSizesJSON{
 		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), Databases: make([]databaseSizeJSON, len(page.Rows)),
 	}
@@ -85,7 +100,7 @@ func (h *handlers) apiDatabaseSizes(c echo.Context) error {
 	return h.readDatabases(c, q, false)
 }
 
-// apiDatabaseSizesByQuery is the later path style.
+// apiDatabaseSizesByQuery answers in the later path style.
 func (h *handlers) apiDatabaseSizesByQuery(c echo.Context) error {
 	q, err := bindDatabaseQuery(c, bindPageWindow)
 	if err != nil {
@@ -113,15 +128,18 @@ func (h *handlers) readDatabases(c echo.Context, q models.DatabaseQuery, numbere
 		return err
 	}
 	tag := h.entityTag(c, q.InstanceID, string(data))
-	revalidated(c, tag)
-	if isKept(c, tag) {
+	allowRevalidation(c, tag)
+	if hasCurrent(c, tag) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return h.ok(c, json.RawMessage(data), "api.database_sizes")
 }
 
-// bindDatabaseQuery reads the filter of one instance's database sizes; window reads the part of the answer that is wanted.
-func bindDatabaseQuery(c echo.Context, window func(echo.Context, int) (limit, offset int, err error)) (models.DatabaseQuery, error) {
+// bindDatabaseQuery reads the filter of an instance's database sizes, and with window limit and offset.
+func bindDatabaseQuery(
+	c echo.Context,
+	window func(echo.Context, int) (limit, offset int, err error),
+) (models.DatabaseQuery, error) {
 	q := models.DatabaseQuery{
 		Name:       c.QueryParam("database_name"),
 		LatestOnly: isYes(c.QueryParam("latest_only")), IncludeInactive: isYes(c.QueryParam("include_inactive")),
@@ -137,7 +155,7 @@ func bindDatabaseQuery(c echo.Context, window func(echo.Context, int) (limit, of
 	return q, err
 }
 
-// bindInstanceID is the instance that the query names.
+// bindInstanceID returns the instance ID of the query.
 func bindInstanceID(c echo.Context) (int64, error) {
 	if c.QueryParam("instance_id") == "" {
 		return 0, models.Invalid("query.instance_missing")

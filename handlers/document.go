@@ -15,7 +15,7 @@ import (
 	"whalefall/views"
 )
 
-// committed is the document that is kept beside the code and served.
+// committed is the document in the repository, which is served.
 //
 //go:embed openapi.json
 var committed []byte
@@ -55,8 +55,20 @@ func CheckDocument() error { return openapi.Compare("openapi.json", committed, D
 
 // operations returns all routes of the API in the order of the document.
 func operations() []operation {
-	all := slices.Concat(authOperations(), instanceOperations(), connectionOperations(), databaseOperations(), tableOperations(), refreshOperations(),
-		credentialOperations(), tagOperations(), userOperations(), auditOperations(), tokenOperations(), documentOperations())
+	all := slices.Concat(
+		authOperations(),
+		instanceOperations(),
+		connectionOperations(),
+		databaseOperations(),
+		tableOperations(),
+		refreshOperations(),
+		credentialOperations(),
+		tagOperations(),
+		userOperations(),
+		auditOperations(),
+		tokenOperations(),
+		documentOperations(),
+	)
 	permissions := map[string]models.Permission{}
 	for _, r := range new(handlers).apiRoutes() {
 		permissions[r.method+" "+routeParameter.ReplaceAllString(r.path, "{$1}")] = r.perm
@@ -74,7 +86,7 @@ func (h *handlers) apiDocument(c echo.Context) error {
 	header := c.Response().Header()
 	header.Set("ETag", committedTag)
 	header.Set(echo.HeaderCacheControl, "no-cache")
-	if isKept(c, committedTag) {
+	if hasCurrent(c, committedTag) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, committed)

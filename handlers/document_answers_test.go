@@ -143,7 +143,16 @@ func examineDocumented(r *response) {
 	if !r.isJSON() {
 		return
 	}
-	place := []string{"paths", template, strings.ToLower(operationMethod(method)), "responses", strconv.Itoa(r.status), "content", kind, "schema"}
+	place := []string{
+		"paths",
+		template,
+		strings.ToLower(operationMethod(method)),
+		"responses",
+		strconv.Itoa(r.status),
+		"content",
+		kind,
+		"schema",
+	}
 	if r.status >= http.StatusBadRequest {
 		place = []string{"components", "schemas", "Error"}
 		examineCode(r, media)

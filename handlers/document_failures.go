@@ -20,20 +20,63 @@ type failureStatus struct {
 // failureStatuses lists the statuses in the order in which operations list them.
 var failureStatuses = []failureStatus{
 	{http.StatusBadRequest, "BadRequest", "What was sent cannot be right.", writeRefusals[:2], nil},
-	{http.StatusUnauthorized, "Unauthorized", "Nobody is logged in, or the token is wrong, expired or deleted.", []*models.Error{unauthenticated}, []string{"WWW-Authenticate"}},
-	{http.StatusForbidden, "Forbidden", "The role does not permit it, or the CSRF token is missing or wrong.", csrfRefusals, nil},
+	{
+		http.StatusUnauthorized,
+		"Unauthorized",
+		"Nobody is logged in, or the token is wrong, expired or deleted.",
+		[]*models.Error{unauthenticated},
+		[]string{"WWW-Authenticate"},
+	},
+	{
+		http.StatusForbidden,
+		"Forbidden",
+		"The role does not permit it, or the CSRF token is missing or wrong.",
+		csrfRefusals,
+		nil,
+	},
 	{http.StatusNotFound, "NotFound", "There is no such thing.", []*models.Error{{Code: models.CodeNotFound}}, nil},
-	{http.StatusMethodNotAllowed, "MethodNotAllowed", "The path does not have this method.", []*models.Error{{Code: models.CodeMethodNotAllowed}}, []string{"Allow"}},
+	{
+		http.StatusMethodNotAllowed,
+		"MethodNotAllowed",
+		"The path does not have this method.",
+		[]*models.Error{{Code: models.CodeMethodNotAllowed}},
+		[]string{"Allow"},
+	},
 	{http.StatusConflict, "Conflict", "It cannot be done as things are.", nil, nil},
 	{http.StatusRequestEntityTooLarge, "TooLarge", "The body is larger than 1 MiB.", writeRefusals[2:3], nil},
-	{http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The body is of another type than the operation reads.", writeRefusals[3:4], nil},
 	{
-		http.StatusTooManyRequests, "TooManyRequests", "The budget of this token or address is used up.",
-		[]*models.Error{{Code: models.CodeRateLimited, Extra: map[string]any{"limit": 600, "remaining": 0, "reset": 1782966601, "retry_after": 1}}},
+		http.StatusUnsupportedMediaType,
+		"UnsupportedMediaType",
+		"The body is of another type than the operation reads.",
+		writeRefusals[3:4],
+		nil,
+	},
+	{
+		http.StatusTooManyRequests,
+		"TooManyRequests",
+		"The budget of this token or address is used up.",
+		[]*models.Error{
+			{
+				Code:  models.CodeRateLimited,
+				Extra: map[string]any{"limit": 600, "remaining": 0, "reset": 1782966601, "retry_after": 1},
+			},
+		},
 		[]string{"Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"},
 	},
-	{http.StatusInternalServerError, "InternalError", "Our fault. The error id is in the log.", []*models.Error{{Code: models.CodeInternal}}, nil},
-	{http.StatusGatewayTimeout, "Timeout", "The monitored server is too slow.", []*models.Error{{Code: models.CodeTimeout}}, nil},
+	{
+		http.StatusInternalServerError,
+		"InternalError",
+		"Our fault. The error id is in the log.",
+		[]*models.Error{{Code: models.CodeInternal}},
+		nil,
+	},
+	{
+		http.StatusGatewayTimeout,
+		"Timeout",
+		"The monitored server is too slow.",
+		[]*models.Error{{Code: models.CodeTimeout}},
+		nil,
+	},
 }
 
 var (
@@ -45,7 +88,11 @@ var (
 		{Code: models.CodeUnsupportedMedia},
 	}
 	uploadRefusals = []*models.Error{
-		models.Invalid("import.no_file"), {Code: models.CodeTooLarge}, {Code: models.CodeUnsupportedMedia, Key: "body.not_upload"},
+		models.Invalid(
+			"import.no_file",
+		),
+		{Code: models.CodeTooLarge},
+		{Code: models.CodeUnsupportedMedia, Key: "body.not_upload"},
 	}
 )
 
@@ -57,10 +104,11 @@ func (o operation) refusals() []*models.Error {
 	} else if o.write() {
 		out = append(out, writeRefusals...)
 	}
-	if !slices.Contains(open, "/api/v1"+o.path) {
+	if !slices.Contains(openPaths, "/api/v1"+o.path) {
 		out = append(out, unauthenticated)
 	}
-	if slices.Contains(models.Permissions, o.perm) && slices.ContainsFunc(models.Roles, func(r models.Role) bool { return !r.May(o.perm) }) {
+	if slices.Contains(models.Permissions, o.perm) &&
+		slices.ContainsFunc(models.Roles, func(r models.Role) bool { return !r.May(o.perm) }) {
 		out = append(out, forbidden(o.perm))
 	}
 	if o.write() {
@@ -93,10 +141,22 @@ func problemExample(e *models.Error) problem {
 	}
 	user := int64(1)
 	return problem{
-		Error: true, ErrorID: "5b6f4a0c9d3e4f1f8a7b6c5d4e3f2a1b", Category: k.category, Severity: k.severity, MessageCode: code,
-		Message: views.Failed(views.Chinese, e), Timestamp: documentTime, Recoverable: k.severity != "high",
-		Suggestions: suggestions(views.Chinese, k.category), Extra: explained(views.Chinese, e.Extra),
-		Context: problemContext{RequestID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", UserID: &user, URL: "/api/v1/…", Method: http.MethodPost},
+		Error:       true,
+		ErrorID:     "5b6f4a0c9d3e4f1f8a7b6c5d4e3f2a1b",
+		Category:    k.category,
+		Severity:    k.severity,
+		MessageCode: code,
+		Message:     views.Failed(views.Chinese, e),
+		Timestamp:   documentTime,
+		Recoverable: k.severity != "high",
+		Suggestions: suggestions(views.Chinese, k.category),
+		Extra:       withAdvice(views.Chinese, e.Extra),
+		Context: problemContext{
+			RequestID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+			UserID:    &user,
+			URL:       "/api/v1/…",
+			Method:    http.MethodPost,
+		},
 	}
 }
 

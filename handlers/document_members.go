@@ -1,7 +1,7 @@
 package handlers
 
-// documentMembers says what the members of answers mean, by "Component.member", or by member where it means the same
-// everywhere; and by component what the whole is.
+// documentMembers describes the members of answers, by "Component.member" or by member where it means the same
+// everywhere, and components by their name.
 var documentMembers = map[string]string{
 	"Error":            "How every refusal is answered.",
 	"ErrorExtra":       "What more there is to say; which members there are depends on the error.",
@@ -23,10 +23,12 @@ var documentMembers = map[string]string{
 	"SyncedDatabase":   "One database as a capacity sync found it.",
 	"Inventory":        "What became known about which databases exist.",
 	"TableSize":        "One table, or whatever else takes space. A member that is unknown is left out.",
-	"TableSizes":       "One page of a snapshot with what is known of the whole. A database that was never collected has neither the members about the whole nor rows.",
-	"AuditEntry":       "One action of somebody. What the command line does has neither request nor answer.",
-	"Import":           "What became of the rows of a file.",
-	"Deletion":         "What became of the instances that were to be deleted. One that was in the recycle bin already is in neither list of a soft deletion.",
+	"TableSizes": "One page of a snapshot with what is known of the whole. A database that was never collected " +
+		"has neither the members about the whole nor rows.",
+	"AuditEntry": "One action of somebody. What the command line does has neither request nor answer.",
+	"Import":     "What became of the rows of a file.",
+	"Deletion": "What became of the instances that were to be deleted. One that was in the recycle bin already " +
+		"is in neither list of a soft deletion.",
 	"BatchTest":        "How the tests of a batch went, in the order asked for.",
 	"ConnectionResult": "One test of a batch.",
 
@@ -118,7 +120,8 @@ var documentMembers = map[string]string{
 	"growth_7d_bytes":               "Growth over the last 7 calendar days, bytes; null: not enough days measured.",
 	"InstanceItem.total_size_bytes": "Sum of the sizes of its databases of the newest day, bytes; null: never measured.",
 
-	"Schedule":       "When an instance is collected without being asked, and how that went. Null stands for what WhaleFall does by default.",
+	"Schedule": "When an instance is collected without being asked, and how that went. Null stands for what " +
+		"WhaleFall does by default.",
 	"schedule":       "When it is collected without being asked.",
 	"enabled":        "Whether it is collected by schedule.",
 	"cron":           "Minute, hour, day of month, month and day of week; null: the default.",
@@ -178,13 +181,15 @@ var documentMembers = map[string]string{
 	"filtered_databases":      "Names of the databases that are gone.",
 	"synchronized_databases":  "Names of the databases that were measured.",
 
-	"tables":                      "Rows of this page.",
-	"next_cursor":                 "Value of cursor for the next page; absent on the last.",
-	"schema_name":                 "PostgreSQL and SQL Server: schema; MySQL and MariaDB: database; Oracle: owner; SQLite: main.",
-	"table_name":                  "Name of the table, byte-exact.",
-	"row_count":                   "Rows.",
-	"unused_bytes":                "Allocated, but neither data nor index, bytes.",
-	"growth_bytes":                "Growth since the first of the last 30 calendar days, or since the table was first measured if that was later, bytes. Left out when that was on the snapshot's own day.",
+	"tables":      "Rows of this page.",
+	"next_cursor": "Value of cursor for the next page; absent on the last.",
+	"schema_name": "PostgreSQL and SQL Server: schema; MySQL and MariaDB: database; Oracle: owner; " +
+		"SQLite: main.",
+	"table_name":   "Name of the table, byte-exact.",
+	"row_count":    "Rows.",
+	"unused_bytes": "Allocated, but neither data nor index, bytes.",
+	"growth_bytes": "Growth since the first of the last 30 calendar days, or since the table was first " +
+		"measured if that was later, bytes. Left out when that was on the snapshot's own day.",
 	"kind":                        "What it is.",
 	"parent_schema":               "Schema of parent_table.",
 	"parent_table":                "Partitioned table that this is a partition of.",
@@ -243,25 +248,26 @@ var documentMembers = map[string]string{
 	"error_code":             "Message code of the failure; null: it succeeded.",
 	"ConnectionResult.extra": "What a single test would say as extra.",
 
-	"Refresh":                  "One run as it is now. Members that do not apply are null.",
-	"RunReceipt":               "What a run stored.",
-	"RunError":                 "What the answer would have been to somebody who waited.",
-	"RunError.extra":           "What the answer would have had as extra.",
-	"refresh_id":               "The refresh that goes on.",
-	"phase":                    "What it does now; null unless it is running.",
-	"tables_seen":              "Tables read so far; null: none.",
-	"requested_by":             "User name of who asked for it first.",
-	"requested_at":             "When it was asked for.",
-	"started_at":               "When it began; null: queued.",
-	"ended_at":                 "When it ended; null: it goes on.",
-	"receipt":                  "What was stored; null unless it succeeded.",
-	"Refresh.database_name":    "Name of the database, byte-exact; null: all databases of the instance.",
-	"Refresh.kind":             "What is collected: the tables of one database, or the databases of one instance.",
-	"Refresh.status":           "Where it stands.",
-	"Refresh.elapsed_ms":       "Time since it began, or as long as it ran, milliseconds.",
-	"Refresh.error":            "Why it failed; null unless it did.",
-	"tables_total":             "Tables there are to look at; null: not known (yet).",
-	"remaining_ms":             "Estimated time to its end, milliseconds; null: not enough is known, or it takes longer than usual.",
+	"Refresh":               "One run as it is now. Members that do not apply are null.",
+	"RunReceipt":            "What a run stored.",
+	"RunError":              "What the answer would have been to somebody who waited.",
+	"RunError.extra":        "What the answer would have had as extra.",
+	"refresh_id":            "The refresh that goes on.",
+	"phase":                 "What it does now; null unless it is running.",
+	"tables_seen":           "Tables read so far; null: none.",
+	"requested_by":          "User name of who asked for it first.",
+	"requested_at":          "When it was asked for.",
+	"started_at":            "When it began; null: queued.",
+	"ended_at":              "When it ended; null: it goes on.",
+	"receipt":               "What was stored; null unless it succeeded.",
+	"Refresh.database_name": "Name of the database, byte-exact; null: all databases of the instance.",
+	"Refresh.kind":          "What is collected: the tables of one database, or the databases of one instance.",
+	"Refresh.status":        "Where it stands.",
+	"Refresh.elapsed_ms":    "Time since it began, or as long as it ran, milliseconds.",
+	"Refresh.error":         "Why it failed; null unless it did.",
+	"tables_total":          "Tables there are to look at; null: not known (yet).",
+	"remaining_ms": "Estimated time to its end, milliseconds; null: not enough is known, or it takes " +
+		"longer than usual.",
 	"connecting_ms":            "Time spent connecting, milliseconds; null until that is over.",
 	"querying_ms":              "Time spent reading, milliseconds; null until that is over.",
 	"storing_ms":               "Time spent storing, milliseconds; null until that is over.",

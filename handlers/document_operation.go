@@ -9,29 +9,28 @@ import (
 	"whalefall/views"
 )
 
-// operation describes one route of the API in our own words. The failures that every route of its kind can have are
-// added by refusals.
+// operation describes one route of the API. Failures that every route of its kind has are added by refusals.
 type operation struct {
 	method, path string // below /api/v1, parameters in braces
 	id, tag      string
-	perm         models.Permission // of its route
+	perm         models.Permission // permission of its route
 	summary      string
-	about        string // Markdown; empty if the summary says it all
+	about        string // Markdown; empty if the summary is enough
 	query        []openapi.Field
-	conditional  bool // answers 304 to a client that has the newest state
+	conditional  bool // answers 304 to a client that has the current state
 
-	body    []openapi.Field // members of the JSON object that is sent
-	upload  bool            // the body is a form with files instead
-	example openapi.Object  // of the body
+	body    []openapi.Field // members of the JSON body
+	upload  bool            // the body is a form with a file instead
+	example openapi.Object  // example of the body
 
-	status  int            // of success; 0 means 200
-	message string         // key of its message in the catalogue
-	args    []any          // name, value pairs of the message
-	data    any            // example of its data, in the type that is sent; nil: none
-	files   []openapi.File // what is answered instead of the envelope, or beside it
-	later   *operation     // the 202 answer to a client that prefers not to wait; nil: none
+	status  int            // HTTP status of success; 0: 200
+	message string         // key of the success message
+	args    []any          // name, value pairs of that message
+	data    any            // example of the data, in the type that is sent; nil: none
+	files   []openapi.File // answers without the envelope
+	later   *operation     // the 202 answer with Prefer: respond-async; nil: none
 
-	missing string          // key of its 404; empty: nothing is named in the path
+	missing string          // key of its 404; empty: the path names nothing
 	fails   []*models.Error // failures of its own
 }
 

@@ -36,7 +36,8 @@ func TestTheDocumentIsValid(t *testing.T) {
 			if o.Summary == "" || o.OperationID == "" || o.Security == nil || len(o.Tags) != 1 || examples == 0 {
 				t.Errorf("%s %s is not told of in full", method, path)
 			}
-			if body := o.RequestBody; body != nil && body.Value.Content["application/json"] != nil && body.Value.Content["application/json"].Example == nil {
+			if body := o.RequestBody; body != nil && body.Value.Content["application/json"] != nil &&
+				body.Value.Content["application/json"].Example == nil {
 				t.Errorf("%s %s has no example of its body", method, path)
 			}
 		}
@@ -160,7 +161,8 @@ func TestTheDocumentIsServed(t *testing.T) {
 		check(t, answer.Body.Close())
 		equal(t, asset[1], answer.StatusCode, 200)
 	}
-	if strings.Contains(page.raw, "style=") || strings.Contains(page.raw, "//unpkg") || !strings.Contains(page.raw, "swagger-ui-bundle") {
+	if strings.Contains(page.raw, "style=") || strings.Contains(page.raw, "//unpkg") ||
+		!strings.Contains(page.raw, "swagger-ui-bundle") {
 		t.Errorf("page: %s", page.raw)
 	}
 }

@@ -32,9 +32,20 @@ var documentEnums = map[reflect.Type][]any{
 	reflect.TypeFor[models.Action]():         openapi.Values(models.Actions...),
 	reflect.TypeFor[models.Code]():           codes(),
 	reflect.TypeFor[models.Kind](): openapi.Values(
-		models.KindTable, models.KindPartitioned, models.KindPartition, models.KindMatview, models.KindSequence, models.KindMerge,
-		models.KindMemory, models.KindExternal, models.KindShadow, models.KindIndexedView, models.KindMemoryOptimized,
-		models.KindCluster, models.KindRecycleBin, models.KindTemporary,
+		models.KindTable,
+		models.KindPartitioned,
+		models.KindPartition,
+		models.KindMatview,
+		models.KindSequence,
+		models.KindMerge,
+		models.KindMemory,
+		models.KindExternal,
+		models.KindShadow,
+		models.KindIndexedView,
+		models.KindMemoryOptimized,
+		models.KindCluster,
+		models.KindRecycleBin,
+		models.KindTemporary,
 	),
 	reflect.TypeFor[models.Note](): openapi.Values(
 		models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped, models.NoteFullText,
@@ -42,7 +53,12 @@ var documentEnums = map[reflect.Type][]any{
 	reflect.TypeFor[models.RunKind]():  openapi.Values(models.RunTables, models.RunDatabases),
 	reflect.TypeFor[models.RunPhase](): openapi.Values(models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring),
 	reflect.TypeFor[models.RunStatus](): openapi.Values(
-		models.RunQueued, models.RunRunning, models.RunSucceeded, models.RunFailed, models.RunCancelled, models.RunInterrupted,
+		models.RunQueued,
+		models.RunRunning,
+		models.RunSucceeded,
+		models.RunFailed,
+		models.RunCancelled,
+		models.RunInterrupted,
 	),
 	reflect.TypeFor[models.RowsSource](): openapi.Values(models.RowsExact, models.RowsStatistic),
 	reflect.TypeFor[models.SizeSource](): openapi.Values(models.SizeAllocated, models.SizeStatistic, models.SizeNone),
@@ -61,14 +77,34 @@ func codes() []any {
 	return openapi.Values(all...)
 }
 
-// documentMemberEnums lists the texts with few values whose Go type does not say so, by component and member or by member.
+// documentMemberEnums lists the values of string members, by "Component.member" or by member.
 var documentMemberEnums = map[string][]any{
 	"status":                   openapi.Values("active", "inactive", "deleted"),
 	"SyncResult.status":        openapi.Values("completed"),
 	"deletion_mode":            openapi.Values("soft", "hard"),
 	"credential_type":          openapi.Values("database"),
 	"CredentialDetail.db_type": append(openapi.Values(models.Engines...), nil),
-	"Error.category":           openapi.Values("validation", "authentication", "authorization", "security", "business", "external", "system"),
-	"Error.severity":           openapi.Values("low", "medium", "high"),
-	"ErrorExtra.reason":        openapi.Values("refused", "timeout", "unresolved", "unroutable", "tls", "protocol", "login", "busy", "starting", "missing", "lost"),
+	"Error.category": openapi.Values(
+		"validation",
+		"authentication",
+		"authorization",
+		"security",
+		"business",
+		"external",
+		"system",
+	),
+	"Error.severity": openapi.Values("low", "medium", "high"),
+	"ErrorExtra.reason": openapi.Values(
+		"refused",
+		"timeout",
+		"unresolved",
+		"unroutable",
+		"tls",
+		"protocol",
+		"login",
+		"busy",
+		"starting",
+		"missing",
+		"lost",
+	),
 }

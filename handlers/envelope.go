@@ -10,7 +10,7 @@ import (
 	"whalefall/views"
 )
 
-// answer is the contract's success envelope.
+// answer is the success envelope of the contract.
 type answer struct {
 	Success   bool   `json:"success"`
 	Error     bool   `json:"error"`
@@ -19,7 +19,7 @@ type answer struct {
 	Data      any    `json:"data,omitempty"`
 }
 
-// ok answers 200 with data; pairs fill the placeholders of the message.
+// ok answers 200 with data. The name, value pairs fill the placeholders of the message.
 func (h *handlers) ok(c echo.Context, data any, key string, pairs ...any) error {
 	return h.answer(c, http.StatusOK, data, key, pairs...)
 }
@@ -38,7 +38,7 @@ func (h *handlers) answer(c echo.Context, status int, data any, key string, pair
 
 const bytesPerMB = 1 << 20
 
-// mb is bytes in whole megabytes, rounded down; unknown stays unknown.
+// mb returns bytes in whole MiB, rounded down; nil stays nil.
 func mb(bytes *int64) *int64 {
 	if bytes == nil {
 		return nil
@@ -47,8 +47,8 @@ func mb(bytes *int64) *int64 {
 	return &n
 }
 
-// moment is a time as the contract writes it; nil stays null.
-func moment(t *time.Time) *string {
+// timestampOrNull returns a time as the contract writes it; nil stays nil.
+func timestampOrNull(t *time.Time) *string {
 	if t == nil {
 		return nil
 	}
@@ -56,7 +56,7 @@ func moment(t *time.Time) *string {
 	return &s
 }
 
-// orNull is text, or null when there is none.
+// orNull returns the text, nil if it is empty.
 func orNull(text string) *string {
 	if text == "" {
 		return nil
@@ -64,5 +64,5 @@ func orNull(text string) *string {
 	return &text
 }
 
-// timestamp is a time as the contract writes it: UTC, RFC 3339, with offset.
+// timestamp returns a time as the contract writes it: UTC, RFC 3339 with offset, microseconds.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }

@@ -9,28 +9,32 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// answerShape goes up with every change of how the same stored figures are written.
+// answerShape must be increased whenever the same stored figures are written differently.
 const answerShape = 1
 
-// entityTag tells one answer from every other. It is weak: the envelope has the time, and what is sent may be compressed.
+// entityTag returns the ETag of the answer that the parts determine. It is weak, because the envelope has the time and
+// the answer may be compressed.
 func (h *handlers) entityTag(c echo.Context, parts ...any) string {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%#v", append([]any{h.Version, answerShape, lang(c)}, parts...)) // a hash takes everything
+	_, _ = fmt.Fprintf(
+		sum,
+		"%#v",
+		append([]any{h.Version, answerShape, lang(c)}, parts...),
+	) // writing to a hash never fails
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
 }
 
-// revalidated lets whoever asked keep the answer and ask again whether it is still true. Only they may: who asks decides
-// whether there is an answer at all.
-func revalidated(c echo.Context, tag string) {
+// allowRevalidation lets the client cache the answer and revalidate it with the ETag. Shared caches must not, since the
+// answer depends on who asks.
+func allowRevalidation(c echo.Context, tag string) {
 	header := c.Response().Header()
 	header.Set("ETag", tag)
 	header.Set(echo.HeaderCacheControl, "private, no-cache")
 	header.Add(echo.HeaderVary, "Accept, Accept-Language, Cookie, Authorization")
 }
 
-// isKept reports whether the asker has the answer with the tag already. Nothing but the tag itself is compared: whether one
-// side calls it weak does not matter to a read.
-func isKept(c echo.Context, tag string) bool {
+// hasCurrent reports whether the client has the answer with the tag. Weak and strong tags are the same to a read.
+func hasCurrent(c echo.Context, tag string) bool {
 	opaque := strings.TrimPrefix(tag, "W/")
 	for _, line := range c.Request().Header.Values("If-None-Match") {
 		if strings.TrimSpace(line) == "*" {

@@ -40,7 +40,15 @@ func (a *app) readAddresses(instance, database string) []string {
 	a.Helper()
 	var all []string
 	for _, path := range a.bothPaths(instance, database) {
-		all = append(all, path, path+"?limit=1&sort=name", path+"?format=csv", path+"?format=csv&bom=1", path+"?format=ndjson", path+"?table_name=x")
+		all = append(
+			all,
+			path,
+			path+"?limit=1&sort=name",
+			path+"?format=csv",
+			path+"?format=csv&bom=1",
+			path+"?format=ndjson",
+			path+"?table_name=x",
+		)
 	}
 	return append(all, instance+"/databases/sizes", instance+"/databases/sizes?latest_only=1",
 		"/databases/sizes?instance_id="+strings.TrimPrefix(instance, "/instances/"))
@@ -80,7 +88,9 @@ func TestUnchangedAnswersAreNotSentAgain(t *testing.T) {
 				equal(a, path+" If-None-Match: "+given, a.guest.keeps(path, given), false)
 			}
 			checkNotModified(a, path, tag)
-			a.anonymous.with("If-None-Match", tag).get(path).wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
+			a.anonymous.with("If-None-Match", tag).
+				get(path).
+				wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
 		}
 		for _, path := range a.bothPaths(inst, "app") {
 			for _, bad := range []string{"limit=0", "cursor=x", "format=x"} {
@@ -89,7 +99,9 @@ func TestUnchangedAnswersAreNotSentAgain(t *testing.T) {
 				equal(a, bad+" kept", r.header.Get("Cache-Control")+r.header.Get("ETag"), "no-store")
 			}
 		}
-		a.guest.with("If-None-Match", "*").get("/instances/4711/databases/sizes").wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
+		a.guest.with("If-None-Match", "*").
+			get("/instances/4711/databases/sizes").
+			wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
 		for _, elsewhere := range []string{"/instances", inst} {
 			equal(a, elsewhere, a.guest.get(elsewhere).header.Get("Cache-Control"), "no-store")
 		}
@@ -185,7 +197,11 @@ func TestTagsOfDatabaseSizesChangeWithTheFigures(t *testing.T) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		now := time.Now()
 		a.saveSizes(inst, now, models.DatabaseSize{Name: "app", Total: n(1)}, models.DatabaseSize{Name: "b", Total: n(2)})
-		refused := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "b")}
+		refused := &models.Error{
+			Code: models.CodeCollection,
+			Key:  "collect.pg.not_connectable",
+			Args: models.Args("Name", "b"),
+		}
 		latest := inst + "/databases/sizes?latest_only=1&include_inactive=1"
 		for _, step := range []struct {
 			what  string
@@ -216,7 +232,8 @@ func TestTagsOfADatabaseMadeAnewAreNew(t *testing.T) {
 		var id int64
 		_, err := fmt.Sscanf(inst, "/instances/%d", &id)
 		check(a, err)
-		a.admin.post("/instances/batch-delete", obj{"instance_ids": []int64{id}, "deletion_mode": "hard"}).want(http.StatusOK, "成功删除 1 个实例")
+		a.admin.post("/instances/batch-delete", obj{"instance_ids": []int64{id}, "deletion_mode": "hard"}).
+			want(http.StatusOK, "成功删除 1 个实例")
 		again := a.serverInstance("pg", models.PostgreSQL)
 		a.snapshotOf(again, "app", models.TableResult{Complete: true, Tables: manyTables(3)})
 		equal(a, "made anew", a.guest.keeps(tablesPath(again, "app"), tag), false)

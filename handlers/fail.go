@@ -11,13 +11,13 @@ import (
 	"whalefall/views"
 )
 
-// kind is what the contract says of one code.
+// kind is what the contract says about a code.
 type kind struct {
 	status             int
 	category, severity string
 }
 
-// kinds is the contract's error table. A code that is not here is our fault.
+// kinds is the error table of the contract. A code that is missing here is an internal error.
 var kinds = map[models.Code]kind{
 	models.CodeInvalid:            {http.StatusBadRequest, "validation", "low"},
 	models.CodePasswordMismatch:   {http.StatusBadRequest, "validation", "low"},
@@ -45,7 +45,7 @@ var kinds = map[models.Code]kind{
 	models.CodeInternal:           {http.StatusInternalServerError, "system", "high"},
 }
 
-// problem is the contract's error envelope.
+// problem is the error envelope of the contract.
 type problem struct {
 	Success     bool           `json:"success"`
 	Error       bool           `json:"error"`
@@ -68,7 +68,7 @@ type problemContext struct {
 	Method    string `json:"method"`
 }
 
-// fail is the only writer of errors: the envelope for the API, a toast for an HTMX request, a page otherwise.
+// fail writes all errors: the envelope for the API, a toast for an HTMX request, a page otherwise.
 func (h *handlers) fail(err error, c echo.Context) {
 	e := classify(err)
 	k := kinds[e.Code]
@@ -88,12 +88,12 @@ func (h *handlers) writeFailure(c echo.Context, e *models.Error, k kind, id stri
 	case isAPI(c):
 		return c.JSON(k.status, h.problem(c, e, k, id))
 	case e.Code == models.CodeUnauthenticated:
-		return h.toLogin(c)
+		return h.redirectToLogin(c)
 	}
 	return h.failHTML(c, e, k, id)
 }
 
-// classify turns what the framework reports into our own error; anything else unknown is internal.
+// classify returns err as our own error. Errors of the framework are translated; any other is internal.
 func classify(err error) *models.Error {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
@@ -131,12 +131,12 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 			RequestID: requestIDOf(c), UserID: userID(c),
 			URL: c.Request().URL.Path, Method: c.Request().Method,
 		},
-		Extra: explained(l, e.Extra),
+		Extra: withAdvice(l, e.Extra),
 	}
 }
 
-// explained adds to a reason what a person can do about it.
-func explained(lang string, extra map[string]any) map[string]any {
+// withAdvice returns extra with advice on its reason.
+func withAdvice(lang string, extra map[string]any) map[string]any {
 	reason, ok := extra["reason"].(string)
 	if !ok {
 		return extra

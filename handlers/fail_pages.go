@@ -14,19 +14,19 @@ import (
 	"whalefall/views"
 )
 
-// inlineFailures are the elements that show a failure themselves.
+// inlineFailures lists the elements that show a failure themselves.
 var inlineFailures = []string{"test-result", "login-problem", "form-problem", "import-result", "run-figures"}
 
 const formKey = "form"
 
-// formAgain is a form with what was typed into it, and why it was refused.
-type formAgain func(problem *views.Failure) (screen, error)
+// refusedForm returns a form with what was typed and why it was refused.
+type refusedForm func(problem *views.Failure) (screen, error)
 
-// showAgain notes the form that a browser without scripts gets back when this write is refused.
-func showAgain(c echo.Context, form formAgain) { c.Set(formKey, form) }
+// redisplay notes the form that a browser without scripts gets back if this write is refused.
+func redisplay(c echo.Context, form refusedForm) { c.Set(formKey, form) }
 
-// failHTML shows an error where the person is looking: at the button that failed, in the modal that did
-// not open, in the toasts for every other HTMX request, on a page of its own otherwise.
+// failHTML shows an error where the person is looking: at the button that failed, in the modal that did not open, in
+// the toasts for every other HTMX request, on a page of its own otherwise.
 func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) error {
 	p := h.page(c)
 	f := failure(c, p, e, k, id)
@@ -48,9 +48,9 @@ func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) 
 	return h.fragment(c, k.status, views.FailureToast(p, f))
 }
 
-// refusal is the form that was refused, or a page about the failure.
+// refusal returns the noted form, else a page about the failure.
 func refusal(c echo.Context, p views.Page, f views.Failure) screen {
-	if again, ok := c.Get(formKey).(formAgain); ok {
+	if again, ok := c.Get(formKey).(refusedForm); ok {
 		if form, err := again(&f); err == nil {
 			return form
 		}
@@ -58,7 +58,7 @@ func refusal(c echo.Context, p views.Page, f views.Failure) screen {
 	return screen{title: f.Message, body: views.FailurePage(p, f)}
 }
 
-// engineOf is the engine that an error of a monitored server is about, empty if that is not known.
+// engineOf returns the engine that an error of a monitored server is about, "" if that is unknown.
 func (h *handlers) engineOf(c echo.Context, e *models.Error) models.Engine {
 	if id, ok := e.Extra["instance_id"].(int64); ok {
 		if instance, err := h.Store.InstanceIncludingDeleted(c.Request().Context(), id); err == nil {
@@ -69,22 +69,22 @@ func (h *handlers) engineOf(c echo.Context, e *models.Error) models.Engine {
 	return engine
 }
 
-// retarget answers with a failure that belongs somewhere else than in the toasts.
+// retarget answers an HTMX request with markup for another element than it asked for.
 func (h *handlers) retarget(c echo.Context, status int, target string, body templ.Component) error {
 	c.Response().Header().Set("HX-Retarget", "#"+target)
 	c.Response().Header().Set("HX-Reswap", "innerHTML")
 	return h.fragment(c, status, body)
 }
 
-// fragment answers with markup that is no part of a screen.
+// fragment answers with markup that is not part of a screen.
 func (h *handlers) fragment(c echo.Context, status int, body templ.Component) error {
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	c.Response().WriteHeader(status)
 	return body.Render(c.Request().Context(), c.Response())
 }
 
-// adviceOf says what to do next better than the contract's suggestions for a whole category; an empty
-// one: the message says it all.
+// adviceOf maps codes to better advice than the contract's suggestions for a whole category. An empty value means that
+// the message is enough.
 var adviceOf = map[models.Code]string{
 	models.CodeInvalid:            "",
 	models.CodeConflict:           "",
@@ -107,7 +107,7 @@ var adviceOf = map[models.Code]string{
 	models.CodeInternal:           "advice.internal",
 }
 
-// advice is what the person can do next: what the error itself knows, else what its code tells.
+// advice returns what the person can do next, from the error itself or else its code.
 func advice(p views.Page, e *models.Error, k kind) []string {
 	if reason, ok := e.Extra["reason"].(string); ok {
 		return []string{p.T("reason." + reason)}
@@ -118,7 +118,7 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	key, known := adviceOf[e.Code]
 	switch {
 	case e.Code == models.CodeCollection && e.Extra["instance_id"] == nil:
-		return nil // a server that is tried before it is saved has no data that could be unchanged
+		return nil // a server tested before it is saved has no stored data
 	case !known:
 		s := suggestions(p.Lang, k.category)
 		return s[:]
@@ -128,7 +128,7 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 	return []string{p.T(key)}
 }
 
-// labelOf are the labels of the members that a message can name: everywhere, or below one address ("users.role").
+// labelOf maps members to the labels that pages have for them, everywhere or in one section ("users.role").
 var labelOf = map[string]string{
 	"name": "instance.name", "db_type": "instances.type", "host": "instance.host", "port": "instance.port",
 	"database_name": "instance.database", "credential_id": "instance.credential", "username": "instance.username",
@@ -140,8 +140,8 @@ var labelOf = map[string]string{
 	"tokens.name": "tokens.name", "tokens.role": "users.role", "tokens.expires_at": "tokens.expires_on",
 }
 
-// inWords is the error with members and permissions called what the pages call them.
-func inWords(c echo.Context, p views.Page, e *models.Error) *models.Error {
+// inPageTerms returns the error with members and permissions named as the pages name them.
+func inPageTerms(c echo.Context, p views.Page, e *models.Error) *models.Error {
 	out := *e
 	out.Args = maps.Clone(e.Args)
 	for _, arg := range []string{"Field", "Fields"} {
@@ -167,9 +167,14 @@ func labels(c echo.Context, p views.Page, names string) string {
 	return strings.Join(all, p.T("list.separator"))
 }
 
-// failure is what a person is told of an error. Trying again is offered where it may help.
+// failure returns what a page shows of an error. It offers a retry where that may help.
 func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) views.Failure {
-	f := views.Failure{Status: k.status, Message: views.Failed(p.Lang, inWords(c, p, e)), Advice: advice(p, e, k), ID: id}
+	f := views.Failure{
+		Status:  k.status,
+		Message: views.Failed(p.Lang, inPageTerms(c, p, e)),
+		Advice:  advice(p, e, k),
+		ID:      id,
+	}
 	f.Grant, _ = e.Extra["grant"].(string)
 	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {

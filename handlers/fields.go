@@ -12,10 +12,10 @@ import (
 	"whalefall/models"
 )
 
-// given reports whether the member is there and not null.
+// given reports whether the member is present and not null.
 func (f fields) given(name string) bool { return f[name] != nil }
 
-// text is the member exactly as typed, and whether it was given. Values that are no text are 400.
+// text returns the member as typed and whether it was given. A value that is not text is a 400.
 func (f fields) text(name string) (string, bool, error) {
 	if !f.given(name) {
 		return "", false, nil
@@ -30,7 +30,7 @@ func (f fields) text(name string) (string, bool, error) {
 	return s, true, nil
 }
 
-// line is a member that is one line of text: no control characters, at most limit characters.
+// line is text that must be one line without control characters, of at most limit characters.
 func (f fields) line(name string, limit int) (string, bool, error) {
 	s, given, err := f.text(name)
 	switch {
@@ -44,7 +44,7 @@ func (f fields) line(name string, limit int) (string, bool, error) {
 	return s, given, nil
 }
 
-// paragraph is a member that may span lines but holds no other control characters.
+// paragraph is text that may have line breaks and tabs but no other control characters.
 func (f fields) paragraph(name string) (string, bool, error) {
 	s, given, err := f.text(name)
 	if err == nil && strings.ContainsFunc(s, notInParagraph) {
@@ -55,7 +55,7 @@ func (f fields) paragraph(name string) (string, bool, error) {
 
 func notInParagraph(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }
 
-// blank reports whether the member is absent, null, or text of nothing but spaces, which only a password may be.
+// blank reports whether the member is absent, null or white space. A password may be white space.
 func (f fields) blank(name string) bool {
 	s, isText := f[name].(string)
 	if name != "password" {
@@ -64,7 +64,7 @@ func (f fields) blank(name string) bool {
 	return !f.given(name) || isText && s == ""
 }
 
-// require is a 400 that names the blank ones of the members.
+// require returns a 400 that lists the members that are blank.
 func (f fields) require(names ...string) error {
 	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !f.blank(name) })
 	if len(missing) > 0 {
@@ -73,7 +73,7 @@ func (f fields) require(names ...string) error {
 	return nil
 }
 
-// refuseBlank is a 400 that names those of the members that are given but say nothing.
+// refuseBlank returns a 400 that lists the members that are given but blank.
 func (f fields) refuseBlank(names ...string) error {
 	return f.require(slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !f.given(name) })...)
 }
@@ -125,14 +125,14 @@ func (f fields) boolean(name string, form bool) (value, given bool, err error) {
 	return false, false, models.Invalid("field.not_boolean", "Field", name)
 }
 
-// isYes is how query parameters and forms say yes.
+// isYes reports whether a query parameter or form value means true.
 func isYes(s string) bool {
 	return slices.Contains([]string{"true", "1", "on", "yes"}, strings.ToLower(strings.TrimSpace(s)))
 }
 
 var integerPattern = regexp.MustCompile(`^[+-]?[0-9]+$`)
 
-// integer reads a JSON number or text as a whole number; one beyond int64 becomes the nearest int64.
+// integer returns a JSON number or text as an integer, clamped to int64, and whether it is one.
 func integer(v any) (int64, bool) {
 	var s string
 	switch v := v.(type) {
@@ -144,7 +144,7 @@ func integer(v any) (int64, bool) {
 	if !integerPattern.MatchString(s) {
 		return 0, false
 	}
-	// The only error left is the range, and then n is its end.
+	// The only possible error is the range; n is then the nearest int64.
 	n, _ := strconv.ParseInt(s, 10, 64)
 	return n, true
 }

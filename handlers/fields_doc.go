@@ -2,10 +2,10 @@ package handlers
 
 import "whalefall/models"
 
-// required is the refusal that names what is missing.
+// required returns the 400 that lists missing members.
 func required(fields string) *models.Error { return models.Invalid("field.required", "Fields", fields) }
 
-// badText are the refusals of texts that are none, too long, or hold control characters.
+// badText returns the errors of a text member: not text, control characters, too long.
 func badText(name string, limit int) []*models.Error {
 	return []*models.Error{
 		models.Invalid("field.not_text", "Field", name), models.Invalid("field.bad_characters", "Field", name),
@@ -13,7 +13,7 @@ func badText(name string, limit int) []*models.Error {
 	}
 }
 
-// Times of examples.
+// Times in examples.
 const (
 	exampleTime = "2026-07-01T02:00:00+00:00"
 	exampleLate = "2026-09-30T15:59:59+00:00"

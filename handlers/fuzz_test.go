@@ -79,17 +79,21 @@ func (r *response) within(highest float64, list string) {
 	total, _ := r.data["total"].(float64)
 	page, numbered := r.data["page"].(float64)
 	offset, _ := r.data["offset"].(float64)
-	if limit < 1 || limit > highest || len(rows) > int(limit) || len(rows) > int(total) || numbered && page < 1 || offset < 0 {
+	if limit < 1 || limit > highest || len(rows) > int(limit) || len(rows) > int(total) || numbered && page < 1 ||
+		offset < 0 {
 		r.Errorf("%s: %d rows of %v, limit %v, page %v, offset %v", r.what, len(rows), total, limit, page, offset)
 	}
 }
 
 func FuzzQueries(f *testing.F) {
 	for _, query := range []string{
-		"", "limit=1&offset=2", "page=0&page_size=x&sort=-&order=&tags=&tags=%00", "search=%FF&db_type=PG", "sort=-growth&cursor=eyJ9",
+		"", "limit=1&offset=2", "page=0&page_size=x&sort=-&order=&tags=&tags=%00", "search=%FF&db_type=PG",
+		"sort=-growth&cursor=eyJ9",
 		"start_date=2026-01-01&end_date=2025-01-01", "table_name=%00&schema_name=%25", "%zz;&=", "limit=-9223372036854775809",
-		"latest_only=ON&include_inactive=1&sort=-status", "partitions=fold&parent_table=a&parent_schema=b&cursor=%22", "page=1073741&limit=2000",
-		"action=auth.login&result=failure&username=admin&target=a&page=2", "only=unsettled&bom=1", "instance_id=1&page=2&limit=1",
+		"latest_only=ON&include_inactive=1&sort=-status", "partitions=fold&parent_table=a&parent_schema=b&cursor=%22",
+		"page=1073741&limit=2000",
+		"action=auth.login&result=failure&username=admin&target=a&page=2", "only=unsettled&bom=1",
+		"instance_id=1&page=2&limit=1",
 		"role=admin&status=inactive&q=x", "offset=2147483647&limit=2000",
 	} {
 		f.Add(query)
@@ -121,7 +125,8 @@ func FuzzTableFormats(f *testing.F) {
 	a.user.post(tablesPath(inst, "main")+"/actions/refresh", nil)
 	f.Fuzz(func(t *testing.T, query, accept string) {
 		r := a.fuzzed(t, http.MethodGet, tablesPath(inst, "main"), query, "", http.Header{"Accept": {accept}}, 200, 400, 406)
-		if r.status == http.StatusOK && strings.Contains(r.header.Get("Content-Type"), "csv") && strings.Contains(r.raw, "\n=") {
+		if r.status == http.StatusOK && strings.Contains(r.header.Get("Content-Type"), "csv") &&
+			strings.Contains(r.raw, "\n=") {
 			t.Errorf("%q %q: a formula: %s", query, accept, r.raw)
 		}
 	})
@@ -130,18 +135,23 @@ func FuzzTableFormats(f *testing.F) {
 func FuzzBodies(f *testing.F) {
 	for _, body := range []string{
 		"", "{}", "[]", "null", `{"name":"x","db_type":"pg","host":"::1","port":"1","tag_names":["a",1],"options":{"a":"b"}}`,
-		`{"name":"\u0000","username":"\ud800","password":"\u0000","credential_id":-1,"is_active":"on"}`, `{"port":1e999,"db_type":{}}`,
-		`{"name":"c","username":"u","password":"p","db_type":"","description":"a\nb"}`, `{"username":"abc","password":"Aa345678","role":"user"}`,
+		`{"name":"\u0000","username":"\ud800","password":"\u0000","credential_id":-1,"is_active":"on"}`,
+		`{"port":1e999,"db_type":{}}`,
+		`{"name":"c","username":"u","password":"p","db_type":"","description":"a\nb"}`,
+		`{"username":"abc","password":"Aa345678","role":"user"}`,
 		`{"name":"鲸","db_type":"mysql","host":"db.example","port":3306,"tag_names":["a","b"],"tls_mode":"require","description":"\t","is_active":false}`,
-		`{"name":"t","display_name":"d","color":"blue"}`, `{"name":"k","role":"guest","expires_at":"2999-01-01"}`, `{"name":"k","expires_at":"2999-01-01T00:00:00+14:00"}`,
-		`{"db_type":"sqlite","database_name":"/etc/passwd","options":{"immutable":"1"}}`, `{"instance_ids":[1,"1",9223372036854775807],"deletion_mode":"hard"}`,
+		`{"name":"t","display_name":"d","color":"blue"}`, `{"name":"k","role":"guest","expires_at":"2999-01-01"}`,
+		`{"name":"k","expires_at":"2999-01-01T00:00:00+14:00"}`,
+		`{"db_type":"sqlite","database_name":"/etc/passwd","options":{"immutable":"1"}}`,
+		`{"instance_ids":[1,"1",9223372036854775807],"deletion_mode":"hard"}`,
 		`{"instance_id":1}`, `{"old_password":"a","new_password":"Aa345678","confirm_password":"Aa345678"}`,
 	} {
 		f.Add(body)
 	}
 	a := fuzzApp(f)
 	inst := a.sqliteInstance("files", a.dir+"/none.db")
-	credential := a.admin.post("/credentials", obj{"name": "c", "username": "u", "password": targetSecret}).id("credential", "id")
+	credential := a.admin.post("/credentials", obj{"name": "c", "username": "u", "password": targetSecret}).
+		id("credential", "id")
 	tag := a.admin.post("/tags", obj{"name": "a"}).id("tag", "id")
 	f.Fuzz(func(t *testing.T, body string) {
 		post := func(path string, statuses ...int) *response {
@@ -201,7 +211,8 @@ func (r *response) boundInstance() {
 	if r.status >= http.StatusBadRequest {
 		return
 	}
-	if port, there := r.at("instance", "port").(float64); there && (port < 1 || port > 65535) || len(r.at("instance", "tags").([]any)) > 50 {
+	if port, there := r.at("instance", "port").(float64); there && (port < 1 || port > 65535) ||
+		len(r.at("instance", "tags").([]any)) > 50 {
 		r.Errorf("%s: %s", r.what, r.raw)
 	}
 }
@@ -237,8 +248,10 @@ func FuzzDatabaseNames(f *testing.F) {
 // FuzzPaths sends any path: what is no address is an unknown one.
 func FuzzPaths(f *testing.F) {
 	for _, path := range []string{
-		"", "/", "/instances/1", "/instances/%00", "/instances/01", "/users/1/", "/databases/1/tables/sizes", "//", "/instances/9223372036854775808", "/instances/１",
-		"/instances/1/databases/a%2Fb/tables/sizes", "/refreshes/-1", "/tokens/%FF", "/instances/exports/", "/../../etc/passwd", "/instances/*", "/docs/",
+		"", "/", "/instances/1", "/instances/%00", "/instances/01", "/users/1/", "/databases/1/tables/sizes", "//",
+		"/instances/9223372036854775808", "/instances/１",
+		"/instances/1/databases/a%2Fb/tables/sizes", "/refreshes/-1", "/tokens/%FF", "/instances/exports/",
+		"/../../etc/passwd", "/instances/*", "/docs/",
 	} {
 		f.Add(path)
 	}

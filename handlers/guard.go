@@ -13,11 +13,11 @@ import (
 	"whalefall/views"
 )
 
-// What a route asks for when it asks for no permission.
+// Routes that need no permission of a role.
 const (
-	public   models.Permission = "public"    // a document for everybody, without a cookie
-	anyone   models.Permission = "anyone"    // everybody, with a form token
-	loggedIn models.Permission = "logged-in" // whoever is logged in
+	public   models.Permission = "public"    // the same for everybody, without a cookie
+	anyone   models.Permission = "anyone"    // everybody, with a CSRF token
+	loggedIn models.Permission = "logged-in" // any logged-in user
 )
 
 const (
@@ -25,18 +25,22 @@ const (
 	requestIDKey = "request_id"
 )
 
-// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, body.
-// Reading the API hands out a CSRF token (and its cookie) only where anyone may ask for one.
+// guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, body. Reads of the API
+// get a CSRF token and its cookie only on routes for anyone.
 func (h *handlers) guard(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
 	return h.guardWith(perm, bindBody, handler)
 }
 
-// guardUpload is guard for a body that is a form with files.
+// guardUpload is guard for a body that is a form with a file.
 func (h *handlers) guardUpload(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
 	return h.guardWith(perm, requireUpload, handler)
 }
 
-func (h *handlers) guardWith(perm models.Permission, read func(echo.Context) error, handler echo.HandlerFunc) echo.HandlerFunc {
+func (h *handlers) guardWith(
+	perm models.Permission,
+	read func(echo.Context) error,
+	handler echo.HandlerFunc,
+) echo.HandlerFunc {
 	withBody := func(c echo.Context) error {
 		if err := read(c); err != nil {
 			return err
@@ -57,7 +61,7 @@ func (h *handlers) guardWith(perm models.Permission, read func(echo.Context) err
 	}
 }
 
-// allowed refuses whoever may not have what a route asks for.
+// allowed returns a 401 or 403 if the user lacks what the route requires. A nil user is nobody.
 func allowed(user *models.User, perm models.Permission) error {
 	switch {
 	case perm == anyone || perm == public:
@@ -74,13 +78,13 @@ func forbidden(perm models.Permission) *models.Error {
 	return &models.Error{Code: models.CodeForbidden, Args: models.Args("Permission", string(perm))}
 }
 
-// identify loads the user of the request's token or session, if there is one. A session that has ended counts as none.
+// identify loads the user of the request's token or session, if any. An expired session counts as none.
 func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if forAnybody(c) {
+		if isOpen(c) {
 			return next(c)
 		}
-		user, token, err := h.whoAsks(c)
+		user, token, err := h.authenticate(c)
 		switch {
 		case models.Is(err, models.CodeUnauthenticated):
 			return next(c)
@@ -95,18 +99,25 @@ func (h *handlers) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// open are what machines ask whether this one is well, and the documents about it: nobody need be known for them.
-var open = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping", "/api/v1/openapi.json", "/api/v1/docs"}
-
-// forAnybody reports whether the answer is the same whoever asks.
-func forAnybody(c echo.Context) bool {
-	path := c.Request().URL.Path
-	return strings.HasPrefix(path, "/static/") || slices.Contains(open, path)
+// openPaths lists health probes and documentation, which do not depend on who asks.
+var openPaths = []string{
+	"/healthz",
+	"/readyz",
+	"/metrics",
+	"/api/v1/health/ping",
+	"/api/v1/openapi.json",
+	"/api/v1/docs",
 }
 
-// whoAsks is the user of the request and the token that acts for it; a token's id is 0 for a session. A token counts
-// alone: whoever sends one is not checked for a form token, so the cookie beside it is not looked at.
-func (h *handlers) whoAsks(c echo.Context) (models.User, models.Token, error) {
+// isOpen reports whether the answer does not depend on who asks.
+func isOpen(c echo.Context) bool {
+	path := c.Request().URL.Path
+	return strings.HasPrefix(path, "/static/") || slices.Contains(openPaths, path)
+}
+
+// authenticate returns the user of the request and its token, whose ID is 0 for a session. With a token the cookie is
+// ignored, since such requests skip the CSRF check.
+func (h *handlers) authenticate(c echo.Context) (models.User, models.Token, error) {
 	ctx := c.Request().Context()
 	if secret, given := bearerOf(c); given {
 		return h.Store.TokenUser(ctx, secret)
@@ -119,13 +130,13 @@ func (h *handlers) whoAsks(c echo.Context) (models.User, models.Token, error) {
 	return user, models.Token{}, err
 }
 
-// currentUser is the logged-in user, nil when nobody is.
+// currentUser returns the logged-in user, nil if there is none.
 func currentUser(c echo.Context) *models.User {
 	user, _ := c.Get(userKey).(*models.User)
 	return user
 }
 
-// lang is the language of the answer.
+// lang returns the language of the answer.
 func lang(c echo.Context) string {
 	return views.Language(cookieValue(c, langCookie), c.Request().Header.Get("Accept-Language"))
 }
@@ -138,13 +149,13 @@ func cookieValue(c echo.Context, name string) string {
 	return cookie.Value
 }
 
-// isAPI reports whether the request belongs to the JSON side.
+// isAPI reports whether the request is for the JSON API.
 func isAPI(c echo.Context) bool {
 	path := c.Request().URL.Path
 	return path == "/api" || strings.HasPrefix(path, "/api/")
 }
 
-// secure reports whether the person's browser speaks TLS: to us, or to a proxy we trust.
+// secure reports whether the client's connection is encrypted: to us, or to a trusted proxy.
 func (h *handlers) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
@@ -169,7 +180,7 @@ func (h *handlers) fromTrustedProxy(r *http.Request) bool {
 	return false
 }
 
-// secureCookies reports whether cookies of this answer carry the Secure attribute.
+// secureCookies reports whether cookies of the answer get the Secure attribute.
 func (h *handlers) secureCookies(r *http.Request) bool {
 	switch h.CookieSecure {
 	case "true":
@@ -180,7 +191,7 @@ func (h *handlers) secureCookies(r *http.Request) bool {
 	return h.secure(r)
 }
 
-// ipExtractor takes the address of the peer, or of whom a trusted proxy names.
+// ipExtractor returns the address of the peer, or of the client that a trusted proxy reports.
 func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	if len(trusted) == 0 {
 		return echo.ExtractIPDirect()

@@ -1,5 +1,5 @@
-// Package handlers is the HTTP side of WhaleFall: HTML under /, JSON under /api/v1. It is the only room
-// that knows Echo. Every route stands in routes, below.
+// Package handlers is the HTTP side of WhaleFall: HTML under /, JSON under /api/v1. It is the only package that knows
+// Echo. The routes of the two doors are listed in routes_api.go and routes_pages.go.
 package handlers
 
 import (
@@ -17,15 +17,15 @@ import (
 	"whalefall/static"
 )
 
-// Config is what the handlers work with.
+// Config is what the handlers need.
 type Config struct {
 	Store          *models.Store
 	Collect        *collectors.Service
 	Zone           *time.Location
-	CookieSecure   string         // "auto" (when the request came by TLS), "true" or "false"
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto count
+	CookieSecure   string         // "auto" (only on TLS requests), "true" or "false"
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Limits         Limits
-	MetricsToken   string // opens /metrics; empty: nobody may read them
+	MetricsToken   string // token of /metrics; empty: /metrics is closed
 	Log            *slog.Logger
 	Version        string
 }
@@ -33,12 +33,12 @@ type Config struct {
 type handlers struct {
 	Config
 	sessions *sessions.CookieStore
-	csrf     map[bool]http.Handler // by whether the request came by TLS
+	csrf     map[bool]http.Handler // by whether the request is encrypted
 	now      func() time.Time
 	metrics  *metrics
 }
 
-// maxBody is the largest request body accepted, bytes; a larger one is 413.
+// maxBody is the largest request body, bytes. A larger one is a 413.
 const maxBody = 1 << 20
 
 // New returns the whole HTTP surface, and has the collections of cfg.Collect counted.
@@ -54,13 +54,24 @@ func New(cfg Config) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = h.fail
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	e.Use(requestID, h.metrics.measureRequests, h.logRequests, middleware.Recover(), securityHeaders, compress(), limitBody, h.identify, h.limitRate, refuseBadToken)
+	e.Use(
+		requestID,
+		h.metrics.measureRequests,
+		h.logRequests,
+		middleware.Recover(),
+		securityHeaders,
+		compress(),
+		limitBody,
+		h.identify,
+		h.limitRate,
+		refuseBadToken,
+	)
 	h.routes(e)
 	h.metrics.routes = patterns(e)
 	return e
 }
 
-// patterns are the paths of all routes.
+// patterns returns the paths of all routes.
 func patterns(e *echo.Echo) map[string]bool {
 	all := map[string]bool{}
 	for _, r := range e.Routes() {
@@ -79,7 +90,7 @@ func (h *handlers) routes(e *echo.Echo) {
 	for _, r := range h.pageRoutes() {
 		h.add(e, "", r)
 	}
-	e.Use(refuseDeeper, refuseOptions)
+	e.Use(refuseSubpaths, refuseOptions)
 	for _, r := range h.apiRoutes() {
 		h.add(e, "/api/v1", r)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// healthJSON says that the process answers; whether its store does, /readyz says.
+// healthJSON says that the process answers. Whether its store does is asked at /readyz.
 type healthJSON struct {
 	Status  string `json:"status"` // always "ok"
 	Version string `json:"version"`

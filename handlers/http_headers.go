@@ -8,10 +8,11 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src " +
+	"'self'; " +
 	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// securityHeaders are on every answer; what the API and the pages say is never cached by default.
+// securityHeaders sets headers on every answer. Only static files may be cached, unless a handler says otherwise.
 func securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		header := c.Response().Header()
@@ -27,10 +28,10 @@ func securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// compressFrom is the smallest answer worth compressing, bytes.
+// compressFrom is the smallest answer that gets compressed, bytes.
 const compressFrom = 1400
 
-// compress sends large answers by gzip to whoever accepts that. The framework looks for the word alone, also in "gzip;q=0".
+// compress gzips large answers for clients that accept it. The framework alone would also compress for "gzip;q=0".
 func compress() echo.MiddlewareFunc {
 	gzip := middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: compressFrom})
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -34,13 +34,13 @@ type instanceItemJSON struct {
 func newInstanceItem(i models.InstanceItem) instanceItemJSON {
 	return instanceItemJSON{
 		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, Description: i.Description,
-		IsActive: i.IsActive, DeletedAt: moment(i.DeletedAt), Status: i.Status(), MainVersion: orNull(i.MainVersion),
-		ActiveDBCount: i.ActiveDatabases, LastSyncTime: moment(i.LastSyncTime), Tags: newTags(i.Tags),
+		IsActive: i.IsActive, DeletedAt: timestampOrNull(i.DeletedAt), Status: i.Status(), MainVersion: orNull(i.MainVersion),
+		ActiveDBCount: i.ActiveDatabases, LastSyncTime: timestampOrNull(i.LastSyncTime), Tags: newTags(i.Tags),
 		TotalSizeBytes: i.SizeBytes, Growth7dBytes: i.Growth7d,
 	}
 }
 
-// credentialJSON is what an instance shows of its credential.
+// credentialJSON is the credential of an instance without its secret.
 type credentialJSON struct {
 	ID             int64  `json:"id"`
 	Name           string `json:"name"`
@@ -49,7 +49,7 @@ type credentialJSON struct {
 	CredentialType string `json:"credential_type"`
 }
 
-// instanceJSON is one instance in full.
+// instanceJSON is one instance with all its members.
 type instanceJSON struct {
 	ID              int64             `json:"id"`
 	Name            string            `json:"name"`
@@ -78,12 +78,30 @@ type instanceJSON struct {
 
 func newInstanceJSON(i models.Instance, s models.Schedule) instanceJSON {
 	out := instanceJSON{
-		ID: i.ID, Name: i.Name, DBType: i.DBType, Host: i.Host, Port: i.Port, DatabaseName: orNull(i.DatabaseName),
-		DatabaseVersion: orNull(i.DatabaseVersion), MainVersion: orNull(i.MainVersion), DetailedVersion: orNull(i.DetailedVersion),
-		CredentialID: i.CredentialID, Description: i.Description, Tags: newTags(i.Tags), IsActive: i.IsActive,
-		LastConnected: moment(i.LastConnected), LastSyncTime: moment(i.LastSyncTime),
-		CreatedAt: timestamp(i.CreatedAt), UpdatedAt: timestamp(i.UpdatedAt), DeletedAt: moment(i.DeletedAt),
-		Status: i.Status(), TLSMode: i.TLSMode, Options: i.Options, Schedule: newScheduleJSON(s),
+		ID:           i.ID,
+		Name:         i.Name,
+		DBType:       i.DBType,
+		Host:         i.Host,
+		Port:         i.Port,
+		DatabaseName: orNull(i.DatabaseName),
+		DatabaseVersion: orNull(
+			i.DatabaseVersion,
+		),
+		MainVersion:     orNull(i.MainVersion),
+		DetailedVersion: orNull(i.DetailedVersion),
+		CredentialID:    i.CredentialID,
+		Description:     i.Description,
+		Tags:            newTags(i.Tags),
+		IsActive:        i.IsActive,
+		LastConnected:   timestampOrNull(i.LastConnected),
+		LastSyncTime:    timestampOrNull(i.LastSyncTime),
+		CreatedAt:       timestamp(i.CreatedAt),
+		UpdatedAt:       timestamp(i.UpdatedAt),
+		DeletedAt:       timestampOrNull(i.DeletedAt),
+		Status:          i.Status(),
+		TLSMode:         i.TLSMode,
+		Options:         i.Options,
+		Schedule:        newScheduleJSON(s),
 	}
 	if c := i.Credential; c != nil {
 		out.Credential = &credentialJSON{
@@ -106,7 +124,7 @@ func (h *handlers) apiInstances(c echo.Context) error {
 	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.instances")
 }
 
-// instanceOf returns the instance of the path. A deleted one is not found. On an error only its ID may be set.
+// instanceOf returns the instance of the path, unless it is deleted. On an error only its ID may be set.
 func (h *handlers) instanceOf(c echo.Context) (models.Instance, error) {
 	return findInstance(c, h.Store.Instance)
 }
@@ -153,7 +171,7 @@ func (h *handlers) apiCreateInstance(c echo.Context) error {
 	return h.answerInstance(c, http.StatusCreated, instance, "api.instance_created")
 }
 
-// createInstance stores the new instance that a body of either door describes.
+// createInstance stores the instance described by the body of either door.
 func (h *handlers) createInstance(c echo.Context, f fields) (models.Instance, error) {
 	instance, tags, credential, err := h.bindInstance(c, f, nil)
 	if err != nil {
@@ -174,7 +192,7 @@ func (h *handlers) apiUpdateInstance(c echo.Context) error {
 	existing, missing := h.instanceOf(c)
 	auditTarget(c, existing.ID, existing.Name)
 	if missing != nil {
-		existing = models.Instance{} // what was sent is judged first
+		existing = models.Instance{} // the input is checked before the 404
 	}
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {
@@ -200,7 +218,7 @@ func (h *handlers) apiDeleteInstance(c echo.Context) error {
 		return err
 	}
 	return h.ok(c, echo.Map{
-		"instance_id": id, "deleted_at": moment(instance.DeletedAt), "deletion_mode": "soft",
+		"instance_id": id, "deleted_at": timestampOrNull(instance.DeletedAt), "deletion_mode": "soft",
 	}, "api.instance_deleted")
 }
 
@@ -211,7 +229,7 @@ func (h *handlers) deleteInstance(c echo.Context, id int64) (models.Instance, er
 	return instance, err
 }
 
-// restoreInstance takes an instance out of the recycle bin; false: it was not in there.
+// restoreInstance takes an instance out of the recycle bin and reports whether it was in there.
 func (h *handlers) restoreInstance(c echo.Context, id int64) (models.Instance, bool, error) {
 	instance, restored, err := h.Store.RestoreInstance(c.Request().Context(), id)
 	auditTarget(c, id, instance.Name)
@@ -234,7 +252,7 @@ func (h *handlers) apiRestoreInstance(c echo.Context) error {
 	return h.answerInstance(c, http.StatusOK, instance, key)
 }
 
-// bindInstanceQuery reads the filter of the instance list; what makes no sense falls back to its default.
+// bindInstanceQuery reads the filter of the instance list. Invalid values fall back to their defaults.
 func bindInstanceQuery(c echo.Context) models.InstanceQuery {
 	q := models.InstanceQuery{
 		Search: c.QueryParam("search"), IncludeDeleted: isYes(c.QueryParam("include_deleted")),

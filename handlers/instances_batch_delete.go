@@ -9,17 +9,17 @@ import (
 	"whalefall/views"
 )
 
-// maxBatchDelete is how many instances one request may delete.
+// maxBatchDelete is the largest number of instances that one request may delete.
 const maxBatchDelete = 1000
 
 // Deletion modes of the contract.
 const (
 	softDeletion = "soft" // to the recycle bin
-	hardDeletion = "hard" // for good
+	hardDeletion = "hard" // permanently
 )
 
-// deletionJSON is what became of the instances that were to be deleted. One that was in the recycle bin already is in
-// neither list of a soft deletion.
+// deletionJSON is the result of deleting instances. An instance that was already in the recycle bin is in neither list
+// of a soft deletion.
 type deletionJSON struct {
 	DeletedCount       int     `json:"deleted_count"`
 	DeletionMode       string  `json:"deletion_mode"`
@@ -48,15 +48,15 @@ func (h *handlers) apiDeleteInstances(c echo.Context) error {
 		remove, key = h.Store.DestroyInstances, "api.instances_destroyed"
 	}
 	gone, err := remove(c.Request().Context(), ids)
-	aboutDeleted(c, mode, gone.Deleted)
+	auditDeletion(c, mode, gone.Deleted)
 	if err != nil {
 		return err
 	}
 	return h.ok(c, newDeletion(gone, mode), key, "N", len(gone.Deleted))
 }
 
-// aboutDeleted notes the mode, too: it tells what can be had back.
-func aboutDeleted(c echo.Context, mode string, deleted []models.Instance) {
+// auditDeletion notes the deleted instances and the mode, which tells what can be restored.
+func auditDeletion(c echo.Context, mode string, deleted []models.Instance) {
 	var id int64
 	names := make([]string, len(deleted))
 	for i, instance := range deleted {
@@ -95,7 +95,7 @@ func bindDeletion(f fields) (ids []int64, mode string, err error) {
 	return ids, mode, nil
 }
 
-// submitInstanceDestroy removes an instance of the recycle bin for good.
+// submitInstanceDestroy permanently deletes an instance of the recycle bin.
 func (h *handlers) submitInstanceDestroy(c echo.Context) error {
 	id, err := pathID(c, "instance.not_found")
 	if err != nil {
@@ -107,5 +107,5 @@ func (h *handlers) submitInstanceDestroy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, "instances-changed", views.BinPath, h.page(c).T("instances.destroyed", "Name", gone.Name))
+	return h.answerChanged(c, "instances-changed", views.BinPath, h.page(c).T("instances.destroyed", "Name", gone.Name))
 }

@@ -10,19 +10,46 @@ import (
 func batchDeleteOperations() []operation {
 	return []operation{
 		{
-			method: http.MethodPost, path: "/instances/batch-delete", id: "deleteInstances", tag: tagInstances,
+			method:  http.MethodPost,
+			path:    "/instances/batch-delete",
+			id:      "deleteInstances",
+			tag:     tagInstances,
 			summary: "Delete instances",
-			about: "`soft` moves them to the recycle bin; `hard` removes them with everything that belongs to them, for good. Ids that there are not are told " +
+			about: "`soft` moves them to the recycle bin; `hard` removes them with everything that belongs to them, for " +
+				"good. Ids that there are not are told " +
 				"in `missing_instance_ids`.",
 			body: []openapi.Field{
-				openapi.Required("instance_ids", openapi.Dict("type", "array", "items", openapi.Dict("type", "integer", "format", "int64"), "minItems", 1, "maxItems", maxBatchDelete), "Which."),
+				openapi.Required(
+					"instance_ids",
+					openapi.Dict(
+						"type",
+						"array",
+						"items",
+						openapi.Dict("type", "integer", "format", "int64"),
+						"minItems",
+						1,
+						"maxItems",
+						maxBatchDelete,
+					),
+					"Which.",
+				),
 				openapi.Optional("deletion_mode", openapi.Default(openapi.Enum(softDeletion, hardDeletion), softDeletion), "How."),
 			},
 			example: openapi.Dict("instance_ids", []int{7, 8}, "deletion_mode", "soft"),
-			message: "api.instances_deleted", args: []any{"N", 2},
-			data: deletionJSON{DeletedCount: 2, DeletionMode: softDeletion, DeletedInstanceIDs: []int64{7, 8}, MissingInstanceIDs: []int64{}},
+			message: "api.instances_deleted",
+			args:    []any{"N", 2},
+			data: deletionJSON{
+				DeletedCount:       2,
+				DeletionMode:       softDeletion,
+				DeletedInstanceIDs: []int64{7, 8},
+				MissingInstanceIDs: []int64{},
+			},
 			fails: []*models.Error{
-				models.Invalid("deletion.none_chosen"), models.Invalid("deletion.ids_invalid"), models.Invalid("deletion.mode_invalid"),
+				models.Invalid(
+					"deletion.none_chosen",
+				),
+				models.Invalid("deletion.ids_invalid"),
+				models.Invalid("deletion.mode_invalid"),
 				models.Invalid("deletion.too_many", "Limit", maxBatchDelete),
 			},
 		},

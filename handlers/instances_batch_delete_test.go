@@ -28,7 +28,11 @@ func TestBatchDelete(t *testing.T) {
 			paths = append(paths, a.serverInstance(name, models.MySQL))
 			ids = append(ids, instanceID(paths[len(paths)-1]))
 		}
-		a.snapshotOf(paths[2], "app", models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "s", Name: "t", Total: n(1)}}})
+		a.snapshotOf(
+			paths[2],
+			"app",
+			models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "s", Name: "t", Total: n(1)}}},
+		)
 		a.admin.remove(paths[0]).want(200, "实例已移入回收站")
 
 		soft := a.admin.post(path, obj{"instance_ids": []any{ids[0], fmt.Sprint(ids[1]), 999}}).want(200, "成功移入回收站 1 个实例").
@@ -37,7 +41,8 @@ func TestBatchDelete(t *testing.T) {
 		a.guest.get(paths[1]).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.guest.get("/instances?status=deleted").wantAt("total", 2)
 
-		a.admin.post(path, obj{"instance_ids": []any{ids[2], ids[1], ids[2], 998}, "deletion_mode": "hard"}).want(200, "成功删除 2 个实例").
+		a.admin.post(path, obj{"instance_ids": []any{ids[2], ids[1], ids[2], 998}, "deletion_mode": "hard"}).
+			want(200, "成功删除 2 个实例").
 			wantAt("deleted_count", 2, "deletion_mode", "hard", "deleted_instance_ids", ids[1:3], "missing_instance_ids", []int64{998})
 		a.guest.get("/instances?include_deleted=1").wantAt("total", 2)
 		a.admin.post(paths[1]+"/restore", nil).wantCode(404, models.CodeNotFound, "实例不存在")
@@ -87,7 +92,9 @@ func TestBatchDeleteRefusals(t *testing.T) {
 		for _, c := range []*client{a.user, a.guest} {
 			c.post(path, obj{"instance_ids": []any{id}}).wantCode(403, models.CodeForbidden, "需要 delete 权限")
 		}
-		a.admin.with("X-CSRFToken", "").post(path, obj{"instance_ids": []any{id}}).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
+		a.admin.with("X-CSRFToken", "").
+			post(path, obj{"instance_ids": []any{id}}).
+			wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 		a.admin.post(path, `{"instance_ids": [99999999999999999999999], "deletion_mode": "hard"}`).want(200, "成功删除 0 个实例")
 		a.guest.get("/instances").wantAt("total", 1)
 	})
@@ -96,10 +103,16 @@ func TestBatchDeleteRefusals(t *testing.T) {
 func TestStatistics(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		empty := a.guest.get("/instances/statistics").want(200, "获取实例统计信息成功").wantAt(
-			"total_instances", 0, "active_instances", 0, "disabled_instances", 0, "deleted_instances", 0, "db_type_stats", []any{},
+			"total_instances", 0, "active_instances", 0, "disabled_instances", 0, "deleted_instances", 0, "db_type_stats",
+			[]any{},
 			"database_count", 0, "total_size_bytes", nil)
-		equal(a, "members", members(empty.data),
-			"active_instances database_count db_type_stats deleted_instances disabled_instances total_instances total_size_bytes")
+		equal(
+			a,
+			"members",
+			members(empty.data),
+			"active_instances database_count db_type_stats deleted_instances disabled_instances total_instances "+
+				"total_size_bytes",
+		)
 		a.serverInstance("a", models.Oracle)
 		a.serverInstance("b", models.SQLServer)
 		a.serverInstance("c", models.SQLServer)
@@ -149,7 +162,10 @@ func (s slow) Databases(context.Context, collectors.Target) (models.DatabaseResu
 func (s slow) Tables(context.Context, collectors.Target, string) (models.TableResult, error) {
 	s.asked <- struct{}{}
 	<-s.answer
-	return models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "app", Name: "t", Total: n(1 << 20)}}}, nil
+	return models.TableResult{
+		Complete: true,
+		Tables:   []models.TableSize{{Schema: "app", Name: "t", Total: n(1 << 20)}},
+	}, nil
 }
 
 // TestACollectionOfADestroyedInstanceEndsCleanly: it is refused and brings nothing back.
@@ -159,15 +175,27 @@ func TestACollectionOfADestroyedInstanceEndsCleanly(t *testing.T) {
 	stores(t, map[models.Engine]collectors.Collector{models.MySQL: server}, func(a *app) {
 		for i, action := range []string{"/actions/sync-capacity", "/databases/app/tables/sizes/actions/refresh"} {
 			made := a.admin.post("/instances", obj{
-				"name": fmt.Sprint("slow", i), "db_type": "mysql", "host": "h", "port": 1, "credential_id": a.credential(fmt.Sprint("c", i)),
+				"name": fmt.Sprint(
+					"slow",
+					i,
+				),
+				"db_type":       "mysql",
+				"host":          "h",
+				"port":          1,
+				"credential_id": a.credential(fmt.Sprint("c", i)),
 			}).want(201, "实例创建成功")
 			id := made.id("instance", "id")
 			path := fmt.Sprintf("/instances/%d", id)
-			a.snapshotOf(path, "app", models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "app", Name: "t", Total: n(1)}}})
+			a.snapshotOf(
+				path,
+				"app",
+				models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "app", Name: "t", Total: n(1)}}},
+			)
 			answered := make(chan *response, 1)
 			go func() { answered <- a.admin.post(path+action, nil) }()
 			<-server.asked
-			a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{id}, "deletion_mode": "hard"}).want(200, "成功删除 1 个实例")
+			a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{id}, "deletion_mode": "hard"}).
+				want(200, "成功删除 1 个实例")
 			server.answer <- struct{}{}
 			r := <-answered
 			if r.status != 404 && r.status != 409 || strings.Contains(r.raw, string(models.CodeInternal)) {
@@ -193,5 +221,7 @@ func stores(t *testing.T, engines map[models.Engine]collectors.Collector, test f
 // credential adds a credential and returns its id.
 func (a *app) credential(name string) int64 {
 	a.Helper()
-	return a.admin.post("/credentials", obj{"name": name, "username": "u", "password": "p"}).want(201, "数据保存成功").id("credential", "id")
+	return a.admin.post("/credentials", obj{"name": name, "username": "u", "password": "p"}).
+		want(201, "数据保存成功").
+		id("credential", "id")
 }

@@ -14,30 +14,36 @@ import (
 	"whalefall/models"
 )
 
-// Limits on what an instance holds: characters, for options bytes.
+// Limits of an instance: characters, for options bytes.
 const (
 	maxInstanceName = 100
 	maxDatabaseName = 512 // also the path of a SQLite file
 	maxTagName      = 50
 	maxTags         = 50
 	maxOptions      = 20
-	maxOptionBytes  = 64 << 10 // a chain of certificates
+	maxOptionBytes  = 64 << 10 // enough for a chain of certificates
 )
 
 var (
 	instanceNamePattern = regexp.MustCompile(`^[\p{Han}A-Za-z0-9_-]+$`)
-	hostNamePattern     = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
-	lastLabelNumeric    = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
-	addressZonePattern  = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+	hostNamePattern     = regexp.MustCompile(
+		`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`,
+	)
+	lastLabelNumeric   = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
+	addressZonePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 )
 
 var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
 }
 
-// bindInstance is the existing instance, or a new one when it is nil, with what the body says instead. Nil tag
-// names stay as they are; a user name and password typed into the form become a new credential.
-func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Instance) (models.Instance, *[]string, *models.NewCredential, error) {
+// bindInstance returns the existing instance, or a new one if it is nil, with the changes of the body. Nil tag names
+// mean no change. The credential is not nil if a user name and password were typed in.
+func (h *handlers) bindInstance(
+	c echo.Context,
+	f fields,
+	existing *models.Instance,
+) (models.Instance, *[]string, *models.NewCredential, error) {
 	instance := models.Instance{IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{}}
 	if existing != nil {
 		instance = *existing
@@ -68,7 +74,7 @@ func (h *handlers) bindInstance(c echo.Context, f fields, existing *models.Insta
 	return instance, tags, credential, nil
 }
 
-// bindInstanceFields reads the members of an instance itself, without tags, credential and schedule.
+// bindInstanceFields reads the members of the instance itself, without tags, credential and schedule.
 func bindInstanceFields(f fields, form bool, instance *models.Instance) error {
 	if err := requireInstance(f, instance.DatabaseName, "name"); err != nil {
 		return err
@@ -88,7 +94,7 @@ func bindInstanceFields(f fields, form bool, instance *models.Instance) error {
 	return f.bindBool("is_active", form, &instance.IsActive)
 }
 
-// bindTransport reads how the server is connected to: TLS mode and the options of its engine.
+// bindTransport reads TLS mode and options.
 func bindTransport(f fields, form bool, instance *models.Instance) error {
 	if err := bindTLSMode(f, &instance.TLSMode); err != nil {
 		return err
@@ -100,7 +106,7 @@ func bindTransport(f fields, form bool, instance *models.Instance) error {
 	return err
 }
 
-// requireInstance asks for what names a server: host and port, or for SQLite the path of the file.
+// requireInstance returns a 400 if host and port, or for SQLite the path of the file, are missing.
 func requireInstance(f fields, storedPath string, others ...string) error {
 	name, _ := f["db_type"].(string)
 	if engine, _ := models.ParseEngine(name); engine != models.SQLite {
@@ -127,7 +133,7 @@ func bindInstanceName(f fields, target *string) error {
 	return nil
 }
 
-// bindAddress reads which server, and which database of it, is meant.
+// bindAddress reads engine, host, port and database name.
 func bindAddress(f fields, instance *models.Instance) error {
 	if err := bindEngine(f, &instance.DBType); err != nil {
 		return err
@@ -167,7 +173,7 @@ func bindHost(f fields, target **string) error {
 	return nil
 }
 
-// isHost reports whether s is an IP address or a name the resolver could know.
+// isHost reports whether s is an IP address or a possible host name.
 func isHost(s string) bool {
 	if address, err := netip.ParseAddr(s); err == nil {
 		return addressZonePattern.MatchString(address.Zone())
@@ -205,8 +211,8 @@ func bindTLSMode(f fields, target *models.TLSMode) error {
 	return nil
 }
 
-// bindOptions reads the member options, an object of texts. A form has a field "options.<name>" for each; empty
-// ones are left out.
+// bindOptions reads options, an object of strings. Forms have a field "options.<name>" for each option. Empty values
+// are dropped.
 func bindOptions(f fields, form bool) (map[string]string, bool, error) {
 	members, given := f["options"].(map[string]any)
 	switch {
@@ -239,12 +245,12 @@ func bindOptions(f fields, form bool) (map[string]string, bool, error) {
 	return options, true, nil
 }
 
-// isCertificate reports whether s holds one that a collector could trust.
+// isCertificate reports whether s contains a usable PEM certificate.
 func isCertificate(s string) bool { return x509.NewCertPool().AppendCertsFromPEM([]byte(s)) }
 
 var optionPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// bindTagNames reads tag_names; a form may also list them in one field, tags, with commas.
+// bindTagNames reads tag_names. Forms may also list them in the field tags, separated by commas.
 func bindTagNames(f fields, form bool) (names []string, given bool, err error) {
 	value := f["tag_names"]
 	if form && value == nil {
@@ -282,8 +288,12 @@ func cleanTagNames[T any](list []T) ([]string, error) {
 	return names, nil
 }
 
-// bindInstanceCredential reads which credential the instance uses: one chosen, or a new one typed in.
-func (h *handlers) bindInstanceCredential(c echo.Context, f fields, instance *models.Instance) (typed models.NewCredential, given bool, err error) {
+// bindInstanceCredential reads the chosen credential, or a new one typed in.
+func (h *handlers) bindInstanceCredential(
+	c echo.Context,
+	f fields,
+	instance *models.Instance,
+) (typed models.NewCredential, given bool, err error) {
 	if value, there := f["credential_id"]; there {
 		stored, chosen, err := h.chosenCredential(c, value)
 		if err != nil {
@@ -300,7 +310,7 @@ func (h *handlers) bindInstanceCredential(c echo.Context, f fields, instance *mo
 	return bindNewCredential(f, instance.Credential)
 }
 
-// chosenCredential is the credential with the id in value; null or empty chooses none.
+// chosenCredential returns the credential whose ID is in value, and whether one is chosen.
 func (h *handlers) chosenCredential(c echo.Context, value any) (stored models.Credential, chosen bool, err error) {
 	if value == nil || value == "" {
 		return stored, false, nil
@@ -316,8 +326,8 @@ func (h *handlers) chosenCredential(c echo.Context, value any) (stored models.Cr
 	return stored, true, err
 }
 
-// bindNewCredential reads a user name and password typed into a form. The user name of the current credential
-// without a password leaves that as it is; current is nil when there is none.
+// bindNewCredential reads a user name and password typed into a form. The user name of the current credential, nil if
+// there is none, without a password means no change.
 func bindNewCredential(f fields, current *models.Credential) (typed models.NewCredential, given bool, err error) {
 	username, _, err := f.line("username", maxUsername)
 	if err != nil {
@@ -337,7 +347,7 @@ func bindNewCredential(f fields, current *models.Credential) (typed models.NewCr
 	return typed, false, models.Invalid("field.required", "Fields", "password")
 }
 
-// bindTarget is a server that need not be saved, with a stored credential or with a user name and password.
+// bindTarget returns the server that the body describes, with a stored credential or a typed user name and password.
 func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, error) {
 	instance := models.Instance{TLSMode: models.TLSPrefer, Options: map[string]string{}}
 	if err := requireInstance(f, ""); err != nil {
@@ -352,7 +362,7 @@ func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, erro
 
 	name, _ := f["name"].(string)
 	t := collectors.Target{
-		Name: abbreviated(name), Engine: instance.DBType, Database: instance.DatabaseName,
+		Name: shortened(name), Engine: instance.DBType, Database: instance.DatabaseName,
 		TLSMode: instance.TLSMode, Options: instance.Options,
 	}
 	if instance.DBType == models.SQLite {
@@ -367,7 +377,7 @@ func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, erro
 	return t, err
 }
 
-// bindLogin is the user name and password to connect with: typed ones, else those of the chosen credential.
+// bindLogin returns the typed user name and password, else those of the chosen credential.
 func (h *handlers) bindLogin(c echo.Context, f fields) (username, password string, err error) {
 	stored, chosen, err := h.chosenCredential(c, f["credential_id"])
 	if err != nil {

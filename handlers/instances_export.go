@@ -13,16 +13,24 @@ import (
 // exportPage is how many instances an export reads at a time.
 const exportPage = 500
 
-// exportColumns begin with those of an import, so that an export can be imported.
+// exportColumns starts with the columns of an import, so that an export can be imported.
 var exportColumns = slices.Concat(contractColumns, []string{
-	"id", "status", "tls_mode", "tags", "main_version", "active_db_count", "total_size_bytes", "last_sync_time", "created_at",
+	"id",
+	"status",
+	"tls_mode",
+	"tags",
+	"main_version",
+	"active_db_count",
+	"total_size_bytes",
+	"last_sync_time",
+	"created_at",
 })
 
 func (h *handlers) apiExportInstances(c echo.Context) error {
 	return h.streamEnded(c, h.exportInstances(c))
 }
 
-// exportInstances sends all instances that the list's filter selects.
+// exportInstances streams all instances that match the filter of the list.
 func (h *handlers) exportInstances(c echo.Context) error {
 	ctx, q := c.Request().Context(), bindInstanceQuery(c)
 	items, err := h.Store.InstancesAfter(ctx, q, 0, exportPage)
@@ -90,7 +98,7 @@ func widened(n *int) *int64 {
 	return &wide
 }
 
-// apiImportTemplate is a file to fill in: the columns of the contract and one example.
+// apiImportTemplate answers with a file to fill in: the header and one example.
 func (h *handlers) apiImportTemplate(c echo.Context) error {
 	csvHeaders(c, "instances_import_template.csv")
 	w := newCSV(c.Response(), isYes(c.QueryParam("bom")))

@@ -9,11 +9,20 @@ import (
 func exportOperations() []operation {
 	return []operation{
 		{
-			method: http.MethodGet, path: "/instances/exports", id: "exportInstances", tag: tagInstances,
+			method:  http.MethodGet,
+			path:    "/instances/exports",
+			id:      "exportInstances",
+			tag:     tagInstances,
 			summary: "Export instances as CSV",
-			about:   "All instances of the filter, ascending by id. Can be imported again; texts that begin like a formula have an apostrophe in front.",
-			query:   append(instanceFilter()[:5], exportFields[1]),
-			files:   []openapi.File{{Media: "text/csv", Sample: "name,db_type,host,port,database_name,description,credential_id,…\norders,postgresql,db.example.com,5432,,,3,…\n"}},
+			about: "All instances of the filter, ascending by id. Can be imported again; texts that begin like a formula " +
+				"have an apostrophe in front.",
+			query: append(instanceFilter()[:5], exportFields[1]),
+			files: []openapi.File{
+				{
+					Media:  "text/csv",
+					Sample: "name,db_type,host,port,database_name,description,credential_id,…\norders,postgresql,db.example.com,5432,,,3,…\n",
+				},
+			},
 		},
 	}
 }

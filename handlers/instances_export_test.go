@@ -16,10 +16,17 @@ const exportHeader = "name,db_type,host,port,database_name,description,credentia
 
 func TestExportHasWhatTheListHas(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		credential := a.admin.post("/credentials", obj{"name": "c", "username": "u_secret", "password": "p_secret"}).id("credential", "id")
+		credential := a.admin.post("/credentials", obj{"name": "c", "username": "u_secret", "password": "p_secret"}).
+			id("credential", "id")
 		server := a.admin.post("/instances", obj{
-			"name": "-pg", "db_type": "pg", "host": "db.example.com", "port": 5432, "credential_id": credential, "description": "=1+1, \"x\"",
-			"tag_names": []string{"b", "a;c"}, "options": obj{"application": "o_secret"},
+			"name":          "-pg",
+			"db_type":       "pg",
+			"host":          "db.example.com",
+			"port":          5432,
+			"credential_id": credential,
+			"description":   "=1+1, \"x\"",
+			"tag_names":     []string{"b", "a;c"},
+			"options":       obj{"application": "o_secret"},
 		}).want(201, "实例创建成功").id("instance", "id")
 		file := a.sqliteInstance("file", a.sqliteFile("CREATE TABLE t (x)"))
 		a.admin.post(file+"/actions/sync-capacity", nil)
@@ -35,8 +42,16 @@ func TestExportHasWhatTheListHas(t *testing.T) {
 		rows := r.cells()
 		equal(a, "header", strings.Join(rows[0], ","), exportHeader)
 		equal(a, "rows", len(rows), 3)
-		equal(a, "server", strings.Join(rows[1][:13], "|"),
-			fmt.Sprintf("'-pg|postgresql|db.example.com|5432||'=1+1, \"x\"|%d|%d|active|prefer|\"a;c\";b||0", credential, server))
+		equal(
+			a,
+			"server",
+			strings.Join(rows[1][:13], "|"),
+			fmt.Sprintf(
+				"'-pg|postgresql|db.example.com|5432||'=1+1, \"x\"|%d|%d|active|prefer|\"a;c\";b||0",
+				credential,
+				server,
+			),
+		)
 		stored := a.admin.get("/instances?search=file").at("items", 0).(obj)
 		equal(a, "file", strings.Join(slices.Concat(rows[2][:4], rows[2][8:10], rows[2][11:15]), "|"), strings.Join([]string{
 			"file", "sqlite", "", "", "active", "prefer", stored["main_version"].(string), "1",
@@ -46,7 +61,8 @@ func TestExportHasWhatTheListHas(t *testing.T) {
 			a.Errorf("the export tells secrets: %s", r.raw)
 		}
 		for filter, count := range map[string]int{
-			"search=FILE": 1, "db_type=mssql": 0, "status=deleted": 1, "include_deleted=1": 3, "tags=b&tags=none": 1, "limit=1&page=2&sort=x": 2, "search=%00": 0,
+			"search=FILE": 1, "db_type=mssql": 0, "status=deleted": 1, "include_deleted=1": 3, "tags=b&tags=none": 1,
+			"limit=1&page=2&sort=x": 2, "search=%00": 0,
 		} {
 			equal(a, filter, len(a.guest.get("/instances/exports?"+filter).cells()), count+1)
 		}
@@ -96,10 +112,16 @@ func TestExportAndImportAreARoundTrip(t *testing.T) {
 	nameRunes := rapid.SampledFrom([]rune("-_a鲸0"))
 	rapid.Check(t, func(r *rapid.T) {
 		member := obj{
-			"name": rapid.StringOfN(nameRunes, 1, 12, -1).Draw(r, "name"), "db_type": "pg", "host": "::1", "port": rapid.IntRange(1, 65535).Draw(r, "port"),
-			"database_name": line.Draw(r, "database"), "description": hostile.Draw(r, "description"),
-			"tag_names": rapid.SliceOfN(line, 0, 3).Draw(r, "tags"), "is_active": rapid.Bool().Draw(r, "active"),
-			"tls_mode": rapid.SampledFrom([]string{"disable", "verify-full"}).Draw(r, "tls"),
+			"name": rapid.StringOfN(nameRunes, 1, 12, -1).
+				Draw(r, "name"),
+			"db_type":       "pg",
+			"host":          "::1",
+			"port":          rapid.IntRange(1, 65535).Draw(r, "port"),
+			"database_name": line.Draw(r, "database"),
+			"description":   hostile.Draw(r, "description"),
+			"tag_names":     rapid.SliceOfN(line, 0, 3).Draw(r, "tags"),
+			"is_active":     rapid.Bool().Draw(r, "active"),
+			"tls_mode":      rapid.SampledFrom([]string{"disable", "verify-full"}).Draw(r, "tls"),
 		}
 		created := a.admin.post("/instances", member).want(201, "实例创建成功").data["instance"].(obj)
 		path := fmt.Sprintf("/instances/%.0f", created["id"])

@@ -14,7 +14,7 @@ import (
 	"whalefall/views"
 )
 
-// defaultPorts are what servers listen on unless told otherwise.
+// defaultPorts maps engines to the ports that their servers use by default.
 var defaultPorts = map[models.Engine]int{
 	models.MySQL: 3306, models.PostgreSQL: 5432, models.SQLServer: 1433, models.Oracle: 1521,
 }
@@ -35,15 +35,15 @@ func (h *handlers) editInstancePage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	form, err := h.formOf(c, instance)
+	form, err := h.storedInstanceForm(c, instance)
 	if err != nil {
 		return err
 	}
 	return h.renderInstanceForm(c, form)
 }
 
-// formOf is the form filled with what is stored. The password never comes out.
-func (h *handlers) formOf(c echo.Context, i models.Instance) (views.InstanceForm, error) {
+// storedInstanceForm returns the form filled with the stored instance, without its password.
+func (h *handlers) storedInstanceForm(c echo.Context, i models.Instance) (views.InstanceForm, error) {
 	schedule, err := h.scheduleOf(c, i.ID)
 	f := views.InstanceForm{
 		ID: i.ID, Name: i.Name, DBType: i.DBType, DatabaseName: i.DatabaseName, TLSMode: i.TLSMode,
@@ -70,7 +70,7 @@ func (h *handlers) formOf(c echo.Context, i models.Instance) (views.InstanceForm
 
 func (h *handlers) renderInstanceForm(c echo.Context, f views.InstanceForm) error {
 	p := h.page(c)
-	form, err := h.instanceScreen(c, p, retyped(f, c.QueryParams()))
+	form, err := h.instanceScreen(c, p, withTyped(f, c.QueryParams()))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (h *handlers) instanceScreen(c echo.Context, p views.Page, f views.Instance
 			f.Credentials = append(f.Credentials, one)
 		}
 	}
-	h.echoForm(p, f.ID, &f.Schedule)
+	h.describeForm(p, f.ID, &f.Schedule)
 	title := p.T("instance.new")
 	if f.ID != 0 {
 		title = p.T("instance.edit")
@@ -96,8 +96,8 @@ func (h *handlers) instanceScreen(c echo.Context, p views.Page, f views.Instance
 	return screen{title: title, body: views.InstanceEdit(p, f), fragments: []string{"instance-fields"}}, nil
 }
 
-// keepInstanceForm has a refused form come back with what was typed into it instead of what is stored.
-func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
+// redisplayInstanceForm has the form come back with what was typed if this write is refused.
+func (h *handlers) redisplayInstanceForm(c echo.Context, form views.InstanceForm) {
 	f := body(c)
 	engine, mode := string(form.DBType), string(form.TLSMode)
 	for name, value := range map[string]*string{
@@ -105,7 +105,7 @@ func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
 		"credential_id": &form.CredentialID, "username": &form.Username, "tls_mode": &mode, "tag_names": &form.Tags,
 		"description": &form.Description,
 	} {
-		typed(f, name, value)
+		bindTyped(f, name, value)
 	}
 	if known, ok := models.ParseEngine(engine); ok {
 		form.DBType = known
@@ -113,21 +113,21 @@ func (h *handlers) keepInstanceForm(c echo.Context, form views.InstanceForm) {
 	form.TLSMode = models.TLSMode(mode)
 	for _, option := range []string{views.OptionCA, views.OptionSID, views.OptionWallet} {
 		value := form.Options[option]
-		typed(f, "options."+option, &value)
+		bindTyped(f, "options."+option, &value)
 		form.Options[option] = value
 	}
-	// A value that cannot be read leaves the form as it is; binding reports it.
+	// An unreadable value leaves the form unchanged; binding reports it.
 	_ = f.bindBool("is_active", true, &form.IsActive)
-	keepSchedule(f, &form.Schedule)
-	showAgain(c, func(problem *views.Failure) (screen, error) {
+	bindScheduleForm(f, &form.Schedule)
+	redisplay(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return h.instanceScreen(c, h.page(c), form)
 	})
 }
 
-// retyped is the form with what was typed before another engine was chosen. The port follows the engine
-// as long as it is the default of the one shown before.
-func retyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
+// withTyped returns the form with what was typed before another engine was chosen. A port that is the old engine's
+// default becomes the new engine's.
+func withTyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 	shown, _ := models.ParseEngine(typed.Get("shown_type"))
 	if engine, ok := models.ParseEngine(typed.Get("db_type")); ok {
 		f.DBType = engine
@@ -140,7 +140,11 @@ func retyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 			f.DatabaseName = typed.Get("database_name")
 		}
 		if shown == models.Oracle {
-			f.Options[views.OptionSID], f.Options[views.OptionWallet] = typed.Get("options."+views.OptionSID), typed.Get("options."+views.OptionWallet)
+			f.Options[views.OptionSID], f.Options[views.OptionWallet] = typed.Get(
+				"options."+views.OptionSID,
+			), typed.Get(
+				"options."+views.OptionWallet,
+			)
 		}
 	}
 	if f.Port == "" || shown != f.DBType && f.Port == strconv.Itoa(defaultPorts[shown]) {
@@ -152,7 +156,7 @@ func retyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 	return f
 }
 
-// instanceForm is what the form says. What was typed beside a chosen credential is not meant.
+// instanceForm returns the fields of the form. A chosen credential overrides a typed user name and password.
 func instanceForm(c echo.Context) fields {
 	f := body(c)
 	if !f.blank("credential_id") {
@@ -163,13 +167,13 @@ func instanceForm(c echo.Context) fields {
 }
 
 func (h *handlers) submitInstance(c echo.Context) error {
-	h.keepInstanceForm(c, emptyInstanceForm())
+	h.redisplayInstanceForm(c, emptyInstanceForm())
 	f := instanceForm(c)
 	instance, err := h.createInstance(c, f)
 	if err != nil {
 		return err
 	}
-	return h.leave(c, views.InstancePath(instance.ID), h.page(c).T("notice.created"))
+	return h.redirectWithNotice(c, views.InstancePath(instance.ID), h.page(c).T("notice.created"))
 }
 
 func (h *handlers) submitInstanceEdit(c echo.Context) error {
@@ -178,11 +182,11 @@ func (h *handlers) submitInstanceEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	form, err := h.formOf(c, existing)
+	form, err := h.storedInstanceForm(c, existing)
 	if err != nil {
 		return err
 	}
-	h.keepInstanceForm(c, form)
+	h.redisplayInstanceForm(c, form)
 	f := instanceForm(c)
 	instance, tags, credential, err := h.bindInstance(c, f, &existing)
 	if err != nil {
@@ -192,10 +196,10 @@ func (h *handlers) submitInstanceEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.leave(c, views.InstancePath(instance.ID), h.page(c).T("notice.updated"))
+	return h.redirectWithNotice(c, views.InstancePath(instance.ID), h.page(c).T("notice.updated"))
 }
 
-// testTypedConnection connects with what is typed in the form, which need not be saved.
+// testTypedConnection connects to the server described by the form, which need not be saved.
 func (h *handlers) testTypedConnection(c echo.Context) error {
 	f := instanceForm(c)
 	version, err := h.testTarget(c, f)

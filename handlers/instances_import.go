@@ -16,11 +16,11 @@ import (
 	"whalefall/views"
 )
 
-// maxImportRows is how many instances one file may hold.
+// maxImportRows is the largest number of instances in one file.
 const maxImportRows = 1000
 
-// The columns of an import. The contract's come first, and an export begins with them. Cells of the verbatim ones count
-// with the spaces around them.
+// Columns of an import. Those of the contract come first, and an export starts with them. Verbatim columns keep
+// surrounding space.
 var (
 	contractColumns = []string{"name", "db_type", "host", "port", "database_name", "description", "credential_id"}
 	ownColumns      = []string{"tls_mode", "tags", "status"}
@@ -28,7 +28,7 @@ var (
 	verbatimColumns = []string{"database_name", "description"}
 )
 
-// importJSON says what became of the rows of a file.
+// importJSON is the result of an import.
 type importJSON struct {
 	CreatedCount         int      `json:"created_count"`
 	CreatedIDs           []int64  `json:"created_ids"`
@@ -37,11 +37,11 @@ type importJSON struct {
 	SkippedExistingNames []string `json:"skipped_existing_names"`
 }
 
-// importRow is one instance as a file describes it.
+// importRow is one row of the file.
 type importRow struct {
-	number int // from 1, the header not counted
+	number int // from 1, without the header
 	fields fields
-	err    error // nil: the row has the shape of its header
+	err    error // why the row does not fit its header
 }
 
 func (r importRow) name() string { s, _ := r.fields["name"].(string); return s }
@@ -54,7 +54,7 @@ func (h *handlers) apiImportInstances(c echo.Context) error {
 	return h.ok(c, result, "import.created", "Count", result.CreatedCount)
 }
 
-// importInstances creates what is right in the uploaded file, and says what is wrong with the rest.
+// importInstances creates the valid instances of the uploaded file and reports what is wrong with the others.
 func (h *handlers) importInstances(c echo.Context) (result importJSON, file string, err error) {
 	file, raw, err := uploadedCSV(c)
 	auditTarget(c, 0, file)
@@ -83,7 +83,10 @@ func (h *handlers) importRows(c echo.Context, rows []importRow) (importJSON, err
 				return importJSON{}, err
 			}
 			reason := views.Failed(lang(c), e)
-			out.Errors = append(out.Errors, views.Message(lang(c), "import.row_invalid", models.Args("Row", row.number, "Reason", reason)))
+			out.Errors = append(
+				out.Errors,
+				views.Message(lang(c), "import.row_invalid", models.Args("Row", row.number, "Reason", reason)),
+			)
 			continue
 		}
 		drafts = append(drafts, draft)
@@ -97,13 +100,19 @@ func (h *handlers) importRows(c echo.Context, rows []importRow) (importJSON, err
 	return out, nil
 }
 
-// summarize adds to the errors which names were left out as a whole.
+// summarize adds errors about names that were skipped.
 func (r *importJSON) summarize(lang string) {
 	if len(r.DuplicateNames) > 0 {
-		r.Errors = append(r.Errors, views.Message(lang, "import.names_repeated", models.Args("Names", strings.Join(r.DuplicateNames, ", "))))
+		r.Errors = append(
+			r.Errors,
+			views.Message(lang, "import.names_repeated", models.Args("Names", strings.Join(r.DuplicateNames, ", "))),
+		)
 	}
 	if len(r.SkippedExistingNames) > 0 {
-		r.Errors = append(r.Errors, views.Message(lang, "import.names_taken", models.Args("Names", strings.Join(r.SkippedExistingNames, ", "))))
+		r.Errors = append(
+			r.Errors,
+			views.Message(lang, "import.names_taken", models.Args("Names", strings.Join(r.SkippedExistingNames, ", "))),
+		)
 	}
 }
 
@@ -120,7 +129,7 @@ func (h *handlers) bindDraft(c echo.Context, row importRow) (models.InstanceDraf
 	return draft, err
 }
 
-// repeatedNames are the names that more than one row has, in the order of the file.
+// repeatedNames returns names that more than one row has, in the order of the file.
 func repeatedNames(rows []importRow) []string {
 	repeated, seen := []string{}, map[string]int{}
 	for _, row := range rows {
@@ -132,7 +141,7 @@ func repeatedNames(rows []importRow) []string {
 	return repeated
 }
 
-// uploadedCSV is name and content of the form's file.
+// uploadedCSV returns name and content of the uploaded file.
 func uploadedCSV(c echo.Context) (name string, raw []byte, err error) {
 	header, err := c.FormFile("file")
 	var tooLarge *http.MaxBytesError
@@ -157,7 +166,7 @@ func uploadedCSV(c echo.Context) (name string, raw []byte, err error) {
 	return name, raw, err
 }
 
-// readImport reads the rows of a file, those without content left out.
+// readImport returns the rows of a file without blank ones.
 func readImport(raw []byte) ([]importRow, error) {
 	if !utf8.Valid(raw) {
 		return nil, models.Invalid("import.not_utf8")
@@ -200,7 +209,7 @@ func readRows(records *csv.Reader, columns []string) ([]importRow, error) {
 	}
 }
 
-// nextRecord is the next record of a file, io.EOF after the last.
+// nextRecord returns the next record of a file, io.EOF after the last.
 func nextRecord(records *csv.Reader) ([]string, error) {
 	record, err := records.Read()
 	var malformed *csv.ParseError
@@ -214,7 +223,7 @@ func isBlankRecord(record []string) bool {
 	return !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" })
 }
 
-// importColumns is what each position of a row means, empty for a column that is not read.
+// importColumns returns the column at each position of a row, "" for one that is ignored.
 func importColumns(header []string) ([]string, error) {
 	columns := make([]string, len(header))
 	for i, cell := range header {
@@ -227,21 +236,24 @@ func importColumns(header []string) ([]string, error) {
 		}
 		columns[i] = name
 	}
-	missing := slices.DeleteFunc(slices.Clone(requiredColumns), func(name string) bool { return slices.Contains(columns, name) })
+	missing := slices.DeleteFunc(
+		slices.Clone(requiredColumns),
+		func(name string) bool { return slices.Contains(columns, name) },
+	)
 	if len(missing) > 0 {
 		return nil, models.Invalid("import.columns_missing", "Columns", strings.Join(missing, ", "))
 	}
 	return columns, nil
 }
 
-// importFields is a row as the body of a new instance; an empty cell says nothing.
+// importFields returns a row as the body of a new instance. Empty cells are left out.
 func importFields(columns, record []string) (fields, error) {
 	if len(record) > len(columns) && !isBlankRecord(record[len(columns):]) {
 		return fields{}, models.Invalid("import.too_many_cells")
 	}
 	f := fields{}
 	for i, name := range columns[:min(len(columns), len(record))] {
-		cell := unguarded(record[i])
+		cell := unescapeFormula(record[i])
 		if !slices.Contains(verbatimColumns, name) {
 			cell = strings.TrimSpace(cell)
 		}
@@ -258,7 +270,7 @@ func importFields(columns, record []string) (fields, error) {
 	return f, nil
 }
 
-// tagSeparator stands between the tags of one cell, which is a row of CSV in itself: tags may hold the separator.
+// tagSeparator separates the tags in a cell. The cell is itself a row of CSV, since tags may contain the separator.
 const tagSeparator = ';'
 
 func splitTags(cell string) []any {
@@ -266,7 +278,7 @@ func splitTags(cell string) []any {
 	reader.Comma, reader.LazyQuotes, reader.TrimLeadingSpace = tagSeparator, true, true
 	rows, err := reader.ReadAll()
 	if err != nil || len(rows) != 1 {
-		return []any{cell} // what has line breaks is no tag, and refused as one
+		return []any{cell} // a tag with line breaks is refused later
 	}
 	names := make([]any, len(rows[0]))
 	for i, name := range rows[0] {

@@ -11,9 +11,9 @@ import (
 
 func (h *handlers) importPage(c echo.Context) error { return h.renderImport(c, views.ImportForm{}) }
 
-// submitImport shows what became of the file where it was chosen: its rows are to be read beside it.
+// submitImport shows the result beside the file, so that its rows can be compared.
 func (h *handlers) submitImport(c echo.Context) error {
-	showAgain(c, func(problem *views.Failure) (screen, error) {
+	redisplay(c, func(problem *views.Failure) (screen, error) {
 		return h.importScreen(c, views.ImportForm{Problem: problem})
 	})
 	result, file, err := h.importInstances(c)
@@ -23,7 +23,10 @@ func (h *handlers) submitImport(c echo.Context) error {
 	if result.CreatedCount > 0 {
 		c.Response().Header().Set("HX-Trigger", "instances-changed")
 	}
-	return h.renderImport(c, views.ImportForm{Result: &views.ImportResult{File: file, Created: result.CreatedCount, Errors: result.Errors}})
+	return h.renderImport(
+		c,
+		views.ImportForm{Result: &views.ImportResult{File: file, Created: result.CreatedCount, Errors: result.Errors}},
+	)
 }
 
 func (h *handlers) renderImport(c echo.Context, f views.ImportForm) error {
@@ -43,5 +46,9 @@ func (h *handlers) importScreen(c echo.Context, f views.ImportForm) (screen, err
 		f.Columns = append(f.Columns, views.ImportColumn{Name: name, Required: slices.Contains(requiredColumns, name)})
 	}
 	p := h.page(c)
-	return screen{title: p.T("transfer.title"), body: views.InstanceImport(p, f), fragments: []string{"import-result"}}, nil
+	return screen{
+		title:     p.T("transfer.title"),
+		body:      views.InstanceImport(p, f),
+		fragments: []string{"import-result"},
+	}, nil
 }

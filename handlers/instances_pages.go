@@ -22,11 +22,14 @@ func (h *handlers) instancesPage(c echo.Context) error {
 
 func (h *handlers) instanceList(c echo.Context) (views.InstanceList, error) {
 	ctx := c.Request().Context()
-	m := views.InstanceList{Listing: bindListing(c, instanceSorts, "name", false, instanceLimits), Query: bindInstanceQuery(c)}
+	m := views.InstanceList{
+		Listing: bindListing(c, instanceSorts, "name", false, instanceLimits),
+		Query:   bindInstanceQuery(c),
+	}
 	m.Path, m.Target, m.Push = "/instances", "instance-list", true
 	keepFilter(c, &m.Listing, "search", "db_type", "status", "tags")
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
-	page, err := lastPageAtMost(&m.Listing, func() (models.InstancePage, int64, error) {
+	page, err := clampedPage(&m.Listing, func() (models.InstancePage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.Instances(ctx, m.Query)
 		return page, page.Total, err
@@ -53,7 +56,7 @@ func (h *handlers) submitInstanceRestore(c echo.Context) error {
 	if !restored.IsActive {
 		notice = p.T("notice.restored_inactive", "Name", restored.Name)
 	}
-	return h.changed(c, "instances-changed", views.InstancePath(id), notice)
+	return h.answerChanged(c, "instances-changed", views.InstancePath(id), notice)
 }
 
 func (h *handlers) submitInstanceDelete(c echo.Context) error {
@@ -65,7 +68,7 @@ func (h *handlers) submitInstanceDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.leave(c, "/instances", h.page(c).T("notice.deleted", "Name", deleted.Name))
+	return h.redirectWithNotice(c, "/instances", h.page(c).T("notice.deleted", "Name", deleted.Name))
 }
 
 func (h *handlers) instancePage(c echo.Context) error {
@@ -74,10 +77,10 @@ func (h *handlers) instancePage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
-	if run := h.followed(c, m.Instance.ID, ""); run != nil && run.Status == models.RunSucceeded {
-		p.Notice = synced(p, m.Instance.DBType, *run)
+	if run := h.followedRun(c, m.Instance.ID, ""); run != nil && run.Status == models.RunSucceeded {
+		p.Notice = syncNotice(p, m.Instance.DBType, *run)
 	}
-	p.Reload = reloadsWith(m.Bar)
+	p.Reload = reloadInterval(m.Bar)
 	return h.render(c, http.StatusOK, p, screen{
 		title: m.Instance.Name, body: views.Instance(p, m),
 		fragments: []string{"instance-facts", "schedule-notice", "capacity-cards", syncRun, m.Target},
@@ -106,7 +109,7 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 	m.Path, m.Target = views.InstancePath(id), "database-list"
 	m.Name, m.ShowGone = c.QueryParam("q"), isYes(c.QueryParam("gone"))
 	keepFilter(c, &m.Listing, "q", "gone")
-	m.Sizes, err = lastPageAtMost(&m.Listing, func() (models.DatabaseSizePage, int64, error) {
+	m.Sizes, err = clampedPage(&m.Listing, func() (models.DatabaseSizePage, int64, error) {
 		page, err := h.Store.Databases(ctx, models.DatabaseQuery{
 			InstanceID: id, Name: m.Name, IncludeInactive: m.ShowGone, LatestOnly: true,
 			Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Offset: m.Offset(),
@@ -117,7 +120,7 @@ func (h *handlers) instanceDetail(c echo.Context) (views.InstanceDetail, error) 
 	return m, err
 }
 
-// inventoryChanged makes the page of an instance read again what it shows.
+// inventoryChanged is the event on which the page of an instance reloads what it shows.
 const inventoryChanged = "inventory-changed"
 
 func (h *handlers) testSavedConnection(c echo.Context) error {
@@ -130,5 +133,10 @@ func (h *handlers) testSavedConnection(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).T("notice.connected", "Version", version.Full))
+	return h.answerChanged(
+		c,
+		inventoryChanged,
+		views.InstancePath(instance.ID),
+		h.page(c).T("notice.connected", "Version", version.Full),
+	)
 }

@@ -6,7 +6,7 @@ import (
 	"whalefall/models"
 )
 
-// statisticsJSON counts instances. Those in the recycle bin are in deleted_instances alone.
+// statisticsJSON counts instances. Those in the recycle bin are only counted in deleted_instances.
 type statisticsJSON struct {
 	TotalInstances    int64             `json:"total_instances"` // active and disabled ones
 	ActiveInstances   int64             `json:"active_instances"`
@@ -17,7 +17,7 @@ type statisticsJSON struct {
 	TotalSizeBytes    *int64            `json:"total_size_bytes"`
 }
 
-// engineCountJSON is how many instances of an engine there are.
+// engineCountJSON counts the instances of one engine.
 type engineCountJSON struct {
 	DBType models.Engine `json:"db_type"`
 	Count  int64         `json:"count"`

@@ -12,8 +12,13 @@ func statisticsOperations() []operation {
 		{
 			method: http.MethodGet, path: "/instances/statistics", id: "getInstanceStatistics", tag: tagInstances,
 			summary: "Count the instances", message: "api.statistics", data: statisticsJSON{
-				TotalInstances: 12, ActiveInstances: 11, DisabledInstances: 1, DeletedInstances: 2, DatabaseCount: 96, TotalSizeBytes: &size,
-				DBTypeStats: []engineCountJSON{{models.MySQL, 8}, {models.PostgreSQL, 4}},
+				TotalInstances:    12,
+				ActiveInstances:   11,
+				DisabledInstances: 1,
+				DeletedInstances:  2,
+				DatabaseCount:     96,
+				TotalSizeBytes:    &size,
+				DBTypeStats:       []engineCountJSON{{models.MySQL, 8}, {models.PostgreSQL, 4}},
 			},
 		},
 	}

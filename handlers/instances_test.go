@@ -15,20 +15,30 @@ import (
 func TestInstances(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		credential := a.admin.post("/credentials", obj{"name": "monitor", "db_type": "pg", "username": "mon", "password": "s3cret"}).
-			want(201, "数据保存成功").id("credential", "id")
+			want(201, "数据保存成功").
+			id("credential", "id")
 		created := a.admin.post("/instances", obj{
 			"name": "生产-PG_1", "db_type": "Postgres", "host": "db.example.com", "port": "5432", "database_name": "app.svc",
 			"credential_id": credential, "description": "主库\n第二行", "tag_names": []string{"prod", "主", "prod"}, "nonsense": 1,
 		}).want(201, "实例创建成功")
-		equal(a, "members", members(created.at("instance").(obj)), "created_at credential credential_id database_name database_version "+
-			"db_type deleted_at description detailed_version host id is_active last_connected last_sync_time main_version name options port schedule "+
-			"status tags tls_mode updated_at")
+		equal(
+			a,
+			"members",
+			members(created.at("instance").(obj)),
+			"created_at credential credential_id database_name database_version "+
+				"db_type deleted_at description detailed_version host id is_active last_connected last_sync_time main_version "+
+				"name options port schedule "+
+				"status tags tls_mode updated_at",
+		)
 		path := fmt.Sprintf("/instances/%d", created.id("instance", "id"))
 		detail := a.guest.get(path).want(200, "获取实例详情成功").wantAt(
-			"instance.name", "生产-PG_1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.host", "db.example.com",
-			"instance.database_name", "app.svc", "instance.status", "active", "instance.is_active", true, "instance.tls_mode", "prefer",
+			"instance.name", "生产-PG_1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.host",
+			"db.example.com",
+			"instance.database_name", "app.svc", "instance.status", "active", "instance.is_active", true, "instance.tls_mode",
+			"prefer",
 			"instance.options", obj{}, "instance.last_connected", nil, "instance.database_version", nil,
-			"instance.credential", obj{"id": credential, "name": "monitor", "username": "mon", "password": "******", "credential_type": "database"},
+			"instance.credential",
+			obj{"id": credential, "name": "monitor", "username": "mon", "password": "******", "credential_type": "database"},
 		)
 		if strings.Contains(detail.raw, "s3cret") {
 			a.Error("the password came out")
@@ -37,9 +47,11 @@ func TestInstances(t *testing.T) {
 		equal(a, "tag", members(detail.at("instance", "tags", 0).(obj)), "color display_name name")
 
 		list := a.guest.get("/instances").want(200, "获取实例列表成功").wantAt("total", 1, "page", 1, "pages", 1, "limit", 20,
-			"items.0.name", "生产-PG_1", "items.0.active_db_count", 0, "items.0.active_account_count", 0, "items.0.last_sync_time", nil,
+			"items.0.name", "生产-PG_1", "items.0.active_db_count", 0, "items.0.active_account_count", 0,
+			"items.0.last_sync_time", nil,
 			"items.0.deleted_at", nil, "items.0.main_version", nil, "items.0.status", "active")
-		for _, name := range strings.Fields("id name db_type host port description is_active deleted_at status main_version active_db_count active_account_count last_sync_time tags") {
+		for _, name := range strings.Fields("id name db_type host port description is_active deleted_at status " +
+			"main_version active_db_count active_account_count last_sync_time tags") {
 			if _, ok := list.at("items", 0).(obj)[name]; !ok {
 				a.Errorf("item without %s", name)
 			}
@@ -61,12 +73,16 @@ func TestInstances(t *testing.T) {
 		a.admin.put(path, same).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.post(path+"/actions/sync-capacity", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.get("/instances").wantAt("total", 0, "pages", 0, "items", []any{})
-		a.admin.get("/instances?include_deleted=true").wantAt("total", 1, "items.0.status", "deleted", "items.0.is_active", false)
+		a.admin.get("/instances?include_deleted=true").
+			wantAt("total", 1, "items.0.status", "deleted", "items.0.is_active", false)
 
-		taken := a.admin.post("/instances", obj{"name": "生产-PG_1", "db_type": "pg", "host": "h", "port": 1}).want(201, "实例创建成功")
+		taken := a.admin.post("/instances", obj{"name": "生产-PG_1", "db_type": "pg", "host": "h", "port": 1}).
+			want(201, "实例创建成功")
 		a.admin.post(path+"/restore", nil).wantCode(409, models.CodeConflict, "实例名称已存在")
 		a.admin.remove(fmt.Sprintf("/instances/%d", taken.id("instance", "id"))).want(200, "实例已移入回收站")
-		a.admin.post(path+"/actions/restore", nil).want(200, "实例恢复成功").wantAt("instance.is_active", false, "instance.status", "inactive")
+		a.admin.post(path+"/actions/restore", nil).
+			want(200, "实例恢复成功").
+			wantAt("instance.is_active", false, "instance.status", "inactive")
 		a.admin.post(path+"/restore", nil).want(200, "实例未删除，无需恢复")
 		a.admin.post("/instances/4711/restore", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 	})
@@ -81,7 +97,8 @@ func TestInstanceInput(t *testing.T) {
 			}
 			return out
 		}
-		const host, port, kind = "主机地址格式无效,请输入有效的IP地址或域名", "端口号必须是整数", "不支持的数据库类型: %s.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite"
+		const host, port, kind = "主机地址格式无效,请输入有效的IP地址或域名", "端口号必须是整数", "不支持的数据库类型: %s.支持的类型: mysql, oracle, postgresql, " +
+			"sqlserver, sqlite"
 		for _, bad := range []struct {
 			change obj
 			want   string
@@ -166,7 +183,10 @@ func TestInstanceInput(t *testing.T) {
 			body["name"] = fmt.Sprintf("fine-%d", i)
 			a.admin.post("/instances", body).want(201, "实例创建成功")
 		}
-		sqlite := a.admin.post("/instances", obj{"name": "f", "db_type": "sqlite", "database_name": "/a b/c.db", "host": "ignored", "port": "x"})
+		sqlite := a.admin.post(
+			"/instances",
+			obj{"name": "f", "db_type": "sqlite", "database_name": "/a b/c.db", "host": "ignored", "port": "x"},
+		)
 		sqlite.want(201, "实例创建成功").wantAt("instance.host", nil, "instance.port", nil, "instance.database_name", "/a b/c.db")
 	})
 }
@@ -178,8 +198,13 @@ func TestInstanceList(t *testing.T) {
 				name = "gamma_100"
 			}
 			a.admin.post("/instances", obj{
-				"name": name, "db_type": []string{"mysql", "pg", "oracle"}[i], "host": "h" + strconv.Itoa(i), "port": 1 + i,
-				"description": []string{"Straße 100%", "x_y", "Ünïcode"}[i], "tag_names": [][]string{{"a", "b"}, {"b"}, {}}[i], "is_active": i != 1,
+				"name":        name,
+				"db_type":     []string{"mysql", "pg", "oracle"}[i],
+				"host":        "h" + strconv.Itoa(i),
+				"port":        1 + i,
+				"description": []string{"Straße 100%", "x_y", "Ünïcode"}[i],
+				"tag_names":   [][]string{{"a", "b"}, {"b"}, {}}[i],
+				"is_active":   i != 1,
 			}).want(201, "实例创建成功")
 		}
 		for query, want := range map[string]string{
@@ -243,17 +268,37 @@ func TestCredentials(t *testing.T) {
 			{obj{"name": "c\x00", "username": "u", "password": "p"}, "字段 'name' 包含不允许的字符"},
 			{obj{"name": strings.Repeat("x", 101), "username": "u", "password": "p"}, "字段 'name' 长度不能超过 100 个字符"},
 			{obj{"name": "c", "username": "u", "password": "p", "credential_type": "ssh"}, "凭据类型仅支持：database"},
-			{obj{"name": "c", "username": "u", "password": "p", "db_type": "db2"}, "不支持的数据库类型: db2.支持的类型: mysql, oracle, postgresql, sqlserver, sqlite"},
+			{obj{"name": "c", "username": "u", "password": "p", "db_type": "db2"}, "不支持的数据库类型: db2.支持的类型: mysql, oracle, " +
+				"postgresql, sqlserver, sqlite"},
 			{obj{"name": "c", "username": "u", "password": "p", "description": strings.Repeat("x", 501)}, "描述长度不能超过500个字符"},
 		} {
 			a.admin.post("/credentials", bad.body).wantCode(400, models.CodeInvalid, bad.want)
 		}
 		secret := " p:@/%\x00\n密 "
 		created := a.admin.post("/credentials", obj{
-			"name": "main", "credential_type": "database", "db_type": "mariadb", "username": "root@%", "password": secret, "description": "d",
+			"name":            "main",
+			"credential_type": "database",
+			"db_type":         "mariadb",
+			"username":        "root@%",
+			"password":        secret,
+			"description":     "d",
 		}).want(201, "数据保存成功")
-		equal(a, "members", members(created.at("credential").(obj)), "created_at credential_type db_type description id name password updated_at username")
-		created.wantAt("credential.name", "main", "credential.db_type", "mysql", "credential.username", "root@%", "credential.password", "******")
+		equal(
+			a,
+			"members",
+			members(created.at("credential").(obj)),
+			"created_at credential_type db_type description id name password updated_at username",
+		)
+		created.wantAt(
+			"credential.name",
+			"main",
+			"credential.db_type",
+			"mysql",
+			"credential.username",
+			"root@%",
+			"credential.password",
+			"******",
+		)
 		id := created.id("credential", "id")
 		path := fmt.Sprintf("/credentials/%d", id)
 		stored, err := a.store.Credential(a.Context(), id)
@@ -262,19 +307,24 @@ func TestCredentials(t *testing.T) {
 		check(a, err)
 		equal(a, "password", opened, secret)
 
-		a.admin.post("/credentials", obj{"name": "main", "username": "u", "password": strings.Repeat("x", 512)}).wantCode(409, models.CodeConflict, "凭据名称已存在")
+		a.admin.post("/credentials", obj{"name": "main", "username": "u", "password": strings.Repeat("x", 512)}).
+			wantCode(409, models.CodeConflict, "凭据名称已存在")
 		a.guest.get("/credentials").want(200, "获取凭据列表成功").wantAt("total", 1, "items.0.password", "******")
 		a.guest.get(path).want(200, "获取凭据详情成功").wantAt("credential.name", "main")
-		a.admin.put(path, obj{"username": "app"}).want(200, "数据更新成功").wantAt("credential.username", "app", "credential.name", "main")
+		a.admin.put(path, obj{"username": "app"}).
+			want(200, "数据更新成功").
+			wantAt("credential.username", "app", "credential.name", "main")
 		stored, err = a.store.Credential(a.Context(), id)
 		check(a, err)
 		opened, err = a.store.Password(stored)
 		check(a, err)
 		equal(a, "password after an update without one", opened, secret)
 
-		inst := a.admin.post("/instances", obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": id}).id("instance", "id")
+		inst := a.admin.post("/instances", obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": id}).
+			id("instance", "id")
 		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：n")
-		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).want(200, "实例更新成功")
+		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).
+			want(200, "实例更新成功")
 		a.admin.remove(path).want(200, "数据删除成功").wantAt("credential_id", id)
 		a.admin.remove(path).wantCode(404, models.CodeNotFound, "资源不存在")
 		a.admin.put(path, obj{}).wantCode(404, models.CodeNotFound, "资源不存在")
@@ -301,8 +351,10 @@ func TestConnections(t *testing.T) {
 		equal(a, "message", r.at("message"), any("连接成功,数据库版本: "+r.at("version").(string)))
 		a.guest.get(inst).wantAt("instance.database_version", r.at("version"), "instance.main_version", r.at("main_version"))
 		a.admin.post("/connections/actions/test", obj{"db_type": "sqlite", "database_name": file}).want(200, "连接测试成功")
-		a.guest.post("/connections/actions/test", obj{"db_type": "sqlite", "database_name": file}).wantCode(403, models.CodeForbidden, "需要 create 权限")
-		a.user.post("/connections/actions/test", obj{"instance_id": nil, "db_type": "sqlite", "database_name": file}).wantCode(403, models.CodeForbidden, "需要 create 权限")
+		a.guest.post("/connections/actions/test", obj{"db_type": "sqlite", "database_name": file}).
+			wantCode(403, models.CodeForbidden, "需要 create 权限")
+		a.user.post("/connections/actions/test", obj{"instance_id": nil, "db_type": "sqlite", "database_name": file}).
+			wantCode(403, models.CodeForbidden, "需要 create 权限")
 
 		down := obj{"db_type": "pg", "host": "127.0.0.1", "port": closedPort(a), "username": "u", "password": "hush-hush"}
 		refused := a.admin.post("/connections/actions/test", down).wantCode(409, models.CodeUnreachable, "数据库连接失败")
@@ -332,8 +384,10 @@ func TestConnections(t *testing.T) {
 		a.guest.post("/connections/actions/test", obj{"instance_id": id}).want(200, "实例连接测试成功")
 		a.admin.post(inst+"/actions/sync-capacity", nil).wantCode(409, models.CodeCollection, "实例已停用")
 		a.admin.post(tablesPath(inst, "main")+"/actions/refresh", nil).wantCode(409, models.CodeCollection, "实例已停用")
-		bare := a.admin.post("/instances", obj{"name": "bare", "db_type": "pg", "host": "127.0.0.1", "port": 1}).id("instance", "id")
-		a.admin.post(fmt.Sprintf("/instances/%d/actions/sync-capacity", bare), nil).wantCode(409, models.CodeCollection, "实例未配置凭据")
+		bare := a.admin.post("/instances", obj{"name": "bare", "db_type": "pg", "host": "127.0.0.1", "port": 1}).
+			id("instance", "id")
+		a.admin.post(fmt.Sprintf("/instances/%d/actions/sync-capacity", bare), nil).
+			wantCode(409, models.CodeCollection, "实例未配置凭据")
 	})
 }
 

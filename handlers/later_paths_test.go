@@ -20,23 +20,32 @@ func TestDatabaseSizesOfTheLaterPathStyle(t *testing.T) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		id := strings.TrimPrefix(inst, "/instances/")
 		older, later := inst+"/databases/sizes?", "/databases/sizes?instance_id="+id+"&"
-		empty := a.guest.get(later).want(http.StatusOK, readSizes).wantAt("total", 0, "page", 1, "pages", 0, "limit", 100, "databases", []any{})
+		empty := a.guest.get(later).
+			want(http.StatusOK, readSizes).
+			wantAt("total", 0, "page", 1, "pages", 0, "limit", 100, "databases", []any{})
 		equal(a, "members", members(empty.data), "databases limit page pages total")
 
 		today := time.Now()
-		found := []models.DatabaseSize{{Name: "app", Total: n(5<<20 + 1)}, {Name: "App", Total: n(3 << 20)}, {Name: "gone", Total: n(1)}}
+		found := []models.DatabaseSize{
+			{Name: "app", Total: n(5<<20 + 1)},
+			{Name: "App", Total: n(3 << 20)},
+			{Name: "gone", Total: n(1)},
+		}
 		a.saveSizes(inst, today.AddDate(0, 0, -2), found...)
 		a.saveSizes(inst, today, found[:2]...)
 		for _, filter := range []string{
-			"", "latest_only=1", "include_inactive=1", "latest_only=1&include_inactive=YES", "database_name=APP", "end_date=2001-01-01", "sort=name&latest_only=on",
+			"", "latest_only=1", "include_inactive=1", "latest_only=1&include_inactive=YES", "database_name=APP",
+			"end_date=2001-01-01", "sort=name&latest_only=on",
 		} {
 			for _, limit := range []int{1, 2, 2000} {
 				checkSamePages(a, older+filter, later+filter, limit)
 			}
 		}
 		for query, want := range map[string]string{
-			"": "缺少 instance_id", "instance_id=": "缺少 instance_id", "instance_id=x": "instance_id 必须为整数", "instance_id=1.0": "instance_id 必须为整数",
-			"instance_id=0": "instance_id 最小为 1", "instance_id=-1": "instance_id 最小为 1", "offset=0": offsetRefused, "instance_id=x&offset=": offsetRefused,
+			"": "缺少 instance_id", "instance_id=": "缺少 instance_id", "instance_id=x": "instance_id 必须为整数",
+			"instance_id=1.0": "instance_id 必须为整数",
+			"instance_id=0":   "instance_id 最小为 1", "instance_id=-1": "instance_id 最小为 1", "offset=0": offsetRefused,
+			"instance_id=x&offset=": offsetRefused,
 		} {
 			a.guest.get("/databases/sizes?"+query).wantCode(http.StatusBadRequest, models.CodeInvalid, want)
 		}
@@ -55,9 +64,17 @@ func TestDatabaseSizesOfTheLaterPathStyle(t *testing.T) {
 }
 
 var laterRefusals = map[string]string{
-	"offset=0": offsetRefused, "offset=": offsetRefused, "offset=x&limit=x": offsetRefused, "page=0": "page 最小为 1", "page=-1": "page 最小为 1",
-	"page=x": "page 必须为整数", "page=": "page 必须为整数", "page=99999999999999999999": "page 最大为 1073741", "limit=0": "limit 最小为 1",
-	"limit=2001": "limit 最大为 2000", "limit=": "limit 必须为整数",
+	"offset=0":                  offsetRefused,
+	"offset=":                   offsetRefused,
+	"offset=x&limit=x":          offsetRefused,
+	"page=0":                    "page 最小为 1",
+	"page=-1":                   "page 最小为 1",
+	"page=x":                    "page 必须为整数",
+	"page=":                     "page 必须为整数",
+	"page=99999999999999999999": "page 最大为 1073741",
+	"limit=0":                   "limit 最小为 1",
+	"limit=2001":                "limit 最大为 2000",
+	"limit=":                    "limit 必须为整数",
 }
 
 // checkSamePages reads page by page what the older style has, which counts rows.
@@ -116,16 +133,38 @@ func TestTableSizesOfTheLaterPathStyle(t *testing.T) {
 func TestLatestSizes(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
-		refused := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "closed")}
+		refused := &models.Error{
+			Code: models.CodeCollection,
+			Key:  "collect.pg.not_connectable",
+			Args: models.Args("Name", "closed"),
+		}
 		first, today := time.Now().AddDate(0, 0, -3), time.Now()
-		a.saveSizes(inst, first, models.DatabaseSize{Name: "a", Total: n(9 << 20)}, models.DatabaseSize{Name: "gone", Total: n(700 << 20)},
-			models.DatabaseSize{Name: "late", Total: n(1<<20 - 1)}, models.DatabaseSize{Name: "closed", Err: refused})
-		a.saveSizes(inst, today, models.DatabaseSize{Name: "a", Total: n(2<<20 - 1), Data: n(1 << 20), Log: n(0)}, models.DatabaseSize{Name: "A", Total: n(2<<20 - 1)},
-			models.DatabaseSize{Name: "late", Err: refused}, models.DatabaseSize{Name: "closed", Err: refused}, models.DatabaseSize{Name: "zero", Total: n(0)})
+		a.saveSizes(
+			inst,
+			first,
+			models.DatabaseSize{Name: "a", Total: n(9 << 20)},
+			models.DatabaseSize{Name: "gone", Total: n(700 << 20)},
+			models.DatabaseSize{Name: "late", Total: n(1<<20 - 1)},
+			models.DatabaseSize{Name: "closed", Err: refused},
+		)
+		a.saveSizes(
+			inst,
+			today,
+			models.DatabaseSize{Name: "a", Total: n(2<<20 - 1), Data: n(1 << 20), Log: n(0)},
+			models.DatabaseSize{Name: "A", Total: n(2<<20 - 1)},
+			models.DatabaseSize{
+				Name: "late",
+				Err:  refused,
+			},
+			models.DatabaseSize{Name: "closed", Err: refused},
+			models.DatabaseSize{Name: "zero", Total: n(0)},
+		)
 		sizes := inst + "/databases/sizes?"
 		for _, page := range []string{"", "&limit=1", "&limit=1&offset=3", "&offset=100"} {
-			a.guest.get(sizes+"latest_only=1"+page).wantAt("total", 5, "active_count", 5, "filtered_count", 0, "total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1))
-			a.guest.get(sizes+"latest_only=1&include_inactive=1"+page).wantAt("total", 6, "active_count", 5, "filtered_count", 1, "total_size_mb", 2)
+			a.guest.get(sizes+"latest_only=1"+page).
+				wantAt("total", 5, "active_count", 5, "filtered_count", 0, "total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1))
+			a.guest.get(sizes+"latest_only=1&include_inactive=1"+page).
+				wantAt("total", 6, "active_count", 5, "filtered_count", 1, "total_size_mb", 2)
 		}
 		latest := a.guest.get(sizes + "latest_only=1&include_inactive=1").at("databases").([]any)
 		equal(a, "order", strings.Join(column(latest, "database_name"), " "), "gone A a late zero closed")
@@ -135,16 +174,30 @@ func TestLatestSizes(t *testing.T) {
 		for _, null := range []string{"id", "collected_at", "collected_date", "deleted_at", "data_size_mb", "log_size_mb"} {
 			equal(a, null, never[null], nil)
 		}
-		equal(a, "data", plain([]any{measured["data_size_mb"], measured["log_size_mb"], measured["log_size_bytes"]}), "[1,0,0]")
-		reason := plain(obj{"code": models.CodeCollection, "message": "数据库 closed 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE"})
+		equal(
+			a,
+			"data",
+			plain([]any{measured["data_size_mb"], measured["log_size_mb"], measured["log_size_bytes"]}),
+			"[1,0,0]",
+		)
+		reason := plain(
+			obj{"code": models.CodeCollection, "message": "数据库 closed 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE"},
+		)
 		for i, want := range []string{"null", "null", "null", reason, "null", reason} {
 			equal(a, "error of "+latest[i].(obj)["database_name"].(string), plain(latest[i].(obj)["error"]), want)
 		}
-		a.guest.with("Accept-Language", "en").get(sizes+"latest_only=1&database_name=closed").wantAt("databases.0.error.code", models.CodeCollection)
+		a.guest.with("Accept-Language", "en").
+			get(sizes+"latest_only=1&database_name=closed").
+			wantAt("databases.0.error.code", models.CodeCollection)
 		history := a.guest.get(sizes).wantAt("total", 5)
 		equal(a, "days", strings.Join(column(history.at("databases").([]any), "database_name"), " "), "A a zero a late")
 		all := a.guest.get(sizes+"include_inactive=1").wantAt("total", 6)
-		equal(a, "days of all", strings.Join(column(all.at("databases").([]any), "database_name"), " "), "A a zero a gone late")
+		equal(
+			a,
+			"days of all",
+			strings.Join(column(all.at("databases").([]any), "database_name"), " "),
+			"A a zero a gone late",
+		)
 		if strings.Contains(history.raw, `"error":{`) || strings.Contains(history.raw, "active_count") {
 			a.Errorf("history: %s", history.raw)
 		}
@@ -168,24 +221,50 @@ func TestTableSizesAsTheContractHasThem(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		table := func(name string, total *int64) models.TableSize {
-			return models.TableSize{Schema: "S", Name: name, Kind: models.KindTable, Total: total, SizeSource: models.SizeAllocated}
+			return models.TableSize{
+				Schema:     "S",
+				Name:       name,
+				Kind:       models.KindTable,
+				Total:      total,
+				SizeSource: models.SizeAllocated,
+			}
 		}
-		all := []models.TableSize{table("İx", n(1<<20-1)), table("ix", n(3<<20)), table("100%", nil), table("part", n(5<<20)), table("whole", n(5<<20))}
+		all := []models.TableSize{
+			table("İx", n(1<<20-1)),
+			table("ix", n(3<<20)),
+			table("100%", nil),
+			table("part", n(5<<20)),
+			table("whole", n(5<<20)),
+		}
 		all[3].Kind, all[3].ParentSchema, all[3].Parent = models.KindPartition, "S", "whole"
 		all[4].Kind, all[4].RolledUp = models.KindPartitioned, true
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: all})
 		path := tablesPath(inst, "app")
-		r := a.guest.get(path).wantAt("total", 5, "table_count", 5, "total_size_bytes", 9<<20-1, "unknown_count", 1, "limit", 200, "offset", 0)
+		r := a.guest.get(path).
+			wantAt("total", 5, "table_count", 5, "total_size_bytes", 9<<20-1, "unknown_count", 1, "limit", 200, "offset", 0)
 		rows := r.at("tables").([]any)
 		equal(a, "order", strings.Join(column(rows, "table_name"), " "), "part whole ix İx 100%")
 		equal(a, "size_mb", strings.Join(column(rows, "size_mb"), " "), "5 5 3 0 <nil>")
-		equal(a, "unknown is left out", strings.Join(slices.Sorted(maps.Keys(rows[4].(obj))), " "), "collected_at kind schema_name size_source table_name")
-		equal(a, "partition", plain([]any{rows[0].(obj)["parent_schema"], rows[0].(obj)["parent_table"], rows[1].(obj)["rolled_up"]}), `["S","whole",true]`)
-		folded := a.guest.get(path+"?partitions=fold&limit=1").wantAt("total", 4, "tables.0.table_name", "whole", "tables.0.partition_count", 1)
+		equal(
+			a,
+			"unknown is left out",
+			strings.Join(slices.Sorted(maps.Keys(rows[4].(obj))), " "),
+			"collected_at kind schema_name size_source table_name",
+		)
+		equal(
+			a,
+			"partition",
+			plain([]any{rows[0].(obj)["parent_schema"], rows[0].(obj)["parent_table"], rows[1].(obj)["rolled_up"]}),
+			`["S","whole",true]`,
+		)
+		folded := a.guest.get(path+"?partitions=fold&limit=1").
+			wantAt("total", 4, "tables.0.table_name", "whole", "tables.0.partition_count", 1)
 		equal(a, "fold by cursor", walkCursor(a, path+"?partitions=fold&limit=1", folded), "whole ix İx 100%")
 		for query, want := range map[string]string{
-			"table_name=IX": "ix", "table_name=%C4%B0X": "İx", "table_name=%25": "100%", "schema_name=s&table_name=X": "ix İx", "table_name=WHOLE": "whole",
-			"sort=growth": "100% ix part whole İx", "sort=-growth": "100% ix part whole İx", "sort=name": "100% ix part whole İx",
+			"table_name=IX": "ix", "table_name=%C4%B0X": "İx", "table_name=%25": "100%", "schema_name=s&table_name=X": "ix İx",
+			"table_name=WHOLE": "whole",
+			"sort=growth":      "100% ix part whole İx", "sort=-growth": "100% ix part whole İx", "sort=name": "100% ix part " +
+				"whole İx",
 			"sort=size&schema_name=s": "İx ix part whole 100%", "table_name=i": "ix İx", "offset=4": "100%", "offset=5": "",
 		} {
 			first := a.guest.get(path + "?limit=1&" + query)
@@ -208,7 +287,12 @@ func TestTableSizesAsTheContractHasThem(t *testing.T) {
 		equal(a, "kept", len(a.guest.get(path+"?only=unsettled").at("tables").([]any)), 3)
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true})
 		gone := a.guest.get(path+"?table_name=x").wantAt("total", 0)
-		equal(a, "time of an empty snapshot", gone.at("collected_at") == nil || gone.at("collected_at") == any(collected), false)
+		equal(
+			a,
+			"time of an empty snapshot",
+			gone.at("collected_at") == nil || gone.at("collected_at") == any(collected),
+			false,
+		)
 	})
 }
 

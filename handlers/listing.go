@@ -10,8 +10,7 @@ import (
 	"whalefall/views"
 )
 
-// bindListing reads how a list is sorted and paged; what makes no sense falls back to the defaults: the
-// given sort, the first of the limits.
+// bindListing reads sort order and page of a list. Invalid values fall back to the given sort and the first limit.
 func bindListing(c echo.Context, sorts []string, sort string, desc bool, limits []int) views.Listing {
 	l := views.Listing{Sort: sort, Desc: desc, Page: 1, Limit: limits[0], Limits: limits, Filter: url.Values{}}
 	if column, descending := signedSort(c.QueryParam("sort")); slices.Contains(sorts, column) {
@@ -26,7 +25,7 @@ func bindListing(c echo.Context, sorts []string, sort string, desc bool, limits 
 	return l
 }
 
-// keepFilter notes the query members that narrow the list down.
+// keepFilter copies query parameters that filter the list, for the links of its pages.
 func keepFilter(c echo.Context, l *views.Listing, names ...string) {
 	for _, name := range names {
 		for _, value := range c.QueryParams()[name] {
@@ -37,15 +36,15 @@ func keepFilter(c echo.Context, l *views.Listing, names ...string) {
 	}
 }
 
-// Rows a page that a person can choose; the first is the default.
+// Selectable page sizes, rows; the first is the default.
 var (
 	instanceLimits = []int{20, 50, 100}
 	databaseLimits = []int{50, 100, 200}
 	tableLimits    = []int{50, 100, 200}
 )
 
-// lastPageAtMost reads a page of a list; a page beyond the end is the last one.
-func lastPageAtMost[T any](l *views.Listing, read func() (page T, total int64, err error)) (T, error) {
+// clampedPage reads a page of a list, or its last page if l is beyond the end, and sets the total.
+func clampedPage[T any](l *views.Listing, read func() (page T, total int64, err error)) (T, error) {
 	page, total, err := read()
 	l.Total = total
 	if err != nil || l.Page <= l.Pages() {

@@ -21,19 +21,19 @@ func (h *handlers) renderLogin(c echo.Context, status int, f views.LoginForm) er
 	return h.render(c, status, p, screen{title: p.T("login.title"), body: views.Login(p, f)})
 }
 
-// submitLogin ends in a full navigation, so that no token from before the login stays in the page.
+// submitLogin ends in a full navigation, so that no CSRF token from before the login stays in the page.
 func (h *handlers) submitLogin(c echo.Context) error {
 	f := body(c)
 	if _, err := h.login(c, f); err != nil {
 		return err
 	}
 	next, _ := f["next"].(string)
-	return h.leave(c, localPath(next), "")
+	return h.redirectWithNotice(c, localPath(next), "")
 }
 
 func (h *handlers) submitLogout(c echo.Context) error {
 	if err := h.endSession(c); err != nil {
 		return err
 	}
-	return h.leave(c, "/login", h.page(c).T("login.logged_out"))
+	return h.redirectWithNotice(c, "/login", h.page(c).T("login.logged_out"))
 }

@@ -17,19 +17,19 @@ import (
 	"whalefall/models"
 )
 
-// scrapeTimeout is how long the store may take to tell one figure; a scrape goes without it then.
+// scrapeTimeout limits how long a scrape waits for one figure of the store. The figure is left out then.
 const scrapeTimeout = 3 * time.Second
 
-// Upper bounds of the histograms, seconds: up to the longest wait for an answer, and to the longest collection.
+// Upper bounds of the histograms, seconds, up to the longest wait for an answer and the longest collection.
 var (
 	requestBuckets    = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
 	collectionBuckets = []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800}
 )
 
-// metrics are what operators watch. No label says which instance, database or user it was about.
+// metrics holds what operators watch. No label names an instance, database or user.
 type metrics struct {
 	registry *prometheus.Registry
-	routes   map[string]bool // the patterns that requests are counted by
+	routes   map[string]bool // patterns of routes, the values of the label route
 
 	requests           *prometheus.CounterVec
 	requestSeconds     *prometheus.HistogramVec
@@ -52,7 +52,9 @@ func newMetrics(store *models.Store, version string) *metrics {
 			Name: "whalefall_collections_total", Help: "Collections that ended; result is success or the code of the error.",
 		}, []string{"engine", "kind", "result"}),
 		collectionSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "whalefall_collection_duration_seconds", Help: "Time that collections took, successful or not.", Buckets: collectionBuckets,
+			Name:    "whalefall_collection_duration_seconds",
+			Help:    "Time that collections took, successful or not.",
+			Buckets: collectionBuckets,
 		}, []string{"engine", "kind"}),
 		collectionsRunning: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "whalefall_collections_running", Help: "Collections under way in this process.",
@@ -62,15 +64,30 @@ func newMetrics(store *models.Store, version string) *metrics {
 		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "whalefall_build_info", Help: "Always 1; the label has the version.", ConstLabels: prometheus.Labels{"version": version},
+		Name:        "whalefall_build_info",
+		Help:        "Always 1; the label has the version.",
+		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.requestSeconds, m.collections, m.collectionSeconds, m.collectionsRunning, m.auditFailures, build,
-		storeSize{store}, schedules{store}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(
+		m.requests,
+		m.requestSeconds,
+		m.collections,
+		m.collectionSeconds,
+		m.collectionsRunning,
+		m.auditFailures,
+		build,
+		storeSize{
+			store,
+		},
+		schedules{store},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
 	return m
 }
 
-// storeSize tells how large the store is, as long as the store answers.
+// storeSize collects the size of the store while the store answers.
 type storeSize struct{ store *models.Store }
 
 var storeSizeMetric = prometheus.NewDesc("whalefall_store_size_bytes", "Size of WhaleFall's own database.", nil, nil)
@@ -85,12 +102,22 @@ func (s storeSize) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// schedules tells how many instances are not collected when they should be, as long as the store answers.
+// schedules counts instances that are not collected as they should be, while the store answers.
 type schedules struct{ store *models.Store }
 
 var (
-	pausedMetric  = prometheus.NewDesc("whalefall_instances_paused", "Instances that are no longer collected by schedule because they kept failing.", nil, nil)
-	overdueMetric = prometheus.NewDesc("whalefall_instances_overdue", "Instances whose scheduled collection should have begun.", nil, nil)
+	pausedMetric = prometheus.NewDesc(
+		"whalefall_instances_paused",
+		"Instances that are no longer collected by schedule because they kept failing.",
+		nil,
+		nil,
+	)
+	overdueMetric = prometheus.NewDesc(
+		"whalefall_instances_overdue",
+		"Instances whose scheduled collection should have begun.",
+		nil,
+		nil,
+	)
 )
 
 func (schedules) Describe(to chan<- *prometheus.Desc) {
@@ -107,7 +134,7 @@ func (s schedules) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// otherLabel stands for whatever a client makes up.
+// otherLabel replaces routes and methods that a client makes up.
 const otherLabel = "other"
 
 var knownMethods = map[string]bool{
@@ -115,7 +142,7 @@ var knownMethods = map[string]bool{
 	http.MethodDelete: true, http.MethodOptions: true,
 }
 
-// measureRequests counts requests after they were answered, errors included.
+// measureRequests counts and times requests, failed ones included.
 func (m *metrics) measureRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -133,7 +160,7 @@ func (m *metrics) measureRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// collection counts one that begins, and by what it returns how that ends.
+// collection counts a collection that starts. The returned function counts its end.
 func (m *metrics) collection(engine models.Engine, kind models.RunKind) (ended func(error)) {
 	started := time.Now()
 	running := m.collectionsRunning.WithLabelValues(string(engine), string(kind))
@@ -149,9 +176,9 @@ func (m *metrics) collection(engine models.Engine, kind models.RunKind) (ended f
 	}
 }
 
-// readMetrics answers those who know the token of this process, which is no one's API token.
+// readMetrics answers requests with the metrics token, which is not an API token.
 func (h *handlers) readMetrics() echo.HandlerFunc {
-	// What is large is compressed as all answers are.
+	// Large answers are compressed by our middleware.
 	answer := promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{DisableCompression: true})
 	return func(c echo.Context) error {
 		if !h.opensMetrics(c.Request()) {

@@ -84,7 +84,8 @@ func TestMetricsAreForTheirTokenAlone(t *testing.T) {
 			a.Errorf("content type %s", media)
 		}
 		for _, metric := range []string{
-			`whalefall_build_info{version="1.2.3"} 1`, "go_goroutines ", "process_open_fds ", "whalefall_store_size_bytes ", "whalefall_audit_failures_total 0",
+			`whalefall_build_info{version="1.2.3"} 1`, "go_goroutines ", "process_open_fds ", "whalefall_store_size_bytes ",
+			"whalefall_audit_failures_total 0",
 		} {
 			if !strings.Contains(answer.text, "\n"+metric) {
 				a.Errorf("no %s in\n%s", metric, answer.text)

@@ -73,9 +73,32 @@ func TestTablePagesSayWhatTheyKnow(t *testing.T) {
 	counted := time.Now().Add(-49 * time.Hour)
 	hostile := `"><script>alert(1)</script>`
 	row := func(name string, kind models.Kind, total *int64) models.TableSize {
-		return models.TableSize{Schema: "dbo", Name: name, Kind: kind, Total: total, Data: total, SizeSource: models.SizeAllocated}
+		return models.TableSize{
+			Schema:     "dbo",
+			Name:       name,
+			Kind:       kind,
+			Total:      total,
+			Data:       total,
+			SizeSource: models.SizeAllocated,
+		}
 	}
-	inMemory, history, odd, view := row("hot", models.KindMemoryOptimized, nil), row("h", models.KindTable, n(8192)), row("odd", models.KindTable, n(8192)), row("v", models.KindIndexedView, n(8192))
+	inMemory, history, odd, view := row(
+		"hot",
+		models.KindMemoryOptimized,
+		nil,
+	), row(
+		"h",
+		models.KindTable,
+		n(8192),
+	), row(
+		"odd",
+		models.KindTable,
+		n(8192),
+	), row(
+		"v",
+		models.KindIndexedView,
+		n(8192),
+	)
 	inMemory.Memory, inMemory.SizeSource = n(12<<20), models.SizeNone
 	history.Note, history.RelatedSchema, history.Related = models.NoteHistory, "dbo", hostile
 	history.Rows, history.RowsSource, history.RowsAt = n(70), models.RowsStatistic, &counted
@@ -108,7 +131,13 @@ func TestANarrowResultSaysSo(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.serverInstance("ora", models.Oracle)
 	grant := "GRANT SELECT_CATALOG_ROLE TO app"
-	own := models.TableSize{Schema: "APP", Name: "t", Kind: models.KindTable, Total: n(8192), SizeSource: models.SizeAllocated}
+	own := models.TableSize{
+		Schema:     "APP",
+		Name:       "t",
+		Kind:       models.KindTable,
+		Total:      n(8192),
+		SizeSource: models.SizeAllocated,
+	}
 	narrow := models.TableResult{Complete: true, Scope: "APP", Grant: grant, Tables: []models.TableSize{own}}
 	p := a.admin.visit(a.snapshotOf(instance, "USERS", narrow)).has(1, "#incomplete").says("仅显示 APP 用户自己的对象")
 	equal(t, "grant to copy", p.doc.Find("#incomplete [data-copy]").AttrOr("data-copy", ""), grant)
@@ -119,8 +148,10 @@ func TestANarrowResultSaysSo(t *testing.T) {
 	a.snapshotOf(instance, "DATA", models.TableResult{Complete: true, Tables: []models.TableSize{own, other}})
 	p = a.admin.visit(a.snapshotOf(instance, "DATA", narrow)).says("仅更新了 APP 用户自己的对象").says("1 张表本次未能测量")
 	equal(t, "kept", p.doc.Find("tr.kept").AttrOr("data-schema", ""), "HR")
-	a.admin.visit(a.snapshotOf(instance, "NONE", models.TableResult{Complete: true, Scope: "APP"})).has(1, "[data-empty=denied]").
-		has(0, "[data-empty=denied] [data-copy]").says("请联系 DBA 授权后再刷新")
+	a.admin.visit(a.snapshotOf(instance, "NONE", models.TableResult{Complete: true, Scope: "APP"})).
+		has(1, "[data-empty=denied]").
+		has(0, "[data-empty=denied] [data-copy]").
+		says("请联系 DBA 授权后再刷新")
 }
 
 // refusing is a server that answers everything with the same error.
@@ -170,13 +201,28 @@ func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 	equal(t, "number", toast.doc.Find(".error-number").Text(), "ORA-00942")
 	equal(t, "to copy", toast.doc.Find("[data-copy]").AttrOr("data-copy", ""), "GRANT SELECT_CATALOG_ROLE TO app")
 	text := toast.doc.Find(".toast-text").Text()
-	explained, numbered, granted := strings.Index(text, "权限不足"), strings.Index(text, "ORA-00942"), strings.Index(text, "GRANT")
+	explained, numbered, granted := strings.Index(
+		text,
+		"权限不足",
+	), strings.Index(
+		text,
+		"ORA-00942",
+	), strings.Index(
+		text,
+		"GRANT",
+	)
 	if explained < 0 || explained > numbered || numbered > granted {
 		t.Errorf("order: %q", text)
 	}
 	toast = a.admin.submit(mssql+"/test", url.Values{}, into("toasts")...).wantStatus(http.StatusConflict).says("登录被拒绝")
 	equal(t, "number", toast.doc.Find(".error-number").Text(), "SQL Server 错误号 18456")
-	form := url.Values{"db_type": {"sqlserver"}, "host": {"db.example"}, "port": {"1"}, "username": {"u"}, "password": {"p"}}
+	form := url.Values{
+		"db_type":  {"sqlserver"},
+		"host":     {"db.example"},
+		"port":     {"1"},
+		"username": {"u"},
+		"password": {"p"},
+	}
 	typed := a.admin.submit("/connections/test", form, into("test-result")...).wantStatus(http.StatusConflict)
 	equal(t, "number", typed.doc.Find(".error-number").Text(), "SQL Server 错误号 18456")
 
@@ -193,7 +239,11 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 	var id int64
 	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(t, err)
-	barred := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "archive")}
+	barred := &models.Error{
+		Code: models.CodeCollection,
+		Key:  "collect.pg.not_connectable",
+		Args: models.Args("Name", "archive"),
+	}
 	found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
 		{Name: "archive", Total: n(3 << 30), Log: n(1 << 30), Err: barred}, {Name: "lost", Err: barred},
 	}}
@@ -206,7 +256,12 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 	equal(t, "size", p.doc.Find("tr[data-database=archive] .amount").Text(), "3.00 GiB")
 	equal(t, "size of the other", p.doc.Find("tr[data-database=lost] .amount").Text(), "—")
 	for _, selector := range []string{"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size"} {
-		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""), "数据库 archive 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE")
+		equal(
+			t,
+			selector,
+			p.doc.Find(selector).First().AttrOr("title", ""),
+			"数据库 archive 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE",
+		)
 	}
 }
 
@@ -218,7 +273,11 @@ func TestADatabaseThatAGrantWouldOpenShowsTheGrant(t *testing.T) {
 	var id int64
 	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(t, err)
-	barred := &models.Error{Code: models.CodeCollection, Key: "collect.pg.not_connectable", Args: models.Args("Name", "hr")}
+	barred := &models.Error{
+		Code: models.CodeCollection,
+		Key:  "collect.pg.not_connectable",
+		Args: models.Args("Name", "hr"),
+	}
 	const grant = "USE [master]; GRANT CONNECT ANY DATABASE TO [u];"
 	_, err = a.store.SaveInventory(t.Context(), id, models.DatabaseResult{
 		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "hr", Err: barred}},

@@ -101,7 +101,10 @@ func (a *app) snapshotOf(instance, database string, r models.TableResult) string
 	now := time.Now()
 	known, err := a.store.AddDatabase(a.Context(), id, database, now)
 	check(a, err)
-	_, err = a.store.SaveTableSizes(a.Context(), models.SaveTables{DatabaseID: known.ID, Result: r, CollectedAt: now, Started: now})
+	_, err = a.store.SaveTableSizes(
+		a.Context(),
+		models.SaveTables{DatabaseID: known.ID, Result: r, CollectedAt: now, Started: now},
+	)
 	check(a, err)
 	return instance + "/databases/" + url.PathEscape(database) + "/tables"
 }
@@ -123,10 +126,14 @@ func TestPagesAskForALogin(t *testing.T) {
 	}
 
 	form := url.Values{"username": {"admin"}, "password": {"wrong"}, "next": {"/instances/7"}}
-	a.newClient().submit("/login", form).wantStatus(http.StatusUnauthorized).has(1, "#login-problem .error", `input[name=next][value="/instances/7"]`)
+	a.newClient().
+		submit("/login", form).
+		wantStatus(http.StatusUnauthorized).
+		has(1, "#login-problem .error", `input[name=next][value="/instances/7"]`)
 	form.Set("password", password)
 	for next, want := range map[string]string{
-		"/instances/7?q=1": "/instances/7?q=1", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/", "": "/",
+		"/instances/7?q=1": "/instances/7?q=1", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/",
+		"": "/",
 	} {
 		form.Set("next", next)
 		p := a.newClient().submit("/login", form).wantStatus(http.StatusSeeOther)
@@ -158,13 +165,17 @@ func TestRolesSeeWhatTheyMayDo(t *testing.T) {
 		a.guest.submit(path, url.Values{}).wantStatus(http.StatusForbidden)
 	}
 	a.user.visit("/instances/new").wantStatus(http.StatusForbidden)
-	a.admin.with("X-CSRFToken", "").submit(instance+"/delete", url.Values{}, htmx...).wantStatus(http.StatusForbidden).has(1, ".toast.error[data-error-id]")
+	a.admin.with("X-CSRFToken", "").
+		submit(instance+"/delete", url.Values{}, htmx...).
+		wantStatus(http.StatusForbidden).
+		has(1, ".toast.error[data-error-id]")
 
 	a.admin.submit(instance+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
 	for _, path := range []string{instance, instance + "/edit", tables} {
 		a.admin.visit(path).wantStatus(http.StatusNotFound).has(1, ".failure")
 	}
-	a.admin.visit("/instances?status=deleted").has(1, `#instance-list form[action$="/restore"]`, `#instance-list form[action$="/destroy"]`)
+	a.admin.visit("/instances?status=deleted").
+		has(1, `#instance-list form[action$="/restore"]`, `#instance-list form[action$="/destroy"]`)
 	a.user.visit("/instances?status=deleted").has(0, "#instance-list form button")
 }
 
@@ -179,7 +190,9 @@ func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
 	a.admin.visit(tables, into("modal")...).has(0, "header.topbar").has(1, "#tables")
 	a.admin.visit(tables, into("tables-view")...).has(0, "#tables", "#tables-view").has(1, "[data-empty=never]")
 	a.admin.visit(instance, into("database-list")...).has(0, ".cards", "#database-filter")
-	a.admin.visit("/instances/999/databases/x/tables", into("modal")...).wantStatus(http.StatusNotFound).has(1, "#modal-title", ".failure-id")
+	a.admin.visit("/instances/999/databases/x/tables", into("modal")...).
+		wantStatus(http.StatusNotFound).
+		has(1, "#modal-title", ".failure-id")
 
 	p := a.admin.syncEnded(a.admin.sync(instance)).has(0, ".cards", "tr").has(1, ".toast.success")
 	equal(t, "event of a sync", p.header.Get("HX-Trigger"), "inventory-changed")
@@ -200,10 +213,34 @@ func TestTableStates(t *testing.T) {
 			Rows: n(12345), RowsSource: models.RowsStatistic, SizeSource: models.SizeAllocated,
 		},
 		{Schema: "s", Name: "elsewhere", Kind: models.KindExternal, SizeSource: models.SizeNone},
-		{Schema: "s", Name: "p", Kind: models.KindPartitioned, RolledUp: true, Total: n(10), Data: n(10), Index: n(0), Unused: n(0), SizeSource: models.SizeAllocated},
-		{Schema: "s", Name: "p_1", Kind: models.KindPartition, ParentSchema: "s", Parent: "p", Total: n(10), Data: n(10), Index: n(0), Unused: n(0), SizeSource: models.SizeAllocated},
+		{
+			Schema:     "s",
+			Name:       "p",
+			Kind:       models.KindPartitioned,
+			RolledUp:   true,
+			Total:      n(10),
+			Data:       n(10),
+			Index:      n(0),
+			Unused:     n(0),
+			SizeSource: models.SizeAllocated,
+		},
+		{
+			Schema:       "s",
+			Name:         "p_1",
+			Kind:         models.KindPartition,
+			ParentSchema: "s",
+			Parent:       "p",
+			Total:        n(10),
+			Data:         n(10),
+			Index:        n(0),
+			Unused:       n(0),
+			SizeSource:   models.SizeAllocated,
+		},
 	}})
-	p := a.admin.visit(full).wantStatus(http.StatusOK).has(3, "#tables-view tbody tr").has(0, "#incomplete", "tbody script")
+	p := a.admin.visit(full).
+		wantStatus(http.StatusOK).
+		has(3, "#tables-view tbody tr").
+		has(0, "#incomplete", "tbody script")
 	row := p.doc.Find("tbody tr").First()
 	equal(t, "name", row.AttrOr("data-table", ""), hostile)
 	equal(t, "bytes", row.Find("td.size").AttrOr("title", ""), "4,096 B · 占比 99.8%")
@@ -239,11 +276,14 @@ func TestNamesThatNoAddressCanHoldGoByID(t *testing.T) {
 		_, err := a.store.AddDatabase(t.Context(), id, name, time.Now())
 		check(t, err)
 	}
-	a.admin.visit(instance).has(6, "a[data-primary]").doc.Find("a[data-primary]").Each(func(_ int, link *goquery.Selection) {
-		name := link.Closest("tr").AttrOr("data-database", "")
-		p := a.admin.visit(link.AttrOr("href", "")).wantStatus(http.StatusOK)
-		equal(t, "database", p.doc.Find("[data-database-name]").Text(), name)
-	})
+	a.admin.visit(instance).
+		has(6, "a[data-primary]").
+		doc.Find("a[data-primary]").
+		Each(func(_ int, link *goquery.Selection) {
+			name := link.Closest("tr").AttrOr("data-database", "")
+			p := a.admin.visit(link.AttrOr("href", "")).wantStatus(http.StatusOK)
+			equal(t, "database", p.doc.Find("[data-database-name]").Text(), name)
+		})
 }
 
 func TestInstanceForm(t *testing.T) {
@@ -262,8 +302,18 @@ func TestInstanceForm(t *testing.T) {
 
 	certificate := certificateText(t)
 	form := url.Values{
-		"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"5432"}, "credential_id": {""},
-		"username": {"mon"}, "password": {"p:@/%"}, "tag_names": {"a, b"}, "is_active": {"false", "true"}, "tls_mode": {"verify-ca"},
+		"name":          {"formed"},
+		"db_type":       {"postgresql"},
+		"host":          {"db.example"},
+		"port":          {"5432"},
+		"credential_id": {""},
+		"username": {
+			"mon",
+		},
+		"password":               {"p:@/%"},
+		"tag_names":              {"a, b"},
+		"is_active":              {"false", "true"},
+		"tls_mode":               {"verify-ca"},
 		"options.ca_certificate": {certificate},
 	}
 	bad := url.Values{"name": {"formed"}, "db_type": {"postgresql"}, "host": {"db.example"}, "port": {"x"}}
@@ -272,7 +322,8 @@ func TestInstanceForm(t *testing.T) {
 	address := p.header.Get("HX-Redirect")
 	edit := a.admin.visit(address + "/edit").wantStatus(http.StatusOK)
 	for selector, want := range map[string]string{
-		"input[name=host]": "db.example", "input[name=tag_names]": "a, b", "input[name=password]": "", "input[name=port]": "5432",
+		"input[name=host]": "db.example", "input[name=tag_names]": "a, b", "input[name=password]": "",
+		"input[name=port]": "5432",
 	} {
 		equal(t, selector, edit.doc.Find(selector).AttrOr("value", ""), want)
 	}
@@ -297,13 +348,30 @@ func TestOracleFormHasItsOwnFields(t *testing.T) {
 		a.admin.visit("/instances/new?db_type="+engine).has(0, own...).has(1, "textarea[name='options.ca_certificate']")
 	}
 	a.admin.visit("/instances/new?db_type=sqlite").has(0, own...).has(0, "textarea[name='options.ca_certificate']")
-	a.admin.visit("/instances/new?db_type=oracle").has(1, own...).has(1, "textarea[name='options.ca_certificate']").says("服务名").says("SID").says("钱包目录")
+	a.admin.visit("/instances/new?db_type=oracle").
+		has(1, own...).
+		has(1, "textarea[name='options.ca_certificate']").
+		says("服务名").
+		says("SID").
+		says("钱包目录")
 	kept := a.admin.visit("/instances/new?db_type=oracle&shown_type=oracle&options.sid=ORCL", into("instance-fields")...)
 	equal(t, "typed before", kept.doc.Find(own[0]).AttrOr("value", ""), "ORCL")
 
 	form := url.Values{
-		"name": {"ora"}, "db_type": {"oracle"}, "host": {"db.example"}, "port": {"1521"}, "credential_id": {""}, "database_name": {"pdb.example.com"},
-		"options.sid": {"ORCL"}, "options.wallet_directory": {"/etc/wallet"}, "options.ca_certificate": {""}, "is_active": {"true"},
+		"name": {
+			"ora",
+		},
+		"db_type":       {"oracle"},
+		"host":          {"db.example"},
+		"port":          {"1521"},
+		"credential_id": {""},
+		"database_name": {"pdb.example.com"},
+		"options.sid": {
+			"ORCL",
+		},
+		"options.wallet_directory": {"/etc/wallet"},
+		"options.ca_certificate":   {""},
+		"is_active":                {"true"},
 	}
 	p := a.admin.submit("/instances", form).wantStatus(http.StatusSeeOther) // as without scripts
 	address := p.header.Get("Location")
@@ -327,7 +395,8 @@ func TestPagesObeyTheContentPolicy(t *testing.T) {
 	a.admin.syncEnded(a.admin.sync(instance))
 	a.admin.refreshTables(instance + "/databases/main/tables")
 	for _, path := range []string{
-		"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables", instance + "/runs", "/refreshes/2", "/nowhere",
+		"/instances", "/instances/new", instance, instance + "/edit", instance + "/databases/main/tables",
+		instance + "/runs", "/refreshes/2", "/nowhere",
 	} {
 		p := a.admin.visit(path).has(0, "[style]", "style", "script:not([src])", "[onclick]", "[onload]", "[hx-on]")
 		p.doc.Find("script[src], link[href], img[src]").Each(func(_ int, s *goquery.Selection) {

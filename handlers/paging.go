@@ -2,7 +2,7 @@ package handlers
 
 import "github.com/labstack/echo/v4"
 
-// pageJSON is one page of a list that is read by page number.
+// pageJSON is one page of a numbered list.
 type pageJSON[T any] struct {
 	Items []T   `json:"items"`
 	Total int64 `json:"total"`
@@ -12,10 +12,16 @@ type pageJSON[T any] struct {
 }
 
 func newPage[T any](items []T, total int64, limit, offset int) pageJSON[T] {
-	return pageJSON[T]{Items: items, Total: total, Page: pageNumber(limit, offset), Pages: pageCount(total, limit), Limit: limit}
+	return pageJSON[T]{
+		Items: items,
+		Total: total,
+		Page:  pageNumber(limit, offset),
+		Pages: pageCount(total, limit),
+		Limit: limit,
+	}
 }
 
-// windowJSON says which of how many rows are answered: from an offset, or of a page in the later path style.
+// windowJSON describes the part of the rows in an answer: from an offset, or by page number in the later path style.
 type windowJSON struct {
 	Total  int64  `json:"total"`
 	Limit  int    `json:"limit"`
@@ -36,7 +42,7 @@ func pageNumber(limit, offset int) int { return offset/limit + 1 }
 
 func pageCount(total int64, limit int) int64 { return (total + int64(limit) - 1) / int64(limit) }
 
-// slicePage is the page of a short list that the store hands over whole.
+// slicePage returns the requested page of a list that is complete in memory.
 func slicePage[T, J any](c echo.Context, all []T, shape func(T) J) pageJSON[J] {
 	limit, offset := bindPage(c)
 	items := []J{}

@@ -9,7 +9,7 @@ import (
 	"whalefall/models"
 )
 
-// pathID is the path parameter id, a positive integer; anything else names nothing.
+// pathID returns the path parameter id. Anything but a positive integer is a 404 with the message key.
 func pathID(c echo.Context, missingKey string) (int64, error) {
 	text, err := pathSegment(c, "id")
 	if err != nil {
@@ -22,8 +22,8 @@ func pathID(c echo.Context, missingKey string) (int64, error) {
 	return id, nil
 }
 
-// pathSegment is one URL-encoded path parameter, byte-exact. Echo matches on the raw path when there is
-// one and hands the parameter over as it was sent; otherwise it is already decoded.
+// pathSegment returns a URL-encoded path parameter, byte-exact. If the request has a raw path, Echo matches on that and
+// the parameter is still encoded.
 func pathSegment(c echo.Context, name string) (string, error) {
 	value := c.Param(name)
 	if c.Request().URL.RawPath == "" {

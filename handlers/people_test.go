@@ -43,7 +43,10 @@ func TestUserNames(t *testing.T) {
 			create(name).wantCode(400, models.CodeInvalid, "字段 'username' 是必填的")
 		}
 		for _, name := range []string{"abc", strings.Repeat("a", 20), "___", "123", "A_1"} {
-			create(name).want(201, "用户创建成功").wantAt("user.username", name, "user.role", "guest", "user.is_active", true, "user.last_login_at", nil)
+			create(
+				name,
+			).want(201, "用户创建成功").
+				wantAt("user.username", name, "user.role", "guest", "user.is_active", true, "user.last_login_at", nil)
 		}
 
 		// Two names that differ in case alone are refused; logging in takes the name as it was given.
@@ -56,7 +59,9 @@ func TestUserNames(t *testing.T) {
 		a.admin.put(other, obj{"username": "Other"}).want(200, "用户更新成功").wantAt("user.username", "Other")
 		a.admin.put(other, obj{"username": "Other"}).want(200, "用户更新成功")
 		a.login("Other", password)
-		a.newClient().post("/auth/login", obj{"username": "other", "password": password}).wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
+		a.newClient().
+			post("/auth/login", obj{"username": "other", "password": password}).
+			wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
 	})
 }
 
@@ -87,7 +92,8 @@ func TestUserMembers(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := a.newUser("member", "guest")
 		for _, role := range []string{"king", "Admin", "ADMIN", " admin", "root"} {
-			a.admin.post("/users", obj{"username": "xyz", "password": password, "role": role}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
+			a.admin.post("/users", obj{"username": "xyz", "password": password, "role": role}).
+				wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
 			a.admin.put(path, obj{"role": role}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
 		}
 		a.admin.put(path, obj{"role": ""}).wantCode(400, models.CodeInvalid, "角色仅支持：admin、user、guest")
@@ -99,12 +105,15 @@ func TestUserMembers(t *testing.T) {
 		}
 		a.admin.post("/users", obj{}).wantCode(400, models.CodeInvalid, "字段 'username, password, role' 是必填的")
 
-		r := a.admin.put(path, obj{"is_active": nil, "role": nil, "username": nil, "password": nil, "id": 1, "nonsense": 1}).want(200, "用户更新成功")
+		r := a.admin.put(path, obj{"is_active": nil, "role": nil, "username": nil, "password": nil, "id": 1, "nonsense": 1}).
+			want(200, "用户更新成功")
 		r.wantAt("user.username", "member", "user.role", "guest", "user.is_active", true)
 		equal(a, "members", members(r.at("user").(obj)), "created_at id is_active last_login_at role updated_at username")
 		a.admin.put(path, obj{"role": "user", "is_active": false}).wantAt("user.role", "user", "user.is_active", false)
 		a.admin.get(path).want(200, "获取用户信息成功").wantAt("user.role", "user", "user.is_active", false)
-		a.newClient().post("/auth/login", obj{"username": "member", "password": password}).wantCode(403, models.CodeAccountDisabled, "账户已被停用")
+		a.newClient().
+			post("/auth/login", obj{"username": "member", "password": password}).
+			wantCode(403, models.CodeAccountDisabled, "账户已被停用")
 		a.admin.post("/users", obj{"username": "sleeper", "password": password, "role": "user", "is_active": false}).
 			want(201, "用户创建成功").wantAt("user.is_active", false)
 		for _, missing := range []string{"/users/4711", "/users/0", "/users/x"} {
@@ -126,13 +135,15 @@ func TestPasswordPolicy(t *testing.T) {
 			"ALLUPPER1":                     "密码必须包含小写字母",
 			"NoDigitsHere":                  "密码必须包含数字",
 		} {
-			a.admin.post("/users", obj{"username": "policy", "password": given, "role": "guest"}).wantCode(400, models.CodePasswordInvalid, message)
+			a.admin.post("/users", obj{"username": "policy", "password": given, "role": "guest"}).
+				wantCode(400, models.CodePasswordInvalid, message)
 			r := a.admin.put(path, obj{"password": given}).wantCode(400, models.CodePasswordInvalid, message)
 			equal(a, "category", r.body["category"], any("validation"))
 		}
 		a.admin.put(path, obj{"password": ""}).wantCode(400, models.CodePasswordInvalid, "密码长度至少8位")
 		a.admin.put(path, obj{"password": 12345678}).wantCode(400, models.CodeInvalid, "字段 'password' 必须为字符串")
-		a.admin.post("/users", obj{"username": "policy", "password": "", "role": "guest"}).wantCode(400, models.CodeInvalid, "字段 'password' 是必填的")
+		a.admin.post("/users", obj{"username": "policy", "password": "", "role": "guest"}).
+			wantCode(400, models.CodeInvalid, "字段 'password' 是必填的")
 
 		before := a.login("changed", password)
 		for _, good := range []string{"Aa345678", "Aa1" + strings.Repeat("x", 69), "  Aa1\"'\\鲸 ", "Aa1\x00\n\t\u202e!"} {
@@ -256,11 +267,32 @@ func TestCredentialMembers(t *testing.T) {
 		a.admin.post("/credentials", good(obj{"name": " first "})).wantCode(409, models.CodeConflict, "凭据名称已存在")
 
 		r := a.admin.post("/credentials", good(obj{
-			"name": " " + strings.Repeat("鲸", 100) + " ", "credential_type": "database", "db_type": "MariaDB", "username": strings.Repeat("u", 255),
-			"description": strings.Repeat("鲸", 499) + "\n", "nonsense": 1,
+			"name": " " + strings.Repeat(
+				"鲸",
+				100,
+			) + " ",
+			"credential_type": "database",
+			"db_type":         "MariaDB",
+			"username":        strings.Repeat("u", 255),
+			"description":     strings.Repeat("鲸", 499) + "\n",
+			"nonsense":        1,
 		})).want(201, "数据保存成功")
-		r.wantAt("credential.name", strings.Repeat("鲸", 100), "credential.db_type", "mysql", "credential.credential_type", "database", "credential.password", "******")
-		equal(a, "members", members(r.at("credential").(obj)), "created_at credential_type db_type description id name password updated_at username")
+		r.wantAt(
+			"credential.name",
+			strings.Repeat("鲸", 100),
+			"credential.db_type",
+			"mysql",
+			"credential.credential_type",
+			"database",
+			"credential.password",
+			"******",
+		)
+		equal(
+			a,
+			"members",
+			members(r.at("credential").(obj)),
+			"created_at credential_type db_type description id name password updated_at username",
+		)
 		second := fmt.Sprintf("/credentials/%d", r.id("credential", "id"))
 		a.admin.put(second, obj{"name": "first"}).wantCode(409, models.CodeConflict, "凭据名称已存在")
 		a.admin.put(second, obj{"name": "FIRST", "description": ""}).want(200, "数据更新成功").
@@ -284,9 +316,11 @@ func TestCredentialMembers(t *testing.T) {
 func TestPasswordsGoInAsTyped(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		for i, secret := range []string{
-			" ", "  p  ", "p@ss:/?#[]%", "\x00\x01\n\t\x7f", `'"\` + "`", strings.Repeat("x", 512), strings.Repeat("鲸", 170) + "ab", "<script>", "\u202e", "******",
+			" ", "  p  ", "p@ss:/?#[]%", "\x00\x01\n\t\x7f", `'"\` + "`", strings.Repeat("x", 512),
+			strings.Repeat("鲸", 170) + "ab", "<script>", "\u202e", "******",
 		} {
-			r := a.admin.post("/credentials", obj{"name": fmt.Sprint("c", i), "username": "u", "password": secret}).want(201, "数据保存成功")
+			r := a.admin.post("/credentials", obj{"name": fmt.Sprint("c", i), "username": "u", "password": secret}).
+				want(201, "数据保存成功")
 			a.wantSecret(r.id("credential", "id"), secret)
 			path := fmt.Sprintf("/credentials/%d", r.id("credential", "id"))
 			for _, seen := range []string{a.admin.get(path).raw, a.admin.get("/credentials").raw} {
@@ -319,19 +353,28 @@ func TestCredentialInUse(t *testing.T) {
 		_, err := fmt.Sscanf(path, "/credentials/%d", &id)
 		check(a, err)
 		instance := func(name string) string {
-			r := a.admin.post("/instances", obj{"name": name, "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id}).want(201, "实例创建成功")
+			r := a.admin.post("/instances", obj{"name": name, "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id}).
+				want(201, "实例创建成功")
 			return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
 		}
 		first, second := instance("b-live"), instance("a-binned")
 		a.admin.remove(second).want(200, "实例已移入回收站")
 		r := a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：b-live、回收站中的 a-binned")
 		equal(a, "extra", plain(r.body["extra"]), plain(obj{"instance_count": 2, "instances": []obj{
-			{"id": idOf(a, first), "name": "b-live", "status": "active"}, {"id": idOf(a, second), "name": "a-binned", "status": "deleted"},
+			{
+				"id":     idOf(a, first),
+				"name":   "b-live",
+				"status": "active",
+			},
+			{"id": idOf(a, second), "name": "a-binned", "status": "deleted"},
 		}}))
-		a.admin.with("Accept-Language", "en").remove(path).want(409, "This credential is in use and cannot be deleted: b-live, in the recycle bin a-binned")
+		a.admin.with("Accept-Language", "en").
+			remove(path).
+			want(409, "This credential is in use and cannot be deleted: b-live, in the recycle bin a-binned")
 		a.admin.get("/credentials").wantAt("items.0.instance_count", 2)
 
-		a.admin.put(first, obj{"name": "b-live", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": nil}).want(200, "实例更新成功")
+		a.admin.put(first, obj{"name": "b-live", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": nil}).
+			want(200, "实例更新成功")
 		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：回收站中的 a-binned")
 		for i := range 21 {
 			instance(fmt.Sprintf("more-%02d", i))
@@ -356,10 +399,12 @@ func idOf(a *app, path string) int64 {
 // TestCredentialOfAnotherEngine: the db_type of a credential sorts it, and forbids nothing.
 func TestCredentialOfAnotherEngine(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		r := a.admin.post("/credentials", obj{"name": "my", "db_type": "mysql", "username": "u", "password": "p"}).want(201, "数据保存成功")
+		r := a.admin.post("/credentials", obj{"name": "my", "db_type": "mysql", "username": "u", "password": "p"}).
+			want(201, "数据保存成功")
 		id := r.id("credential", "id")
 		in := a.admin.post("/instances", obj{"name": "pg", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id}).
-			want(201, "实例创建成功").wantAt("instance.credential_id", id)
+			want(201, "实例创建成功").
+			wantAt("instance.credential_id", id)
 		a.newCredential("any")
 		edit := a.admin.visit(fmt.Sprintf("/instances/%d/edit", in.id("instance", "id"))).wantStatus(http.StatusOK)
 		edit.has(1, fmt.Sprintf(".credential-choice option[value='%d'][selected]", id)).has(3, ".credential-choice option")
@@ -395,7 +440,8 @@ func TestCredentialList(t *testing.T) {
 			r := a.guest.get("/credentials?"+query).want(200, "获取凭据列表成功")
 			equal(a, query, plain(names(r, "name")), want)
 		}
-		a.guest.get("/credentials?limit=1&search=mon").wantAt("total", 2, "pages", 2, "items.0.instance_count", 0, "items.0.password", "******")
+		a.guest.get("/credentials?limit=1&search=mon").
+			wantAt("total", 2, "pages", 2, "items.0.instance_count", 0, "items.0.password", "******")
 	})
 }
 
@@ -410,8 +456,12 @@ func TestUserPages(t *testing.T) {
 		c.submit("/users/1", url.Values{}).wantStatus(http.StatusForbidden)
 		c.visit("/instances").has(0, `nav a[href="/users"]`)
 	}
-	a.admin.visit("/users").wantStatus(http.StatusOK).has(3, "#user-list tbody tr").has(1, "#add-user", "tr[data-user=admin] .badge").
-		has(0, "tr[data-user=admin] [popover]", "[data-user] script").has(2, "#user-list [popover]")
+	a.admin.visit("/users").
+		wantStatus(http.StatusOK).
+		has(3, "#user-list tbody tr").
+		has(1, "#add-user", "tr[data-user=admin] .badge").
+		has(0, "tr[data-user=admin] [popover]", "[data-user] script").
+		has(2, "#user-list [popover]")
 	a.admin.visit("/users?role=guest", into("user-list")...).has(1, "tbody tr").has(0, ".toolbar")
 	a.admin.visit("/users?search=nobody").has(1, ".state a[href='/users']")
 	equal(t, "sorted", a.admin.visit("/users?sort=-name").doc.Find("tbody tr").First().AttrOr("data-user", ""), "user_1")
@@ -423,10 +473,17 @@ func TestUserPages(t *testing.T) {
 	}
 
 	form := url.Values{"username": {"fresh_1"}, "role": {"user"}, "password": {"weak"}, "is_active": {"false"}}
-	back := a.admin.submit("/users", form).wantStatus(http.StatusBadRequest).has(1, "header.topbar", "#form-problem .error", "#user-form").says("密码长度至少8位")
-	back.has(1, `input[name=username][value=fresh_1]`, `option[value=user][selected]`).has(0, `input[name=password][value]`, `input[type=checkbox][checked]`)
+	back := a.admin.submit("/users", form).
+		wantStatus(http.StatusBadRequest).
+		has(1, "header.topbar", "#form-problem .error", "#user-form").
+		says("密码长度至少8位")
+	back.has(1, `input[name=username][value=fresh_1]`, `option[value=user][selected]`).
+		has(0, `input[name=password][value]`, `input[type=checkbox][checked]`)
 	a.admin.submit("/users", form, htmx...).wantStatus(http.StatusBadRequest).has(1, ".toast.error")
-	p := a.admin.submit("/users", form, into("form-problem")...).wantStatus(http.StatusBadRequest).has(1, ".inline-result.error").has(0, "form")
+	p := a.admin.submit("/users", form, into("form-problem")...).
+		wantStatus(http.StatusBadRequest).
+		has(1, ".inline-result.error").
+		has(0, "form")
 	equal(t, "retarget", p.header.Get("HX-Retarget"), "#form-problem")
 	form.Del("password")
 	a.admin.submit("/users", form).wantStatus(http.StatusBadRequest).says("字段 '密码' 是必填的")
@@ -441,14 +498,18 @@ func TestUserPages(t *testing.T) {
 	form = url.Values{"username": {"fresh_2"}, "role": {"guest"}, "password": {""}, "is_active": {"false", "true"}}
 	equal(t, "leads to", a.admin.submit(path, form).wantStatus(http.StatusSeeOther).header.Get("Location"), "/users")
 	fresh.get("/auth/session").wantAt("user.username", "fresh_2", "user.role", "guest")
-	a.admin.visit(path+"/edit").has(1, `option[value=guest][selected]`, `input[type=checkbox][checked]`).has(0, "#own-account")
+	a.admin.visit(path+"/edit").
+		has(1, `option[value=guest][selected]`, `input[type=checkbox][checked]`).
+		has(0, "#own-account")
 	a.admin.submit(path, url.Values{"is_active": {"false"}}, htmx...).wantStatus(http.StatusOK).says("用户 fresh_2 已停用")
 	fresh.visit("/instances").wantStatus(http.StatusSeeOther)
 
 	own := fmt.Sprintf("/users/%d", a.admin.get("/auth/session").id("user", "id"))
 	a.admin.visit(own+"/edit").has(1, "#own-account")
 	form = url.Values{"username": {"admin"}, "role": {"user"}, "is_active": {"false", "true"}}
-	a.admin.submit(own, form).wantStatus(http.StatusConflict).has(1, "#user-form #form-problem .error", `option[value=user][selected]`).
+	a.admin.submit(own, form).
+		wantStatus(http.StatusConflict).
+		has(1, "#user-form #form-problem .error", `option[value=user][selected]`).
 		says("至少需要保留一个启用的管理员")
 	a.newUser("second", "admin")
 	p = a.admin.submit(own, form, into("form-problem")...).wantStatus(http.StatusOK)
@@ -461,7 +522,8 @@ func TestPeopleListsSort(t *testing.T) {
 		off := a.newUser("Beta_9", "guest")
 		a.admin.put(off, obj{"is_active": false}).want(200, "用户更新成功")
 		for sort, want := range map[string]string{
-			"name": "admin", "-name": "user_1", "role": "admin", "status": "admin", "-status": "Beta_9", "-last_login": "guest_1", "-created": "Beta_9",
+			"name": "admin", "-name": "user_1", "role": "admin", "status": "admin", "-status": "Beta_9",
+			"-last_login": "guest_1", "-created": "Beta_9",
 		} {
 			p := a.admin.visit("/users?sort=" + sort).wantStatus(http.StatusOK)
 			equal(a, sort, p.doc.Find("tbody tr").First().AttrOr("data-user", ""), want)
@@ -469,9 +531,11 @@ func TestPeopleListsSort(t *testing.T) {
 		a.newCredential("zeta")
 		used := a.newCredential("alpha")
 		a.admin.put(used, obj{"db_type": "pg", "username": "v"}).want(200, "数据更新成功")
-		a.admin.post("/instances", obj{"name": "one", "db_type": "pg", "host": "h", "port": 1, "credential_id": idOf(a, used)}).want(201, "实例创建成功")
+		a.admin.post("/instances", obj{"name": "one", "db_type": "pg", "host": "h", "port": 1, "credential_id": idOf(a, used)}).
+			want(201, "实例创建成功")
 		for sort, want := range map[string]string{
-			"name": "alpha", "-name": "zeta", "-db_type": "alpha", "-username": "alpha", "-instances": "alpha", "-updated": "alpha", "nonsense": "alpha",
+			"name": "alpha", "-name": "zeta", "-db_type": "alpha", "-username": "alpha", "-instances": "alpha",
+			"-updated": "alpha", "nonsense": "alpha",
 		} {
 			p := a.admin.visit("/credentials?sort=" + sort).wantStatus(http.StatusOK)
 			equal(a, sort, p.doc.Find("tbody tr").First().AttrOr("data-credential", ""), want)
@@ -483,8 +547,17 @@ func TestCredentialPages(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	hostile := `"><script>alert(1)</script>`
-	form := url.Values{"name": {hostile}, "db_type": {"mysql"}, "username": {""}, "password": {"Hidden1Secret"}, "description": {"a\nb"}}
-	back := a.admin.submit("/credentials", form).wantStatus(http.StatusBadRequest).has(1, "#credential-form #form-problem .error").says("字段 '用户名' 是必填的")
+	form := url.Values{
+		"name":        {hostile},
+		"db_type":     {"mysql"},
+		"username":    {""},
+		"password":    {"Hidden1Secret"},
+		"description": {"a\nb"},
+	}
+	back := a.admin.submit("/credentials", form).
+		wantStatus(http.StatusBadRequest).
+		has(1, "#credential-form #form-problem .error").
+		says("字段 '用户名' 是必填的")
 	equal(t, "name", back.doc.Find("input[name=name]").AttrOr("value", ""), hostile)
 	equal(t, "description", back.doc.Find("textarea").Text(), "a\nb")
 	back.has(1, "option[value=mysql][selected]").has(0, "input[name=password][value]")
@@ -495,7 +568,9 @@ func TestCredentialPages(t *testing.T) {
 	a.admin.submit("/credentials", form, into("form-problem")...).wantStatus(http.StatusOK).says("已添加")
 
 	path := fmt.Sprintf("/credentials/%d", a.admin.get("/credentials").id("items", 0, "id"))
-	edit := a.admin.visit(path+"/edit").wantStatus(http.StatusOK).has(0, "input[name=password][value]", "input[name=password][required]")
+	edit := a.admin.visit(path+"/edit").
+		wantStatus(http.StatusOK).
+		has(0, "input[name=password][value]", "input[name=password][required]")
 	if html, _ := edit.doc.Html(); strings.Contains(html, "Hidden1Secret") {
 		t.Error("the password came out")
 	}
@@ -506,7 +581,10 @@ func TestCredentialPages(t *testing.T) {
 	equal(t, "form", a.admin.visit(path).wantStatus(http.StatusSeeOther).header.Get("Location"), path+"/edit")
 
 	for _, c := range []*client{a.user, a.guest} {
-		c.visit("/credentials").wantStatus(http.StatusOK).has(1, "#credential-list tbody tr").has(0, "#add-credential", ".row-actions", "[popover]")
+		c.visit("/credentials").
+			wantStatus(http.StatusOK).
+			has(1, "#credential-list tbody tr").
+			has(0, "#add-credential", ".row-actions", "[popover]")
 		for _, form := range []string{"/credentials/new", path + "/edit", path} {
 			c.visit(form).wantStatus(http.StatusForbidden)
 		}
@@ -514,12 +592,23 @@ func TestCredentialPages(t *testing.T) {
 			c.submit(action, url.Values{}).wantStatus(http.StatusForbidden)
 		}
 	}
-	instance := obj{"name": "holder", "db_type": "mysql", "host": "db.example", "port": 3306, "credential_id": idOf(a, path)}
+	instance := obj{
+		"name":          "holder",
+		"db_type":       "mysql",
+		"host":          "db.example",
+		"port":          3306,
+		"credential_id": idOf(a, path),
+	}
 	holder := fmt.Sprintf("/instances/%d", a.admin.post("/instances", instance).want(201, "实例创建成功").id("instance", "id"))
 	a.admin.remove(holder).want(200, "实例已移入回收站")
 	a.admin.visit("/credentials").has(1, "td.num .badge").says("回收站 1")
-	a.admin.submit(path+"/delete", url.Values{}, htmx...).wantStatus(http.StatusConflict).has(1, ".toast.error").says("回收站中的 holder")
-	a.admin.submit(a.newCredential("spare")+"/delete", url.Values{}, htmx...).wantStatus(http.StatusOK).says("凭据 spare 已删除")
+	a.admin.submit(path+"/delete", url.Values{}, htmx...).
+		wantStatus(http.StatusConflict).
+		has(1, ".toast.error").
+		says("回收站中的 holder")
+	a.admin.submit(a.newCredential("spare")+"/delete", url.Values{}, htmx...).
+		wantStatus(http.StatusOK).
+		says("凭据 spare 已删除")
 	a.admin.visit("/credentials?search=none").has(1, ".state a[href='/credentials']")
 }
 
@@ -527,16 +616,33 @@ func TestRefusedInstanceFormComesBack(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	form := url.Values{
-		"name": {"kept"}, "db_type": {"oracle"}, "host": {"db.example"}, "port": {"x"}, "credential_id": {""}, "username": {"mon"},
-		"password": {"Hidden1Secret"}, "tls_mode": {"require"}, "options.sid": {"ORCL"}, "tag_names": {"a, b"}, "description": {"why"},
-		"is_active": {"false"}, "schedule.enabled": {"false"},
+		"name": {
+			"kept",
+		},
+		"db_type":       {"oracle"},
+		"host":          {"db.example"},
+		"port":          {"x"},
+		"credential_id": {""},
+		"username":      {"mon"},
+		"password": {
+			"Hidden1Secret",
+		},
+		"tls_mode":         {"require"},
+		"options.sid":      {"ORCL"},
+		"tag_names":        {"a, b"},
+		"description":      {"why"},
+		"is_active":        {"false"},
+		"schedule.enabled": {"false"},
 	}
 	wanted := map[string]string{
 		"input[name=name]": "kept", "input[name=host]": "db.example", "input[name=port]": "x", "input[name=username]": "mon",
 		"input[name=password]": "", "input[name='options.sid']": "ORCL", "input[name=tag_names]": "a, b",
 		"select[name=db_type] option[selected]": "oracle", "select[name=tls_mode] option[selected]": "require",
 	}
-	back := a.admin.submit("/instances", form).wantStatus(http.StatusBadRequest).has(1, "#instance-form #test-result .error").says("端口号必须是整数")
+	back := a.admin.submit("/instances", form).
+		wantStatus(http.StatusBadRequest).
+		has(1, "#instance-form #test-result .error").
+		says("端口号必须是整数")
 	for selector, want := range wanted {
 		equal(t, selector, back.doc.Find(selector).AttrOr("value", ""), want)
 	}
@@ -544,8 +650,15 @@ func TestRefusedInstanceFormComesBack(t *testing.T) {
 	back.has(0, "input[type=checkbox][checked]")
 
 	path := a.sqliteInstance("file", a.sqliteFile("CREATE TABLE t (id)"))
-	edit := url.Values{"name": {"not a name"}, "db_type": {"sqlite"}, "database_name": {"/other.db"}, "is_active": {"false", "true"}}
-	back = a.admin.submit(path, edit).wantStatus(http.StatusBadRequest).has(1, fmt.Sprintf("form[action='%s']", path), "#test-result .error")
+	edit := url.Values{
+		"name":          {"not a name"},
+		"db_type":       {"sqlite"},
+		"database_name": {"/other.db"},
+		"is_active":     {"false", "true"},
+	}
+	back = a.admin.submit(path, edit).
+		wantStatus(http.StatusBadRequest).
+		has(1, fmt.Sprintf("form[action='%s']", path), "#test-result .error")
 	equal(t, "file", back.doc.Find("input[name=database_name]").AttrOr("value", ""), "/other.db")
 	a.admin.submit("/instances/4711", edit).wantStatus(http.StatusNotFound).has(1, ".failure")
 }

@@ -9,7 +9,7 @@ import (
 	"whalefall/views"
 )
 
-// setPreference keeps a choice of language or theme in a cookie and goes back to where it was made.
+// setPreference stores the chosen language or theme in a cookie and returns to the previous page.
 func (h *handlers) setPreference(c echo.Context) error {
 	if l := c.QueryParam("lang"); l == views.Chinese || l == views.English {
 		h.setCookie(c, langCookie, l, preferenceLife)
@@ -20,19 +20,19 @@ func (h *handlers) setPreference(c echo.Context) error {
 	case "auto":
 		h.setCookie(c, themeCookie, "", -1)
 	}
-	return c.Redirect(http.StatusSeeOther, cameFrom(c))
+	return c.Redirect(http.StatusSeeOther, previousPage(c))
 }
 
-// cameFrom is the page that led here. What the browser says of it is newer than the link, because
-// filters change the address without loading the page again.
-func cameFrom(c echo.Context) string {
+// previousPage returns the page that led here. Referer is more recent than the link, because filters change the address
+// without reloading the page.
+func previousPage(c echo.Context) string {
 	if page, ok := ownPage(c, c.Request().Referer()); ok {
 		return page
 	}
 	return localPath(c.QueryParam("next"))
 }
 
-// ownPage is path and query of a full address; false when it is not of this server.
+// ownPage returns path and query of a full address, and whether it is on this server.
 func ownPage(c echo.Context, address string) (string, bool) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != c.Request().Host {

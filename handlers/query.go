@@ -10,12 +10,12 @@ import (
 	"whalefall/models"
 )
 
-// Limits of the contract on how many rows one answer holds.
+// Page sizes of the contract, rows.
 const (
 	instanceLimit, maxInstanceLimit = 20, 100
 	databaseLimit, tableLimit       = 100, 200
 	maxSizeLimit                    = 2000
-	// maxOffset keeps sums of offset and limit within every integer type on the way.
+	// maxOffset keeps offset plus limit within every integer type on the way.
 	maxOffset = math.MaxInt32
 )
 
@@ -25,7 +25,7 @@ var (
 	tableSorts    = []string{"size", "data", "index", "unused", "rows", "name", "schema", "growth"}
 )
 
-// bindPage reads page and limit of a list whose parameters fall back to their defaults.
+// bindPage reads page and limit. Invalid values fall back to their defaults.
 func bindPage(c echo.Context) (limit, offset int) {
 	within := func(name string, fallback, highest int) int {
 		n, ok := integer(c.QueryParam(name))
@@ -62,7 +62,7 @@ func bindWindow(c echo.Context, fallback int) (limit, offset int, err error) {
 	return limit, int(min(n, maxOffset)), nil
 }
 
-// bindPageWindow reads limit and page of the later path style, which knows no offset.
+// bindPageWindow reads limit and page of the later path style, which has no offset.
 func bindPageWindow(c echo.Context, fallback int) (limit, offset int, err error) {
 	if c.QueryParams().Has("offset") {
 		return 0, 0, models.Invalid("query.offset_unsupported")
@@ -74,7 +74,7 @@ func bindPageWindow(c echo.Context, fallback int) (limit, offset int, err error)
 	return limit, (page - 1) * limit, err
 }
 
-// queryInteger is a parameter between 1 and highest; absent it is the fallback.
+// queryInteger returns a parameter between 1 and highest, or the fallback if it is absent.
 func queryInteger(c echo.Context, name string, fallback, highest int) (int, error) {
 	if !c.QueryParams().Has(name) {
 		return fallback, nil
@@ -91,7 +91,7 @@ func queryInteger(c echo.Context, name string, fallback, highest int) (int, erro
 	return int(n), nil
 }
 
-// queryDays are the first and the last calendar day; empty where none is given.
+// queryDays returns start_date and end_date as YYYY-MM-DD, "" if absent.
 func queryDays(c echo.Context) (first, last string, err error) {
 	if first, err = queryDay(c, "start_date"); err != nil {
 		return "", "", err
@@ -105,7 +105,7 @@ func queryDays(c echo.Context) (first, last string, err error) {
 	return first, last, nil
 }
 
-// queryDay is a calendar day; empty when it is not given.
+// queryDay returns a calendar day as YYYY-MM-DD, "" if absent.
 func queryDay(c echo.Context, name string) (string, error) {
 	day := c.QueryParam(name)
 	if day == "" {

@@ -11,14 +11,14 @@ import (
 	"whalefall/models"
 )
 
-// Limits are how many requests to the API are answered a minute; as many may come at once. 0: no limit.
+// Limits are API requests per minute, which may all come at once. 0 means no limit.
 type Limits struct {
-	Token   int // of one API token
-	Address int // without a token, from one address
+	Token   int // per API token
+	Address int // per network, without a token
 }
 
-// take refuses a client whose budget is used up.
-func (h *handlers) take(client string, perMinute int) error {
+// takeRequest returns a 429 if the client has used up its budget.
+func (h *handlers) takeRequest(client string, perMinute int) error {
 	if perMinute == 0 {
 		return nil
 	}
@@ -26,10 +26,10 @@ func (h *handlers) take(client string, perMinute int) error {
 	if allowed {
 		return nil
 	}
-	return tooMany(perMinute, next, h.now())
+	return rateLimited(perMinute, next, h.now())
 }
 
-// networkOf is where a request comes from, as far as somebody is counted there: who has one IPv6 address has a whole /64.
+// networkOf returns the network that a request is counted for: the address, or the /64 of an IPv6 address.
 func networkOf(c echo.Context) string {
 	address, err := netip.ParseAddr(c.RealIP())
 	switch {
@@ -41,10 +41,10 @@ func networkOf(c echo.Context) string {
 	return netip.PrefixFrom(address.WithZone(""), ipv6Network).Masked().String()
 }
 
-// ipv6Network is the length of the prefix that a provider gives to one customer at least.
+// ipv6Network is the prefix length that providers assign to one customer.
 const ipv6Network = 64
 
-// limitRate refuses clients of the API that ask too often, before anything else is looked at.
+// limitRate rejects API clients that send too many requests, before any other check.
 func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !isAPI(c) {
@@ -54,22 +54,22 @@ func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 		if token := currentToken(c); token != nil {
 			client, perMinute = "token "+token.Digest, h.Limits.Token
 		}
-		if err := h.take(client, perMinute); err != nil {
+		if err := h.takeRequest(client, perMinute); err != nil {
 			return err
 		}
 		return next(c)
 	}
 }
 
-// tooMany tells a client how many of what it did are allowed, and when the next is.
-func tooMany(limit int, reset, now time.Time) *models.Error {
+// rateLimited returns a 429 that says how many requests are allowed and when the next one is.
+func rateLimited(limit int, reset, now time.Time) *models.Error {
 	return &models.Error{Code: models.CodeRateLimited, Extra: map[string]any{
 		"limit": limit, "remaining": 0, "reset": reset.Unix(),
 		"retry_after": max(int(math.Ceil(reset.Sub(now).Seconds())), 1),
 	}}
 }
 
-// rateLimitHeaders tells a throttled client when to come back.
+// rateLimitHeaders sets the headers of a 429.
 func rateLimitHeaders(c echo.Context, e *models.Error) {
 	if e.Code != models.CodeRateLimited {
 		return

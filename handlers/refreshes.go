@@ -12,7 +12,7 @@ import (
 	"whalefall/views"
 )
 
-// refreshJSON is one run as it is now. Members that do not apply are null.
+// refreshJSON is the current state of a run. Members that do not apply are null.
 type refreshJSON struct {
 	ID           int64            `json:"id"`
 	InstanceID   int64            `json:"instance_id"`
@@ -20,24 +20,24 @@ type refreshJSON struct {
 	DatabaseName *string          `json:"database_name"` // null: all databases of the instance
 	Kind         models.RunKind   `json:"kind"`
 	Status       models.RunStatus `json:"status"`
-	Phase        *models.RunPhase `json:"phase"`        // null unless it is running
+	Phase        *models.RunPhase `json:"phase"`        // null unless running
 	TablesSeen   *int64           `json:"tables_seen"`  // null: none so far
-	TablesTotal  *int64           `json:"tables_total"` // null: not known (yet)
+	TablesTotal  *int64           `json:"tables_total"` // null: unknown, or not known yet
 	ElapsedMS    int64            `json:"elapsed_ms"`   // since it started, or as long as it ran
-	RemainingMS  *int64           `json:"remaining_ms"` // estimated; null: not enough is known
+	RemainingMS  *int64           `json:"remaining_ms"` // estimate; null: unknown
 	ConnectingMS *int64           `json:"connecting_ms"`
 	QueryingMS   *int64           `json:"querying_ms"`
 	StoringMS    *int64           `json:"storing_ms"`
-	Attempt      int              `json:"attempt"` // 1, or one more than that of the run whose process died
+	Attempt      int              `json:"attempt"` // 1, or one more than that of the orphaned run it replaces
 	RequestedBy  *string          `json:"requested_by"`
 	RequestedAt  string           `json:"requested_at"`
 	StartedAt    *string          `json:"started_at"`
 	EndedAt      *string          `json:"ended_at"`
-	Error        *runErrorJSON    `json:"error"`   // null unless it failed
-	Receipt      *runReceiptJSON  `json:"receipt"` // null unless it succeeded
+	Error        *runErrorJSON    `json:"error"`   // null unless failed
+	Receipt      *runReceiptJSON  `json:"receipt"` // null unless succeeded
 }
 
-// runErrorJSON is what the answer would have been to somebody who waited.
+// runErrorJSON is the error that a waiting client would have got.
 type runErrorJSON struct {
 	Code    models.Code    `json:"code"`
 	Message string         `json:"message"`
@@ -48,7 +48,7 @@ type runReceiptJSON struct {
 	receiptJSON
 	CollectedAt     string  `json:"collected_at"`
 	Complete        bool    `json:"complete"`
-	Proof           *string `json:"proof"` // why it counts as complete; null: it does not, or nobody has said
+	Proof           *string `json:"proof"` // why the result counts as complete; null: it does not, or unknown
 	KeptCount       int64   `json:"kept_count"`
 	LockedCount     int64   `json:"locked_count"`
 	HiddenCount     int64   `json:"hidden_count"`
@@ -58,20 +58,39 @@ type runReceiptJSON struct {
 	MissingGrant    string  `json:"missing_grant,omitempty"`
 }
 
-// newRefresh is a run as it is now, with what is known of its remaining time.
+// newRefresh returns the current state of a run with its estimated remaining time.
 func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error) {
 	out := refreshJSON{
-		ID: r.ID, InstanceID: r.InstanceID, InstanceName: r.InstanceName, DatabaseName: orNull(r.DatabaseName), Kind: r.Kind,
-		Status: r.Status, TablesSeen: r.TablesSeen, TablesTotal: r.TablesTotal, ElapsedMS: r.Elapsed(h.now()).Milliseconds(),
-		ConnectingMS: r.ConnectingMS, QueryingMS: r.QueryingMS, StoringMS: r.StoringMS, Attempt: max(1, r.Attempt),
-		RequestedBy: orNull(r.Username), RequestedAt: timestamp(r.RequestedAt), StartedAt: moment(r.StartedAt), EndedAt: moment(r.EndedAt),
+		ID:           r.ID,
+		InstanceID:   r.InstanceID,
+		InstanceName: r.InstanceName,
+		DatabaseName: orNull(r.DatabaseName),
+		Kind:         r.Kind,
+		Status:       r.Status,
+		TablesSeen:   r.TablesSeen,
+		TablesTotal:  r.TablesTotal,
+		ElapsedMS:    r.Elapsed(h.now()).Milliseconds(),
+		ConnectingMS: r.ConnectingMS,
+		QueryingMS:   r.QueryingMS,
+		StoringMS:    r.StoringMS,
+		Attempt:      max(1, r.Attempt),
+		RequestedBy: orNull(
+			r.Username,
+		),
+		RequestedAt: timestamp(r.RequestedAt),
+		StartedAt:   timestampOrNull(r.StartedAt),
+		EndedAt:     timestampOrNull(r.EndedAt),
 	}
 	if r.Phase != "" {
 		out.Phase = &r.Phase
 	}
 	if r.Failure != nil {
 		failure := classify(r.Failure)
-		out.Error = &runErrorJSON{Code: failure.Code, Message: views.Failed(lang(c), failure), Extra: explained(lang(c), failure.Extra)}
+		out.Error = &runErrorJSON{
+			Code:    failure.Code,
+			Message: views.Failed(lang(c), failure),
+			Extra:   withAdvice(lang(c), failure.Extra),
+		}
 	}
 	if r.Status == models.RunSucceeded {
 		out.Receipt = newRunReceipt(r.Receipt)
@@ -86,20 +105,35 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 
 func newRunReceipt(r models.Receipt) *runReceiptJSON {
 	return &runReceiptJSON{
-		receiptJSON: *newReceipt(r), CollectedAt: timestamp(r.CollectedAt), Complete: r.Complete, Proof: orNull(string(r.Proof)),
-		KeptCount: r.Kept, LockedCount: r.Locked, HiddenCount: r.Hidden, FailedCount: r.Failed, DuplicateCount: r.Duplicates,
-		ServerPeakBytes: r.ServerBytes, MissingGrant: r.Grant,
+		receiptJSON:     *newReceipt(r),
+		CollectedAt:     timestamp(r.CollectedAt),
+		Complete:        r.Complete,
+		Proof:           orNull(string(r.Proof)),
+		KeptCount:       r.Kept,
+		LockedCount:     r.Locked,
+		HiddenCount:     r.Hidden,
+		FailedCount:     r.Failed,
+		DuplicateCount:  r.Duplicates,
+		ServerPeakBytes: r.ServerBytes,
+		MissingGrant:    r.Grant,
 	}
 }
 
-// requester is who asks for what this request starts.
+// requester returns the current user as the requester of a run.
 func requester(c echo.Context) models.Requester {
 	user := currentUser(c)
 	return models.Requester{UserID: &user.ID, Username: user.Username}
 }
 
-// refreshTables collects the database's tables now and answers with the new page or, to who prefers that, with the run.
-func (h *handlers) refreshTables(c echo.Context, q models.TableQuery, instanceID int64, name string, numbered bool) error {
+// refreshTables collects the tables of a database and answers with the new page, or with the run if the client prefers
+// not to wait.
+func (h *handlers) refreshTables(
+	c echo.Context,
+	q models.TableQuery,
+	instanceID int64,
+	name string,
+	numbered bool,
+) error {
 	if prefers(c.Request(), respondAsync) {
 		return h.startRefresh(c, instanceID, name)
 	}
@@ -137,7 +171,7 @@ func locateRefresh(c echo.Context, id int64) {
 	c.Response().Header().Set(echo.HeaderLocation, "/api/v1/refreshes/"+strconv.FormatInt(id, 10))
 }
 
-// runOf is the run of the path, as it is now.
+// runOf returns the run of the path in its current state.
 func (h *handlers) runOf(c echo.Context) (models.Run, error) {
 	id, err := pathID(c, "refresh.not_found")
 	if err != nil {
@@ -146,7 +180,7 @@ func (h *handlers) runOf(c echo.Context) (models.Run, error) {
 	return h.Collect.Run(c.Request().Context(), id)
 }
 
-// apiRefreshes lists the runs of one instance, or of all.
+// apiRefreshes lists the runs of one instance or of all.
 func (h *handlers) apiRefreshes(c echo.Context) error {
 	instanceID, err := h.runsOf(c)
 	if err != nil {
@@ -167,7 +201,7 @@ func (h *handlers) apiRefreshes(c echo.Context) error {
 	return h.ok(c, newPage(items, page.Total, q.Limit, q.Offset), "api.runs")
 }
 
-// runsOf is the instance whose runs are asked for, by path or query; 0: all.
+// runsOf returns the ID of the instance whose runs are requested by path or query, 0 for all.
 func (h *handlers) runsOf(c echo.Context) (int64, error) {
 	if c.Param("id") != "" {
 		instance, err := h.instanceHeadOf(c)
@@ -196,7 +230,7 @@ func (h *handlers) apiRefresh(c echo.Context) error {
 	return h.ok(c, out, "refresh.read")
 }
 
-// apiCancelRefresh ends a run, for who started it or an admin.
+// apiCancelRefresh cancels a run. Only its requester and admins may.
 func (h *handlers) apiCancelRefresh(c echo.Context) error {
 	run, before, err := h.cancel(c)
 	if err != nil {
@@ -209,7 +243,7 @@ func (h *handlers) apiCancelRefresh(c echo.Context) error {
 	return h.ok(c, out, cancelMessage(before, run))
 }
 
-// cancel ends the run of the path and returns it as it is then, with its status before.
+// cancel cancels the run of the path. It returns the run afterwards and its status before.
 func (h *handlers) cancel(c echo.Context) (run models.Run, before models.RunStatus, err error) {
 	if run, err = h.runOf(c); err != nil {
 		return run, "", err
@@ -223,7 +257,7 @@ func (h *handlers) cancel(c echo.Context) (run models.Run, before models.RunStat
 	return run, before, err
 }
 
-// cancelMessage says what came of cancelling a run whose status was before.
+// cancelMessage returns the message key for a cancelled run with its status before.
 func cancelMessage(before models.RunStatus, run models.Run) string {
 	switch {
 	case !run.Ended():
@@ -234,7 +268,7 @@ func cancelMessage(before models.RunStatus, run models.Run) string {
 	return "refresh.ended"
 }
 
-// databaseTitle is what the audit log calls a database.
+// databaseTitle returns what the audit log calls a database.
 func databaseTitle(instance, database string) string {
 	if database == "" {
 		return instance
@@ -244,7 +278,7 @@ func databaseTitle(instance, database string) string {
 
 const respondAsync = "respond-async"
 
-// prefers reports whether the request states a preference (RFC 7240), without a value.
+// prefers reports whether the request has a preference (RFC 7240) without a value.
 func prefers(r *http.Request, wanted string) bool {
 	for _, line := range r.Header.Values("Prefer") {
 		for preference := range strings.SplitSeq(unquoted(line), ",") {
@@ -257,7 +291,7 @@ func prefers(r *http.Request, wanted string) bool {
 	return false
 }
 
-// unquoted is a header line without what stands in quotes.
+// unquoted returns a header line without the content of quotes.
 func unquoted(line string) string {
 	var out strings.Builder
 	quoted, escaped := false, false

@@ -13,9 +13,22 @@ const refreshMissing = "refresh.not_found"
 func exampleRun() refreshJSON {
 	phase, seen, total, left, connecting := models.PhaseQuerying, int64(1200), int64(4800), int64(5520), int64(40)
 	return refreshJSON{
-		ID: 31, InstanceID: 7, InstanceName: "orders", DatabaseName: orNull("shop"), Kind: models.RunTables, Status: models.RunRunning,
-		Phase: &phase, TablesSeen: &seen, TablesTotal: &total, ElapsedMS: 1880, RemainingMS: &left, ConnectingMS: &connecting, Attempt: 1,
-		RequestedBy: orNull("li_na"), RequestedAt: exampleTime, StartedAt: orNull(exampleTime),
+		ID:           31,
+		InstanceID:   7,
+		InstanceName: "orders",
+		DatabaseName: orNull("shop"),
+		Kind:         models.RunTables,
+		Status:       models.RunRunning,
+		Phase:        &phase,
+		TablesSeen:   &seen,
+		TablesTotal:  &total,
+		ElapsedMS:    1880,
+		RemainingMS:  &left,
+		ConnectingMS: &connecting,
+		Attempt:      1,
+		RequestedBy:  orNull("li_na"),
+		RequestedAt:  exampleTime,
+		StartedAt:    orNull(exampleTime),
 	}
 }
 
@@ -31,54 +44,101 @@ func exampleReceipt() refreshJSON {
 	out.Status, out.TablesSeen, out.RemainingMS, out.QueryingMS, out.StoringMS = models.RunSucceeded, &seen, nil, &querying, &storing
 	out.ElapsedMS = 7560
 	out.Receipt = &runReceiptJSON{
-		receiptJSON: receiptJSON{SavedCount: 4800, ChangedCount: 212, DeletedCount: 3, ElapsedMS: 7520}, CollectedAt: exampleTime, Complete: true,
-		Proof: orNull(string(models.ProofCatalog)), KeptCount: 1, LockedCount: 1, ServerPeakBytes: &peak,
+		receiptJSON: receiptJSON{
+			SavedCount:   4800,
+			ChangedCount: 212,
+			DeletedCount: 3,
+			ElapsedMS:    7520,
+		},
+		CollectedAt:     exampleTime,
+		Complete:        true,
+		Proof:           orNull(string(models.ProofCatalog)),
+		KeptCount:       1,
+		LockedCount:     1,
+		ServerPeakBytes: &peak,
 	}
 	return out
 }
 
-// runFilter is the query of a list of runs.
+// runFilter describes the query of a list of runs.
 func runFilter(more ...openapi.Field) []openapi.Field {
 	return slices.Concat(more, []openapi.Field{
-		openapi.Optional("database_name", openapi.Text(0), "Case-insensitive substring of a database's name, taken literally."),
+		openapi.Optional(
+			"database_name",
+			openapi.Text(0),
+			"Case-insensitive substring of a database's name, taken literally.",
+		),
 		openapi.Optional("kind", openapi.Enum(models.RunKinds...), "Only this kind; one that there is not means all."),
 		openapi.Optional("status", openapi.Enum(models.RunStatuses...), "Only this status; one that there is not means all."),
 	}, pageFields)
 }
 
-// refreshStarted is how a refresh answers to who prefers not to wait.
+// refreshStarted is the answer to a client that prefers not to wait.
 var refreshStarted = &operation{status: http.StatusAccepted, message: "refresh.started", data: exampleRun()}
 
 func refreshOperations() []operation {
 	list := newPage([]refreshJSON{exampleRun(), exampleReceipt()}, 2, instanceLimit, 0)
 	return []operation{
 		{
-			method: http.MethodGet, path: "/instances/{id}/refreshes", id: "listInstanceRefreshes", tag: tagTables,
-			summary: "List what was collected from an instance", about: "Refreshes of tables and capacity syncs with their receipts, newest first.",
-			query: runFilter(), message: "api.runs", data: list, missing: "instance.not_found",
+			method:  http.MethodGet,
+			path:    "/instances/{id}/refreshes",
+			id:      "listInstanceRefreshes",
+			tag:     tagTables,
+			summary: "List what was collected from an instance",
+			about:   "Refreshes of tables and capacity syncs with their receipts, newest first.",
+			query:   runFilter(),
+			message: "api.runs",
+			data:    list,
+			missing: "instance.not_found",
 		},
 		{
-			method: http.MethodGet, path: "/refreshes", id: "listRefreshes", tag: tagTables,
+			method:  http.MethodGet,
+			path:    "/refreshes",
+			id:      "listRefreshes",
+			tag:     tagTables,
 			summary: "List what was collected from all instances",
-			about:   "Refreshes of tables and capacity syncs with their receipts, newest first; of instances in the recycle bin none.",
-			query:   runFilter(openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}), "Only of this instance.")), message: "api.runs", data: list, missing: "instance.not_found",
+			about: "Refreshes of tables and capacity syncs with their receipts, newest first; of instances in the recycle " +
+				"bin none.",
+			query: runFilter(
+				openapi.Optional(
+					"instance_id",
+					openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}),
+					"Only of this instance.",
+				),
+			),
+			message: "api.runs",
+			data:    list,
+			missing: "instance.not_found",
 			fails: []*models.Error{
 				models.Invalid("query.instance_missing"), models.Invalid("query.not_integer", "Name", "instance_id"),
 				models.Invalid("query.too_small", "Name", "instance_id", "Limit", 1),
 			},
 		},
 		{
-			method: http.MethodGet, path: "/refreshes/{id}", id: "getRefresh", tag: tagTables,
+			method:  http.MethodGet,
+			path:    "/refreshes/{id}",
+			id:      "getRefresh",
+			tag:     tagTables,
 			summary: "How a refresh goes",
-			about: "`status` goes from `queued` over `running` to `succeeded` (with `receipt`), `failed` (with `error`, what the answer would have been), " +
+			about: "`status` goes from `queued` over `running` to `succeeded` (with `receipt`), `failed` (with `error`, what " +
+				"the answer would have been), " +
 				"`cancelled` or `interrupted` (the server stopped).",
-			message: "refresh.read", data: exampleRun(), missing: refreshMissing,
+			message: "refresh.read",
+			data:    exampleRun(),
+			missing: refreshMissing,
 		},
 		{
-			method: http.MethodDelete, path: "/refreshes/{id}", id: "cancelRefresh", tag: tagTables,
+			method:  http.MethodDelete,
+			path:    "/refreshes/{id}",
+			id:      "cancelRefresh",
+			tag:     tagTables,
 			summary: "Cancel a refresh",
-			about:   "Also on the monitored server, within a second. Only who started it and administrators may. One that has ended stays as it ended; the message says which.",
-			message: "refresh.cancelled", data: exampleEnded(), missing: refreshMissing, fails: []*models.Error{forbidden(models.PermAdmin)},
+			about: "Also on the monitored server, within a second. Only who started it and administrators may. One that " +
+				"has ended stays as it ended; the message says which.",
+			message: "refresh.cancelled",
+			data:    exampleEnded(),
+			missing: refreshMissing,
+			fails:   []*models.Error{forbidden(models.PermAdmin)},
 		},
 	}
 }

@@ -83,12 +83,14 @@ func TestARefreshInTheBackgroundIsFollowedToItsReceipt(t *testing.T) {
 			"status", "running", "phase", "connecting", "tables_seen", nil, "instance_name", "被测", "database_name", "app",
 			"kind", "tables", "requested_by", "user_1", "ended_at", nil, "error", nil, "receipt", nil)
 		equal(a, "members", members(r.data), "attempt connecting_ms database_name elapsed_ms ended_at error id instance_id "+
-			"instance_name kind phase querying_ms receipt remaining_ms requested_at requested_by started_at status storing_ms tables_seen tables_total")
+			"instance_name kind phase querying_ms receipt remaining_ms requested_at requested_by started_at status "+
+			"storing_ms tables_seen tables_total")
 		equal(a, "who else asks joins", a.admin.begin(refresh), path)
 		a.anonymous.get(path).wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
 		p.answer <- nil
-		r = a.guest.ended(path).wantAt("status", "succeeded", "phase", nil, "tables_seen", 1, "error", nil, "requested_by", "user_1",
-			"receipt.saved_count", 1, "receipt.changed_count", 1, "receipt.deleted_count", 0, "receipt.kept_count", 0, "receipt.complete", true)
+		r = a.guest.ended(path).
+			wantAt("status", "succeeded", "phase", nil, "tables_seen", 1, "error", nil, "requested_by", "user_1",
+				"receipt.saved_count", 1, "receipt.changed_count", 1, "receipt.deleted_count", 0, "receipt.kept_count", 0, "receipt.complete", true)
 		equal(a, "ended", r.at("ended_at") != nil, true)
 		a.guest.get(strings.TrimSuffix(refresh, "/actions/refresh")).want(http.StatusOK, readTable).
 			wantAt("total", 1, "collected_at", r.at("receipt", "collected_at"))
@@ -104,19 +106,24 @@ func TestARefreshIsCancelledByWhoStartedItOrAnAdmin(t *testing.T) {
 		<-p.asked
 		path := a.user.begin(refresh)
 		a.user.remove(path).wantCode(http.StatusForbidden, models.CodeForbidden, "需要 admin 权限")
-		a.guest.remove(path).wantCode(http.StatusForbidden, models.CodeForbidden, "需要 instance_management.instance_list.sync_capacity 权限")
+		a.guest.remove(path).
+			wantCode(http.StatusForbidden, models.CodeForbidden, "需要 instance_management.instance_list.sync_capacity 权限")
 		a.admin.with("X-CSRFToken", "").remove(path).wantCode(http.StatusForbidden, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 		a.admin.get(path).wantAt("status", "running", "requested_by", "admin")
 
 		began := time.Now()
-		a.admin.remove(path).want(http.StatusOK, "采集已取消").wantAt("status", "cancelled", "phase", nil, "error", nil, "receipt", nil)
+		a.admin.remove(path).
+			want(http.StatusOK, "采集已取消").
+			wantAt("status", "cancelled", "phase", nil, "error", nil, "receipt", nil)
 		if took := time.Since(began); took > time.Second {
 			a.Errorf("cancelling took %v", took)
 		}
 		(<-waiting).wantCode(http.StatusConflict, models.CodeCollection, "采集已取消")
 		a.guest.get(path).wantAt("status", "cancelled")
 		a.admin.remove(path).want(http.StatusOK, "采集任务已结束，无需取消").wantAt("status", "cancelled")
-		a.admin.with("Accept-Language", "en").remove(path).want(http.StatusOK, "The collection has already ended; nothing to cancel")
+		a.admin.with("Accept-Language", "en").
+			remove(path).
+			want(http.StatusOK, "The collection has already ended; nothing to cancel")
 		a.guest.get(strings.TrimSuffix(refresh, "/actions/refresh")).wantAt("total", 0, "collected_at", nil)
 
 		own := a.user.begin(refresh)
@@ -126,10 +133,16 @@ func TestARefreshIsCancelledByWhoStartedItOrAnAdmin(t *testing.T) {
 		<-p.asked
 		a.admin.remove(other).want(http.StatusOK, "采集已取消")
 
-		log, err := a.store.AuditLog(a.Context(), models.AuditQuery{Action: models.ActionCancelRefresh, Target: "被测 / app", Limit: 50})
+		log, err := a.store.AuditLog(
+			a.Context(),
+			models.AuditQuery{Action: models.ActionCancelRefresh, Target: "被测 / app", Limit: 50},
+		)
 		check(a, err)
 		equal(a, "cancelled in the audit log", log.Total, 6)
-		log, err = a.store.AuditLog(a.Context(), models.AuditQuery{Action: models.ActionRefreshTables, Target: "被测 / app", Limit: 50})
+		log, err = a.store.AuditLog(
+			a.Context(),
+			models.AuditQuery{Action: models.ActionRefreshTables, Target: "被测 / app", Limit: 50},
+		)
 		check(a, err)
 		equal(a, "refreshed in the audit log", log.Total, 4)
 	})
@@ -156,8 +169,9 @@ func TestARefreshSaysWhyItFailed(t *testing.T) {
 		p.answer <- &models.Error{
 			Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"), Extra: obj{"reason": "refused"},
 		}
-		r := a.user.ended(path).wantAt("status", "failed", "error.code", "DATABASE_CONNECTION_ERROR", "error.message", "无法连接到实例 被测",
-			"error.extra.reason", "refused", "error.extra.database_name", "app", "receipt", nil)
+		r := a.user.ended(path).
+			wantAt("status", "failed", "error.code", "DATABASE_CONNECTION_ERROR", "error.message", "无法连接到实例 被测",
+				"error.extra.reason", "refused", "error.extra.database_name", "app", "receipt", nil)
 		equal(a, "advice", r.at("error", "extra", "advice") != nil, true)
 		a.user.with("Accept-Language", "en").get(path).wantAt("error.message", "Cannot connect to instance 被测")
 		a.user.remove(path).want(http.StatusOK, "采集任务已结束，无需取消").wantAt("status", "failed")
@@ -179,7 +193,8 @@ func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, _ patient, refresh string) {
 		async := a.user.with("Prefer", "respond-async")
 		async.post(refresh+"?limit=0", nil).wantCode(http.StatusBadRequest, models.CodeInvalid, "limit 最小为 1")
-		async.post(tablesPath("/instances/404", "app")+"/actions/refresh", nil).wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
+		async.post(tablesPath("/instances/404", "app")+"/actions/refresh", nil).
+			wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
 		a.guest.with("Prefer", "respond-async").post(refresh, nil).wantCode(http.StatusForbidden, models.CodeForbidden,
 			"需要 instance_management.instance_list.sync_capacity 权限")
 		bare := tablesPath(a.serverInstance("bare", models.PostgreSQL), "app") + "/actions/refresh"
@@ -192,7 +207,8 @@ func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
 		}
 		a.admin.remove(path).want(http.StatusOK, "采集已取消")
 		instance, _, _ := strings.Cut(refresh, "/databases")
-		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/patient.db", "is_active": false}).want(http.StatusOK, "实例更新成功")
+		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/patient.db", "is_active": false}).
+			want(http.StatusOK, "实例更新成功")
 		async.post(refresh, nil).wantCode(http.StatusConflict, models.CodeCollection, "实例已停用")
 		var id int64
 		_, err := fmt.Sscanf(instance, "/instances/%d", &id)
@@ -217,7 +233,13 @@ func TestPreferencesAreReadAsTheyAreWritten(t *testing.T) {
 			{"handling=lenient,RESPOND-ASYNC,wait=1"},
 		},
 		http.StatusOK: {
-			{}, {""}, {"wait=5"}, {"respond-asynchronously"}, {`foo="x, respond-async, y"`}, {"return=respond-async"}, {"no respond-async"},
+			{},
+			{""},
+			{"wait=5"},
+			{"respond-asynchronously"},
+			{`foo="x, respond-async, y"`},
+			{"return=respond-async"},
+			{"no respond-async"},
 		},
 	} {
 		for _, lines := range headers {

@@ -13,16 +13,16 @@ import (
 	"whalefall/views"
 )
 
-// screen is one page: its body, and the parts of it that may be asked for alone.
+// screen is a page: its body, and the parts of it that may be requested alone.
 type screen struct {
 	title     string
 	body      templ.Component
-	fragments []string // names of templ fragments in body; each is also the id of the element that holds it
+	fragments []string // names of templ fragments in body, which are also the IDs of their elements
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// page is what views need to know of this request.
+// page returns what views need to know about the request.
 func (h *handlers) page(c echo.Context) views.Page {
 	return views.Page{
 		Lang: lang(c), Theme: cookieValue(c, themeCookie), User: currentUser(c), CSRF: csrfToken(c),
@@ -30,11 +30,13 @@ func (h *handlers) page(c echo.Context) views.Page {
 	}
 }
 
-// render decides once between fragment, body and page: the fragment an HTMX request aims at, else the
-// body for an HTMX request that is neither boosted nor a history restore, else the whole page.
+// render writes the fragment that an HTMX request targets, else the body for an HTMX request that is neither boosted
+// nor a history restore, else the whole page.
 func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) error {
 	header := c.Request().Header
-	c.Response().Header().Add(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
+	c.Response().
+		Header().
+		Add(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
 	partial := header.Get("HX-Request") == "true" && header.Get("HX-Boosted") != "true" &&
 		header.Get("HX-History-Restore-Request") != "true"
 	target := header.Get("HX-Target")
@@ -57,9 +59,9 @@ func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) er
 	return c.HTMLBlob(status, buffer.Bytes())
 }
 
-// toLogin sends a person without a login to the login page and back afterwards.
-func (h *handlers) toLogin(c echo.Context) error {
-	address := "/login?next=" + url.QueryEscape(pageBehind(c))
+// redirectToLogin sends the client to the login page, and back afterwards.
+func (h *handlers) redirectToLogin(c echo.Context) error {
+	address := "/login?next=" + url.QueryEscape(returnPath(c))
 	if isHTMX(c) {
 		c.Response().Header().Set("HX-Redirect", address)
 		return c.NoContent(http.StatusUnauthorized)
@@ -67,9 +69,9 @@ func (h *handlers) toLogin(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, address)
 }
 
-// pageBehind is the page that a person was on: what is asked for itself when it is a page, else the page
-// that asked.
-func pageBehind(c echo.Context) string {
+// returnPath returns the page to go back to after the login: the requested one if it is a page, else the one it came
+// from.
+func returnPath(c echo.Context) string {
 	r := c.Request()
 	from := r.Referer()
 	switch {
@@ -84,7 +86,7 @@ func pageBehind(c echo.Context) string {
 	return "/instances"
 }
 
-// localPath is address when it is a path on this server, else the front page.
+// localPath returns the address if it is a path on this server, else the front page.
 func localPath(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "" || u.Host != "" || len(u.Path) == 0 || u.Path[0] != '/' ||
@@ -94,11 +96,11 @@ func localPath(address string) string {
 	return address
 }
 
-// isHTMX reports whether a part of a page asks, not the browser for a page.
+// isHTMX reports whether HTMX sent the request.
 func isHTMX(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
 
-// leave ends an action by going to another page, which says what was done.
-func (h *handlers) leave(c echo.Context, address, notice string) error {
+// redirectWithNotice ends an action on another page, which shows the notice.
+func (h *handlers) redirectWithNotice(c echo.Context, address, notice string) error {
 	if notice != "" {
 		h.setCookie(c, noticeCookie, url.QueryEscape(notice), noticeLife)
 	}
@@ -109,7 +111,7 @@ func (h *handlers) leave(c echo.Context, address, notice string) error {
 	return c.Redirect(http.StatusSeeOther, address)
 }
 
-// pageWithNotice is page with what the action before it left to say.
+// pageWithNotice is page with the notice of the previous action.
 func (h *handlers) pageWithNotice(c echo.Context) views.Page {
 	p := h.page(c)
 	if notice, err := url.QueryUnescape(cookieValue(c, noticeCookie)); err == nil && notice != "" && !isHTMX(c) {
@@ -119,11 +121,11 @@ func (h *handlers) pageWithNotice(c echo.Context) views.Page {
 	return p
 }
 
-// changed ends an action that changed what a page shows: a toast says what was done, and the event makes
-// what it concerns read itself again, as the person has it by then.
-func (h *handlers) changed(c echo.Context, event, address, notice string) error {
+// answerChanged ends an action that changed what a page shows. A toast shows the notice, and the event makes the
+// affected parts of the page reload themselves.
+func (h *handlers) answerChanged(c echo.Context, event, address, notice string) error {
 	if !isHTMX(c) {
-		return h.leave(c, address, notice)
+		return h.redirectWithNotice(c, address, notice)
 	}
 	c.Response().Header().Set("HX-Trigger", event)
 	return h.fragment(c, http.StatusOK, views.Notice(h.page(c), notice))

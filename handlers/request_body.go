@@ -18,12 +18,12 @@ import (
 	"whalefall/models"
 )
 
-// fields is a request body: the members of a JSON object, or the values of a form. Both doors bind from it.
+// fields is a request body: the members of a JSON object or the values of a form.
 type fields map[string]any
 
 const bodyKey = "body"
 
-// bindBody reads the body of a write, whether or not its handler wants one: what is sent must be right.
+// bindBody reads the body of a write. An invalid body is an error even if the handler ignores it.
 func bindBody(c echo.Context) error {
 	if isRead(c.Request().Method) {
 		return nil
@@ -35,13 +35,14 @@ func bindBody(c echo.Context) error {
 	return err
 }
 
-// body is what the body of this write says; empty when there is none.
+// body returns the body of the write, empty if there is none.
 func body(c echo.Context) fields {
 	f, _ := c.Get(bodyKey).(fields)
 	return f
 }
 
-// readFields reads the body. No body is an empty object; other content types than JSON, and forms outside the API, are 415.
+// readFields reads the body. A missing one is an empty object. Media types other than JSON, and forms on pages, are a
+// 415.
 func readFields(c echo.Context) (fields, error) {
 	r := c.Request()
 	if r.ContentLength > maxBody {
@@ -52,7 +53,7 @@ func readFields(c echo.Context) (fields, error) {
 		return bindForm(c)
 	}
 	content := bufio.NewReader(r.Body)
-	// A form in which the check of the form token found one has been read already.
+	// A form has already been read if the CSRF check looked for the token in it.
 	if _, end := content.Peek(1); errors.Is(end, io.EOF) && len(r.PostForm) == 0 {
 		return fields{}, nil
 	}
@@ -62,7 +63,7 @@ func readFields(c echo.Context) (fields, error) {
 	return decodeJSON(content)
 }
 
-// requireUpload refuses a body that is no form with files, or too large. What would be right elsewhere lacks the file.
+// requireUpload rejects a body that is too large or not a form with a file.
 func requireUpload(c echo.Context) error {
 	r := c.Request()
 	if r.ContentLength > maxBody {
@@ -101,16 +102,18 @@ func decodeJSON(body io.Reader) (fields, error) {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_json", Err: err}
 	}
 	if out == nil {
-		return fields{}, nil // scripts send null where they mean no body
+		return fields{}, nil // scripts send null for no body
 	}
 	return out, nil
 }
 
-// escape is one of a JSON text; its group is half a character without the other half.
-var escape = regexp.MustCompile(`(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)`)
+// escape matches an escape sequence of JSON. Its group is a surrogate without its other half.
+var escape = regexp.MustCompile(
+	`(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)`,
+)
 
-// hasLoneSurrogate reports whether a JSON text has what is no character. The decoder would make another one of it, and
-// thus another password of a password.
+// hasLoneSurrogate reports whether a JSON text contains half a surrogate pair. The decoder would replace it, and so
+// change a password.
 func hasLoneSurrogate(raw []byte) bool {
 	for _, found := range escape.FindAllSubmatchIndex(raw, -1) {
 		if found[2] >= 0 {
@@ -120,7 +123,7 @@ func hasLoneSurrogate(raw []byte) bool {
 	return false
 }
 
-// bodyUnread says why a body could not be read to its end: it is too large, or the client went away.
+// bodyUnread returns the error for a body that could not be read: too large, or the client is gone.
 func bodyUnread(err error) *models.Error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -151,7 +154,7 @@ func bindForm(c echo.Context) (fields, error) {
 	return out, nil
 }
 
-// limitBody ends a body after maxBody bytes, wherever it is read.
+// limitBody ends the body after maxBody bytes, wherever it is read.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -160,8 +163,8 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// peekFields reads the body as far as a decision before the checks needs it, and puts it back. A body that
-// cannot be read or understood has no fields here; the handler behind the checks says what is wrong with it.
+// peekFields reads the body before the checks and puts it back. It returns nothing for an invalid body, which the
+// handler reports later.
 func peekFields(c echo.Context) fields {
 	r := c.Request()
 	raw, err := io.ReadAll(r.Body)
@@ -177,7 +180,7 @@ func peekFields(c echo.Context) fields {
 	return f
 }
 
-// failingReader repeats the error with which a body ended.
+// failingReader repeats the error that ended a body.
 type failingReader struct{ err error }
 
 func (r *failingReader) Read([]byte) (int, error) {

@@ -39,7 +39,7 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// logRequests writes one line for each request after it was answered, also if the connection was broken off.
+// logRequests writes one line for each request after it was answered, even if the connection was aborted.
 func (h *handlers) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -58,16 +58,16 @@ type failed struct {
 	kind
 }
 
-// noteFailure keeps the failure for the log line of the request, which is written when its answer is known.
+// noteFailure keeps the failure for the log line of the request.
 func noteFailure(c echo.Context, e *models.Error, k kind, id string) {
 	c.Set(failureKey, failed{e, id, k})
 }
 
-// probes are the paths that machines ask all the time. Their log lines are at debug level unless they fail.
+// probes lists the paths that machines poll. Their log lines are at debug level unless they fail.
 var probes = []string{"/healthz", "/readyz", "/metrics", "/api/v1/health/ping"}
 
-// logRequest writes the log line of an answered request: our own faults are errors, those of monitored servers warnings.
-// The query is left out, as it may hold what people search for.
+// logRequest writes the log line of an answered request: our own faults are errors, those of monitored servers
+// warnings. The query is left out, since it may contain what people search for.
 func (h *handlers) logRequest(c echo.Context, elapsed time.Duration) {
 	r, response := c.Request(), c.Response()
 	ctx := context.WithoutCancel(r.Context())

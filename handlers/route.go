@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// route is one address of the product: the permission it asks for and, if it is a write, what the audit log calls it.
+// route is one address with the permission it requires and, for a write, its audit action.
 type route struct {
 	method, path string
 	perm         models.Permission
@@ -16,7 +16,7 @@ type route struct {
 	handler      echo.HandlerFunc
 
 	guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc // nil: the usual checks
-	first func(echo.HandlerFunc) echo.HandlerFunc                    // stands before everything; nil: nothing does
+	first func(echo.HandlerFunc) echo.HandlerFunc                    // runs before all checks; nil: nothing
 }
 
 func get(path string, perm models.Permission, handler echo.HandlerFunc) route {
@@ -35,19 +35,19 @@ func remove(path string, perm models.Permission, action models.Action, handler e
 	return route{method: http.MethodDelete, path: path, perm: perm, action: action, handler: handler}
 }
 
-// guardedBy is the route with other checks than the usual.
+// guardedBy returns the route with other checks than the usual ones.
 func (r route) guardedBy(guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc) route {
 	r.guard = guard
 	return r
 }
 
-// behind is the route with something that comes before all checks.
+// behind returns the route with a middleware in front of all checks.
 func (r route) behind(first func(echo.HandlerFunc) echo.HandlerFunc) route {
 	r.first = first
 	return r
 }
 
-// add registers the route; what can be read answers HEAD, too.
+// add registers the route. Routes for GET also answer HEAD.
 func (h *handlers) add(e *echo.Echo, prefix string, r route) {
 	guard := h.guard
 	if r.guard != nil {

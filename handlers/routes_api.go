@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// apiRoutes are all routes of the JSON side, below /api/v1.
+// apiRoutes lists the routes of the JSON API, below /api/v1.
 func (h *handlers) apiRoutes() []route {
 	return slices.Concat([]route{
 		get("/health/ping", public, h.apiPing),
@@ -50,7 +50,12 @@ func (h *handlers) apiRoutes() []route {
 		get("/instances/statistics", models.PermView, h.apiStatistics),
 		get("/instances/exports", models.PermView, h.apiExportInstances),
 		get("/instances/imports/template", models.PermView, h.apiImportTemplate),
-		post("/instances/batch-create", models.PermCreate, models.ActionImportInstances, h.apiImportInstances).guardedBy(h.guardUpload),
+		post(
+			"/instances/batch-create",
+			models.PermCreate,
+			models.ActionImportInstances,
+			h.apiImportInstances,
+		).guardedBy(h.guardUpload),
 		post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances),
 		get("/instances/:id", models.PermView, h.apiInstance),
 		put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance),
@@ -59,19 +64,34 @@ func (h *handlers) apiRoutes() []route {
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
 		post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
 		post("/instances/:id/actions/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.apiResumeSchedule),
-		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).guardedBy(h.guardConnectionTest),
+		post(
+			"/connections/actions/test",
+			models.PermView,
+			models.ActionTestConnection,
+			h.apiTestConnection,
+		).guardedBy(h.guardConnectionTest),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
 		post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity),
 		get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes),
 		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),
-		post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTables),
+		post(
+			"/instances/:id/databases/:name/tables/sizes/actions/refresh",
+			models.PermSync,
+			models.ActionRefreshTables,
+			h.apiRefreshTables,
+		),
 		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
-		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync, models.ActionRefreshTables, h.apiRefreshTablesByID),
+		post(
+			"/databases/:id/tables/sizes/actions/refresh",
+			models.PermSync,
+			models.ActionRefreshTables,
+			h.apiRefreshTablesByID,
+		),
 	}, h.apiRunRoutes())
 }
 
-// apiRunRoutes are those about what is and was collected.
+// apiRunRoutes lists the routes about runs.
 func (h *handlers) apiRunRoutes() []route {
 	return []route{
 		get("/instances/:id/refreshes", models.PermView, h.apiRefreshes),
@@ -81,8 +101,8 @@ func (h *handlers) apiRunRoutes() []route {
 	}
 }
 
-// refuseDeeper answers what lies below a path that ends with a parameter: the router takes all of that for its value.
-func refuseDeeper(next echo.HandlerFunc) echo.HandlerFunc {
+// refuseSubpaths rejects paths below a route that ends with a parameter, since the router takes the rest for its value.
+func refuseSubpaths(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		address := c.Request().URL
 		if isAPI(c) && strings.Count(cmp.Or(address.RawPath, address.Path), "/") != strings.Count(c.Path(), "/") {
@@ -92,8 +112,7 @@ func refuseDeeper(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// refuseOptions answers OPTIONS like any other method that a path of the API does not have, and keeps the router from
-// promising it in Allow.
+// refuseOptions answers OPTIONS on the API with 405 and keeps the router from listing it in Allow.
 func refuseOptions(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		allowed, found := c.Get(echo.ContextKeyHeaderAllow).(string)

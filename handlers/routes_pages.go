@@ -10,7 +10,7 @@ import (
 	"whalefall/views"
 )
 
-// pageRoutes are all routes of the HTML side.
+// pageRoutes lists the routes of the HTML pages.
 func (h *handlers) pageRoutes() []route {
 	return slices.Concat([]route{
 		get("/", loggedIn, h.frontPage),
@@ -29,7 +29,7 @@ func (h *handlers) pageRoutes() []route {
 		get("/users", models.PermAdmin, h.usersPage),
 		get("/users/new", models.PermAdmin, h.newUserPage),
 		post("/users", models.PermAdmin, models.ActionCreateUser, h.submitUser),
-		get("/users/:id", models.PermAdmin, formOfPath),
+		get("/users/:id", models.PermAdmin, redirectToForm),
 		get("/users/:id/edit", models.PermAdmin, h.editUserPage),
 		post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.submitUserEdit),
 		get("/audit", models.PermAdmin, h.auditPage),
@@ -37,7 +37,7 @@ func (h *handlers) pageRoutes() []route {
 		get("/credentials", models.PermView, h.credentialsPage),
 		get("/credentials/new", models.PermCreate, h.newCredentialPage),
 		post("/credentials", models.PermCreate, models.ActionCreateCredential, h.submitCredential),
-		get("/credentials/:id", models.PermUpdate, formOfPath),
+		get("/credentials/:id", models.PermUpdate, redirectToForm),
 		get("/credentials/:id/edit", models.PermUpdate, h.editCredentialPage),
 		post("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.submitCredentialEdit),
 		post("/credentials/:id/delete", models.PermDelete, models.ActionDeleteCredential, h.submitCredentialDelete),
@@ -62,7 +62,7 @@ func (h *handlers) pageRoutes() []route {
 		post("/instances/:id/destroy", models.PermDelete, models.ActionDeleteInstances, h.submitInstanceDestroy),
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.submitInstanceRestore),
 		post("/instances/:id/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.submitResumeSchedule),
-		get(views.EchoPath, models.PermView, h.scheduleEcho),
+		get(views.EchoPath, models.PermView, h.schedulePreview),
 		post("/instances/:id/test", models.PermView, models.ActionTestConnection, h.testSavedConnection),
 		post("/instances/:id/sync", models.PermSync, models.ActionSyncInstance, h.syncInstance),
 
@@ -73,8 +73,8 @@ func (h *handlers) pageRoutes() []route {
 	}, h.tableRoutes("/instances/:id/databases/:name"), h.tableRoutes("/databases/:id"))
 }
 
-// tableRoutes are the pages of one database. Names "." and ".." cannot be in an address, so every database also goes by
-// its id.
+// tableRoutes lists the pages of one database. Since "." and ".." cannot be part of a path, every database also has one
+// by its ID.
 func (h *handlers) tableRoutes(database string) []route {
 	return []route{
 		get(database+"/tables", models.PermView, h.tablesPage),
@@ -88,7 +88,7 @@ func (h *handlers) frontPage(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/instances")
 }
 
-// formOfPath leads from the address that a form is sent to to the form.
-func formOfPath(c echo.Context) error {
+// redirectToForm redirects from the address that a form is sent to to the form.
+func redirectToForm(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, c.Request().URL.EscapedPath()+"/edit")
 }

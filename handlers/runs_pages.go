@@ -15,10 +15,10 @@ import (
 
 var runLimits = []int{20, 50, 100}
 
-// reloadSeconds is how often a browser without scripts loads a page again on which a run goes on.
+// reloadSeconds is how often a browser without scripts reloads a page with an unfinished run.
 const reloadSeconds = 2
 
-// runsPage is the tab of an instance with its runs.
+// runsPage shows the runs of an instance.
 func (h *handlers) runsPage(c echo.Context) error {
 	instance, err := h.instanceOf(c)
 	if err != nil {
@@ -36,8 +36,8 @@ func (h *handlers) runsPage(c echo.Context) error {
 	m.Query = bindRunFilter(c, instance.ID, "database")
 	m.Query.Limit = m.Limit
 	p := h.pageWithNotice(c)
-	p.Reload = reloadsWith(m.Bar)
-	page, err := lastPageAtMost(&m.Listing, func() (models.RunPage, int64, error) {
+	p.Reload = reloadInterval(m.Bar)
+	page, err := clampedPage(&m.Listing, func() (models.RunPage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.Runs(c.Request().Context(), m.Query)
 		return page, page.Total, err
@@ -57,11 +57,15 @@ func (h *handlers) runsPage(c echo.Context) error {
 		}
 	}
 	return h.render(c, http.StatusOK, p, screen{
-		title: p.T("runs.title") + " · " + instance.Name, body: views.Runs(p, m), fragments: []string{"instance-facts", m.Target},
+		title: p.T(
+			"runs.title",
+		) + " · " + instance.Name,
+		body:      views.Runs(p, m),
+		fragments: []string{"instance-facts", m.Target},
 	})
 }
 
-// bindRunFilter reads which runs are wanted; a kind or status that there is not falls back to all.
+// bindRunFilter reads the filter of a list of runs. An unknown kind or status is ignored.
 func bindRunFilter(c echo.Context, instanceID int64, database string) models.RunQuery {
 	q := models.RunQuery{InstanceID: instanceID, Database: c.QueryParam(database)}
 	if kind := models.RunKind(c.QueryParam("kind")); slices.Contains(models.RunKinds, kind) {
@@ -73,7 +77,7 @@ func bindRunFilter(c echo.Context, instanceID int64, database string) models.Run
 	return q
 }
 
-// remaining is how much longer a run takes; nil: not enough is known.
+// remaining estimates how long a run will still take; nil: unknown.
 func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duration, error) {
 	var usual models.Usual
 	var err error
@@ -83,7 +87,7 @@ func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duratio
 	return run.Remaining(h.now(), usual), err
 }
 
-// runState is a run as it is now, with what pages say of it.
+// runState returns the current state of a run for pages.
 func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine) (views.RunState, error) {
 	run = h.Collect.Now(run)
 	state := views.RunState{Run: run, Engine: engine}
@@ -98,7 +102,7 @@ func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine
 	return state, err
 }
 
-// runPage is the receipt of a run.
+// runPage shows the receipt of a run.
 func (h *handlers) runPage(c echo.Context) error {
 	run, instance, err := h.runWithInstance(c)
 	if err != nil {
@@ -120,7 +124,7 @@ func (h *handlers) runPage(c echo.Context) error {
 	return h.render(c, http.StatusOK, p, s)
 }
 
-// runWithInstance is the run of the path and its instance, which must not be deleted.
+// runWithInstance returns the run of the path and its instance, which must not be deleted.
 func (h *handlers) runWithInstance(c echo.Context) (models.Run, models.Instance, error) {
 	run, err := h.runOf(c)
 	if err != nil {
@@ -130,7 +134,7 @@ func (h *handlers) runWithInstance(c echo.Context) (models.Run, models.Instance,
 	return run, instance, err
 }
 
-// runProgress tells a bar how far its run is and, when it has ended, what came of it.
+// runProgress updates the progress bar of a run and, when the run has ended, replaces it.
 func (h *handlers) runProgress(c echo.Context) error {
 	run, instance, err := h.runWithInstance(c)
 	if err != nil {
@@ -146,35 +150,35 @@ func (h *handlers) runProgress(c echo.Context) error {
 	}
 	c.Response().Header().Set("HX-Retarget", "#"+state.BarID())
 	c.Response().Header().Set("HX-Reswap", "innerHTML")
-	return h.runEnded(c, p, state)
+	return h.answerRunEnded(c, p, state)
 }
 
-// runEnded is the bar after a run, with a toast; what the run changed reads itself again.
-func (h *handlers) runEnded(c echo.Context, p views.Page, state views.RunState) error {
+// answerRunEnded answers with the bar of an ended run and a toast. What the run changed reloads itself.
+func (h *handlers) answerRunEnded(c echo.Context, p views.Page, state views.RunState) error {
 	var notice string
 	switch {
 	case state.Kind == models.RunDatabases:
-		// What was found out about which databases exist is kept even when it failed.
+		// The inventory may have changed even if the run failed.
 		c.Response().Header().Set("HX-Trigger", inventoryChanged)
-		notice = synced(p, state.Engine, state.Run)
+		notice = syncNotice(p, state.Engine, state.Run)
 	case state.Status == models.RunSucceeded:
 		c.Response().Header().Set("HX-Trigger", "tables-changed")
-		notice = refreshed(p, state.Receipt)
+		notice = refreshNotice(p, state.Receipt)
 	}
 	return h.fragment(c, http.StatusOK, views.RunEnded(p, state, notice))
 }
 
-// cancelRun ends a run, for who started it or an admin.
+// cancelRun cancels a run. Only its requester and admins may.
 func (h *handlers) cancelRun(c echo.Context) error {
 	run, before, err := h.cancel(c)
 	if err != nil {
 		return err
 	}
-	return h.changed(c, "run-changed", cameFrom(c), h.page(c).T(cancelMessage(before, run)))
+	return h.answerChanged(c, "run-changed", previousPage(c), h.page(c).T(cancelMessage(before, run)))
 }
 
-// tablesReceipt leads to the run that the snapshot of a database is from, or to all of the database's runs when that is
-// not known (any more).
+// tablesReceipt redirects to the run that took the snapshot of a database, or to all of its runs if that one is
+// unknown.
 func (h *handlers) tablesReceipt(c echo.Context) error {
 	d, err := h.databaseOfPath(c)
 	if err != nil {
@@ -190,14 +194,20 @@ func (h *handlers) tablesReceipt(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, views.RunsOfPath(d.instance.ID, d.header.Name))
 }
 
-// runBar is the foot of a database's tables: the run that is open, else the last one that ended.
+// runBar returns the bar below the tables of a database, with its unfinished or else its last run.
 func (h *handlers) runBar(c echo.Context, m views.TableSizes) (views.RunBar, error) {
 	run, err := h.Store.RunOfTables(c.Request().Context(), m.Instance.ID, m.Name)
-	return h.barOf(c, views.RunBar{Kind: models.RunTables}, m.Instance, run, err)
+	return h.barWith(c, views.RunBar{Kind: models.RunTables}, m.Instance, run, err)
 }
 
-// barOf is the bar with the run that was looked for, if one was found.
-func (h *handlers) barOf(c echo.Context, bar views.RunBar, instance models.Instance, run models.Run, err error) (views.RunBar, error) {
+// barWith returns the bar with the run, unless err says that there is none.
+func (h *handlers) barWith(
+	c echo.Context,
+	bar views.RunBar,
+	instance models.Instance,
+	run models.Run,
+	err error,
+) (views.RunBar, error) {
 	if models.Is(err, models.CodeNotFound) {
 		return bar, nil
 	}
@@ -209,9 +219,9 @@ func (h *handlers) barOf(c echo.Context, bar views.RunBar, instance models.Insta
 	return bar, err
 }
 
-// followed is the run of a database, or of all with an empty name, that a browser without scripts was sent to follow; nil:
-// there is none.
-func (h *handlers) followed(c echo.Context, instanceID int64, database string) *models.Run {
+// followedRun returns the run that a browser without scripts is following on the page of a database, or of an instance
+// if database is empty; nil if there is none.
+func (h *handlers) followedRun(c echo.Context, instanceID int64, database string) *models.Run {
 	id, err := strconv.ParseInt(c.QueryParam("run"), 10, 64)
 	if err != nil || isHTMX(c) {
 		return nil
@@ -223,13 +233,14 @@ func (h *handlers) followed(c echo.Context, instanceID int64, database string) *
 	return &run
 }
 
-// follow leads from asking for a run to where it can be followed: at the path, unless its receipt is what is to be shown.
-func (h *handlers) follow(c echo.Context, path string, instance models.Instance, run models.Run) error {
+// followRun answers a request for a run with its progress: at the path, or on the page of the run if that was asked
+// for.
+func (h *handlers) followRun(c echo.Context, path string, instance models.Instance, run models.Run) error {
 	switch {
 	case c.FormValue("show") == "run":
-		return h.leave(c, views.RunPath(run.ID), "")
+		return h.redirectWithNotice(c, views.RunPath(run.ID), "")
 	case !isHTMX(c):
-		return h.leave(c, path+"?run="+strconv.FormatInt(run.ID, 10), "")
+		return h.redirectWithNotice(c, path+"?run="+strconv.FormatInt(run.ID, 10), "")
 	}
 	state, err := h.runState(c, run, instance.DBType)
 	if err != nil {
@@ -237,7 +248,7 @@ func (h *handlers) follow(c echo.Context, path string, instance models.Instance,
 	}
 	p := h.page(c)
 	if state.Ended() {
-		return h.runEnded(c, p, state)
+		return h.answerRunEnded(c, p, state)
 	}
 	c.Response().Header().Set("HX-Trigger", "run-begun")
 	return h.fragment(c, http.StatusOK, views.RunBegun(p, views.RunBar{Kind: run.Kind, Path: path, Run: &state}))

@@ -51,16 +51,20 @@ func onePatiently(t *testing.T) (*app, patient, string) {
 func TestAPageShowsARefreshUntilItEnds(t *testing.T) {
 	a, p, tables := onePatiently(t)
 	begun := a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK).
-		has(1, "#tables-refresh[aria-disabled]", "#run-figures progress", "form #run-cancel").has(0, "#tables-refresh-form").says("刷新中...")
+		has(1, "#tables-refresh[aria-disabled]", "#run-figures progress", "form #run-cancel").
+		has(0, "#tables-refresh-form").says("刷新中...")
 	<-p.asked
 	equal(t, "said", strings.Contains(begun.doc.Text(), "已开始刷新"), true)
 	moved := begun.attr("#run-figures", "hx-get")
 	path, _, _ := strings.Cut(moved, "/progress")
 
-	poll := a.user.visit(path+"/progress?said=queued", into("run-figures")...).wantStatus(http.StatusOK).has(1, "#run-figures[data-stage=connecting]", "[hx-swap-oob]")
+	poll := a.user.visit(path+"/progress?said=queued", into("run-figures")...).
+		wantStatus(http.StatusOK).
+		has(1, "#run-figures[data-stage=connecting]", "[hx-swap-oob]")
 	equal(t, "leads on", poll.attr("#run-figures", "hx-get"), path+"/progress?said=connecting")
 	a.user.visit(path+"/progress?said=connecting", into("run-figures")...).wantStatus(http.StatusOK).
-		has(1, "#run-figures", "[data-run-elapsed]", "[data-run-remaining][title]").has(0, "[hx-swap-oob]", "#run-cancel", "button", "a")
+		has(1, "#run-figures", "[data-run-elapsed]", "[data-run-remaining][title]").
+		has(0, "[hx-swap-oob]", "#run-cancel", "button", "a")
 
 	again := a.admin.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK)
 	equal(t, "who else asks joins", strings.HasPrefix(again.attr("#run-figures", "hx-get"), path+"/"), true)
@@ -145,12 +149,16 @@ func TestTheCollectionLogShowsReceipts(t *testing.T) {
 	a.user.ended(bad)
 
 	a.guest.visit(runs).has(2, "tbody tr").has(0, "[hx-trigger='every 2s']").
-		has(1, "tr[data-run-status=succeeded]", "tr[data-run-status=failed]", `a[data-primary][href="`+good+`"]`).says("user_1").says("1 / 1 / 0")
+		has(1, "tr[data-run-status=succeeded]", "tr[data-run-status=failed]", `a[data-primary][href="`+good+`"]`).
+		says("user_1").says("1 / 1 / 0")
 	a.guest.visit(runs+"?status=failed", into("run-list")...).has(1, "tbody tr")
 	a.guest.visit(runs+"?kind=databases", into("run-list")...).has(1, ".state").says("清除")
 	a.guest.visit(runs+"?database=AP", into("run-list")...).has(2, "tbody tr")
 	a.guest.visit(runs+"?database=x", into("run-list")...).has(0, "tbody tr")
-	detail := a.guest.visit(good).has(1, "#run-panel", "#run-detail").has(0, "#run-again", "#run-cancel", "progress").says("完整")
+	detail := a.guest.visit(good).
+		has(1, "#run-panel", "#run-detail").
+		has(0, "#run-again", "#run-cancel", "progress").
+		says("完整")
 	equal(t, "tables", detail.doc.Find(`a[href="`+tables+`"]`).Length() > 0, true)
 	a.user.visit(bad).has(1, "#run-again", ".inline-result.error").says("GRANT pg_monitor TO x").says("42501")
 
@@ -179,8 +187,10 @@ func TestReceiptsAreListedByTheAPI(t *testing.T) {
 
 		for _, list := range []string{instance + "/refreshes", "/refreshes", "/refreshes?instance_id=" + strings.TrimPrefix(instance, "/instances/")} {
 			r := a.guest.get(list).want(http.StatusOK, readRuns).wantAt(
-				"total", 2, "page", 1, "items.0.status", "running", "items.0.requested_by", "admin", "items.1.status", "succeeded", "items.1.attempt", 1,
-				"items.1.remaining_ms", nil, "items.1.receipt.locked_count", 0, "items.1.receipt.failed_count", 0, "items.1.receipt.hidden_count", 0,
+				"total", 2, "page", 1, "items.0.status", "running", "items.0.requested_by", "admin", "items.1.status", "succeeded",
+				"items.1.attempt", 1,
+				"items.1.remaining_ms", nil, "items.1.receipt.locked_count", 0, "items.1.receipt.failed_count", 0,
+				"items.1.receipt.hidden_count", 0,
 				"items.1.receipt.duplicate_count", 0, "items.1.receipt.changed_count", 1, "items.1.receipt.proof", nil,
 				"items.1.receipt.server_peak_bytes", nil, "items.1.receipt.complete", true)
 			equal(a, "newest first", fmt.Sprintf("/refreshes/%d", r.id("items", 0, "id")), open)

@@ -12,7 +12,7 @@ import (
 	"whalefall/views"
 )
 
-// scheduleJSON is when an instance is collected without being asked, and how that went.
+// scheduleJSON is the schedule of an instance and the result of its last scheduled collection.
 type scheduleJSON struct {
 	Enabled       bool                   `json:"enabled"`
 	Cron          *string                `json:"cron"`
@@ -28,8 +28,17 @@ type scheduleJSON struct {
 
 func newScheduleJSON(s models.Schedule) scheduleJSON {
 	out := scheduleJSON{
-		Enabled: s.Enabled, Cron: orNull(s.Cron), Timezone: orNull(s.Zone), JitterMinutes: s.JitterMinutes, Blackout: orNull(s.Blackout),
-		NextRunAt: moment(s.NextAt), LastRunAt: moment(s.LastAt), Failures: s.Failures, PausedAt: moment(s.PausedAt),
+		Enabled:       s.Enabled,
+		Cron:          orNull(s.Cron),
+		Timezone:      orNull(s.Zone),
+		JitterMinutes: s.JitterMinutes,
+		Blackout:      orNull(s.Blackout),
+		NextRunAt: timestampOrNull(
+			s.NextAt,
+		),
+		LastRunAt: timestampOrNull(s.LastAt),
+		Failures:  s.Failures,
+		PausedAt:  timestampOrNull(s.PausedAt),
 	}
 	if s.LastStatus != models.RoundNone {
 		out.LastStatus = &s.LastStatus
@@ -37,7 +46,7 @@ func newScheduleJSON(s models.Schedule) scheduleJSON {
 	return out
 }
 
-// scheduleOf is what an instance's schedule is before a body changes it; that of a new one, whose id is 0, is the default.
+// scheduleOf returns the stored schedule of an instance, the default for a new one (ID 0).
 func (h *handlers) scheduleOf(c echo.Context, id int64) (models.ScheduleEdit, error) {
 	if id == 0 {
 		return models.AlwaysOn, nil
@@ -46,8 +55,8 @@ func (h *handlers) scheduleOf(c echo.Context, id int64) (models.ScheduleEdit, er
 	return s.ScheduleEdit, err
 }
 
-// bindSchedule reads the member schedule, of a form the fields "schedule.<name>"; what is absent stays as it is. Nil: nothing
-// is said of it.
+// bindSchedule reads schedule, in forms the fields "schedule.<name>". Absent members do not change. It returns nil if
+// there is nothing to change.
 func (h *handlers) bindSchedule(c echo.Context, f fields, id int64) (*models.ScheduleEdit, error) {
 	form := !isAPI(c)
 	members, given, err := scheduleMembers(f, form)
@@ -85,7 +94,7 @@ func scheduleMembers(f fields, form bool) (members fields, given bool, err error
 	return members, len(members) > 0, nil
 }
 
-// bindPlan reads when it is to be. Null and empty texts stand for the default.
+// bindPlan reads when to collect. Null and empty texts stand for the default.
 func bindPlan(f fields, edit *models.ScheduleEdit) error {
 	for _, member := range []struct {
 		name   string
@@ -125,7 +134,7 @@ func (h *handlers) apiResumeSchedule(c echo.Context) error {
 	return h.answerInstance(c, http.StatusOK, instance, key)
 }
 
-// resumeSchedule has a paused instance be collected again; false: it was not paused.
+// resumeSchedule resumes the schedule of an instance and reports whether it was paused.
 func (h *handlers) resumeSchedule(c echo.Context) (models.Instance, bool, error) {
 	instance, err := h.instanceOf(c)
 	auditTarget(c, instance.ID, instance.Name)
@@ -141,11 +150,16 @@ func (h *handlers) submitResumeSchedule(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, inventoryChanged, views.InstancePath(instance.ID), h.page(c).T("notice.schedule_resumed", "Name", instance.Name))
+	return h.answerChanged(
+		c,
+		inventoryChanged,
+		views.InstancePath(instance.ID),
+		h.page(c).T("notice.schedule_resumed", "Name", instance.Name),
+	)
 }
 
-// scheduleEcho says in words what is typed into the form, as long as it is typed.
-func (h *handlers) scheduleEcho(c echo.Context) error {
+// schedulePreview describes the schedule in the form while it is being typed.
+func (h *handlers) schedulePreview(c echo.Context) error {
 	f, id := fields{}, int64(0)
 	for name, values := range c.QueryParams() {
 		f[name] = values[len(values)-1]
@@ -162,11 +176,11 @@ func (h *handlers) scheduleEcho(c echo.Context) error {
 		return err
 	}
 	p := h.page(c)
-	return h.fragment(c, http.StatusOK, views.ScheduleEcho(p, h.echoed(p, id, edit)))
+	return h.fragment(c, http.StatusOK, views.ScheduleEcho(p, h.describePlan(p, id, edit)))
 }
 
-// echoed is what an edit comes to for the instance with the id.
-func (h *handlers) echoed(p views.Page, id int64, edit models.ScheduleEdit) views.PlanInWords {
+// describePlan returns the plan and the next run of an edit for an instance.
+func (h *handlers) describePlan(p views.Page, id int64, edit models.ScheduleEdit) views.PlanInWords {
 	plan, err := h.Store.Plan(edit)
 	words := views.PlanInWords{Plan: plan}
 	if err == nil {
@@ -178,7 +192,7 @@ func (h *handlers) echoed(p views.Page, id int64, edit models.ScheduleEdit) view
 	return words
 }
 
-// scheduleForm is the form filled with a schedule.
+// scheduleForm returns the form filled with a schedule.
 func scheduleForm(e models.ScheduleEdit) views.ScheduleForm {
 	form := views.ScheduleForm{Enabled: e.Enabled, Cron: e.Cron, Zone: e.Zone, Blackout: e.Blackout}
 	if e.JitterMinutes != nil {
@@ -187,33 +201,33 @@ func scheduleForm(e models.ScheduleEdit) views.ScheduleForm {
 	return form
 }
 
-// keepSchedule is the form with what was typed into it.
-func keepSchedule(f fields, form *views.ScheduleForm) {
+// bindScheduleForm fills the form with what was typed.
+func bindScheduleForm(f fields, form *views.ScheduleForm) {
 	members, _, err := scheduleMembers(f, true)
 	if err != nil {
 		return
 	}
 	for name, value := range map[string]*string{"cron": &form.Cron, "timezone": &form.Zone, "blackout": &form.Blackout, "jitter_minutes": &form.Jitter} {
-		typed(members, name, value)
+		bindTyped(members, name, value)
 	}
-	// A value that cannot be read leaves the form as it is; binding reports it.
+	// An unreadable value leaves the form unchanged; binding reports it.
 	_ = members.bindBool("enabled", true, &form.Enabled)
 }
 
-// echoForm says in words what the form has.
-func (h *handlers) echoForm(p views.Page, id int64, form *views.ScheduleForm) {
+// describeForm adds to the form what its schedule means.
+func (h *handlers) describeForm(p views.Page, id int64, form *views.ScheduleForm) {
 	form.InstanceID = id
-	form.Default = h.echoed(p, id, models.AlwaysOn).Plan
+	form.Default = h.describePlan(p, id, models.AlwaysOn).Plan
 	edit := models.AlwaysOn
 	members := fields{"cron": form.Cron, "timezone": form.Zone, "blackout": form.Blackout, "jitter_minutes": form.Jitter}
 	if err := bindPlan(members, &edit); err != nil {
 		form.Words.Problem = views.Failed(p.Lang, models.AsError(err))
 		return
 	}
-	form.Words = h.echoed(p, id, edit)
+	form.Words = h.describePlan(p, id, edit)
 }
 
-// scheduleShown is the schedule of an instance as its page shows it.
+// scheduleShown returns the schedule of an instance for its page.
 func (h *handlers) scheduleShown(c echo.Context, i models.Instance) (views.InstanceSchedule, error) {
 	ctx := c.Request().Context()
 	s, err := h.Store.Schedule(ctx, i.ID)
@@ -221,7 +235,7 @@ func (h *handlers) scheduleShown(c echo.Context, i models.Instance) (views.Insta
 		return views.InstanceSchedule{}, err
 	}
 	p := h.page(c)
-	out := views.InstanceSchedule{Schedule: s, Words: h.echoed(p, i.ID, s.ScheduleEdit)}
+	out := views.InstanceSchedule{Schedule: s, Words: h.describePlan(p, i.ID, s.ScheduleEdit)}
 	if s.PausedAt == nil || s.LastRunID == nil {
 		return out, nil
 	}

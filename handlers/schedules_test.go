@@ -9,11 +9,18 @@ import (
 func TestTheScheduleOfAnInstance(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		server := obj{"name": "scheduled", "db_type": "pg", "host": "h", "port": 1}
-		a.admin.post("/instances", server).want(201, "实例创建成功").wantAt("instance.schedule.enabled", true, "instance.schedule.cron", nil,
-			"instance.schedule.timezone", nil, "instance.schedule.jitter_minutes", nil, "instance.schedule.blackout", nil,
-			"instance.schedule.last_status", nil, "instance.schedule.failures", 0, "instance.schedule.paused_at", nil)
+		a.admin.post("/instances", server).
+			want(201, "实例创建成功").
+			wantAt("instance.schedule.enabled", true, "instance.schedule.cron", nil,
+				"instance.schedule.timezone", nil, "instance.schedule.jitter_minutes", nil, "instance.schedule.blackout", nil,
+				"instance.schedule.last_status", nil, "instance.schedule.failures", 0, "instance.schedule.paused_at", nil)
 		server["schedule"] = obj{
-			"cron": "30  4 * * 1-5 ", "timezone": "America/New_York", "jitter_minutes": 0, "blackout": "09:00-12:00", "next_run_at": "x", "nonsense": 1,
+			"cron":           "30  4 * * 1-5 ",
+			"timezone":       "America/New_York",
+			"jitter_minutes": 0,
+			"blackout":       "09:00-12:00",
+			"next_run_at":    "x",
+			"nonsense":       1,
 		}
 		changed := a.admin.put("/instances/1", server).want(200, "实例更新成功").wantAt("instance.schedule.cron", "30 4 * * 1-5",
 			"instance.schedule.timezone", "America/New_York", "instance.schedule.jitter_minutes", 0, "instance.schedule.blackout", "09:00-12:00")
@@ -41,12 +48,18 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 			check(a, a.store.PlanSchedules(ctx, now))
 			_, _, err = a.store.ClaimDue(ctx, now, 10)
 			check(a, err)
-			err = a.store.ScheduleOutcome(ctx, models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}})
+			err = a.store.ScheduleOutcome(
+				ctx,
+				models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}},
+			)
 			check(a, err)
 		}
-		a.guest.get("/instances/1").wantAt("instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil)
+		a.guest.get("/instances/1").
+			wantAt("instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil)
 		a.user.post("/instances/1/actions/resume-schedule", nil).wantCode(403, models.CodeForbidden, "需要 update 权限")
-		a.admin.post("/instances/1/actions/resume-schedule", nil).want(200, "采集计划已恢复").wantAt("instance.schedule.paused_at", nil)
+		a.admin.post("/instances/1/actions/resume-schedule", nil).
+			want(200, "采集计划已恢复").
+			wantAt("instance.schedule.paused_at", nil)
 		a.admin.post("/instances/1/actions/resume-schedule", nil).want(200, "采集计划未暂停，无需恢复")
 		a.admin.post("/instances/4711/actions/resume-schedule", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 	})

@@ -14,8 +14,8 @@ const (
 	themeCookie   = "theme"
 )
 
-// newSessionStore returns a store that signs the cookie with a session's id. The session itself is a row of the
-// product's store, which ends it; the cookie lasts as long as that row can at most.
+// newSessionStore returns a store that signs the cookie with the ID of a session. The session itself is a row of the
+// store and decides when it ends; the cookie lasts as long as the row can at most.
 func newSessionStore(key []byte, lifetime time.Duration) *sessions.CookieStore {
 	s := sessions.NewCookieStore(key)
 	s.Options = &sessions.Options{Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
@@ -23,7 +23,7 @@ func newSessionStore(key []byte, lifetime time.Duration) *sessions.CookieStore {
 	return s
 }
 
-// sessionID is the id in the request's cookie; empty when there is none or its signature is wrong.
+// sessionID returns the ID in the request's cookie, "" if there is none or its signature is wrong.
 func (h *handlers) sessionID(c echo.Context) string {
 	session, err := h.sessions.Get(c.Request(), sessionCookie)
 	if err != nil {
@@ -33,8 +33,7 @@ func (h *handlers) sessionID(c echo.Context) string {
 	return id
 }
 
-// startSession ends the session the client came with and begins a new one, so that an id known before
-// the login is worth nothing after it.
+// startSession replaces the client's session by a new one, so that an ID known before the login is worthless after it.
 func (h *handlers) startSession(c echo.Context, userID int64) error {
 	ctx := c.Request().Context()
 	if old := h.sessionID(c); old != "" {
@@ -49,7 +48,7 @@ func (h *handlers) startSession(c echo.Context, userID int64) error {
 	return h.saveSession(c, id)
 }
 
-// endSession ends the client's session; without one it does nothing.
+// endSession ends the client's session, if it has one.
 func (h *handlers) endSession(c echo.Context) error {
 	if id := h.sessionID(c); id != "" {
 		if err := h.Store.EndSession(c.Request().Context(), id); err != nil {
@@ -59,9 +58,9 @@ func (h *handlers) endSession(c echo.Context) error {
 	return h.saveSession(c, "")
 }
 
-// saveSession writes the cookie; an empty id removes it.
+// saveSession writes the cookie. An empty ID removes it.
 func (h *handlers) saveSession(c echo.Context, id string) error {
-	// The error is about the old cookie, which is being replaced.
+	// An error is about the old cookie, which is being replaced.
 	session, _ := h.sessions.Get(c.Request(), sessionCookie)
 	session.Options.Secure = h.secureCookies(c.Request())
 	session.Values = map[any]any{"id": id}

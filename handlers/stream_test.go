@@ -65,18 +65,51 @@ func oddTables() []models.TableSize {
 	counted := time.Date(2026, 3, 9, 17, 30, 0, 0, time.UTC)
 	all := []models.TableSize{
 		{
-			Schema: "=cmd|' /C calc'!A0", Name: "-2+3", Kind: models.KindPartitioned, RolledUp: true, Total: n(9007199254740993), Data: n(9007199254740000),
-			Index: n(900), Unused: n(93), Rows: n(0), RowsSource: models.RowsStatistic, RowsAt: &counted, SizeSource: models.SizeStatistic,
-			StatsStale: true, Memory: n(1), Note: models.NoteHistory, RelatedSchema: "@x", Related: "\tz",
+			Schema:   "=cmd|' /C calc'!A0",
+			Name:     "-2+3",
+			Kind:     models.KindPartitioned,
+			RolledUp: true,
+			Total:    n(9007199254740993),
+			Data:     n(9007199254740000),
+			Index: n(
+				900,
+			),
+			Unused:        n(93),
+			Rows:          n(0),
+			RowsSource:    models.RowsStatistic,
+			RowsAt:        &counted,
+			SizeSource:    models.SizeStatistic,
+			StatsStale:    true,
+			Memory:        n(1),
+			Note:          models.NoteHistory,
+			RelatedSchema: "@x",
+			Related:       "\tz",
 		},
 		{
-			Schema: "s", Name: "+part", Kind: models.KindPartition, ParentSchema: "=cmd|' /C calc'!A0", Parent: "-2+3", Total: n(0), Data: n(0), Index: n(0),
-			SizeSource: models.SizeAllocated, Unread: models.UnreadLocked,
+			Schema:       "s",
+			Name:         "+part",
+			Kind:         models.KindPartition,
+			ParentSchema: "=cmd|' /C calc'!A0",
+			Parent:       "-2+3",
+			Total:        n(0),
+			Data:         n(0),
+			Index:        n(0),
+			SizeSource:   models.SizeAllocated,
+			Unread:       models.UnreadLocked,
 		},
 		{Schema: "", Name: "unknown", Kind: models.KindExternal, SizeSource: models.SizeNone},
 	}
 	for _, name := range hostileNames {
-		all = append(all, models.TableSize{Schema: "s", Name: name, Kind: models.KindTable, Total: n(int64(len(name))), SizeSource: models.SizeAllocated})
+		all = append(
+			all,
+			models.TableSize{
+				Schema:     "s",
+				Name:       name,
+				Kind:       models.KindTable,
+				Total:      n(int64(len(name))),
+				SizeSource: models.SizeAllocated,
+			},
+		)
 	}
 	return all
 }
@@ -86,7 +119,15 @@ func manyTables(count int) []models.TableSize {
 	all := make([]models.TableSize, count)
 	for i := range all {
 		all[i] = models.TableSize{
-			Schema: strings.Repeat("s", 128), Name: fmt.Sprintf("table_%06d", i), Kind: models.KindTable, Total: n(int64(i)), Data: n(int64(i)), Index: n(0),
+			Schema: strings.Repeat(
+				"s",
+				128,
+			),
+			Name:       fmt.Sprintf("table_%06d", i),
+			Kind:       models.KindTable,
+			Total:      n(int64(i)),
+			Data:       n(int64(i)),
+			Index:      n(0),
 			SizeSource: models.SizeAllocated,
 		}
 	}
@@ -96,7 +137,10 @@ func manyTables(count int) []models.TableSize {
 // bothPaths are the addresses of a database's table sizes in the older and the later path style.
 func (a *app) bothPaths(instance, database string) [2]string {
 	a.Helper()
-	return [2]string{tablesPath(instance, database), fmt.Sprintf("/databases/%d/tables/sizes", a.databaseID(instance, database))}
+	return [2]string{
+		tablesPath(instance, database),
+		fmt.Sprintf("/databases/%d/tables/sizes", a.databaseID(instance, database)),
+	}
 }
 
 func (a *app) databaseID(instance, database string) int64 {
@@ -116,8 +160,10 @@ func TestExportsHoldExactlyTheRowsOfThePages(t *testing.T) {
 		a.snapshotOf(inst, `a"b/鲸`, models.TableResult{Complete: true, Tables: all})
 		for _, path := range a.bothPaths(inst, `a"b/鲸`) {
 			for _, filter := range []string{
-				"", "sort=size", "sort=-name", "sort=rows", "sort=growth", "partitions=fold", "table_name=%25", "schema_name=S&sort=name",
-				"parent_table=-2%2B3&parent_schema=" + url.QueryEscape("=cmd|' /C calc'!A0"), "table_name=nothing", "only=unsettled",
+				"", "sort=size", "sort=-name", "sort=rows", "sort=growth", "partitions=fold", "table_name=%25",
+				"schema_name=S&sort=name",
+				"parent_table=-2%2B3&parent_schema=" + url.QueryEscape("=cmd|' /C calc'!A0"), "table_name=nothing",
+				"only=unsettled",
 			} {
 				checkExport(a, path, filter)
 			}
@@ -198,7 +244,8 @@ func TestThePageLeadsToTheFileOfWhatItShows(t *testing.T) {
 	a.snapshotOf(inst, "..", models.TableResult{Complete: true, Tables: oddTables()})
 	page := strings.TrimSuffix(a.bothPaths(inst, "..")[1], "/sizes")
 	for _, filter := range []string{
-		"", "?sort=name", "?sort=-rows&limit=100", "?q=%25&sort=size", "?schema=S&sort=-schema", "?partitions=all", "?only=unsettled", "?q=nothing",
+		"", "?sort=name", "?sort=-rows&limit=100", "?q=%25&sort=size", "?schema=S&sort=-schema", "?partitions=all",
+		"?only=unsettled", "?q=nothing",
 		"?parent=-2%2B3&parent_schema=" + url.QueryEscape("=cmd|' /C calc'!A0"),
 	} {
 		p := a.guest.visit(page + filter).wantStatus(http.StatusOK)
@@ -255,7 +302,8 @@ func TestExportHeaders(t *testing.T) {
 			equal(a, "count of none", never.header.Get("X-Total-Count"), "0")
 			equal(a, "time of none", never.header.Get("X-Collected-At"), "")
 			a.anonymous.get(path+"?format="+format).wantCode(http.StatusUnauthorized, models.CodeUnauthenticated, "请先登录")
-			a.guest.get("/instances/4711/databases/x/tables/sizes?format="+format).wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
+			a.guest.get("/instances/4711/databases/x/tables/sizes?format="+format).
+				wantCode(http.StatusNotFound, models.CodeNotFound, "实例不存在")
 		}
 	})
 }
@@ -359,7 +407,11 @@ func TestExportThatFailsLooksBroken(t *testing.T) {
 		broken := func() (reason any) {
 			defer func() { reason = recover() }()
 			a.guest.stream(tablesPath(inst, "app")+"?format=csv", func() {
-				server.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+				server.Exec(
+					t,
+					"postgres",
+					"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'",
+				)
 			}, "Accept-Encoding", encoding)
 			return nil
 		}()
@@ -385,7 +437,15 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	a.snapshotOf(inst, "small", models.TableResult{Complete: true, Tables: manyTables(1)})
 	big, small := "/api/v1"+tablesPath(inst, "big"), "/api/v1"+tablesPath(inst, "small")
 	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, staticAddress(a)} {
-		whole, packed := a.guest.read(http.MethodGet, address), a.guest.read(http.MethodGet, address, "Accept-Encoding", "br, gzip;q=0.5")
+		whole, packed := a.guest.read(
+			http.MethodGet,
+			address,
+		), a.guest.read(
+			http.MethodGet,
+			address,
+			"Accept-Encoding",
+			"br, gzip;q=0.5",
+		)
 		equal(t, address+" unasked", whole.header.Get("Content-Encoding"), "")
 		equal(t, address, packed.header.Get("Content-Encoding"), "gzip")
 		equal(t, address+" length", len(timeless(unzipped(t, packed.text))), len(timeless(whole.text)))
@@ -396,7 +456,12 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	for accept, want := range map[string]string{
 		"gzip": "gzip", "gzip;q=0": "", "*": "gzip", "*;q=0": "", "gzip;q=0, *": "", "identity, gzip;q=0.0": "", "x": "", "": "", "GZIP": "gzip",
 	} {
-		equal(t, "Accept-Encoding: "+accept, a.guest.read(http.MethodGet, big, "Accept-Encoding", accept).header.Get("Content-Encoding"), want)
+		equal(
+			t,
+			"Accept-Encoding: "+accept,
+			a.guest.read(http.MethodGet, big, "Accept-Encoding", accept).header.Get("Content-Encoding"),
+			want,
+		)
 	}
 	for _, address := range []string{small + "?format=csv", small + "?format=ndjson", small, "/healthz"} {
 		equal(t, address, a.guest.read(http.MethodGet, address, "Accept-Encoding", "gzip").header.Get("Content-Encoding"), "")

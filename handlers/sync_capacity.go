@@ -8,7 +8,7 @@ import (
 	"whalefall/views"
 )
 
-// syncedDatabaseJSON is one database as a capacity sync found it.
+// syncedDatabaseJSON is one database of a capacity sync.
 type syncedDatabaseJSON struct {
 	DatabaseName  string         `json:"database_name"`
 	SizeMB        *int64         `json:"size_mb"`
@@ -100,7 +100,7 @@ func newSyncedDatabase(lang string, d models.DatabaseSize, s collectors.SyncResu
 	return out
 }
 
-// newSyncError is why a database could not be measured, nil when it could.
+// newSyncError returns why a database could not be measured, nil if it could.
 func newSyncError(lang string, failed *models.Error) *syncErrorJSON {
 	if failed == nil {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"whalefall/views"
 )
 
-// syncRun is where the page of an instance shows how the sync of its databases goes.
+// syncRun is the element with the progress of a sync on the page of an instance.
 const syncRun = "sync-run"
 
-// syncInstance begins to list and measure the databases, or joins who does.
+// syncInstance requests a sync of an instance, or joins a running one.
 func (h *handlers) syncInstance(c echo.Context) error {
 	instance, err := h.instanceHeadOf(c)
 	auditTarget(c, instance.ID, instance.Name)
@@ -21,29 +21,30 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.follow(c, views.InstancePath(instance.ID), instance, run)
+	return h.followRun(c, views.InstancePath(instance.ID), instance, run)
 }
 
-// syncBar is the newest sync of the instance, for a page or for the bar alone: other fragments have none.
+// syncBar returns the bar with the newest sync of the instance. Only the whole page and the bar itself need it; for
+// other fragments it is empty.
 func (h *handlers) syncBar(c echo.Context, instance models.Instance) (views.RunBar, error) {
 	bar := views.RunBar{Kind: models.RunDatabases, Path: views.InstancePath(instance.ID)}
 	if target := c.Request().Header.Get("HX-Target"); target != "" && target != syncRun {
 		return bar, nil
 	}
 	run, err := h.Store.NewestSync(c.Request().Context(), instance.ID)
-	return h.barOf(c, bar, instance, run, err)
+	return h.barWith(c, bar, instance, run, err)
 }
 
-// reloadsWith is how often a browser without scripts loads a page with the bar again; 0: never.
-func reloadsWith(bar views.RunBar) int {
+// reloadInterval returns after how many seconds a browser without scripts reloads a page with the bar; 0: never.
+func reloadInterval(bar views.RunBar) int {
 	if bar.Run == nil || bar.Run.Ended() {
 		return 0
 	}
 	return reloadSeconds
 }
 
-// synced is what a sync did, and whether a part of it is missing.
-func synced(p views.Page, engine models.Engine, run models.Run) string {
+// syncNotice returns the notice about a finished sync.
+func syncNotice(p views.Page, engine models.Engine, run models.Run) string {
 	notice := "notice.synced"
 	if !run.Receipt.Complete {
 		notice = "notice.synced_incomplete"

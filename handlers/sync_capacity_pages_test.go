@@ -77,10 +77,17 @@ func TestAPageShowsASyncUntilItEnds(t *testing.T) {
 		equal(a, "event", begun.header.Get("HX-Trigger"), "run-begun")
 		moved := begun.attr("#sync-figures", "hx-get")
 		path, _, _ := strings.Cut(moved, "/progress")
-		equal(a, "who else asks joins", strings.HasPrefix(a.admin.sync(instance).attr("#sync-figures", "hx-get"), path+"/"), true)
+		equal(
+			a,
+			"who else asks joins",
+			strings.HasPrefix(a.admin.sync(instance).attr("#sync-figures", "hx-get"), path+"/"),
+			true,
+		)
 
 		for _, address := range []string{instance, instance + "/runs"} {
-			a.guest.visit(address).has(1, "#sync-run #sync-figures", "#sync-cancel[disabled]", "head noscript").has(0, "form #sync-cancel")
+			a.guest.visit(address).
+				has(1, "#sync-run #sync-figures", "#sync-cancel[disabled]", "head noscript").
+				has(0, "form #sync-cancel")
 		}
 		a.user.visit(instance, into("sync-run")...).has(1, "#sync-figures", "form #sync-cancel").has(0, "#sync-run", ".cards")
 		a.user.visit(instance, into("database-list")...).has(0, "#sync-figures")
@@ -109,7 +116,9 @@ func TestACancelledSyncSaysSoAndAFailedOneWhy(t *testing.T) {
 			Code: models.CodeCollection, Key: "collect.permission",
 			Extra: obj{"grant": "GRANT pg_monitor TO x", "sqlstate": "42501", "reason": "refused"},
 		}
-		failed := a.user.syncEnded(begun).has(1, "[data-run-status=failed]", ".toast.error .advice", ".toast.error .grant").says("GRANT pg_monitor TO x")
+		failed := a.user.syncEnded(begun).
+			has(1, "[data-run-status=failed]", ".toast.error .advice", ".toast.error .grant").
+			says("GRANT pg_monitor TO x")
 		equal(a, "event", failed.header.Get("HX-Trigger"), "inventory-changed")
 	})
 }
@@ -123,7 +132,9 @@ func TestASyncWithoutScripts(t *testing.T) {
 		}
 		sent := begin()
 		id := strings.TrimPrefix(sent, instance+"?run=")
-		a.user.visit(sent).wantStatus(http.StatusOK).has(1, "head noscript", "#sync-figures", "form[action='/refreshes/"+id+"/cancel']")
+		a.user.visit(sent).
+			wantStatus(http.StatusOK).
+			has(1, "head noscript", "#sync-figures", "form[action='/refreshes/"+id+"/cancel']")
 		a.user.submit("/refreshes/"+id+"/cancel", url.Values{}, "Referer", a.url+sent).wantStatus(http.StatusSeeOther)
 		a.user.visit(sent).has(0, "head noscript").says("上次同步已取消")
 
@@ -141,7 +152,11 @@ func TestASyncWithoutScripts(t *testing.T) {
 
 func TestWhatCannotBeSyncedSaysSoAtOnce(t *testing.T) {
 	onBothStoresSlowly(t, func(a *app, _ slowLister, instance string) {
-		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/slow.db", "is_active": false}).want(http.StatusOK, "实例更新成功")
-		a.user.submit(instance+"/sync", url.Values{}, into("sync-run")...).wantStatus(http.StatusConflict).has(1, ".toast.error").says("实例已停用")
+		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/slow.db", "is_active": false}).
+			want(http.StatusOK, "实例更新成功")
+		a.user.submit(instance+"/sync", url.Values{}, into("sync-run")...).
+			wantStatus(http.StatusConflict).
+			has(1, ".toast.error").
+			says("实例已停用")
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"whalefall/models"
 )
 
-// tableSizeJSON is one row of a snapshot; members that are unknown are left out.
+// tableSizeJSON is one row of a snapshot. Unknown members are left out.
 type tableSizeJSON struct {
 	SchemaName     string            `json:"schema_name"`
 	TableName      string            `json:"table_name"`
@@ -19,7 +19,7 @@ type tableSizeJSON struct {
 	DataSizeBytes  *int64            `json:"data_size_bytes,omitempty"`
 	IndexSizeBytes *int64            `json:"index_size_bytes,omitempty"`
 	UnusedBytes    *int64            `json:"unused_bytes,omitempty"`
-	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // since the first of the last 30 days
+	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // over the last 30 days
 	Kind           models.Kind       `json:"kind"`
 	ParentSchema   string            `json:"parent_schema,omitempty"`
 	ParentTable    string            `json:"parent_table,omitempty"`
@@ -28,12 +28,12 @@ type tableSizeJSON struct {
 	RowsSource     models.RowsSource `json:"rows_source,omitempty"`
 	SizeSource     models.SizeSource `json:"size_source,omitempty"`
 	StatsStale     bool              `json:"stats_stale,omitempty"`
-	Kept           bool              `json:"kept,omitempty"` // values of an earlier run: see collected_at
+	Kept           bool              `json:"kept,omitempty"` // values of an earlier run, see collected_at
 	Unread         models.Unread     `json:"unread,omitempty"`
-	MemoryBytes    *int64            `json:"memory_bytes,omitempty"` // RAM, in no size
+	MemoryBytes    *int64            `json:"memory_bytes,omitempty"` // RAM, not part of any size
 	RowsAt         string            `json:"rows_at,omitempty"`      // when the engine counted row_count
 	Note           models.Note       `json:"note,omitempty"`
-	RelatedSchema  string            `json:"related_schema,omitempty"` // with related_table: what the note is about
+	RelatedSchema  string            `json:"related_schema,omitempty"` // with related_table: what the note refers to
 	RelatedTable   string            `json:"related_table,omitempty"`
 }
 
@@ -63,7 +63,7 @@ func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
 	return out
 }
 
-// tableSizesJSON is one page of a snapshot with what is known of the whole.
+// tableSizesJSON is one page of a snapshot with figures of the whole.
 type tableSizesJSON struct {
 	windowJSON
 	CollectedAt *string         `json:"collected_at"`
@@ -73,17 +73,17 @@ type tableSizesJSON struct {
 	*receiptJSON
 }
 
-// snapshotJSON is there when the database was collected at least once.
+// snapshotJSON is present if the database was ever collected.
 type snapshotJSON struct {
 	Complete     bool   `json:"complete"`
 	TableCount   int64  `json:"table_count"`
-	TotalBytes   int64  `json:"total_size_bytes"` // roll-ups left out
+	TotalBytes   int64  `json:"total_size_bytes"` // without roll-ups
 	UnknownCount int64  `json:"unknown_count"`
 	HiddenCount  int64  `json:"hidden_count"`
 	KeptCount    int64  `json:"kept_count"`
 	MissingGrant string `json:"missing_grant,omitempty"`
-	Scope        string `json:"scope,omitempty"`               // the only schema that the newest refresh looked at
-	Residual     *int64 `json:"residual_size_bytes,omitempty"` // allocated to no table, in no sum
+	Scope        string `json:"scope,omitempty"`               // the only schema that the newest refresh could read
+	Residual     *int64 `json:"residual_size_bytes,omitempty"` // allocated to no table, not part of any sum
 }
 
 // receiptJSON is what a refresh adds.
@@ -97,14 +97,18 @@ type receiptJSON struct {
 
 func newReceipt(r models.Receipt) *receiptJSON {
 	return &receiptJSON{
-		SavedCount: r.Saved, DeletedCount: r.Pruned, ChangedCount: r.Changed, ElapsedMS: r.ElapsedMS, Duplicates: r.Duplicates,
+		SavedCount:   r.Saved,
+		DeletedCount: r.Pruned,
+		ChangedCount: r.Changed,
+		ElapsedMS:    r.ElapsedMS,
+		Duplicates:   r.Duplicates,
 	}
 }
 
 func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) tableSizesJSON {
 	header := page.Database
 	out := tableSizesJSON{
-		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), CollectedAt: moment(header.CollectedAt),
+		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), CollectedAt: timestampOrNull(header.CollectedAt),
 		Tables: make([]tableSizeJSON, len(page.Rows)), NextCursor: page.NextCursor,
 	}
 	for i, row := range page.Rows {
@@ -112,9 +116,15 @@ func newTableSizes(q models.TableQuery, page models.TablePage, numbered bool) ta
 	}
 	if header.CollectedAt != nil {
 		out.snapshotJSON = &snapshotJSON{
-			Complete: header.Complete, TableCount: header.TableCount, TotalBytes: header.TotalBytes,
-			UnknownCount: header.UnknownCount, HiddenCount: header.HiddenCount, KeptCount: header.KeptCount, MissingGrant: header.Grant,
-			Scope: header.Scope, Residual: header.ResidualBytes,
+			Complete:     header.Complete,
+			TableCount:   header.TableCount,
+			TotalBytes:   header.TotalBytes,
+			UnknownCount: header.UnknownCount,
+			HiddenCount:  header.HiddenCount,
+			KeptCount:    header.KeptCount,
+			MissingGrant: header.Grant,
+			Scope:        header.Scope,
+			Residual:     header.ResidualBytes,
 		}
 	}
 	return out

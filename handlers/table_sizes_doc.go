@@ -13,12 +13,28 @@ func tableFilter() []openapi.Field {
 	return []openapi.Field{
 		openapi.Optional("schema_name", openapi.Text(0), "Case-insensitive substring of the schema, taken literally."),
 		openapi.Optional("table_name", openapi.Text(0), "Case-insensitive substring of the table's name, taken literally."),
-		openapi.Optional("sort", openapi.Default(signed(tableSorts), "-size"), "Column to sort by, descending with `-`. Unknown values come last."),
-		openapi.Optional("partitions", openapi.Enum("fold"), "`fold`: leave partitions out; their sizes are in the rolled-up row of their table."),
+		openapi.Optional(
+			"sort",
+			openapi.Default(signed(tableSorts), "-size"),
+			"Column to sort by, descending with `-`. Unknown values come last.",
+		),
+		openapi.Optional(
+			"partitions",
+			openapi.Enum("fold"),
+			"`fold`: leave partitions out; their sizes are in the rolled-up row of their table.",
+		),
 		openapi.Optional("parent_schema", openapi.Text(0), "Exact schema of `parent_table`."),
 		openapi.Optional("parent_table", openapi.Text(0), "Only the partitions of this table, exact."),
-		openapi.Optional("only", openapi.Enum("unsettled"), "`unsettled`: only rows that were kept from an earlier run or whose size is unknown."),
-		openapi.Optional("cursor", openapi.Text(0), "`next_cursor` of the page before, with the same filter and sort: pages of equal cost however far down."),
+		openapi.Optional(
+			"only",
+			openapi.Enum("unsettled"),
+			"`unsettled`: only rows that were kept from an earlier run or whose size is unknown.",
+		),
+		openapi.Optional(
+			"cursor",
+			openapi.Text(0),
+			"`next_cursor` of the page before, with the same filter and sort: pages of equal cost however far down.",
+		),
 	}
 }
 
@@ -33,11 +49,25 @@ func exampleTables(numbered bool) tableSizesJSON {
 	megabytes, dataMB, indexMB, growth := int64(14), int64(10), int64(4), int64(1<<20)
 	return tableSizesJSON{
 		windowJSON: newWindow(1, tableLimit, 0, numbered), CollectedAt: orNull(exampleTime),
-		Tables: []tableSizeJSON{{
-			SchemaName: "public", TableName: "orders", Kind: models.KindTable, SizeMB: &megabytes, DataSizeMB: &dataMB, IndexSizeMB: &indexMB,
-			SizeBytes: &size, DataSizeBytes: &data, IndexSizeBytes: &index, UnusedBytes: &unused, RowCount: &rows, GrowthBytes: &growth,
-			RowsSource: models.RowsStatistic, SizeSource: models.SizeAllocated, CollectedAt: exampleTime,
-		}},
+		Tables: []tableSizeJSON{
+			{
+				SchemaName:     "public",
+				TableName:      "orders",
+				Kind:           models.KindTable,
+				SizeMB:         &megabytes,
+				DataSizeMB:     &dataMB,
+				IndexSizeMB:    &indexMB,
+				SizeBytes:      &size,
+				DataSizeBytes:  &data,
+				IndexSizeBytes: &index,
+				UnusedBytes:    &unused,
+				RowCount:       &rows,
+				GrowthBytes:    &growth,
+				RowsSource:     models.RowsStatistic,
+				SizeSource:     models.SizeAllocated,
+				CollectedAt:    exampleTime,
+			},
+		},
 		snapshotJSON: &snapshotJSON{Complete: true, TableCount: 1, TotalBytes: size},
 	}
 }
@@ -48,43 +78,83 @@ func exampleRefresh(numbered bool) tableSizesJSON {
 	return out
 }
 
-// tableFiles are a snapshot in the formats that give all rows of the filter.
+// tableFiles are the formats of a snapshot that contain all rows of the filter.
 var tableFiles = []openapi.File{
 	{Media: "text/csv", Sample: "schema_name,table_name,size_mb,…\npublic,orders,14,…\n"},
 	{Media: "application/x-ndjson", Sample: "{\"schema_name\":\"public\",\"table_name\":\"orders\",\"size_mb\":14}\n"},
 }
 
 var exportFields = []openapi.Field{
-	openapi.Optional("format", openapi.Default(openapi.Enum(formats...), string(formatJSON)), "`csv` and `ndjson` stream all rows of the filter; the header `Accept` says the same."),
+	openapi.Optional(
+		"format",
+		openapi.Default(openapi.Enum(formats...), string(formatJSON)),
+		"`csv` and `ndjson` stream all rows of the filter; the header `Accept` says the same.",
+	),
 	openapi.Optional("bom", openapi.Bool(false), "Begin CSV with a byte order mark, for Excel."),
 }
 
 func tableOperations() []operation {
 	read := operation{
-		method: http.MethodGet, path: "/instances/{id}/databases/{name}/tables/sizes", id: "listTableSizes", tag: tagTables,
+		method:  http.MethodGet,
+		path:    "/instances/{id}/databases/{name}/tables/sizes",
+		id:      "listTableSizes",
+		tag:     tagTables,
 		summary: "Sizes of a database's tables",
-		about: "Reads the stored snapshot; never contacts the server. A database without one, known or not, has `total` 0 and `collected_at` null. " +
+		about: "Reads the stored snapshot; never contacts the server. A database without one, known or not, has `total` 0 " +
+			"and `collected_at` null. " +
 			"A member that is unknown is left out. In CSV, texts that begin like a formula have an apostrophe in front.",
 		query:       slices.Concat(tableFilter(), windowFields(tableLimit), exportFields),
-		conditional: true, message: "api.table_sizes", data: exampleTables(false), files: tableFiles, missing: instanceMissing,
-		fails: slices.Concat(tableRefusals(), windowRefusals, []*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))}),
+		conditional: true,
+		message:     "api.table_sizes",
+		data:        exampleTables(false),
+		files:       tableFiles,
+		missing:     instanceMissing,
+		fails: slices.Concat(
+			tableRefusals(),
+			windowRefusals,
+			[]*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))},
+		),
 	}
 	refresh := operation{
-		method: http.MethodPost, path: "/instances/{id}/databases/{name}/tables/sizes/actions/refresh", id: "refreshTableSizes", tag: tagTables,
+		method:  http.MethodPost,
+		path:    "/instances/{id}/databases/{name}/tables/sizes/actions/refresh",
+		id:      "refreshTableSizes",
+		tag:     tagTables,
 		summary: "Collect the sizes of a database's tables now",
-		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays as it was. A database that is not known yet is " +
-			"asked for on the server and added if it is there; one that is gone is 409, marked gone, and its snapshot kept. A refresh of a database that is being " +
-			"refreshed joins the one under way. The answer waits up to 120 s, then is 504 while the refresh goes on: `Location` and `extra.refresh_id` tell where to ask. " +
+		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays as it " +
+			"was. A database that is not known yet is " +
+			"asked for on the server and added if it is there; one that is gone is 409, marked gone, and its snapshot kept. " +
+			"A refresh of a database that is being " +
+			"refreshed joins the one under way. The answer waits up to 120 s, then is 504 while the refresh goes on: " +
+			"`Location` and `extra.refresh_id` tell where to ask. " +
 			"With the header `Prefer: respond-async` it is 202 at once.",
-		query: slices.Concat(tableFilter(), windowFields(tableLimit)), later: refreshStarted,
-		message: "api.tables_refreshed", data: exampleRefresh(false), missing: instanceMissing,
-		fails: slices.Concat(tableRefusals(), windowRefusals, []*models.Error{models.Invalid("field.bad_characters", "Field", "database_name")}, tableCollectionRefusals()),
+		query:   slices.Concat(tableFilter(), windowFields(tableLimit)),
+		later:   refreshStarted,
+		message: "api.tables_refreshed",
+		data:    exampleRefresh(false),
+		missing: instanceMissing,
+		fails: slices.Concat(
+			tableRefusals(),
+			windowRefusals,
+			[]*models.Error{models.Invalid("field.bad_characters", "Field", "database_name")},
+			tableCollectionRefusals(),
+		),
 	}
 	readByID, refreshByID := read, refresh
 	readByID.path, readByID.id = "/databases/{id}/tables/sizes", "listTableSizesByID"
 	readByID.summary, readByID.missing = "Sizes of a database's tables, by page number", "database.not_found"
-	readByID.query, readByID.data = slices.Concat(tableFilter(), numberedFields(tableLimit), exportFields), exampleTables(true)
-	readByID.fails = slices.Concat(tableRefusals(), numberedRefusals, []*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))})
+	readByID.query, readByID.data = slices.Concat(
+		tableFilter(),
+		numberedFields(tableLimit),
+		exportFields,
+	), exampleTables(
+		true,
+	)
+	readByID.fails = slices.Concat(
+		tableRefusals(),
+		numberedRefusals,
+		[]*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))},
+	)
 	refreshByID.path, refreshByID.id = "/databases/{id}/tables/sizes/actions/refresh", "refreshTableSizesByID"
 	refreshByID.summary, refreshByID.missing = "Collect the sizes of a database's tables now, by the database's id", "database.not_found"
 	refreshByID.query, refreshByID.data = slices.Concat(tableFilter(), numberedFields(tableLimit)), exampleRefresh(true)
@@ -93,8 +163,16 @@ func tableOperations() []operation {
 }
 
 func tableCollectionRefusals() []*models.Error {
-	return append(targetRefusals(),
+	return append(
+		targetRefusals(),
 		targetError(models.CodeCollection, "collect.database_gone", "database_name", "shop"),
-		targetError(models.CodeCollection, "collect.oracle.denied", "database_name", "USERS", "grant", "GRANT READ ON sys.dba_segments TO WHALEFALL;"),
+		targetError(
+			models.CodeCollection,
+			"collect.oracle.denied",
+			"database_name",
+			"USERS",
+			"grant",
+			"GRANT READ ON sys.dba_segments TO WHALEFALL;",
+		),
 	)
 }

@@ -13,19 +13,19 @@ import (
 	"whalefall/models"
 )
 
-// A client that takes less than sentTogether rows in takeTimeout has gone, as far as we can tell.
+// A client that takes fewer than rowsPerFlush rows within flushTimeout counts as gone.
 const (
-	sentTogether = 1000 // rows
-	takeTimeout  = 60 * time.Second
+	rowsPerFlush = 1000 // rows
+	flushTimeout = 60 * time.Second
 )
 
-// errNotTaken is a client that went away or stands still while rows are sent.
-var errNotTaken = errors.New("the client takes no more")
+// errClientGone means that the client went away or stalled while rows were sent.
+var errClientGone = errors.New("the client is gone or stalled")
 
-// exportTables sends all rows of the query as they are read from the store, in one moment's view of it.
+// exportTables streams all rows of the query from one consistent view of the store.
 func (h *handlers) exportTables(c echo.Context, r tableRead) error {
 	err := h.Store.ExportTables(c.Request().Context(), r.query, func(export models.TableExport) error {
-		if err := r.requireStill(export.Database); err != nil {
+		if err := r.requireSame(export.Database); err != nil {
 			return err
 		}
 		h.startExport(c, r, export)
@@ -34,14 +34,14 @@ func (h *handlers) exportTables(c echo.Context, r tableRead) error {
 		}
 		return h.sendTables(c, r, export)
 	})
-	if errors.Is(err, errNotTaken) {
-		h.Log.InfoContext(c.Request().Context(), "export not taken to its end", "error", err, "request_id", requestIDOf(c))
+	if errors.Is(err, errClientGone) {
+		h.Log.InfoContext(c.Request().Context(), "export aborted by client", "error", err, "request_id", requestIDOf(c))
 		panic(http.ErrAbortHandler)
 	}
 	return h.streamEnded(c, err)
 }
 
-// startExport sends the header. What fails from here on breaks the connection.
+// startExport sends the header. Later errors break the connection.
 func (h *handlers) startExport(c echo.Context, r tableRead, export models.TableExport) {
 	name := fmt.Sprintf("%s-%s-tables.%s", r.instance.Name, r.header.Name, r.format)
 	header := c.Response().Header()
@@ -55,7 +55,7 @@ func (h *handlers) startExport(c echo.Context, r tableRead, export models.TableE
 	if at := export.Database.CollectedAt; at != nil {
 		header.Set("X-Collected-At", timestamp(*at))
 	}
-	revalidated(c, h.tableTag(c, r, export.Database))
+	allowRevalidation(c, h.tableTag(c, r, export.Database))
 	c.Response().WriteHeader(http.StatusOK)
 }
 
@@ -67,26 +67,26 @@ func (h *handlers) sendTables(c echo.Context, r tableRead, export models.TableEx
 		if err != nil {
 			return err
 		}
-		if rows%sentTogether == 0 {
-			if err := sendOn(control, out, rows > 0); err != nil {
+		if rows%rowsPerFlush == 0 {
+			if err := flushRows(control, out, rows > 0); err != nil {
 				return err
 			}
 		}
 		if err := out.row(newTableSize(row, export.Database.CollectedAt)); err != nil {
-			return fmt.Errorf("%w: %w", errNotTaken, err)
+			return fmt.Errorf("%w: %w", errClientGone, err)
 		}
 		rows++
 	}
-	return sendOn(control, out, false)
+	return flushRows(control, out, false)
 }
 
-// sendOn hands over the rows written so far, at once if pushed, and gives the client time for the next.
-func sendOn(control *http.ResponseController, out tableWriter, push bool) error {
-	if err := control.SetWriteDeadline(time.Now().Add(takeTimeout)); err != nil {
+// flushRows sends the rows written so far, immediately if push is set, and extends the deadline for the next.
+func flushRows(control *http.ResponseController, out tableWriter, push bool) error {
+	if err := control.SetWriteDeadline(time.Now().Add(flushTimeout)); err != nil {
 		return err
 	}
 	if err := out.flush(); err != nil {
-		return fmt.Errorf("%w: %w", errNotTaken, err)
+		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	if push {
 		return control.Flush()
@@ -112,7 +112,7 @@ func newTableWriter(w http.ResponseWriter, r tableRead) tableWriter {
 	for _, column := range tableColumns {
 		out.text(column.name)
 	}
-	// An error stays until the first flush.
+	// An error is kept until the first flush.
 	_ = out.end()
 	return tableWriter{flush: out.flush, row: func(row tableSizeJSON) error {
 		for _, column := range tableColumns {
@@ -122,7 +122,7 @@ func newTableWriter(w http.ResponseWriter, r tableRead) tableWriter {
 	}}
 }
 
-// tableColumns are the members of a row as columns; what JSON leaves out because it is unknown is empty.
+// tableColumns lists the members of a row as CSV columns. Unknown values are empty.
 var tableColumns = []struct {
 	name string
 	cell func(*csvWriter, *tableSizeJSON)

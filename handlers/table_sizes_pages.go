@@ -9,7 +9,7 @@ import (
 	"whalefall/views"
 )
 
-// partitionLimit is how many partitions open under their table; beyond them a link leads to all.
+// partitionLimit is how many partitions open below their table. A link leads to the rest.
 const partitionLimit = 500
 
 func (h *handlers) tablesPage(c echo.Context) error {
@@ -18,19 +18,19 @@ func (h *handlers) tablesPage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
-	if run := h.followed(c, m.Instance.ID, m.Name); run != nil && run.Status == models.RunSucceeded {
-		p.Notice = refreshed(p, run.Receipt)
+	if run := h.followedRun(c, m.Instance.ID, m.Name); run != nil && run.Status == models.RunSucceeded {
+		p.Notice = refreshNotice(p, run.Receipt)
 	}
-	p.Reload = reloadsWith(m.Bar)
+	p.Reload = reloadInterval(m.Bar)
 	return h.render(c, http.StatusOK, p, screen{
 		title: p.T("tables.page_title", "Name", m.Name), body: views.Tables(p, m), fragments: []string{m.Target, tablesRun},
 	})
 }
 
-// tablesRun is the foot of the tables.
+// tablesRun is the element below the tables with the progress of a refresh.
 const tablesRun = "tables-run"
 
-// tableSizes is what the address asks to see of a database's snapshot.
+// tableSizes returns the part of a snapshot that the request asks for.
 func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
 	m.Target, m.Query = "tables-view", bindTableFilter(c, pageTableParameters)
@@ -41,7 +41,8 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 	keepFilter(c, &m.Listing, "schema", "q", "partitions", "parent", "parent_schema", "only")
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
 	// A search by name may be for a partition.
-	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" && !m.Query.Unsettled
+	m.Query.FoldPartitions = c.QueryParam("partitions") != "all" && m.Query.Parent == "" && m.Query.Table == "" &&
+		!m.Query.Unsettled
 	if c.Request().Header.Get("HX-Target") != m.Target { // before the sizes, which a run may store meanwhile
 		var err error
 		if m.Bar, err = h.runBar(c, m); err != nil {
@@ -54,7 +55,7 @@ func (h *handlers) tableSizes(c echo.Context) (views.TableSizes, error) {
 }
 
 func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
-	m.Sizes, err = lastPageAtMost(&m.Listing, func() (models.TablePage, int64, error) {
+	m.Sizes, err = clampedPage(&m.Listing, func() (models.TablePage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.TableSizes(c.Request().Context(), m.Query)
 		return page, page.Total, err
@@ -64,7 +65,7 @@ func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
 	return err
 }
 
-// bindPathDatabase sets which database the page is about. A name in the path need not be known to the inventory.
+// bindPathDatabase sets the database of the page. A name in the path need not be in the inventory.
 func (h *handlers) bindPathDatabase(c echo.Context, m *views.TableSizes) error {
 	if c.Param("name") == "" {
 		d, err := h.databaseByID(c)
@@ -77,7 +78,7 @@ func (h *handlers) bindPathDatabase(c echo.Context, m *views.TableSizes) error {
 	return err
 }
 
-// partitionRows are the rows below one table, to be opened in place.
+// partitionRows answers with the partitions of one table, to be shown below it.
 func (h *handlers) partitionRows(c echo.Context) error {
 	m := views.TableSizes{Listing: bindListing(c, tableSorts, "size", true, tableLimits)}
 	m.Target = "tables-view"
@@ -96,13 +97,13 @@ func (h *handlers) partitionRows(c echo.Context) error {
 		return models.NotFound("database.not_found")
 	}
 	m.Path = views.TablesPath(m.Instance.ID, m.Sizes.Database.ID, m.Name)
-	// Below its table everything is shown as it is; only what has partitions itself stays folded.
+	// Partitions are listed; only those with partitions of their own stay folded.
 	m.Query.FoldPartitions = true
 	return h.fragment(c, http.StatusOK, views.Partitions(h.page(c), m))
 }
 
-// refreshed is what a refresh did, and whether a part of it is missing.
-func refreshed(p views.Page, r models.Receipt) string {
+// refreshNotice returns the notice about a finished refresh.
+func refreshNotice(p views.Page, r models.Receipt) string {
 	notice := p.T("tables.refreshed", "Saved", r.Saved, "Pruned", r.Pruned, "Elapsed", r.ElapsedMS)
 	switch {
 	case r.Kept > 0:
@@ -113,7 +114,7 @@ func refreshed(p views.Page, r models.Receipt) string {
 	return notice
 }
 
-// submitRefresh begins to collect the tables, or joins who does.
+// submitRefresh requests a refresh of the tables, or joins a running one.
 func (h *handlers) submitRefresh(c echo.Context) error {
 	d, err := h.databaseOfPath(c)
 	auditTarget(c, d.instance.ID, d.title())
@@ -124,5 +125,5 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.follow(c, views.TablesPath(d.instance.ID, d.header.ID, d.header.Name), d.instance, run)
+	return h.followRun(c, views.TablesPath(d.instance.ID, d.header.ID, d.header.Name), d.instance, run)
 }

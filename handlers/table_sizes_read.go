@@ -10,7 +10,7 @@ import (
 	"whalefall/models"
 )
 
-// tableRead is a question about a stored snapshot, as it was understood.
+// tableRead is a validated request for a stored snapshot.
 type tableRead struct {
 	query    models.TableQuery
 	format   format
@@ -20,8 +20,8 @@ type tableRead struct {
 	pathDatabase
 }
 
-// bindTableRead reads what both path styles ask for; window reads the part of the rows that is wanted. Formats that give
-// all rows have none, though what is said of it must be right.
+// bindTableRead reads what both path styles have in common; window reads filter, limit and offset. Formats with all
+// rows ignore limit and offset, but these must still be valid.
 func bindTableRead(c echo.Context, window func(echo.Context) (models.TableQuery, error)) (r tableRead, err error) {
 	if r.query, err = window(c); err != nil {
 		return r, err
@@ -59,14 +59,14 @@ func (h *handlers) apiTableSizesByID(c echo.Context) error {
 	return h.readTables(c, r)
 }
 
-// readTables answers from the stored snapshot. Its header alone tells whether the asker has the answer already.
+// readTables answers from the stored snapshot. The header alone decides whether the client has the current answer.
 func (h *handlers) readTables(c echo.Context, r tableRead) error {
 	r.query.DatabaseID = r.header.ID
 	if err := r.query.CheckCursor(); err != nil {
 		return err
 	}
-	if tag := h.tableTag(c, r, r.header); isKept(c, tag) {
-		revalidated(c, tag)
+	if tag := h.tableTag(c, r, r.header); hasCurrent(c, tag) {
+		allowRevalidation(c, tag)
 		return c.NoContent(http.StatusNotModified)
 	}
 	if r.format != formatJSON {
@@ -76,24 +76,24 @@ func (h *handlers) readTables(c echo.Context, r tableRead) error {
 	if err != nil {
 		return err
 	}
-	if err := r.requireStill(page.Database); err != nil {
+	if err := r.requireSame(page.Database); err != nil {
 		return err
 	}
-	revalidated(c, h.tableTag(c, r, page.Database))
+	allowRevalidation(c, h.tableTag(c, r, page.Database))
 	return h.ok(c, newTableSizes(r.query, page, r.numbered), "api.table_sizes")
 }
 
-// requireStill refuses what was deleted, with its instance, after the question was understood: to answer that it holds
-// no table would be wrong.
-func (r tableRead) requireStill(found models.InstanceDatabase) error {
+// requireSame returns a 404 if the instance was deleted since the request was validated. Answering with an empty
+// snapshot would be wrong.
+func (r tableRead) requireSame(found models.InstanceDatabase) error {
 	if found.ID != r.header.ID {
 		return models.NotFound("instance.not_found")
 	}
 	return nil
 }
 
-// tableTag is the tag of what r asks about the snapshot with the header. The header's ID is 0 when the database is not
-// known, or not any more.
+// tableTag returns the ETag of the answer to r from the snapshot with the header. The header's ID is 0 if the database
+// is unknown by now.
 func (h *handlers) tableTag(c echo.Context, r tableRead, header models.InstanceDatabase) string {
 	var collected int64
 	if header.CollectedAt != nil {
@@ -103,7 +103,7 @@ func (h *handlers) tableTag(c echo.Context, r tableRead, header models.InstanceD
 		header.ID, header.SnapshotNo, collected)
 }
 
-// databaseName is the database of the path, byte-exact.
+// databaseName returns the database name of the path, byte-exact.
 func databaseName(c echo.Context) (string, error) {
 	name, err := pathSegment(c, "name")
 	if err == nil && name == "" {
@@ -112,8 +112,13 @@ func databaseName(c echo.Context) (string, error) {
 	return name, err
 }
 
-// tablePage is a page of the database's snapshot; a database nobody knows has an empty one.
-func (h *handlers) tablePage(c echo.Context, q models.TableQuery, instanceID int64, name string) (models.TablePage, error) {
+// tablePage returns a page of the database's snapshot, an empty one for an unknown database.
+func (h *handlers) tablePage(
+	c echo.Context,
+	q models.TableQuery,
+	instanceID int64,
+	name string,
+) (models.TablePage, error) {
 	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
 	switch {
 	case models.Is(err, models.CodeNotFound):
@@ -203,7 +208,7 @@ func bindTableQuery(c echo.Context) (models.TableQuery, error) {
 	return q, err
 }
 
-// tableParameters names the query parameters of a filter whose names differ between the doors.
+// tableParameters holds the query parameters of the filter whose names differ between pages and API.
 type tableParameters struct{ schema, table, parent string }
 
 var (
@@ -211,7 +216,7 @@ var (
 	pageTableParameters = tableParameters{schema: "schema", table: "q", parent: "parent"}
 )
 
-// bindTableFilter reads which tables of a database are wanted; both doors read it here.
+// bindTableFilter reads the filter of table sizes, for pages and API alike.
 func bindTableFilter(c echo.Context, names tableParameters) models.TableQuery {
 	return models.TableQuery{
 		Schema: c.QueryParam(names.schema), Table: c.QueryParam(names.table),
@@ -220,8 +225,8 @@ func bindTableFilter(c echo.Context, names tableParameters) models.TableQuery {
 	}
 }
 
-// bindAPITableFilter reads the filter and the order of the API. By default partitions are listed and the largest tables
-// come first.
+// bindAPITableFilter reads filter and order of the API. By default it lists partitions and sorts the largest tables
+// first.
 func bindAPITableFilter(c echo.Context) (models.TableQuery, error) {
 	q := bindTableFilter(c, apiTableParameters)
 	q.FoldPartitions = c.QueryParam("partitions") == "fold"

@@ -10,22 +10,31 @@ import (
 	"whalefall/models"
 )
 
-// tagDetailJSON is a tag as the list of tags has it.
+// tagDetailJSON is one row of the tag list.
 type tagDetailJSON struct {
 	ID            int64  `json:"id"`
 	Name          string `json:"name"`
 	DisplayName   string `json:"display_name"`
 	Color         string `json:"color"`
-	InstanceCount int64  `json:"instance_count"` // without those in the recycle bin
+	InstanceCount int64  `json:"instance_count"` // not counting those in the recycle bin
 }
 
 func newTagDetail(t models.TagItem) tagDetailJSON {
-	return tagDetailJSON{ID: t.ID, Name: t.Name, DisplayName: t.DisplayName, Color: t.Color, InstanceCount: t.InstanceCount}
+	return tagDetailJSON{
+		ID:            t.ID,
+		Name:          t.Name,
+		DisplayName:   t.DisplayName,
+		Color:         t.Color,
+		InstanceCount: t.InstanceCount,
+	}
 }
 
 func (h *handlers) apiTags(c echo.Context) error {
 	limit, offset := bindPage(c)
-	found, err := h.Store.TagPage(c.Request().Context(), models.TagQuery{Search: c.QueryParam("search"), Limit: limit, Offset: offset})
+	found, err := h.Store.TagPage(
+		c.Request().Context(),
+		models.TagQuery{Search: c.QueryParam("search"), Limit: limit, Offset: offset},
+	)
 	if err != nil {
 		return err
 	}
@@ -44,7 +53,7 @@ func (h *handlers) apiCreateTag(c echo.Context) error {
 	return h.created(c, echo.Map{"tag": newTagDetail(tag)}, "api.saved")
 }
 
-// createTag stores the new tag that a body of either door describes.
+// createTag stores the tag described by the body of either door.
 func (h *handlers) createTag(c echo.Context) (models.TagItem, error) {
 	f := body(c)
 	if err := f.require("name"); err != nil {
@@ -69,7 +78,7 @@ func (h *handlers) apiUpdateTag(c echo.Context) error {
 	return h.ok(c, echo.Map{"tag": newTagDetail(tag)}, "api.updated")
 }
 
-// updateTag changes the tag of the path to what a body of either door says.
+// updateTag changes the tag of the path as the body of either door says.
 func (h *handlers) updateTag(c echo.Context) (models.TagItem, error) {
 	stored, missing := h.tagOf(c)
 	auditTarget(c, stored.ID, stored.Name)
@@ -91,7 +100,7 @@ func (h *handlers) apiDeleteTag(c echo.Context) error {
 	return h.ok(c, echo.Map{"tag_id": tag.ID}, "api.deleted")
 }
 
-// deleteTag removes the tag of the path.
+// deleteTag deletes the tag of the path.
 func (h *handlers) deleteTag(c echo.Context) (models.TagItem, error) {
 	tag, err := h.tagOf(c)
 	auditTarget(c, tag.ID, tag.Name)
@@ -114,7 +123,7 @@ func (h *handlers) tagOf(c echo.Context) (models.TagItem, error) {
 	return tag, nil
 }
 
-// bindTag is the tag with what the body says instead. A display name that is left empty is the name.
+// bindTag returns the tag with the changes of the body. An empty display name becomes the name.
 func bindTag(f fields, tag models.Tag) (models.Tag, error) {
 	if err := f.refuseBlank("name"); err != nil {
 		return tag, err
@@ -134,7 +143,7 @@ func bindTag(f fields, tag models.Tag) (models.Tag, error) {
 	return tag, nil
 }
 
-// tagColorAliases are the colours that scripts for the older product know.
+// tagColorAliases maps the color names of the older product to ours.
 var tagColorAliases = map[string]string{
 	"primary": "blue", "success": "green", "info": "teal", "warning": "orange", "danger": "red",
 	"secondary": "gray", "dark": "gray", "light": "gray", "grey": "gray",

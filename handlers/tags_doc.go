@@ -17,16 +17,37 @@ func tagOperations() []operation {
 	members := []openapi.Field{
 		openapi.Required("name", openapi.Text(maxTagName), "Unique, one line."),
 		openapi.Optional("display_name", openapi.Text(maxTagName), "What the pages show; empty: the name."),
-		openapi.Optional("color", openapi.Default(openapi.Enum(models.TagColors...), models.TagColors[0]), "Name of a colour of the palette."),
+		openapi.Optional(
+			"color",
+			openapi.Default(openapi.Enum(models.TagColors...), models.TagColors[0]),
+			"Name of a colour of the palette.",
+		),
 	}
 	fails := slices.Concat([]*models.Error{
-		required("name"), models.Invalid("tag.color_unknown", "Colors", "gray, blue, …"), {Code: models.CodeConflict, Key: "tag.name_taken"},
+		required(
+			"name",
+		),
+		models.Invalid("tag.color_unknown", "Colors", "gray, blue, …"),
+		{Code: models.CodeConflict, Key: "tag.name_taken"},
 	}, badText("name", maxTagName))
 	return []operation{
 		{
-			method: http.MethodGet, path: "/tags", id: "listTags", tag: tagTags, summary: "List tags",
-			query:   append([]openapi.Field{openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of name or display name, taken literally.")}, pageFields...),
-			message: "api.tags", data: newPage([]tagDetailJSON{one.Tag}, 1, instanceLimit, 0),
+			method:  http.MethodGet,
+			path:    "/tags",
+			id:      "listTags",
+			tag:     tagTags,
+			summary: "List tags",
+			query: append(
+				[]openapi.Field{
+					openapi.Optional(
+						"search",
+						openapi.Text(0),
+						"Case-insensitive substring of name or display name, taken literally.",
+					),
+				},
+				pageFields...),
+			message: "api.tags",
+			data:    newPage([]tagDetailJSON{one.Tag}, 1, instanceLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tags", id: "createTag", tag: tagTags, summary: "Add a tag",
@@ -34,9 +55,18 @@ func tagOperations() []operation {
 			status: http.StatusCreated, message: "api.saved", data: one, fails: fails,
 		},
 		{
-			method: http.MethodPut, path: "/tags/{id}", id: "updateTag", tag: tagTags, summary: "Change a tag",
-			about: "What is absent stays as it is.", body: openapi.AllOptional(members), example: openapi.Dict("color", "orange"),
-			message: "api.updated", data: one, missing: "tag.not_found", fails: fails,
+			method:  http.MethodPut,
+			path:    "/tags/{id}",
+			id:      "updateTag",
+			tag:     tagTags,
+			summary: "Change a tag",
+			about:   "What is absent stays as it is.",
+			body:    openapi.AllOptional(members),
+			example: openapi.Dict("color", "orange"),
+			message: "api.updated",
+			data:    one,
+			missing: "tag.not_found",
+			fails:   fails,
 		},
 		{
 			method: http.MethodDelete, path: "/tags/{id}", id: "deleteTag", tag: tagTags, summary: "Delete a tag",

@@ -14,14 +14,14 @@ var (
 	tagLimits = []int{50, 100, 200}
 )
 
-// tagsChanged makes the list of tags read itself again.
+// tagsChanged is the event on which the list of tags reloads itself.
 const tagsChanged = "tags-changed"
 
 func (h *handlers) tagsPage(c echo.Context) error {
 	m := views.TagList{Listing: bindListing(c, tagSorts, "name", false, tagLimits), Search: c.QueryParam("search")}
 	m.Path, m.Target, m.Push = "/tags", "tag-list", true
 	keepFilter(c, &m.Listing, "search")
-	page, err := lastPageAtMost(&m.Listing, func() (models.TagPage, int64, error) {
+	page, err := clampedPage(&m.Listing, func() (models.TagPage, int64, error) {
 		page, err := h.Store.TagPage(c.Request().Context(), models.TagQuery{
 			Search: m.Search, Sort: m.Sort, Desc: m.Desc, Limit: m.Limit, Offset: m.Offset(),
 		})
@@ -32,7 +32,12 @@ func (h *handlers) tagsPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(c, http.StatusOK, p, screen{title: p.T("tags.title"), body: views.Tags(p, m), fragments: []string{m.Target}})
+	return h.render(
+		c,
+		http.StatusOK,
+		p,
+		screen{title: p.T("tags.title"), body: views.Tags(p, m), fragments: []string{m.Target}},
+	)
 }
 
 func (h *handlers) newTagPage(c echo.Context) error {
@@ -56,23 +61,23 @@ func (h *handlers) tagForm(c echo.Context, t models.Tag, problem *views.Failure)
 	return screen{title: title, body: views.TagEdit(p, views.TagForm{Tag: t, Problem: problem})}
 }
 
-// typedTag has a refused form come back as it was typed.
-func (h *handlers) typedTag(c echo.Context, id int64) {
+// redisplayTagForm has the form come back with what was typed if this write is refused.
+func (h *handlers) redisplayTagForm(c echo.Context, id int64) {
 	f := body(c)
 	t := models.Tag{ID: id}
 	t.Name, _, _ = f.text("name")
 	t.DisplayName, _, _ = f.text("display_name")
 	t.Color, _, _ = f.text("color")
-	showAgain(c, func(problem *views.Failure) (screen, error) { return h.tagForm(c, t, problem), nil })
+	redisplay(c, func(problem *views.Failure) (screen, error) { return h.tagForm(c, t, problem), nil })
 }
 
 func (h *handlers) submitTag(c echo.Context) error {
-	h.typedTag(c, 0)
+	h.redisplayTagForm(c, 0)
 	tag, err := h.createTag(c)
 	if err != nil {
 		return err
 	}
-	return h.changed(c, tagsChanged, "/tags", h.page(c).T("tags.created", "Name", tag.Name))
+	return h.answerChanged(c, tagsChanged, "/tags", h.page(c).T("tags.created", "Name", tag.Name))
 }
 
 func (h *handlers) submitTagEdit(c echo.Context) error {
@@ -80,12 +85,12 @@ func (h *handlers) submitTagEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	h.typedTag(c, id)
+	h.redisplayTagForm(c, id)
 	tag, err := h.updateTag(c)
 	if err != nil {
 		return err
 	}
-	return h.changed(c, tagsChanged, "/tags", h.page(c).T("tags.updated", "Name", tag.Name))
+	return h.answerChanged(c, tagsChanged, "/tags", h.page(c).T("tags.updated", "Name", tag.Name))
 }
 
 func (h *handlers) submitTagDelete(c echo.Context) error {
@@ -93,5 +98,5 @@ func (h *handlers) submitTagDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, tagsChanged, "/tags", h.page(c).T("tags.deleted", "Name", tag.Name))
+	return h.answerChanged(c, tagsChanged, "/tags", h.page(c).T("tags.deleted", "Name", tag.Name))
 }

@@ -24,7 +24,8 @@ func TestTags(t *testing.T) {
 		a.admin.post("/tags", obj{"name": "plain", "display_name": "", "color": nil}).want(201, "数据保存成功").
 			wantAt("tag.display_name", "plain", "tag.color", "gray")
 		for alias, color := range map[string]string{
-			"primary": "blue", "success": "green", "info": "teal", "warning": "orange", "danger": "red", "secondary": "gray", "dark": "gray", "LIGHT": "gray",
+			"primary": "blue", "success": "green", "info": "teal", "warning": "orange", "danger": "red", "secondary": "gray",
+			"dark": "gray", "LIGHT": "gray",
 		} {
 			a.admin.post("/tags", obj{"name": alias, "color": alias}).want(201, "数据保存成功").wantAt("tag.color", color)
 		}
@@ -33,8 +34,12 @@ func TestTags(t *testing.T) {
 		a.admin.put(path, obj{"name": "test"}).wantCode(409, models.CodeConflict, tagTaken)
 		a.admin.put(path, obj{"display_name": "生产"}).want(200, "数据更新成功").
 			wantAt("tag.name", "prod", "tag.display_name", "生产", "tag.color", "red")
-		a.admin.put(path, obj{"color": "yellow", "unknown": 1}).want(200, "数据更新成功").wantAt("tag.display_name", "生产", "tag.color", "yellow")
-		a.admin.put(path, obj{"name": "production", "display_name": " "}).want(200, "数据更新成功").wantAt("tag.display_name", "production")
+		a.admin.put(path, obj{"color": "yellow", "unknown": 1}).
+			want(200, "数据更新成功").
+			wantAt("tag.display_name", "生产", "tag.color", "yellow")
+		a.admin.put(path, obj{"name": "production", "display_name": " "}).
+			want(200, "数据更新成功").
+			wantAt("tag.display_name", "production")
 
 		a.guest.get("/tags?search=测试<B>").wantAt("total", 1, "items.0.name", "test")
 		a.guest.get("/tags?search=%25").wantAt("total", 0)
@@ -83,7 +88,8 @@ func TestTagRefusals(t *testing.T) {
 func TestADeletedTagIsTakenOffItsInstances(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		add := func(name string, tags ...any) string {
-			r := a.admin.post("/instances", obj{"name": name, "db_type": "mysql", "host": "h", "port": 1, "tag_names": tags}).want(201, "实例创建成功")
+			r := a.admin.post("/instances", obj{"name": name, "db_type": "mysql", "host": "h", "port": 1, "tag_names": tags}).
+				want(201, "实例创建成功")
 			return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
 		}
 		kept, binned := add("kept", "a", "b"), add("binned", "a")
@@ -95,7 +101,10 @@ func TestADeletedTagIsTakenOffItsInstances(t *testing.T) {
 		a.admin.post(binned+"/restore", nil).want(200, "实例恢复成功").wantAt("instance.tags", []any{})
 		a.admin.remove(fmt.Sprintf("/tags/%d", id)).wantCode(404, models.CodeNotFound, "资源不存在")
 
-		entries, err := a.store.AuditLog(a.Context(), models.AuditQuery{Action: models.ActionDeleteTag, Result: "success", Limit: 10})
+		entries, err := a.store.AuditLog(
+			a.Context(),
+			models.AuditQuery{Action: models.ActionDeleteTag, Result: "success", Limit: 10},
+		)
 		check(a, err)
 		equal(a, "audited", fmt.Sprintf("%d %s", entries.Total, entries.Entries[0].TargetName), "1 a")
 	})
@@ -107,12 +116,17 @@ func TestTagPages(t *testing.T) {
 	a.guest.visit("/tags").wantStatus(200).says("还没有标签").has(0, "#add-tag", ".row-actions")
 	hostile := `<img src=x>&"'`
 	a.admin.submit("/tags", url.Values{"name": {hostile}, "color": {"teal"}}, "HX-Request", "true", "HX-Target", "form-problem").
-		wantStatus(200).says("标签 " + hostile + " 已添加")
+		wantStatus(200).
+		says("标签 " + hostile + " 已添加")
 	tag := a.admin.get("/tags").id("items", 0, "id")
 	path := fmt.Sprintf("/tags/%d", tag)
-	a.admin.post("/instances", obj{"name": "i", "db_type": "mysql", "host": "h", "port": 1, "tag_names": []any{hostile}}).want(201, "实例创建成功")
+	a.admin.post("/instances", obj{"name": "i", "db_type": "mysql", "host": "h", "port": 1, "tag_names": []any{hostile}}).
+		want(201, "实例创建成功")
 
-	list := a.admin.visit("/tags").wantStatus(200).has(1, "tbody tr", "tbody .tag.tag-teal", "#add-tag").says("1 个实例将不再带有此标签")
+	list := a.admin.visit("/tags").
+		wantStatus(200).
+		has(1, "tbody tr", "tbody .tag.tag-teal", "#add-tag").
+		says("1 个实例将不再带有此标签")
 	link := list.doc.Find("tbody td.num a").AttrOr("href", "")
 	a.guest.visit(link).wantStatus(200).has(1, "tbody tr")
 	a.guest.visit("/tags").has(1, "tbody tr").has(0, ".row-actions", "form[action$=delete]")
@@ -120,16 +134,25 @@ func TestTagPages(t *testing.T) {
 	a.admin.visit("/tags?sort=-instances&limit=100&page=99", into("tag-list")...).has(1, "tbody tr").has(0, "h1")
 
 	a.guest.visit("/tags/new").wantStatus(http.StatusForbidden)
-	a.admin.visit("/tags/new").wantStatus(200).has(1, "#tag-form", `input[value=gray][checked]`).has(9, "input[type=radio]")
+	a.admin.visit("/tags/new").
+		wantStatus(200).
+		has(1, "#tag-form", `input[value=gray][checked]`).
+		has(9, "input[type=radio]")
 	a.admin.visit(path+"/edit").wantStatus(200).has(1, `input[value=teal][checked]`)
 	a.admin.visit("/tags/99/edit").wantStatus(http.StatusNotFound)
 
 	taken := url.Values{"name": {hostile}, "display_name": {"typed"}, "color": {"red"}}
-	a.admin.submit("/tags", taken, "HX-Request", "true", "HX-Target", "form-problem").wantStatus(http.StatusConflict).says(tagTaken)
-	again := a.admin.submit("/tags", taken).wantStatus(http.StatusConflict).says(tagTaken).has(1, `#tag-form input[value=red][checked]`)
+	a.admin.submit("/tags", taken, "HX-Request", "true", "HX-Target", "form-problem").
+		wantStatus(http.StatusConflict).
+		says(tagTaken)
+	again := a.admin.submit("/tags", taken).
+		wantStatus(http.StatusConflict).
+		says(tagTaken).
+		has(1, `#tag-form input[value=red][checked]`)
 	equal(t, "typed", again.doc.Find("input[name=display_name]").AttrOr("value", ""), "typed")
 	a.admin.submit("/tags", url.Values{"name": {" "}}).wantStatus(http.StatusBadRequest).says("字段 '代码' 是必填的")
-	a.admin.submit(path, url.Values{"name": {"n"}, "display_name": {""}, "color": {"pink"}}).wantStatus(http.StatusSeeOther)
+	a.admin.submit(path, url.Values{"name": {"n"}, "display_name": {""}, "color": {"pink"}}).
+		wantStatus(http.StatusSeeOther)
 	a.admin.visit("/tags").says("标签 n 已更新").has(1, ".tag.tag-pink")
 	a.user.submit(path+"/delete", url.Values{}).wantStatus(http.StatusForbidden)
 	a.admin.submit(path+"/delete", url.Values{}, htmx...).wantStatus(200).says("标签 n 已删除")

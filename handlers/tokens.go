@@ -11,7 +11,7 @@ import (
 
 const (
 	maxTokenName = 100 // characters
-	// maxTokenYear is the last that RFC 3339 can write.
+	// maxTokenYear is the last year that RFC 3339 can write.
 	maxTokenYear = 9999
 )
 
@@ -19,14 +19,14 @@ const (
 type tokenJSON struct {
 	ID         int64       `json:"id"`
 	Name       string      `json:"name"`
-	Role       models.Role `json:"role"` // what it may do at most; never more than its user may by then
+	Role       models.Role `json:"role"` // upper bound; the user's current role limits it further
 	ExpiresAt  string      `json:"expires_at"`
 	CreatedAt  string      `json:"created_at"`
 	LastUsedAt *string     `json:"last_used_at"`
 	Expired    bool        `json:"expired"`
 }
 
-// createdTokenJSON is a fresh token, with the only copy of its secret.
+// createdTokenJSON is a new token with the only copy of its secret.
 type createdTokenJSON struct {
 	Token  tokenJSON `json:"token"`
 	Secret string    `json:"secret"`
@@ -35,7 +35,7 @@ type createdTokenJSON struct {
 func (h *handlers) newToken(t models.Token) tokenJSON {
 	return tokenJSON{
 		ID: t.ID, Name: t.Name, Role: t.Role, ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
-		LastUsedAt: moment(t.LastUsedAt), Expired: t.ExpiredAt(h.now()),
+		LastUsedAt: timestampOrNull(t.LastUsedAt), Expired: t.ExpiredAt(h.now()),
 	}
 }
 
@@ -71,7 +71,7 @@ func (h *handlers) createToken(c echo.Context, f fields) (models.Token, string, 
 	return token, secret, err
 }
 
-// bindToken is the token that the body describes for the user, who cannot give it more than the user may.
+// bindToken returns the token described by the body. Its role must not exceed the user's.
 func (h *handlers) bindToken(f fields, user models.User) (models.Token, error) {
 	token := models.Token{UserID: user.ID, Role: user.Role}
 	role := string(user.Role)
@@ -97,7 +97,7 @@ func (h *handlers) bindToken(f fields, user models.User) (models.Token, error) {
 	return token, nil
 }
 
-// bindExpiry is when a token ends: at a moment, or with a day of the configured zone.
+// bindExpiry returns when the token expires: at a time, or at the end of a day in the configured zone.
 func (h *handlers) bindExpiry(f fields) (time.Time, error) {
 	text, _, err := f.text("expires_at")
 	if err != nil {
@@ -123,8 +123,8 @@ func (h *handlers) bindExpiry(f fields) (time.Time, error) {
 	return expires, nil
 }
 
-// withinLife is the end of a token that is made with another one, nil for a session: it cannot outlive that one, or
-// whoever finds a token once would have one for ever.
+// withinLife returns the expiry of a token made with the token maker, nil for a session. It must not be later than that
+// of maker, or a stolen token could be renewed forever.
 func withinLife(expires time.Time, f fields, maker *models.Token) (time.Time, error) {
 	switch {
 	case maker == nil || !expires.After(maker.ExpiresAt):
@@ -143,7 +143,7 @@ func (h *handlers) apiDeleteToken(c echo.Context) error {
 	return h.ok(c, echo.Map{"token_id": token.ID}, "api.deleted")
 }
 
-// deleteToken ends the asker's token of the path; those of others are not found.
+// deleteToken deletes the current user's token of the path. Tokens of others are not found.
 func (h *handlers) deleteToken(c echo.Context) (models.Token, error) {
 	id, err := pathID(c, "token.not_found")
 	if err != nil {

@@ -21,9 +21,17 @@ func tokenOperations() []operation {
 			summary: "Make a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
 			body: []openapi.Field{
 				openapi.Required("name", openapi.Text(maxTokenName), "Unique among one's tokens, one line."),
-				openapi.Optional("role", openapi.Enum(models.Roles...), "What it may do at most, not above one's own role; absent: one's own."),
-				openapi.Optional("expires_at", openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
-					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Made with a token, it ends with that one at the latest."),
+				openapi.Optional(
+					"role",
+					openapi.Enum(models.Roles...),
+					"What it may do at most, not above one's own role; absent: one's own.",
+				),
+				openapi.Optional(
+					"expires_at",
+					openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
+					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Made with a token, it ends with that one "+
+						"at the latest.",
+				),
 			},
 			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
 			status:  http.StatusCreated, message: "api.saved", data: createdTokenJSON{token, models.TokenPrefix + "kx0S…"},

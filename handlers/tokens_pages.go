@@ -29,26 +29,26 @@ func tokenScreen(p views.Page, f views.TokenForm) screen {
 	return screen{title: p.T("tokens.add"), body: views.TokenNew(p, f)}
 }
 
-// keepTokenForm has a refused form come back with what was typed into it.
-func (h *handlers) keepTokenForm(c echo.Context) {
+// redisplayTokenForm has the form come back with what was typed if this write is refused.
+func (h *handlers) redisplayTokenForm(c echo.Context) {
 	var form views.TokenForm
 	var role string
-	typed(body(c), "name", &form.Name)
-	typed(body(c), "role", &role)
-	typed(body(c), "expires_at", &form.ExpiresAt)
+	bindTyped(body(c), "name", &form.Name)
+	bindTyped(body(c), "role", &role)
+	bindTyped(body(c), "expires_at", &form.ExpiresAt)
 	form.Role = models.Role(role)
-	showAgain(c, func(problem *views.Failure) (screen, error) {
+	redisplay(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return tokenScreen(h.page(c), form), nil
 	})
 }
 
-// tokensChanged makes the list of tokens read itself again.
+// tokensChanged is the event on which the list of tokens reloads itself.
 const tokensChanged = "tokens-changed"
 
-// submitToken answers with the secret itself: nothing that leads elsewhere could carry it.
+// submitToken answers with the secret itself, since a redirect could not carry it.
 func (h *handlers) submitToken(c echo.Context) error {
-	h.keepTokenForm(c)
+	h.redisplayTokenForm(c)
 	token, secret, err := h.createToken(c, body(c))
 	if err != nil {
 		return err
@@ -68,5 +68,5 @@ func (h *handlers) submitTokenDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.changed(c, tokensChanged, "/tokens", h.page(c).T("notice.token_deleted", "Name", token.Name))
+	return h.answerChanged(c, tokensChanged, "/tokens", h.page(c).T("notice.token_deleted", "Name", token.Name))
 }

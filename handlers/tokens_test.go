@@ -29,7 +29,10 @@ func (a *app) stale(user, name string, until time.Time) *client {
 	a.Helper()
 	owner, err := a.store.UserByName(a.Context(), user)
 	check(a, err)
-	_, secret, err := a.store.CreateToken(a.Context(), models.Token{UserID: owner.ID, Name: name, Role: owner.Role, ExpiresAt: until})
+	_, secret, err := a.store.CreateToken(
+		a.Context(),
+		models.Token{UserID: owner.ID, Name: name, Role: owner.Role, ExpiresAt: until},
+	)
 	check(a, err)
 	return a.bearer(secret)
 }
@@ -122,7 +125,16 @@ func TestTokensOfWrongInput(t *testing.T) {
 
 func TestATokenMayNoMoreThanItsRole(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		asAdmin, asUser, asGuest := a.admin.token("all", "admin"), a.admin.token("some", "user"), a.admin.token("little", "guest")
+		asAdmin, asUser, asGuest := a.admin.token(
+			"all",
+			"admin",
+		), a.admin.token(
+			"some",
+			"user",
+		), a.admin.token(
+			"little",
+			"guest",
+		)
 		for _, c := range []*client{asAdmin, asUser, asGuest} {
 			c.get("/instances").want(200, "获取实例列表成功")
 		}
@@ -269,9 +281,16 @@ func TestChangingThePasswordWithATokenEndsEverySession(t *testing.T) {
 func TestOldPasswordsAreThrottled(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		change := func(c *client, old string) *response {
-			return c.post("/auth/change-password", obj{"old_password": old, "new_password": "Another1one", "confirm_password": "Another1one"})
+			return c.post(
+				"/auth/change-password",
+				obj{"old_password": old, "new_password": "Another1one", "confirm_password": "Another1one"},
+			)
 		}
-		form := url.Values{"old_password": {"Wrong1horse"}, "new_password": {"Another1one"}, "confirm_password": {"Another1one"}}
+		form := url.Values{
+			"old_password":     {"Wrong1horse"},
+			"new_password":     {"Another1one"},
+			"confirm_password": {"Another1one"},
+		}
 		token := a.user.token("mine", "user")
 		for range models.LoginFailureLimit / 2 {
 			change(token, "Wrong1horse").wantCode(401, models.CodeInvalidOldPassword, "当前密码错误")

@@ -19,7 +19,7 @@ type userDetailJSON struct {
 func newUserDetail(u models.User) userDetailJSON {
 	return userDetailJSON{
 		userJSON: newUserJSON(u), CreatedAt: timestamp(u.CreatedAt), UpdatedAt: timestamp(u.UpdatedAt),
-		LastLoginAt: moment(u.LastLoginAt),
+		LastLoginAt: timestampOrNull(u.LastLoginAt),
 	}
 }
 
@@ -36,7 +36,7 @@ func (h *handlers) apiUsers(c echo.Context) error {
 	return h.ok(c, newPage(items, found.Total, q.Limit, q.Offset), "api.users")
 }
 
-// bindUserQuery reads the filter of the user list; what makes no sense falls back to its default.
+// bindUserQuery reads the filter of the user list. Invalid values fall back to their defaults.
 func bindUserQuery(c echo.Context) models.UserQuery {
 	q := models.UserQuery{Search: c.QueryParam("search"), Sort: "id"}
 	q.Limit, q.Offset = bindPage(c)
@@ -78,7 +78,7 @@ func (h *handlers) apiCreateUser(c echo.Context) error {
 	return h.created(c, echo.Map{"user": newUserDetail(user)}, "api.user_created")
 }
 
-// createUser stores the new user that a body of either door describes.
+// createUser stores the user described by the body of either door.
 func (h *handlers) createUser(c echo.Context, f fields) (models.User, error) {
 	if err := f.require("username", "password", "role"); err != nil {
 		return models.User{}, err
@@ -98,7 +98,7 @@ func (h *handlers) apiUpdateUser(c echo.Context) error {
 	stored, err := h.userOf(c)
 	auditTarget(c, stored.ID, stored.Username)
 	if models.Is(err, models.CodeNotFound) {
-		// The store judges the input before it looks for the user and says 404 itself.
+		// The store checks the input before it looks for the user, and returns the 404 itself.
 		stored, err = models.User{Username: "unknown", Role: models.RoleGuest}, nil
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (h *handlers) apiUpdateUser(c echo.Context) error {
 	return h.ok(c, echo.Map{"user": newUserDetail(user)}, "api.user_updated")
 }
 
-// updateUser stores what a body of either door says instead of what is stored.
+// updateUser stores the changes described by the body of either door.
 func (h *handlers) updateUser(c echo.Context, f fields, stored models.User) (models.User, error) {
 	user, password, err := bindUser(c, f, stored)
 	if err != nil {
@@ -120,7 +120,7 @@ func (h *handlers) updateUser(c echo.Context, f fields, stored models.User) (mod
 	return h.Store.UpdateUser(c.Request().Context(), user, password)
 }
 
-// bindUser is the user with what the body says instead; the password is nil when it stays as it is.
+// bindUser returns the user with the changes of the body. The password is nil if it does not change.
 func bindUser(c echo.Context, f fields, user models.User) (models.User, *string, error) {
 	role := string(user.Role)
 	if err := f.bindText("username", &user.Username); err != nil {

@@ -9,7 +9,10 @@ import (
 )
 
 var (
-	newPassword = openapi.Example(openapi.Dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"), "Correct1horse")
+	newPassword = openapi.Example(
+		openapi.Dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"),
+		"Correct1horse",
+	)
 	anyPassword = openapi.Example(openapi.Dict("type", "string", "format", "password"), "Correct1horse")
 )
 
@@ -26,11 +29,24 @@ var passwordRefusals = []*models.Error{
 func userOperations() []operation {
 	one := struct {
 		User userDetailJSON `json:"user"`
-	}{userDetailJSON{
-		userJSON: userJSON{ID: 2, Username: "li_na", Role: models.RoleUser, IsActive: true}, CreatedAt: exampleTime, UpdatedAt: exampleTime,
-	}}
+	}{
+		userDetailJSON{
+			userJSON: userJSON{
+				ID:       2,
+				Username: "li_na",
+				Role:     models.RoleUser,
+				IsActive: true,
+			},
+			CreatedAt: exampleTime,
+			UpdatedAt: exampleTime,
+		},
+	}
 	members := []openapi.Field{
-		openapi.Required("username", openapi.Dict("type", "string", "pattern", "^[A-Za-z0-9_]{3,20}$"), "Unique in any case."),
+		openapi.Required(
+			"username",
+			openapi.Dict("type", "string", "pattern", "^[A-Za-z0-9_]{3,20}$"),
+			"Unique in any case.",
+		),
 		openapi.Required("password", newPassword, passwordRule),
 		openapi.Required("role", openapi.Enum(models.Roles...), "What the user may do."),
 		openapi.Optional("is_active", openapi.Bool(true), "Whether the user may log in."),
@@ -52,21 +68,39 @@ func userOperations() []operation {
 			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
 		},
 		{
-			method: http.MethodPost, path: "/users", id: "createUser", tag: tagUsers,
-			summary: "Add a user", body: members, example: openapi.Dict("username", "li_na", "password", "Correct1horse", "role", "user"),
-			status: http.StatusCreated, message: "api.user_created", data: one, fails: fails,
+			method:  http.MethodPost,
+			path:    "/users",
+			id:      "createUser",
+			tag:     tagUsers,
+			summary: "Add a user",
+			body:    members,
+			example: openapi.Dict("username", "li_na", "password", "Correct1horse", "role", "user"),
+			status:  http.StatusCreated,
+			message: "api.user_created",
+			data:    one,
+			fails:   fails,
 		},
 		{
 			method: http.MethodGet, path: "/users/{id}", id: "getUser", tag: tagUsers,
 			summary: "Get one user", message: "api.user", data: one, missing: "user.not_found",
 		},
 		{
-			method: http.MethodPut, path: "/users/{id}", id: "updateUser", tag: tagUsers,
+			method:  http.MethodPut,
+			path:    "/users/{id}",
+			id:      "updateUser",
+			tag:     tagUsers,
 			summary: "Change a user",
-			about: "What is absent stays as it is. A new password or switching off ends the user's sessions. Users are switched off, not deleted; " +
+			about: "What is absent stays as it is. A new password or switching off ends the user's sessions. Users are " +
+				"switched off, not deleted; " +
 				"the last active administrator can be neither switched off nor given another role.",
-			body: openapi.AllOptional(members), example: openapi.Dict("is_active", false), message: "api.user_updated", data: one, missing: "user.not_found",
-			fails: append(slices.Clone(fails), &models.Error{Code: models.CodeLastAdmin}),
+			body: openapi.AllOptional(
+				members,
+			),
+			example: openapi.Dict("is_active", false),
+			message: "api.user_updated",
+			data:    one,
+			missing: "user.not_found",
+			fails:   append(slices.Clone(fails), &models.Error{Code: models.CodeLastAdmin}),
 		},
 	}
 }

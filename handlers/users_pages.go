@@ -16,7 +16,7 @@ func (h *handlers) usersPage(c echo.Context) error {
 	m.Path, m.Target, m.Push = "/users", "user-list", true
 	keepFilter(c, &m.Listing, "search", "role", "status")
 	m.Query.Sort, m.Query.Desc, m.Query.Limit = m.Sort, m.Desc, m.Limit
-	page, err := lastPageAtMost(&m.Listing, func() (models.UserPage, int64, error) {
+	page, err := clampedPage(&m.Listing, func() (models.UserPage, int64, error) {
 		m.Query.Offset = m.Offset()
 		page, err := h.Store.FindUsers(c.Request().Context(), m.Query)
 		return page, page.Total, err
@@ -26,7 +26,12 @@ func (h *handlers) usersPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(c, http.StatusOK, p, screen{title: p.T("users.title"), body: views.Users(p, m), fragments: []string{m.Target}})
+	return h.render(
+		c,
+		http.StatusOK,
+		p,
+		screen{title: p.T("users.title"), body: views.Users(p, m), fragments: []string{m.Target}},
+	)
 }
 
 func (h *handlers) newUserPage(c echo.Context) error {
@@ -41,9 +46,15 @@ func (h *handlers) editUserPage(c echo.Context) error {
 	return h.renderUserForm(c, userForm(c, user))
 }
 
-// userForm is the form filled with what is stored.
+// userForm returns the form filled with the stored user.
 func userForm(c echo.Context, u models.User) views.UserForm {
-	return views.UserForm{ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive, Own: u.ID == currentUser(c).ID}
+	return views.UserForm{
+		ID:       u.ID,
+		Username: u.Username,
+		Role:     u.Role,
+		IsActive: u.IsActive,
+		Own:      u.ID == currentUser(c).ID,
+	}
 }
 
 func (h *handlers) renderUserForm(c echo.Context, f views.UserForm) error {
@@ -59,48 +70,48 @@ func userScreen(p views.Page, f views.UserForm) screen {
 	return screen{title: p.T(title), body: views.UserEdit(p, f)}
 }
 
-// keepUserForm has a refused form come back with what was typed into it instead of what is stored.
-func (h *handlers) keepUserForm(c echo.Context, form views.UserForm) {
+// redisplayUserForm has the form come back with what was typed if this write is refused.
+func (h *handlers) redisplayUserForm(c echo.Context, form views.UserForm) {
 	f := body(c)
 	role := string(form.Role)
-	typed(f, "username", &form.Username)
-	typed(f, "role", &role)
+	bindTyped(f, "username", &form.Username)
+	bindTyped(f, "role", &role)
 	form.Role = models.Role(role)
-	// A value that cannot be read leaves the form as it is; binding reports it.
+	// An unreadable value leaves the form unchanged; binding reports it.
 	_ = f.bindBool("is_active", true, &form.IsActive)
-	showAgain(c, func(problem *views.Failure) (screen, error) {
+	redisplay(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
 		return userScreen(h.page(c), form), nil
 	})
 }
 
-// typed is what a field of a form says, as far as it is text.
-func typed(f fields, name string, value *string) {
+// bindTyped stores a text field of a form in value, if there is one.
+func bindTyped(f fields, name string, value *string) {
 	if text, isText := f[name].(string); isText {
 		*value = text
 	}
 }
 
 func (h *handlers) submitUser(c echo.Context) error {
-	h.keepUserForm(c, views.UserForm{})
+	h.redisplayUserForm(c, views.UserForm{})
 	user, err := h.createUser(c, body(c))
 	if err != nil {
 		return err
 	}
-	return h.changed(c, usersChanged, "/users", h.page(c).T("notice.user_created", "Name", user.Username))
+	return h.answerChanged(c, usersChanged, "/users", h.page(c).T("notice.user_created", "Name", user.Username))
 }
 
-// usersChanged makes the list of users read itself again.
+// usersChanged is the event on which the list of users reloads itself.
 const usersChanged = "users-changed"
 
-// submitUserEdit stores what the form, or a row's switch alone, says. An empty password stays as it is.
+// submitUserEdit updates the user from the form, or from the switch in a row. An empty password leaves the stored one.
 func (h *handlers) submitUserEdit(c echo.Context) error {
 	stored, err := h.userOf(c)
 	auditTarget(c, stored.ID, stored.Username)
 	if err != nil {
 		return err
 	}
-	h.keepUserForm(c, userForm(c, stored))
+	h.redisplayUserForm(c, userForm(c, stored))
 	f := body(c)
 	if f.blank("password") {
 		delete(f, "password")
@@ -111,12 +122,12 @@ func (h *handlers) submitUserEdit(c echo.Context) error {
 	}
 	notice := h.page(c).T(userNotice(f, user), "Name", user.Username)
 	if ownAccountChanged(c, f, user) {
-		return h.leave(c, "/", notice)
+		return h.redirectWithNotice(c, "/", notice)
 	}
-	return h.changed(c, usersChanged, "/users", notice)
+	return h.answerChanged(c, usersChanged, "/users", notice)
 }
 
-// userNotice says what was done: a row's switch sends nothing but the state.
+// userNotice returns the key of the notice. The switch in a row sends only the state.
 func userNotice(f fields, user models.User) string {
 	switch {
 	case f.given("username"):
@@ -127,7 +138,7 @@ func userNotice(f fields, user models.User) string {
 	return "notice.user_off"
 }
 
-// ownAccountChanged reports whether the person changed their own account so that these pages, or all, are closed to them.
+// ownAccountChanged reports whether users changed their own account so that they may no longer see the page.
 func ownAccountChanged(c echo.Context, f fields, user models.User) bool {
 	return user.ID == currentUser(c).ID && (f.given("password") || !user.IsActive || !user.Role.May(models.PermAdmin))
 }
