@@ -35,7 +35,7 @@ type watched struct {
 // The network to the server is slow where something is to be seen, and else as fast as it is.
 func TestWalk_Refresh(t *testing.T) {
 	t.Parallel()
-	const slow = 250 * time.Millisecond
+	const slow = 500 * time.Millisecond
 	tables := walkTables
 	if n, err := strconv.Atoi(os.Getenv("WALK_TABLES")); err == nil {
 		tables = n

@@ -3,11 +3,13 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
+
+// listsDatabases is part of the statement at which a sync is held up while the test looks at it.
+const listsDatabases = "pg_catalog.pg_database"
 
 // TestWalk_CapacitySync sees the sync of a server behind a slow network begin, go on while its page is left and come back to,
 // be cancelled, fail, and finish.
@@ -27,12 +29,14 @@ func TestWalk_CapacitySync(t *testing.T) {
 			w.addWatched(watched{engine: "postgresql", user: server.User, password: server.Password, host: proxy.Host, port: proxy.Port})
 			w.see("[data-empty=never], #database-list .state")
 
-			proxy.Delay(time.Second)
+			proxy.Pause(listsDatabases)
 			w.beginSync(look.busy)
 			w.cancelSync(look.cancelled)
+			proxy.Resume()
+			proxy.Pause(listsDatabases)
 			w.press("r")
 			w.see("#sync-figures progress")
-			proxy.Delay(0)
+			proxy.Resume()
 			w.see("#toasts .toast.success")
 			w.gone("#sync-figures")
 			w.see(w.row())
@@ -105,12 +109,12 @@ func (w *walk) cancelSync(cancelled string) {
 func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance + "/runs")
-	proxy.Delay(time.Second)
+	proxy.Pause(listsDatabases)
 	w.click("#sync-capacity")
 	w.see("#sync-figures")
 	w.see("#run-list tr[data-run-status=running]")
 	w.look("sync-in-the-log")
-	proxy.Delay(0)
+	proxy.Resume()
 	w.see("#toasts .toast.success")
 	w.until(`document.querySelectorAll("#run-list tr[data-run-status=succeeded]").length == 2`)
 }
