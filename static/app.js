@@ -228,7 +228,7 @@
   // number returns the digits of a size (its tooltip has all of them) or a count, undefined for other cells.
   function number(cell) {
     const text = cell.innerText.trim();
-    const found = /^(-?[\d,]+) B\b/.exec(cell.title || text) || /^≈?(\d{1,3}(?:,\d{3})*)$/.exec(text);
+    const found = /^\+?(-?[\d,]+) B\b/.exec(cell.title || text) || /^≈?(\d{1,3}(?:,\d{3})*)$/.exec(text);
     return cell.dataset.count || found?.[1].replaceAll(",", "");
   }
 
