@@ -146,7 +146,7 @@ func (h *handlers) runProgress(c echo.Context) error {
 	}
 	p := h.page(c)
 	if !state.Ended() {
-		return h.fragment(c, http.StatusOK, views.RunMoved(p, state, c.QueryParam("said") != state.Stage()))
+		return h.fragment(c, http.StatusOK, views.RunProgress(p, state, c.QueryParam("said") != state.Stage()))
 	}
 	c.Response().Header().Set("HX-Retarget", "#"+state.BarID())
 	c.Response().Header().Set("HX-Reswap", "innerHTML")
@@ -251,5 +251,5 @@ func (h *handlers) followRun(c echo.Context, path string, instance models.Instan
 		return h.answerRunEnded(c, p, state)
 	}
 	c.Response().Header().Set("HX-Trigger", "run-begun")
-	return h.fragment(c, http.StatusOK, views.RunBegun(p, views.RunBar{Kind: run.Kind, Path: path, Run: &state}))
+	return h.fragment(c, http.StatusOK, views.RunStarted(p, views.RunBar{Kind: run.Kind, Path: path, Run: &state}))
 }

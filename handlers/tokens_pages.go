@@ -56,11 +56,11 @@ func (h *handlers) submitToken(c echo.Context) error {
 	p := h.page(c)
 	if !isHTMX(c) {
 		return h.render(c, http.StatusOK, p, screen{
-			title: p.T("tokens.made", "Name", token.Name), body: views.TokenMadePage(p, token, secret),
+			title: p.T("tokens.made", "Name", token.Name), body: views.TokenCreatedPage(p, token, secret),
 		})
 	}
 	c.Response().Header().Set("HX-Trigger", tokensChanged)
-	return h.retarget(c, http.StatusOK, "token-panel", views.TokenMade(p, token, secret))
+	return h.retarget(c, http.StatusOK, "token-panel", views.TokenCreated(p, token, secret))
 }
 
 func (h *handlers) submitTokenDelete(c echo.Context) error {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Icons is the style sheet of the icons: one rule an icon, generated from the vendored SVG files when the program starts.
-// A page then names an icon in some thirty bytes instead of repeating its paths.
+// Icons is the style sheet of the icons: one rule an icon, generated from the vendored SVG files when the program
+// starts. A page then names an icon in some thirty bytes instead of repeating its paths.
 const Icons = "icons.css"
 
 const iconDir = "vendor/lucide-static-1.62.0/icons/"

@@ -6,31 +6,31 @@ import (
 	"whalefall/models"
 )
 
-// Account is the page of whoever looks at it.
+// Account is the model of the page of the user who is logged in.
 type Account struct {
-	Tokens  int      // that the user has, expired ones included
+	Tokens  int      // API tokens of the user, expired ones included
 	Problem *Failure // why the new password was refused; nil: it was not
 }
 
-// TokenList is the page with the API tokens of whoever looks at it.
+// TokenList is the model of the page with the API tokens of the user who is logged in.
 type TokenList struct {
 	Tokens []models.Token
 }
 
-// TokenForm is what a person typed about a new API token.
+// TokenForm holds the input for a new API token.
 type TokenForm struct {
 	Name      string
 	Role      models.Role
-	ExpiresAt string   // YYYY-MM-DD; the token is good until the day ends
+	ExpiresAt string   // YYYY-MM-DD; the token is valid until the end of this day
 	Problem   *Failure // why it was refused; nil: it was not
 }
 
-// NewTokenForm suggests what a token is when nothing is said.
+// NewTokenForm returns a form with the defaults: the user's own role and the usual lifetime.
 func NewTokenForm(p Page) TokenForm {
 	return TokenForm{Role: p.User.Role, ExpiresAt: p.Now.Add(models.TokenLifetime).In(p.Zone).Format(time.DateOnly)}
 }
 
-// grantable are the roles that the user can give a token, the one that may most first.
+// grantable returns the roles that the user may give to a token, the most powerful first.
 func grantable(p Page) []models.Role {
 	var all []models.Role
 	for _, r := range roles() {

@@ -8,20 +8,20 @@ import (
 	"whalefall/models"
 )
 
-// AuditLog is the page with what was done by whom.
+// AuditLog is the model of the page with the audit log.
 type AuditLog struct {
 	Listing
 	Entries []models.AuditEntry
 	Query   models.AuditQuery
 }
 
-// machineTime is a time as attributes for programs have it.
+// machineTime formats a time for attributes that programs read, in UTC.
 func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Today is the calendar day of the page's zone, YYYY-MM-DD.
+// Today returns the current day in the page's zone, as YYYY-MM-DD.
 func (p Page) Today() string { return p.Now.In(p.Zone).Format(time.DateOnly) }
 
-// auditOutcome is how the answer of a failed action says what was wrong: "403 PERMISSION_REQUIRED".
+// auditOutcome returns the status and code with which a failed action was answered: "403 PERMISSION_REQUIRED".
 func auditOutcome(e models.AuditEntry) string {
 	if e.Status == 0 {
 		return string(e.MessageCode)
@@ -29,7 +29,7 @@ func auditOutcome(e models.AuditEntry) string {
 	return strconv.Itoa(e.Status) + " " + string(e.MessageCode)
 }
 
-// auditRequest is what was asked, and the id under which the log has it.
+// auditRequest returns the request line of an action and the request ID to look for in the log.
 func auditRequest(e models.AuditEntry) string {
 	return strings.TrimSpace(e.Method + " " + visible(e.Path) + "\n" + e.RequestID)
 }

@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "whalefall/models"
 
-// Audit is the audit log with its filter.
+// Audit shows the audit log with its filter.
 func Audit(p Page, m AuditLog) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -947,7 +947,7 @@ func auditRow(p Page, e models.AuditEntry) templ.Component {
 	})
 }
 
-// auditActor is who did it, and by which token.
+// auditActor shows the user of an action, and the token if one was used.
 func auditActor(p Page, e models.AuditEntry) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "whalefall/models"
 
-// Credentials is the list of all credentials with its filter.
+// Credentials shows the list of all credentials with its filter.
 func Credentials(p Page, m CredentialList) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -105,7 +105,7 @@ func Credentials(p Page, m CredentialList) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, changing("/credentials", "credentials-changed"))
+		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, reloadsOn("/credentials", "credentials-changed"))
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -776,7 +776,7 @@ func credentialRow(p Page, c models.CredentialItem) templ.Component {
 				}
 			}
 			if p.Can(models.PermDelete) {
-				templ_7745c5c3_Err = asking(p, question{
+				templ_7745c5c3_Err = confirmButton(p, confirmation{
 					Button: p.T("action.delete"), Icon: "trash-2", ID: "delete-" + id(c.ID), Action: formAction("/credentials", c.ID) + "/delete",
 					Title: p.T("credentials.delete_title", "Name", visible(c.Name)), Hint: deleteHint(p, c),
 				}).Render(ctx, templ_7745c5c3_Buffer)
@@ -797,7 +797,7 @@ func credentialRow(p Page, c models.CredentialItem) templ.Component {
 	})
 }
 
-// deleteHint says what deleting a credential means; one that is in use will be refused.
+// deleteHint returns what deleting a credential means. Deleting one in use is refused.
 func deleteHint(p Page, c models.CredentialItem) string {
 	if c.Instances > 0 {
 		return p.T("credentials.delete_used", "N", Count(c.Instances))
@@ -909,7 +909,7 @@ func credentialsEmpty(p Page, m CredentialList) templ.Component {
 	})
 }
 
-// CredentialEdit is the form of a credential, in the modal or on a page of its own.
+// CredentialEdit shows the form of a credential, in the modal or on a page of its own.
 func CredentialEdit(p Page, f CredentialForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

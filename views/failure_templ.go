@@ -15,18 +15,18 @@ import (
 	"whalefall/models"
 )
 
-// Failure is an error as a person sees it.
+// Failure is an error as shown to people.
 type Failure struct {
 	Status  int
 	Message string
 	Advice  []string // what to do next, most useful first
-	Number  string   // what the monitored server calls the error; empty: it did not say, or Message has it
-	Grant   string   // statement a DBA can run; empty: none is known
-	ID      string   // error id, the same as in the log
-	Retry   string   // address to try again; empty: trying again is of no use
+	Number  string   // error number of the monitored server; empty: unknown, or part of Message
+	Grant   string   // statement a DBA can run; empty: none
+	ID      string   // error ID, as in the log
+	Retry   string   // address to try again; empty: retrying is useless
 }
 
-// FailurePage says what went wrong on a page of its own.
+// FailurePage shows a failure on a page of its own.
 func FailurePage(p Page, f Failure) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -169,7 +169,7 @@ func FailurePage(p Page, f Failure) templ.Component {
 	})
 }
 
-// FailurePanel stands in a modal whose content could not be loaded.
+// FailurePanel shows a failure in the modal whose content could not be loaded.
 func FailurePanel(p Page, f Failure) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -337,7 +337,7 @@ func FailurePanel(p Page, f Failure) templ.Component {
 	})
 }
 
-// FailureInline stands in a form, at the button that failed.
+// FailureInline shows a failure in a form, next to the button that failed.
 func FailureInline(p Page, f Failure) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -396,7 +396,7 @@ func FailureInline(p Page, f Failure) templ.Component {
 	})
 }
 
-// FailureToast is the refusal of an action.
+// FailureToast shows the failure of an action as a toast.
 func FailureToast(p Page, f Failure) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -502,7 +502,7 @@ func FailureToast(p Page, f Failure) templ.Component {
 	})
 }
 
-// Notice is a toast beside a fragment: it swaps itself into the toasts. No message is no toast.
+// Notice is a toast sent along with a fragment: it swaps itself into the toasts. An empty message has no toast.
 func Notice(p Page, message string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -747,14 +747,14 @@ func advice(p Page, f Failure) templ.Component {
 	})
 }
 
-// ErrorNumber is what the engine calls an error, as its users write it: "ORA-00942", "SQLSTATE 42501". It is empty if the
-// error does not say, or if its message has the number already.
+// ErrorNumber returns the engine's own number of an error in the notation of its users: "ORA-00942", "SQLSTATE 42501".
+// It is empty if the number is unknown or already part of the message.
 func ErrorNumber(lang string, engine models.Engine, e *models.Error) string {
 	number, key := e.Extra["error_number"], "error.number"
 	if state, ok := e.Extra["sqlstate"]; ok {
 		number, key = state, "error.sqlstate"
 	}
-	if number == nil || tellsNumber(lang, e) {
+	if number == nil || mentionsNumber(lang, e) {
 		return ""
 	}
 	if n, err := strconv.Atoi(fmt.Sprint(number)); err == nil && engine == models.Oracle { // a stored one is a json.Number
@@ -763,8 +763,8 @@ func ErrorNumber(lang string, engine models.Engine, e *models.Error) string {
 	return Message(lang, key, models.Args("Engine", engineName(engine), "Number", number))
 }
 
-// tellsNumber reports whether the message of an error has its number.
-func tellsNumber(lang string, e *models.Error) bool {
+// mentionsNumber reports whether the message of an error contains its number.
+func mentionsNumber(lang string, e *models.Error) bool {
 	without := *e
 	without.Args = maps.Clone(e.Args)
 	delete(without.Args, "Number")
@@ -772,7 +772,7 @@ func tellsNumber(lang string, e *models.Error) bool {
 	return Failed(lang, &without) != Failed(lang, e)
 }
 
-// grantStatement is a statement to run on the monitored server, with a button that copies it.
+// grantStatement shows a statement to run on the monitored server, with a button that copies it.
 func grantStatement(p Page, statement string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

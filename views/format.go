@@ -13,10 +13,10 @@ import (
 	"whalefall/models"
 )
 
-// unknown is shown for what is not known; the reason stands in a tooltip beside it.
+// unknown stands for a missing value; its tooltip gives the reason.
 const unknown = "—"
 
-// Age of a figure from which on it is marked.
+// Ages from which an age badge is amber and red, see AgeClass and .age in app.css.
 const (
 	agingAfter = 24 * time.Hour
 	staleAfter = 7 * 24 * time.Hour
@@ -24,7 +24,7 @@ const (
 
 var units = []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
-// Bytes is n in IEC units: one decimal place from 10 up, two below; whole bytes below 1 KiB; nil is "—".
+// Bytes formats n bytes in IEC units: two decimal places below 10, one from 10 up, none below 1 KiB. nil becomes "—".
 func Bytes(n *int64) string {
 	if n == nil {
 		return unknown
@@ -58,7 +58,7 @@ func bytesOf(n int64) string {
 	return sign + strconv.FormatFloat(value, 'f', decimals, 64) + " " + units[unit]
 }
 
-// Gain is a change of bytes with its sign; nil is "—".
+// Gain formats a change of n bytes with its sign. nil becomes "—".
 func Gain(n *int64) string {
 	if n == nil {
 		return unknown
@@ -69,7 +69,8 @@ func Gain(n *int64) string {
 	return bytesOf(*n)
 }
 
-// Exact is n in bytes with thousands separators, for tooltips and copies; nil is "".
+// Exact formats n bytes in full, with thousands separators: "4,096 B". Copying cells relies on this form, see app.js.
+// nil becomes "".
 func Exact(n *int64) string {
 	if n == nil {
 		return ""
@@ -77,10 +78,10 @@ func Exact(n *int64) string {
 	return humanize.Comma(*n) + " B"
 }
 
-// Count is n with thousands separators.
+// Count formats n with thousands separators.
 func Count(n int64) string { return humanize.Comma(n) }
 
-// RowCount is the row count of a table: "≈" in front when it is an estimate; nil is "—".
+// RowCount formats the row count of a table, with "≈" in front of an estimate. nil becomes "—".
 func RowCount(n *int64, source models.RowsSource) string {
 	switch {
 	case n == nil:
@@ -91,7 +92,7 @@ func RowCount(n *int64, source models.RowsSource) string {
 	return Count(*n)
 }
 
-// Share is how much of the whole a part is, from 0 to 100; 0 when either is unknown.
+// Share returns the percentage that part is of whole, from 0 to 100; 0 when either is unknown.
 func Share(part *int64, whole int64) float64 {
 	if part == nil || whole <= 0 || *part <= 0 {
 		return 0
@@ -99,7 +100,7 @@ func Share(part *int64, whole int64) float64 {
 	return math.Min(100, 100*float64(*part)/float64(whole))
 }
 
-// Percent is a share as text: one decimal place, "<0.1%" for what would read 0.
+// Percent formats a share with one decimal place; what would read 0 becomes "<0.1%".
 func Percent(share float64) string {
 	if share > 0 && share < 0.1 {
 		return "<0.1%"
@@ -107,7 +108,7 @@ func Percent(share float64) string {
 	return strconv.FormatFloat(share, 'f', 1, 64) + "%"
 }
 
-// Clock is t in the page's zone to the minute, nil is "—".
+// Clock formats t to the minute in the page's zone. nil becomes "—".
 func (p Page) Clock(t *time.Time) string {
 	if t == nil {
 		return unknown
@@ -115,15 +116,15 @@ func (p Page) Clock(t *time.Time) string {
 	return t.In(p.Zone).Format("2006-01-02 15:04")
 }
 
-// Seconds is t in the page's zone to the second.
+// Seconds formats t to the second in the page's zone.
 func (p Page) Seconds(t time.Time) string { return t.In(p.Zone).Format(time.DateTime) }
 
-// FullClock is t in the page's zone to the second, with the zone's name.
+// FullClock formats t to the second in the page's zone, followed by the zone's name.
 func (p Page) FullClock(t time.Time) string {
 	return p.Seconds(t) + " " + p.Zone.String()
 }
 
-// Age is how long ago t was, in words.
+// Age returns in words how long ago t was.
 func (p Page) Age(t time.Time) string {
 	const day = 24 * time.Hour
 	age := p.Now.Sub(t)
@@ -144,7 +145,7 @@ func (p Page) Age(t time.Time) string {
 	return p.T("age.now")
 }
 
-// AgeClass is the severity of t's age: "fresh" up to a day, "aging" up to 7 days, "stale" from then on.
+// AgeClass returns the class of an age badge: "fresh" up to a day, "aging" up to 7 days, then "stale".
 func (p Page) AgeClass(t time.Time) string {
 	switch age := p.Now.Sub(t); {
 	case age > staleAfter:
@@ -155,7 +156,7 @@ func (p Page) AgeClass(t time.Time) string {
 	return "fresh"
 }
 
-// Range is the position of a page in a list: "1–50 / 100,000".
+// Range formats the position of a page in a list: "1–50 / 100,000".
 func Range(offset, shown int, total int64) string {
 	if shown == 0 {
 		return "0 / " + Count(total)
@@ -163,7 +164,8 @@ func Range(offset, shown int, total int64) string {
 	return fmt.Sprintf("%s–%s / %s", Count(int64(offset)+1), Count(int64(offset+shown)), Count(total))
 }
 
-// Points are the points of a sparkline in a box of the given size; a flat history is a line in its middle.
+// Points returns the points of a sparkline that fills a box of the given size. A flat history runs through its middle;
+// fewer than two values have no line.
 func Points(history []int64, width, height float64) string {
 	if len(history) < 2 {
 		return ""
@@ -187,15 +189,15 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func id(n int64) string { return strconv.FormatInt(n, 10) }
 
-// plain is n in digits only; nil is "".
-func plain(n *int64) string {
+// digits formats n without separators. nil becomes "".
+func digits(n *int64) string {
 	if n == nil {
 		return ""
 	}
 	return id(*n)
 }
 
-// orReason is text, or why there is none.
+// orReason returns text, or reason when text is empty.
 func orReason(text, reason string) string {
 	if text == "" {
 		return reason
@@ -203,6 +205,8 @@ func orReason(text, reason string) string {
 	return text
 }
 
+// shareTitle returns the tooltip of a size: its exact bytes and its share of the whole, or the reason why it is
+// unknown.
 func shareTitle(p Page, n *int64, whole int64, reason string) string {
 	if n == nil || whole <= 0 {
 		return orReason(Exact(n), reason)
@@ -210,7 +214,8 @@ func shareTitle(p Page, n *int64, whole int64, reason string) string {
 	return Exact(n) + " · " + p.T("size.share") + " " + Percent(Share(n, whole))
 }
 
-// visible is a name with its control characters as their pictures, "␊" for a newline.
+// visible replaces the control characters of a name with their pictures ("␊" for a newline) and those that change the
+// reading direction, which could make one name look like another.
 func visible(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -225,10 +230,10 @@ func visible(name string) string {
 	}, name)
 }
 
-// untruncated is how many bytes of a name fit into the narrowest column, see .truncate in app.css.
+// untruncated is how many bytes of a name always fit into its column, see .truncate in app.css.
 const untruncated = 20
 
-// nameTitle returns the tooltip of a name that the page may truncate or does not show as it is; empty: it needs none.
+// nameTitle returns the tooltip of a name that may be truncated or is not shown as it is, else "".
 func nameTitle(name string) string {
 	if len(name) <= untruncated && visible(name) == name {
 		return ""
@@ -236,7 +241,7 @@ func nameTitle(name string) string {
 	return name
 }
 
-// barWidth returns the share that a part has of the whole as the width of a bar.
+// barWidth returns the share of part in whole as the width of a bar: "12.3%".
 func barWidth(part *int64, whole int64) string {
 	return strconv.FormatFloat(math.Round(Share(part, whole)*10)/10, 'f', -1, 64) + "%"
 }

@@ -7,18 +7,18 @@ import (
 	"whalefall/models"
 )
 
-// InstanceList is the page with all instances.
+// InstanceList is the model of the page with all instances.
 type InstanceList struct {
 	Listing
 	Items []models.InstanceItem
 	Query models.InstanceQuery
-	Tags  []models.Tag // to choose from
+	Tags  []models.Tag // choices of the filter
 }
 
-// Binned reports whether the list is the recycle bin. What is in it does not grow.
+// Binned reports whether the list shows the recycle bin, whose instances do not grow.
 func (l InstanceList) Binned() bool { return l.Query.Status == "deleted" }
 
-// whyPaused says since when an instance is not collected any more, why, and what to do.
+// whyPaused returns since when the schedule of an instance is paused, why, and what to do.
 func whyPaused(p Page, i models.InstanceItem) string {
 	lines := []string{p.T("schedule.paused_title", "N", Count(i.Planned.Failures), "Time", p.Clock(i.Planned.PausedAt))}
 	if i.PausedBy != nil {
@@ -27,7 +27,7 @@ func whyPaused(p Page, i models.InstanceItem) string {
 	return strings.Join(append(lines, p.T("mark.paused_hint")), "\n")
 }
 
-// syncTimes are when an instance was collected, unless it never was, and when it will be, unless it will not.
+// syncTimes returns when an instance was last collected and when it will be next, as far as either is known.
 func syncTimes(p Page, i models.InstanceItem) []string {
 	var times []string
 	if i.LastSyncTime != nil {
@@ -39,35 +39,35 @@ func syncTimes(p Page, i models.InstanceItem) []string {
 	return times
 }
 
-// InstanceForm is what a person typed about an instance, or is about to change.
+// InstanceForm holds the input for a new instance or a change of one.
 type InstanceForm struct {
-	ID           int64 // 0: a new one
+	ID           int64 // 0: a new instance
 	Name         string
 	DBType       models.Engine
 	Host         string
 	Port         string
 	DatabaseName string
-	CredentialID string // empty: user and password are typed
+	CredentialID string // empty: user name and password are entered
 	Username     string
 	TLSMode      models.TLSMode
 	Options      map[string]string
-	Tags         string // names, separated by commas
+	Tags         string // names, comma-separated
 	Description  string
 	IsActive     bool
 	Schedule     ScheduleForm
 
-	Credentials []models.Credential // to choose from
-	Problem     *Failure            // why it was refused; nil: it was not
+	Credentials []models.Credential // choices
+	Problem     *Failure            // why the input was refused; nil: it was not
 }
 
-// Options of an instance that the form asks for.
+// Options of an instance that the form has fields for.
 const (
 	OptionCA     = "ca_certificate"   // PEM
 	OptionSID    = "sid"              // of Oracle, instead of a service name
 	OptionWallet = "wallet_directory" // of Oracle
 )
 
-// Path is the address of the form.
+// Path returns the address of the form.
 func (f InstanceForm) Path() string {
 	if f.ID == 0 {
 		return "/instances/new"
@@ -75,7 +75,7 @@ func (f InstanceForm) Path() string {
 	return fmt.Sprintf("/instances/%d/edit", f.ID)
 }
 
-// Action is where the form is sent.
+// Action returns the address that the form is sent to.
 func (f InstanceForm) Action() string {
 	if f.ID == 0 {
 		return "/instances"
@@ -83,10 +83,10 @@ func (f InstanceForm) Action() string {
 	return InstancePath(f.ID)
 }
 
-// Back is the page behind the form.
+// Back returns the address of the page behind the form.
 func (f InstanceForm) Back() string { return f.Action() }
 
-// InstancePath is the address of an instance's page.
+// InstancePath returns the address of an instance's page.
 func InstancePath(id int64) string { return fmt.Sprintf("/instances/%d", id) }
 
 var engineNames = map[models.Engine]string{
@@ -94,10 +94,10 @@ var engineNames = map[models.Engine]string{
 	models.SQLServer: "SQL Server", models.SQLite: "SQLite",
 }
 
-// engineName is how the makers of an engine write it.
+// engineName returns the name of an engine as its vendor spells it.
 func engineName(e models.Engine) string { return engineNames[e] }
 
-// productName is what the server called itself when it was last connected to: MariaDB is a flavour of the engine MySQL.
+// productName returns the name that the server reported when last connected: MariaDB is a flavor of the engine MySQL.
 func productName(i models.Instance) string {
 	if i.DBType == models.MySQL && strings.HasSuffix(i.DetailedVersion, "-MariaDB") {
 		return "MariaDB"
@@ -109,12 +109,12 @@ var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
 }
 
-// tlsLabel is a mode as connection strings write it, and what it means for the engine.
+// tlsLabel returns a TLS mode as connection strings spell it, with what it means for the engine.
 func tlsLabel(p Page, e models.Engine, m models.TLSMode) string {
 	return string(m) + " · " + p.In(e, "tls."+string(m))
 }
 
-// address is host and port of an instance, or the file of a SQLite one.
+// address returns the host and port of an instance, or the file of a SQLite instance.
 func address(i models.Instance) string {
 	switch {
 	case i.Host == nil:
@@ -132,7 +132,7 @@ func tagLabel(t models.Tag) string {
 	return t.Name
 }
 
-// tagsPerRow is how many tags of an instance its row shows by name.
+// tagsPerRow is how many tags a row of the instance list shows by name.
 const tagsPerRow = 3
 
 func tagLabels(all []models.Tag) string {

@@ -13,7 +13,7 @@ import (
 	"whalefall/models"
 )
 
-// Instances is the list of all instances with its filter.
+// Instances shows the list of all instances with its filter.
 func Instances(p Page, m InstanceList) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -116,7 +116,7 @@ func Instances(p Page, m InstanceList) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, changing("/instances", "instances-changed"))
+		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, reloadsOn("/instances", "instances-changed"))
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -154,7 +154,7 @@ func Instances(p Page, m InstanceList) templ.Component {
 	})
 }
 
-// modalLink opens an address in the modal.
+// modalLink returns the attributes of a link that opens an address in the modal.
 func modalLink(address string) templ.Attributes {
 	return templ.Attributes{"hx-get": address, "hx-target": "#modal", "hx-swap": "innerHTML", "hx-sync": "this:drop", "hx-push-url": "true"}
 }
@@ -916,7 +916,7 @@ func instanceRow(p Page, m InstanceList, i models.InstanceItem) templ.Component 
 				return templ_7745c5c3_Err
 			}
 			if p.Can(models.PermDelete) {
-				templ_7745c5c3_Err = asking(p, question{
+				templ_7745c5c3_Err = confirmButton(p, confirmation{
 					Button: p.T("instances.destroy"), Icon: "trash-2", ID: "destroy-" + id(i.ID), Action: InstancePath(i.ID) + "/destroy",
 					Title: p.T("instances.destroy_title", "Name", visible(i.Name)), Hint: p.T("instances.destroy_hint"),
 				}).Render(ctx, templ_7745c5c3_Buffer)
@@ -937,7 +937,7 @@ func instanceRow(p Page, m InstanceList, i models.InstanceItem) templ.Component 
 	})
 }
 
-// scheduleMark says of an instance that is switched on that its schedule collects it no longer.
+// scheduleMark is a badge of an active instance whose schedule is off or paused.
 func scheduleMark(p Page, i models.InstanceItem) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1028,7 +1028,7 @@ func scheduleMark(p Page, i models.InstanceItem) templ.Component {
 	})
 }
 
-// lastSync is when an instance was collected, and on hover when it will be again.
+// lastSync shows when an instance was last collected, and on hover the next collection.
 func lastSync(p Page, i models.InstanceItem) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1321,7 +1321,7 @@ func tags(all []models.Tag) templ.Component {
 	})
 }
 
-// fewTags are the first tags of a row; the rest is a number that says their names.
+// fewTags shows the first tags of a row, and how many more there are, with their names on hover.
 func fewTags(all []models.Tag) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1443,7 +1443,7 @@ func status(p Page, name string) templ.Component {
 	})
 }
 
-// InstanceEdit is the form of an instance, in the modal or on a page of its own.
+// InstanceEdit shows the form of an instance, in the modal or on a page of its own.
 func InstanceEdit(p Page, f InstanceForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1642,7 +1642,7 @@ func InstanceEdit(p Page, f InstanceForm) templ.Component {
 	})
 }
 
-// busyLabel is the text of a button, and its text while its request is under way.
+// busyLabel is the text of a button, with another text while its request is in flight.
 func busyLabel(idle, busy string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1698,7 +1698,7 @@ func busyLabel(idle, busy string) templ.Component {
 	})
 }
 
-// closeLink closes the modal; on a page of its own it leads to the page behind.
+// closeLink closes the modal. On a page of its own it leads to the page behind.
 func closeLink(p Page, back string, cross bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2753,7 +2753,7 @@ func instanceDetails(p Page, f InstanceForm) templ.Component {
 	})
 }
 
-// TestPassed is the result of a connection test in the form.
+// TestPassed shows the result of a successful connection test in the form.
 func TestPassed(p Page, v models.Version) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -18,26 +18,26 @@ import (
 	"whalefall/static"
 )
 
-// htmxConfig keeps htmx within the content policy and sends refusals to the toasts.
+// htmxConfig keeps htmx within the content security policy and shows error responses as toasts.
 const htmxConfig = `{"includeIndicatorStyles":false,"allowEval":false,"allowScriptTags":false,"historyCacheSize":0,"defaultSettleDelay":0,` +
 	`"refreshOnHistoryMiss":true,"scrollBehavior":"auto","responseHandling":[{"code":"204","swap":false},` +
 	`{"code":"[23]..","swap":true},{"code":"[45]..","swap":true,"error":true,"target":"#toasts","swapOverride":"beforeend"}]}`
 
-// csrfHeaders is the header that htmx adds to every request of the page.
+// csrfHeaders returns the header that htmx adds to every request of the page, as JSON.
 func csrfHeaders(p Page) string {
 	raw, err := json.Marshal(map[string]string{"X-CSRFToken": p.CSRF})
 	if err != nil {
-		panic(err) // a map of strings always has a JSON form
+		panic(err) // unreachable: a map of strings always encodes
 	}
 	return string(raw)
 }
 
-// preference is the address that keeps a choice in a cookie and comes back to this page.
+// preference returns the address that stores a choice in a cookie and leads back to this page.
 func preference(p Page, name, value string) templ.SafeURL {
 	return templ.SafeURL("/preferences?" + url.Values{name: {value}, "next": {p.URL}}.Encode())
 }
 
-// otherLanguage is the language the switch changes to.
+// otherLanguage returns the language that the switch changes to.
 func otherLanguage(p Page) string {
 	if p.Lang == English {
 		return Chinese
@@ -45,7 +45,7 @@ func otherLanguage(p Page) string {
 	return English
 }
 
-// sections are the parts of the product that the navigation leads to.
+// sections are the entries of the navigation.
 var sections = []struct {
 	path, icon, title string
 	perm              models.Permission
@@ -57,7 +57,7 @@ var sections = []struct {
 	{"/audit", "scroll-text", "audit.title", models.PermAdmin},
 }
 
-// within reports whether the page belongs to the section that begins at the path.
+// within reports whether the page belongs to the section at the path.
 func (p Page) within(section string) bool {
 	rest, is := strings.CutPrefix(p.URL, section)
 	return is && (rest == "" || strings.ContainsAny(rest[:1], "/?"))
@@ -961,7 +961,7 @@ func keyboardHelp(p Page) templ.Component {
 	})
 }
 
-// modalTemplates are what the modal shows before its content came, and when no answer came at all.
+// modalTemplates are what app.js shows while the modal loads, and when the server cannot be reached.
 func modalTemplates(p Page) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

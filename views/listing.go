@@ -6,23 +6,23 @@ import (
 	"strconv"
 )
 
-// Listing is the state of a sorted, paged list as its address has it.
+// Listing is the state of a sorted, paged list, as encoded in its address.
 type Listing struct {
 	Path   string     // address without its query
-	Filter url.Values // query members that narrow the list down; nothing else
+	Filter url.Values // query parameters of the filter only
 	Sort   string     // column
 	Desc   bool
 	Page   int // from 1
-	Limit  int // rows a page
+	Limit  int // rows per page
 	Limits []int
 	Shown  int // rows on this page
 	Total  int64
-	Next   string // cursor of the next page; empty: pages go by number
-	Target string // id of the element that holds the list
-	Push   bool   // each view of the list is a step of the history
+	Next   string // cursor of the next page; empty: pages are addressed by number
+	Target string // ID of the element that contains the list
+	Push   bool   // each view of the list is an entry of the browser's history
 }
 
-// sortValue is a column and direction as addresses have them: "-size".
+// sortValue encodes a column and direction for an address: "-size".
 func sortValue(column string, desc bool) string {
 	if desc {
 		return "-" + column
@@ -48,7 +48,7 @@ func (l Listing) address(sort string, page, limit int, cursor string) string {
 	return l.Path + "?" + query.Encode()
 }
 
-// SortURL sorts by the column; by the one that sorts already, in the other direction.
+// SortURL returns the list sorted by the column; reversed if it is sorted by it already.
 func (l Listing) SortURL(column string, descFirst bool) string {
 	desc := descFirst
 	if l.Sort == column {
@@ -57,7 +57,7 @@ func (l Listing) SortURL(column string, descFirst bool) string {
 	return l.address(sortValue(column, desc), 1, l.Limit, "")
 }
 
-// AriaSort is the aria-sort of the column's header.
+// AriaSort returns the aria-sort of the column's header.
 func (l Listing) AriaSort(column string) string {
 	switch {
 	case l.Sort != column:
@@ -68,7 +68,7 @@ func (l Listing) AriaSort(column string) string {
 	return "ascending"
 }
 
-// PageURL is a page by its number; the next page carries the cursor, too.
+// PageURL returns the address of a page by its number. That of the next page has the cursor, too.
 func (l Listing) PageURL(page int) string {
 	cursor := ""
 	if page == l.Page+1 {
@@ -77,24 +77,24 @@ func (l Listing) PageURL(page int) string {
 	return l.address(sortValue(l.Sort, l.Desc), page, l.Limit, cursor)
 }
 
-// LimitURL is the first page with another number of rows.
+// LimitURL returns the address of the first page with another number of rows.
 func (l Listing) LimitURL(limit int) string {
 	return l.address(sortValue(l.Sort, l.Desc), 1, limit, "")
 }
 
-// ClearURL is the list without its filter.
+// ClearURL returns the address of the list without its filter.
 func (l Listing) ClearURL() string {
 	l.Filter = nil
 	return l.LimitURL(l.Limit)
 }
 
-// Offset is how many rows come before this page.
+// Offset returns how many rows precede this page.
 func (l Listing) Offset() int { return (l.Page - 1) * l.Limit }
 
-// Pages is the number of pages, at least 1.
+// Pages returns the number of pages, at least 1.
 func (l Listing) Pages() int { return max(1, int((l.Total+int64(l.Limit)-1)/int64(l.Limit))) }
 
-// Window is the page numbers to link to, 0 for a gap: the first, the last, and those around this one.
+// Window returns the page numbers to link to: the first, the last, and those around this one, with 0 for a gap.
 func (l Listing) Window() []int {
 	var window []int
 	last := 0
@@ -111,5 +111,5 @@ func (l Listing) Window() []int {
 	return window
 }
 
-// Filtered reports whether anything narrows the list down.
+// Filtered reports whether the list has a filter.
 func (l Listing) Filtered() bool { return len(l.Filter) > 0 }

@@ -17,7 +17,7 @@ import (
 //go:embed locale/*.toml
 var catalogues embed.FS
 
-// The languages of the product; the first is the default.
+// Languages of the product; Chinese is the default.
 const (
 	Chinese = "zh-CN"
 	English = "en"
@@ -53,8 +53,8 @@ func loadCatalogues() (map[string]*i18n.Localizer, map[string]map[string]string)
 	}, constant
 }
 
-// Message returns the message with the key in lang, its placeholders filled from args. It returns the key itself when no
-// catalogue has it.
+// Message returns the message with the key in lang, its placeholders filled from args. It returns the key itself when
+// no catalogue has it.
 func Message(lang, key string, args map[string]any) string {
 	if text, ok := messages[lang][key]; ok {
 		return text
@@ -75,7 +75,7 @@ func localized(lang, key string, args map[string]any) string {
 	return text
 }
 
-// Failed is what the error says to a person: its own message, else its code's.
+// Failed returns the message of an error for people: its own, else that of its code.
 func Failed(lang string, e *models.Error) string {
 	key := e.Key
 	if key == "" {
@@ -84,8 +84,8 @@ func Failed(lang string, e *models.Error) string {
 	return Message(lang, key, e.Args)
 }
 
-// Language chooses between Chinese and English: the cookie's value when it names one of them in any region, else English if an
-// Accept-Language header prefers it over Chinese, else Chinese. The wildcard stands for Chinese.
+// Language chooses between Chinese and English: the language of the cookie if it is one of them in any region, else
+// English if the Accept-Language header prefers it over Chinese, else Chinese. The wildcard stands for Chinese.
 func Language(cookie, acceptLanguage string) string {
 	switch base, _, _ := strings.Cut(cookie, "-"); base {
 	case "zh":
@@ -111,5 +111,5 @@ func Language(cookie, acceptLanguage string) string {
 	return Chinese
 }
 
-// wildcard is how the parser calls "*".
+// wildcard is what the parser turns "*" into.
 const wildcard = "mul"

@@ -8,14 +8,14 @@ package views
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// LoginForm is what the login page shows.
+// LoginForm is the model of the login page.
 type LoginForm struct {
 	Next     string // where the person wanted to go, a local path
 	Username string
 	Problem  *Failure // why the last try failed; nil: there was none
 }
 
-// Login is the page where people log in.
+// Login shows the login page.
 func Login(p Page, f LoginForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -9,40 +9,43 @@ import (
 	"whalefall/models"
 )
 
-// RunState is one run as a person sees it.
+// RunState is a run as shown on the pages.
 type RunState struct {
 	models.Run
 	Engine    models.Engine
-	Remaining *time.Duration // nil: not enough is known
+	Remaining *time.Duration // nil: unknown
 	Failure   *Failure       // nil: it did not fail
 }
 
-// RunBar is how a collection goes, of an instance's databases or of a database's tables; without a run, what starts one.
+// RunBar is the model of the button that starts a collection, of an instance's databases or a database's tables, and
+// of the progress of that run.
 type RunBar struct {
 	Kind models.RunKind
-	Path string    // of what is collected
-	Run  *RunState // that is open, or else the last that ended; nil: neither
+	Path string    // address of the page that shows the result
+	Run  *RunState // the open run, else the last one that ended; nil: neither
 }
 
-// barParts name the parts of a RunBar and say what stands on it. Both kinds can be on one page.
+// barParts holds the element IDs and message keys of a kind of RunBar. Both kinds can be on one page.
 type barParts struct {
-	bar, button, cancel, figures, said, reason string // ids of elements
+	bar, button, cancel, figures, announcement, reason string // IDs of elements
 
-	action                             string // where a run is asked for, below the bar's path
-	start, again, busy, refused, begun string // keys of texts
-	last                               string // begins the keys of how the last run ended
+	action                               string // address that requests a run, below the bar's path
+	start, again, busy, refused, started string // keys of messages
+	last                                 string // prefix of the keys of how the last run ended
 }
 
 var barsOf = map[models.RunKind]barParts{
 	models.RunTables: {
-		bar: "tables-run", button: "tables-refresh", cancel: "run-cancel", figures: "run-figures", said: "run-said", reason: "refresh-reason",
-		action: "/refresh", start: "tables.refresh", again: "runs.again", busy: "tables.refreshing", refused: "permission.refresh",
-		begun: "runs.said_started", last: "runs.last.",
+		bar: "tables-run", button: "tables-refresh", cancel: "run-cancel",
+		figures: "run-figures", announcement: "run-said", reason: "refresh-reason",
+		action: "/refresh", start: "tables.refresh", again: "runs.again", busy: "tables.refreshing",
+		refused: "permission.refresh", started: "runs.said_started", last: "runs.last.",
 	},
 	models.RunDatabases: {
-		bar: "sync-run", button: "sync-capacity", cancel: "sync-cancel", figures: "sync-figures", said: "sync-said", reason: "sync-reason",
-		action: "/sync", start: "capacity.sync", again: "capacity.sync", busy: "capacity.syncing", refused: "permission.sync",
-		begun: "sync.said_started", last: "sync.last.",
+		bar: "sync-run", button: "sync-capacity", cancel: "sync-cancel",
+		figures: "sync-figures", announcement: "sync-said", reason: "sync-reason",
+		action: "/sync", start: "capacity.sync", again: "capacity.sync", busy: "capacity.syncing",
+		refused: "permission.sync", started: "sync.said_started", last: "sync.last.",
 	},
 }
 
@@ -50,28 +53,28 @@ func (m RunBar) parts() barParts { return barsOf[m.Kind] }
 
 func (r RunState) parts() barParts { return barsOf[r.Kind] }
 
-// BarID is the id of the element that holds the run's RunBar.
+// BarID returns the ID of the element that contains the run's RunBar.
 func (r RunState) BarID() string { return r.parts().bar }
 
-// open reports whether a run goes on.
+// open reports whether the run is queued or running.
 func (m RunBar) open() bool { return m.Run != nil && !m.Run.Ended() }
 
-// futile reports whether the last run ended without a result.
-func (m RunBar) futile() bool {
+// unsuccessful reports whether the last run ended without a result.
+func (m RunBar) unsuccessful() bool {
 	return m.Run != nil && m.Run.Ended() && m.Run.Status != models.RunSucceeded
 }
 
-// RunList is what was collected from one instance, and how.
+// RunList is the model of the collection log of one instance.
 type RunList struct {
 	Listing
 	Instance models.Instance
 	Schedule InstanceSchedule
-	Bar      RunBar // of the instance's databases
+	Bar      RunBar // collects the instance's databases
 	Runs     []RunState
 	Query    models.RunQuery
 }
 
-// open reports whether one of the runs shown goes on.
+// open reports whether one of the runs shown is queued or running.
 func (m RunList) open() bool {
 	for _, r := range m.Runs {
 		if !r.Ended() {
@@ -81,21 +84,21 @@ func (m RunList) open() bool {
 	return false
 }
 
-// RunsPath is the address of an instance's runs.
+// RunsPath returns the address of an instance's collection log.
 func RunsPath(instanceID int64) string { return InstancePath(instanceID) + "/runs" }
 
-// RunsOfPath is the address of the runs of an instance's databases whose name holds the one given.
+// RunsOfPath returns the address of the collection log, filtered to databases whose name contains the one given.
 func RunsOfPath(instanceID int64, database string) string {
 	return RunsPath(instanceID) + "?" + url.Values{"database": {database}}.Encode()
 }
 
-// RunPath is the address of a run.
+// RunPath returns the address of a run.
 func RunPath(id int64) string { return "/refreshes/" + strconv.FormatInt(id, 10) }
 
-// progressPath asks how far the run is; what of it has been said aloud goes with it.
+// progressPath returns the address of the run's progress, with the stage that has been announced.
 func (r RunState) progressPath() string { return RunPath(r.ID) + "/progress?said=" + r.Stage() }
 
-// Stage is the phase of an open run, or that it is queued.
+// Stage returns the phase of an open run, "queued" before the first.
 func (r RunState) Stage() string {
 	if r.Status == models.RunQueued || r.Phase == "" {
 		return string(models.RunQueued)
@@ -103,10 +106,10 @@ func (r RunState) Stage() string {
 	return string(r.Phase)
 }
 
-// again is where the same is asked for once more.
+// again returns the address that requests the same run once more.
 func (r RunState) again() string { return r.resultPath() + r.parts().action }
 
-// resultPath is the address of what the run collected.
+// resultPath returns the address of the page that shows what the run collected.
 func (r RunState) resultPath() string {
 	if r.Kind == models.RunDatabases {
 		return InstancePath(r.InstanceID)
@@ -118,10 +121,11 @@ func (r RunState) resultPath() string {
 	return TablesPath(r.InstanceID, database, r.DatabaseName)
 }
 
-// mayCancel reports whether the person looking may end the run.
+// mayCancel reports whether the user may cancel the run.
 func (r RunState) mayCancel(p Page) bool { return p.Can(models.PermSync) && r.MayBeCancelledBy(p.User) }
 
-// counted is how many tables were seen, while it goes on of how many where that is known; empty: none so far.
+// counted returns how many tables the run has seen: "12 / 100" while it is open and the total is known. It is empty
+// before the first count.
 func (r RunState) counted() string {
 	switch {
 	case r.TablesSeen == nil:
@@ -132,7 +136,7 @@ func (r RunState) counted() string {
 	return Count(*r.TablesSeen) + " / " + Count(*r.TablesTotal)
 }
 
-// part is how much of the tables has been seen, from 0 to 100; empty: unknown.
+// part returns the percentage of tables seen, from 0 to 100; empty: unknown.
 func (r RunState) part() string {
 	if r.TablesSeen == nil || r.TablesTotal == nil || *r.TablesTotal == 0 {
 		return ""
@@ -140,18 +144,18 @@ func (r RunState) part() string {
 	return strconv.FormatFloat(Share(r.TablesSeen, *r.TablesTotal), 'f', 0, 64)
 }
 
-// remains is the remaining time in words, and why it is not known.
+// remains returns the remaining time in words, or why it is unknown.
 func (r RunState) remains(p Page) (text, reason string) {
 	switch {
 	case r.Remaining != nil:
-		return p.Span(*r.Remaining + time.Second - 1), "" // rounded up: it is never about to be over
+		return p.Span(*r.Remaining + time.Second - 1), "" // rounded up, so that it never reads 0
 	case r.Status == models.RunQueued:
 		return unknown, p.T("runs.remaining_queued")
 	}
 	return unknown, p.T("runs.remaining_unknown")
 }
 
-// Span is a duration in whole seconds, from a minute on with minutes, from an hour on without seconds.
+// Span formats a duration in whole seconds: with minutes from one minute, without seconds from one hour.
 func (p Page) Span(d time.Duration) string {
 	switch d = d.Truncate(time.Second); {
 	case d < time.Minute:
@@ -162,7 +166,7 @@ func (p Page) Span(d time.Duration) string {
 	return p.T("span.hours", "H", int64(d/time.Hour), "M", int64(d%time.Hour/time.Minute))
 }
 
-// took is a duration of a run that has ended: whole ms below a second.
+// took formats the duration of a run that has ended, in whole milliseconds below a second.
 func (p Page) took(d time.Duration) string {
 	if d < time.Second {
 		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
@@ -173,7 +177,7 @@ func (p Page) took(d time.Duration) string {
 	return p.Span(d)
 }
 
-// phase is a phase's time; nil is "—".
+// phase formats the milliseconds of a phase. nil becomes "—".
 func phase(ms *int64) string {
 	if ms == nil {
 		return unknown
@@ -185,7 +189,7 @@ func (r RunState) phases() string {
 	return phase(r.ConnectingMS) + " / " + phase(r.QueryingMS) + " / " + phase(r.StoringMS)
 }
 
-// written is how many rows were saved, changed and pruned. Of databases only the first is known.
+// written returns how many rows were saved, changed and pruned. A run over databases counts only those saved.
 func (r RunState) written() string {
 	if r.Kind == models.RunDatabases {
 		return Count(r.Receipt.Saved)
@@ -193,7 +197,7 @@ func (r RunState) written() string {
 	return Count(r.Receipt.Saved) + " / " + Count(r.Receipt.Changed) + " / " + Count(r.Receipt.Pruned)
 }
 
-// skipped is how many relations could not be measured, and why, in words; no words: none.
+// skipped returns how many relations could not be measured, and why; no reasons: all were.
 func (r RunState) skipped(p Page) (n int64, reasons []string) {
 	for _, s := range []struct {
 		key string
@@ -206,7 +210,7 @@ func (r RunState) skipped(p Page) (n int64, reasons []string) {
 	return n, reasons
 }
 
-// proof is why the result counts as complete, or why not; short and in a sentence.
+// proof returns whether the result counts as complete, and why, as a sentence.
 func (r RunState) proof(p Page) (short, reason string) {
 	switch {
 	case r.Kind == models.RunDatabases && r.Receipt.Complete:
@@ -223,7 +227,7 @@ func (r RunState) proof(p Page) (short, reason string) {
 	return p.T("runs.complete"), p.T("proof." + string(r.Receipt.Proof))
 }
 
-// object is what the run collects.
+// object returns the name of what the run collects.
 func (r RunState) object(p Page) string {
 	if r.Kind == models.RunDatabases {
 		return p.In(r.Engine, "runs.all_databases")
@@ -231,10 +235,10 @@ func (r RunState) object(p Page) string {
 	return visible(r.DatabaseName)
 }
 
-// unsettled reports whether there is more to say of a row than its figures: it goes on, or it has none.
+// unsettled reports whether the run has no receipt to show: it is open, or it ended without a result.
 func (r RunState) unsettled() bool { return r.Status != models.RunSucceeded }
 
-// outcome is why a run that has ended has no result.
+// outcome returns why a run that has ended has no result.
 func (r RunState) outcome(p Page) string {
 	if r.Failure != nil {
 		return r.Failure.Message
@@ -242,12 +246,12 @@ func (r RunState) outcome(p Page) string {
 	return p.T("run.status." + string(r.Status) + "_hint")
 }
 
-// detailPath reads a run's receipt again; once the run has ended, all around it, too.
+// detailPath returns the address that reloads a run's receipt, and everything around it once the run has ended.
 func (r RunState) detailPath() string {
 	return RunPath(r.ID) + "?while=" + string(r.Status)
 }
 
-// detailTrigger is when a receipt reads itself again: often while the run goes on, and when it is cancelled.
+// detailTrigger returns when a receipt reloads itself: by polling while the run is open, and when a run changes.
 func (r RunState) detailTrigger() string {
 	if r.Ended() {
 		return "run-changed from:body"
@@ -255,7 +259,7 @@ func (r RunState) detailTrigger() string {
 	return pollOften + ", run-changed from:body"
 }
 
-// clockOr is a time, or in words that there is none.
+// clockOr formats t like FullClock; nil becomes the message with the key missing.
 func (p Page) clockOr(t *time.Time, missing string) string {
 	if t == nil {
 		return p.T(missing)
@@ -263,7 +267,7 @@ func (p Page) clockOr(t *time.Time, missing string) string {
 	return p.FullClock(*t)
 }
 
-// withUnit is a number of milliseconds with its unit; an unknown one has none.
+// withUnit appends the unit to a number of milliseconds, unless it is unknown.
 func withUnit(ms string) string {
 	if ms == unknown {
 		return ms
@@ -271,5 +275,5 @@ func withUnit(ms string) string {
 	return ms + " ms"
 }
 
-// joined lists reasons in one line.
+// joined returns the reasons in one line.
 func joined(reasons []string) string { return strings.Join(reasons, " · ") }

@@ -10,14 +10,14 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "whalefall/models"
 
-// pollOften and pollCalmly are how often a run that goes on is asked for: where somebody waits for it, and where it is one of many.
+// Triggers that poll an open run: often where a user waits for it, less often in a list.
 const (
 	pollOften  = "every 700ms"
 	pollFirst  = "load delay:150ms, " + pollOften
 	pollCalmly = "every 2s"
 )
 
-// RunBarContent is a button that starts a run or, while that goes on, how far it is.
+// RunBarContent is a button that starts a run, or the progress of the open one.
 func RunBarContent(p Page, m RunBar) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -126,8 +126,8 @@ func RunBarContent(p Page, m RunBar) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if m.futile() {
-				templ_7745c5c3_Err = futileRun(p, *m.Run).Render(ctx, templ_7745c5c3_Buffer)
+			if m.unsuccessful() {
+				templ_7745c5c3_Err = unsuccessfulRun(p, *m.Run).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -137,7 +137,7 @@ func RunBarContent(p Page, m RunBar) templ.Component {
 	})
 }
 
-// startButton starts a run; how it goes on from there stands in its place.
+// startButton requests a run, whose progress then replaces the button.
 func startButton(p Page, m RunBar) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -251,7 +251,7 @@ func startButton(p Page, m RunBar) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if m.futile() {
+			if m.unsuccessful() {
 				templ_7745c5c3_Err = Icon("rotate-ccw").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -374,8 +374,8 @@ func startButton(p Page, m RunBar) templ.Component {
 	})
 }
 
-// RunBegun is the bar when its run has begun.
-func RunBegun(p Page, m RunBar) templ.Component {
+// RunStarted is the bar after its run was requested.
+func RunStarted(p Page, m RunBar) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -400,7 +400,7 @@ func RunBegun(p Page, m RunBar) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = said(*m.Run, p.T(m.parts().begun, "Stage", p.T("run.stage."+m.Run.Stage()))).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = announce(*m.Run, p.T(m.parts().started, "Stage", p.T("run.stage."+m.Run.Stage()))).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -408,8 +408,8 @@ func RunBegun(p Page, m RunBar) templ.Component {
 	})
 }
 
-// RunMoved is how far a run is; a phase that has not been said aloud is.
-func RunMoved(p Page, r RunState, anew bool) templ.Component {
+// RunProgress is the progress of a run; a new stage is announced to screen readers.
+func RunProgress(p Page, r RunState, anew bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -435,7 +435,7 @@ func RunMoved(p Page, r RunState, anew bool) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if anew {
-			templ_7745c5c3_Err = said(r, p.T("run.stage."+r.Stage())).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = announce(r, p.T("run.stage."+r.Stage())).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -444,7 +444,7 @@ func RunMoved(p Page, r RunState, anew bool) templ.Component {
 	})
 }
 
-// RunEnded is the bar when its run has ended, and a toast that says how.
+// RunEnded is the bar after its run has ended, with a toast about the outcome.
 func RunEnded(p Page, r RunState, notice string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -479,7 +479,7 @@ func RunEnded(p Page, r RunState, notice string) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = said(r, "").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = announce(r, "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -492,12 +492,12 @@ func RunEnded(p Page, r RunState, notice string) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = said(r, "").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = announce(r, "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = said(r, p.T(r.parts().last+string(r.Status))).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = announce(r, p.T(r.parts().last+string(r.Status))).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -506,8 +506,8 @@ func RunEnded(p Page, r RunState, notice string) templ.Component {
 	})
 }
 
-// said puts a text where screen readers listen. It stands outside of what is polled, which would be read out again and again.
-func said(r RunState, text string) templ.Component {
+// announce puts a text into the live region, which is not part of what is polled: that would be read out on every poll.
+func announce(r RunState, text string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -533,9 +533,9 @@ func said(r RunState, text string) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var23 string
-		templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.ResolveAttributeValue("innerHTML:#" + r.parts().said)
+		templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.ResolveAttributeValue("innerHTML:#" + r.parts().announcement)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 97, Col: 51}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 97, Col: 59}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var23)
 		if templ_7745c5c3_Err != nil {
@@ -548,7 +548,7 @@ func said(r RunState, text string) templ.Component {
 		var templ_7745c5c3_Var24 string
 		templ_7745c5c3_Var24, templ_7745c5c3_Err = templ.JoinStringErrs(text)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 97, Col: 60}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 97, Col: 68}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var24))
 		if templ_7745c5c3_Err != nil {
@@ -562,7 +562,7 @@ func said(r RunState, text string) templ.Component {
 	})
 }
 
-// RunFigures are how far a run is. They ask for themselves again, and hold nothing that could have the focus.
+// RunFigures shows how far a run is. It polls itself, so nothing in it can have the focus.
 func RunFigures(p Page, r RunState, trigger string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1021,8 +1021,8 @@ func cancelButton(p Page, r RunState, name string) templ.Component {
 	})
 }
 
-// futileRun says beside the button why the last run brought nothing.
-func futileRun(p Page, r RunState) templ.Component {
+// unsuccessfulRun shows next to the button why the last run has no result.
+func unsuccessfulRun(p Page, r RunState) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1144,7 +1144,7 @@ func futileRun(p Page, r RunState) templ.Component {
 	})
 }
 
-// FailureNotice is a toast beside a fragment about something that failed before the request.
+// FailureNotice is a toast sent along with a fragment, about a failure before this request.
 func FailureNotice(p Page, f Failure) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1213,7 +1213,7 @@ func FailureNotice(p Page, f Failure) templ.Component {
 
 // ---- the list ----
 
-// Runs is the tab of an instance with what was collected from it.
+// Runs shows the collection log of an instance.
 func Runs(p Page, m RunList) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1259,7 +1259,7 @@ func Runs(p Page, m RunList) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, changing(m.Path, "run-begun from:body, run-changed"))
+			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, reloadsOn(m.Path, "run-begun from:body, run-changed"))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -2186,9 +2186,9 @@ func runRow(p Page, r RunState) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var116 string
-		templ_7745c5c3_Var116, templ_7745c5c3_Err = templ.ResolveAttributeValue(plain(r.TablesSeen))
+		templ_7745c5c3_Var116, templ_7745c5c3_Err = templ.ResolveAttributeValue(digits(r.TablesSeen))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 304, Col: 50}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 304, Col: 51}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var116)
 		if templ_7745c5c3_Err != nil {
@@ -2201,7 +2201,7 @@ func runRow(p Page, r RunState) templ.Component {
 		var templ_7745c5c3_Var117 string
 		templ_7745c5c3_Var117, templ_7745c5c3_Err = templ.JoinStringErrs(orReason(r.counted(), unknown))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 304, Col: 85}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `runs.templ`, Line: 304, Col: 86}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var117))
 		if templ_7745c5c3_Err != nil {
@@ -2439,7 +2439,7 @@ func runReceiptCells(p Page, r RunState) templ.Component {
 	})
 }
 
-// runOutcome is why a run has no figures: how far it is, or what ended it.
+// runOutcome shows instead of a receipt how far the run is, or why it ended without a result.
 func runOutcome(p Page, r RunState) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2703,7 +2703,7 @@ func runAsker(p Page, r RunState) templ.Component {
 
 // ---- one run ----
 
-// Run is the receipt of a run, in the modal or on a page of its own.
+// Run shows the receipt of a run, in the modal or on a page of its own.
 func Run(p Page, r RunState) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

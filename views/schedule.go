@@ -10,31 +10,31 @@ import (
 	"whalefall/models"
 )
 
-// ScheduleForm is what a person typed about when an instance is collected; empty texts stand for the default.
+// ScheduleForm holds the input for the schedule of an instance. Empty texts stand for the default.
 type ScheduleForm struct {
 	Enabled                      bool
 	Cron, Zone, Jitter, Blackout string
 
-	InstanceID int64 // 0: a new one
+	InstanceID int64 // 0: a new instance
 	Default    models.Plan
 	Words      PlanInWords
 }
 
-// PlanInWords is a plan with what comes of it.
+// PlanInWords is a plan with its consequences.
 type PlanInWords struct {
 	Plan    models.Plan
-	Next    time.Time // zero: none within years
-	Problem string    // why it makes no sense; empty: it does
+	Next    time.Time // next collection; zero: none within years
+	Problem string    // why the plan is invalid; empty: it is valid
 }
 
-// InstanceSchedule is a schedule as the page of its instance shows it.
+// InstanceSchedule is a schedule as shown on the page of its instance.
 type InstanceSchedule struct {
 	models.Schedule
 	Words  PlanInWords
-	Reason *Failure // why the newest scheduled collection failed; nil: it did not, or that is not known
+	Reason *Failure // why the newest scheduled collection failed; nil: it did not, or the reason is unknown
 }
 
-// cronForms are expressions that have words, with their groups as placeholders. M is the minute, H the hour.
+// cronForms maps common cron expressions to messages; their groups are the placeholders. M is the minute, H the hour.
 var cronForms = []struct {
 	pattern *regexp.Regexp
 	key     string
@@ -48,7 +48,7 @@ var cronForms = []struct {
 	{regexp.MustCompile(`^\*/(?P<N>[2-9]|[1-9]\d+) \* \* \* \*$`), "schedule.every_minutes"},
 }
 
-// cronWords says what a cron expression means; one that is not common stands for itself.
+// cronWords returns the meaning of a cron expression in words, or the expression itself if it is not a common one.
 func cronWords(p Page, expression string) string {
 	expression = strings.Join(strings.Fields(expression), " ")
 	for _, form := range cronForms {
@@ -76,12 +76,12 @@ func cronWords(p Page, expression string) string {
 	return expression
 }
 
-// words are the whole plan.
+// words returns the plan in words, with its zone.
 func (w PlanInWords) words(p Page) string {
 	return cronWords(p, w.Plan.Cron) + " (" + w.Plan.Zone.String() + ")"
 }
 
-// spread is over how long instances with the plan are spread, minutes; empty: they are not.
+// spread returns in words over how many minutes the instances with this plan are spread; empty: they are not.
 func (w PlanInWords) spread(p Page) string {
 	if w.Plan.Jitter == 0 {
 		return ""
@@ -89,7 +89,7 @@ func (w PlanInWords) spread(p Page) string {
 	return p.T("schedule.spread", "Minutes", int64(w.Plan.Jitter.Minutes()))
 }
 
-// whyNoNext is why there is no next time.
+// whyNoNext returns why there is no next collection.
 func (s InstanceSchedule) whyNoNext(p Page, i models.Instance) string {
 	switch {
 	case !i.IsActive:
@@ -102,5 +102,5 @@ func (s InstanceSchedule) whyNoNext(p Page, i models.Instance) string {
 	return p.T("schedule.no_next")
 }
 
-// EchoPath is where a form asks what is typed into it means.
+// EchoPath is the address that returns the meaning of a schedule in words while it is typed.
 const EchoPath = "/schedules/echo"

@@ -13,7 +13,7 @@ import (
 	"whalefall/models"
 )
 
-// scheduleFacts say when an instance is collected next, and how it went the last time.
+// scheduleFacts shows when an instance is collected next, and the outcome of the last scheduled collection.
 func scheduleFacts(p Page, i models.Instance, s InstanceSchedule) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -267,7 +267,7 @@ func scheduleFacts(p Page, i models.Instance, s InstanceSchedule) templ.Componen
 	})
 }
 
-// schedulePaused says that an instance is no longer collected, why, and what to do.
+// schedulePaused warns that the schedule of an instance is paused, why, and what to do.
 func schedulePaused(p Page, s InstanceSchedule) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -378,7 +378,7 @@ func schedulePaused(p Page, s InstanceSchedule) templ.Component {
 	})
 }
 
-// scheduleFields are the part of an instance's form that says when it is collected.
+// scheduleFields is the part of an instance's form with its schedule.
 func scheduleFields(p Page, f ScheduleForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -666,7 +666,7 @@ func scheduleFields(p Page, f ScheduleForm) templ.Component {
 	})
 }
 
-// echoing has what is typed said in words.
+// echoing returns the attributes of a field whose schedule is shown in words while it is typed.
 func echoing(instanceID int64) templ.Attributes {
 	return templ.Attributes{
 		"hx-get": EchoPath + "?instance=" + id(instanceID), "hx-target": "#schedule-echo", "hx-swap": "innerHTML",
@@ -674,7 +674,7 @@ func echoing(instanceID int64) templ.Attributes {
 	}
 }
 
-// ScheduleEcho says in words what a plan means, or why it makes no sense.
+// ScheduleEcho shows a plan in words, or why it is invalid.
 func ScheduleEcho(p Page, w PlanInWords) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

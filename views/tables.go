@@ -7,18 +7,18 @@ import (
 	"whalefall/models"
 )
 
-// TableSizes is one database's stored table sizes, in the modal or on a page of its own.
+// TableSizes is the model of one database's stored table sizes, in the modal or on a page of its own.
 type TableSizes struct {
 	Listing
 	Instance models.Instance
-	Name     string // of the database; its header may be unknown to the inventory
+	Name     string // of the database, which the inventory need not know
 	Sizes    models.TablePage
 	Query    models.TableQuery
 	Can      models.Capabilities // of the instance's collector
 	Bar      RunBar
 }
 
-// header is the snapshot's.
+// header returns the header of the snapshot.
 func (m TableSizes) header() models.InstanceDatabase { return m.Sizes.Database }
 
 // Incomplete reports whether the newest run could not see or measure everything.
@@ -27,11 +27,12 @@ func (m TableSizes) Incomplete() bool {
 	return d.CollectedAt != nil && (!d.Complete || d.KeptCount > 0 || d.HiddenCount > 0)
 }
 
-// exportURL is the API's address of all rows of the current filter, in the current order, as a file that Excel opens.
+// exportURL returns the API's address of all rows of the current filter, in the current order, as CSV that Excel opens.
 func (m TableSizes) exportURL() string {
 	query := url.Values{"format": {"csv"}, "bom": {"1"}, "sort": {sortValue(m.Sort, m.Desc)}}
 	for name, value := range map[string]string{
-		"schema_name": m.Query.Schema, "table_name": m.Query.Table, "parent_table": m.Query.Parent, "parent_schema": m.Query.ParentSchema,
+		"schema_name": m.Query.Schema, "table_name": m.Query.Table,
+		"parent_table": m.Query.Parent, "parent_schema": m.Query.ParentSchema,
 	} {
 		if value != "" {
 			query.Set(name, value)
@@ -46,17 +47,17 @@ func (m TableSizes) exportURL() string {
 	return fmt.Sprintf("/api/v1/databases/%d/tables/sizes?%s", m.header().ID, query.Encode())
 }
 
-// unsettledURL lists only the rows that the newest run could not measure.
+// unsettledURL returns the address of the list of only those rows that the newest run could not measure.
 func (m TableSizes) unsettledURL() string { return m.Path + "?only=unsettled" }
 
-// listsUnsettled reports whether there are rows to show of what the newest run could not measure.
+// listsUnsettled reports whether the list has rows that the newest run could not measure.
 func (m TableSizes) listsUnsettled() bool {
 	d := m.header()
 	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Can.NamesHiddenTables
 }
 
 
-// total is the sum of the known sizes, nil when none is known.
+// total returns the sum of the known sizes in bytes, nil when none is known.
 func (m TableSizes) total() *int64 {
 	d := m.header()
 	if d.TotalBytes == 0 && d.UnknownCount > 0 {
@@ -65,13 +66,14 @@ func (m TableSizes) total() *int64 {
 	return &d.TotalBytes
 }
 
-// denied reports whether there is nothing to see because the account may not see it.
+// denied reports whether the list is empty because the monitoring account lacks privileges.
 func (m TableSizes) denied() bool {
 	d := m.header()
 	return d.CollectedAt != nil && d.TableCount == 0 && (d.HiddenCount > 0 || d.Grant != "" || d.Scope != "")
 }
 
-// partitionsPath is where the partitions of a row are listed; the fragment way opens them under the row.
+// partitionsPath returns the address of the partitions of a row: as a fragment to open below it, or as a list of
+// their own.
 func (m TableSizes) partitionsPath(r models.TableSizeRow, fragment bool) string {
 	query := url.Values{"parent": {r.Name}}
 	if r.Schema != "" {
@@ -85,15 +87,17 @@ func (m TableSizes) partitionsPath(r models.TableSizeRow, fragment bool) string 
 }
 
 // foldable reports whether the row opens to show its partitions.
-func (m TableSizes) foldable(r models.TableSizeRow) bool { return r.PartitionCount > 0 && m.Query.FoldPartitions }
+func (m TableSizes) foldable(r models.TableSizeRow) bool {
+	return r.PartitionCount > 0 && m.Query.FoldPartitions
+}
 
-// hasBadges reports whether rowBadges has anything to say about the row.
+// hasBadges reports whether rowBadges shows anything for the row.
 func hasBadges(r models.TableSizeRow) bool {
 	return r.PartitionCount > 0 || shownKind(r) != "" || r.Memory != nil || r.Note != "" ||
 		r.SizeSource == models.SizeStatistic || r.StatsStale || r.KeptFrom != nil || r.Unread != ""
 }
 
-// rowFigures returns what follows the total size of a row: data, index, unused, rows and growth.
+// rowFigures returns the cells after the total size of a row: data, index, unused, rows and growth.
 func rowFigures(p Page, r models.TableSizeRow) [5]figure {
 	reason, unusedReason, growthReason := "", "", ""
 	if r.Data == nil || r.Index == nil {
@@ -107,7 +111,8 @@ func rowFigures(p Page, r models.TableSizeRow) [5]figure {
 	}
 	return [5]figure{
 		sizeFigure(r.Data, reason), sizeFigure(r.Index, reason), sizeFigure(r.Unused, unusedReason),
-		{text: RowCount(r.Rows, r.RowsSource), title: whyRows(p, r)}, gainFigure(r.Growth, growthReason),
+		{text: RowCount(r.Rows, r.RowsSource), title: whyRows(p, r)},
+		gainFigure(r.Growth, growthReason),
 	}
 }
 
@@ -120,7 +125,7 @@ func sizeTitle(p Page, m TableSizes, r models.TableSizeRow) string {
 	return shareTitle(p, r.Total, m.Sizes.Database.TotalBytes, reason)
 }
 
-// whyUnknown says why a size of the row is not known.
+// whyUnknown returns why a size of the row is unknown.
 func whyUnknown(p Page, r models.TableSizeRow) string {
 	switch r.Unread {
 	case models.UnreadLocked, models.UnreadHidden, models.UnreadFailed:
@@ -139,7 +144,7 @@ func whyUnknown(p Page, r models.TableSizeRow) string {
 	return p.T("size.untold")
 }
 
-// whyUnused says why the unused part of a row is not known.
+// whyUnused returns why the unused space of a row is unknown.
 func whyUnused(p Page, r models.TableSizeRow) string {
 	if r.Total != nil {
 		return p.T("unused.untold")
@@ -147,7 +152,7 @@ func whyUnused(p Page, r models.TableSizeRow) string {
 	return whyUnknown(p, r)
 }
 
-// whyRows says why a row count is unknown, or when the engine estimated it; empty: the column's header says enough.
+// whyRows returns why a row count is unknown, or when the engine estimated it; empty: the column's header says enough.
 func whyRows(p Page, r models.TableSizeRow) string {
 	switch {
 	case r.Rows == nil && r.Unread != "":
@@ -162,7 +167,7 @@ func whyRows(p Page, r models.TableSizeRow) string {
 	return ""
 }
 
-// noteHint is a note in a sentence, with the name of the relation that it is about.
+// noteHint returns the note of a row as a sentence, with the name of the related table.
 func noteHint(p Page, r models.TableSizeRow) string {
 	name := orReason(visible(r.Related), unknown)
 	if r.Related != "" && r.RelatedSchema != "" {
@@ -171,7 +176,7 @@ func noteHint(p Page, r models.TableSizeRow) string {
 	return p.T("note."+string(r.Note)+"_hint", "Name", name)
 }
 
-// residual is what is allocated to no table, nil when it is nothing or unknown.
+// residual returns the bytes that belong to no listed table, nil when there are none or they are unknown.
 func (m TableSizes) residual() *int64 {
 	if n := m.header().ResidualBytes; n != nil && *n > 0 {
 		return n
@@ -179,7 +184,7 @@ func (m TableSizes) residual() *int64 {
 	return nil
 }
 
-// residualKey names the residual, which holds the tables that the account may not see.
+// residualKey returns the key of the residual's label. Tables that the monitoring account cannot see are part of it.
 func (m TableSizes) residualKey() string {
 	if m.header().HiddenCount > 0 {
 		return "tables.residual_hidden"
@@ -187,7 +192,7 @@ func (m TableSizes) residualKey() string {
 	return "tables.residual"
 }
 
-// residualHint says what the residual is made of.
+// residualHint returns what the residual consists of.
 func (m TableSizes) residualHint(p Page) string {
 	d := m.header()
 	switch {
@@ -201,7 +206,7 @@ func (m TableSizes) residualHint(p Page) string {
 	return p.In(m.Instance.DBType, "tables.residual_hint")
 }
 
-// shownKind is the kind of a row that is no plain table.
+// shownKind returns the kind of a row, empty for a plain table.
 func shownKind(r models.TableSizeRow) models.Kind {
 	if r.Kind == models.KindTable || r.Kind == models.KindPartitioned {
 		return ""

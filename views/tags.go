@@ -6,23 +6,23 @@ import (
 	"whalefall/models"
 )
 
-// TagList is the page with all tags.
+// TagList is the model of the page with all tags.
 type TagList struct {
 	Listing
 	Items  []models.TagItem
 	Search string
 }
 
-// TagForm is what a person typed about a tag, or is about to change.
+// TagForm holds the input for a new tag or a change of one.
 type TagForm struct {
-	models.Tag          // its ID is 0: a new one
-	Problem    *Failure // why it was refused; nil: it was not
+	models.Tag          // an ID of 0: a new tag
+	Problem    *Failure // why the input was refused; nil: it was not
 }
 
-// Action is where the form is sent.
+// Action returns the address that the form is sent to.
 func (f TagForm) Action() string { return formAction("/tags", f.ID) }
 
-// instancesWith is the list of the instances that carry the tag.
+// instancesWith returns the address of the list of instances with the tag.
 func instancesWith(t models.Tag) string {
 	return "/instances?" + url.Values{"tags": {t.Name}}.Encode()
 }

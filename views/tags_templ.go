@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "whalefall/models"
 
-// Tags is the list of all tags with its filter.
+// Tags shows the list of all tags with its filter.
 func Tags(p Page, m TagList) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -157,7 +157,7 @@ func Tags(p Page, m TagList) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, changing("/tags", "tags-changed"))
+		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, reloadsOn("/tags", "tags-changed"))
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -518,7 +518,7 @@ func tagRow(p Page, t models.TagItem) templ.Component {
 				}
 			}
 			if p.Can(models.PermDelete) {
-				templ_7745c5c3_Err = asking(p, question{
+				templ_7745c5c3_Err = confirmButton(p, confirmation{
 					Button: p.T("action.delete"), Icon: "trash-2", ID: "delete-tag-" + id(t.ID), Action: formAction("/tags", t.ID) + "/delete",
 					Title: p.T("tags.delete_title", "Name", visible(tagLabel(t.Tag))), Hint: deleteTagHint(p, t),
 				}).Render(ctx, templ_7745c5c3_Buffer)
@@ -650,7 +650,7 @@ func tagsEmpty(p Page, m TagList) templ.Component {
 	})
 }
 
-// TagEdit is the form of a tag, in the modal or on a page of its own.
+// TagEdit shows the form of a tag, in the modal or on a page of its own.
 func TagEdit(p Page, f TagForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

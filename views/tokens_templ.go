@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "whalefall/models"
 
-// Tokens is the list of one's own API tokens.
+// Tokens shows the user's own API tokens.
 func Tokens(p Page, m TokenList) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -139,7 +139,7 @@ func Tokens(p Page, m TokenList) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, changing("/tokens", "tokens-changed"))
+		templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, reloadsOn("/tokens", "tokens-changed"))
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -609,7 +609,7 @@ func tokenRow(p Page, t models.Token) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = asking(p, question{
+		templ_7745c5c3_Err = confirmButton(p, confirmation{
 			Button: p.T("action.delete"), Icon: "trash-2", ID: "delete-" + id(t.ID), Action: formAction("/tokens", t.ID) + "/delete",
 			Title: p.T("tokens.delete_title", "Name", visible(t.Name)), Hint: p.T("tokens.delete_hint"),
 		}).Render(ctx, templ_7745c5c3_Buffer)
@@ -624,7 +624,7 @@ func tokenRow(p Page, t models.Token) templ.Component {
 	})
 }
 
-// TokenNew is the form for a new token, in the modal or on a page of its own. What was made takes its place.
+// TokenNew shows the form for a new token, in the modal or on a page of its own. The secret then replaces the form.
 func TokenNew(p Page, f TokenForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -877,8 +877,8 @@ func TokenNew(p Page, f TokenForm) templ.Component {
 	})
 }
 
-// TokenMadePage is the secret on a page of its own.
-func TokenMadePage(p Page, t models.Token, secret string) templ.Component {
+// TokenCreatedPage shows the secret of a new token on a page of its own.
+func TokenCreatedPage(p Page, t models.Token, secret string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -903,7 +903,7 @@ func TokenMadePage(p Page, t models.Token, secret string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = TokenMade(p, t, secret).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = TokenCreated(p, t, secret).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -915,8 +915,8 @@ func TokenMadePage(p Page, t models.Token, secret string) templ.Component {
 	})
 }
 
-// TokenMade shows a new token's secret, the only time.
-func TokenMade(p Page, t models.Token, secret string) templ.Component {
+// TokenCreated shows the secret of a new token, once and never again.
+func TokenCreated(p Page, t models.Token, secret string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

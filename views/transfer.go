@@ -2,25 +2,25 @@ package views
 
 import "whalefall/models"
 
-// ImportForm is the page that creates instances from a file.
+// ImportForm is the model of the page that creates instances from a file.
 type ImportForm struct {
-	Credentials []models.Credential // whose ids a file may name
+	Credentials []models.Credential // the file refers to them by ID
 	Columns     []ImportColumn
-	Result      *ImportResult // nil: nothing was imported yet
-	Problem     *Failure      // nil: nothing was refused
+	Result      *ImportResult // nil: nothing has been imported yet
+	Problem     *Failure      // why the file was refused; nil: it was not
 }
 
-// ImportColumn is a column that a file may have.
+// ImportColumn describes a column of the file.
 type ImportColumn struct {
 	Name     string
 	Required bool
 }
 
-// ImportResult says what became of a file.
+// ImportResult is the outcome of an import.
 type ImportResult struct {
-	File    string // as the person calls it
+	File    string // name of the file as uploaded
 	Created int
-	Errors  []string // what was left out, and why
+	Errors  []string // rows left out, and why
 }
 
 const importPath = "/instances/import"

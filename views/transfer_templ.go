@@ -14,7 +14,7 @@ import (
 	"whalefall/models"
 )
 
-// importLink opens the import of instances.
+// importLink is a link to the import of instances.
 func importLink(p Page) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -95,7 +95,7 @@ func importLink(p Page) templ.Component {
 	})
 }
 
-// exportButton sends the list as a file. What narrows the list down is in exportFilter.
+// exportButton downloads the list as a file, filtered as exportFilter says.
 func exportButton(p Page) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -155,7 +155,7 @@ func exportButton(p Page) templ.Component {
 	})
 }
 
-// exportFilter keeps the filter of what is shown in the form of exportButton, which stands outside of what is swapped.
+// exportFilter keeps the filter of the list in the form of exportButton, which is not swapped.
 func exportFilter(l Listing) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -215,7 +215,7 @@ func exportFilter(l Listing) templ.Component {
 	})
 }
 
-// InstanceImport is the form that takes a file, in the modal or on a page of its own.
+// InstanceImport shows the form to upload a file, in the modal or on a page of its own.
 func InstanceImport(p Page, f ImportForm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
