@@ -6,13 +6,15 @@ import (
 	"whalefall/models"
 )
 
-func TestEveryActionHasAName(t *testing.T) {
+func TestCatalogues_AuditActions(t *testing.T) {
+	t.Parallel()
+
 	for _, lang := range []string{Chinese, English} {
 		words, named := catalogue(t, lang), map[string]models.Action{}
 		for _, action := range models.Actions {
 			name := words["audit.action."+string(action)]
 			if other, taken := named[name]; name == "" || taken {
-				t.Errorf("%s: %s is called %q, as is %q", lang, action, name, other)
+				t.Errorf("%s: %s has the empty or repeated name %q (other: %q)", lang, action, name, other)
 			}
 			named[name] = action
 		}

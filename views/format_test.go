@@ -11,6 +11,8 @@ import (
 func ref[T any](v T) *T { return &v }
 
 func TestBytes(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		n    *int64
 		want string
@@ -39,7 +41,9 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-func TestGainShowsItsSign(t *testing.T) {
+func TestGain(t *testing.T) {
+	t.Parallel()
+
 	for want, n := range map[string]*int64{
 		"—": nil, "0 B": ref(int64(0)), "+1.00 MiB": ref(int64(1 << 20)), "-2.00 KiB": ref(int64(-2048)),
 	} {
@@ -49,7 +53,9 @@ func TestGainShowsItsSign(t *testing.T) {
 	}
 }
 
-func TestRowCountMarksEstimates(t *testing.T) {
+func TestRowCount(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		n      *int64
 		source models.RowsSource
@@ -66,7 +72,9 @@ func TestRowCountMarksEstimates(t *testing.T) {
 	}
 }
 
-func TestShareAndPercent(t *testing.T) {
+func TestShare(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		part  *int64
 		whole int64
@@ -86,6 +94,8 @@ func TestShareAndPercent(t *testing.T) {
 }
 
 func TestRange(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		offset, shown int
 		total         int64
@@ -102,7 +112,9 @@ func TestRange(t *testing.T) {
 	}
 }
 
-func TestAge(t *testing.T) {
+func TestPage_Age(t *testing.T) {
+	t.Parallel()
+
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
 	for _, c := range []struct {
@@ -135,22 +147,26 @@ func TestAge(t *testing.T) {
 	}
 }
 
-func TestClockNamesItsZone(t *testing.T) {
+func TestPage_Clock(t *testing.T) {
+	t.Parallel()
+
 	zone := time.FixedZone("Asia/Shanghai", 8*3600)
 	p := Page{Zone: zone}
 	at := time.Date(2026, 7, 1, 20, 30, 5, 0, time.UTC)
 	if got := p.FullClock(at); got != "2026-07-02 04:30:05 Asia/Shanghai" {
-		t.Errorf("FullClock = %q", got)
+		t.Errorf("FullClock = %q, want %q", got, "2026-07-02 04:30:05 Asia/Shanghai")
 	}
 	if got := p.Clock(&at); got != "2026-07-02 04:30" {
-		t.Errorf("Clock = %q", got)
+		t.Errorf("Clock = %q, want %q", got, "2026-07-02 04:30")
 	}
 	if got := p.Clock(nil); got != "—" {
-		t.Errorf("Clock(nil) = %q", got)
+		t.Errorf("Clock(nil) = %q, want %q", got, "—")
 	}
 }
 
 func TestPoints(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		history []int64
 		want    string
@@ -167,9 +183,11 @@ func TestPoints(t *testing.T) {
 }
 
 func TestVisible(t *testing.T) {
+	t.Parallel()
+
 	for name, want := range map[string]string{
 		"plain 中文 <b>": "plain 中文 <b>", "two\nlines": "two␊lines", "\x7f": "␡", "مرحبا": "مرحبا",
-		"a\u202eb": "a\ufffdb", "\u2066a\u2069": "\ufffda\ufffd", // what turns the reading direction would make one name look like another
+		"a\u202eb": "a\ufffdb", "\u2066a\u2069": "\ufffda\ufffd", // bidirectional controls
 	} {
 		if got := visible(name); got != want {
 			t.Errorf("visible(%q) = %q, want %q", name, got, want)

@@ -7,7 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWindow(t *testing.T) {
+func TestListing_Window(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		page  int
 		total int64
@@ -29,7 +31,9 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func TestListingAddresses(t *testing.T) {
+func TestListing_URLs(t *testing.T) {
+	t.Parallel()
+
 	l := Listing{
 		Path: "/instances/7/databases/a%2Fb/tables", Filter: url.Values{"q": {"100%_&"}},
 		Sort: "size", Desc: true, Page: 3, Limit: 50, Limits: []int{50, 100}, Next: "c1",

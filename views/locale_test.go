@@ -13,7 +13,7 @@ import (
 	"whalefall/models"
 )
 
-// catalogue is every message of one language, over all groups.
+// catalogue returns all messages of one language by key.
 func catalogue(t *testing.T, lang string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -28,7 +28,7 @@ func catalogue(t *testing.T, lang string) map[string]string {
 		}
 		for key, message := range group {
 			if _, twice := all[key]; twice {
-				t.Errorf("%s: %q is in another group, too", name, key)
+				t.Errorf("%s: %q is in two files", name, key)
 			}
 			if message.Other == "" {
 				t.Errorf("%s: %q is empty", name, key)
@@ -41,7 +41,9 @@ func catalogue(t *testing.T, lang string) map[string]string {
 
 var placeholder = regexp.MustCompile(`{{\.\w+}}`)
 
-func TestCataloguesSayTheSame(t *testing.T) {
+func TestCatalogues_SameKeysAndPlaceholders(t *testing.T) {
+	t.Parallel()
+
 	zh, en := catalogue(t, Chinese), catalogue(t, English)
 	for key, text := range zh {
 		other, ok := en[key]
@@ -67,10 +69,13 @@ func TestCataloguesSayTheSame(t *testing.T) {
 	}
 }
 
-// keyLiteral is a message key in the code: the first literal of p.T, p.In and Message, and keys of errors.
-var keyLiteral = regexp.MustCompile(`(?:\bT\(|\bIn\([\w.]+, |\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
+// keyLiteral matches a message key in the code: the first literal of p.T, p.In and Message, and the keys of errors.
+var keyLiteral = regexp.MustCompile(
+	`(?:\bT\(|\bIn\([\w.]+, |\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
 
-func TestEveryKeyInTheCodeExists(t *testing.T) {
+func TestCatalogues_KeysInCode(t *testing.T) {
+	t.Parallel()
+
 	zh := catalogue(t, Chinese)
 	var seen int
 	for _, room := range []string{".", "../handlers", "../models", "../collectors"} {
@@ -89,7 +94,7 @@ func TestEveryKeyInTheCodeExists(t *testing.T) {
 				}
 				for _, m := range keyLiteral.FindAllStringSubmatch(string(source), -1) {
 					seen++
-					// A key that ends in a dot has its last part from data; see TestKeysMadeFromData.
+					// A key that ends in a dot is completed from data, see TestCatalogues_KeysFromData.
 					if _, ok := zh[m[1]]; !ok && !strings.HasSuffix(m[1], ".") {
 						t.Errorf("%s: no message %q", name, m[1])
 					}
@@ -102,7 +107,9 @@ func TestEveryKeyInTheCodeExists(t *testing.T) {
 	}
 }
 
-func TestKeysMadeFromData(t *testing.T) {
+func TestCatalogues_KeysFromData(t *testing.T) {
+	t.Parallel()
+
 	zh := catalogue(t, Chinese)
 	need := func(keys ...string) {
 		for _, key := range keys {
@@ -142,19 +149,26 @@ func TestKeysMadeFromData(t *testing.T) {
 	for _, k := range models.RunKinds {
 		need("run.kind." + string(k))
 	}
-	for _, s := range []string{string(models.RunQueued), string(models.PhaseConnecting), string(models.PhaseQuerying), string(models.PhaseStoring)} {
-		need("run.stage." + s)
+	need("run.stage." + string(models.RunQueued))
+	for _, phase := range []models.RunPhase{models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring} {
+		need("run.stage." + string(phase))
 	}
-	for _, proof := range []models.Proof{models.ProofCatalog, models.ProofGrants, models.ProofMetadata, models.ProofLedger, models.ProofFile} {
+	for _, proof := range []models.Proof{
+		models.ProofCatalog, models.ProofGrants, models.ProofMetadata, models.ProofLedger, models.ProofFile,
+	} {
 		need("proof." + string(proof))
 	}
-	for _, n := range []models.Note{models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped, models.NoteFullText} {
+	for _, n := range []models.Note{
+		models.NoteUnclassified, models.NoteClustered, models.NoteHistory, models.NoteShipped, models.NoteFullText,
+	} {
 		need("note."+string(n), "note."+string(n)+"_hint")
 	}
 }
 
-// TestWordsOfAnEngineReplaceOthers: a message for one engine that stands for no other is never read.
-func TestWordsOfAnEngineReplaceOthers(t *testing.T) {
+// TestCatalogues_EngineVariants: a variant for an engine is read only beside a message for all.
+func TestCatalogues_EngineVariants(t *testing.T) {
+	t.Parallel()
+
 	zh := catalogue(t, Chinese)
 	own := 0
 	for key := range zh {
@@ -165,11 +179,11 @@ func TestWordsOfAnEngineReplaceOthers(t *testing.T) {
 			}
 			own++
 			if _, ok := zh[base]; !ok {
-				t.Errorf("%q replaces nothing", key)
+				t.Errorf("%q is no variant of another message", key)
 			}
 		}
 	}
 	if own < 20 {
-		t.Errorf("found only %d", own)
+		t.Errorf("got %d variants, want at least 20: the pattern no longer fits the keys", own)
 	}
 }

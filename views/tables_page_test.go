@@ -57,6 +57,8 @@ func tablesPage(lang string) Page {
 }
 
 func TestTables_PageSize(t *testing.T) {
+	t.Parallel()
+
 	for _, lang := range []string{Chinese, English} {
 		t.Run(lang, func(t *testing.T) {
 			t.Parallel()

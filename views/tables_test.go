@@ -9,7 +9,9 @@ import (
 
 var chinesePage = Page{Lang: Chinese, Zone: time.UTC, Now: time.Date(2026, 7, 3, 12, 0, 0, 0, time.UTC)}
 
-func TestOracleHasTablespaces(t *testing.T) {
+func TestPage_In(t *testing.T) {
+	t.Parallel()
+
 	english := Page{Lang: English}
 	for _, c := range []struct {
 		got, want string
@@ -27,14 +29,17 @@ func TestOracleHasTablespaces(t *testing.T) {
 	}
 }
 
+// measuredRow returns a stored row with the measurement.
 func measuredRow(t models.TableSize) models.TableSizeRow {
 	return models.TableSizeRow{DatabaseTableSizeStat: models.DatabaseTableSizeStat{TableSize: t}}
 }
 
-func TestEveryUnknownSizeHasItsReason(t *testing.T) {
+func TestWhyUnknown(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
-		row          models.TableSize
-		total, inUse string
+		row           models.TableSize
+		total, unused string
 	}{
 		{models.TableSize{Kind: models.KindMemoryOptimized}, "kind.memory_optimized_size", "kind.memory_optimized_size"},
 		{models.TableSize{Kind: models.KindTemporary}, "kind.temporary_size", "kind.temporary_size"},
@@ -45,10 +50,10 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 	} {
 		r := measuredRow(c.row)
 		if got := whyUnknown(chinesePage, r); got != chinesePage.T(c.total) {
-			t.Errorf("%+v: %q, want that of %s", c.row, got, c.total)
+			t.Errorf("%+v: got %q, want the message %s", c.row, got, c.total)
 		}
-		if got := whyUnused(chinesePage, r); got != chinesePage.T(c.inUse) {
-			t.Errorf("unused of %+v: %q, want that of %s", c.row, got, c.inUse)
+		if got := whyUnused(chinesePage, r); got != chinesePage.T(c.unused) {
+			t.Errorf("unused of %+v: got %q, want the message %s", c.row, got, c.unused)
 		}
 	}
 	r := measuredRow(models.TableSize{
@@ -59,10 +64,13 @@ func TestEveryUnknownSizeHasItsReason(t *testing.T) {
 	}
 }
 
-func TestRowCountsSayWhenTheyWereCounted(t *testing.T) {
+func TestWhyRows_Estimated(t *testing.T) {
+	t.Parallel()
+
 	at := time.Date(2026, 7, 1, 11, 0, 0, 0, time.UTC)
 	r := measuredRow(models.TableSize{Rows: ref(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at})
-	if got, want := whyRows(chinesePage, r), "估算行数，来自引擎于 2026-07-01 11:00:00 UTC 收集的统计信息（2 天前）"; got != want {
+	const want = "估算行数，来自引擎于 2026-07-01 11:00:00 UTC 收集的统计信息（2 天前）"
+	if got := whyRows(chinesePage, r); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	r.RowsAt = nil
@@ -71,7 +79,9 @@ func TestRowCountsSayWhenTheyWereCounted(t *testing.T) {
 	}
 }
 
-func TestAnUnknownRowCountHasItsReason(t *testing.T) {
+func TestWhyRows_Unknown(t *testing.T) {
+	t.Parallel()
+
 	for key, row := range map[string]models.TableSize{
 		"rows.unknown":     {Kind: models.KindTable},
 		"rows.cluster":     {Kind: models.KindCluster},
@@ -84,29 +94,50 @@ func TestAnUnknownRowCountHasItsReason(t *testing.T) {
 	}
 }
 
-// TestTheResidualIsNotCalledNobodysWhereTablesAreHidden: on SQL Server hidden tables have bytes and no names.
-func TestTheResidualIsNotCalledNobodysWhereTablesAreHidden(t *testing.T) {
+// TestTableSizes_Residual covers SQL Server, whose hidden tables are known by their bytes, not by their names.
+func TestTableSizes_Residual(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct {
 		header    models.InstanceDatabase
 		key, hint string
 		listed    bool
 	}{
 		{models.InstanceDatabase{}, "tables.residual", "tables.residual_hint.sqlserver", false},
-		{models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2}}, "tables.residual_hidden", "tables.residual_hidden_hint", false},
-		{models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2, KeptCount: 1}}, "tables.residual_hidden", "tables.residual_hidden_kept_hint", true},
+		{
+			models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2}},
+			"tables.residual_hidden", "tables.residual_hidden_hint", false,
+		},
+		{
+			models.InstanceDatabase{Snapshot: models.Snapshot{HiddenCount: 2, KeptCount: 1}},
+			"tables.residual_hidden", "tables.residual_hidden_kept_hint", true,
+		},
 	} {
 		m := TableSizes{Instance: models.Instance{DBType: models.SQLServer}, Sizes: models.TablePage{Database: c.header}}
-		if m.residualKey() != c.key || m.residualHint(chinesePage) != chinesePage.T(c.hint) || m.listsUnsettled() != c.listed {
-			t.Errorf("%+v: %s, %q, %t", c.header, m.residualKey(), m.residualHint(chinesePage), m.listsUnsettled())
+		if got := m.residualKey(); got != c.key {
+			t.Errorf("%+v: got key %s, want %s", c.header, got, c.key)
+		}
+		if got, want := m.residualHint(chinesePage), chinesePage.T(c.hint); got != want {
+			t.Errorf("%+v: got hint %q, want %q", c.header, got, want)
+		}
+		if got := m.listsUnsettled(); got != c.listed {
+			t.Errorf("%+v: got listsUnsettled %t, want %t", c.header, got, c.listed)
 		}
 	}
-	m := TableSizes{Instance: models.Instance{DBType: models.Oracle}, Sizes: models.TablePage{Database: models.InstanceDatabase{Snapshot: models.Snapshot{Scope: "APP"}}}}
+	m := TableSizes{
+		Instance: models.Instance{DBType: models.Oracle},
+		Sizes:    models.TablePage{Database: models.InstanceDatabase{Snapshot: models.Snapshot{Scope: "APP"}}},
+	}
 	if got, want := m.residualHint(chinesePage), "用户 APP 的段中不属于任何表的部分，不计入合计"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestErrorNumbersAreWrittenAsTheirUsersDo(t *testing.T) {
+func TestErrorNumber(t *testing.T) {
+	t.Parallel()
+
+	number := func(n any) map[string]any { return map[string]any{"error_number": n} }
+	state := func(s string) map[string]any { return map[string]any{"sqlstate": s} }
 	for _, c := range []struct {
 		lang   string
 		engine models.Engine
@@ -115,18 +146,18 @@ func TestErrorNumbersAreWrittenAsTheirUsersDo(t *testing.T) {
 		args   map[string]any
 		want   string
 	}{
-		{Chinese, models.SQLServer, map[string]any{"error_number": int32(262)}, "error.unreachable", nil, "SQL Server 错误号 262"},
-		{English, models.SQLServer, map[string]any{"error_number": int32(262)}, "error.unreachable", nil, "SQL Server error 262"},
-		{Chinese, models.Oracle, map[string]any{"error_number": 942}, "error.unreachable", models.Args("Number", "00942"), "ORA-00942"},
-		{English, models.Oracle, map[string]any{"error_number": 12514}, "", nil, "ORA-12514"},
-		{English, models.MySQL, map[string]any{"error_number": 1045}, "", nil, "MySQL error 1045"},
-		{English, models.MySQL, map[string]any{"error_number": 1205}, "collect.mysql.failed", models.Args("Number", 1205), ""},
-		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "42501"}, "collect.pg.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
-		{Chinese, models.PostgreSQL, map[string]any{"sqlstate": "XX000"}, "collect.pg.failed", models.Args("SQLState", "XX000"), ""},
+		{Chinese, models.SQLServer, number(int32(262)), "error.unreachable", nil, "SQL Server 错误号 262"},
+		{English, models.SQLServer, number(int32(262)), "error.unreachable", nil, "SQL Server error 262"},
+		{Chinese, models.Oracle, number(942), "error.unreachable", models.Args("Number", "00942"), "ORA-00942"},
+		{English, models.Oracle, number(12514), "", nil, "ORA-12514"},
+		{English, models.MySQL, number(1045), "", nil, "MySQL error 1045"},
+		{English, models.MySQL, number(1205), "collect.mysql.failed", models.Args("Number", 1205), ""},
+		{Chinese, models.PostgreSQL, state("42501"), "collect.pg.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
+		{Chinese, models.PostgreSQL, state("XX000"), "collect.pg.failed", models.Args("SQLState", "XX000"), ""},
 		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, "", nil, ""},
 	} {
 		if got := ErrorNumber(c.lang, c.engine, &models.Error{Key: c.key, Extra: c.extra, Args: c.args}); got != c.want {
-			t.Errorf("%s %v: %q, want %q", c.engine, c.extra, got, c.want)
+			t.Errorf("%s %v: got %q, want %q", c.engine, c.extra, got, c.want)
 		}
 	}
 }
