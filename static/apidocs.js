@@ -1,4 +1,4 @@
-// The viewer of the API document: in the theme of the pages, and with a CSRF token for what is tried.
+// The viewer of the API document: follows the theme of the pages and sends a CSRF token with requests that are tried out.
 "use strict";
 
 (() => {

@@ -1,4 +1,4 @@
-// What htmx and HTML do not do by themselves: the modal and its place in the history, toasts, keys, copying.
+// What neither htmx nor HTML does: the modal and its history entry, toasts, keyboard, copying.
 (() => {
   "use strict";
 
@@ -11,9 +11,9 @@
 
   // ---- modal ----
 
-  let opener = null; // the link that opened the modal; it gets the focus back
-  let pushed = false; // the modal's address is a step of the history
-  let ownStep = false; // the next popstate is our own
+  let opener = null; // the link that opened the modal and gets the focus back
+  let pushed = false; // the modal's address is an entry of the history
+  let ownStep = false; // the next popstate is caused by this script
 
   function openModal(link) {
     opener = link;
@@ -25,10 +25,10 @@
     if (!dialog.open) show(dialog);
   }
 
-  let shownAt = 0; // ms on the clock of events
-  const doubleClick = 400; // ms; the second click of one hits the backdrop of what the first opened
+  let shownAt = 0; // ms, on the clock of event timestamps
+  const doubleClick = 400; // ms; the second click of a double click hits the backdrop of the dialog that the first one opened
 
-  // A modal dialog hides everything outside of it from eyes and screen readers: the toasts move in.
+  // A modal dialog hides everything outside of it, from screen readers too, so the toasts move into it.
   function show(which) {
     which.showModal();
     shownAt = performance.now();
@@ -37,20 +37,20 @@
 
   for (const d of all("dialog")) {
     d.addEventListener("close", () => { if (!d.open) document.body.append(toasts); });
-    let pressed = false; // a drag that began inside is no click on the backdrop
+    let pressed = false; // a drag that started inside is not a click on the backdrop
     d.addEventListener("pointerdown", (e) => { pressed = e.target === d && e.timeStamp - shownAt > doubleClick; });
     d.addEventListener("click", (e) => { if (e.target === d && pressed && !$("form[data-changed], [data-once]", d)) d.close(); });
   }
 
-  // Only a deliberate close may lose what was typed.
+  // A click on the backdrop must not discard input.
   document.addEventListener("input", (e) => {
     const form = e.target.closest("form[method=post]");
     if (form) form.dataset.changed = "";
   });
 
-  // What closing the modal leaves to do.
-  function left() {
-    if (opener) htmx.trigger(opener, "htmx:abort"); // an answer still to come would change the address
+  // afterClose cleans up after the modal has closed: pending request, history and focus.
+  function afterClose() {
+    if (opener) htmx.trigger(opener, "htmx:abort"); // a late response would change the address
     if (pushed) {
       pushed = false;
       ownStep = true;
@@ -60,10 +60,10 @@
     opener = null;
   }
 
-  // The event comes a moment after the dialog has closed, which may have been opened again by then.
-  dialog.addEventListener("close", () => { if (!dialog.open) left(); });
+  // The close event is delayed: the dialog may be open again.
+  dialog.addEventListener("close", () => { if (!dialog.open) afterClose(); });
 
-  // Back closes the modal; the page below is still there, so htmx need not load it.
+  // Back closes the modal. The page below is still there, so htmx must not reload it.
   window.addEventListener("popstate", (e) => {
     if (ownStep) {
       ownStep = false;
@@ -78,7 +78,7 @@
 
   document.addEventListener("htmx:beforeRequest", (e) => {
     if (e.detail.target !== body) return;
-    if (!dialog.open && opener) left();
+    if (!dialog.open && opener) afterClose();
     openModal(body.contains(e.detail.elt) ? opener || e.detail.elt : e.detail.elt);
   });
 
@@ -102,13 +102,13 @@
 
   // ---- requests ----
 
-  // A list that changed is read again as it stands, wherever the address bar is by now.
+  // A list reloads with its own filter and page, whatever the address bar shows by now.
   document.addEventListener("htmx:configRequest", (e) => {
     const state = e.detail.elt.matches("[data-list]") && $("[data-address]", e.detail.elt);
     if (state) e.detail.path = state.dataset.address;
   });
 
-  // Addresses hold what was chosen, not what was left empty.
+  // Empty fields do not go into addresses.
   document.addEventListener("htmx:configRequest", (e) => {
     if (e.detail.verb !== "get") return;
     for (const [name, value] of [...e.detail.formData]) {
@@ -116,7 +116,7 @@
     }
   });
 
-  // A form in the modal closes it when its work is done. On a page of its own it leads on, as forms do.
+  // A form in the modal closes it on success. On a page of its own it is submitted without htmx and leads on.
   document.addEventListener("htmx:confirm", (e) => {
     if (!e.target.matches("form[data-closes]") || dialog.contains(e.target)) return;
     e.preventDefault();
@@ -128,17 +128,17 @@
     if (e.detail.successful && !leaves && e.detail.elt.matches("form[data-closes]")) dialog.close();
   });
 
-  // A button is disabled while its request is under way, and loses the focus by that.
+  // A button loses the focus while it is disabled during its request.
   let acting = null;
   document.addEventListener("htmx:beforeRequest", () => { acting = document.activeElement; });
   document.addEventListener("htmx:afterRequest", () => {
     if (acting?.isConnected && document.activeElement === document.body) acting.focus();
   });
 
-  // What was asked before an action goes away with its answer, which a toast tells.
+  // A confirmation closes with the response, whose outcome is shown as a toast.
   document.addEventListener("htmx:afterRequest", (e) => { e.detail.elt.closest("[popover]")?.hidePopover(); });
 
-  // A file that was sent is chosen anew: browsers refuse to send one that has changed since.
+  // A file must be chosen again for the next upload: browsers refuse to send one that has changed since.
   document.addEventListener("htmx:afterRequest", (e) => {
     if (!e.detail.xhr.status) return;
     for (const input of all("input[type=file]", e.detail.elt)) input.value = "";
@@ -146,7 +146,7 @@
 
   // ---- toasts ----
 
-  const toastLife = 7000; // ms; errors stay until they are dismissed or something else is done
+  const toastLife = 7000; // ms; errors stay until they are dismissed or the next action starts
 
   document.addEventListener("htmx:beforeRequest", (e) => {
     if (e.detail.requestConfig.verb !== "get") toasts.replaceChildren();
@@ -169,7 +169,7 @@
     }
   }
 
-  // Partitions open by htmx; an open row closes here, before htmx hears of the click.
+  // htmx opens the partitions of a row. Closing happens here, before htmx sees the click.
   document.addEventListener("click", (e) => {
     const fold = e.target.closest("[data-fold][aria-expanded=true]");
     if (!fold) return;
@@ -216,7 +216,7 @@
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
     } catch {
-      // Without TLS there is no clipboard: select the text, so that one key copies it.
+      // Without TLS there is no clipboard API: select the text, so that Ctrl+C copies it.
       getSelection().selectAllChildren($("code", button.parentElement));
       if (!document.execCommand("copy")) return;
     }
@@ -225,20 +225,20 @@
     setTimeout(() => { label.textContent = before; }, 2000);
   }
 
-  // number returns the digits of a size (its tooltip has all of them) or a count, undefined for other cells.
+  // number returns the digits of a size, which its tooltip has in full (views.Exact), or of a count; else undefined.
   function number(cell) {
     const text = cell.innerText.trim();
     const found = /^\+?(-?[\d,]+) B\b/.exec(cell.title || text) || /^≈?(\d{1,3}(?:,\d{3})*)$/.exec(text);
     return cell.dataset.count || found?.[1].replaceAll(",", "");
   }
 
-  // name returns the name in a cell as the server has it: its tooltip where the page shortens it, and no badges.
+  // name returns the name in a cell without badges, and from its tooltip if it is shown in another form.
   function name(cell) {
     const titled = cell.closest(".schema[title], .tables th[title]") || $(".mono[title]", cell);
     return titled?.title || ($("th .mono", cell) || cell).innerText.trim();
   }
 
-  // Copies of cells hold exact bytes, not rounded units; several cells are tab-separated.
+  // Copied cells contain exact bytes instead of rounded units and are separated by tabs.
   document.addEventListener("copy", (e) => {
     const selection = getSelection();
     if (!selection.rangeCount || selection.isCollapsed) return;
@@ -249,7 +249,7 @@
     const rows = all("tbody tr", table)
       .map((tr) => [...tr.cells].filter((cell) => selection.containsNode(cell, true)))
       .filter((cells) => cells.length);
-    if (rows.flat().length === 1 && !number(rows[0][0])) return; // a part of one name
+    if (rows.flat().length === 1 && !number(rows[0][0])) return; // part of a single name
     const exact = (cell) => number(cell) || name(cell);
     e.clipboardData.setData("text/plain", rows.map((cells) => cells.map(exact).join("\t")).join("\n"));
     e.preventDefault();
@@ -257,7 +257,8 @@
 
   // ---- keyboard ----
 
-  // What is swapped takes the focus with it: the same row gets it back, else its place, else the filter or what data-refocus names.
+  // A swap removes the focused element. Focus the same row again, else the row in its place, else what data-refocus names
+  // or the filter.
   let focused = null;
   const rowKey = (row) => JSON.stringify({ ...row.dataset });
 

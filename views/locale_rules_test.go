@@ -52,7 +52,9 @@ func TestCatalogue_Chinese_SpaceBesideLatin(t *testing.T) {
 
 func TestCatalogue_English_Words(t *testing.T) {
 	t.Parallel()
-	for _, words := range []string{"may not", "there is no such", "goes on", "switched off", "forever", "here is the", "here are the"} {
+	for _, words := range []string{
+		"may not", "there is no such", "goes on", "switched off", "forever", "here is the", "here are the",
+	} {
 		breaking(t, catalogue(t, English), nil, func(text string) bool {
 			return strings.Contains(strings.ToLower(text), words)
 		})
