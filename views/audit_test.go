@@ -6,11 +6,11 @@ import (
 	"whalefall/models"
 )
 
-func TestCatalogues_AuditActions(t *testing.T) {
+func TestCatalogs_AuditActions(t *testing.T) {
 	t.Parallel()
 
 	for _, lang := range []string{Chinese, English} {
-		words, named := catalogue(t, lang), map[string]models.Action{}
+		words, named := catalog(t, lang), map[string]models.Action{}
 		for _, action := range models.Actions {
 			name := words["audit.action."+string(action)]
 			if other, taken := named[name]; name == "" || taken {

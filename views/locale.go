@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed locale/*.toml
-var catalogues embed.FS
+var catalogs embed.FS
 
 // Languages of the product; Chinese is the default.
 const (
@@ -24,21 +24,21 @@ const (
 )
 
 // localizers fill in messages with placeholders; messages holds the others by language and key.
-var localizers, messages = loadCatalogues()
+var localizers, messages = loadCatalogs()
 
-func loadCatalogues() (map[string]*i18n.Localizer, map[string]map[string]string) {
+func loadCatalogs() (map[string]*i18n.Localizer, map[string]map[string]string) {
 	bundle := i18n.NewBundle(language.SimplifiedChinese)
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
-	files, err := fs.Glob(catalogues, "locale/*.toml")
+	files, err := fs.Glob(catalogs, "locale/*.toml")
 	if err != nil {
 		panic(err)
 	}
 
 	constant := map[string]map[string]string{Chinese: {}, English: {}}
 	for _, f := range files {
-		file, err := bundle.LoadMessageFileFS(catalogues, f)
+		file, err := bundle.LoadMessageFileFS(catalogs, f)
 		if err != nil {
-			panic(fmt.Errorf("catalogue %s: %w", f, err))
+			panic(fmt.Errorf("catalog %s: %w", f, err))
 		}
 		for _, m := range file.Messages {
 			if !strings.Contains(m.Other, "{{") {
@@ -54,7 +54,7 @@ func loadCatalogues() (map[string]*i18n.Localizer, map[string]map[string]string)
 }
 
 // Message returns the message with the key in lang, its placeholders filled from args. It returns the key itself when
-// no catalogue has it.
+// no catalog has it.
 func Message(lang, key string, args map[string]any) string {
 	if text, ok := messages[lang][key]; ok {
 		return text

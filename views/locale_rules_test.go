@@ -38,40 +38,40 @@ var fixedSpacing = []string{
 // neverOne lists messages whose number is at least 2.
 var neverOne = []string{"schedule.every_hours", "schedule.every_minutes"}
 
-func TestCatalogue_Chinese_FullWidthMarks(t *testing.T) {
+func TestCatalog_Chinese_FullWidthMarks(t *testing.T) {
 	t.Parallel()
-	breaking(t, catalogue(t, Chinese), fixedMarks, func(text string) bool {
+	breaking(t, catalog(t, Chinese), fixedMarks, func(text string) bool {
 		return han.MatchString(text) && halfWidth.MatchString(text)
 	})
 }
 
-func TestCatalogue_Chinese_SpaceBesideLatin(t *testing.T) {
+func TestCatalog_Chinese_SpaceBesideLatin(t *testing.T) {
 	t.Parallel()
-	breaking(t, catalogue(t, Chinese), fixedSpacing, func(text string) bool { return unspaced.MatchString(text) })
+	breaking(t, catalog(t, Chinese), fixedSpacing, func(text string) bool { return unspaced.MatchString(text) })
 }
 
-func TestCatalogue_English_Words(t *testing.T) {
+func TestCatalog_English_Words(t *testing.T) {
 	t.Parallel()
 	for _, words := range []string{
 		"may not", "there is no such", "goes on", "switched off", "forever", "here is the", "here are the",
 	} {
-		breaking(t, catalogue(t, English), nil, func(text string) bool {
+		breaking(t, catalog(t, English), nil, func(text string) bool {
 			return strings.Contains(strings.ToLower(text), words)
 		})
 	}
 }
 
-func TestCatalogue_English_NoPluralAfterNumber(t *testing.T) {
+func TestCatalog_English_NoPluralAfterNumber(t *testing.T) {
 	t.Parallel()
-	breaking(t, catalogue(t, English), neverOne, counted.MatchString)
+	breaking(t, catalog(t, English), neverOne, counted.MatchString)
 }
 
-func TestCatalogue_Chinese_Words(t *testing.T) {
+func TestCatalog_Chinese_Words(t *testing.T) {
 	t.Parallel()
 	for _, words := range []string{"目标", "数据库账号", "口令", "监听器", "服务日志", "所给的"} {
-		breaking(t, catalogue(t, Chinese), nil, func(text string) bool { return strings.Contains(text, words) })
+		breaking(t, catalog(t, Chinese), nil, func(text string) bool { return strings.Contains(text, words) })
 	}
-	breaking(t, catalogue(t, Chinese), []string{"collect.oracle.segments_denied"}, func(text string) bool {
+	breaking(t, catalog(t, Chinese), []string{"collect.oracle.segments_denied"}, func(text string) bool {
 		return strings.Contains(text, "当前账号")
 	})
 }

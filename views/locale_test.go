@@ -13,17 +13,17 @@ import (
 	"whalefall/models"
 )
 
-// catalogue returns all messages of one language by key.
-func catalogue(t *testing.T, lang string) map[string]string {
+// catalog returns all messages of one language by key.
+func catalog(t *testing.T, lang string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	files, err := fs.Glob(catalogues, "locale/*."+lang+".toml")
+	files, err := fs.Glob(catalogs, "locale/*."+lang+".toml")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no catalogues for %s: %v", lang, err)
+		t.Fatalf("no catalogs for %s: %v", lang, err)
 	}
 	for _, name := range files {
 		var group map[string]struct{ Other string }
-		if _, err := toml.DecodeFS(catalogues, name, &group); err != nil {
+		if _, err := toml.DecodeFS(catalogs, name, &group); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for key, message := range group {
@@ -41,10 +41,10 @@ func catalogue(t *testing.T, lang string) map[string]string {
 
 var placeholder = regexp.MustCompile(`{{\.\w+}}`)
 
-func TestCatalogues_SameKeysAndPlaceholders(t *testing.T) {
+func TestCatalogs_SameKeysAndPlaceholders(t *testing.T) {
 	t.Parallel()
 
-	zh, en := catalogue(t, Chinese), catalogue(t, English)
+	zh, en := catalog(t, Chinese), catalog(t, English)
 	for key, text := range zh {
 		other, ok := en[key]
 		if !ok {
@@ -73,10 +73,10 @@ func TestCatalogues_SameKeysAndPlaceholders(t *testing.T) {
 var keyLiteral = regexp.MustCompile(
 	`(?:\bT\(|\bIn\([\w.]+, |\bMessage\((?:[\w.]+|lang\(c\)), |\bInvalid\(|\bNotFound\(|\bKey: )"([^"]+)"`)
 
-func TestCatalogues_KeysInCode(t *testing.T) {
+func TestCatalogs_KeysInCode(t *testing.T) {
 	t.Parallel()
 
-	zh := catalogue(t, Chinese)
+	zh := catalog(t, Chinese)
 	var seen int
 	for _, room := range []string{".", "../handlers", "../models", "../collectors"} {
 		for _, pattern := range []string{"*.go", "*.templ"} {
@@ -94,7 +94,7 @@ func TestCatalogues_KeysInCode(t *testing.T) {
 				}
 				for _, m := range keyLiteral.FindAllStringSubmatch(string(source), -1) {
 					seen++
-					// A key that ends in a dot is completed from data, see TestCatalogues_KeysFromData.
+					// A key that ends in a dot is completed from data, see TestCatalogs_KeysFromData.
 					if _, ok := zh[m[1]]; !ok && !strings.HasSuffix(m[1], ".") {
 						t.Errorf("%s: no message %q", name, m[1])
 					}
@@ -107,10 +107,10 @@ func TestCatalogues_KeysInCode(t *testing.T) {
 	}
 }
 
-func TestCatalogues_KeysFromData(t *testing.T) {
+func TestCatalogs_KeysFromData(t *testing.T) {
 	t.Parallel()
 
-	zh := catalogue(t, Chinese)
+	zh := catalog(t, Chinese)
 	need := func(keys ...string) {
 		for _, key := range keys {
 			if _, ok := zh[key]; !ok {
@@ -165,11 +165,11 @@ func TestCatalogues_KeysFromData(t *testing.T) {
 	}
 }
 
-// TestCatalogues_EngineVariants: a variant for an engine is read only beside a message for all.
-func TestCatalogues_EngineVariants(t *testing.T) {
+// TestCatalogs_EngineVariants: a variant for an engine is read only beside a message for all.
+func TestCatalogs_EngineVariants(t *testing.T) {
 	t.Parallel()
 
-	zh := catalogue(t, Chinese)
+	zh := catalog(t, Chinese)
 	own := 0
 	for key := range zh {
 		for _, e := range models.Engines {

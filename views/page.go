@@ -26,7 +26,7 @@ func (p Page) T(key string, pairs ...any) string {
 	return Message(p.Lang, key, models.Args(pairs...))
 }
 
-// In returns the message <key>.<engine> if the catalogue has one, else the message with the key: Oracle has tablespaces
+// In returns the message <key>.<engine> if the catalog has one, else the message with the key: Oracle has tablespaces
 // where other engines have databases.
 func (p Page) In(e models.Engine, key string, pairs ...any) string {
 	own := key + "." + string(e)

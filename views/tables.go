@@ -56,7 +56,6 @@ func (m TableSizes) listsUnsettled() bool {
 	return d.KeptCount > 0 || d.HiddenCount > 0 && m.Can.NamesHiddenTables
 }
 
-
 // total returns the sum of the known sizes in bytes, nil when none is known.
 func (m TableSizes) total() *int64 {
 	d := m.header()
