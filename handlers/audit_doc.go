@@ -19,8 +19,8 @@ func auditOperations() []operation {
 			about:   "Every write and refresh, newest first: who, what, when, from where, and how it ended.",
 			query: append([]openapi.Field{
 				openapi.Optional("username", openapi.Text(0), "Exact user name."),
-				openapi.Optional("action", openapi.Enum(models.Actions...), "Only this action; one that there is not means all."),
-				openapi.Optional("target", openapi.Text(0), "Case-insensitive substring of the name of what it was done to."),
+				openapi.Optional("action", openapi.Enum(models.Actions...), "Only this action; an unknown value means all."),
+				openapi.Optional("target", openapi.Text(0), "Case-insensitive substring of the target's name."),
 				openapi.Optional("result", openapi.Enum(auditResults...), "Only what succeeded, or what did not."),
 				startDate, endDate,
 			}, pageFields...),

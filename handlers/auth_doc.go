@@ -24,9 +24,9 @@ func authOperations() []operation {
 			id:      "login",
 			tag:     tagAuth,
 			summary: "Log in",
-			about: "Sets the session's cookie. Ten failures within 60 seconds for a user name from an address are 429 until " +
-				"the oldest is that old; " +
-				"a success clears them. A request with a bearer token gets no cookie.",
+			about: "Sets the session's cookie. After ten failures for a user name from one address within 60 seconds, " +
+				"logins answer 429 until the oldest failure is 60 seconds old. A success clears them. A request with a " +
+				"bearer token gets no cookie.",
 			body: []openapi.Field{
 				openapi.Required("username", openapi.Example(openapi.Dict("type", "string"), "admin"), "User name, in any case."),
 				openapi.Required("password", anyPassword, "Password."),
@@ -51,8 +51,8 @@ func authOperations() []operation {
 			path:    "/auth/session",
 			id:      "getSession",
 			tag:     tagAuth,
-			summary: "Who am I",
-			about: "200 also when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs " +
+			summary: "Get the current session",
+			about: "Also 200 when nobody is logged in. `csrf_token` is null for a request with a bearer token, which needs " +
 				"none.",
 			message: "api.session",
 			data: struct {
@@ -67,12 +67,12 @@ func authOperations() []operation {
 			path:    "/auth/change-password",
 			id:      "changePassword",
 			tag:     tagAuth,
-			summary: "Change one's own password",
-			about:   "Ends one's other sessions. Ten wrong old passwords within 60 seconds are 429.",
+			summary: "Change your own password",
+			about:   "Ends the user's other sessions. After ten wrong old passwords within 60 seconds, requests answer 429.",
 			body: []openapi.Field{
-				openapi.Required("old_password", anyPassword, "The password so far."),
+				openapi.Required("old_password", anyPassword, "The current password."),
 				openapi.Required("new_password", newPassword, passwordRule),
-				openapi.Required("confirm_password", newPassword, "The new password once more."),
+				openapi.Required("confirm_password", newPassword, "The new password again."),
 			},
 			example: openapi.Dict(
 				"old_password",

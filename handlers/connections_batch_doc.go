@@ -16,8 +16,9 @@ func batchTestOperation() []operation {
 			path:    "/connections/actions/batch-test",
 			id:      "testConnections",
 			tag:     tagConnections,
-			summary: "Connect to many instances",
-			about:   "The answer is 200 whatever the tests say; `error_code` and `extra` tell what a single test would answer.",
+			summary: "Test the connections of many instances",
+			about: "Answers 200 whatever the results are; `error_code` and `extra` are what a single test would " +
+				"answer.",
 			body: []openapi.Field{
 				openapi.Required(
 					"instance_ids",
@@ -31,7 +32,7 @@ func batchTestOperation() []operation {
 						"maxItems",
 						maxBatchTests,
 					),
-					"Which.",
+					"IDs of the instances.",
 				),
 			},
 			example: openapi.Dict("instance_ids", []int{7, 8}),

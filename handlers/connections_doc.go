@@ -15,7 +15,7 @@ func connectionOperations() []operation {
 			path:    "/connections/actions/test",
 			id:      "testConnection",
 			tag:     tagConnections,
-			summary: "Connect to an instance, or to what may become one",
+			summary: "Test a connection: of an instance, or of an address",
 			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the " +
 				"body is, with the credential or the " +
 				"user name and password of the body: that takes the permission `create`, since a stored password must not be " +

@@ -34,9 +34,13 @@ func credentialOperations() []operation {
 			openapi.Dict("type", "string", "format", "password"),
 			"Exactly as typed, at most 512 bytes. Never comes out again.",
 		),
-		openapi.Optional("credential_type", openapi.Default(openapi.Enum("database"), "database"), "What it opens."),
-		openapi.Optional("db_type", engineName, "Engine that it is for; null or empty: for any."),
-		openapi.Optional("description", openapi.Text(maxDescription), "For people."),
+		openapi.Optional(
+			"credential_type",
+			openapi.Default(openapi.Enum("database"), "database"),
+			"Kind of credential; always `database`.",
+		),
+		openapi.Optional("db_type", engineName, "Engine it is for; null or empty: any."),
+		openapi.Optional("description", openapi.Text(maxDescription), "Free text."),
 	}
 	fails := slices.Concat([]*models.Error{
 		required("name, password"), models.Invalid("credential.password_long"), models.Invalid("credential.type_invalid"),
@@ -81,7 +85,7 @@ func credentialOperations() []operation {
 		},
 		{
 			method: http.MethodPut, path: "/credentials/{id}", id: "updateCredential", tag: tagCredentials,
-			summary: "Change a credential", about: "What is absent stays as it is.", body: openapi.AllOptional(members),
+			summary: "Change a credential", about: "Absent members stay as they are.", body: openapi.AllOptional(members),
 			example: openapi.Dict("password", "a new one"), message: "api.updated", data: one, missing: missing, fails: fails,
 		},
 		{

@@ -71,9 +71,9 @@ func databaseOperations() []operation {
 			id:      "syncCapacity",
 			tag:     tagDatabases,
 			summary: "Find the databases of an instance and measure them",
-			about: "A database that refuses does not fail the rest: it is listed with `size_mb` null and its `error`. A " +
-				"second run on a day replaces that " +
-				"day's figures. What was found out about which databases exist is kept even when nothing could be measured (409).",
+			about: "A database that refuses does not fail the others: it is listed with `size_mb` null and its `error`. " +
+				"A second run on the same day replaces that day's figures. What was learned about which databases exist is " +
+				"kept even when nothing could be measured (409).",
 			message: "api.synced",
 			args:    []any{"Name", "orders"},
 			data: struct {

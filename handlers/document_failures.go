@@ -19,7 +19,7 @@ type failureStatus struct {
 
 // failureStatuses lists the statuses in the order in which operations list them.
 var failureStatuses = []failureStatus{
-	{http.StatusBadRequest, "BadRequest", "What was sent cannot be right.", writeRefusals[:2], nil},
+	{http.StatusBadRequest, "BadRequest", "The request is not valid.", writeRefusals[:2], nil},
 	{
 		http.StatusUnauthorized,
 		"Unauthorized",
@@ -34,15 +34,15 @@ var failureStatuses = []failureStatus{
 		csrfRefusals,
 		nil,
 	},
-	{http.StatusNotFound, "NotFound", "There is no such thing.", []*models.Error{{Code: models.CodeNotFound}}, nil},
+	{http.StatusNotFound, "NotFound", "Not found.", []*models.Error{{Code: models.CodeNotFound}}, nil},
 	{
 		http.StatusMethodNotAllowed,
 		"MethodNotAllowed",
-		"The path does not have this method.",
+		"The path does not support this method.",
 		[]*models.Error{{Code: models.CodeMethodNotAllowed}},
 		[]string{"Allow"},
 	},
-	{http.StatusConflict, "Conflict", "It cannot be done as things are.", nil, nil},
+	{http.StatusConflict, "Conflict", "Not possible in the current state.", nil, nil},
 	{http.StatusRequestEntityTooLarge, "TooLarge", "The body is larger than 1 MiB.", writeRefusals[2:3], nil},
 	{
 		http.StatusUnsupportedMediaType,
@@ -66,14 +66,14 @@ var failureStatuses = []failureStatus{
 	{
 		http.StatusInternalServerError,
 		"InternalError",
-		"Our fault. The error id is in the log.",
+		"An error inside WhaleFall. Its error ID is in the WhaleFall log.",
 		[]*models.Error{{Code: models.CodeInternal}},
 		nil,
 	},
 	{
 		http.StatusGatewayTimeout,
 		"Timeout",
-		"The monitored server is too slow.",
+		"The monitored server did not answer in time.",
 		[]*models.Error{{Code: models.CodeTimeout}},
 		nil,
 	},

@@ -138,6 +138,6 @@ func (o operation) successHeaders() []string {
 var documentEnvelope = openapi.Dict(
 	"success", openapi.Dict("type", "boolean", "const", true),
 	"error", openapi.Dict("type", "boolean", "const", false),
-	"message", openapi.Dict("type", "string", "description", "For people, in their language."),
+	"message", openapi.Dict("type", "string", "description", "Text for people, in the language of the request."),
 	"timestamp", openapi.Dict("type", "string", "format", "date-time", "description", "When the answer was made, UTC."),
 )

@@ -6,7 +6,7 @@ import (
 	"whalefall/handlers/openapi"
 )
 
-const documentSummary = "What is big in your databases, what grows, and when it is full. 数据库容量: 什么大, 什么在涨, 何时会满。"
+const documentSummary = "What is big in your databases, and what is growing. 数据库容量：什么最大、什么在增长。"
 
 // documentAbout is the introduction of the document: all that is needed to use the API with curl.
 //
@@ -28,9 +28,9 @@ const (
 )
 
 var documentTags = []openapi.Tag{
-	{Name: tagAuth, Description: "Log in, log out, who am I. 登录与会话"},
+	{Name: tagAuth, Description: "Log in, log out, the current session. 登录与会话"},
 	{Name: tagInstances, Description: "The monitored servers. 实例"},
-	{Name: tagConnections, Description: "Can it be connected to? 连接测试"},
+	{Name: tagConnections, Description: "Test connections. 连接测试"},
 	{Name: tagDatabases, Description: "The databases of an instance and their sizes by day. 数据库容量"},
 	{Name: tagTables, Description: "The tables of a database: the stored snapshot, and refreshing it. 表容量"},
 	{
@@ -38,9 +38,9 @@ var documentTags = []openapi.Tag{
 		Description: "User names and passwords for monitored servers; passwords go in and never come out. 凭据",
 	},
 	{Name: tagTags, Description: "Labels of instances. 标签"},
-	{Name: tagUsers, Description: "Who may log in, and what everybody did. 用户与审计"},
+	{Name: tagUsers, Description: "Users, and what they did. 用户与审计"},
 	{Name: tagTokens, Description: "Personal tokens for programs. 个人令牌"},
-	{Name: tagDocuments, Description: "This document, and whether the server lives. 文档与健康检查"},
+	{Name: tagDocuments, Description: "This document, and the health check. 文档与健康检查"},
 }
 
 var documentHeaders = openapi.Dict(
@@ -57,7 +57,7 @@ var documentHeaders = openapi.Dict(
 		openapi.Dict("type", "string"),
 	),
 	"Location",
-	openapi.Dict("description", "Where to ask how it goes.", "required", true, "schema", openapi.Dict("type", "string")),
+	openapi.Dict("description", "Where to get its state.", "required", true, "schema", openapi.Dict("type", "string")),
 	"X-Total-Count",
 	openapi.Dict(
 		"description",
@@ -73,11 +73,11 @@ var documentHeaders = openapi.Dict(
 		openapi.Dict("type", "string", "format", "date-time"),
 	),
 	"WWW-Authenticate",
-	openapi.Dict("description", "After a bearer token that is none.", "schema", openapi.Dict("type", "string")),
+	openapi.Dict("description", "Sent after an invalid bearer token.", "schema", openapi.Dict("type", "string")),
 	"Allow",
 	openapi.Dict(
 		"description",
-		"The methods that the path has.",
+		"Methods the path supports.",
 		"required",
 		true,
 		"schema",
@@ -95,14 +95,14 @@ var documentHeaders = openapi.Dict(
 	"X-RateLimit-Limit",
 	openapi.Dict(
 		"description",
-		"How many are allowed in 60 seconds.",
+		"Requests allowed in 60 seconds.",
 		"required",
 		true,
 		"schema",
 		openapi.Dict("type", "integer"),
 	),
 	"X-RateLimit-Remaining",
-	openapi.Dict("description", "How many are left.", "required", true, "schema", openapi.Dict("type", "integer")),
+	openapi.Dict("description", "Requests left.", "required", true, "schema", openapi.Dict("type", "integer")),
 	"X-RateLimit-Reset",
 	openapi.Dict(
 		"description",
@@ -136,7 +136,7 @@ var documentSecurity = openapi.Dict(
 		"scheme",
 		"bearer",
 		"description",
-		"A personal token, made at `POST /api/v1/tokens`. It may do what its role and its user's role both permit.",
+		"A personal token, made at `POST /api/v1/tokens`. It has the permissions that its role and its user's role share.",
 	),
 )
 

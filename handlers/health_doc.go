@@ -12,7 +12,7 @@ func documentOperations() []operation {
 	return []operation{
 		{
 			method: http.MethodGet, path: "/health/ping", id: "ping", tag: tagDocuments,
-			summary: "Does the server answer", message: "api.health", data: healthJSON{Status: "ok", Version: "v0.4.0"},
+			summary: "Check that WhaleFall answers", message: "api.health", data: healthJSON{Status: "ok", Version: "v0.4.0"},
 		},
 		{
 			method: http.MethodGet, path: "/openapi.json", id: "getDocument", tag: tagDocuments,

@@ -15,9 +15,8 @@ func batchDeleteOperations() []operation {
 			id:      "deleteInstances",
 			tag:     tagInstances,
 			summary: "Delete instances",
-			about: "`soft` moves them to the recycle bin; `hard` removes them with everything that belongs to them, for " +
-				"good. Ids that there are not are told " +
-				"in `missing_instance_ids`.",
+			about: "`soft` moves them to the recycle bin; `hard` permanently deletes them with everything that belongs " +
+				"to them. IDs that do not exist are listed in `missing_instance_ids`.",
 			body: []openapi.Field{
 				openapi.Required(
 					"instance_ids",
@@ -31,9 +30,13 @@ func batchDeleteOperations() []operation {
 						"maxItems",
 						maxBatchDelete,
 					),
-					"Which.",
+					"IDs of the instances.",
 				),
-				openapi.Optional("deletion_mode", openapi.Default(openapi.Enum(softDeletion, hardDeletion), softDeletion), "How."),
+				openapi.Optional(
+					"deletion_mode",
+					openapi.Default(openapi.Enum(softDeletion, hardDeletion), softDeletion),
+					"`soft`: to the recycle bin; `hard`: permanently.",
+				),
 			},
 			example: openapi.Dict("instance_ids", []int{7, 8}, "deletion_mode", "soft"),
 			message: "api.instances_deleted",

@@ -50,7 +50,7 @@ func addressFields() []openapi.Field {
 		openapi.Optional(
 			"options",
 			instanceOptions,
-			"What only some engines know. Replaces all options that were set before.",
+			"Options that only some engines have. Replaces all options that were set before.",
 		),
 		openapi.Optional(
 			"credential_id",
@@ -121,21 +121,21 @@ func instanceFields() []openapi.Field {
 		openapi.Required("name", openapi.Text(maxInstanceName),
 			"Letters, digits, `_`, `-` and Chinese characters. Unique among instances that are not deleted."),
 	}, addressFields(), []openapi.Field{
-		openapi.Optional("description", openapi.Text(maxDescription), "For people."),
+		openapi.Optional("description", openapi.Text(maxDescription), "Free text."),
 		openapi.Optional(
 			"is_active",
 			openapi.Bool(true),
-			"A switched-off instance can be read, but not synced or refreshed.",
+			"An inactive instance can be read, but not synced or refreshed.",
 		),
 		openapi.Optional(
 			"tag_names",
 			openapi.Dict("type", "array", "items", openapi.Text(maxTagName), "maxItems", maxTags),
-			"Tags; those that there are not yet are created.",
+			"Tags; those that do not exist yet are created.",
 		),
 		openapi.Optional(
 			"schedule",
 			openapi.ObjectOf(scheduleFields()),
-			"When it is collected without being asked; members that are absent stay as they are.",
+			"When it is collected automatically; absent members stay as they are.",
 		),
 	})
 }
@@ -313,7 +313,7 @@ func instanceFilter() []openapi.Field {
 		openapi.Optional(
 			"status",
 			openapi.Enum("active", "inactive", "paused", "deleted"),
-			"Only these; `paused` are active ones that are not collected by schedule any more, because that kept failing.",
+			"Only these; `paused` are active ones whose scheduled collections kept failing and have stopped.",
 		),
 		openapi.Optional(
 			"tags",
@@ -334,7 +334,7 @@ func oneInstanceOperations() []operation {
 	}{7, orNull(exampleTime), "soft"}
 	remove := operation{
 		method: http.MethodDelete, path: "/instances/{id}", id: "deleteInstance", tag: tagInstances,
-		summary: "Move an instance to the recycle bin", about: "Also switches it off. Doing it again changes nothing.",
+		summary: "Move an instance to the recycle bin", about: "Also deactivates it. Repeating it changes nothing.",
 		message: "api.instance_deleted", data: deleted, missing: instanceMissing,
 	}
 	removeByPost := remove
@@ -345,7 +345,7 @@ func oneInstanceOperations() []operation {
 		id:      "restoreInstance",
 		tag:     tagInstances,
 		summary: "Take an instance out of the recycle bin",
-		about:   "It stays switched off. The message is 实例未删除，无需恢复 when it was not in there.",
+		about:   "It stays inactive. The message is 实例未删除，无需恢复 when it was not there.",
 		message: "api.instance_restored",
 		data:    exampleInstance(),
 		missing: instanceMissing,
@@ -382,10 +382,10 @@ func oneInstanceOperations() []operation {
 			path:    "/instances/{id}/actions/resume-schedule",
 			id:      "resumeSchedule",
 			tag:     tagInstances,
-			summary: "Collect a paused instance again",
+			summary: "Resume the collection of a paused instance",
 			about: "An instance is paused when its scheduled collections have failed several times in a row; a sync or " +
-				"refresh that succeeds ends that, too, " +
-				"and so does a change of the connection. The message is 采集计划未暂停，无需恢复 when it was not paused.",
+				"refresh that succeeds resumes it too, and so does a change of the connection. The message is 采集计划未暂停，无需恢复 " +
+				"when it was not paused.",
 			message: "api.schedule_resumed",
 			data:    exampleInstance(),
 			missing: instanceMissing,

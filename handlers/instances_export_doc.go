@@ -14,8 +14,8 @@ func exportOperations() []operation {
 			id:      "exportInstances",
 			tag:     tagInstances,
 			summary: "Export instances as CSV",
-			about: "All instances of the filter, ascending by id. Can be imported again; texts that begin like a formula " +
-				"have an apostrophe in front.",
+			about: "All instances of the filter, ascending by ID. The file can be imported again; texts that look like a " +
+				"formula get a leading apostrophe.",
 			query: append(instanceFilter()[:5], exportFields[1]),
 			files: []openapi.File{
 				{

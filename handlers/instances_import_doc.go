@@ -29,10 +29,10 @@ func importOperations() []operation {
 			id:      "importInstances",
 			tag:     tagInstances,
 			summary: "Import instances from CSV",
-			about: "A form with a file: `curl -F file=@instances.csv`. The file is UTF-8, with or without byte order mark, " +
-				"and has the columns " +
-				"`name,db_type,host,port[,database_name,description,credential_id,tls_mode,tags,status]` in any order. What is " +
-				"right is created; the rest is told.",
+			about: "A form with a file: `curl -F file=@instances.csv`. The file is UTF-8, with or without byte order " +
+				"mark, and has the columns " +
+				"`name,db_type,host,port[,database_name,description,credential_id,tls_mode,tags,status]` in any order. " +
+				"Valid rows are created; the others are reported.",
 			upload: true,
 			body: []openapi.Field{
 				openapi.Required(
@@ -46,7 +46,7 @@ func importOperations() []operation {
 			data: importJSON{
 				CreatedCount:         2,
 				CreatedIDs:           []int64{8, 9},
-				Errors:               []string{"第 3 行: 端口号必须在1-65535之间"},
+				Errors:               []string{"第 3 个实例数据无效：端口号必须在1-65535之间"},
 				DuplicateNames:       []string{},
 				SkippedExistingNames: []string{},
 			},

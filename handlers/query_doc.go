@@ -26,7 +26,7 @@ var (
 	startDate = openapi.Optional(
 		"start_date",
 		openapi.Dict("type", "string", "format", "date"),
-		"First day, YYYY-MM-DD, in the zone of the server.",
+		"First day, YYYY-MM-DD, in WhaleFall's configured time zone.",
 	)
 	endDate = openapi.Optional(
 		"end_date",

@@ -68,8 +68,8 @@ func runFilter(more ...openapi.Field) []openapi.Field {
 			openapi.Text(0),
 			"Case-insensitive substring of a database's name, taken literally.",
 		),
-		openapi.Optional("kind", openapi.Enum(models.RunKinds...), "Only this kind; one that there is not means all."),
-		openapi.Optional("status", openapi.Enum(models.RunStatuses...), "Only this status; one that there is not means all."),
+		openapi.Optional("kind", openapi.Enum(models.RunKinds...), "Only this kind; an unknown value means all."),
+		openapi.Optional("status", openapi.Enum(models.RunStatuses...), "Only this status; an unknown value means all."),
 	}, pageFields)
 }
 
@@ -84,7 +84,7 @@ func refreshOperations() []operation {
 			path:    "/instances/{id}/refreshes",
 			id:      "listInstanceRefreshes",
 			tag:     tagTables,
-			summary: "List what was collected from an instance",
+			summary: "List the collections of an instance",
 			about:   "Refreshes of tables and capacity syncs with their receipts, newest first.",
 			query:   runFilter(),
 			message: "api.runs",
@@ -96,9 +96,9 @@ func refreshOperations() []operation {
 			path:    "/refreshes",
 			id:      "listRefreshes",
 			tag:     tagTables,
-			summary: "List what was collected from all instances",
-			about: "Refreshes of tables and capacity syncs with their receipts, newest first; of instances in the recycle " +
-				"bin none.",
+			summary: "List the collections of all instances",
+			about: "Refreshes of tables and capacity syncs with their receipts, newest first, without those of instances " +
+				"in the recycle bin.",
 			query: runFilter(
 				openapi.Optional(
 					"instance_id",
@@ -119,10 +119,10 @@ func refreshOperations() []operation {
 			path:    "/refreshes/{id}",
 			id:      "getRefresh",
 			tag:     tagTables,
-			summary: "How a refresh goes",
-			about: "`status` goes from `queued` over `running` to `succeeded` (with `receipt`), `failed` (with `error`, what " +
+			summary: "Get the state of a refresh",
+			about: "`status` goes from `queued` through `running` to `succeeded` (with `receipt`), `failed` (with `error`, what " +
 				"the answer would have been), " +
-				"`cancelled` or `interrupted` (the server stopped).",
+				"`cancelled` or `interrupted` (WhaleFall stopped).",
 			message: "refresh.read",
 			data:    exampleRun(),
 			missing: refreshMissing,
@@ -133,8 +133,8 @@ func refreshOperations() []operation {
 			id:      "cancelRefresh",
 			tag:     tagTables,
 			summary: "Cancel a refresh",
-			about: "Also on the monitored server, within a second. Only who started it and administrators may. One that " +
-				"has ended stays as it ended; the message says which.",
+			about: "Also on the monitored server, within a second. Only the person who started it and administrators " +
+				"can. A run that has already ended is left as it is, and the message says so.",
 			message: "refresh.cancelled",
 			data:    exampleEnded(),
 			missing: refreshMissing,

@@ -28,7 +28,7 @@ func tableFilter() []openapi.Field {
 		openapi.Optional(
 			"only",
 			openapi.Enum("unsettled"),
-			"`unsettled`: only rows that were kept from an earlier run or whose size is unknown.",
+			"`unsettled`: only rows with an old value or of unknown size.",
 		),
 		openapi.Optional(
 			"cursor",
@@ -102,7 +102,7 @@ func tableOperations() []operation {
 		summary: "Sizes of a database's tables",
 		about: "Reads the stored snapshot; never contacts the server. A database without one, known or not, has `total` 0 " +
 			"and `collected_at` null. " +
-			"A member that is unknown is left out. In CSV, texts that begin like a formula have an apostrophe in front.",
+			"A member that is unknown is left out. In CSV, texts that look like a formula get a leading apostrophe.",
 		query:       slices.Concat(tableFilter(), windowFields(tableLimit), exportFields),
 		conditional: true,
 		message:     "api.table_sizes",
@@ -121,13 +121,11 @@ func tableOperations() []operation {
 		id:      "refreshTableSizes",
 		tag:     tagTables,
 		summary: "Collect the sizes of a database's tables now",
-		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays as it " +
-			"was. A database that is not known yet is " +
-			"asked for on the server and added if it is there; one that is gone is 409, marked gone, and its snapshot kept. " +
-			"A refresh of a database that is being " +
-			"refreshed joins the one under way. The answer waits up to 120 s, then is 504 while the refresh goes on: " +
-			"`Location` and `extra.refresh_id` tell where to ask. " +
-			"With the header `Prefer: respond-async` it is 202 at once.",
+		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays " +
+			"as it was. A database that is not known yet is looked up on the server and added if it exists; one that is " +
+			"gone answers 409, is marked gone, and keeps its snapshot. A refresh of a database that is being refreshed " +
+			"joins the one under way. The request waits up to 120 s, then answers 504 while the refresh continues: " +
+			"`Location` and `extra.refresh_id` name it. With the header `Prefer: respond-async` it answers 202 at once.",
 		query:   slices.Concat(tableFilter(), windowFields(tableLimit)),
 		later:   refreshStarted,
 		message: "api.tables_refreshed",
@@ -156,7 +154,7 @@ func tableOperations() []operation {
 		[]*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))},
 	)
 	refreshByID.path, refreshByID.id = "/databases/{id}/tables/sizes/actions/refresh", "refreshTableSizesByID"
-	refreshByID.summary, refreshByID.missing = "Collect the sizes of a database's tables now, by the database's id", "database.not_found"
+	refreshByID.summary, refreshByID.missing = "Collect the sizes of a database's tables now, by the database's ID", "database.not_found"
 	refreshByID.query, refreshByID.data = slices.Concat(tableFilter(), numberedFields(tableLimit)), exampleRefresh(true)
 	refreshByID.fails = slices.Concat(tableRefusals(), numberedRefusals, tableCollectionRefusals())
 	return []operation{read, refresh, readByID, refreshByID}

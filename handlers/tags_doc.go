@@ -20,7 +20,7 @@ func tagOperations() []operation {
 		openapi.Optional(
 			"color",
 			openapi.Default(openapi.Enum(models.TagColors...), models.TagColors[0]),
-			"Name of a colour of the palette.",
+			"Name of a color of the palette.",
 		),
 	}
 	fails := slices.Concat([]*models.Error{
@@ -60,7 +60,7 @@ func tagOperations() []operation {
 			id:      "updateTag",
 			tag:     tagTags,
 			summary: "Change a tag",
-			about:   "What is absent stays as it is.",
+			about:   "Absent members stay as they are.",
 			body:    openapi.AllOptional(members),
 			example: openapi.Dict("color", "orange"),
 			message: "api.updated",

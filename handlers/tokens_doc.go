@@ -13,24 +13,24 @@ func tokenOperations() []operation {
 	return []operation{
 		{
 			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
-			summary: "List one's own tokens", about: "Expired ones included, newest first, without their secrets.",
+			summary: "List your own tokens", about: "Expired ones included, newest first, without their secrets.",
 			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, instanceLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,
-			summary: "Make a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
+			summary: "Create a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
 			body: []openapi.Field{
-				openapi.Required("name", openapi.Text(maxTokenName), "Unique among one's tokens, one line."),
+				openapi.Required("name", openapi.Text(maxTokenName), "Unique among your tokens, one line."),
 				openapi.Optional(
 					"role",
 					openapi.Enum(models.Roles...),
-					"What it may do at most, not above one's own role; absent: one's own.",
+					"Highest role it acts with, not above your own; absent: your own.",
 				),
 				openapi.Optional(
 					"expires_at",
 					openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
-					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Made with a token, it ends with that one "+
-						"at the latest.",
+					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Created with a token, it expires no "+
+						"later than that one.",
 				),
 			},
 			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
@@ -45,7 +45,7 @@ func tokenOperations() []operation {
 		},
 		{
 			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens,
-			summary: "Delete one's own token", message: "api.deleted", data: struct {
+			summary: "Delete one of your own tokens", message: "api.deleted", data: struct {
 				TokenID int64 `json:"token_id"`
 			}{5}, missing: "token.not_found",
 		},

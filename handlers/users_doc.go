@@ -48,8 +48,8 @@ func userOperations() []operation {
 			"Unique in any case.",
 		),
 		openapi.Required("password", newPassword, passwordRule),
-		openapi.Required("role", openapi.Enum(models.Roles...), "What the user may do."),
-		openapi.Optional("is_active", openapi.Bool(true), "Whether the user may log in."),
+		openapi.Required("role", openapi.Enum(models.Roles...), "Role: what the user is allowed to do."),
+		openapi.Optional("is_active", openapi.Bool(true), "Whether the user can log in."),
 	}
 	fails := slices.Concat([]*models.Error{
 		required("username, password, role"), models.Invalid("user.name_invalid"), models.Invalid("user.role_invalid"),
@@ -63,7 +63,7 @@ func userOperations() []operation {
 			query: append([]openapi.Field{
 				openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of the user name."),
 				openapi.Optional("role", openapi.Enum(models.Roles...), "Only users with this role."),
-				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who may log in, or who may not."),
+				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who can log in, or only those who cannot."),
 			}, pageFields...),
 			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
 		},
@@ -90,9 +90,8 @@ func userOperations() []operation {
 			id:      "updateUser",
 			tag:     tagUsers,
 			summary: "Change a user",
-			about: "What is absent stays as it is. A new password or switching off ends the user's sessions. Users are " +
-				"switched off, not deleted; " +
-				"the last active administrator can be neither switched off nor given another role.",
+			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions. Users are " +
+				"deactivated, not deleted; the last active administrator can be neither deactivated nor given another role.",
 			body: openapi.AllOptional(
 				members,
 			),
