@@ -73,7 +73,7 @@ func Run(ctx context.Context, args []string, p Program) int {
 // parser returns a parser of command lines into c.
 func (c *commands) parser(ctx context.Context, p Program, exit func(int)) (*kong.Kong, error) {
 	return kong.New(c,
-		kong.Name("whalefall"), kong.Description("What is big, what grows, when is it full: table sizes over all your databases."),
+		kong.Name("whalefall"), kong.Description("What is big and what is growing: table sizes across all your databases."),
 		kong.Writers(p.Out, p.Err), kong.Exit(exit),
 		kong.Resolvers(secretFiles()), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
 	)

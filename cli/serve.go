@@ -60,7 +60,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	fmt.Fprintf(p.Out, "WhaleFall listens on http://%s\n", listener.Addr())
+	fmt.Fprintf(p.Out, "WhaleFall is listening on http://%s\n", listener.Addr())
 	return serveUntil(ctx, server, listener, service)
 }
 
@@ -98,7 +98,7 @@ func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Wr
 		return fmt.Errorf("first admin: %w", err)
 	}
 	if s.AdminPassword == "" {
-		fmt.Fprintf(out, "First start: log in as admin with the password %s (shown only now)\n", password)
+		fmt.Fprintf(out, "First start: log in as admin with the password %s (shown only once)\n", password)
 	}
 	return registerOwnStore(ctx, store)
 }

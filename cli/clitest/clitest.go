@@ -22,7 +22,7 @@ import (
 const Deadline = 90 * time.Second
 
 var (
-	listenLine   = regexp.MustCompile(`listens on (http://\S+)`)
+	listenLine   = regexp.MustCompile(`is listening on (http://\S+)`)
 	passwordLine = regexp.MustCompile(`admin with the password (\S+)`)
 )
 
