@@ -42,7 +42,7 @@ type Collector interface {
 // KeyDatabaseGone is the message key of the error for a database that the target does not have.
 const KeyDatabaseGone = "collect.database_gone"
 
-// databaseGone is the error every collector returns for a database that does not exist on the target.
+// DatabaseGone is the error every collector returns for a database that does not exist on the target.
 func DatabaseGone(name string, cause error) *models.Error {
 	return &models.Error{
 		Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name),
@@ -59,7 +59,7 @@ func TablespaceGone(name string) *models.Error {
 	return gone
 }
 
-// isGone reports whether an error says that the target does not have the database.
+// IsGone reports whether an error says that the target does not have the database.
 func IsGone(err error) bool {
 	key := models.AsError(err).Key
 	return key == KeyDatabaseGone || key == KeyTablespaceGone

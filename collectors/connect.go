@@ -22,7 +22,7 @@ import (
 // system's when it is empty.
 const OptionCACertificate = "ca_certificate"
 
-// targetTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
+// TargetTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
 func TargetTLS(t Target) (*tls.Config, error) {
 	switch t.TLSMode {
 	case models.TLSDisable:
@@ -86,7 +86,7 @@ const (
 	ReasonLost       = "lost"       // anything else
 )
 
-// unreachable is the error for a target that could not be connected to, and why.
+// Unreachable is the error for a target that could not be connected to, and why.
 func Unreachable(t Target, reason string, err error) *models.Error {
 	return &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
@@ -96,7 +96,7 @@ func Unreachable(t Target, reason string, err error) *models.Error {
 
 var ErrProtocol = errors.New("the server speaks another protocol")
 
-// connectReason is the reason for an error that the server did not send.
+// ConnectReason is the reason for an error that the server did not send.
 func ConnectReason(err error) string {
 	var wait net.Error
 	switch {
@@ -119,7 +119,7 @@ func ConnectReason(err error) string {
 	return ReasonLost
 }
 
-// settled is the error where no engine has to be known for it: it is classified already, or the collection was ended.
+// Settled is the error where no engine has to be known for it: it is classified already, or the collection was ended.
 // In all other cases it is nil.
 func Settled(ctx context.Context, err error) *models.Error {
 	var known *models.Error
@@ -138,13 +138,13 @@ func Cancelled(cause error) *models.Error {
 	return &models.Error{Code: models.CodeCollection, Key: "collect.cancelled", Err: cause}
 }
 
-// connectionLost reports whether an error is about the wire, not about what was said over it.
+// ConnectionLost reports whether an error is about the wire, not about what was said over it.
 func ConnectionLost(err error) bool {
 	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }
 
-// concernsAll reports whether what failed for one database would fail for every other, too.
+// ConcernsAll reports whether what failed for one database would fail for every other, too.
 func ConcernsAll(ctx context.Context, e *models.Error) bool {
 	return ctx.Err() != nil || e.Code == models.CodeUnreachable
 }

@@ -16,5 +16,5 @@ const (
 	DatabasesTimeout = 5 * time.Minute        // one list of databases with their sizes
 )
 
-// hangUpGrace is how long a server may take to end what was given up, and to say goodbye.
+// HangUpGrace is how long a server may take to end what was given up, and to say goodbye.
 const HangUpGrace = 500 * time.Millisecond

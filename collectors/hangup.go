@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// hangUpAfter ends a connection if its server goes on when ctx has ended. What it returns calls that off.
+// HangUpAfter ends a connection if its server goes on when ctx has ended. What it returns calls that off.
 func HangUpAfter(ctx context.Context, hangUp func()) func() {
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

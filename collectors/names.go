@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// validName makes a name that a server sent in no known encoding fit to store and to show, without letting two names
+// ValidName makes a name that a server sent in no known encoding fit to store and to show, without letting two names
 // become one: a name that is UTF-8 and has no `\x` stays as it is; in any other each backslash becomes `\\` and each byte
 // that is no UTF-8 becomes `\x` and two hexadecimal digits. serverName is its inverse.
 func ValidName(name string) string {
@@ -32,12 +32,12 @@ func ValidName(name string) string {
 	return out.String()
 }
 
-// isStoredName reports whether validName can have made the name of one that a server has. No server has NUL in a name.
+// IsStoredName reports whether validName can have made the name of one that a server has. No server has NUL in a name.
 func IsStoredName(name string) bool {
 	return ValidName(ServerName(name)) == name && !strings.Contains(name, "\x00")
 }
 
-// serverName is the name that validName made the given one of. A name validName cannot have made stays as it is.
+// ServerName is the name that validName made the given one of. A name validName cannot have made stays as it is.
 func ServerName(name string) string {
 	if !strings.Contains(name, `\x`) {
 		return name

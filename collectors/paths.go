@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 )
 
-// isBelow reports whether a path is in one of the directories or below it, as they are named or where they really are.
+// IsBelow reports whether a path is in one of the directories or below it, as they are named or where they really are.
 func IsBelow(dirs []string, path string) bool {
 	for _, dir := range dirs {
 		absolute, err := filepath.Abs(dir)

@@ -1,6 +1,6 @@
 package collectors
 
-// addKnown is the sum of two numbers, unknown when one is.
+// AddKnown is the sum of two numbers, unknown when one is.
 func AddKnown(a, b *int64) *int64 {
 	if a == nil || b == nil {
 		return nil

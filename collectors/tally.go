@@ -7,7 +7,7 @@ import (
 	"whalefall/models"
 )
 
-// tally counts the tables of a run as they are measured. It tells how many they are every now and then, not of each.
+// Tally counts the tables of a run as they are measured. It tells how many they are every now and then, not of each.
 type Tally int
 
 const TallyStep = 500

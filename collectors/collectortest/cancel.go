@@ -9,14 +9,14 @@ import (
 	"whalefall/models"
 )
 
-// cancelTables ends a collection some time after it began and returns how long it took to come back.
+// CancelTables ends a collection some time after it began and returns how long it took to come back.
 func CancelTables(t *testing.T, c collectors.Collector, target collectors.Target, database string, after time.Duration) time.Duration {
 	t.Helper()
 	begun := time.Now()
 	return CancelWhen(t, c, target, database, func() bool { return time.Since(begun) >= after })
 }
 
-// cancelWhen ends a collection when it has come to where it is to be ended.
+// CancelWhen ends a collection when it has come to where it is to be ended.
 func CancelWhen(t *testing.T, c collectors.Collector, target collectors.Target, database string, come func() bool) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

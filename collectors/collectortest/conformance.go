@@ -9,21 +9,21 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"whalefall/collectors"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"go.uber.org/goleak"
 )
 
-// engine is one kind of server in the conformance suite.
+// Engine is one kind of server in the conformance suite.
 type Engine struct {
 	Name   string
 	Setup  func(t *testing.T) Fixture // starts or finds the server, or skips the test
 	Cannot map[string]string          // check → why this engine cannot do it
 }
 
-// fixture is a server with a database that holds the tables of the suite:
+// Fixture is a server with a database that holds the tables of the suite:
 //   - every name of hostileNames that the engine allows, each with a few rows and an index
 //   - "empty" without rows and "never_analysed" with rows the statistics know nothing of
 //   - the partitioned table "tree" with the direct partitions and the sub-partitions of treeChildren
@@ -55,7 +55,7 @@ var HostileNames = []string{
 
 const TwinUpper, TwinLower = "Case", "case"
 
-// treeChildren is partition → direct parent.
+// TreeChildren is partition → direct parent.
 var TreeChildren = map[string]string{"tree_1": "tree", "tree_2": "tree", "tree_2_a": "tree_2", "tree_2_b": "tree_2"}
 
 var checks = []struct {

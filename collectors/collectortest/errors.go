@@ -7,7 +7,7 @@ import (
 	"whalefall/models"
 )
 
-// wantError checks code and key of a classified error and that its text for people is no driver's.
+// WantError checks code and key of a classified error and that its text for people is no driver's.
 func WantError(t *testing.T, err error, code models.Code, key string) {
 	t.Helper()
 	var e *models.Error
@@ -16,7 +16,7 @@ func WantError(t *testing.T, err error, code models.Code, key string) {
 	}
 }
 
-// wantUnreachable fails unless err says that no connection came about, and why.
+// WantUnreachable fails unless err says that no connection came about, and why.
 func WantUnreachable(t *testing.T, err error, reason string) {
 	t.Helper()
 	WantError(t, err, models.CodeUnreachable, "error.unreachable")

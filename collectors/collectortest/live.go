@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"whalefall/collectors"
 	"whalefall/models"
-
-	"go.uber.org/goleak"
 )
 
 // liveChecks need no more than a server that answers and an account that may see everything; nothing is written.
@@ -31,7 +31,7 @@ var liveChecks = []struct {
 	{"nothing is left running", liveLeaks},
 }
 
-// live runs the checks on the server that the variable names.
+// Live runs the checks on the server that the variable names.
 func Live(t *testing.T, variable string, f Fixture) {
 	address := os.Getenv(variable)
 	if address == "" {

@@ -11,7 +11,7 @@ import (
 	"whalefall/testenv"
 )
 
-// mysqlAccount creates a user with the grants, dropped when the test ends, and is the server as that user sees it.
+// MySQLAccount creates a user with the grants, dropped when the test ends, and is the server as that user sees it.
 func MySQLAccount(t *testing.T, server *testenv.MySQLServer, grants ...string) collectors.Target {
 	t.Helper()
 	const password = `p:@/%20? '"\x`
@@ -28,7 +28,7 @@ func MySQLAccount(t *testing.T, server *testenv.MySQLServer, grants ...string) c
 	}
 }
 
-// mysqlBlock locks what a collection reads.
+// LockMySQL locks what a collection reads.
 func LockMySQL(t *testing.T, server *testenv.MySQLServer) (release func()) {
 	t.Helper()
 	if server.Flavor != "mariadb" {

@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// listener is a server that sends the same to all who connect, and goes on listening to them.
+// Listener is a server that sends the same to all who connect, and goes on listening to them.
 func Listener(t *testing.T, greeting string) *net.TCPAddr {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,7 +36,7 @@ func Listener(t *testing.T, greeting string) *net.TCPAddr {
 	return server.Addr().(*net.TCPAddr)
 }
 
-// wire passes a server's connections on until it is cut; then nothing passes in either direction, and nobody is told.
+// Wire passes a server's connections on until it is cut; then nothing passes in either direction, and nobody is told.
 type Wire struct {
 	listener net.Listener
 	to       string

@@ -42,7 +42,7 @@ func OracleTwoSchemas() catalog.Rows {
 	}
 }
 
-// oracleTarget is the server as an account sees it that is created with SELECT_CATALOG_ROLE or with single views.
+// OracleTarget is the server as an account sees it that is created with SELECT_CATALOG_ROLE or with single views.
 func OracleTarget(t *testing.T, server *oracle.Server, name string, role bool, views ...string) collectors.Target {
 	t.Helper()
 	const password = `p:@/%20? '"\x`

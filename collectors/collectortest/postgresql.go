@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"whalefall/collectors"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"github.com/jackc/pgx/v5"
 )
 
 func PostgreSQLTarget(s *testenv.PostgreSQLServer, database string) collectors.Target {
@@ -37,7 +37,7 @@ func DatabaseOf(t *testing.T, address string) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// postgresRole creates a role without rights whose name is its password.
+// PostgreSQLRole creates a role without rights whose name is its password.
 func PostgreSQLRole(t *testing.T, s *testenv.PostgreSQLServer) string {
 	t.Helper()
 	role := "r_" + DatabaseOf(t, s.NewDatabase(t))

@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// watched is a context whose run tells what it has come to.
+// Watched is a context whose run tells what it has come to.
 func Watched(t *testing.T) (context.Context, func() models.Progress) {
 	return collectors.Watch(t.Context())
 }

@@ -9,7 +9,7 @@ import (
 	"whalefall/models"
 )
 
-// between is a collector that something happens to while it collects.
+// Between is a collector that something happens to while it collects.
 type Between struct {
 	collectors.Collector
 	Before func()                    // right before each collection
@@ -83,7 +83,7 @@ func Unequal(compared []collectors.Compared) (out []collectors.Compared) {
 	return out
 }
 
-// catchesAByte fails unless a comparison sees that each relation in turn is a byte too large.
+// CatchesAByte fails unless a comparison sees that each relation in turn is a byte too large.
 func CatchesAByte(t *testing.T, c collectors.Collector, target collectors.Target, database string) {
 	t.Helper()
 	word, err := c.Yardstick(t.Context(), target, database)

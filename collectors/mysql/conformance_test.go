@@ -51,7 +51,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// mysqlYardstick is what the file system says: the bytes of each table's files, under the names the server gave them.
+// serverSizes is what the file system says: the bytes of each table's files, under the names the server gave them.
 func serverSizes(t *testing.T, server *testenv.MySQLServer, database string) map[collectortest.RelationName]collectortest.Sizes {
 	t.Helper()
 	out := map[collectortest.RelationName]collectortest.Sizes{}
@@ -61,7 +61,7 @@ func serverSizes(t *testing.T, server *testenv.MySQLServer, database string) map
 	return out
 }
 
-// mysqlFileSizes sums the .ibd files of each InnoDB table of a database, partitions included, full-text files left out.
+// fileSizes sums the .ibd files of each InnoDB table of a database, partitions included, full-text files left out.
 func fileSizes(t *testing.T, server *testenv.MySQLServer, database string) map[string]int64 {
 	t.Helper()
 	if server.DataDir == "" || server.Flavor != "mariadb" {

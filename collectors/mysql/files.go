@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	_ "embed"
 	"regexp"
 	"strconv"
 	"strings"
 )
 
-// mysqlFile is one InnoDB tablespace.
+// tablespaceFile is one InnoDB tablespace.
 type tablespaceFile struct {
 	space int64
 	// name is the table's, or where the server shows names as they are that of the file: a "/" or "#p#" in it may belong to
@@ -22,7 +21,7 @@ type tablespaceFile struct {
 	allocated int64 // bytes on disk, less than size for a file with holes
 }
 
-// mysqlFiles are the tablespaces of an instance.
+// fileIndex are the tablespaces of an instance.
 type fileIndex struct {
 	known    bool                        // false without PROCESS
 	bySchema map[string][]tablespaceFile // a file whose name fits several schemas is in each of them
@@ -98,7 +97,7 @@ func splitFileName(name []byte) (schema, table []byte) {
 	return schema, table
 }
 
-// mysqlLiteral has a name stand for itself in a pattern of LIKE.
+// likeEscaper has a name stand for itself in a pattern of LIKE.
 var likeEscaper = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
 
 // add sorts a tablespace by the schemas it can belong to.

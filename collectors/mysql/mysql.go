@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
@@ -22,7 +20,7 @@ type Collector struct {
 	statementTimeout time.Duration
 }
 
-// NewMySQL is the collector of MySQL and MariaDB servers.
+// New is the collector of MySQL and MariaDB servers.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
@@ -278,7 +276,7 @@ func (s *session) notVisible(database string) *models.Error {
 	}
 }
 
-// mysqlView is what the account sees of the instance.
+// view is what the account sees of the instance.
 type view struct {
 	rights  []accountRights // one of each reading
 	schemas map[string]bool // of the last reading
@@ -330,7 +328,7 @@ func (s *session) schemas(ctx context.Context) (map[string]bool, error) {
 	})
 }
 
-// mysqlFound is what one reading of a schema found.
+// found is what one reading of a schema found.
 type found struct {
 	tables map[string]*tableFiles
 	hidden map[string]bool // tables that have files and are not listed

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func root(server *testenv.MySQLServer) collectors.Target {

@@ -9,12 +9,10 @@ import (
 	"time"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
-// mysqlKindsShare is how many tables the server describes at once in the time of one that is asked for alone.
+// kindsShare is how many tables the server describes at once in the time of one that is asked for alone.
 const kindsShare = 10
 
 // Waiting for locks. MySQL waits a second for each table that is locked; a session asks for no more after so many.
@@ -124,17 +122,17 @@ func (s *session) allKinds(ctx context.Context, schema string, tables map[string
 	return nil
 }
 
-// mysqlUnwaiting has MariaDB not wait for a lock.
+// unwaiting has MariaDB not wait for a lock.
 const unwaiting = "SET STATEMENT lock_wait_timeout = 0 FOR "
 
-// mysqlRow is what the server says of one table.
+// nameRow is what the server says of one table.
 type nameRow struct {
 	schema, name string
 	kind, engine sql.NullString
 	stat         statistics
 }
 
-// mysqlQuestion is what is asked about one table after the other. Take keeps what the server said and reports whether that
+// question is what is asked about one table after the other. Take keeps what the server said and reports whether that
 // was what it was asked for.
 type question struct {
 	text, schema string

@@ -13,16 +13,13 @@ import (
 	"strings"
 	"time"
 
-	"whalefall/collectors"
-
-	_ "embed"
-
-	"whalefall/models"
-
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/driver/mysql"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
 // Error numbers that more than one place knows.
@@ -41,7 +38,7 @@ const (
 	codeMaxExecutionTime = 3024 // MySQL
 )
 
-// mysqlMeaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning is what an error number tells the user. One with a reason says that there is no connection.
 type meaning struct {
 	code   models.Code
 	key    string
@@ -80,7 +77,7 @@ const keyDenied = "collect.mysql.denied"
 // that takes longer, the statement goes on until its own limit ends it.
 const killTimeout = 900 * time.Millisecond
 
-// mysqlSession is one connection with its limits in force.
+// session is one connection with its limits in force.
 type session struct {
 	target    collectors.Target
 	connector *mysqldriver.Config
@@ -293,7 +290,7 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return failure(ctx, s.target, s.account, err)
 }
 
-// mysqlNumberOf is the server's number for an error, 0 when the server did not send it.
+// errorNumber is the server's number for an error, 0 when the server did not send it.
 func errorNumber(err error) int {
 	var refused *mysqldriver.MySQLError
 	if errors.As(err, &refused) {
@@ -302,7 +299,7 @@ func errorNumber(err error) int {
 	return 0
 }
 
-// mysqlFailure makes a *models.Error of an error that came about on a connection. The account is as grants name it.
+// failure makes a *models.Error of an error that came about on a connection. The account is as grants name it.
 func failure(ctx context.Context, t collectors.Target, account string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -319,7 +316,7 @@ func failure(ctx context.Context, t collectors.Target, account string, err error
 	return refused(t, account, number, err)
 }
 
-// mysqlRefused is the error for what the server answered instead of rows.
+// refused is the error for what the server answered instead of rows.
 func refused(t collectors.Target, account string, number int, err error) *models.Error {
 	known, ok := meanings[number]
 	refused := &models.Error{Code: known.code, Key: known.key, Err: err}
@@ -338,7 +335,7 @@ func refused(t collectors.Target, account string, number int, err error) *models
 	return refused.With("error_number", number)
 }
 
-// mysqlUnreachable is the error for a connection that did not come about or broke.
+// unreachable is the error for a connection that did not come about or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
 	if number == 0 {

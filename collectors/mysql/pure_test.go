@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"whalefall/collectors"
-	"whalefall/collectors/collectortest"
-
-	"whalefall/models"
-
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"whalefall/collectors"
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
 )
 
 func TestVersionsAndTheirSettings(t *testing.T) {
@@ -238,7 +237,7 @@ func TestRawFilesFindTheirTables(t *testing.T) {
 	})
 }
 
-// mysqlFilesOf sorts files as a server of raw names lists them.
+// filesOf sorts files as a server of raw names lists them.
 func filesOf(list []tablespaceFile, schemas map[string]bool) fileIndex {
 	files := newFileIndex()
 	for _, f := range list {

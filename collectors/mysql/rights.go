@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// mysqlRights is what an account's grants prove: a table or schema the account has no privilege on is not listed, and
+// accountRights is what an account's grants prove: a table or schema the account has no privilege on is not listed, and
 // nothing says so.
 type accountRights struct {
 	schemas bool // sees every schema
@@ -18,7 +18,7 @@ type accountRights struct {
 	single  []schemaRight
 }
 
-// mysqlSchemaRight is a privilege line for the schemas that match a pattern.
+// schemaRight is a privilege line for the schemas that match a pattern.
 type schemaRight struct {
 	pattern string
 	tables  bool // sees every table there
@@ -31,7 +31,7 @@ var (
 	schemaGrant = regexp.MustCompile("^(GRANT|REVOKE) ([A-Z_, ]+) ON `((?:[^`]|``)*)`\\.\\* (?:TO|FROM) ")
 )
 
-// mysqlTablePrivileges are those that make a table visible in information_schema.tables.
+// tablePrivileges are those that make a table visible in information_schema.tables.
 var tablePrivileges = []string{
 	"ALL", "ALL PRIVILEGES", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
 	"CREATE VIEW", "SHOW VIEW", "TRIGGER", "DELETE HISTORY", "DELETE VERSIONING ROWS",
@@ -116,7 +116,7 @@ func (s *session) rights(ctx context.Context) (accountRights, error) {
 	return parseRights(grants, s.literalGrants), err
 }
 
-// mysqlGrant lets the account, as CURRENT_USER() says it, see every table and every file, and no row of data.
+// grant lets the account, as CURRENT_USER() says it, see every table and every file, and no row of data.
 func grant(account string) string {
 	at := strings.LastIndex(account, "@")
 	if at < 0 {

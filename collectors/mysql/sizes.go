@@ -9,16 +9,14 @@ import (
 	"strings"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
-// mysqlOpenLimit is how many InnoDB tables of a schema may be opened to learn their rows and how their bytes divide, where
+// openLimit is how many InnoDB tables of a schema may be opened to learn their rows and how their bytes divide, where
 // the statistics table is not readable. Servers without a data dictionary open a table to answer, 1 ms each when cold.
 const openLimit = 500
 
-// mysqlTable is one table with what was found out about it.
+// tableFiles is one table with what was found out about it.
 type tableFiles struct {
 	name         string
 	kind, engine string // empty: not asked for, as of MariaDB's tables with files, or not told
@@ -35,7 +33,7 @@ type tableFiles struct {
 	uncounted bool // it has full-text indexes without files
 }
 
-// mysqlStatistics are what the engine says of a table, in rows and bytes, each if it says it at all.
+// statistics are what the engine says of a table, in rows and bytes, each if it says it at all.
 type statistics struct{ rows, data, index sql.NullInt64 }
 
 // divided reports whether the statistics tell how the table's bytes divide.

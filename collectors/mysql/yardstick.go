@@ -8,12 +8,10 @@ import (
 	"strings"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
-// mysqlYard is a table as its files are looked up one by one: a collection goes from files to tables, this from tables to
+// yardstickTable is a table as its files are looked up one by one: a collection goes from files to tables, this from tables to
 // their files.
 type yardstickTable struct {
 	names      []string // of tablespaces it may have: each partition in the spellings of several versions
@@ -22,7 +20,7 @@ type yardstickTable struct {
 	compressed bool
 }
 
-// mysqlYardFile is the size of a tablespace; bytes.
+// yardstickFile is the size of a tablespace; bytes.
 type yardstickFile struct {
 	space           int64
 	size, allocated int64

@@ -5,17 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/oracle"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// oracleAt is the collector with connections to an emulated server.
+// collectorFor is the collector with connections to an emulated server.
 func collectorFor(server *oracle.Server) *Collector {
 	c := New(nil)
 	c.Connector = func(t collectors.Target) (driver.Connector, error) {

@@ -45,7 +45,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// oracleBeside connects to the emulated server at the target's address, and by go-ora to all others.
+// collectorBeside connects to the emulated server at the target's address, and by go-ora to all others.
 func collectorBeside(server *oracle.Server, target collectors.Target) *Collector {
 	c, elsewhere := collectorFor(server), New(nil)
 	emulated := c.Connector
@@ -58,7 +58,7 @@ func collectorBeside(server *oracle.Server, target collectors.Target) *Collector
 	return c
 }
 
-// oracleTables makes the dictionary of tables that each have a LOB and an index; no two are alike.
+// dictionaryBuilder makes the dictionary of tables that each have a LOB and an index; no two are alike.
 type dictionaryBuilder struct {
 	rows   catalog.Rows
 	word   map[collectortest.RelationName]collectortest.Sizes

@@ -36,7 +36,7 @@ const (
 	reasonArchiver = "archiver" // only SYSDBA may log in until redo can be archived again
 )
 
-// oracleMeaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning is what an error number tells the user. One with a reason says that there is no connection.
 type meaning struct {
 	key    string
 	reason string
@@ -124,7 +124,7 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return failure(ctx, s.target, err, false)
 }
 
-// oracleFailure makes a *models.Error of an error that came about while connecting or later.
+// failure makes a *models.Error of an error that came about while connecting or later.
 func failure(ctx context.Context, t collectors.Target, err error, connecting bool) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -141,7 +141,7 @@ func failure(ctx context.Context, t collectors.Target, err error, connecting boo
 	return &models.Error{Code: models.CodeCollection, Err: err}
 }
 
-// oracleRefused is the error for what the server or its listener answered. Whatever is no refusal of a statement leaves us
+// refused is the error for what the server or its listener answered. Whatever is no refusal of a statement leaves us
 // without a connection.
 func refused(t collectors.Target, number int, err error, connecting bool) *models.Error {
 	meaning := meanings[number]
@@ -165,7 +165,7 @@ func refused(t collectors.Target, number int, err error, connecting bool) *model
 	return refused.With("error_number", number)
 }
 
-// oracleAccount is the name a login means: in capitals unless it is given in quotes.
+// account is the name a login means: in capitals unless it is given in quotes.
 func account(login string) string {
 	if strings.HasPrefix(login, `"`) {
 		return strings.Trim(login, `"`)

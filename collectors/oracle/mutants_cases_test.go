@@ -11,7 +11,7 @@ import (
 	"whalefall/testenv/oracle"
 )
 
-// oracleRows are the relations in USERS, by name; a fault in a catalog of one owner shows no other way.
+// tablesOf are the relations in USERS, by name; a fault in a catalog of one owner shows no other way.
 func tablesOf(t *testing.T, c dictionary) (map[string]models.TableSize, models.TableResult) {
 	t.Helper()
 	if c.tablespaces == nil {

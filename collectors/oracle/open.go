@@ -15,13 +15,12 @@ import (
 	"strings"
 	"sync"
 
-	"whalefall/collectors"
-
-	"whalefall/models"
-
 	go_ora "github.com/sijms/go-ora/v2"
 	"github.com/sijms/go-ora/v2/configurations"
 	"github.com/sijms/go-ora/v2/network"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
 // Options of an Oracle target.
@@ -30,13 +29,13 @@ const (
 	OptionWallet = "wallet_directory" // with cwallet.sso: whom to trust, and what to show of ourselves, over TCPS
 )
 
-// oraclePrefetch is how many rows the server sends at a time.
+// prefetch is how many rows the server sends at a time.
 const prefetch = 1000
 
-// oracleAnswerTimeout ends the wait for an answer where nothing else has.
+// answerTimeout ends the wait for an answer where nothing else has.
 const answerTimeout = scanFactor*collectors.StatementTimeout + 2*collectors.HangUpGrace
 
-// oracleNumberOf is the server's or its listener's number for an error, 0 when neither sent it.
+// errorNumber is the server's or its listener's number for an error, 0 when neither sent it.
 func errorNumber(err error) int {
 	var refused *network.OracleError
 	if errors.As(err, &refused) {
@@ -45,7 +44,7 @@ func errorNumber(err error) int {
 	return 0
 }
 
-// oracleDriver makes connectors of the driver go-ora.
+// oraDriver makes connectors of the driver go-ora.
 type oraDriver struct{ walletDirs []string }
 
 func (d oraDriver) connector(t collectors.Target) (driver.Connector, error) {
@@ -165,7 +164,7 @@ func addWallet(config *tls.Config, wallet *configurations.Wallet) error {
 	return nil
 }
 
-// oracleConnector makes connections of one configuration.
+// oraConnector makes connections of one configuration.
 type oraConnector struct {
 	config *configurations.ConnectionConfig
 }
@@ -203,7 +202,7 @@ func (c *oraConnector) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	return &oraConn{Connection: conn, wire: wire}, nil
 }
 
-// oracleConn is a connection of the driver that can be ended at once.
+// oraConn is a connection of the driver that can be ended at once.
 type oraConn struct {
 	*go_ora.Connection
 	wire *wire
@@ -212,7 +211,7 @@ type oraConn struct {
 // HangUp closes the socket, whatever the connection is doing. The server notices when it sends the next rows.
 func (c *oraConn) HangUp() { c.wire.hangUp() }
 
-// oracleWire is the socket of a connection. A listener may send the driver to another one.
+// wire is the socket of a connection. A listener may send the driver to another one.
 type wire struct {
 	mu    sync.Mutex
 	conn  net.Conn

@@ -21,14 +21,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sijms/go-ora/v2/configurations"
+	"go.uber.org/goleak"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv"
 	"whalefall/testenv/oracle"
-
-	"github.com/sijms/go-ora/v2/configurations"
-	"go.uber.org/goleak"
 )
 
 // hostilePasswords would mean something in an address.

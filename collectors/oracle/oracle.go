@@ -50,7 +50,7 @@ type Collector struct {
 	statementTimeout time.Duration
 }
 
-// NewOracle is the collector of Oracle databases. It opens wallets only below walletDirs.
+// New is the collector of Oracle databases. It opens wallets only below walletDirs.
 func New(walletDirs []string) *Collector {
 	return &Collector{
 		Connector:      oraDriver{walletDirs: walletDirs}.connector,
@@ -347,7 +347,7 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	return result, nil
 }
 
-// oracleFileSizes are the bytes of the files of each tablespace; nil where the size of one is unknown.
+// fileSizes are the bytes of the files of each tablespace; nil where the size of one is unknown.
 type fileSizes struct {
 	bytes  map[string]*int64
 	denied *models.Error // nobody lets us see them
@@ -408,5 +408,5 @@ func (s *session) grantRole() string {
 	return "GRANT SELECT_CATALOG_ROLE TO " + quoted(s.user) + ";"
 }
 
-// oracleQuoted is a name that means itself in a statement. No name has a quote in it.
+// quoted is a name that means itself in a statement. No name has a quote in it.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, "") + `"` }

@@ -13,16 +13,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sijms/go-ora/v2/network"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/oracle"
-
-	"github.com/sijms/go-ora/v2/network"
 )
 
-// oracleViews are those without which a reading of all schemas would be half the truth.
+// views are those without which a reading of all schemas would be half the truth.
 var views = []string{
 	"DBA_SEGMENTS", "DBA_ALL_TABLES", "DBA_INDEXES", "DBA_LOBS", "DBA_NESTED_TABLES", "DBA_CLUSTERS",
 	"DBA_SECONDARY_OBJECTS", "DBA_EXTERNAL_TABLES", "DBA_USERS",

@@ -9,10 +9,10 @@ import (
 	"whalefall/models"
 )
 
-// oracleName is an object of a schema.
+// objectName is an object of a schema.
 type objectName struct{ owner, name string }
 
-// oracleSegment is a run of extents in one tablespace.
+// dictSegment is a run of extents in one tablespace.
 type dictSegment struct {
 	objectName
 	kind       string // SEGMENT_TYPE
@@ -39,7 +39,7 @@ type dictIndex struct {
 	onCluster bool
 }
 
-// oracleCatalog is what the dictionary of one container says about storage.
+// dictionary is what the dictionary of one container says about storage.
 type dictionary struct {
 	scope          string // not empty: the only schema that was looked at
 	refusal        int    // the number of the error for which it was no other
@@ -56,16 +56,16 @@ type dictionary struct {
 	defaults       map[string]string // user → default tablespace
 }
 
-// oracleRecycleBin is how names of dropped objects begin, and the name of the row that stands for all of them.
+// recycleBin is how names of dropped objects begin, and the name of the row that stands for all of them.
 const recycleBin = "BIN$"
 
-// oracleRelation is what a row is about.
+// spaceRelation is what a row is about.
 type spaceRelation struct {
 	objectName
 	kind models.Kind // table, cluster or recycle bin
 }
 
-// oracleShare is what a relation has in one tablespace.
+// segmentShare is what a relation has in one tablespace.
 type segmentShare struct {
 	data, index               int64
 	dataUnknown, indexUnknown bool

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"whalefall/collectors/collectortest"
-	"whalefall/models"
-
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
 )
 
-// oracleBuilder makes a catalog and remembers what each relation was given, which is what must be found.
+// wordBuilder makes a catalog and remembers what each relation was given, which is what must be found.
 type wordBuilder struct {
 	t       *rapid.T
 	catalog dictionary

@@ -15,14 +15,14 @@ import (
 	"whalefall/models"
 )
 
-// oracleScan is how many times as long as another statement one over all segments may take for an answer: the server may
+// scanFactor is how many times as long as another statement one over all segments may take for an answer: the server may
 // read the header of each before it sends anything.
 const scanFactor = 10
 
 // errOracleSilent is why a statement was given up whose server has sent nothing for as long as one may take.
 var errSilent = errors.New("no answer in time")
 
-// oracleSession is one connection with a read-only transaction on it.
+// session is one connection with a read-only transaction on it.
 type session struct {
 	target   collectors.Target
 	db       *sql.DB
@@ -190,7 +190,7 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// oracleText is a name or word of the dictionary; NULL is the empty one, as it is for the server.
+// textColumn is a name or word of the dictionary; NULL is the empty one, as it is for the server.
 type textColumn string
 
 // Scan takes what a driver makes of a VARCHAR2.
@@ -201,7 +201,7 @@ func (t *textColumn) Scan(value any) error {
 	return err
 }
 
-// oracleNumber is a whole NUMBER; nil is NULL.
+// numberColumn is a whole NUMBER; nil is NULL.
 type numberColumn struct{ value *int64 }
 
 // Scan takes what a driver makes of a NUMBER: text, an integer or a float. A fraction is cut off.
@@ -234,5 +234,5 @@ func (n *numberColumn) Scan(value any) error {
 
 var errNumber = errors.New("no number that bytes or rows can have")
 
-// oracleBits hold the 40 digits of a NUMBER.
+// numberBits hold the 40 digits of a NUMBER.
 const numberBits = 140

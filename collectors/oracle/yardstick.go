@@ -10,13 +10,13 @@ import (
 	"whalefall/models"
 )
 
-// oracleObjectSegments are the types of segments that belong to something that is listed.
+// objectSegments are the types of segments that belong to something that is listed.
 var objectSegments = []string{
 	"TABLE", "TABLE PARTITION", "TABLE SUBPARTITION", "NESTED TABLE", "LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION",
 	"LOBINDEX", "INDEX", "INDEX PARTITION", "INDEX SUBPARTITION", "CLUSTER",
 }
 
-// oracleYard is the bytes that the server has in segments of one tablespace.
+// yardstickSums is the bytes that the server has in segments of one tablespace.
 type yardstickSums struct {
 	all    int64
 	owners map[string]int64 // of what belongs to something that is listed

@@ -8,15 +8,13 @@ import (
 	"strings"
 
 	"whalefall/collectors"
-
-	_ "embed"
 )
 
-// pgFile is what all files of a relation have in common: the oid of their tablespace and the number their names begin with.
+// fileID is what all files of a relation have in common: the oid of their tablespace and the number their names begin with.
 // Numbers are unique within a tablespace only.
 type fileID struct{ tablespace, number uint32 }
 
-// pgFileBytes is what the files of a relation hold. All is -1 when one of them vanished while it was looked at.
+// fileBytes is what the files of a relation hold. All is -1 when one of them vanished while it was looked at.
 type fileBytes struct{ all, main int64 }
 
 func (b *fileBytes) add(size *int64, main bool) {
@@ -65,7 +63,7 @@ func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, e
 	return left, nil
 }
 
-// pgAllLeft leaves everything to the size functions when the server refused, and is the error when it cannot be asked any more.
+// allLeft leaves everything to the size functions when the server refused, and is the error when it cannot be asked any more.
 func allLeft(ctx context.Context, wanted []target, err error) ([]target, error) {
 	if state := sqlState(err); ctx.Err() != nil || state == "" || isOffline(state) {
 		return nil, err
@@ -78,7 +76,7 @@ func (s *session) oldest(ctx context.Context) (transaction string, err error) {
 	return transaction, err
 }
 
-// pgPartsOfTable is how many relations with files a table usually is: itself, its TOAST, the index of that, a primary key.
+// partsOfTable is how many relations with files a table usually is: itself, its TOAST, the index of that, a primary key.
 const partsOfTable = 4
 
 // files reads about so many.
@@ -102,7 +100,7 @@ func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, e
 	return files, err
 }
 
-// pgFileName takes the name of a file of a relation apart: its number, and whether it is of the main part: 16384, 16384.1,
+// parseFileName takes the name of a file of a relation apart: its number, and whether it is of the main part: 16384, 16384.1,
 // 16384_fsm, 16384_vm.1. Every other name is no such file: a copy that somebody left there, or one of a temporary relation,
 // which begins with a letter.
 func parseFileName(name string) (number uint32, main, ok bool) {
@@ -115,10 +113,10 @@ func parseFileName(name string) (number uint32, main, ok bool) {
 	return uint32(n), !forked, err == nil && (!forked || slices.Contains(forks, fork))
 }
 
-// pgForks are the parts of a relation beside the main one.
+// forks are the parts of a relation beside the main one.
 var forks = []string{"fsm", "vm", "init"}
 
-// pgFileSum is what the files of a table, its TOAST and its indexes hold.
+// fileSum is what the files of a table, its TOAST and its indexes hold.
 type fileSum struct {
 	exists, unsure    bool
 	data, index, main int64
@@ -145,7 +143,7 @@ func (s *session) sumFiles(ctx context.Context, wanted []target, files map[fileI
 	return sums, err
 }
 
-// pgPart is a table, its TOAST, an index of either.
+// part is a table, its TOAST, an index of either.
 type part struct {
 	index, self bool // an index of the table; the table itself
 	bare        bool // has no files, as a partitioned table

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 // asSuperuser is the target with an account that may list files.

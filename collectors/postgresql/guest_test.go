@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 // stallAt has the server sleep before it sizes the table, after it has looked for locks.

@@ -11,17 +11,15 @@ import (
 	"strings"
 	"time"
 
-	"whalefall/collectors"
-
-	_ "embed"
-	"whalefall/models"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
 // SQLSTATEs that mean something to us.
@@ -37,10 +35,10 @@ const (
 	codeAdminShutdown         = "57P01"
 )
 
-// pgBase is what every connection starts from. It is made before anything else runs, as that touches the environment.
+// baseConfig is what every connection starts from. It is made before anything else runs, as that touches the environment.
 var baseConfig, errBaseConfig = configWithoutEnvironment()
 
-// pgWithoutEnvironment parses a configuration, which is the only way to one, while libpq's variables are put away:
+// configWithoutEnvironment parses a configuration, which is the only way to one, while libpq's variables are put away:
 // they and the files they name would have a say in it.
 func configWithoutEnvironment() (*pgx.ConnConfig, error) {
 	hidden := map[string]string{}
@@ -80,7 +78,7 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	return config, nil
 }
 
-// pgDial has a connection fail whose other side is no PostgreSQL. The driver takes every answer to its request for TLS but
+// dialEarly has a connection fail whose other side is no PostgreSQL. The driver takes every answer to its request for TLS but
 // consent for a refusal.
 func dialEarly(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -92,11 +90,11 @@ func dialEarly(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// pgFirstBytes are what a server's first answer can begin with: consent to TLS or refusal of it, an error, a request to log
+// firstBytes are what a server's first answer can begin with: consent to TLS or refusal of it, an error, a request to log
 // in, a protocol version.
 const firstBytes = "SNERv"
 
-// pgConn looks at the first byte that it receives.
+// earlyConn looks at the first byte that it receives.
 type earlyConn struct {
 	net.Conn
 	answered bool
@@ -113,7 +111,7 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pgSession is one connection with its limits in force.
+// session is one connection with its limits in force.
 type session struct {
 	db     *sql.DB
 	limits map[string]string // to set in every transaction; nil when the session has them from its start
@@ -157,7 +155,7 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	return s, nil
 }
 
-// pgPoolerParameters are the start-up parameters that every pooler knows.
+// poolerParameters are the start-up parameters that every pooler knows.
 var poolerParameters = []string{"application_name", "client_encoding"}
 
 // limit has the limits set in each transaction unless the session started with them. It asks by a statement that no
@@ -195,7 +193,7 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 	return &session{db: db}, nil
 }
 
-// pgRawNames asks a database that never checked its names to send them as they are: checked, one bad name fails the query.
+// rawNames asks a database that never checked its names to send them as they are: checked, one bad name fails the query.
 func rawNames(ctx context.Context, conn *pgx.Conn) error {
 	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
 		return nil
@@ -206,7 +204,7 @@ func rawNames(ctx context.Context, conn *pgx.Conn) error {
 
 func (s *session) close() { _ = s.db.Close() }
 
-// pgAnswerTimeout ends a statement whose server does not end it.
+// answerTimeout ends a statement whose server does not end it.
 const answerTimeout = collectors.StatementTimeout + 5*time.Second
 
 // each runs a statement and hands every row to scan.
@@ -258,7 +256,7 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, database 
 	return refused(t, database, state, err)
 }
 
-// pgRefused is the error for what the server answered instead of rows.
+// refused is the error for what the server answered instead of rows.
 func refused(t collectors.Target, database, state string, err error) *models.Error {
 	refused := &models.Error{Code: models.CodeCollection, Args: models.Args("Name", database), Err: err}
 	connecting := errors.As(err, new(*pgconn.ConnectError))
@@ -279,7 +277,7 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 	return refused.With("sqlstate", state)
 }
 
-// pgUnreachable is the error for a connection that did not come about or broke.
+// unreachable is the error for a connection that did not come about or broke.
 func unreachable(t collectors.Target, state string, err error) *models.Error {
 	if state == "" {
 		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
@@ -296,7 +294,7 @@ func unreachable(t collectors.Target, state string, err error) *models.Error {
 	return collectors.Unreachable(t, reason, err).With("sqlstate", state)
 }
 
-// pgOffline reports whether a code says that there is no connection: connection and login failures, too many
+// isOffline reports whether a code says that there is no connection: connection and login failures, too many
 // connections, and a server that starts or stops.
 func isOffline(state string) bool {
 	if len(state) != 5 {

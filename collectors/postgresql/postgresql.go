@@ -12,20 +12,18 @@ import (
 	"strings"
 	"time"
 
-	"whalefall/collectors"
-
-	_ "embed"
-	"whalefall/models"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
-// pgBatch is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
+// batchSize is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
 // looked at until it ends, so a long list needs several of them.
 const batchSize = 4500
 
-// pgSearchPath keeps names in our statements from meaning what a user of the monitored database has made.
+// searchPath keeps names in our statements from meaning what a user of the monitored database has made.
 const searchPath = "pg_catalog"
 
 // PostgreSQL reads PostgreSQL 10 to 18.
@@ -35,7 +33,7 @@ type Collector struct {
 	Parameters     map[string]string // of the session, asked for at start-up
 }
 
-// NewPostgreSQL is the collector of PostgreSQL servers.
+// New is the collector of PostgreSQL servers.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, batch: batchSize, Parameters: map[string]string{
 		"search_path":                         searchPath,
@@ -255,7 +253,7 @@ func grantRole(t collectors.Target) string { return "GRANT pg_monitor TO " + quo
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// pgSystemSchema reports whether a schema belongs to the server. Its names that start with pg_ cannot be taken by anyone
+// isSystemSchema reports whether a schema belongs to the server. Its names that start with pg_ cannot be taken by anyone
 // else, but some extensions are given one.
 func isSystemSchema(name string) bool {
 	return name == "pg_catalog" || name == "information_schema" ||

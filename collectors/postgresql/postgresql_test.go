@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 var engine = collectortest.Engine{Name: "PostgreSQL", Setup: setup}
@@ -48,7 +48,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// postgresTables is the suite's fixture, beside it one table with a good deal of TOAST.
+// fixtureSQL is the suite's fixture, beside it one table with a good deal of TOAST.
 func fixtureSQL() string {
 	var text strings.Builder
 	for i, name := range collectortest.HostileNames {
@@ -107,7 +107,7 @@ func connections(t *testing.T, s *testenv.PostgreSQLServer, database string) (n 
 	return n
 }
 
-// postgresWith is a fresh database in which the statements were run, and a target whose account may not list files.
+// newDatabase is a fresh database in which the statements were run, and a target whose account may not list files.
 func newDatabase(t *testing.T, statements ...string) (target collectors.Target, database, address string) {
 	t.Helper()
 	server := testenv.PostgreSQL(t)

@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// pgRelation is one row of pg_class.
+// relation is one row of pg_class.
 type relation struct {
 	oid          int64
 	schema, name string  // as the server sent them
@@ -21,7 +21,7 @@ type relation struct {
 
 func (r relation) system() bool { return isSystemSchema(r.schema) }
 
-// pgSize is what one relation takes, in bytes; nil when it is unread or gone. Main is the part of its data that holds its
+// relationSize is what one relation takes, in bytes; nil when it is unread or gone. Main is the part of its data that holds its
 // rows; nil as well when all of the data are no more than those of an empty table.
 type relationSize struct {
 	unread            models.Unread
@@ -32,14 +32,14 @@ func (s relationSize) gone() bool {
 	return s.unread == "" && (s.data == nil || s.index == nil)
 }
 
-// pgCatalog is the part of a database's catalogue that sizes are told about.
+// relationCatalog is the part of a database's catalogue that sizes are told about.
 type relationCatalog struct {
 	server    serverInfo
 	relations []relation
 	parents   map[int64]int64 // child → parent
 }
 
-// pgWanted is a relation whose size is wanted: its oid, and the bytes of its data when it is empty.
+// target is a relation whose size is wanted: its oid, and the bytes of its data when it is empty.
 type target struct{ oid, empty int64 }
 
 // sizeable lists the relations that have bytes of their own, the biggest first.
@@ -82,7 +82,7 @@ func (c relationCatalog) assemble(sizes map[int64]relationSize) []models.TableSi
 	return tables
 }
 
-// pgSum is what a relation and everything below it hold; nil is unknown.
+// rolledUp is what a relation and everything below it hold; nil is unknown.
 type rolledUp struct {
 	data, index *int64
 	rows        *int64

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
-
-	"pgregory.net/rapid"
 )
 
 // drawCatalog makes a forest: every partition hangs below a partitioned table that comes before it.

@@ -6,21 +6,19 @@ import (
 	"slices"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
 const (
-	// pgWaits is how many locks that came after we looked for them one collection waits for.
+	// waits is how many locks that came after we looked for them one collection waits for.
 	waits = 5
-	// pgStuck is how many statements may pass their deadline without a single size before the collection fails.
+	// stuck is how many statements may pass their deadline without a single size before the collection fails.
 	stuck = 3
-	// pgTell is after how many relations the progress is told.
+	// tellLocks is after how many relations the progress is told.
 	tellLocks = 250
 )
 
-// pgSizing is one collection of the sizes in one database. It has one connection at a time.
+// sizing is one collection of the sizes in one database. It has one connection at a time.
 type sizing struct {
 	collector *Collector
 	target    collectors.Target
@@ -175,7 +173,7 @@ func (z *sizing) weigh(ctx context.Context) {
 	_ = z.session.each(ctx, statements["memory"], func(rows *sql.Rows) error { return rows.Scan(&z.serverBytes) })
 }
 
-// pgUnread is why a statement failed that a part of what it asks for may have failed; "" when that is no part's doing.
+// unreadReason is why a statement failed that a part of what it asks for may have failed; "" when that is no part's doing.
 func unreadReason(ctx context.Context, err error) models.Unread {
 	switch {
 	case ctx.Err() != nil:

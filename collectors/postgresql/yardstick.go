@@ -5,8 +5,6 @@ import (
 	"database/sql"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 

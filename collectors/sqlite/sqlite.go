@@ -13,28 +13,25 @@ import (
 	"strings"
 	"time"
 
-	"whalefall/collectors"
-
-	_ "embed"
-
-	"whalefall/models"
-
 	sqlitedriver "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
-// sqliteDatabase is the name of the one database of a file.
+// mainDatabase is the name of the one database of a file.
 const mainDatabase = "main"
 
-// sqliteBusyTimeout is how long a reader waits for a writer.
+// busyTimeout is how long a reader waits for a writer.
 const busyTimeout = 2 * time.Second
 
 // SQLite reads SQLite files, which it never changes.
 type Collector struct{ allowed []string }
 
-// NewSQLite is the collector of SQLite files below the allowed directories; it opens no other file.
+// New is the collector of SQLite files below the allowed directories; it opens no other file.
 func New(allowed []string) *Collector { return &Collector{allowed: allowed} }
 
 // Version opens the file and tells the version of the library that reads it; the file itself has none.
@@ -200,7 +197,7 @@ func (c catalog) assemble() []models.TableSize {
 	return tables
 }
 
-// sqliteShadows are what full-text search (fts3 to fts5) and R-trees append to a virtual table's name for their storage.
+// shadows are what full-text search (fts3 to fts5) and R-trees append to a virtual table's name for their storage.
 var shadows = []string{
 	"config", "content", "data", "docsize", "idx", "segdir", "segments", "stat", "node", "parent", "rowid",
 }
@@ -229,7 +226,7 @@ func (c *Collector) read(ctx context.Context, t collectors.Target, f func(*sql.T
 	return path, c.classify(ctx, t, readFile(ctx, path, false, f))
 }
 
-// sqliteMemory is an empty database that files are attached to. It trusts nothing that a file says is to be run.
+// memoryAddress is an empty database that files are attached to. It trusts nothing that a file says is to be run.
 var memoryAddress = "file::memory:?" + url.Values{"_pragma": {
 	"query_only(1)", "trusted_schema(0)", "busy_timeout(" + collectors.Milliseconds(busyTimeout) + ")",
 }}.Encode()
@@ -265,7 +262,7 @@ func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) 
 	return f(tx)
 }
 
-// sqliteAddress is the file as a read-only URI, whatever its path is made of.
+// address is the file as a read-only URI, whatever its path is made of.
 func address(path string, immutable bool) string {
 	options := url.Values{"mode": {"ro"}}
 	if immutable {

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"whalefall/collectors"
-	"whalefall/collectors/collectortest"
-	"whalefall/models"
-
 	"github.com/glebarez/sqlite"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"whalefall/collectors"
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
 )
 
 const (
@@ -87,7 +87,7 @@ func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-// sqliteYardstick asks dbstat for the sum of each table's own tree and of its indexes.
+// serverSizes asks dbstat for the sum of each table's own tree and of its indexes.
 func serverSizes(t *testing.T, path string) map[collectortest.RelationName]collectortest.Sizes {
 	t.Helper()
 	db := openFile(t, path)

@@ -8,18 +8,16 @@ import (
 	"os"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
-// sqliteLockByte is where a file has a page that holds nothing, if it is that long.
+// lockByte is where a file has a page that holds nothing, if it is that long.
 const lockByte = 1 << 30
 
-// sqliteReservedAt is where a file's header says how many bytes at the end of each page are not SQLite's.
+// reservedOffset is where a file's header says how many bytes at the end of each page are not SQLite's.
 const reservedOffset = 20
 
-// sqliteFile is what a file says of itself, in pages.
+// fileHeader is what a file says of itself, in pages.
 type fileHeader struct {
 	pages, free, internal int64
 	pageSize, reserved    int64 // bytes of a page, and how many of them are not SQLite's
@@ -47,7 +45,7 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database
 	}, nil
 }
 
-// sqliteReserved is 0 for a file whose header was not written yet.
+// reservedBytes is 0 for a file whose header was not written yet.
 func reservedBytes(path string) int64 {
 	file, err := os.Open(path)
 	if err != nil {

@@ -49,7 +49,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// sqlserverSpaceUsed is what sp_spaceused says.
+// spaceUsed is what sp_spaceused says.
 func spaceUsed(t *testing.T, target collectors.Target, database string) map[collectortest.RelationName]collectortest.Sizes {
 	t.Helper()
 	word, err := New().Yardstick(t.Context(), target, database)
@@ -66,7 +66,7 @@ func spaceUsed(t *testing.T, target collectors.Target, database string) map[coll
 	return out
 }
 
-// sqlserverTables makes the catalog of tables that each have a clustered and a nonclustered index; no two are alike.
+// catalogBuilder makes the catalog of tables that each have a clustered and a nonclustered index; no two are alike.
 type catalogBuilder struct {
 	rows   catalog.Rows
 	tables int64

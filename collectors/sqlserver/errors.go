@@ -6,11 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"whalefall/collectors"
-
-	"whalefall/models"
-
 	mssql "github.com/microsoft/go-mssqldb"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
 // Error numbers that more than one place knows.
@@ -47,7 +46,7 @@ const (
 	keySnapshot   = "collect.mssql.snapshot"
 )
 
-// sqlserverMeaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning is what an error number tells the user. One with a reason says that there is no connection.
 type meaning struct {
 	key    string
 	reason string
@@ -119,7 +118,7 @@ var meanings = map[int32]meaning{
 	codeLockTimeout:    {key: "collect.mssql.locked"},
 }
 
-// sqlserverNumbers are the server's numbers for an error, the first one first; none when the server did not send it.
+// errorNumbers are the server's numbers for an error, the first one first; none when the server did not send it.
 func errorNumbers(err error) []int32 {
 	var refused mssql.Error
 	if !errors.As(err, &refused) {
@@ -132,7 +131,7 @@ func errorNumbers(err error) []int32 {
 	return append(numbers, refused.Number)
 }
 
-// sqlserverNumber is the number that says most about an error, 0 when the server did not send it. A login that ends
+// errorNumber is the number that says most about an error, 0 when the server did not send it. A login that ends
 // because of its database is told so twice: "cannot open", "login failed"; what comes before these says why.
 func errorNumber(err error) int32 {
 	numbers := errorNumbers(err)
@@ -148,7 +147,7 @@ func errorNumber(err error) int32 {
 	return numbers[0]
 }
 
-// sqlserverClosed reports whether a database could not be opened for a reason that was not told, or because it does not
+// isClosed reports whether a database could not be opened for a reason that was not told, or because it does not
 // let us in.
 func isClosed(err error) bool {
 	switch errorNumber(err) {
@@ -158,13 +157,13 @@ func isClosed(err error) bool {
 	return false
 }
 
-// sqlserverDenied reports whether a statement failed for want of a permission.
+// isDenied reports whether a statement failed for want of a permission.
 func isDenied(err error) bool {
 	number := errorNumber(err)
 	return number != 0 && meanings[number].key == keyDenied
 }
 
-// sqlserverFailure makes a *models.Error of an error that came about while the database was asked.
+// failure makes a *models.Error of an error that came about while the database was asked.
 func failure(ctx context.Context, t collectors.Target, server serverInfo, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -181,7 +180,7 @@ func failure(ctx context.Context, t collectors.Target, server serverInfo, databa
 	return refused(t, server, database, number, err)
 }
 
-// sqlserverNotConnected is the error for a connection that did not come about. What the server says about a database is
+// notConnected is the error for a connection that did not come about. What the server says about a database is
 // about that alone.
 func notConnected(ctx context.Context, t collectors.Target, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
@@ -193,7 +192,7 @@ func notConnected(ctx context.Context, t collectors.Target, database string, err
 	return unreachable(t, err)
 }
 
-// sqlserverRefused is the error for what the server answered instead of rows.
+// refused is the error for what the server answered instead of rows.
 func refused(t collectors.Target, server serverInfo, database string, number int32, err error) *models.Error {
 	known, ok := meanings[number]
 	refused := &models.Error{
@@ -214,7 +213,7 @@ func refused(t collectors.Target, server serverInfo, database string, number int
 	return refused.With("error_number", number)
 }
 
-// sqlserverUnreachable is the error for a connection that did not come about or broke.
+// unreachable is the error for a connection that did not come about or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
 	if number == 0 {
@@ -227,7 +226,7 @@ func unreachable(t collectors.Target, err error) *models.Error {
 	return collectors.Unreachable(t, reason, err).With("error_number", number)
 }
 
-// sqlserverConnectReason is connectReason for errors of which the driver keeps only the text.
+// connectReason is connectReason for errors of which the driver keeps only the text.
 func connectReason(err error) string {
 	reason := collectors.ConnectReason(err)
 	contains := func(text string) bool { return strings.Contains(err.Error(), text) }
@@ -242,10 +241,10 @@ func connectReason(err error) string {
 	return reason
 }
 
-// sqlserverPlainOnly is the driver's text, and its only sign, for a server without TLS.
+// plainOnly is the driver's text, and its only sign, for a server without TLS.
 const plainOnly = "server does not support encryption"
 
-// sqlserverOtherIntent reports whether a connection may come about with the other read intent: the database takes only
+// otherIntent reports whether a connection may come about with the other read intent: the database takes only
 // one of them, or the server sent us on to a replica that did not answer.
 func otherIntent(err error, readOnly, routed bool) bool {
 	if !readOnly {

@@ -12,20 +12,17 @@ import (
 	"strings"
 	"time"
 
-	"whalefall/collectors"
-
-	_ "embed"
-
-	"whalefall/models"
-
 	mssql "github.com/microsoft/go-mssqldb"
 	"github.com/microsoft/go-mssqldb/msdsn"
 	"gorm.io/driver/sqlserver"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"whalefall/collectors"
+	"whalefall/models"
 )
 
-// sqlserverServer is what a server says it is; its zero value is an unknown one.
+// serverInfo is what a server says it is; its zero value is an unknown one.
 type serverInfo struct {
 	number   string // 16.0.4125.3
 	major    int    // 16; grows with the year, but for Azure
@@ -106,7 +103,7 @@ func (v serverInfo) grantState(t collectors.Target) string {
 	return "GRANT " + permission + " TO " + quoted(t.Username) + ";"
 }
 
-// sqlserverSession is one connection to one database with its limits in force.
+// session is one connection to one database with its limits in force.
 type session struct {
 	target  collectors.Target
 	server  serverInfo
@@ -199,11 +196,11 @@ func openSession(connector *mssql.Connector) (*sql.DB, error) {
 	return db, nil
 }
 
-// sqlserverLockWait is longer than other engines' wait for a lock: one that is not granted ends the whole collection, and
+// lockWait is longer than other engines' wait for a lock: one that is not granted ends the whole collection, and
 // nobody waits longer for our waiting.
 const lockWait = 2 * time.Second
 
-// sqlserverSettings make a session harmless: it waits for no lock for long, loses every deadlock and locks nothing that it
+// settings make a session harmless: it waits for no lock for long, loses every deadlock and locks nothing that it
 // reads.
 var settings = []string{
 	"SET LOCK_TIMEOUT " + collectors.Milliseconds(lockWait),
@@ -254,7 +251,7 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return failure(ctx, s.target, s.server, s.server.database, err)
 }
 
-// sqlserverDialer makes connections that end with the context until they are established: the driver itself looks at the
+// dialer makes connections that end with the context until they are established: the driver itself looks at the
 // context before and after the handshakes, but not during them.
 type dialer struct {
 	net   net.Dialer
@@ -293,10 +290,10 @@ func (d *dialer) hangUp() {
 	}
 }
 
-// sqlserverReply is the first byte of every packet that a server sends.
+// replyPacket is the first byte of every packet that a server sends.
 const replyPacket = 4
 
-// sqlserverConn fails when the first byte that it receives cannot be SQL Server's.
+// mutedConn fails when the first byte that it receives cannot be SQL Server's.
 type mutedConn struct {
 	net.Conn
 	answered bool

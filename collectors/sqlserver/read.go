@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
@@ -20,7 +18,7 @@ const (
 	release2022 = 16
 )
 
-// sqlserverReader reads the catalog of one database.
+// reader reads the catalog of one database.
 type reader struct {
 	each   func(ctx context.Context, text string, scan func(*sql.Rows) error) error
 	server serverInfo

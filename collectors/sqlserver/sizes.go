@@ -9,7 +9,7 @@ import (
 
 const pageBytes = 8192 // bytes
 
-// sqlserverObject is a visible object: a table, or one that has partitions.
+// object is a visible object: a table, or one that has partitions.
 type object struct {
 	id, schema int64
 	name       string
@@ -17,7 +17,7 @@ type object struct {
 	shipped    bool   // the engine made it
 }
 
-// sqlserverSpecial says of a table that it is more than that.
+// special says of a table that it is more than that.
 type special struct {
 	object          object
 	history         bool   // it keeps the former rows of another one
@@ -26,14 +26,14 @@ type special struct {
 	external        bool
 }
 
-// sqlserverPartition is one partition of a heap or an index. Index 0 is the heap, 1 the clustered index.
+// partition is one partition of a heap or an index. Index 0 is the heap, 1 the clustered index.
 type partition struct {
 	id, hobt      int64
 	object, index int64
 	rows          int64
 }
 
-// sqlserverUnit is one allocation unit.
+// unit is one allocation unit.
 type unit struct {
 	kind                 int64
 	container            int64 // a partition or its heap or B-tree
@@ -47,31 +47,31 @@ const (
 	lob   = 2
 )
 
-// sqlserverPages is what one partition of an index holds. Data are its leaf, LOB and row-overflow pages.
+// pageCounts is what one partition of an index holds. Data are its leaf, LOB and row-overflow pages.
 type pageCounts struct {
 	object, index        int64
 	data, used, reserved int64 // pages
 	rows                 int64
 }
 
-// sqlserverInternal is a table in which the engine keeps a part of another object, or something of its own.
+// internal is a table in which the engine keeps a part of another object, or something of its own.
 type internal struct {
 	id, parent, kind int64
 }
 
-// sqlserverIndexKinds are the internal tables that hold indexes: XML, full-text, spatial, semantic.
+// indexKinds are the internal tables that hold indexes: XML, full-text, spatial, semantic.
 var indexKinds = map[int64]bool{
 	202: true, 204: true, 207: true, 211: true, 212: true, 213: true, 214: true, 215: true, 216: true, 221: true,
 	222: true, 236: true,
 }
 
-// sqlserverOwnKinds are the internal tables that belong to the database even where they name a parent: queues, full-text
+// tableKinds are the internal tables that belong to the database even where they name a parent: queues, full-text
 // free lists, query notification, Service Broker, FILESTREAM, change tracking, contained features, FileTables.
 var tableKinds = map[int64]bool{
 	201: true, 203: true, 205: true, 206: true, 208: true, 209: true, 210: true, 220: true, 225: true,
 }
 
-// sqlserverCatalog is the part of a database's catalog that sizes are told about.
+// systemCatalog is the part of a database's catalog that sizes are told about.
 type systemCatalog struct {
 	schemas    map[int64]string
 	objects    []object
@@ -108,7 +108,7 @@ func unitPages(units []unit, partitions []partition) []pageCounts {
 	return pages
 }
 
-// sqlserverRelation is a listed relation with what was counted for it.
+// relation is a listed relation with what was counted for it.
 type relation struct {
 	object               object
 	kind                 models.Kind
@@ -241,7 +241,7 @@ func (c systemCatalog) row(r *relation) models.TableSize {
 	return row
 }
 
-// sqlserverSplit divides the reserved pages into data, index and unused bytes. The engine updates its three counters one
+// splitPages divides the reserved pages into data, index and unused bytes. The engine updates its three counters one
 // after the other, so each part is cut to what the ones before it leave: what is reserved is the total in every case.
 func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *int64) {
 	reserved = max(reserved, 0)
@@ -266,7 +266,7 @@ func (c systemCatalog) note(row *models.TableSize, r, current *relation) {
 	}
 }
 
-// sqlserverSystemID is the last id that objects of the engine have.
+// systemID is the last id that objects of the engine have.
 const systemID = 100
 
 // unstated are the objects with partitions of which the statistics tell no pages, though they should.

@@ -11,17 +11,16 @@ import (
 	"sync"
 	"testing"
 
-	"whalefall/collectors"
-	"whalefall/collectors/collectortest"
-
-	"whalefall/models"
-	"whalefall/testenv/catalog"
-
 	mssql "github.com/microsoft/go-mssqldb"
 	"pgregory.net/rapid"
+
+	"whalefall/collectors"
+	"whalefall/collectors/collectortest"
+	"whalefall/models"
+	"whalefall/testenv/catalog"
 )
 
-// sqlserverOnSQLite runs the statements on an emulated catalog; those for which denied is true are refused.
+// onSQLite runs the statements on an emulated catalog; those for which denied is true are refused.
 func onSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) reader {
 	t.Helper()
 	db, err := catalog.Open(t.Context(), catalog.Views("sqlserver"), rows)
@@ -49,7 +48,7 @@ type caseCheck struct {
 	run  func(t testing.TB)
 }
 
-// sqlserverCaseChecks are all cases with the right to read the statistics of partitions, and those without it.
+// caseChecks are all cases with the right to read the statistics of partitions, and those without it.
 func caseChecks(t *testing.T) []caseCheck {
 	t.Helper()
 	var checks []caseCheck

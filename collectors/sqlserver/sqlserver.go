@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
@@ -22,7 +20,7 @@ type Collector struct {
 	statementTimeout time.Duration
 }
 
-// NewSQLServer is the collector of SQL Server and its kin in Azure.
+// New is the collector of SQL Server and its kin in Azure.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
@@ -112,12 +110,12 @@ func (s *session) tables(ctx context.Context) (models.TableResult, error) {
 	return result, err
 }
 
-// sqlserverWithoutMemory reports whether a table is in memory and nobody told how much of it.
+// withoutMemory reports whether a table is in memory and nobody told how much of it.
 func withoutMemory(t models.TableSize) bool {
 	return t.Kind == models.KindMemoryOptimized && t.Memory == nil
 }
 
-// sqlserverDatabase is one row of sys.databases.
+// databaseRow is one row of sys.databases.
 type databaseRow struct {
 	id         int64
 	name       string
@@ -134,26 +132,26 @@ const (
 	accessSingleUser = 1
 )
 
-// sqlserverStates are the states of a database that is not online.
+// states are the states of a database that is not online.
 var states = map[int64]string{
 	1: keyRestoring, 2: keyRecovering, 3: keySuspect, 4: keySuspect, 5: keyEmergency,
 	6: keyOffline, 7: keyTransition, 10: keySecondary,
 }
 
-// sqlserverClosedKeys are the errors of databases whose state keeps everybody out, whatever the account's rights.
+// closedKeys are the errors of databases whose state keeps everybody out, whatever the account's rights.
 var closedKeys = []string{
 	keyOffline, keyRestoring, keyRecovering, keySuspect, keyEmergency, keyTransition,
 	keySecondary, keySnapshot,
 }
 
-// sqlserverSystemDatabases are made by the server, its features and those who host it.
+// systemDatabases are made by the server, its features and those who host it.
 var systemDatabases = []string{"master", "tempdb", "model", "msdb", "ssisdb", "distribution", "rdsadmin"}
 
 func (d databaseRow) system() bool {
 	return slices.Contains(systemDatabases, strings.ToLower(d.name))
 }
 
-// sqlserverState is the error for a database in a state that keeps us out.
+// stateError is the error for a database in a state that keeps us out.
 func stateError(key, name string) *models.Error {
 	return &models.Error{Code: models.CodeCollection, Key: key, Args: models.Args("Name", collectors.ValidName(name))}
 }
@@ -176,7 +174,7 @@ func (d databaseRow) obstacle(t collectors.Target, server serverInfo) *models.Er
 	return stateError(keyNoAccess, d.name).With("grant", server.grantEntry(t, d.name))
 }
 
-// sqlserverList is what the server says about its databases.
+// listing is what the server says about its databases.
 type listing struct {
 	server    serverInfo
 	databases []databaseRow
@@ -251,7 +249,7 @@ func (s *session) seesAll(ctx context.Context) (bool, error) {
 	return all.Int64 == 1 && (!s.server.azure() || s.server.database == master), err
 }
 
-// sqlserverFiles are the files of one database by what is in them.
+// fileSums are the files of one database by what is in them.
 type fileSums struct {
 	data, log  int64 // bytes
 	containers int64 // FILESTREAM and memory-optimised ones

@@ -13,15 +13,14 @@ import (
 	"testing"
 	"time"
 
+	mssql "github.com/microsoft/go-mssqldb"
+
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
-
 	"whalefall/models"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/sqlserver"
 	"whalefall/testenv/tds"
-
-	mssql "github.com/microsoft/go-mssqldb"
 )
 
 // asLogin is the server as a login sees it.
@@ -150,7 +149,7 @@ func TestAsksEachVersionForWhatItHas(t *testing.T) {
 
 const megabyte = 1 << 20
 
-// sqlserverFixture has a database in every state.
+// newFixture has a database in every state.
 func newFixture(t *testing.T, options sqlserver.Options) *sqlserver.Server {
 	t.Helper()
 	server := sqlserver.Start(t, options)
@@ -487,7 +486,7 @@ type cannedAnswer struct {
 	reason, key string
 }
 
-// sqlserverAnswers are errors and what becomes of them; a reason makes it unreachable.
+// answers are errors and what becomes of them; a reason makes it unreachable.
 var answers = []cannedAnswer{
 	{number: 18456, reason: collectors.ReasonLogin},
 	{number: 18470, reason: collectors.ReasonLogin},

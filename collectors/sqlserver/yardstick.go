@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"whalefall/collectors"
-
-	_ "embed"
 	"whalefall/models"
 )
 
@@ -83,7 +81,7 @@ func (s *session) spaceUsed(ctx context.Context, r *models.YardstickRelation) er
 	return nil
 }
 
-// sqlserverAmount is a number that the procedure gives as text, padded and with its unit: "24 KB". NULL is nil.
+// parseAmount is a number that the procedure gives as text, padded and with its unit: "24 KB". NULL is nil.
 func parseAmount(text sql.NullString, unit int64) (*int64, error) {
 	number := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text.String), "KB"))
 	if !text.Valid || number == "" {

@@ -12,7 +12,7 @@ import (
 	"whalefall/testenv/sqlserver"
 )
 
-// sqlserverOdd is where sp_spaceused and we are known not to agree, by case and relation; a change here is a decision.
+// odd is where sp_spaceused and we are known not to agree, by case and relation; a change here is a decision.
 var odd = map[string]map[string]collectors.Verdict{
 	// sp_spaceused counts internal tables of the types it knows, we all that have a parent, and say so.
 	"internal table of an unknown type": {"readings": collectors.Different},
