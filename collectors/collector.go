@@ -1,5 +1,5 @@
-// Package collectors reads sizes from monitored servers: one file an engine, its statements beside it in
-// sql/<engine>, and Service, which coordinates who asks which server when.
+// Package collectors defines what a collector of sizes is, holds what the collectors of all engines share, and has
+// Service, which runs them and stores what they find. Each engine is a package below this one.
 package collectors
 
 import (
@@ -22,27 +22,27 @@ type Target struct {
 	Options    map[string]string
 }
 
-// Collector reads one engine. Every method opens its own connection, closes it before it returns, and
+// Collector reads servers of one engine. Every method opens its own connection, closes it before it returns, and
 // returns driver errors as *models.Error: CodeUnreachable when no connection came about, CodeTimeout when a
 // deadline passed, CodeCollection for everything else, with the engine's number in Extra.
 type Collector interface {
 	// Capabilities returns what the callers of this collector must know about it.
 	Capabilities() models.Capabilities
-	// Version connects and asks the server what it is.
+	// Version connects and returns the version of the server.
 	Version(ctx context.Context, t Target) (models.Version, error)
-	// Databases lists every database and measures the ones it may.
+	// Databases lists every database, with its size in bytes where the account may measure it.
 	Databases(ctx context.Context, t Target) (models.DatabaseResult, error)
 	// Tables measures every relation of one database. A database that does not exist is ErrDatabaseGone.
 	Tables(ctx context.Context, t Target, database string) (models.TableResult, error)
-	// Yardstick is the engine's own word about one database, by statements that share nothing with those of Tables. Only a
-	// selfcheck asks for it: it may be slow.
+	// Yardstick returns the engine's own sizes of one database, read by statements that share nothing with those of
+	// Tables. It may be slow: only a selfcheck calls it.
 	Yardstick(ctx context.Context, t Target, database string) (models.Yardstick, error)
 }
 
 // KeyDatabaseGone is the message key of the error for a database that the target does not have.
 const KeyDatabaseGone = "collect.database_gone"
 
-// DatabaseGone is the error every collector returns for a database that does not exist on the target.
+// DatabaseGone returns the error for a database that does not exist on the target.
 func DatabaseGone(name string, cause error) *models.Error {
 	return &models.Error{
 		Code: models.CodeCollection, Key: KeyDatabaseGone, Args: models.Args("Name", name),
@@ -50,16 +50,17 @@ func DatabaseGone(name string, cause error) *models.Error {
 	}
 }
 
-// KeyTablespaceGone is KeyDatabaseGone for Oracle, whose databases are tablespaces.
+// KeyTablespaceGone replaces KeyDatabaseGone for Oracle, whose databases are tablespaces.
 const KeyTablespaceGone = "collect.tablespace_gone"
 
+// TablespaceGone returns the error for a tablespace that does not exist on the target.
 func TablespaceGone(name string) *models.Error {
 	gone := DatabaseGone(name, nil)
 	gone.Key = KeyTablespaceGone
 	return gone
 }
 
-// IsGone reports whether an error says that the target does not have the database.
+// IsGone reports whether an error says that the database or tablespace does not exist on the target.
 func IsGone(err error) bool {
 	key := models.AsError(err).Key
 	return key == KeyDatabaseGone || key == KeyTablespaceGone

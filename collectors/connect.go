@@ -9,20 +9,17 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"syscall"
-
-	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"whalefall/models"
 )
 
-// OptionCACertificate is the target option with the PEM of the authorities to trust with verify-ca and verify-full; the
-// system's when it is empty.
+// OptionCACertificate is the name of the target option that holds, in PEM, the authorities to trust with verify-ca and
+// verify-full. Empty means the system's.
 const OptionCACertificate = "ca_certificate"
 
-// TargetTLS is what to ask of the server's certificate; nil is no encryption. Only the verify modes look at it.
+// TargetTLS returns the TLS configuration for a target, nil for no encryption. Only the verify modes check the server's
+// certificate.
 func TargetTLS(t Target) (*tls.Config, error) {
 	switch t.TLSMode {
 	case models.TLSDisable:
@@ -52,10 +49,12 @@ func TargetTLS(t Target) (*tls.Config, error) {
 	return config, nil
 }
 
+// Queryer is a connection, transaction or pool that statements are run on.
 type Queryer interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }
 
+// EachRow runs a statement and calls scan for each of its rows. It stops at the first error.
 func EachRow(ctx context.Context, q Queryer, text string, scan func(*sql.Rows) error, args ...any) error {
 	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -70,8 +69,8 @@ func EachRow(ctx context.Context, q Queryer, text string, scan func(*sql.Rows) e
 	return rows.Err()
 }
 
-// Why a connection did not come about or broke: the member reason of an unreachable error. The catalogue has what a
-// person can do about each as reason.<name>.
+// Why a connection could not be made or broke: the member "reason" of an Unreachable error. The message catalog
+// explains each under reason.<name>.
 const (
 	ReasonRefused    = "refused"    // nothing listens there
 	ReasonTimeout    = "timeout"    // no answer in time
@@ -86,7 +85,7 @@ const (
 	ReasonLost       = "lost"       // anything else
 )
 
-// Unreachable is the error for a target that could not be connected to, and why.
+// Unreachable returns the error for a target that could not be connected to. The reason is one of the constants above.
 func Unreachable(t Target, reason string, err error) *models.Error {
 	return &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
@@ -94,9 +93,10 @@ func Unreachable(t Target, reason string, err error) *models.Error {
 	}
 }
 
+// ErrProtocol says that something else than the expected kind of server answered.
 var ErrProtocol = errors.New("the server speaks another protocol")
 
-// ConnectReason is the reason for an error that the server did not send.
+// ConnectReason returns the reason for an error that was not sent by the server: ReasonLost where it cannot tell.
 func ConnectReason(err error) string {
 	var wait net.Error
 	switch {
@@ -108,19 +108,18 @@ func ConnectReason(err error) string {
 		return ReasonUnroutable
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return ReasonTimeout
-	case errors.Is(err, ErrProtocol), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync),
-		errors.Is(err, mysql.ErrPktSyncMul):
+	case errors.Is(err, ErrProtocol):
 		return ReasonProtocol
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)),
-		errors.As(err, new(tls.AlertError)), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgx has no value for it
+		errors.As(err, new(tls.AlertError)):
 		return ReasonTLS
 	}
 	return ReasonLost
 }
 
-// Settled is the error where no engine has to be known for it: it is classified already, or the collection was ended.
-// In all other cases it is nil.
+// Settled returns the error that needs no knowledge of the engine: one that is classified already, or the end of the
+// collection by its deadline or by being cancelled. Otherwise it returns nil.
 func Settled(ctx context.Context, err error) *models.Error {
 	var known *models.Error
 	switch {
@@ -134,17 +133,18 @@ func Settled(ctx context.Context, err error) *models.Error {
 	return nil
 }
 
+// Cancelled returns the error of a collection that was cancelled.
 func Cancelled(cause error) *models.Error {
 	return &models.Error{Code: models.CodeCollection, Key: "collect.cancelled", Err: cause}
 }
 
-// ConnectionLost reports whether an error is about the wire, not about what was said over it.
+// ConnectionLost reports whether an error came from the network rather than from the server.
 func ConnectionLost(err error) bool {
-	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
+	return errors.As(err, new(*net.OpError)) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }
 
-// ConcernsAll reports whether what failed for one database would fail for every other, too.
+// ConcernsAll reports whether the error of one database would be that of every other database, too.
 func ConcernsAll(ctx context.Context, e *models.Error) bool {
 	return ctx.Err() != nil || e.Code == models.CodeUnreachable
 }

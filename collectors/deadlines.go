@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
+// Milliseconds returns a duration in whole milliseconds, as servers take limits.
 func Milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Deadlines. Every wait on a target ends by one of these.
+// Deadlines. Every wait on a target is bounded by one of these.
 const (
 	ConnectTimeout   = 10 * time.Second       // name resolution, TCP, TLS and login
 	StatementTimeout = 60 * time.Second       // one statement, enforced on the server where it can be
@@ -16,5 +17,5 @@ const (
 	DatabasesTimeout = 5 * time.Minute        // one list of databases with their sizes
 )
 
-// HangUpGrace is how long a server may take to end what was given up, and to say goodbye.
+// HangUpGrace is how long a server may take to end a cancelled statement or to log us off.
 const HangUpGrace = 500 * time.Millisecond

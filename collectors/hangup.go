@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// HangUpAfter ends a connection if its server goes on when ctx has ended. What it returns calls that off.
+// HangUpAfter calls hangUp if the server has not ended its work HangUpGrace after ctx ended. The function it returns
+// calls that off.
 func HangUpAfter(ctx context.Context, hangUp func()) func() {
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// ValidName makes a name that a server sent in no known encoding fit to store and to show, without letting two names
-// become one: a name that is UTF-8 and has no `\x` stays as it is; in any other each backslash becomes `\\` and each byte
-// that is no UTF-8 becomes `\x` and two hexadecimal digits. serverName is its inverse.
+// ValidName returns a name that can be stored and shown for one that a server sent in an unknown encoding. Different
+// names stay different: a name that is UTF-8 and has no `\x` is returned as it is; in any other each backslash
+// becomes `\\` and each byte that is not UTF-8 becomes `\x` and two hexadecimal digits. ServerName is its inverse.
 func ValidName(name string) string {
 	if utf8.ValidString(name) && !strings.Contains(name, `\x`) {
 		return name
@@ -32,12 +32,12 @@ func ValidName(name string) string {
 	return out.String()
 }
 
-// IsStoredName reports whether validName can have made the name of one that a server has. No server has NUL in a name.
+// IsStoredName reports whether ValidName can have returned the name. No server has a name with a NUL in it.
 func IsStoredName(name string) bool {
 	return ValidName(ServerName(name)) == name && !strings.Contains(name, "\x00")
 }
 
-// ServerName is the name that validName made the given one of. A name validName cannot have made stays as it is.
+// ServerName returns the name on the server for one that ValidName returned. Any other name is returned as it is.
 func ServerName(name string) string {
 	if !strings.Contains(name, `\x`) {
 		return name

@@ -7,18 +7,20 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNamesStayAsTheyAreOrBecomeValid(t *testing.T) {
+func TestValidName(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"orders": "orders", `a\b`: `a\b`, "表": "表", "\uFFFD": "\uFFFD", "": "",
 		"caf\xe9": `caf\xe9`, `caf\xe9`: `caf\\xe9`, "\\\xff": `\\\xff`,
 	} {
 		if got := ValidName(name); got != want {
-			t.Errorf("%q became %q, want %q", name, got, want)
+			t.Errorf("ValidName(%q): got %q, want %q", name, got, want)
 		}
 	}
 }
 
-func TestNamesCanBeTurnedBack(t *testing.T) {
+func TestServerName_InvertsValidName(t *testing.T) {
+	t.Parallel()
 	pieces := rapid.SampledFrom([]string{"a", `\`, `\x`, "x", "e9", "\xe9", "\xff", "表", "\uFFFD"})
 	rapid.Check(t, func(t *rapid.T) {
 		var name string
@@ -30,15 +32,16 @@ func TestNamesCanBeTurnedBack(t *testing.T) {
 			t.Fatalf("%q is not valid", valid)
 		}
 		if back := ServerName(valid); back != name {
-			t.Fatalf("%q became %q and then %q", name, valid, back)
+			t.Fatalf("%q: got %q by way of %q", name, back, valid)
 		}
 	})
 }
 
-func TestNamesThatNobodyMadeStayAsTheyAre(t *testing.T) {
+func TestServerName_OtherNames(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{`\x61pp`, `a\x00b`, `caf\xE9`, `\\x61\`, "\xff\\x61", `\x`, `\xg0`, `\\a\xff\x00`} {
 		if back := ServerName(name); back != name || IsStoredName(name) {
-			t.Errorf("%q became %q, stored: %v", name, back, IsStoredName(name))
+			t.Errorf("%q: got %q, stored: %v", name, back, IsStoredName(name))
 		}
 	}
 	if IsStoredName("a\x00b") {

@@ -4,7 +4,8 @@ import (
 	"path/filepath"
 )
 
-// IsBelow reports whether a path is in one of the directories or below it, as they are named or where they really are.
+// IsBelow reports whether a path is one of the directories or below one, as they are given or with symbolic links
+// resolved.
 func IsBelow(dirs []string, path string) bool {
 	for _, dir := range dirs {
 		absolute, err := filepath.Abs(dir)
@@ -20,6 +21,7 @@ func IsBelow(dirs []string, path string) bool {
 	return false
 }
 
+// RealPath returns the path with symbolic links resolved, or as it is where that fails.
 func RealPath(path string) string {
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		return resolved

@@ -9,50 +9,50 @@ import (
 	"whalefall/models"
 )
 
-// Verdict says how a relation or sum compares with the engine's word on it.
+// Verdict says how a relation or sum compares with the engine's own value.
 type Verdict string
 
 // Verdicts.
 const (
 	Equal     Verdict = "equal"
 	Different Verdict = "different"
-	Changed   Verdict = "changed" // the engine's word was another one after the collection than before it
+	Changed   Verdict = "changed" // the engine's value was not the same before and after the collection
 	NoWord    Verdict = "no word" // the engine has none
-	Unread    Verdict = "unread"  // it could not be measured, or the engine not be asked about it
+	Unread    Verdict = "unread"  // it could not be measured, by us or by the engine
 )
 
-// Why a relation is different without a number that is.
+// Why a relation is different although no number is.
 const (
 	NotListed   = "not listed by the collection"
 	NotKnown    = "not known to the engine"
 	ListedTwice = "listed more than once by the collection"
 )
 
-// Compared is a relation or a sum with the verdict on it.
+// Compared is a relation or a sum with its verdict.
 type Compared struct {
 	Schema, Name string // of a sum: the schema it is of, empty for all, and what it is the sum of
 	Verdict      Verdict
-	Why          string // of Different: a reason, or the models.Note we have on it; of Unread: the models.Unread; may be empty
-	Parts        []Part // what differs; of a sum that was compared always its one part
+	Why          string // of Different: a reason, or our models.Note; of Unread: the models.Unread; may be empty
+	Parts        []Part // what differs; a sum that was compared always has one
 }
 
-// Part is one number of ours beside the engine's; nil is unknown.
+// Part is one of our numbers beside the engine's; nil is unknown.
 type Part struct {
 	Name         string // total, data, index, unused: bytes; or rows
 	Ours, Engine *int64
 }
 
-// Check is what the comparison of a collection with the engine's own word on one database found.
+// Check is the comparison of a collection of one database with the engine's own values.
 type Check struct {
 	Means     string             // how the engine was asked
-	Lacks     string             // of what it has no word by its nature
+	Lacks     string             // what it has no values of by its nature
 	Result    models.TableResult // of the last collection
 	Tries     int
 	Relations []Compared // by schema and name
 	Sums      []Compared
 }
 
-// Count is how many relations have the verdict.
+// Count returns the number of relations that have the verdict.
 func (c Check) Count(v Verdict) (n int) {
 	for _, r := range c.Relations {
 		if r.Verdict == v {
@@ -62,14 +62,15 @@ func (c Check) Count(v Verdict) (n int) {
 	return n
 }
 
-// Passed reports whether all that the engine has a word on was compared and is equal, and no relation is hidden from us.
+// Passed reports whether everything the engine has a value of was compared and is equal, and no relation is hidden
+// from us.
 func (c Check) Passed() bool {
 	failed := func(r Compared) bool { return r.Verdict != Equal && r.Verdict != NoWord }
 	return c.Result.Complete && !slices.ContainsFunc(c.Relations, failed) && !slices.ContainsFunc(c.Sums, failed)
 }
 
-// SelfCheck collects a database between two askings of the engine, and again as often as tries says for what changed from
-// one to the other.
+// SelfCheck collects a database between two readings of the engine's own values. It repeats that, up to tries times in
+// all, for what changed between the two.
 func SelfCheck(ctx context.Context, c Collector, t Target, database string, tries int) (Check, error) {
 	before, err := yardstick(ctx, c, t, database)
 	if err != nil {
@@ -112,12 +113,12 @@ type relationKey struct{ schema, name string }
 
 type verdicts map[relationKey]Compared
 
-// comparison is the verdicts of one try, or of several.
+// comparison holds the verdicts of one try or of several.
 type comparison struct{ relations, sums verdicts }
 
 func (c comparison) changing() bool { return c.relations.changing() || c.sums.changing() }
 
-// then is the verdicts after one more try.
+// then returns the verdicts after one more try.
 func (c comparison) then(next comparison) comparison {
 	return comparison{c.relations.then(next.relations), c.sums.then(next.sums)}
 }
@@ -131,7 +132,7 @@ func (v verdicts) changing() bool {
 	return false
 }
 
-// then keeps what is settled, and takes the rest from the next try.
+// then returns the verdicts with those of the next try where this one found a change.
 func (v verdicts) then(next verdicts) verdicts {
 	for key, r := range v {
 		if r.Verdict != Changed {
@@ -150,7 +151,7 @@ func (v verdicts) sorted() []Compared {
 	return out
 }
 
-// compare holds a collection against the engine's word before and after it.
+// compare compares a collection with the engine's values before and after it.
 func compare(ours models.TableResult, before, after models.Yardstick) comparison {
 	out := comparison{verdicts{}, verdicts{}}
 	found := map[relationKey][]models.TableSize{}
@@ -193,15 +194,15 @@ func relationsByKey(y models.Yardstick) map[relationKey]models.YardstickRelation
 	return out
 }
 
-// judge compares what a collection lists under one name with the engine's steady word on it, if it has one. The engine's
-// word is whole when what it has no word on does not exist.
+// judge compares what a collection lists under one name with the engine's value, which did not change meanwhile.
+// Where the engine's list is whole, what is not on it does not exist.
 func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, whole bool) Compared {
 	switch {
 	case len(own) > 1:
 		return Compared{Verdict: Different, Why: ListedTwice}
 	case len(own) == 0:
 		return Compared{Verdict: Different, Why: NotListed, Parts: []Part{{"total", nil, engine.Total}}}
-	case own[0].Kind == models.KindExternal: // its bytes are elsewhere, whatever is said here
+	case own[0].Kind == models.KindExternal: // its bytes are elsewhere
 		return Compared{Verdict: NoWord}
 	case own[0].Unread != "":
 		return Compared{Verdict: Unread, Why: string(own[0].Unread)}
@@ -232,7 +233,7 @@ func judge(own []models.TableSize, engine models.YardstickRelation, hasWord, who
 	return out
 }
 
-// judgeSum adds up what a collection lists, each byte once.
+// judgeSum compares the sum of what a collection lists, each byte once, with the engine's.
 func judgeSum(ours models.TableResult, engine models.YardstickSum) Compared {
 	sum := engine.Rest
 	if engine.Residual {

@@ -10,7 +10,8 @@ import (
 	"whalefall/models"
 )
 
-func TestVerdicts(t *testing.T) {
+func TestCompare_Relations(t *testing.T) {
+	t.Parallel()
 	table := func(total int64) models.TableSize {
 		return models.TableSize{Schema: "s", Name: "t", Total: &total, Data: &total, Index: new(int64)}
 	}
@@ -65,7 +66,8 @@ func differs(why string, ours, engine *int64) Compared {
 	return Compared{Verdict: Different, Why: why, Parts: []Part{{"total", ours, engine}}}
 }
 
-func TestVerdictsOnSums(t *testing.T) {
+func TestCompare_Sums(t *testing.T) {
+	t.Parallel()
 	a, b := int64(5), int64(3)
 	tables := []models.TableSize{
 		{Schema: "a", Name: "1", Total: &a},
@@ -109,7 +111,7 @@ func TestVerdictsOnSums(t *testing.T) {
 	}
 }
 
-// drawNumber is a few bytes or unknown.
+// drawNumber returns a few bytes, or nil.
 func drawNumber(t *rapid.T, name string) *int64 {
 	if rapid.Bool().Draw(t, name+" known") {
 		return new(rapid.Int64Range(0, 3).Draw(t, name))
@@ -132,7 +134,7 @@ func drawTables(t *rapid.T, name string) (r models.TableResult) {
 	return r
 }
 
-// asListed is a collection that says what the engine says.
+// asListed returns a collection that lists what the engine lists.
 func asListed(y models.Yardstick) (r models.TableResult) {
 	for _, w := range y.Relations {
 		r.Tables = append(r.Tables, models.TableSize{Schema: w.Schema, Name: w.Name, Total: w.Total, Rows: w.Rows})
@@ -140,7 +142,8 @@ func asListed(y models.Yardstick) (r models.TableResult) {
 	return r
 }
 
-func TestEveryRelationHasOneVerdict(t *testing.T) {
+func TestCompare_OneVerdictPerRelation(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		ours, before, after := drawTables(t, "ours"), drawYardstick(t, "before"), drawYardstick(t, "after")
 		names := map[string]bool{}
@@ -162,7 +165,8 @@ func TestEveryRelationHasOneVerdict(t *testing.T) {
 	})
 }
 
-func TestWhoRepeatsTheEngineAgreesWithItAndWhoAltersANumberDoesNot(t *testing.T) {
+func TestCompare_FindsTheAlteredNumber(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		y := drawYardstick(t, "word")
 		y.Whole = rapid.Bool().Draw(t, "whole")
@@ -188,7 +192,8 @@ func TestWhoRepeatsTheEngineAgreesWithItAndWhoAltersANumberDoesNot(t *testing.T)
 	})
 }
 
-func TestATryNeverUnsettlesWhatIsSettled(t *testing.T) {
+func TestComparison_Then_KeepsVerdicts(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var all comparison
 		for range 3 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Statements returns the text of the files in the folder sql of an engine, by their names without ".sql". It panics if the
-// folder is not embedded.
+// Statements returns the text of the files in the folder sql of an engine, by their names without ".sql". It panics
+// if the folder is not embedded.
 func Statements(files embed.FS) map[string]string {
 	entries, err := files.ReadDir("sql")
 	if err != nil {

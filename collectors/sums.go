@@ -1,6 +1,6 @@
 package collectors
 
-// AddKnown is the sum of two numbers, unknown when one is.
+// AddKnown returns the sum of two numbers, nil when one of them is unknown.
 func AddKnown(a, b *int64) *int64 {
 	if a == nil || b == nil {
 		return nil

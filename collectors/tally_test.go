@@ -4,17 +4,18 @@ import (
 	"testing"
 )
 
-func TestTallyTellsNotOfEach(t *testing.T) {
-	ctx, come := Watch(t.Context())
+func TestTally_Add(t *testing.T) {
+	t.Parallel()
+	ctx, progress := Watch(t.Context())
 	var n Tally
 	for range TallyStep - 1 {
 		n.Add(ctx)
 	}
-	if seen := come().TablesSeen; seen != nil {
-		t.Errorf("told of %d", *seen)
+	if seen := progress().TablesSeen; seen != nil {
+		t.Errorf("got %d tables before the first step", *seen)
 	}
 	n.Add(ctx)
-	if seen := come().TablesSeen; seen == nil || *seen != TallyStep {
-		t.Errorf("told of %v, want %d", seen, TallyStep)
+	if seen := progress().TablesSeen; seen == nil || *seen != TallyStep {
+		t.Errorf("got %v tables, want %d", seen, TallyStep)
 	}
 }

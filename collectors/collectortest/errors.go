@@ -7,7 +7,7 @@ import (
 	"whalefall/models"
 )
 
-// WantError checks code and key of a classified error and that its text for people is no driver's.
+// WantError fails unless err has the code and the key.
 func WantError(t *testing.T, err error, code models.Code, key string) {
 	t.Helper()
 	var e *models.Error
@@ -16,7 +16,7 @@ func WantError(t *testing.T, err error, code models.Code, key string) {
 	}
 }
 
-// WantUnreachable fails unless err says that no connection came about, and why.
+// WantUnreachable fails unless err says that the target is unreachable for the reason.
 func WantUnreachable(t *testing.T, err error, reason string) {
 	t.Helper()
 	WantError(t, err, models.CodeUnreachable, "error.unreachable")
@@ -25,6 +25,7 @@ func WantUnreachable(t *testing.T, err error, reason string) {
 	}
 }
 
+// Must ends the test if there is an error.
 func Must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -14,24 +14,24 @@ import (
 	"whalefall/models"
 )
 
-// liveChecks need no more than a server that answers and an account that may see everything; nothing is written.
+// liveChecks need a running server and an account that may see everything. They write nothing.
 var liveChecks = []struct {
 	Name string
 	run  func(t *testing.T, f Fixture)
 }{
-	{"the version is told", checkVersion},
-	{"every database is listed, with a size or a reason", liveDatabases},
-	{"every table of every database is measured and adds up", liveTables},
-	{"the engine agrees in a selfcheck", liveSelfcheck},
-	{"an unknown database is gone", checkUnknownDatabase},
-	{"a wrong password is unreachable", checkWrongPassword},
-	{"a closed port is unreachable", checkClosedPort},
-	{"a silent server is unreachable in time", checkSilentServer},
-	{"a passed deadline is a timeout", checkDeadline},
-	{"nothing is left running", liveLeaks},
+	{"version", checkVersion},
+	{"databases", liveDatabases},
+	{"tables", liveTables},
+	{"selfcheck", liveSelfcheck},
+	{"unknown database", checkUnknownDatabase},
+	{"wrong password", checkWrongPassword},
+	{"closed port", checkClosedPort},
+	{"silent server", checkSilentServer},
+	{"deadline", checkDeadline},
+	{"no leaks", liveLeaks},
 }
 
-// Live runs the checks on the server that the variable names.
+// Live runs the checks on the server whose address is in the environment variable. It skips the test without one.
 func Live(t *testing.T, variable string, f Fixture) {
 	address := os.Getenv(variable)
 	if address == "" {
@@ -45,7 +45,7 @@ func Live(t *testing.T, variable string, f Fixture) {
 	}
 }
 
-// liveTarget completes the target by an address: engine://user:password@host:port/database?tls=mode&option=value.
+// liveTarget completes the target from an address: engine://user:password@host:port/database?tls=mode&option=value.
 func liveTarget(address string, t *collectors.Target) error {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -70,8 +70,8 @@ func liveTarget(address string, t *collectors.Target) error {
 	return nil
 }
 
-// openDatabases are those that can be entered, system databases included: those of an empty server have the most kinds of
-// tables.
+// openDatabases returns the databases that can be entered, system databases included: on an empty server those have
+// the most kinds of tables.
 func openDatabases(t *testing.T, f Fixture) []string {
 	t.Helper()
 	result, err := f.Collector.Databases(t.Context(), f.Target)

@@ -11,7 +11,7 @@ import (
 	"whalefall/testenv"
 )
 
-// MySQLAccount creates a user with the grants, dropped when the test ends, and is the server as that user sees it.
+// MySQLAccount creates a user with the grants, dropped when the test ends, and returns the target of that user.
 func MySQLAccount(t *testing.T, server *testenv.MySQLServer, grants ...string) collectors.Target {
 	t.Helper()
 	const password = `p:@/%20? '"\x`
@@ -28,7 +28,7 @@ func MySQLAccount(t *testing.T, server *testenv.MySQLServer, grants ...string) c
 	}
 }
 
-// LockMySQL locks what a collection reads.
+// LockMySQL locks what a collection reads until release is called.
 func LockMySQL(t *testing.T, server *testenv.MySQLServer) (release func()) {
 	t.Helper()
 	if server.Flavor != "mariadb" {
@@ -45,6 +45,7 @@ func LockMySQL(t *testing.T, server *testenv.MySQLServer) (release func()) {
 	}
 }
 
+// ConnectMySQL opens a connection that is closed when the test ends.
 func ConnectMySQL(t *testing.T, server *testenv.MySQLServer) *sql.Conn {
 	t.Helper()
 	conn, err := server.DB(t).Conn(t.Context())

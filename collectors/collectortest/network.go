@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// Listener is a server that sends the same to all who connect, and goes on listening to them.
+// Listener starts a server that sends the greeting to every client and then reads what it sends.
 func Listener(t *testing.T, greeting string) *net.TCPAddr {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,7 +36,8 @@ func Listener(t *testing.T, greeting string) *net.TCPAddr {
 	return server.Addr().(*net.TCPAddr)
 }
 
-// Wire passes a server's connections on until it is cut; then nothing passes in either direction, and nobody is told.
+// Wire forwards connections to a server until it is cut. After that nothing passes in either direction, and neither
+// side is notified.
 type Wire struct {
 	listener net.Listener
 	to       string
@@ -47,6 +48,7 @@ type Wire struct {
 	conns    []net.Conn
 }
 
+// NewWire starts a wire to the target and points the target to it.
 func NewWire(t *testing.T, target *collectors.Target) *Wire {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,13 +105,14 @@ func (w *Wire) pass(from io.Reader, to io.WriteCloser) {
 	}
 }
 
+// CutOff cuts the wire.
 func (w *Wire) CutOff() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = true
 }
 
-// CheckGreeting fails unless a server that says the greeting to whoever connects is unreachable for the reason.
+// CheckGreeting fails unless a server that sends the greeting to every client is unreachable for the reason.
 func CheckGreeting(t *testing.T, c collectors.Collector, mode models.TLSMode, greeting, reason string) {
 	t.Helper()
 	address := Listener(t, greeting)

@@ -9,14 +9,17 @@ import (
 	"whalefall/testenv/oracle"
 )
 
+// OracleTablespace returns a row of DBA_TABLESPACES.
 func OracleTablespace(name, contents string) map[string]any {
 	return map[string]any{"TABLESPACE_NAME": name, "STATUS": "ONLINE", "CONTENTS": contents}
 }
 
+// OracleFile returns a row of DBA_DATA_FILES or DBA_TEMP_FILES.
 func OracleFile(tablespace string, bytes any) map[string]any {
 	return map[string]any{"TABLESPACE_NAME": tablespace, "BYTES": bytes}
 }
 
+// OracleTable returns a row of DBA_TABLES.
 func OracleTable(owner, name, tablespace string) map[string]any {
 	return map[string]any{
 		"OWNER": owner, "TABLE_NAME": name, "TABLESPACE_NAME": tablespace, "TEMPORARY": "N", "SECONDARY": "N", "DROPPED": "NO",
@@ -24,6 +27,7 @@ func OracleTable(owner, name, tablespace string) map[string]any {
 	}
 }
 
+// OracleSegment returns a row of DBA_SEGMENTS.
 func OracleSegment(owner, name, kind, tablespace string, bytes int64) map[string]any {
 	return map[string]any{
 		"OWNER": owner, "SEGMENT_NAME": name, "SEGMENT_TYPE": kind, "TABLESPACE_NAME": tablespace, "BYTES": bytes,
@@ -42,7 +46,7 @@ func OracleTwoSchemas() catalog.Rows {
 	}
 }
 
-// OracleTarget is the server as an account sees it that is created with SELECT_CATALOG_ROLE or with single views.
+// OracleTarget creates a user with SELECT_CATALOG_ROLE, or with access to single views, and returns its target.
 func OracleTarget(t *testing.T, server *oracle.Server, name string, role bool, views ...string) collectors.Target {
 	t.Helper()
 	const password = `p:@/%20? '"\x`

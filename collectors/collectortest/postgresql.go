@@ -13,6 +13,7 @@ import (
 	"whalefall/testenv"
 )
 
+// PostgreSQLTarget returns the target of the server's superuser.
 func PostgreSQLTarget(s *testenv.PostgreSQLServer, database string) collectors.Target {
 	return collectors.Target{
 		Name: "target", Engine: models.PostgreSQL, Host: s.Host, Port: s.Port, Database: database,
@@ -28,6 +29,7 @@ func PlainPostgreSQLTarget(t *testing.T, s *testenv.PostgreSQLServer, database s
 	return target
 }
 
+// DatabaseOf returns the database in the address of a server.
 func DatabaseOf(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -37,7 +39,7 @@ func DatabaseOf(t *testing.T, address string) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// PostgreSQLRole creates a role without rights whose name is its password.
+// PostgreSQLRole creates a role without rights whose password is its name.
 func PostgreSQLRole(t *testing.T, s *testenv.PostgreSQLServer) string {
 	t.Helper()
 	role := "r_" + DatabaseOf(t, s.NewDatabase(t))
@@ -46,6 +48,7 @@ func PostgreSQLRole(t *testing.T, s *testenv.PostgreSQLServer) string {
 	return role
 }
 
+// ConnectPostgreSQL opens a connection that is closed when the test ends.
 func ConnectPostgreSQL(t *testing.T, address string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), address)

@@ -8,11 +8,12 @@ import (
 	"whalefall/models"
 )
 
-// Watched is a context whose run tells what it has come to.
+// Watched returns a context for a collection and a function that returns the progress of the collection.
 func Watched(t *testing.T) (context.Context, func() models.Progress) {
 	return collectors.Watch(t.Context())
 }
 
+// WantCount fails unless a count of tables is reported and is as wanted.
 func WantCount(t *testing.T, what string, got *int64, want int) {
 	t.Helper()
 	if got == nil || *got != int64(want) {
@@ -33,8 +34,8 @@ func checkProgress(t *testing.T, f Fixture) {
 	WantCount(t, "all", p.TablesTotal, len(result.Tables))
 }
 
-// CheckTotalFirst fails unless the number of tables is reported before the first of them is measured, which the fixture's
-// block prevents.
+// CheckTotalFirst fails unless the number of tables is reported before the first of them is measured, which the
+// fixture's block prevents.
 func CheckTotalFirst(t *testing.T, f Fixture) {
 	t.Helper()
 	release := f.Block(t)

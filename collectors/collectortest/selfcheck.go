@@ -9,11 +9,11 @@ import (
 	"whalefall/models"
 )
 
-// Between is a collector that something happens to while it collects.
+// Between is a collector with hooks around each collection of tables.
 type Between struct {
 	collectors.Collector
-	Before func()                    // right before each collection
-	After  func(*models.TableResult) // to what it returns
+	Before func()                    // called before each collection
+	After  func(*models.TableResult) // called with what it returns
 }
 
 func (b Between) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
@@ -27,6 +27,7 @@ func (b Between) Tables(ctx context.Context, t collectors.Target, database strin
 	return result, err
 }
 
+// SelfCheck runs a selfcheck that must not fail.
 func SelfCheck(t *testing.T, c collectors.Collector, target collectors.Target, database string, tries int) collectors.Check {
 	t.Helper()
 	check, err := collectors.SelfCheck(t.Context(), c, target, database, tries)
@@ -74,6 +75,7 @@ func checkSelfcheck(t *testing.T, f Fixture) {
 	}
 }
 
+// Unequal returns those that are neither equal nor without a value of the engine.
 func Unequal(compared []collectors.Compared) (out []collectors.Compared) {
 	for _, r := range compared {
 		if r.Verdict != collectors.Equal && r.Verdict != collectors.NoWord {
@@ -83,7 +85,7 @@ func Unequal(compared []collectors.Compared) (out []collectors.Compared) {
 	return out
 }
 
-// CatchesAByte fails unless a comparison sees that each relation in turn is a byte too large.
+// CatchesAByte makes each relation in turn a byte too large and fails unless the selfcheck sees it.
 func CatchesAByte(t *testing.T, c collectors.Collector, target collectors.Target, database string) {
 	t.Helper()
 	word, err := c.Yardstick(t.Context(), target, database)
@@ -108,7 +110,7 @@ func CatchesAByte(t *testing.T, c collectors.Collector, target collectors.Target
 	}
 }
 
-// recorded is a collector that returns the same results again and again.
+// recorded is a collector that returns the same results every time.
 type recorded struct {
 	collectors.Collector
 	tables models.TableResult

@@ -10,8 +10,8 @@ import (
 
 var usedStatement = regexp.MustCompile(`statements\["(\w+)"\]`)
 
-// Statements fails unless each statement that the package in the working directory uses by statements["name"] has a file in
-// its folder sql, and each file is named in the package's source.
+// Statements fails unless each statement that the package in the working directory uses by statements["name"] has a
+// file in its folder sql, and each file is named in the package's source.
 func Statements(t *testing.T) {
 	t.Helper()
 	sources, err := filepath.Glob("*.go")

@@ -7,6 +7,7 @@ import (
 	"whalefall/models"
 )
 
+// Tables collects tables, which must not fail, and returns them by name.
 func Tables(t *testing.T, c collectors.Collector, target collectors.Target, database string) map[RelationName]models.TableSize {
 	t.Helper()
 	result, err := c.Tables(t.Context(), target, database)
@@ -22,6 +23,7 @@ type RelationName struct{ Schema, Name string }
 // Relation returns the name of a relation.
 func Relation(schema, name string) RelationName { return RelationName{schema, name} }
 
+// ByName returns tables by their names and fails for those that are listed twice.
 func ByName(t *testing.T, tables []models.TableSize) map[RelationName]models.TableSize {
 	t.Helper()
 	found := make(map[RelationName]models.TableSize, len(tables))
@@ -35,6 +37,7 @@ func ByName(t *testing.T, tables []models.TableSize) map[RelationName]models.Tab
 	return found
 }
 
+// DatabaseNamed returns one database of a list.
 func DatabaseNamed(t *testing.T, result models.DatabaseResult, name string) models.DatabaseSize {
 	t.Helper()
 	for _, d := range result.Databases {

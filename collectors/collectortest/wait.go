@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// Text returns a number for messages.
 func Text(n *int64) string {
 	if n == nil {
 		return "unknown"
@@ -13,6 +14,7 @@ func Text(n *int64) string {
 	return fmt.Sprint(*n)
 }
 
+// Eventually fails with the complaint unless ok returns true within five seconds.
 func Eventually(t *testing.T, complaint string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {

@@ -112,8 +112,8 @@ func TestTellsWhatTheServerNeeded(t *testing.T) {
 	}
 }
 
-// A run makes one connection, which is gone when it is over; one that is cancelled makes one more, which is short. The server
-// counts them: it lets the account make no third one.
+// A run makes one connection, which is gone when it is over; one that is cancelled makes one more, which is short.
+// The server counts them: it lets the account make no third one.
 func TestARunIsOneConnection(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)

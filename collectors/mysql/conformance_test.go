@@ -17,9 +17,9 @@ var engine = collectortest.Engine{
 	Name:  "MySQL",
 	Setup: setup,
 	Cannot: map[string]string{
-		"an empty table has 0 rows, exactly": "InnoDB only estimates rows",
-		"rows nobody counted are unknown":    "InnoDB counts a sample on its own; an old estimate looks like a new one",
-		"partitions are rolled up once":      "a partitioned table is one row, with the bytes of its partitions",
+		"empty table has exactly 0 rows": "InnoDB only estimates rows",
+		"uncounted rows are unknown":     "InnoDB counts a sample on its own; an old estimate looks like a new one",
+		"partitions are rolled up":       "a partitioned table is one row, with the bytes of its partitions",
 	},
 }
 

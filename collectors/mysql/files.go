@@ -12,8 +12,8 @@ import (
 // tablespaceFile is one InnoDB tablespace.
 type tablespaceFile struct {
 	space int64
-	// name is the table's, or where the server shows names as they are that of the file: a "/" or "#p#" in it may belong to
-	// an identifier.
+	// name is the table's, or where the server shows names as they are that of the file: a "/" or "#p#" in it may belong
+	// to an identifier.
 	name      string
 	decoded   bool // name is the table's
 	flag      int64
@@ -132,8 +132,8 @@ func (f tablespaceFile) within(schema string) string {
 	return strings.TrimPrefix(f.name, schema+"/")
 }
 
-// attribute gives each file of the schema to its table and returns the names of tables that own a file but are not listed.
-// Full-text files of tables are named after the table's id; ids maps it to the tablespace of the table.
+// attribute gives each file of the schema to its table and returns the names of tables that own a file but are not
+// listed. Full-text files of tables are named after the table's id; ids maps it to the tablespace of the table.
 func (fs fileIndex) attribute(schema string, tables map[string]*tableFiles, ids func() (map[int64]int64, error)) (hidden map[string]bool, err error) {
 	hidden = map[string]bool{}
 	var fullText []tablespaceFile
@@ -217,8 +217,9 @@ func fullTextOwner(name string) int64 {
 	return id
 }
 
-// findLateFiles looks again for the files of tables that had none and should. A server without a data dictionary lists those
-// of tables that were opened since it started, so measuring a table may have brought its file into the list.
+// findLateFiles looks again for the files of tables that had none and should. A server without a data dictionary
+// lists those of tables that were opened since it started, so measuring a table may have brought its file into the
+// list.
 func (s *session) findLateFiles(ctx context.Context, seen *view, schema string, tables map[string]*tableFiles) error {
 	late := map[string]*tableFiles{}
 	for name, t := range tables {

@@ -6,8 +6,8 @@ import (
 	"regexp"
 )
 
-// noteFullText marks the tables whose full-text indexes have no files: they are where the table is, in a tablespace that
-// tables share, and no statistics count them. Only a table of InnoDB without a file can be one.
+// noteFullText marks the tables whose full-text indexes have no files: they are where the table is, in a tablespace
+// that tables share, and no statistics count them. Only a table of InnoDB without a file can be one.
 func (s *session) noteFullText(ctx context.Context, schema string, tables map[string]*tableFiles) error {
 	apart := false
 	for _, t := range tables {

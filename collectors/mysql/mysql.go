@@ -14,13 +14,14 @@ import (
 	"whalefall/models"
 )
 
-// MySQL reads MySQL 5.7 to 9 and MariaDB 10 and 11. A database is a schema, and every table's Schema is its database.
+// Collector collects from MySQL 5.7 to 9 and MariaDB 10 and 11. A database is a schema, and every table's Schema is
+// its database.
 type Collector struct {
 	connectTimeout   time.Duration
 	statementTimeout time.Duration
 }
 
-// New is the collector of MySQL and MariaDB servers.
+// New returns a collector for MySQL and MariaDB servers.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
@@ -108,8 +109,8 @@ func virtualSchema(name string) bool {
 	return name == "information_schema" || name == "performance_schema"
 }
 
-// sizeDatabases sums the tables of each schema. Where a file belongs to none it sums them again, with what files there are
-// then: the table may just have been dropped, renamed or created. What both readings miss is hidden.
+// sizeDatabases sums the tables of each schema. Where a file belongs to none it sums them again, with what files
+// there are then: the table may just have been dropped, renamed or created. What both readings miss is hidden.
 func (s *session) sizeDatabases(ctx context.Context, seen *view) (sized []models.DatabaseSize, err error) {
 	hidden := map[string]map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
@@ -144,7 +145,8 @@ func (s *session) sizeDatabases(ctx context.Context, seen *view) (sized []models
 	return sized, nil
 }
 
-// sizeDatabase sums the schema's tables, or says in Err why it cannot; hidden are tables that have files and are not listed.
+// sizeDatabase sums the schema's tables, or says in Err why it cannot; hidden are tables that have files and are not
+// listed.
 func (s *session) sizeDatabase(ctx context.Context, seen *view, name string) (d models.DatabaseSize, hidden map[string]bool, err error) {
 	d = models.DatabaseSize{Name: name, IsSystem: slices.Contains(systemSchemas, name)}
 	switch {
@@ -307,8 +309,8 @@ func (s *session) look(ctx context.Context, schema string) (seen view, err error
 	return seen, err
 }
 
-// lookAgain reads schemas and rights once more, after the tables: a REVOKE or a DROP DATABASE before they were read left
-// none to see, without an error.
+// lookAgain reads schemas and rights once more, after the tables: a REVOKE or a DROP DATABASE before they were read
+// left none to see, without an error.
 func (s *session) lookAgain(ctx context.Context, seen *view) (err error) {
 	if seen.schemas, err = s.schemas(ctx); err != nil {
 		return err

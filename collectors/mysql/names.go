@@ -22,9 +22,9 @@ const (
 	lockPauses = 3
 )
 
-// names lists the tables of a schema. The server may compare names loosely, so they are compared again. MariaDB opens the
-// definition of each table of which it is asked more than the name, ten times the work: kinds does that where it has to
-// be. One without an engine could not be looked at, because it is locked or broken.
+// names lists the tables of a schema. The server may compare names loosely, so they are compared again. MariaDB opens
+// the definition of each table of which it is asked more than the name, ten times the work: kinds does that where it
+// has to be. One without an engine could not be looked at, because it is locked or broken.
 func (s *session) names(ctx context.Context, schema string) (map[string]*tableFiles, error) {
 	tables := map[string]*tableFiles{}
 	if s.version.mariadb {
@@ -140,8 +140,8 @@ type question struct {
 	take         func(*tableFiles, *nameRow) bool
 }
 
-// oneByOne asks for tables one by one: one that is locked or takes too long costs only itself, and one that is gone leaves
-// the list. MariaDB waits for no lock, but is asked once more about what is locked.
+// oneByOne asks for tables one by one: one that is locked or takes too long costs only itself, and one that is gone
+// leaves the list. MariaDB waits for no lock, but is asked once more about what is locked.
 func (s *session) oneByOne(ctx context.Context, q question, names []string) error {
 	if !s.version.mariadb {
 		_, err := s.askEach(ctx, q, names)

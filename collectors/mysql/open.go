@@ -73,8 +73,8 @@ var meanings = map[int]meaning{
 
 const keyDenied = "collect.mysql.denied"
 
-// killTimeout is how long ending the statement of a cancelled collection may take. Where the account may log in no more, or
-// that takes longer, the statement goes on until its own limit ends it.
+// killTimeout is how long ending the statement of a cancelled collection may take. Where the account may log in no
+// more, or that takes longer, the statement goes on until its own limit ends it.
 const killTimeout = 900 * time.Millisecond
 
 // session is one connection with its limits in force.
@@ -122,7 +122,8 @@ func parseVersion(text string) version {
 // dictionary reports whether the server keeps its tables in a data dictionary, which it reads without opening them.
 func (v version) dictionary() bool { return !v.mariadb && v.major >= 8 }
 
-// settings are the statements that make a session harmless. Each exists on this version: an unknown variable is an error.
+// settings are the statements that make a session harmless. Each exists on this version: an unknown variable is an
+// error.
 func (v version) settings(statement time.Duration) []string {
 	lock := int(math.Ceil(collectors.LockTimeout.Seconds())) // whole seconds are the finest there are
 	out := []string{
@@ -248,9 +249,9 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// killWhenDone ends the session's statement on the server when ctx ends: the driver only closes its own socket, and the
-// server would go on. What it returns stops watching, waits for a kill that is under way, and kills where the end of ctx
-// reached the statement before it reached the watch.
+// killWhenDone ends the session's statement on the server when ctx ends: the driver only closes its own socket, and
+// the server would go on. What it returns stops watching, waits for a kill that is under way, and kills where the end
+// of ctx reached the statement before it reached the watch.
 func (s *session) killWhenDone(ctx context.Context) func() {
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -267,8 +268,8 @@ func (s *session) killWhenDone(ctx context.Context) func() {
 	}
 }
 
-// kill ends the whole connection, since a statement may be on its way there. It has no error: a connection that has ended
-// already cannot be killed, and a server that is gone runs nothing.
+// kill ends the whole connection, since a statement may be on its way there. It has no error: a connection that has
+// ended already cannot be killed, and a server that is gone runs nothing.
 func (s *session) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
@@ -339,7 +340,18 @@ func refused(t collectors.Target, account string, number int, err error) *models
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
 	if number == 0 {
-		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
+		return collectors.Unreachable(t, connectReason(err), err)
 	}
 	return collectors.Unreachable(t, cmp.Or(meanings[number].reason, collectors.ReasonLost), err).With("error_number", number)
+}
+
+// connectReason returns the reason for an error that the server did not send, with what the driver tells of it.
+func connectReason(err error) string {
+	switch {
+	case errors.Is(err, mysqldriver.ErrMalformPkt), errors.Is(err, mysqldriver.ErrPktSync), errors.Is(err, mysqldriver.ErrPktSyncMul):
+		return collectors.ReasonProtocol
+	case errors.Is(err, mysqldriver.ErrNoTLS):
+		return collectors.ReasonTLS
+	}
+	return collectors.ConnectReason(err)
 }

@@ -11,8 +11,8 @@ import (
 	"whalefall/testenv"
 )
 
-// A sequence of MariaDB is a table with a row to InnoDB, and has a file as tables have. It is listed as what it is, with
-// its bytes, also where a schema has so many tables that the kind of each is not asked for.
+// A sequence of MariaDB is a table with a row to InnoDB, and has a file as tables have. It is listed as what it is,
+// with its bytes, also where a schema has so many tables that the kind of each is not asked for.
 func TestSequencesAreNoTables(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
@@ -53,7 +53,8 @@ func TestSequencesAreNoTables(t *testing.T) {
 	}
 }
 
-// Where InnoDB keeps a table in the system tablespace its full-text indexes are there, too, and no figure has their bytes.
+// Where InnoDB keeps a table in the system tablespace its full-text indexes are there, too, and no figure has their
+// bytes.
 func TestFullTextInASharedTablespaceIsNoted(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
@@ -86,7 +87,8 @@ func TestFullTextInASharedTablespaceIsNoted(t *testing.T) {
 	}
 }
 
-// MariaDB lists the files of tables that were opened since it started, and of those whose pages it had in memory before.
+// MariaDB lists the files of tables that were opened since it started, and of those whose pages it had in memory
+// before.
 func TestFirstRefreshAfterARestartHasTheFiles(t *testing.T) {
 	onMariaDB(t)
 	server := testenv.StartMySQL(t, "innodb-buffer-pool-load-at-startup=OFF")

@@ -48,7 +48,8 @@ func (t *tableFiles) is(engines ...string) bool {
 	return false
 }
 
-// innodb reports whether InnoDB keeps the table. Only its tables have files that are listed, so who has one is not asked.
+// innodb reports whether InnoDB keeps the table. Only its tables have files that are listed, so who has one is not
+// asked.
 func (t *tableFiles) innodb() bool { return t.is("InnoDB") || t.engine == "" && t.files > 0 }
 
 // external reports whether opening the table may ask another server; merged, whether it would count others' bytes.
@@ -159,8 +160,8 @@ func fit(data, index, file int64) (fitData, fitIndex int64, stale bool) {
 	return int64(quotient), file - int64(quotient), true
 }
 
-// measure finds the statistics of the tables; files says whether tablespaces were readable. Where tables have files it may
-// do without statistics: split says whether rows and the division into data and index are wanted, too.
+// measure finds the statistics of the tables; files says whether tablespaces were readable. Where tables have files
+// it may do without statistics: split says whether rows and the division into data and index are wanted, too.
 func (s *session) measure(ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool) error {
 	if s.version.dictionary() {
 		err := s.sizes(ctx, schema, tables)
@@ -223,9 +224,9 @@ func (s *session) sizes(ctx context.Context, schema string, tables map[string]*t
 	}, schema)
 }
 
-// statistics reads InnoDB's own statistics and adds up partitions. Where the account may not read them, or somebody holds
-// them locked, there are none. Those of a table without a file of its own may be of a file that was discarded: the server
-// is asked about each such table instead, unless they are too many to open.
+// statistics reads InnoDB's own statistics and adds up partitions. Where the account may not read them, or somebody
+// holds them locked, there are none. Those of a table without a file of its own may be of a file that was discarded:
+// the server is asked about each such table instead, unless they are too many to open.
 func (s *session) statistics(ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool) error {
 	fileless := 0
 	for _, t := range tables {

@@ -11,8 +11,8 @@ import (
 	"whalefall/models"
 )
 
-// yardstickTable is a table as its files are looked up one by one: a collection goes from files to tables, this from tables to
-// their files.
+// yardstickTable is a table as its files are looked up one by one: a collection goes from files to tables, this from
+// tables to their files.
 type yardstickTable struct {
 	names      []string // of tablespaces it may have: each partition in the spellings of several versions
 	ids        []int64  // of itself and its partitions
@@ -149,8 +149,8 @@ func (s *session) namedYards(ctx context.Context, schema string) (map[string]*ya
 	}, schema)
 }
 
-// tablespaceNames are the names versions give a table's or partition's tablespace; newer ones use small letters behind the
-// table's name.
+// tablespaceNames are the names versions give a table's or partition's tablespace; newer ones use small letters
+// behind the table's name.
 func tablespaceNames(schema, table string, partition, sub sql.NullString) []string {
 	whole := schema + "/" + table
 	if !partition.Valid {
@@ -163,8 +163,8 @@ func tablespaceNames(schema, table string, partition, sub sql.NullString) []stri
 	return []string{whole + suffix, whole + strings.ToLower(suffix)}
 }
 
-// sumYards adds up the files of each table that has some, those of its full-text indexes by its id. A table without a file
-// has no yardstick.
+// sumYards adds up the files of each table that has some, those of its full-text indexes by its id. A table without a
+// file has no yardstick.
 func sumYards(tables map[string]*yardstickTable, fullText map[int64][]int64, files map[int64]yardstickFile) map[string]int64 {
 	sums := map[string]int64{}
 	for name, t := range tables {

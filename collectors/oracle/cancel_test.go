@@ -15,7 +15,8 @@ import (
 	"whalefall/testenv/oracle"
 )
 
-// strayConn is a connection whose driver hangs in one kind of call until it is hung up, whatever the context of that says.
+// strayConn is a connection whose driver hangs in one kind of call until it is hung up, whatever the context of that
+// says.
 type strayConn struct {
 	driver.Conn
 	in  string
@@ -143,7 +144,8 @@ func TestComesBackFromAListenerThatIsSilent(t *testing.T) {
 	}
 }
 
-// Rights that are taken away between two collections narrow the scope of the next: it speaks of the account's own schema.
+// Rights that are taken away between two collections narrow the scope of the next: it speaks of the account's own
+// schema.
 func TestRightsRevokedBetweenTwoCollections(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
 	target := collectortest.OracleTarget(t, server, "APP", true)

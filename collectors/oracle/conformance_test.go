@@ -16,7 +16,7 @@ var engine = collectortest.Engine{
 	Setup: setup,
 	Cannot: map[string]string{
 		"total is data, index and unused": "only DBMS_SPACE knows what is unused of a segment, block by block",
-		"partitions are rolled up once":   "a partition has no row of its own; a partitioned table is one row in each tablespace",
+		"partitions are rolled up":        "a partition has no row of its own; a partitioned table is one row in each tablespace",
 	},
 }
 

@@ -7,8 +7,9 @@ import (
 	"fmt"
 )
 
-// guardedConnector makes connections whose driver may panic, as go-ora does over answers that it does not expect. A panic
-// that went through database/sql would leave its locks behind, and whoever closes the connection waiting for them.
+// guardedConnector makes connections whose driver may panic, as go-ora does over answers that it does not expect. A
+// panic that went through database/sql would leave its locks behind, and whoever closes the connection waiting for
+// them.
 type guardedConnector struct{ driver.Connector }
 
 func (g guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {

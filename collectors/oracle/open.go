@@ -55,7 +55,8 @@ func (d oraDriver) connector(t collectors.Target) (driver.Connector, error) {
 	return &oraConnector{config: config}, nil
 }
 
-// config sets what people typed member by member: the driver's address would have to be quoted, and is not in all places.
+// config sets what people typed member by member: the driver's address would have to be quoted, and is not in all
+// places.
 func (d oraDriver) config(t collectors.Target) (*configurations.ConnectionConfig, error) {
 	sid := t.Options[OptionSID]
 	if service := t.Database + sid; service == "" || strings.ContainsAny(service, "()='\"\\\r\n\x00") {
@@ -135,7 +136,8 @@ func readWallet(path string) (wallet *configurations.Wallet, err error) {
 	return configurations.NewWallet(path)
 }
 
-// addWallet trusts the authorities of the wallet unless others are given, and shows its certificate to a server that asks.
+// addWallet trusts the authorities of the wallet unless others are given, and shows its certificate to a server that
+// asks.
 func addWallet(config *tls.Config, wallet *configurations.Wallet) error {
 	var chain tls.Certificate
 	roots := x509.NewCertPool()
@@ -245,8 +247,8 @@ func (w *wire) hangUp() {
 	}
 }
 
-// tlsConn lets nothing out before a TLS handshake: the driver goes on without TLS when a listener redirects it to a port
-// that has none.
+// tlsConn lets nothing out before a TLS handshake: the driver goes on without TLS when a listener redirects it to a
+// port that has none.
 type tlsConn struct {
 	net.Conn
 	begun bool
@@ -263,8 +265,8 @@ func (c *tlsConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// tnsConn has a connection fail whose other side does not speak TNS: the driver takes anything for a packet, and its first
-// two bytes for a length.
+// tnsConn has a connection fail whose other side does not speak TNS: the driver takes anything for a packet, and its
+// first two bytes for a length.
 type tnsConn struct {
 	net.Conn
 	head []byte

@@ -149,8 +149,8 @@ func TestListeners(t *testing.T) {
 // tnsAcceptance has a listener's client go on with the login.
 var tnsAcceptance = tnsPacket(2, "\x01\x3a\x00\x00\x20\x00\x7f\xff\x00\x00\x00\x00\x00\x20"+strings.Repeat("\x00", 10))
 
-// silent accepts, says what it is given and nothing more; with a certificate it speaks TLS. It tells when a connection has
-// ended.
+// silent accepts, says what it is given and nothing more; with a certificate it speaks TLS. It tells when a
+// connection has ended.
 func silent(t *testing.T, certificate *tls.Certificate, greeting string) (address *net.TCPAddr, ended chan struct{}) {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")

@@ -21,9 +21,9 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-// statements holds the text of each file in sql by its name without ".sql". The statement that reads dba_x is called x, the
-// one that reads user_x is called user_x. They are sent without the comments at their heads, in which the driver would look
-// for the kind of statement.
+// statements holds the text of each file in sql by its name without ".sql". The statement that reads dba_x is called
+// x, the one that reads user_x is called user_x. They are sent without the comments at their heads, in which the
+// driver would look for the kind of statement.
 var statements = readStatements()
 
 func readStatements() map[string]string {
@@ -41,7 +41,8 @@ func withoutHead(text string) string {
 	return text
 }
 
-// Oracle reads Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the container that the target names.
+// Collector collects from Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the container that the
+// target names.
 type Collector struct {
 	// Connector makes the connections to a target: go-ora's, unless something else is put here.
 	Connector func(collectors.Target) (driver.Connector, error)
@@ -50,7 +51,7 @@ type Collector struct {
 	statementTimeout time.Duration
 }
 
-// New is the collector of Oracle databases. It opens wallets only below walletDirs.
+// New returns the collector of Oracle databases. It opens wallets only below walletDirs.
 func New(walletDirs []string) *Collector {
 	return &Collector{
 		Connector:      oraDriver{walletDirs: walletDirs}.connector,
@@ -58,7 +59,8 @@ func New(walletDirs []string) *Collector {
 	}
 }
 
-// Capabilities returns what is particular to Oracle: its databases are tablespaces, and the segments of all are read together.
+// Capabilities returns what is particular to Oracle: its databases are tablespaces, and the segments of all are read
+// together.
 func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{AllDatabasesAtOnce: true, NamesHiddenTables: true}
 }
@@ -79,8 +81,8 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return models.Version{Full: full.product + " " + full.number, Main: full.main(), Detailed: full.number}, nil
 }
 
-// Databases lists every tablespace with the bytes of its files. SYSTEM, SYSAUX and those for undo and temporary segments
-// are system databases. One with a file whose size the server does not know has an Err and no bytes.
+// Databases lists every tablespace with the bytes of its files. SYSTEM, SYSAUX and those for undo and temporary
+// segments are system databases. One with a file whose size the server does not know has an Err and no bytes.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
@@ -94,9 +96,9 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return result, nil
 }
 
-// Tables measures every table, cluster and recycle bin that has bytes in the tablespace, by one reading of the segments of
-// all tablespaces: what it found of the others is in Others. An account that may not see the segments of all owners gets
-// those of its own schema, and the result has it as its Scope.
+// Tables measures every table, cluster and recycle bin that has bytes in the tablespace, by one reading of the
+// segments of all tablespaces: what it found of the others is in Others. An account that may not see the segments of
+// all owners gets those of its own schema, and the result has it as its Scope.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, tablespace string) (models.TableResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
@@ -113,8 +115,8 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, tablespace 
 	return result, err
 }
 
-// choose is the result of one tablespace, with the others beside it. An empty result of one's own schema proves nothing,
-// nor does one where tablespaces without segments cannot be seen.
+// choose is the result of one tablespace, with the others beside it. An empty result of one's own schema proves
+// nothing, nor does one where tablespaces without segments cannot be seen.
 func (s *session) choose(catalog dictionary, tablespace string) (models.TableResult, error) {
 	results := catalog.results()
 	if catalog.scope != "" {
@@ -165,9 +167,9 @@ func (s *session) catalog(ctx context.Context) (dictionary, error) {
 	return catalog, nil
 }
 
-// segments reads the segments of all owners or else, if none of the views of those can be read, of one's own schema. The
-// schema that a statement without an owner's name means is of no interest here: it may be another one.
-// refusal is why not those of all owners; nil if it is those.
+// segments reads the segments of all owners or else, if none of the views of those can be read, of one's own schema.
+// The schema that a statement without an owner's name means is of no interest here: it may be another one. refusal is
+// why not those of all owners; nil if it is those.
 func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, err error) {
 	var measured collectors.Tally
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
@@ -301,7 +303,8 @@ func (s *session) users(ctx context.Context, prefix string, catalog *dictionary)
 	})
 }
 
-// tablespaces hands every tablespace to visit with its contents, or those that the account may use where it may not see all.
+// tablespaces hands every tablespace to visit with its contents, or those that the account may use where it may not
+// see all.
 func (s *session) tablespaces(ctx context.Context, visit func(name, contents string)) (all bool, err error) {
 	for _, view := range []string{"tablespaces", "user_tablespaces"} {
 		err = s.each(ctx, view, func(rows *sql.Rows) error {

@@ -312,7 +312,8 @@ func TestUnknownErrors(t *testing.T) {
 	collectortest.WantError(t, err, models.CodeCollection, "")
 }
 
-// TestOracleLogonTriggers has a trigger refuse the account, which is no more than a failed statement once there is a session.
+// TestOracleLogonTriggers has a trigger refuse the account, which is no more than a failed statement once there is a
+// session.
 func TestLogonTriggers(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
 	target := collectortest.OracleTarget(t, server, "APP", true)
@@ -360,8 +361,8 @@ func TestGivesASlowStatementUp(t *testing.T) {
 	collectortest.WantError(t, err, models.CodeTimeout, "")
 }
 
-// TestOracleMayTakeItsTimeForSegments has the server think about all segments for longer than about anything else, as it
-// does before the first row of a large dictionary and over a sum.
+// TestOracleMayTakeItsTimeForSegments has the server think about all segments for longer than about anything else, as
+// it does before the first row of a large dictionary and over a sum.
 func TestMayTakeItsTimeForSegments(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
 	target := collectortest.OracleTarget(t, server, "APP", true)

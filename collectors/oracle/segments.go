@@ -85,7 +85,8 @@ func (s *segmentShare) add(bytes *int64, index bool) {
 	}
 }
 
-// results are the relations of each tablespace with the bytes that they have there. Every tablespace of the catalog has one.
+// results are the relations of each tablespace with the bytes that they have there. Every tablespace of the catalog
+// has one.
 func (c dictionary) results() map[string]models.TableResult {
 	shares := map[string]map[spaceRelation]*segmentShare{}
 	residual := map[string]*segmentShare{}
@@ -164,7 +165,8 @@ func (c dictionary) owner(s dictSegment) (relation spaceRelation, index, ok bool
 	return recycled(s.objectName)
 }
 
-// indexOwner counts as data what only an index holds: the rows of an index-organized table, and where the chunks of a LOB are.
+// indexOwner counts as data what only an index holds: the rows of an index-organized table, and where the chunks of a
+// LOB are.
 func (c dictionary) indexOwner(name objectName) (relation spaceRelation, index, ok bool) {
 	if table, known := c.lobs[name]; known {
 		return c.home(table, false)
@@ -179,8 +181,8 @@ func (c dictionary) indexOwner(name objectName) (relation spaceRelation, index, 
 	return c.home(i.table, i.kind != "LOB" && !strings.HasPrefix(i.kind, "IOT - "))
 }
 
-// home follows a table that only stores a part of another one to the relation that is listed for it. What a domain index
-// stores is index, whatever it is.
+// home follows a table that only stores a part of another one to the relation that is listed for it. What a domain
+// index stores is index, whatever it is.
 func (c dictionary) home(name objectName, asIndex bool) (relation spaceRelation, index, ok bool) {
 	for range len(c.tables) + 1 {
 		t, known := c.tables[name]
@@ -214,7 +216,8 @@ func recycled(name objectName) (relation spaceRelation, index, ok bool) {
 	return spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}, false, true
 }
 
-// listSegmentless adds the tables without a segment of their own where they belong. The tablespace may have been dropped.
+// listSegmentless adds the tables without a segment of their own where they belong. The tablespace may have been
+// dropped.
 func (c dictionary) listSegmentless(shares map[string]map[spaceRelation]*segmentShare) {
 	present := map[spaceRelation]bool{}
 	for _, there := range shares {

@@ -204,7 +204,8 @@ func unknownSums(results map[string]models.TableResult) (n int) {
 	return n
 }
 
-// TestNamesOfDifferentThings has a cluster, an index and a table of the same name: each kind of thing has its own names.
+// TestNamesOfDifferentThings has a cluster, an index and a table of the same name: each kind of thing has its own
+// names.
 func TestNamesOfDifferentThings(t *testing.T) {
 	name, index, lost := objectName{"APP", "T"}, objectName{"APP", "I"}, objectName{"APP", "L"}
 	eight, four, two, one := int64(8), int64(4), int64(2), int64(1)

@@ -15,8 +15,8 @@ import (
 	"whalefall/models"
 )
 
-// scanFactor is how many times as long as another statement one over all segments may take for an answer: the server may
-// read the header of each before it sends anything.
+// scanFactor is how many times as long as another statement one over all segments may take for an answer: the server
+// may read the header of each before it sends anything.
 const scanFactor = 10
 
 // errOracleSilent is why a statement was given up whose server has sent nothing for as long as one may take.
@@ -113,8 +113,8 @@ func (s *session) begin(ctx context.Context, timeout time.Duration) (err error) 
 
 var errMute = errors.New("the first statement after the login took too long")
 
-// identify refuses what cannot be collected from: releases that lack columns, and the root of a container database, which
-// holds no data of anybody's.
+// identify refuses what cannot be collected from: releases that lack columns, and the root of a container database,
+// which holds no data of anybody's.
 func (s *session) identify(ctx context.Context) (err error) {
 	if s.version, err = s.readVersion(ctx, "products"); err != nil {
 		return err
@@ -151,8 +151,8 @@ func (s *session) text(ctx context.Context, statement string) (string, error) {
 	return string(text), err
 }
 
-// each runs a statement and hands every row to scan. The server may take as long as one statement may for each answer, not
-// for all of them: the segments of a large database are read for minutes, a thousand at a time.
+// each runs a statement and hands every row to scan. The server may take as long as one statement may for each
+// answer, not for all of them: the segments of a large database are read for minutes, a thousand at a time.
 func (s *session) each(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

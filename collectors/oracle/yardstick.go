@@ -76,8 +76,8 @@ func (s *session) yard(ctx context.Context, tablespace string) (yard yardstickSu
 	return yard, false, err
 }
 
-// guests are the owners whose segments are not all of their own tables, and the owners of those tables: a collection books
-// an index under its table.
+// guests are the owners whose segments are not all of their own tables, and the owners of those tables: a collection
+// books an index under its table.
 func (s *session) guests(ctx context.Context) (map[string]bool, error) {
 	owners := map[string]bool{}
 	return owners, s.each(ctx, "yardstick_guests", func(rows *sql.Rows) error {

@@ -10,11 +10,11 @@ import (
 	"whalefall/collectors"
 )
 
-// fileID is what all files of a relation have in common: the oid of their tablespace and the number their names begin with.
-// Numbers are unique within a tablespace only.
+// fileID identifies the files of a relation: the oid of their tablespace and the number their names begin with.
+// Numbers are unique only within a tablespace.
 type fileID struct{ tablespace, number uint32 }
 
-// fileBytes is what the files of a relation hold. All is -1 when one of them vanished while it was looked at.
+// fileBytes is the size of a relation's files in bytes. All is -1 when one of them vanished before its size was read.
 type fileBytes struct{ all, main int64 }
 
 func (b *fileBytes) add(size *int64, main bool) {
@@ -30,9 +30,9 @@ func (b *fileBytes) add(size *int64, main bool) {
 	}
 }
 
-// byFiles adds up the files of each relation where the account may list them. It takes no lock on any, and the server remembers
-// nothing of it. It returns what it cannot tell the size of: everything when the server refuses, and what was made or rewritten
-// since the files began to be listed, as its files may be those of before.
+// byFiles adds up the files of each relation where the account may list them. That takes no locks and leaves nothing
+// in the server's caches. It returns the relations whose sizes it cannot tell: all of them when the server refuses,
+// and those that were created or rewritten since the listing began, as the files listed may be their old ones.
 func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, err error) {
 	if !z.server.listsFiles {
 		return wanted, nil
@@ -63,7 +63,8 @@ func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, e
 	return left, nil
 }
 
-// allLeft leaves everything to the size functions when the server refused, and is the error when it cannot be asked any more.
+// allLeft leaves everything to the size functions when the server refused, and returns the error when the connection is
+// lost or the collection has ended.
 func allLeft(ctx context.Context, wanted []target, err error) ([]target, error) {
 	if state := sqlState(err); ctx.Err() != nil || state == "" || isOffline(state) {
 		return nil, err
@@ -71,15 +72,17 @@ func allLeft(ctx context.Context, wanted []target, err error) ([]target, error) 
 	return wanted, nil
 }
 
+// oldest returns the oldest transaction that is still running.
 func (s *session) oldest(ctx context.Context) (transaction string, err error) {
 	err = s.each(ctx, statements["oldest"], func(rows *sql.Rows) error { return rows.Scan(&transaction) })
 	return transaction, err
 }
 
-// partsOfTable is how many relations with files a table usually is: itself, its TOAST, the index of that, a primary key.
+// partsOfTable is how many relations with files usually make up a table: itself, its TOAST, the index of that, a
+// primary key.
 const partsOfTable = 4
 
-// files reads about so many.
+// files returns the sizes of all files of relations; about is how many to expect.
 func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, error) {
 	files := make(map[fileID]fileBytes, about)
 	err := s.each(ctx, statements["files"], func(rows *sql.Rows) error {
@@ -100,9 +103,9 @@ func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, e
 	return files, err
 }
 
-// parseFileName takes the name of a file of a relation apart: its number, and whether it is of the main part: 16384, 16384.1,
-// 16384_fsm, 16384_vm.1. Every other name is no such file: a copy that somebody left there, or one of a temporary relation,
-// which begins with a letter.
+// parseFileName splits the name of a relation's file, such as 16384, 16384.1, 16384_fsm and 16384_vm.1, into its
+// number and whether it belongs to the main fork. Other names are not ok: copies that somebody left there, and the
+// files of temporary relations, which begin with a letter.
 func parseFileName(name string) (number uint32, main, ok bool) {
 	name, segment, segmented := strings.Cut(name, ".")
 	digits, fork, forked := strings.Cut(name, "_")
@@ -113,17 +116,19 @@ func parseFileName(name string) (number uint32, main, ok bool) {
 	return uint32(n), !forked, err == nil && (!forked || slices.Contains(forks, fork))
 }
 
-// forks are the parts of a relation beside the main one.
+// forks are the parts of a relation besides the main one.
 var forks = []string{"fsm", "vm", "init"}
 
-// fileSum is what the files of a table, its TOAST and its indexes hold.
+// fileSum is the size in bytes of the files of a table, its TOAST and its indexes.
 type fileSum struct {
 	exists, unsure    bool
 	data, index, main int64
 }
 
-// sumFiles adds the files up to the tables they belong to.
-func (s *session) sumFiles(ctx context.Context, wanted []target, files map[fileID]fileBytes, oldest string) (map[int64]*fileSum, error) {
+// sumFiles returns the sums of the files by the oid of the table they belong to.
+func (s *session) sumFiles(
+	ctx context.Context, wanted []target, files map[fileID]fileBytes, oldest string,
+) (map[int64]*fileSum, error) {
 	sums := make(map[int64]*fileSum, len(wanted))
 	for _, w := range wanted {
 		sums[w.oid] = &fileSum{}
@@ -131,9 +136,13 @@ func (s *session) sumFiles(ctx context.Context, wanted []target, files map[fileI
 	err := s.each(ctx, statements["parts"], func(rows *sql.Rows) error {
 		var table int64
 		var part part
-		if err := rows.Scan(&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed); err != nil {
+		err := rows.Scan(
+			&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed,
+		)
+		if err != nil {
 			return err
 		}
+
 		if sum, ok := sums[table]; ok {
 			bytes, found := files[part.file]
 			sum.add(part, bytes, found)
@@ -143,11 +152,11 @@ func (s *session) sumFiles(ctx context.Context, wanted []target, files map[fileI
 	return sums, err
 }
 
-// part is a table, its TOAST, an index of either.
+// part is a table, its TOAST or an index of either.
 type part struct {
 	index, self bool // an index of the table; the table itself
-	bare        bool // has no files, as a partitioned table
-	changed     bool // since the files began to be listed
+	bare        bool // has no files, like a partitioned table
+	changed     bool // since the listing of the files began
 	file        fileID
 }
 

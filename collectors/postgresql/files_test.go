@@ -271,7 +271,7 @@ func TestCancelsTheListingOfFiles(t *testing.T) {
 	waitFor(t, server.URL("postgres"), "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = $1", database)
 }
 
-// waitForPostgres waits a second for the query to answer true.
+// waitFor waits up to a second for the query to return true.
 func waitFor(t *testing.T, address, query string, args ...any) {
 	t.Helper()
 	conn := collectortest.ConnectPostgreSQL(t, address)

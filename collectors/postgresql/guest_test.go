@@ -98,7 +98,7 @@ func TestBoundsItsWaitsForLocks(t *testing.T) {
 	defer func() { statements["sizes"] = statement }()
 	statements["sizes"] = strings.Replace(statement, "l.mode = 'AccessExclusiveLock'", "l.mode = 'unseen'", 1)
 	z, found := mustSizing(t, target, database)
-	if z.waits != waits {
+	if z.waits != maxLockWaits {
 		t.Errorf("waited %d times at the end", z.waits)
 	}
 	for name, table := range found {

@@ -22,7 +22,7 @@ import (
 	"whalefall/models"
 )
 
-// SQLSTATEs that mean something to us.
+// SQLSTATEs that we handle.
 const (
 	codeProtocolViolation     = "08P01"
 	codeInvalidCatalogName    = "3D000"
@@ -35,11 +35,12 @@ const (
 	codeAdminShutdown         = "57P01"
 )
 
-// baseConfig is what every connection starts from. It is made before anything else runs, as that touches the environment.
+// baseConfig is the configuration every connection starts from. It is made while the package is initialized, as that
+// changes the environment for a moment.
 var baseConfig, errBaseConfig = configWithoutEnvironment()
 
-// configWithoutEnvironment parses a configuration, which is the only way to one, while libpq's variables are put away:
-// they and the files they name would have a say in it.
+// configWithoutEnvironment parses a configuration, which is the only way to make one, with libpq's variables removed:
+// they, and the files they name, would change it.
 func configWithoutEnvironment() (*pgx.ConnConfig, error) {
 	hidden := map[string]string{}
 	for _, variable := range os.Environ() {
@@ -78,8 +79,8 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	return config, nil
 }
 
-// dialEarly has a connection fail whose other side is no PostgreSQL. The driver takes every answer to its request for TLS but
-// consent for a refusal.
+// dialEarly returns a dialer whose connections fail when the other side is not PostgreSQL. The driver takes every
+// answer to its request for TLS, except consent, for a refusal.
 func dialEarly(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -90,11 +91,11 @@ func dialEarly(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// firstBytes are what a server's first answer can begin with: consent to TLS or refusal of it, an error, a request to log
-// in, a protocol version.
+// firstBytes are the bytes a server's first answer can begin with: consent to TLS or its refusal, an error, a request
+// to log in, a protocol version.
 const firstBytes = "SNERv"
 
-// earlyConn looks at the first byte that it receives.
+// earlyConn is a connection that checks the first byte it receives.
 type earlyConn struct {
 	net.Conn
 	answered bool
@@ -111,13 +112,13 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// session is one connection with its limits in force.
+// session is one connection whose limits are in force.
 type session struct {
 	db     *sql.DB
-	limits map[string]string // to set in every transaction; nil when the session has them from its start
+	limits map[string]string // to set in every transaction; nil when they were set at start-up
 }
 
-// openAny connects to the target's database, or without one to the first that every server is created with.
+// openAny connects to the target's database, or where it names none to one that every server is created with.
 func (c *Collector) openAny(ctx context.Context, t collectors.Target) (*session, error) {
 	if t.Database != "" {
 		return c.open(ctx, t, t.Database)
@@ -129,8 +130,8 @@ func (c *Collector) openAny(ctx context.Context, t collectors.Target) (*session,
 	return s, err
 }
 
-// open connects with the limits as start-up parameters. A pooler refuses or ignores those, and a version that lacks one
-// of them refuses; they are then set in each transaction, since with a pooler the session belongs to others, too.
+// open connects with the limits as start-up parameters. Poolers refuse or ignore those, and so do versions that lack
+// one of them. The limits are then set in each transaction, since a pooler's session is shared with others.
 func (c *Collector) open(ctx context.Context, t collectors.Target, database string) (*session, error) {
 	config, err := c.config(t, database)
 	if err != nil {
@@ -155,11 +156,11 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	return s, nil
 }
 
-// poolerParameters are the start-up parameters that every pooler knows.
+// poolerParameters are the start-up parameters that every pooler accepts.
 var poolerParameters = []string{"application_name", "client_encoding"}
 
-// limit has the limits set in each transaction unless the session started with them. It asks by a statement that no
-// search path can give another meaning.
+// limit makes the session set its limits in each transaction unless they took effect at start-up. It finds out by a
+// statement whose meaning does not depend on the search path.
 func (c *Collector) limit(ctx context.Context, s *session) error {
 	var path string
 	err := s.each(ctx, "SHOW search_path", func(rows *sql.Rows) error { return rows.Scan(&path) })
@@ -193,7 +194,8 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 	return &session{db: db}, nil
 }
 
-// rawNames asks a database that never checked its names to send them as they are: checked, one bad name fails the query.
+// rawNames makes a database without an encoding send names as they are stored: one invalid name would fail a whole
+// query.
 func rawNames(ctx context.Context, conn *pgx.Conn) error {
 	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
 		return nil
@@ -204,10 +206,10 @@ func rawNames(ctx context.Context, conn *pgx.Conn) error {
 
 func (s *session) close() { _ = s.db.Close() }
 
-// answerTimeout ends a statement whose server does not end it.
+// answerTimeout ends a statement that the server itself does not end.
 const answerTimeout = collectors.StatementTimeout + 5*time.Second
 
-// each runs a statement and hands every row to scan.
+// each runs a statement and calls scan for each row.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -230,7 +232,7 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	return collectors.EachRow(ctx, tx, text, scan, args...)
 }
 
-// sqlState is the server's code for an error, "" when the server did not send it.
+// sqlState returns the server's code of an error, "" when the server did not send it.
 func sqlState(err error) string {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
@@ -239,14 +241,14 @@ func sqlState(err error) string {
 	return ""
 }
 
-// classify makes a *models.Error of an error that came about while the database was asked.
+// classify returns the *models.Error for an error that occurred while the database was queried.
 func (c *Collector) classify(ctx context.Context, t collectors.Target, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
 	}
 	state := sqlState(err)
 	switch {
-	case isOffline(state), state == "" && collectors.ConnectionLost(err):
+	case isOffline(state), state == "" && connectionLost(err):
 		return unreachable(t, state, err)
 	case state == codeQueryCanceled, errors.Is(err, context.DeadlineExceeded):
 		return &models.Error{Code: models.CodeTimeout, Err: err}
@@ -256,7 +258,7 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, database 
 	return refused(t, database, state, err)
 }
 
-// refused is the error for what the server answered instead of rows.
+// refused returns the error for a server's refusal.
 func refused(t collectors.Target, database, state string, err error) *models.Error {
 	refused := &models.Error{Code: models.CodeCollection, Args: models.Args("Name", database), Err: err}
 	connecting := errors.As(err, new(*pgconn.ConnectError))
@@ -277,10 +279,10 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 	return refused.With("sqlstate", state)
 }
 
-// unreachable is the error for a connection that did not come about or broke.
+// unreachable returns the error for a connection that could not be made or broke.
 func unreachable(t collectors.Target, state string, err error) *models.Error {
 	if state == "" {
-		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
+		return collectors.Unreachable(t, connectReason(err), err)
 	}
 	reason := collectors.ReasonLost
 	switch {
@@ -294,8 +296,8 @@ func unreachable(t collectors.Target, state string, err error) *models.Error {
 	return collectors.Unreachable(t, reason, err).With("sqlstate", state)
 }
 
-// isOffline reports whether a code says that there is no connection: connection and login failures, too many
-// connections, and a server that starts or stops.
+// isOffline reports whether a code means that there is no connection: failures to connect or log in, too many
+// connections, and a server that is starting or stopping.
 func isOffline(state string) bool {
 	if len(state) != 5 {
 		return false
@@ -305,4 +307,18 @@ func isOffline(state string) bool {
 		return true
 	}
 	return state[:2] == "08" || state[:2] == "28"
+}
+
+// connectReason returns the reason for an error that the server did not send.
+func connectReason(err error) string {
+	reason := collectors.ConnectReason(err)
+	if reason == collectors.ReasonLost && strings.Contains(err.Error(), "server refused TLS") { // the driver has no value for it
+		return collectors.ReasonTLS
+	}
+	return reason
+}
+
+// connectionLost reports whether an error came from connecting or from the network rather than from the server.
+func connectionLost(err error) bool {
+	return errors.As(err, new(*pgconn.ConnectError)) || collectors.ConnectionLost(err)
 }

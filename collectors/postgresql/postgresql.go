@@ -19,21 +19,21 @@ import (
 	"whalefall/models"
 )
 
-// batchSize is how many relations one connection sizes. A server process keeps about 10 kB for each relation it has
-// looked at until it ends, so a long list needs several of them.
+// batchSize is how many relations are sized over one connection. Until it ends, a server process keeps about 10 kB
+// for each relation it has looked at, so long lists are spread over several connections.
 const batchSize = 4500
 
-// searchPath keeps names in our statements from meaning what a user of the monitored database has made.
+// searchPath keeps objects of the monitored database from shadowing those that our statements name.
 const searchPath = "pg_catalog"
 
-// PostgreSQL reads PostgreSQL 10 to 18.
+// Collector collects from PostgreSQL 10 to 18.
 type Collector struct {
 	connectTimeout time.Duration
 	batch          int
-	Parameters     map[string]string // of the session, asked for at start-up
+	Parameters     map[string]string // of the session, sent at start-up
 }
 
-// New is the collector of PostgreSQL servers.
+// New returns a collector for PostgreSQL servers.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, batch: batchSize, Parameters: map[string]string{
 		"search_path":                         searchPath,
@@ -52,16 +52,17 @@ func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{ListsPartitions: true, NamesHiddenTables: true}
 }
 
+// serverInfo is what a server says about itself and the rights of the account.
 type serverInfo struct {
 	number     int // 150014
 	text       string
 	blockSize  int64 // bytes
-	database   int64 // oid of the one we are connected to
-	listsFiles bool  // lets us list and stat the files of its data directory
-	tellsBytes bool  // lets us see the memory of our own server process
+	database   int64 // oid of the connected database
+	listsFiles bool  // the account may list and stat the files of the data directory
+	tellsBytes bool  // the account may see the memory of its own server process
 }
 
-// Version connects to the target's database, or to one every server has, and asks the server what it is.
+// Version connects to the target's database, or to one every server has, and returns the server's version.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.openAny(ctx, t)
 	if err != nil {
@@ -76,8 +77,8 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return models.Version{Full: server.text, Main: major, Detailed: fmt.Sprintf("%s.%d", major, server.number%10000)}, nil
 }
 
-// Databases lists every database but template0 and template1. One that refuses to be sized has an Err and no bytes; one that
-// vanishes meanwhile is left out. "postgres" counts as a system database.
+// Databases lists every database but template0 and template1. One that cannot be sized has an Err and no bytes; one
+// that is dropped meanwhile is left out. "postgres" counts as a system database.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	s, err := c.openAny(ctx, t)
 	if err != nil {
@@ -108,7 +109,7 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return result, nil
 }
 
-// refusal is the error of one database that could not be sized.
+// refusal returns the error of one database that could not be sized.
 func (c *Collector) refusal(ctx context.Context, t collectors.Target, name string, err error) *models.Error {
 	if sqlState(err) == codeInsufficientPrivilege {
 		return &models.Error{
@@ -120,8 +121,8 @@ func (c *Collector) refusal(ctx context.Context, t collectors.Target, name strin
 }
 
 // Tables measures every ordinary, partitioned and unlogged table and every materialized view outside the system
-// schemas. The list is always complete: pg_class hides nothing. The sizes are those of the files where the account may list
-// them, and what the server's size functions say where it may not; both are the same to the byte.
+// schemas. The list is always complete: pg_class hides nothing. Sizes come from the files where the account may list
+// them, elsewhere from the server's size functions; both agree to the byte.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	z := &sizing{collector: c, target: t, database: database, sizes: map[int64]relationSize{}}
 	catalog, err := z.run(ctx)
@@ -133,7 +134,8 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 	}, nil
 }
 
-// ended is the error of a collection. To drop a database by force ends our connection first; the next one tells.
+// ended returns the error of a collection. A database that is dropped by force takes our connection with it, so only
+// a new connection can tell whether it is gone.
 func (c *Collector) ended(ctx context.Context, t collectors.Target, database string, err error) error {
 	if sqlState(err) == codeAdminShutdown && ctx.Err() == nil {
 		s, again := c.open(ctx, t, database)
@@ -171,6 +173,7 @@ func (s *session) database(ctx context.Context) (oid int64, err error) {
 	return oid, err
 }
 
+// database is one row of pg_database.
 type database struct {
 	oid  int64
 	name string
@@ -179,9 +182,11 @@ type database struct {
 func (s *session) databases(ctx context.Context) (found []database, err error) {
 	err = s.each(ctx, statements["databases"], func(rows *sql.Rows) error {
 		var d database
-		err := rows.Scan(&d.oid, &d.name)
+		if err := rows.Scan(&d.oid, &d.name); err != nil {
+			return err
+		}
 		found = append(found, d)
-		return err
+		return nil
 	})
 	return found, err
 }
@@ -189,6 +194,7 @@ func (s *session) databases(ctx context.Context) (found []database, err error) {
 // errVanished marks a database that was dropped after it was listed.
 var errVanished = errors.New("dropped meanwhile")
 
+// databaseSize returns the bytes of a database, or errVanished.
 func (s *session) databaseSize(ctx context.Context, oid int64) (int64, error) {
 	var allowed bool
 	var size *int64
@@ -210,37 +216,47 @@ func (s *session) databaseSize(ctx context.Context, oid int64) (int64, error) {
 	return *size, nil
 }
 
+// relations returns the relations outside the system schemas, the biggest first.
 func (s *session) relations(ctx context.Context) (found []relation, err error) {
-	once := map[string]string{} // few schemas and kinds are named by many relations
+	interned := map[string]string{} // many relations share few schemas and kinds
 	err = s.each(ctx, statements["relations"], func(rows *sql.Rows) error {
 		var r relation
-		err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.toast, &r.tuples, &r.pages)
+		if err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.toast, &r.tuples, &r.pages); err != nil {
+			return err
+		}
+
 		if !r.system() {
-			r.schema, r.kind = kept(once, r.schema), kept(once, r.kind)
+			r.schema, r.kind = intern(interned, r.schema), intern(interned, r.kind)
 			found = append(found, r)
 		}
-		return err
+		return nil
 	})
-	slices.SortFunc(found, func(a, b relation) int { return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(a.oid, b.oid)) })
+
+	slices.SortFunc(found, func(a, b relation) int {
+		return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(a.oid, b.oid))
+	})
 	return found, err
 }
 
-// kept is the text as it was first seen.
-func kept(once map[string]string, text string) string {
-	if first, seen := once[text]; seen {
+// intern returns the first equal text it was called with, so that equal texts share their memory.
+func intern(interned map[string]string, text string) string {
+	if first, seen := interned[text]; seen {
 		return first
 	}
-	once[text] = text
+	interned[text] = text
 	return text
 }
 
+// parents returns the parent of each child relation, by oid.
 func (s *session) parents(ctx context.Context) (map[int64]int64, error) {
 	parents := map[int64]int64{}
 	err := s.each(ctx, statements["inherits"], func(rows *sql.Rows) error {
 		var child, parent int64
-		err := rows.Scan(&child, &parent)
+		if err := rows.Scan(&child, &parent); err != nil {
+			return err
+		}
 		parents[child] = parent
-		return err
+		return nil
 	})
 	return parents, err
 }
@@ -253,8 +269,8 @@ func grantRole(t collectors.Target) string { return "GRANT pg_monitor TO " + quo
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// isSystemSchema reports whether a schema belongs to the server. Its names that start with pg_ cannot be taken by anyone
-// else, but some extensions are given one.
+// isSystemSchema reports whether a schema belongs to the server. Users cannot create schemas whose names start with
+// pg_, but some extensions have one.
 func isSystemSchema(name string) bool {
 	return name == "pg_catalog" || name == "information_schema" ||
 		strings.HasPrefix(name, "pg_toast") || strings.HasPrefix(name, "pg_temp_")

@@ -21,8 +21,8 @@ type relation struct {
 
 func (r relation) system() bool { return isSystemSchema(r.schema) }
 
-// relationSize is what one relation takes, in bytes; nil when it is unread or gone. Main is the part of its data that holds its
-// rows; nil as well when all of the data are no more than those of an empty table.
+// relationSize is the size of one relation in bytes, nil when it is unread or gone. Main is the part of its data that
+// holds its rows; it is also nil when the data are no more than those of an empty table.
 type relationSize struct {
 	unread            models.Unread
 	data, index, main *int64
@@ -32,17 +32,17 @@ func (s relationSize) gone() bool {
 	return s.unread == "" && (s.data == nil || s.index == nil)
 }
 
-// relationCatalog is the part of a database's catalogue that sizes are told about.
+// relationCatalog is the part of a database's catalog that is measured.
 type relationCatalog struct {
 	server    serverInfo
 	relations []relation
 	parents   map[int64]int64 // child → parent
 }
 
-// target is a relation whose size is wanted: its oid, and the bytes of its data when it is empty.
+// target is a relation to be sized: its oid, and the bytes of its data when it is empty.
 type target struct{ oid, empty int64 }
 
-// sizeable lists the relations that have bytes of their own, the biggest first.
+// sizeable returns the relations that have bytes of their own, the biggest first.
 func (c relationCatalog) sizeable() []target {
 	wanted := make([]target, 0, len(c.relations))
 	for _, r := range c.relations {
@@ -58,8 +58,8 @@ func (c relationCatalog) sizeable() []target {
 	return wanted
 }
 
-// assemble turns relations and their sizes into rows. Partitioned tables get the sum of everything below them, unread as
-// soon as one part is; what was dropped meanwhile is left out.
+// assemble returns the rows of relations with the given sizes. A partitioned table has the sum of everything below it
+// and is unread as soon as one part is. Relations that were dropped meanwhile are left out.
 func (c relationCatalog) assemble(sizes map[int64]relationSize) []models.TableSize {
 	rollup := rollup{
 		catalog: c, relations: map[int64]relation{}, children: map[int64][]int64{}, sizes: sizes, known: map[int64]rolledUp{},
@@ -82,14 +82,15 @@ func (c relationCatalog) assemble(sizes map[int64]relationSize) []models.TableSi
 	return tables
 }
 
-// rolledUp is what a relation and everything below it hold; nil is unknown.
+// rolledUp is the sum of a relation and everything below it; nil is unknown.
 type rolledUp struct {
 	data, index *int64
 	rows        *int64
-	statistic   bool          // not every row count is exact
-	unread      models.Unread // why some of it could not be read; its bytes are then nil
+	statistic   bool          // at least one row count is an estimate
+	unread      models.Unread // why a part could not be read; data and index are then nil
 }
 
+// rollup adds up partition trees.
 type rollup struct {
 	catalog   relationCatalog
 	relations map[int64]relation // those of partition trees
@@ -99,9 +100,12 @@ type rollup struct {
 }
 
 func (u rollup) row(r relation) models.TableSize {
-	row := models.TableSize{Schema: collectors.ValidName(r.schema), Name: collectors.ValidName(r.name), Kind: models.KindTable}
+	row := models.TableSize{
+		Schema: collectors.ValidName(r.schema), Name: collectors.ValidName(r.name), Kind: models.KindTable,
+	}
 	if parent, ok := u.relations[u.catalog.parents[r.oid]]; ok && r.partition {
-		row.Kind, row.ParentSchema, row.Parent = models.KindPartition, collectors.ValidName(parent.schema), collectors.ValidName(parent.name)
+		row.Kind = models.KindPartition
+		row.ParentSchema, row.Parent = collectors.ValidName(parent.schema), collectors.ValidName(parent.name)
 	}
 	switch r.kind {
 	case "m":
@@ -125,7 +129,8 @@ func (u rollup) row(r relation) models.TableSize {
 	return row
 }
 
-// sum adds up a relation and everything below it, each relation once. Only partitioned tables have anything below.
+// sum returns the sum of a relation and everything below it, each relation counted once. Only partitioned tables have
+// anything below them.
 func (u rollup) sum(r relation) rolledUp {
 	if r.kind != "p" {
 		return u.own(r)
@@ -146,7 +151,7 @@ func (u rollup) sum(r relation) rolledUp {
 	return sum
 }
 
-// own is what a relation itself holds. The bytes of a foreign table are elsewhere, and so nobody knows its rows.
+// own returns what a relation itself holds. A foreign table's bytes are elsewhere, so its rows are unknown.
 func (u rollup) own(r relation) rolledUp {
 	size := u.sizes[r.oid]
 	switch {
@@ -161,8 +166,9 @@ func (u rollup) own(r relation) rolledUp {
 	return rolledUp{data: size.data, index: size.index, rows: rows, statistic: source == models.RowsStatistic}
 }
 
-// rows estimates as the planner does: the density when the statistics were made, times the blocks there are now. No
-// block now is no row; no block then, or no statistics at all, is no density.
+// rows estimates the number of rows as the planner does: the rows per block when the statistics were made, times the
+// blocks there are now. Without blocks now there are no rows; without blocks then, or without statistics, the number
+// is unknown.
 func (c relationCatalog) rows(r relation, size relationSize) (*int64, models.RowsSource) {
 	switch {
 	case size.main == nil, *size.main == 0:

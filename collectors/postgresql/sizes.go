@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// waits is how many locks that came after we looked for them one collection waits for.
-	waits = 5
-	// stuck is how many statements may pass their deadline without a single size before the collection fails.
-	stuck = 3
-	// tellLocks is after how many relations the progress is told.
-	tellLocks = 250
+	// maxLockWaits is how many locks that were taken after we looked for them one collection waits for.
+	maxLockWaits = 5
+	// maxStuck is how many statements may pass their deadline without returning a size before the collection fails.
+	maxStuck = 3
+	// progressStep is after how many relations the progress is reported.
+	progressStep = 250
 )
 
-// sizing is one collection of the sizes in one database. It has one connection at a time.
+// sizing is one collection of the sizes in one database. It uses one connection at a time.
 type sizing struct {
 	collector *Collector
 	target    collectors.Target
@@ -28,12 +28,13 @@ type sizing struct {
 	session     *session
 	looked      int // relations that the connection's server process has looked at
 	sizes       map[int64]relationSize
-	locked      []target // to be asked for once more
-	waits       int      // that ended with nothing
-	stuck       int      // statements that ended with nothing
+	locked      []target // to be sized once more
+	waits       int      // for locks, that were in vain
+	stuck       int      // statements that returned no size
 	serverBytes *int64   // memory of the server process of the first connection, at its end
 }
 
+// run sizes everything and returns the catalog that the sizes belong to.
 func (z *sizing) run(ctx context.Context) (catalog relationCatalog, err error) {
 	if z.session, err = z.collector.open(ctx, z.target, z.database); err != nil {
 		return relationCatalog{}, err
@@ -55,13 +56,14 @@ func (z *sizing) run(ctx context.Context) (catalog relationCatalog, err error) {
 	return catalog, nil
 }
 
-// byFunctions asks the server's size functions, in batches, and once more at the end for what was locked.
+// byFunctions sizes the relations by the server's size functions, in batches, and at the end tries once more those that
+// were locked.
 func (z *sizing) byFunctions(ctx context.Context, wanted []target) error {
 	if err := z.batches(ctx, wanted); err != nil {
 		return err
 	}
 	again := z.locked
-	z.locked, z.waits = nil, waits-1
+	z.locked, z.waits = nil, maxLockWaits-1
 	if err := z.batches(ctx, again); err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (z *sizing) byFunctions(ctx context.Context, wanted []target) error {
 	return nil
 }
 
-// batches sizes the relations over as few connections as may be, as many over each.
+// batches sizes the relations in batches of equal length over as few connections as possible.
 func (z *sizing) batches(ctx context.Context, wanted []target) error {
 	if len(wanted) == 0 {
 		return nil
@@ -89,7 +91,7 @@ func (z *sizing) batches(ctx context.Context, wanted []target) error {
 	return nil
 }
 
-// room connects anew when so many more relations would be too many for the server process.
+// room reconnects if the server process would look at too many relations with these.
 func (z *sizing) room(ctx context.Context, relations int) error {
 	if z.looked += relations; z.looked <= z.collector.batch {
 		return nil
@@ -103,13 +105,13 @@ func (z *sizing) room(ctx context.Context, relations int) error {
 	z.session, z.looked = s, relations
 	database, err := s.database(ctx)
 	if err == nil && database != z.server.database {
-		return collectors.DatabaseGone(z.database, nil) // another one has its name now
+		return collectors.DatabaseGone(z.database, nil) // another database has its name now
 	}
 	return err
 }
 
-// batch sizes the relations. Whatever the server said before a statement failed is kept, and the first relation that it
-// said nothing of is the one it failed at.
+// batch sizes the relations. Sizes that a failing statement returned are kept; the first relation it returned nothing
+// for is the one it failed at.
 func (z *sizing) batch(ctx context.Context, batch []target) error {
 	for len(batch) > 0 {
 		left, err := z.size(ctx, batch)
@@ -122,12 +124,12 @@ func (z *sizing) batch(ctx context.Context, batch []target) error {
 			z.waits++
 			z.locked = append(z.locked, left[0])
 			left = left[1:]
-			if z.waits >= waits {
+			if z.waits >= maxLockWaits {
 				z.locked = append(z.locked, left...)
 				return nil
 			}
 		case len(left) == len(batch):
-			if z.stuck++; z.stuck > stuck {
+			if z.stuck++; z.stuck > maxStuck {
 				return err
 			}
 			z.sizes[left[0].oid] = relationSize{unread: models.UnreadFailed}
@@ -138,7 +140,7 @@ func (z *sizing) batch(ctx context.Context, batch []target) error {
 	return nil
 }
 
-// size is one statement. It returns what the server did not answer for.
+// size runs one statement and returns the relations that the server returned no size for.
 func (z *sizing) size(ctx context.Context, batch []target) (left []target, err error) {
 	oids, empty := make([]int64, len(batch)), make([]int64, len(batch))
 	for i, w := range batch {
@@ -157,7 +159,7 @@ func (z *sizing) size(ctx context.Context, batch []target) (left []target, err e
 		} else {
 			z.locked = append(z.locked, batch[answered])
 		}
-		if answered++; answered%tellLocks == 0 {
+		if answered++; answered%progressStep == 0 {
 			collectors.Counted(ctx, len(z.sizes))
 		}
 		return nil
@@ -165,7 +167,7 @@ func (z *sizing) size(ctx context.Context, batch []target) (left []target, err e
 	return batch[answered:], err
 }
 
-// weigh notes, once, the memory of the server process before its connection is closed.
+// weigh notes the memory of the first server process before its connection is closed.
 func (z *sizing) weigh(ctx context.Context) {
 	if z.serverBytes != nil || !z.server.tellsBytes {
 		return
@@ -173,7 +175,7 @@ func (z *sizing) weigh(ctx context.Context) {
 	_ = z.session.each(ctx, statements["memory"], func(rows *sql.Rows) error { return rows.Scan(&z.serverBytes) })
 }
 
-// unreadReason is why a statement failed that a part of what it asks for may have failed; "" when that is no part's doing.
+// unreadReason returns why a relation is unread when its statement failed so; "" when the error is not one relation's.
 func unreadReason(ctx context.Context, err error) models.Unread {
 	switch {
 	case ctx.Err() != nil:

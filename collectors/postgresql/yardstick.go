@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// Yardstick has the server add up each relation, and each partition tree, by its size functions.
+// Yardstick returns the size of each relation, and of each partition tree, by the server's size functions.
 func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database string) (models.Yardstick, error) {
 	y := models.Yardstick{Means: "pg_total_relation_size, pg_table_size, pg_indexes_size", Whole: true}
 	for last, full := int64(0), true; full; {
@@ -22,8 +22,11 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database
 	return y, nil
 }
 
-// yardstickPage is what follows the oid, over a connection of its own as every batch of a collection.
-func (c *Collector) yardstickPage(ctx context.Context, t collectors.Target, database string, after int64) (page []models.YardstickRelation, last int64, err error) {
+// yardstickPage returns the relations whose oids are greater than after, read over a connection of its own like every
+// batch of a collection, and the last oid.
+func (c *Collector) yardstickPage(
+	ctx context.Context, t collectors.Target, database string, after int64,
+) (page []models.YardstickRelation, last int64, err error) {
 	s, err := c.open(ctx, t, database)
 	if err != nil {
 		return nil, 0, err
@@ -31,13 +34,16 @@ func (c *Collector) yardstickPage(ctx context.Context, t collectors.Target, data
 	defer s.close()
 	err = s.each(ctx, statements["yardstick"], func(rows *sql.Rows) error {
 		var r models.YardstickRelation
-		err := rows.Scan(&last, &r.Schema, &r.Name, &r.Total, &r.Data, &r.Index)
+		if err := rows.Scan(&last, &r.Schema, &r.Name, &r.Total, &r.Data, &r.Index); err != nil {
+			return err
+		}
+
 		r.Schema, r.Name = collectors.ValidName(r.Schema), collectors.ValidName(r.Name)
 		if r.Total == nil {
 			r.Unread = models.UnreadLocked
 		}
 		page = append(page, r)
-		return err
+		return nil
 	}, after, c.batch)
 	return page, last, err
 }

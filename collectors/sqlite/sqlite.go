@@ -28,13 +28,13 @@ const mainDatabase = "main"
 // busyTimeout is how long a reader waits for a writer.
 const busyTimeout = 2 * time.Second
 
-// SQLite reads SQLite files, which it never changes.
+// Collector collects from SQLite files. It never changes them.
 type Collector struct{ allowed []string }
 
-// New is the collector of SQLite files below the allowed directories; it opens no other file.
+// New returns a collector that opens only SQLite files below the allowed directories.
 func New(allowed []string) *Collector { return &Collector{allowed: allowed} }
 
-// Version opens the file and tells the version of the library that reads it; the file itself has none.
+// Version opens the file and returns the version of the library that reads it: the file itself has none.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	var version string
 	_, err := c.read(ctx, t, func(tx *sql.Tx) error {
@@ -55,7 +55,7 @@ func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{NamesHiddenTables: true}
 }
 
-// Databases is the one database "main": its pages as data, its write-ahead log as log.
+// Databases lists the one database "main": its pages are data, its write-ahead log is log.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	var data int64
 	path, err := c.read(ctx, t, func(tx *sql.Tx) error {
@@ -70,7 +70,7 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return models.DatabaseResult{Databases: []models.DatabaseSize{main}, Complete: true}, nil
 }
 
-// Tables measures every table by its pages; rows are counted by the same pages and exact. It reads the whole file.
+// Tables measures every table by its pages. The same pages give the number of rows, exactly. It reads the whole file.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	if database != mainDatabase {
 		return models.TableResult{}, collectors.DatabaseGone(database, nil)
@@ -88,35 +88,43 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 	return models.TableResult{Tables: tables, Complete: true, Proof: models.ProofFile}, nil
 }
 
+// bTree is a table or index and the table it belongs to.
 type bTree struct {
 	name, kind, table string
-	primaryKey        *string // of a table: the index of its primary key, which WITHOUT ROWID is the b-tree itself
+	primaryKey        *string // of a table: its primary key's index, which of a WITHOUT ROWID table is the b-tree itself
 }
 
+// pageCounts is what the pages of a b-tree hold: bytes, cells, and the cells of its leaf pages.
 type pageCounts struct{ bytes, cells, leafCells int64 }
 
+// catalog is the schema of a file with the pages of its b-trees.
 type catalog struct {
 	virtual map[string]bool // by name in lower case
 	btrees  []bTree
 	pages   map[string]pageCounts
 }
 
+// readCatalog reads the schema and every page of the file.
 func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 	found := catalog{virtual: map[string]bool{}, pages: map[string]pageCounts{}}
 	err := collectors.EachRow(ctx, tx, statements["virtual"], func(rows *sql.Rows) error {
 		var name string
-		err := rows.Scan(&name)
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
 		found.virtual[strings.ToLower(name)] = true
-		return err
+		return nil
 	})
 	if err != nil {
 		return found, err
 	}
 	err = collectors.EachRow(ctx, tx, statements["btrees"], func(rows *sql.Rows) error {
 		var b bTree
-		err := rows.Scan(&b.name, &b.kind, &b.table, &b.primaryKey)
+		if err := rows.Scan(&b.name, &b.kind, &b.table, &b.primaryKey); err != nil {
+			return err
+		}
 		found.btrees = append(found.btrees, b)
-		return err
+		return nil
 	})
 	if err != nil {
 		return found, err
@@ -127,8 +135,11 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 		var name string
 		var bytes, cells int64
 		var leaf bool
-		err := rows.Scan(&name, &bytes, &cells, &leaf)
-		if name != last { // the pages of the b-tree before are all read
+		if err := rows.Scan(&name, &bytes, &cells, &leaf); err != nil {
+			return err
+		}
+
+		if name != last { // all pages of the previous b-tree are read
 			if uncounted[last] {
 				delete(uncounted, last)
 				measured.Add(ctx)
@@ -141,11 +152,11 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 			p.leafCells += cells
 		}
 		found.pages[name] = p
-		return err
+		return nil
 	})
 }
 
-// tables are the names of the tables that are listed.
+// tables returns the names of the tables that are listed.
 func (c catalog) tables() map[string]bool {
 	names := map[string]bool{}
 	for _, t := range c.btrees {
@@ -156,11 +167,11 @@ func (c catalog) tables() map[string]bool {
 	return names
 }
 
-// listed reports whether the b-tree is that of a table which is not the library's own.
+// listed reports whether the b-tree is that of a table other than the library's own.
 func (b bTree) listed() bool { return b.kind == "table" && !strings.HasPrefix(b.name, "sqlite_") }
 
-// assemble adds up the b-trees of each table. The b-tree of a table is its data, also WITHOUT ROWID, where it is built
-// like an index and keeps rows in inner pages, too.
+// assemble returns the tables with the sums of their b-trees. The b-tree of a table is its data. That of a WITHOUT
+// ROWID table is built like an index, so its inner pages hold rows as well.
 func (c catalog) assemble() []models.TableSize {
 	type size struct{ data, index, cells, leafCells int64 }
 	sizes, names := map[string]size{}, make(map[string]bool, len(c.btrees))
@@ -197,21 +208,22 @@ func (c catalog) assemble() []models.TableSize {
 	return tables
 }
 
-// shadows are what full-text search (fts3 to fts5) and R-trees append to a virtual table's name for their storage.
+// shadows are the suffixes that full-text search (fts3 to fts5) and R-trees append to a virtual table's name for the
+// tables they store it in.
 var shadows = []string{
 	"config", "content", "data", "docsize", "idx", "segdir", "segments", "stat", "node", "parent", "rowid",
 }
 
-// shadow reports whether a table is storage of a virtual table.
+// shadow reports whether a table stores a virtual table.
 func (c catalog) shadow(name string) bool {
 	name = strings.ToLower(name)
 	i := strings.LastIndexByte(name, '_')
 	return i > 0 && c.virtual[name[:i]] && slices.Contains(shadows, name[i+1:])
 }
 
-// read runs the statements of f in one read-only transaction on the target's file and returns the file's real path. A
-// file that nobody seems to be using is read as if it could not change, which leaves no files beside it; when it did
-// change meanwhile, or is in use, it is read with locks.
+// read runs f in one read-only transaction on the target's file and returns the file's real path. A file that does
+// not seem to be in use is first read as immutable, which creates no files beside it. If it is in use, or changed
+// meanwhile, it is read with locks.
 func (c *Collector) read(ctx context.Context, t collectors.Target, f func(*sql.Tx) error) (path string, err error) {
 	path, err = c.resolve(t)
 	if err != nil {
@@ -226,11 +238,12 @@ func (c *Collector) read(ctx context.Context, t collectors.Target, f func(*sql.T
 	return path, c.classify(ctx, t, readFile(ctx, path, false, f))
 }
 
-// memoryAddress is an empty database that files are attached to. It trusts nothing that a file says is to be run.
+// memoryAddress is the address of an empty database that files are attached to. It runs no code from a file's schema.
 var memoryAddress = "file::memory:?" + url.Values{"_pragma": {
 	"query_only(1)", "trusted_schema(0)", "busy_timeout(" + collectors.Milliseconds(busyTimeout) + ")",
 }}.Encode()
 
+// readFile attaches the file to an empty database and runs f in a transaction.
 func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) error {
 	db, err := sql.Open(sqlite.DriverName, memoryAddress)
 	if err != nil {
@@ -262,7 +275,7 @@ func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) 
 	return f(tx)
 }
 
-// address is the file as a read-only URI, whatever its path is made of.
+// address returns the file as a read-only URI, whatever characters its path has.
 func address(path string, immutable bool) string {
 	options := url.Values{"mode": {"ro"}}
 	if immutable {
@@ -271,8 +284,8 @@ func address(path string, immutable bool) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
 }
 
-// resolve is the real path of the target's file, if that is a file below an allowed directory. Of other places it does
-// not even tell what is there.
+// resolve returns the real path of the target's file, which must be a regular file below an allowed directory. Its
+// error does not reveal whether anything exists elsewhere.
 func (c *Collector) resolve(t collectors.Target) (string, error) {
 	path, err := filepath.Abs(t.Database)
 	if err != nil {
@@ -293,7 +306,7 @@ func (c *Collector) resolve(t collectors.Target) (string, error) {
 
 func (c *Collector) isAllowed(path string) bool { return collectors.IsBelow(c.allowed, path) }
 
-// fileState is what tells that a file was written to.
+// fileState is compared to find out whether a file was written to.
 type fileState struct {
 	size     int64
 	modified time.Time
@@ -310,6 +323,7 @@ func stateOf(path string) fileState {
 	return state
 }
 
+// quiet reports whether there is no sign of a writer.
 func (s fileState) quiet() bool { return !s.wal && !s.journal }
 
 func exists(path string) bool {
@@ -317,6 +331,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// fileSize returns the bytes of a file, 0 if it does not exist.
 func fileSize(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -325,7 +340,7 @@ func fileSize(path string) int64 {
 	return info.Size()
 }
 
-// Result codes of SQLite that mean something to us.
+// Result codes of SQLite that we handle.
 const (
 	codeBusy      = 5
 	codeInterrupt = 9
@@ -334,6 +349,7 @@ const (
 	codeNotADB    = 26
 )
 
+// classify returns the *models.Error for an error of reading the file; nil for nil.
 func (c *Collector) classify(ctx context.Context, t collectors.Target, err error) error {
 	if err == nil {
 		return nil

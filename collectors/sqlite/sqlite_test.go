@@ -26,14 +26,14 @@ const (
 )
 
 var engine = collectortest.Engine{Name: "SQLite", Setup: setup, Cannot: map[string]string{
-	"names that differ in case are two":                "SQLite compares table names without case",
-	"rows nobody counted are unknown":                  "rows are counted with the pages, always exactly",
-	"partitions are rolled up once":                    "SQLite has no partitions",
-	"one unreadable database does not fail the list":   "a file has one database",
-	"a wrong password is unreachable":                  noServer,
-	"a closed port is unreachable":                     noServer,
-	"a silent server is unreachable in time":           noServer,
-	"cancelling ends at once and leaves no connection": noWaits,
+	"names that differ in case":  "SQLite compares table names without case",
+	"uncounted rows are unknown": "rows are counted with the pages, always exactly",
+	"partitions are rolled up":   "SQLite has no partitions",
+	"unreadable database":        "a file has one database",
+	"wrong password":             noServer,
+	"closed port":                noServer,
+	"silent server":              noServer,
+	"cancel":                     noWaits,
 }}
 
 func setup(t *testing.T) collectortest.Fixture {

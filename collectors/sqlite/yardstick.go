@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"io"
 	"os"
 
@@ -11,20 +10,21 @@ import (
 	"whalefall/models"
 )
 
-// lockByte is where a file has a page that holds nothing, if it is that long.
+// lockByte is the offset of the page that holds no data in files that are long enough.
 const lockByte = 1 << 30
 
-// reservedOffset is where a file's header says how many bytes at the end of each page are not SQLite's.
+// reservedOffset is the offset in the header of the number of bytes that SQLite leaves unused at the end of each page.
 const reservedOffset = 20
 
-// fileHeader is what a file says of itself, in pages.
+// fileHeader is what a file says about itself, in pages.
 type fileHeader struct {
 	pages, free, internal int64
-	pageSize, reserved    int64 // bytes of a page, and how many of them are not SQLite's
-	maps                  bool  // it keeps pointer maps, to be vacuumed
+	pageSize, reserved    int64 // bytes of a page, and how many of them SQLite leaves unused
+	maps                  bool  // has pointer maps, for auto-vacuum
 }
 
-// Yardstick is the size of the file, of which all but free pages, pointer maps and the library's own tables is in tables.
+// Yardstick returns the size of the file. All of it but free pages, pointer maps and the library's own tables is in
+// tables.
 func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database string) (models.Yardstick, error) {
 	if database != mainDatabase {
 		return models.Yardstick{}, collectors.DatabaseGone(database, nil)
@@ -32,7 +32,10 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database
 	var f fileHeader
 	path, err := c.read(ctx, t, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, statements["yardstick"]).Scan(&f.pages, &f.pageSize, &f.maps, &f.internal)
-		return errors.Join(err, tx.QueryRowContext(ctx, statements["yardstick_free"]).Scan(&f.free))
+		if err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, statements["yardstick_free"]).Scan(&f.free)
 	})
 	if err != nil {
 		return models.Yardstick{}, err
@@ -45,7 +48,7 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database
 	}, nil
 }
 
-// reservedBytes is 0 for a file whose header was not written yet.
+// reservedBytes returns the bytes left unused at the end of each page, 0 for a file whose header was not written yet.
 func reservedBytes(path string) int64 {
 	file, err := os.Open(path)
 	if err != nil {
@@ -59,7 +62,7 @@ func reservedBytes(path string) int64 {
 	return int64(reserved[0])
 }
 
-// rest are the bytes of pages that belong to no table of a user.
+// rest returns the bytes of pages that belong to none of the user's tables.
 func (f fileHeader) rest() int64 {
 	pages := f.free + f.internal
 	if f.maps && f.pages > 1 {

@@ -27,8 +27,8 @@ func (unwelcoming) Login(_ context.Context, login tds.Login) (tds.Welcome, error
 	return tds.Welcome{}, sqlserver.Message(codeLoginFailed, login.User)
 }
 
-// Every second certificate that a server before 2019 made for itself has a negative serial number, and Go minds it unless
-// the module says otherwise. https://github.com/microsoft/go-mssqldb/issues/217
+// Every second certificate that a server before 2019 made for itself has a negative serial number, and Go minds it
+// unless the module says otherwise. https://github.com/microsoft/go-mssqldb/issues/217
 func TestNegativeSerialNumber(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

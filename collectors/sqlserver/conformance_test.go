@@ -13,9 +13,9 @@ var engine = collectortest.Engine{
 	Name:  "SQLServer",
 	Setup: setup,
 	Cannot: map[string]string{
-		"an empty table has 0 rows, exactly": "the reference calls every row count of the catalog approximate, 0 too",
-		"rows nobody counted are unknown":    "the server counts the rows of every partition as they come and go",
-		"partitions are rolled up once":      "a partition has no name; a partitioned table is one row, with the bytes of its partitions",
+		"empty table has exactly 0 rows": "the reference calls every row count of the catalog approximate, 0 too",
+		"uncounted rows are unknown":     "the server counts the rows of every partition as they come and go",
+		"partitions are rolled up":       "a partition has no name; a partitioned table is one row, with the bytes of its partitions",
 	},
 }
 

@@ -40,7 +40,8 @@ func rowNamed(t *testing.T, result models.TableResult, name string) models.Table
 	return models.TableSize{}
 }
 
-// Types are those of https://learn.microsoft.com/sql/relational-databases/system-catalog-views/sys-internal-tables-transact-sql
+// Types are those of
+// https://learn.microsoft.com/sql/relational-databases/system-catalog-views/sys-internal-tables-transact-sql
 func TestRuleInternalTables(t *testing.T) {
 	for kind, want := range map[int64]struct {
 		index int64 // pages

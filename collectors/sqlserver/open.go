@@ -72,7 +72,8 @@ func (v serverInfo) version() models.Version {
 
 func quoted(name string) string { return mssql.TSQLQuoter{}.ID(name) }
 
-// use goes to the database before a statement; in Azure one can only connect to it, and so one has to on an unknown server.
+// use goes to the database before a statement; in Azure one can only connect to it, and so one has to on an unknown
+// server.
 func (v serverInfo) use(database string) string {
 	if v.azure() || v.engine == 0 {
 		return ""
@@ -86,8 +87,8 @@ func (v serverInfo) grantEntry(t collectors.Target, database string) string {
 	return v.use(database) + "CREATE USER " + user + " FOR LOGIN " + user + ";"
 }
 
-// grantNames lets the account see every name of one database, and no row of data. An account that gets in by a permission of
-// the server has to become a user first: only users can be granted something in a database.
+// grantNames lets the account see every name of one database, and no row of data. An account that gets in by a
+// permission of the server has to become a user first: only users can be granted something in a database.
 func (v serverInfo) grantNames(t collectors.Target, database string) string {
 	user := quoted(t.Username)
 	return v.use(database) + "IF DATABASE_PRINCIPAL_ID(N" + mssql.TSQLQuoter{}.Value(t.Username) + ") IS NULL CREATE USER " + user +
@@ -234,8 +235,8 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// each runs a statement and hands every row to scan. The driver has the server end it when its time is over, and waits for
-// the server to say that it has; but not for long.
+// each runs a statement and hands every row to scan. The driver has the server end it when its time is over, and
+// waits for the server to say that it has; but not for long.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

@@ -171,7 +171,8 @@ func (r reader) pages(ctx context.Context, c *systemCatalog) error {
 	})
 }
 
-// units reads the pages of the objects from the catalog itself. An object that has none there, either, was perhaps dropped.
+// units reads the pages of the objects from the catalog itself. An object that has none there, either, was perhaps
+// dropped.
 func (r reader) units(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
 	var units []unit
 	err := r.each(ctx, statements["units"], func(rows *sql.Rows) error {

@@ -82,8 +82,9 @@ type systemCatalog struct {
 	memory     map[int64]int64 // object → bytes of RAM; nil where the account may not know
 }
 
-// unitPages are the rows of each partition, and the pages of each allocation unit by the partition that it belongs to. Units
-// of none are left out, as the statistics of partitions do: what is dropped and not yet freed, and a columnstore's own.
+// unitPages are the rows of each partition, and the pages of each allocation unit by the partition that it belongs
+// to. Units of none are left out, as the statistics of partitions do: what is dropped and not yet freed, and a
+// columnstore's own.
 func unitPages(units []unit, partitions []partition) []pageCounts {
 	pages := make([]pageCounts, 0, len(units)+len(partitions))
 	byID, byHobt := make(map[int64]int, len(partitions)), make(map[int64]int, len(partitions))
@@ -156,7 +157,8 @@ func (c systemCatalog) unnamed(o object) bool {
 	return c.schemas[o.schema] == "" || strings.HasPrefix(o.name, "#")
 }
 
-// result lists the relations and tells what belongs to none of them, but not what is hidden. Every page is counted once.
+// result lists the relations and tells what belongs to none of them, but not what is hidden. Every page is counted
+// once.
 func (c systemCatalog) result() models.TableResult {
 	relations := c.relations()
 	residual := c.count(relations)

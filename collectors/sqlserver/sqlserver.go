@@ -14,13 +14,13 @@ import (
 	"whalefall/models"
 )
 
-// SQLServer reads SQL Server 2012 to 2025, Azure SQL Database and Azure SQL Managed Instance.
+// Collector collects from SQL Server 2012 to 2025, Azure SQL Database and Azure SQL Managed Instance.
 type Collector struct {
 	connectTimeout   time.Duration
 	statementTimeout time.Duration
 }
 
-// New is the collector of SQL Server and its kin in Azure.
+// New returns the collector of SQL Server and its kin in Azure.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
@@ -70,9 +70,9 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return result, nil
 }
 
-// Tables measures every table and indexed view. A partitioned table is one row. The result is complete when every object
-// that has partitions, which everybody sees, has a name that the account may see. Scope is empty: the sizes of all
-// schemas are read at once.
+// Tables measures every table and indexed view. A partitioned table is one row. The result is complete when every
+// object that has partitions, which everybody sees, has a name that the account may see. Scope is empty: the sizes of
+// all schemas are read at once.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.TablesTimeout, errors.New("collection of tables"))
 	defer cancel()
@@ -209,8 +209,8 @@ func (s *session) list(ctx context.Context) (list listing, err error) {
 	return list, err
 }
 
-// grant is the statement that shows all databases and opens those that refused us. Permissions of the server are granted in
-// master only.
+// grant is the statement that shows all databases and opens those that refused us. Permissions of the server are
+// granted in master only.
 func (l listing) grant(t collectors.Target, denied []string) string {
 	var statements []string
 	onServer := func(permission string) string {
