@@ -2,43 +2,100 @@ package models
 
 import "context"
 
-// DefaultHistoryDays is how long the history of table sizes is kept, MinHistoryDays how long it must be.
+// Bounds of Options.HistoryDays. The growth of tables needs the history of the last tableGrowthDays.
 const (
 	DefaultHistoryDays = 400
 	MinHistoryDays     = tableGrowthDays + 1
 )
 
-// historyStep is how many rows PruneHistory deletes at a time.
-const historyStep = 5000
+// historyBatch is how many rows PruneHistory deletes in one statement, so that other writers wait for no more than that.
+const historyBatch = 5000
 
-// PruneHistory deletes the sizes of tables that are older than the store keeps them, those of tables that are gone, too, in
-// steps between which others can write. Those over which the base of growth has yet to move stay, however old: the next save
-// moves it. It returns how many rows went.
+// PruneHistory deletes the daily sizes of tables, databases and instances that are older than Options.HistoryDays and returns
+// how many rows it deleted. Three kinds of rows stay however old they are: the newest size of each database, the newest of each
+// instance, and the sizes of tables that the next save still needs to compute their growth.
 func (s *Store) PruneHistory(ctx context.Context) (pruned int64, err error) {
+	tables, err := s.pruneTables(ctx)
+	if err != nil {
+		return tables, err
+	}
+	databases, err := s.pruneDays(ctx, oldDatabaseSizes, "database_size_stats")
+	if err != nil {
+		return tables + databases, err
+	}
+	instances, err := s.pruneDays(ctx, oldInstanceSizes, "instance_size_stats")
+	return tables + databases + instances, err
+}
+
+func (s *Store) pruneTables(ctx context.Context) (pruned int64, err error) {
 	var databases []InstanceDatabase
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	if err := db.Select("id", "growth_day").Where("growth_day IS NOT NULL").Order("id").Find(&databases).Error; err != nil {
 		return 0, err
 	}
+
 	first := s.dayNumber(s.now()) + 1 - int64(s.historyDays)
 	for _, database := range databases {
 		for more := true; more; {
-			deleted, err := s.pruneStep(ctx, database.ID, min(first, *database.GrowthDay+1))
+			deleted, err := s.pruneTableBatch(ctx, database.ID, min(first, *database.GrowthDay+1))
 			if err != nil {
 				return pruned, err
 			}
-			pruned, more = pruned+deleted, deleted == historyStep
+			pruned, more = pruned+deleted, deleted == historyBatch
 		}
 	}
 	return pruned, nil
 }
 
-func (s *Store) pruneStep(ctx context.Context, databaseID, first int64) (int64, error) {
+// pruneTableBatch deletes up to historyBatch sizes of the database's tables from before the day first.
+func (s *Store) pruneTableBatch(ctx context.Context, databaseID, first int64) (int64, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	deleted := db.Exec(`DELETE FROM table_size_history WHERE database_id = ? AND (day, table_id) IN (
 		SELECT day, table_id FROM table_size_history WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`,
-		databaseID, databaseID, first, historyStep)
+		databaseID, databaseID, first, historyBatch)
+	return deleted.RowsAffected, deleted.Error
+}
+
+// Queries for the ids of rows to prune; parameters are the first day to keep and a limit.
+const (
+	oldDatabaseSizes = `SELECT m.id FROM instance_databases d JOIN database_size_stats m ON m.database_id = d.id AND m.day < ?
+		WHERE m.day < (SELECT max(n.day) FROM database_size_stats n WHERE n.database_id = d.id) LIMIT ?`
+	oldInstanceSizes = `SELECT m.id FROM instances i JOIN instance_size_stats m ON m.instance_id = i.id AND m.day < ?
+		WHERE m.day < (SELECT max(n.day) FROM instance_size_stats n WHERE n.instance_id = i.id) LIMIT ?`
+)
+
+// pruneDays deletes the rows that the query finds, batch by batch. It looks for them without holding the writer.
+func (s *Store) pruneDays(ctx context.Context, query, table string) (pruned int64, err error) {
+	first := s.day(s.now(), 1-s.historyDays)
+	for {
+		ids, err := s.idsToPrune(ctx, query, first)
+		if err != nil || len(ids) == 0 {
+			return pruned, err
+		}
+		deleted, err := s.deleteIDs(ctx, table, ids)
+		pruned += deleted
+		if err != nil || len(ids) < historyBatch {
+			return pruned, err
+		}
+	}
+}
+
+func (s *Store) idsToPrune(ctx context.Context, query, first string) (ids []int64, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Raw(query, first, historyBatch).Scan(&ids).Error
+	return ids, err
+}
+
+func (s *Store) deleteIDs(ctx context.Context, table string, ids []int64) (int64, error) {
+	parameter, err := jsonParameter(ids)
+	if err != nil {
+		return 0, err
+	}
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	deleted := db.Exec("DELETE FROM "+table+" WHERE id IN "+s.dialect.ids(), parameter)
 	return deleted.RowsAffected, deleted.Error
 }

@@ -101,7 +101,7 @@ type Options struct {
 
 	Schedule ScheduleDefaults // zero: DefaultSchedule
 
-	HistoryDays int // how long sizes of tables are kept, at least MinHistoryDays; 0: DefaultHistoryDays
+	HistoryDays int // days for which daily sizes are kept, at least MinHistoryDays; 0: DefaultHistoryDays
 
 	SessionIdle     time.Duration // a session ends this long after its last request; 0: DefaultSessionIdle
 	SessionLifetime time.Duration // a session ends this long after its login; 0: DefaultSessionLifetime
