@@ -70,8 +70,8 @@ type DatabaseSizePage struct {
 	TotalBytes    int64 // latest only: Σ bytes of the active ones
 }
 
-// historyDays is how many calendar days, today included, DatabaseSizeRow.History goes back.
-const historyDays = 30
+// sparklineDays is how many calendar days, today included, DatabaseSizeRow.History covers.
+const sparklineDays = 30
 
 var sizeColumns = []column{
 	{"name", "text"},
@@ -134,9 +134,11 @@ func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSi
 	if err != nil {
 		return err
 	}
-	return tx.Exec(`UPDATE instance_databases AS d SET last_error = r.last_error
-		FROM `+s.dialect.records([]column{{"name", "text"}, {"last_error", "text"}})+`
-		WHERE d.instance_id = ? AND d.name = r.name`, parameter, instanceID).Error
+	// DISTINCT keeps SQLite from merging the subquery into the join, where it would parse the parameter for each database.
+	return tx.Exec(`UPDATE instance_databases AS d SET last_error = found.last_error
+		FROM (SELECT DISTINCT m.id, r.last_error FROM `+s.dialect.records([]column{{"name", "text"}, {"last_error", "text"}})+`
+			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS found
+		WHERE d.id = found.id`, parameter, instanceID).Error
 }
 
 func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int64, error) {
@@ -146,8 +148,8 @@ func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int
 	}
 	written := tx.Exec(`INSERT INTO database_size_stats (database_id, day, size_bytes, data_bytes, log_bytes, collected_at)
 		SELECT d.id, r.day, r.size_bytes, r.data_bytes, r.log_bytes, r.collected_at
-		FROM `+s.dialect.records(sizeColumns)+` JOIN instance_databases d ON d.name = r.name
-		WHERE d.instance_id = ?
+		FROM `+s.dialect.records(sizeColumns)+` CROSS JOIN instance_databases d
+		WHERE d.instance_id = ? AND d.name = r.name
 		ON CONFLICT (database_id, day) DO UPDATE SET size_bytes = excluded.size_bytes, data_bytes = excluded.data_bytes,
 			log_bytes = excluded.log_bytes, collected_at = excluded.collected_at`, parameter, instanceID)
 	return written.RowsAffected, written.Error
@@ -308,7 +310,7 @@ func (s *Store) addHistory(tx *gorm.DB, rows []DatabaseSizeRow) error {
 	now := s.Now()
 	var stats []DatabaseSizeStat
 	err = tx.Where("database_id IN "+s.dialect.ids()+" AND day >= ? AND size_bytes IS NOT NULL",
-		parameter, s.day(now, 1-historyDays)).Order("database_id, day").Find(&stats).Error
+		parameter, s.day(now, 1-sparklineDays)).Order("database_id, day").Find(&stats).Error
 	if err != nil {
 		return err
 	}

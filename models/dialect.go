@@ -18,7 +18,9 @@ type dialect interface {
 	// contains is a condition with one parameter, which pattern builds: column holds the text as it is.
 	contains(column string) string
 	pattern(text string) string
-	// records is a table r made of one JSON parameter: an array of rows, each an array of the columns' values.
+	// records returns a table r made of one JSON parameter: an array of rows, each an array of the columns' values. Other
+	// tables are joined to it by CROSS JOIN and conditions in WHERE: SQLite then reads the records once and looks the
+	// others up by index. By JOIN it may parse the whole parameter again for each of their rows.
 	records(columns []column) string
 	// value is a parameter of a kind of column.
 	value(kind string) string

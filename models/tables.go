@@ -278,8 +278,9 @@ func (s *Store) addPartitionCounts(tx *gorm.DB, databaseID int64, rows []TableSi
 	var counts []partitionCount
 	err = tx.Raw(`SELECT t.parent_schema, t.parent_name, count(*) AS partitions
 		FROM `+s.dialect.records([]column{{"schema_name", "text"}, {"table_name", "text"}})+`
-		JOIN database_table_size_stats t ON t.parent_schema = r.schema_name AND t.parent_name = r.table_name
-		WHERE t.database_id = ? AND t.parent_name <> '' GROUP BY t.parent_schema, t.parent_name`,
+		CROSS JOIN database_table_size_stats t
+		WHERE t.database_id = ? AND t.parent_schema = r.schema_name AND t.parent_name = r.table_name AND t.parent_name <> ''
+		GROUP BY t.parent_schema, t.parent_name`,
 		parameter, databaseID).Scan(&counts).Error
 	if err != nil {
 		return err
