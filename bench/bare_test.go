@@ -21,15 +21,15 @@ import (
 	"whalefall/testenv"
 )
 
-// This program runs itself as the bare server when bareVariable has the address to listen on.
+// The test program runs itself as the bare server if bareVariable holds the address to listen on.
 const bareVariable, bareStoreVariable = "BENCH_BARE", "BENCH_BARE_STORE"
 
 func (bareDatabase) TableName() string { return "instance_databases" }
 
 const bareRows = "database_table_size_stats"
 
-// serveBare serves the page of a database's tables as a straightforward program would: without a login, languages, filters
-// or anything else around it.
+// serveBare serves the page of a database's tables as a straightforward program would: without logins, languages or
+// filters.
 func serveBare(address, store string) error {
 	dialector := sqlite.Open(store + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)")
 	if strings.HasPrefix(store, "postgres://") {
@@ -59,7 +59,7 @@ func serveBare(address, store string) error {
 	return e.Start(address)
 }
 
-// bareServer is this program as the bare server.
+// bareServer is the test program, running as the bare server.
 type bareServer struct {
 	base   string
 	pid    int
@@ -72,25 +72,17 @@ func startBare(t *testing.T, store string) *bareServer {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), bareVariable+"="+address, bareStoreVariable+"="+store)
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	b := &bareServer{base: "http://" + address, pid: cmd.Process.Pid, client: &http.Client{
+	b := &bareServer{base: "http://" + address, pid: testenv.StartProcess(t, cmd).PID(), client: &http.Client{
 		Timeout: time.Minute, Transport: &http.Transport{DisableCompression: true},
 	}}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	testenv.WaitFor(t, "the bare server to be ready", func() bool {
 		response, err := b.client.Get(b.base + barePath(0))
 		if err == nil {
 			_ = response.Body.Close()
-			return b
 		}
-	}
-	t.Fatal("the bare server does not get ready")
-	return nil
+		return err == nil
+	})
+	return b
 }
 
 func barePath(database int) string {

@@ -12,12 +12,12 @@ import (
 	"whalefall/testenv"
 )
 
-// wholeSchema is what a straightforward program asks; the server opens every table for it.
+// wholeSchema is the query of a straightforward program. The server opens every table for it.
 const wholeSchema = `SELECT table_schema, table_name, data_length, index_length, table_rows
 FROM information_schema.TABLES WHERE table_schema = '` + mariaDatabase + `'`
 
-// mariaBench is the product beside a MariaDB or MySQL server.
-type mariaBench struct {
+// mysqlBench is the product with a MariaDB or MySQL server.
+type mysqlBench struct {
 	*testenv.MySQLServer
 	product  *product
 	db       *sql.DB
@@ -30,7 +30,7 @@ const (
 	mysqlTables = 20_000
 )
 
-func newMariaBench(t *testing.T, name string, tables int, settings ...string) *mariaBench {
+func newMySQLBench(t *testing.T, name string, tables int, settings ...string) *mysqlBench {
 	t.Helper()
 	product := startProduct(t, t.TempDir(), "")
 	statements, count := mariaStatements(tables)
@@ -38,14 +38,14 @@ func newMariaBench(t *testing.T, name string, tables int, settings ...string) *m
 	server.Exec(t, "", fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", plainRole, rolePassword),
 		fmt.Sprintf("GRANT PROCESS, REFERENCES ON *.* TO %s@'127.0.0.1'", plainRole),
 		fmt.Sprintf("GRANT SELECT ON mysql.innodb_table_stats TO %s@'127.0.0.1'", plainRole))
-	b := &mariaBench{MySQLServer: server, product: product, db: server.DB(t), tables: count}
+	b := &mysqlBench{MySQLServer: server, product: product, db: server.DB(t), tables: count}
 	b.instance = b.product.addInstance(t, name, account{
 		engine: "mysql", host: server.Host, port: server.Port, user: plainRole, password: rolePassword,
 	})
 	return b
 }
 
-func (b *mariaBench) refresh(t *testing.T) {
+func (b *mysqlBench) refresh(t *testing.T) {
 	t.Helper()
 	b.product.refresh(t, b.instance, mariaDatabase, b.tables)
 }
@@ -56,12 +56,12 @@ func measureMariaDB(t *testing.T) {
 	if os.Getenv("TEST_MYSQL_BIN") != "" {
 		t.Skip("TEST_MYSQL_BIN names another server")
 	}
-	b := newMariaBench(t, "mariadb", min(fixtureTables, mariaTables))
+	b := newMySQLBench(t, "mariadb", min(fixtureTables, mariaTables))
 	measured(t, "refresh", mariaIDs[:3], b.compareRefreshes)
 	measured(t, "cancel", mariaIDs[3:], b.measureCancel)
 }
 
-func (b *mariaBench) compareRefreshes(t *testing.T) {
+func (b *mysqlBench) compareRefreshes(t *testing.T) {
 	product := meter{
 		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
 		server: func() time.Duration { return cpuOf(t, b.PID()) },
@@ -74,18 +74,19 @@ func (b *mariaBench) compareRefreshes(t *testing.T) {
 	b.refresh(t)
 	opened = b.status(t, "Opened_tables") - opened
 	for range rounds {
-		b.Exec(t, "", "FLUSH TABLES") // as on a server that is asked once a day
+		b.Exec(t, "", "FLUSH TABLES") // as on a server that is read once a day
 		product.measure(&ours, func() { b.refresh(t) })
 		b.Exec(t, "", "FLUSH TABLES")
-		direct.measure(&theirs, func() { b.ask(t, wholeSchema) })
+		direct.measure(&theirs, func() { b.query(t, wholeSchema) })
 	}
 	report(t, "maria-opened", fmt.Sprint(opened), opened < 100, "the second refresh")
 	burden := quotient(median(ours.server), median(theirs.server))
-	report(t, "maria-server", fmt.Sprintf("%.2f", burden), burden <= 0.06, text(median(ours.server))+" ÷ "+text(median(theirs.server)))
+	report(t, "maria-server", fmt.Sprintf("%.2f", burden), burden <= 0.06,
+		text(median(ours.server))+" ÷ "+text(median(theirs.server)))
 	reportRatio(t, "maria-whole", &ours, &theirs, 1)
 }
 
-func (b *mariaBench) ask(t *testing.T, query string) {
+func (b *mysqlBench) query(t *testing.T, query string) {
 	t.Helper()
 	rows, err := b.db.QueryContext(t.Context(), query)
 	if err != nil {
@@ -97,11 +98,11 @@ func (b *mariaBench) ask(t *testing.T, query string) {
 		n++
 	}
 	if err := rows.Err(); err != nil || n != b.tables {
-		t.Fatalf("%d tables, %v", n, err)
+		t.Fatalf("got %d tables, %v, want %d", n, err, b.tables)
 	}
 }
 
-func (b *mariaBench) status(t *testing.T, name string) (n int64) {
+func (b *mysqlBench) status(t *testing.T, name string) (n int64) {
 	t.Helper()
 	if err := b.db.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE '"+name+"'").Scan(&name, &n); err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func (b *mariaBench) status(t *testing.T, name string) (n int64) {
 	return n
 }
 
-func (b *mariaBench) measureCancel(t *testing.T) {
+func (b *mysqlBench) measureCancel(t *testing.T) {
 	took := b.product.cancelTimes(t, b.instance, mariaDatabase, func() (n int) {
 		if err := b.db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM information_schema.processlist
 			WHERE user = ?`, plainRole).Scan(&n); err != nil {
@@ -120,13 +121,13 @@ func (b *mariaBench) measureCancel(t *testing.T) {
 	reportCancel(t, "maria-cancel", took)
 }
 
-// measureMySQL needs TEST_MYSQL_BIN to name a MySQL 8 or later.
+// measureMySQL measures the MySQL 8 or later that TEST_MYSQL_BIN names.
 func measureMySQL(t *testing.T) {
 	if os.Getenv("TEST_MYSQL_BIN") == "" {
 		results.absent("mysql", "no server here")
 		t.Skip("no server here; TEST_MYSQL_BIN names one")
 	}
-	b := newMariaBench(t, "mysql", min(2*fixtureTables, mysqlTables))
+	b := newMySQLBench(t, "mysql", min(2*fixtureTables, mysqlTables))
 	product := meter{
 		client: func() time.Duration { return cpuOf(t, b.product.pid()) },
 		server: func() time.Duration { return cpuOf(t, b.PID()) },

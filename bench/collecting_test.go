@@ -19,44 +19,49 @@ import (
 	"whalefall/testenv"
 )
 
-// settle is how long a server process may take to end after its client has left.
+// settle is how long a server process may take to end after its client has disconnected.
 const settle = 300 * time.Millisecond
 
-// twoCalls is the least a server can be asked for every table's bytes.
+// twoCalls is the cheapest query for every table's bytes: two size functions a table.
 const twoCalls = `SELECT n.nspname, c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), c.reltuples
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'`
+WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+AND n.nspname !~ '^pg_toast'`
 
-// threeSizes is what a straightforward program asks: each size by a function of its own, sorted by the server.
-const threeSizes = `SELECT n.nspname, c.relname, pg_total_relation_size(c.oid) / 1048576, pg_relation_size(c.oid) / 1048576,
+// threeSizes is the query of a straightforward program: three size functions a table, sorted by the server.
+const threeSizes = `SELECT n.nspname, c.relname,
+pg_total_relation_size(c.oid) / 1048576, pg_relation_size(c.oid) / 1048576,
 pg_indexes_size(c.oid) / 1048576, c.reltuples
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+AND n.nspname !~ '^pg_toast'
 ORDER BY pg_total_relation_size(c.oid) DESC`
 
-// TestCollecting holds refreshes through HTTP against queries that only fetch the sizes.
+// TestCollecting compares refreshes through HTTP with queries that only fetch the sizes.
 func TestCollecting(t *testing.T) {
 	measured(t, "PostgreSQL", append(idsOf(collectingGoals(fixtureTables)), "binary"), measurePostgreSQL)
 	measured(t, "MariaDB", mariaIDs, measureMariaDB)
 	measured(t, "MySQL", []string{"mysql"}, measureMySQL)
 }
 
-// postgresqlBench is the product beside a PostgreSQL server, which it may read in two ways.
+// postgresqlBench is the product with a PostgreSQL server that it reads in two ways.
 type postgresqlBench struct {
 	*postgresqlFixture
 	product        *product
 	database       string
-	plain, listing int64 // instances
+	plain, listing int64 // ids of the instances without and with the file listing granted
 }
 
 func measurePostgreSQL(t *testing.T) {
 	reportBinary(t)
-	b := &postgresqlBench{postgresqlFixture: newPostgreSQLFixture(t, fixtureTables), product: startProduct(t, t.TempDir(), "")}
+	fixture := newPostgreSQLFixture(t, fixtureTables)
+	b := &postgresqlBench{postgresqlFixture: fixture, product: startProduct(t, t.TempDir(), "")}
 	b.database = b.clone(t)
 	b.plain = b.addInstance(t, plainRole)
 	b.listing = b.addInstance(t, listingRole)
 	id := func(name string) string { return sized(name, fixtureTables) }
-	measured(t, "refresh", []string{id("functions-cpu"), id("functions-wall"), id("listing-cpu"), id("listing-wall")}, b.compareRefreshes)
+	refresh := []string{id("functions-cpu"), id("functions-wall"), id("listing-cpu"), id("listing-wall")}
+	measured(t, "refresh", refresh, b.compareRefreshes)
 	measured(t, "backend", []string{id("backend")}, b.measureBackend)
 	measured(t, "locked", []string{id("locked")}, b.measureLocked)
 	measured(t, "cancel", []string{id("cancel")}, b.measureCancel)
@@ -84,7 +89,7 @@ func (b *postgresqlBench) addInstance(t *testing.T, role string) int64 {
 	})
 }
 
-// meter waits until server processes have ended: only then their time is their parent's.
+// meter returns a meter that waits for server processes to end before it reads the CPU: only then their parent has it.
 func (b *postgresqlBench) meter(t *testing.T, client func() time.Duration) meter {
 	return meter{client: client, server: func() time.Duration {
 		time.Sleep(settle)
@@ -117,7 +122,7 @@ func (b *postgresqlBench) compareRefreshes(t *testing.T) {
 	reportOne(t, sized("listing-wall", b.tables), &listing, &three, (*cost).elapsed, goal)
 }
 
-// psql runs a query and returns the CPU of the client.
+// psql runs a query and returns the CPU time of the client.
 func (b *postgresqlBench) psql(t *testing.T, query string) time.Duration {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "rows")
@@ -132,13 +137,12 @@ func (b *postgresqlBench) psql(t *testing.T, query string) time.Duration {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(rows), "\n"); n != b.tables {
-		t.Fatalf("psql shows %d tables", n)
+		t.Fatalf("psql: got %d tables, want %d", n, b.tables)
 	}
 	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
-// measureBackend watches the server's processes during a refresh. Memory of its own is what counts: the buffers that it
-// looks at are everybody's.
+// measureBackend measures the memory of the server's process during a refresh, without the shared buffers.
 func (b *postgresqlBench) measureBackend(t *testing.T) {
 	known := testenv.ChildProcesses(b.postmaster)
 	done, peak := make(chan struct{}), make(chan int64)
@@ -161,10 +165,11 @@ func (b *postgresqlBench) measureBackend(t *testing.T) {
 	b.product.refresh(t, b.plain, b.database, b.tables)
 	close(done)
 	most := <-peak
-	report(t, sized("backend", b.tables), megabytes(most), 0 < most && most <= 64e6, "RssAnon, every 5 ms, by the functions")
+	report(t, sized("backend", b.tables), megabytes(most), 0 < most && most <= 64e6,
+		"RssAnon, every 5 ms, by the functions")
 }
 
-// measureLocked refreshes with one table under ACCESS EXCLUSIVE, which must keep its values.
+// measureLocked refreshes while one table is locked in ACCESS EXCLUSIVE mode. The table must keep its values.
 func (b *postgresqlBench) measureLocked(t *testing.T) {
 	var free, locked cost
 	product := b.meter(t, func() time.Duration { return cpuOf(t, b.product.pid()) })
@@ -177,7 +182,8 @@ func (b *postgresqlBench) measureLocked(t *testing.T) {
 	}
 	longer := median(locked.wall) - median(free.wall)
 	b.wantKept(t, "app0", "t_1")
-	report(t, sized("locked", b.tables), text(longer), longer <= 2*time.Second, fmt.Sprintf("%s − %s", text(median(locked.wall)), text(median(free.wall))))
+	report(t, sized("locked", b.tables), text(longer), longer <= 2*time.Second,
+		fmt.Sprintf("%s − %s", text(median(locked.wall)), text(median(free.wall))))
 }
 
 func (b *postgresqlBench) lock(t *testing.T, table string) (release func()) {
@@ -192,7 +198,7 @@ func (b *postgresqlBench) lock(t *testing.T, table string) (release func()) {
 	return func() { _ = conn.Close(t.Context()) }
 }
 
-// wantKept has the product name the table that could not be read, with the values that it had.
+// wantKept checks that the product reports the table as unread and keeps its values.
 func (b *postgresqlBench) wantKept(t *testing.T, schema, name string) {
 	t.Helper()
 	var page struct {
@@ -205,9 +211,12 @@ func (b *postgresqlBench) wantKept(t *testing.T, schema, name string) {
 		}
 	}
 	b.product.call(t, http.MethodGet, tableSizes(b.plain, b.database)+"?only=unsettled", nil, &page)
-	if len(page.Tables) != 1 || page.Tables[0].Schema != schema || page.Tables[0].Name != name || page.Tables[0].Unread != "locked" ||
-		!page.Tables[0].Kept || page.Tables[0].Bytes == nil {
-		t.Fatalf("of the locked table is said %+v", page.Tables)
+	if len(page.Tables) != 1 {
+		t.Fatalf("got %d tables that are not settled, want 1", len(page.Tables))
+	}
+	got := page.Tables[0]
+	if got.Schema != schema || got.Name != name || got.Unread != "locked" || !got.Kept || got.Bytes == nil {
+		t.Fatalf("got %+v, want the locked table with its earlier values", got)
 	}
 }
 
@@ -231,12 +240,15 @@ func (b *postgresqlBench) measureCancel(t *testing.T) {
 func reportCancel(t *testing.T, id string, took []time.Duration) {
 	t.Helper()
 	worst := slices.Max(took)
-	report(t, id, text(worst), worst <= time.Second, fmt.Sprintf("the longest of %d, median %s", len(took), text(median(took))))
+	report(t, id, text(worst), worst <= time.Second,
+		fmt.Sprintf("the longest of %d, median %s", len(took), text(median(took))))
 }
 
-// cancelTimes are the times from asking to cancel a refresh to a server that does nothing for it; statements counts what it
-// does. A refresh that was over before does not count.
-func (p *product) cancelTimes(t *testing.T, instance int64, database string, statements func() int) (took []time.Duration) {
+// cancelTimes are the times from asking to cancel a refresh to a server that does nothing for it; statements counts
+// what it does. A refresh that was over before does not count.
+func (p *product) cancelTimes(
+	t *testing.T, instance int64, database string, statements func() int,
+) (took []time.Duration) {
 	t.Helper()
 	for range 20 * rounds {
 		if len(took) == rounds {

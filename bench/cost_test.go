@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// cost of one way to do something, a value a round.
+// cost is what one way to do something took, a value a round.
 type cost struct {
 	wall   []time.Duration
 	server []time.Duration // CPU of the database server
-	client []time.Duration // CPU of who asks it
+	client []time.Duration // CPU of its client
 	log    []int64         // bytes of write-ahead log
 }
 
@@ -39,14 +39,14 @@ func (c *cost) String() string {
 	return fmt.Sprintf("%s, CPU %s (server %s)", text(c.elapsed()), text(c.cpu()), text(median(c.server)))
 }
 
-// meter reads what is used by who takes part.
+// meter reads the resources that the processes involved have used so far.
 type meter struct {
-	server func() time.Duration // CPU; nil: there is none of its own
+	server func() time.Duration // CPU; nil: no server process
 	client func() time.Duration // CPU
-	log    func() int64         // bytes of write-ahead log so far; nil: not of interest
+	log    func() int64         // bytes of write-ahead log; nil: not measured
 }
 
-// measure adds what do uses.
+// measure runs do and appends what it used to the cost.
 func (m meter) measure(c *cost, do func()) {
 	server, log := time.Duration(0), int64(0)
 	if m.log != nil {
@@ -67,7 +67,7 @@ func (m meter) measure(c *cost, do func()) {
 	}
 }
 
-// ownCPU is what this process has used.
+// ownCPU returns the CPU time of this process.
 func ownCPU() time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -76,24 +76,25 @@ func ownCPU() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// reportRatio holds wall and CPU of one way against another's; both must reach the goal.
+// reportRatio reports the ratios of wall and CPU time. Both must reach the goal.
 func reportRatio(t *testing.T, id string, ours, theirs *cost, goal float64) {
 	t.Helper()
 	wall, cpu := quotient(median(ours.wall), median(theirs.wall)), quotient(ours.cpu(), theirs.cpu())
-	report(t, id, fmt.Sprintf("%.2f wall, %.2f CPU", wall, cpu), wall <= goal && cpu <= goal, fmt.Sprintf("%s ÷ %s", ours, theirs))
+	report(t, id, fmt.Sprintf("%.2f wall, %.2f CPU", wall, cpu), wall <= goal && cpu <= goal,
+		fmt.Sprintf("%s ÷ %s", ours, theirs))
 }
 
-// reportOne holds one of the two against another's.
+// reportOne reports the ratio of either wall or CPU time.
 func reportOne(t *testing.T, id string, ours, theirs *cost, of func(*cost) time.Duration, goal float64) {
 	t.Helper()
 	ratio := quotient(of(ours), of(theirs))
 	report(t, id, fmt.Sprintf("%.2f", ratio), ratio <= goal, fmt.Sprintf("%s ÷ %s", ours, theirs))
 }
 
-// median of an odd number of values.
+// median returns the median of an odd number of values.
 func median[T cmp.Ordered](values []T) T { return percentile(values, 50) }
 
-// percentile is the smallest value that p percent of the values do not exceed.
+// percentile returns the smallest value that p percent of the values do not exceed.
 func percentile[T cmp.Ordered](values []T, p int) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[(len(sorted)*p+99)/100-1]
@@ -101,7 +102,7 @@ func percentile[T cmp.Ordered](values []T, p int) T {
 
 func quotient[T ~int64](a, b T) float64 { return float64(a) / float64(b) }
 
-// text is a duration as a table shows it.
+// text formats a duration for a table.
 func text(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:

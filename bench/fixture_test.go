@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	plainRole    = "bench_plain"   // has what the README grants
-	listingRole  = "bench_listing" // may list files, too
+	plainRole    = "bench_plain"   // has the grants of the README
+	listingRole  = "bench_listing" // may also list files
 	rolePassword = "Measure-me-1"
 )
 
-// postgresqlFixture is a server with a database of many tables, which every measurement gets a copy of.
+// postgresqlFixture is a server with a database of many tables, of which every measurement gets a copy.
 type postgresqlFixture struct {
 	*testenv.PostgreSQLServer
-	postmaster int
+	postmaster int // process id
 	tables     int
 }
 
@@ -41,11 +41,12 @@ func newPostgreSQLFixture(t *testing.T, tables int) *postgresqlFixture {
 	return f
 }
 
-// grantListing is what lets a role list files; it holds in one database.
-const grantListing = "GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean) TO " + listingRole
+// grantListing allows the role to list files, in one database.
+const grantListing = "GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean) TO " +
+	listingRole
 
-// postgresqlTables makes the tables of a schema: 60 % with primary key and text, 25 % with two more indexes, 10 % bare heaps,
-// 5 % partitions and their parents; a tenth has rows.
+// postgresqlTables creates the tables of a schema: 60 % with a primary key and a text, 25 % with two more indexes, 10 %
+// plain heaps, 5 % partitions and their parents. A tenth of them has rows.
 const postgresqlTables = `
 	CREATE SCHEMA app%[1]d;
 	SET search_path = app%[1]d;
@@ -74,7 +75,7 @@ const postgresqlTables = `
 		END LOOP;
 	END $$`
 
-// clone is a copy of the database, by its name.
+// clone copies the database and returns the name of the copy.
 func (f *postgresqlFixture) clone(t *testing.T) string {
 	t.Helper()
 	u, err := url.Parse(f.CloneDatabase(t, postgresqlTemplate))
@@ -87,14 +88,14 @@ func (f *postgresqlFixture) clone(t *testing.T) string {
 // mariaDatabase is the monitored database of mariaStatements.
 const mariaDatabase = "app"
 
-// mariaStatements make the same mix on MariaDB or MySQL, where a table has its partitions inside. It returns how many tables
-// there are.
+// mariaStatements returns statements that create the same mix on MariaDB or MySQL, where partitions are no tables, and
+// the number of tables.
 func mariaStatements(tables int) (statements []string, count int) {
 	var out strings.Builder
 	statements = []string{"CREATE DATABASE " + mariaDatabase}
 	for i := range tables {
 		if i%20 == 19 && i%200 != 19 {
-			continue // in the table of partitions that was made before
+			continue // a partition of the table before
 		}
 		count++
 		create(&out, i)
@@ -118,7 +119,8 @@ func create(out *strings.Builder, i int) {
 	case i%20 < 19:
 		fmt.Fprintf(out, "CREATE TABLE t_%d (id BIGINT, n INT);", i)
 	default:
-		fmt.Fprintf(out, "CREATE TABLE t_%d (id BIGINT PRIMARY KEY, body VARCHAR(200)) PARTITION BY HASH (id) PARTITIONS 10;", i)
+		fmt.Fprintf(out, "CREATE TABLE t_%d (id BIGINT PRIMARY KEY, body VARCHAR(200)) "+
+			"PARTITION BY HASH (id) PARTITIONS 10;", i)
 	}
 	if i%10 == 3 {
 		fmt.Fprintf(out, `INSERT INTO t_%d WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 500)

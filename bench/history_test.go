@@ -15,7 +15,7 @@ const (
 	wholeTables = 100_000
 )
 
-// TestHistory collects a database every day, a tenth of whose tables changes daily.
+// TestHistory stores a database every day, with a tenth of its tables changed.
 func TestHistory(t *testing.T) {
 	eachStore(t, func(t *testing.T, kind string) {
 		measured(t, "days", []string{kind + "-history", kind + "-fastest"}, func(t *testing.T) { measureHistory(t, kind) })
@@ -38,17 +38,18 @@ func measureHistory(t *testing.T, kind string) {
 	var took []time.Duration
 	for range 3 * rounds {
 		start := time.Now()
-		page, err := f.store.TableSizes(t.Context(), models.TableQuery{DatabaseID: database, Sort: "growth", Desc: true, Limit: 20})
+		query := models.TableQuery{DatabaseID: database, Sort: "growth", Desc: true, Limit: 20}
+		page, err := f.store.TableSizes(t.Context(), query)
 		took = append(took, time.Since(start))
 		if err != nil || len(page.Rows) != 20 || page.Rows[0].Growth == nil || *page.Rows[0].Growth <= 0 {
-			t.Fatalf("the growth of %d tables, %v", len(page.Rows), err)
+			t.Fatalf("got %d tables, %v, want 20 with growth", len(page.Rows), err)
 		}
 	}
 	report(t, kind+"-fastest", text(median(took)), median(took) <= 350*time.Millisecond,
 		fmt.Sprintf("of %s tables, median of %d", thousands(historyTables), len(took)))
 }
 
-// reportHistory scales what the history takes to a year of many tables, by its rows.
+// reportHistory reports the size of the history, scaled by its rows to a year of many tables.
 func (f *filled) reportHistory(t *testing.T, database int64) {
 	t.Helper()
 	size := "SELECT sum(pgsize) FROM dbstat WHERE name = 'table_size_history'"

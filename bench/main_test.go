@@ -1,7 +1,7 @@
 //go:build bench
 
-// Package bench measures the built product from outside, as a process and through HTTP, and its store beside what a
-// straightforward program would do. Machines are noisy, so what is compared runs in turns and medians count.
+// Package bench measures the built product from outside, as a process and through HTTP, and compares its store with
+// that of a straightforward program. Machines are noisy, so what is compared runs in turns, and medians count.
 package bench
 
 import (
@@ -16,14 +16,14 @@ import (
 	"whalefall/testenv"
 )
 
-// Sizes, by environment.
+// Sizes, which environment variables change.
 var (
-	fixtureTables = size("BENCH_TABLES", 10_000)    // of the monitored databases
-	storedRows    = size("BENCH_ROWS", 1_000_000)   // in the store whose pages are read
-	historyTables = size("BENCH_HISTORY", 100_000)  // whose history is written
-	historyDays   = size("BENCH_DAYS", 35)          // as long as it is
+	fixtureTables = size("BENCH_TABLES", 10_000)    // tables of a monitored database
+	storedRows    = size("BENCH_ROWS", 1_000_000)   // rows of the store whose pages are read
+	historyTables = size("BENCH_HISTORY", 100_000)  // tables whose history is stored
+	historyDays   = size("BENCH_DAYS", 35)          // days of that history
 	rounds        = size("BENCH_ROUNDS", 5)         // of each comparison
-	savedTables   = size("BENCH_SNAPSHOT", 100_000) // of a snapshot that is stored
+	savedTables   = size("BENCH_SNAPSHOT", 100_000) // tables of a stored snapshot
 )
 
 func size(variable string, usual int) int {
@@ -39,12 +39,14 @@ func size(variable string, usual int) int {
 	return n
 }
 
-// trial reports whether this is not what results.md tells of: smaller, or of another build.
+// trial reports whether results.md must stay as it is: the sizes are smaller, or the build is another one.
 func trial() bool {
-	return os.Getenv("BENCH_BINARY") != "" || fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 || historyTables < 100_000 || historyDays < 35
+	smaller := fixtureTables < 10_000 || rounds < 5 || savedTables != 100_000 || storedRows < 1_000_000 ||
+		historyTables < 100_000 || historyDays < 35
+	return smaller || os.Getenv("BENCH_BINARY") != ""
 }
 
-// scratch is the directory of this process.
+// scratch is the directory for all files of this process.
 var scratch string
 
 const memoryDisk = "/dev/shm"
@@ -63,7 +65,7 @@ func TestMain(m *testing.M) {
 	}
 	results.started = time.Now()
 	code := testenv.Run(m)
-	_ = os.RemoveAll(scratch)
+	removeScratch()
 	if err := results.write(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -71,26 +73,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// makeScratch makes the directory of this process, where writing costs no disk if the machine has such a place. All
-// temporary files are in it, and whoever interrupts us leaves nothing behind: they may take gigabytes.
+// removeScratch removes the directory of this process.
+var removeScratch func()
+
+// makeScratch creates the directory for all files of this process, in memory if the machine has such a file system.
+// They may take gigabytes, so they are removed when the process is interrupted, too.
 func makeScratch() error {
 	parent := os.Getenv("TMPDIR")
 	if _, err := os.Stat(memoryDisk); err == nil && parent == "" {
 		parent = memoryDisk
 	}
-	var err error
-	if scratch, err = os.MkdirTemp(parent, "whalefall-bench-"); err != nil {
+	directory, err := testenv.NewDirectory(parent, "whalefall-bench-")
+	if err != nil {
 		return err
 	}
-	if err := os.Chmod(scratch, 0o755); err != nil { // servers that run as others are in it
+	scratch, removeScratch = directory.Path, directory.Remove
+	if err := os.Chmod(scratch, 0o755); err != nil { // for servers that run under another account
 		return err
 	}
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-asked
-		_ = os.RemoveAll(scratch)
-		_ = results.write() // as far as it came
+		<-interrupted
+		removeScratch()
+		_ = results.write()
 		os.Exit(1)
 	}()
 	return os.Setenv("TMPDIR", scratch)

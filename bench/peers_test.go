@@ -19,24 +19,25 @@ import (
 	"whalefall/testenv"
 )
 
-// TestPeers holds a refresh against a scrape of what others run for the sizes of tables. See peers.md.
+// TestPeers compares a refresh with a scrape of other programs that read the sizes of tables. See peers.md.
 func TestPeers(t *testing.T) {
 	if os.Getenv("BENCH_PEERS") != "1" {
-		t.Skip("BENCH_PEERS=1 asks for it")
+		t.Skip("runs only with BENCH_PEERS=1")
 	}
-	measured(t, "postgres_exporter", []string{"peer-postgres-wall", "peer-postgres-cpu", "peer-postgres-rss"}, besidePostgreSQLExporter)
+	measured(t, "postgres_exporter", []string{"peer-postgres-wall", "peer-postgres-cpu", "peer-postgres-rss"},
+		besidePostgreSQLExporter)
 	measured(t, "mysqld_exporter", []string{"peer-mysqld-wall", "peer-mysqld-cpu"}, besideMysqldExporter)
 }
 
-// peer is an exporter that runs.
+// peer is a running exporter.
 type peer struct {
 	version string
 	pid     int
 	address string
-	metric  string // a sample of each table begins with it
+	metric  string // has one sample a table
 }
 
-// findPeer is a program from PATH, by one of its names, or built from its module.
+// findPeer returns the path of a program, found in PATH by one of its names or built from its module.
 func findPeer(t *testing.T, module string, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -59,24 +60,22 @@ func startPeer(t *testing.T, path, metric string, environment []string, flags ..
 	var log bytes.Buffer
 	cmd := exec.Command(path, append(flags, "--web.listen-address="+listen)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), environment...), &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	process := testenv.StartProcess(t, cmd)
 	about, _ := exec.Command(path, "--version").CombinedOutput()
 	version, _, _ := strings.Cut(string(about), " (")
-	p := &peer{version: strings.TrimSpace(version), pid: cmd.Process.Pid, address: "http://" + listen, metric: metric}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if response, err := http.Get(p.address + "/"); err == nil {
+	p := &peer{version: strings.TrimSpace(version), pid: process.PID(), address: "http://" + listen, metric: metric}
+	ready := testenv.WaitAtMost(testenv.Patience, func() bool {
+		response, err := http.Get(p.address + "/")
+		if err == nil {
 			_ = response.Body.Close()
-			return p
 		}
+		return err == nil || process.Ended()
+	})
+	if !ready || process.Ended() {
+		process.Kill()
+		t.Fatalf("%s does not answer\n%s", path, log.String())
 	}
-	t.Fatalf("%s does not answer\n%s", path, log.String())
-	return nil
+	return p
 }
 
 func (p *peer) scrape(t *testing.T, want int) {
@@ -88,14 +87,15 @@ func (p *peer) scrape(t *testing.T, want int) {
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if n := bytes.Count(text, []byte("\n"+p.metric+"{")); err != nil || n < want {
-		t.Fatalf("%s: %d of %d tables, %v", p.version, n, want, err)
+		t.Fatalf("%s: got %d tables, %v, want %d", p.version, n, err, want)
 	}
 }
 
-// userTables is what postgres_exporter's collector of tables asks, for releases that have none.
+// userTables is the query of postgres_exporter's stat_user_tables collector, for releases without it.
 const userTables = `pg_stat_user_tables:
   query: |
-    SELECT current_database() AS datname, schemaname, relname, seq_scan, seq_tup_read, coalesce(idx_scan, 0) AS idx_scan,
+    SELECT current_database() AS datname, schemaname, relname, seq_scan, seq_tup_read,
+      coalesce(idx_scan, 0) AS idx_scan,
       coalesce(idx_tup_fetch, 0) AS idx_tup_fetch, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, n_dead_tup,
       vacuum_count, autovacuum_count, analyze_count, autoanalyze_count,
       pg_table_size(relid) AS table_size, pg_indexes_size(relid) AS index_size
@@ -141,9 +141,11 @@ func besidePostgreSQLExporter(t *testing.T) {
 		Scheme: "postgresql", User: url.UserPassword(plainRole, rolePassword), Host: fmt.Sprintf("%s:%d", f.Host, f.Port),
 		Path: "/" + b.database, RawQuery: "sslmode=disable",
 	}
-	exporter := startPeer(t, path, "pg_stat_user_tables_n_live_tup", []string{"DATA_SOURCE_NAME=" + source.String()}, flags...)
+	exporter := startPeer(t, path, "pg_stat_user_tables_n_live_tup",
+		[]string{"DATA_SOURCE_NAME=" + source.String()}, flags...)
 	leaves := f.tables - f.tables/200 // it leaves out tables that have partitions
-	ours, theirs := besides(t, b.meter(t, nil), b.product.pid(), exporter, leaves, func() { b.product.refresh(t, b.listing, b.database, b.tables) })
+	refresh := func() { b.product.refresh(t, b.listing, b.database, b.tables) }
+	ours, theirs := besides(t, b.meter(t, nil), b.product.pid(), exporter, leaves, refresh)
 	how = exporter.version + ", " + how + ", storing nothing; ours with the file listing granted; "
 	reportPeer(t, "peer-postgres", ours, theirs, 0.4, 0.33, how)
 	own, its := peakMemory(b.product.pid()), peakMemory(exporter.pid)
@@ -153,8 +155,9 @@ func besidePostgreSQLExporter(t *testing.T) {
 
 func besideMysqldExporter(t *testing.T) {
 	path := findPeer(t, "github.com/prometheus/mysqld_exporter@latest", "mysqld_exporter", "prometheus-mysqld-exporter")
-	b := newMariaBench(t, "mariadb", min(fixtureTables, mariaTables))
-	b.Exec(t, "", "CREATE USER peer@'127.0.0.1' IDENTIFIED BY '"+rolePassword+"'", "GRANT SELECT, PROCESS ON *.* TO peer@'127.0.0.1'")
+	b := newMySQLBench(t, "mariadb", min(fixtureTables, mariaTables))
+	b.Exec(t, "", "CREATE USER peer@'127.0.0.1' IDENTIFIED BY '"+rolePassword+"'",
+		"GRANT SELECT, PROCESS ON *.* TO peer@'127.0.0.1'")
 	config := filepath.Join(t.TempDir(), "my.cnf")
 	text := fmt.Sprintf("[client]\nuser=peer\npassword=%s\nhost=%s\nport=%d\n", rolePassword, b.Host, b.Port)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -164,10 +167,11 @@ func besideMysqldExporter(t *testing.T) {
 		"--collect.info_schema.tables", "--collect.info_schema.tables.databases="+mariaDatabase)
 	server := meter{server: func() time.Duration { return cpuOf(t, b.PID()) }}
 	ours, theirs := besides(t, server, b.product.pid(), p, b.tables, func() { b.refresh(t) })
-	reportPeer(t, "peer-mysqld", ours, theirs, 1, 1, p.version+", --collect.info_schema.tables, and defaults; it stores nothing; ")
+	reportPeer(t, "peer-mysqld", ours, theirs, 1, 1,
+		p.version+", --collect.info_schema.tables, and defaults; it stores nothing; ")
 }
 
-// besides measures refreshes and scrapes in turns; m lacks the CPU of the client.
+// besides measures refreshes and scrapes in turns. The meter needs no client CPU.
 func besides(t *testing.T, m meter, product int, p *peer, tables int, refresh func()) (ours, theirs *cost) {
 	t.Helper()
 	ours, theirs = &cost{}, &cost{}

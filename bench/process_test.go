@@ -15,14 +15,13 @@ import (
 	"whalefall/testenv"
 )
 
-// clockTick is the unit of the times in /proc/PID/stat; Linux has shown hundredths of a second on every architecture
-// for twenty years.
+// clockTick is the unit of the times in /proc/PID/stat: Linux shows hundredths of a second on every architecture.
 const clockTick = 10 * time.Millisecond
 
 // processTimes are the CPU times of one process.
 type processTimes struct {
 	own      time.Duration
-	children time.Duration // those that ended and were waited for
+	children time.Duration // of child processes that ended and were waited for
 }
 
 func readProcess(pid int) (processTimes, error) {
@@ -42,8 +41,8 @@ func readProcess(pid int) (processTimes, error) {
 	}, nil
 }
 
-// cpuOf is what a process has used, by its own clock, which is finer than a clock tick. Its id is made of the process's as in
-// clock_getcpuclockid(3).
+// cpuOf returns the CPU time of a process by its own clock, which is finer than a clock tick. The id of that clock is
+// made from the process id as in clock_getcpuclockid(3).
 func cpuOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	const scheduled = 2
@@ -54,7 +53,7 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 	return time.Duration(used.Nano())
 }
 
-// cpuOfServer is what a PostgreSQL server has used with all its processes, those that ended included.
+// cpuOfServer returns the CPU time of a PostgreSQL server with all its processes, including those that have ended.
 func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 	t.Helper()
 	p, err := readProcess(postmaster)
@@ -70,10 +69,10 @@ func cpuOfServer(t *testing.T, postmaster int) time.Duration {
 	return total
 }
 
-// peakMemory is the largest resident set a process ever had, in bytes.
+// peakMemory returns the peak resident set of a process in bytes.
 func peakMemory(pid int) int64 { return memoryOf(pid, "VmHWM") }
 
-// memoryOf is a line of /proc/PID/status in bytes; 0 when the process has ended.
+// memoryOf returns a line of /proc/PID/status in bytes; 0 if the process has ended.
 func memoryOf(pid int, line string) int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for row := range strings.Lines(string(text)) {

@@ -23,7 +23,7 @@ import (
 
 const adminPassword = "Measure-me-1"
 
-// binary is the product, built as it is shipped, or what BENCH_BINARY names.
+// binary builds the product like a release and returns its path, or the one that BENCH_BINARY names.
 var binary = sync.OnceValues(func() (string, error) {
 	if named := os.Getenv("BENCH_BINARY"); named != "" {
 		return filepath.Abs(named)
@@ -39,10 +39,10 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // product is a running whalefall and a client that is logged in as its admin.
 type product struct {
-	cmd    *exec.Cmd
-	base   string
-	client *http.Client
-	token  string
+	process *testenv.Process
+	base    string
+	client  *http.Client
+	token   string // CSRF token
 }
 
 // startProduct starts the binary on a data directory and logs in; the process ends with the test.
@@ -54,22 +54,18 @@ func startProduct(t *testing.T, dataDir, store string) *product {
 	}
 	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	cmd := exec.Command(binary, "--addr", address, "--data-dir", dataDir)
-	cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+adminPassword, "WHALEFALL_STORE="+store, "WHALEFALL_LOG_LEVEL=error")
+	cmd.Env = append(os.Environ(),
+		"WHALEFALL_ADMIN_PASSWORD="+adminPassword, "WHALEFALL_STORE="+store, "WHALEFALL_LOG_LEVEL=error")
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
+	process := testenv.StartProcess(t, cmd)
+	t.Cleanup(func() { process.Stop(syscall.SIGTERM) })
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &product{cmd: cmd, base: "http://" + address, client: &http.Client{
+	p := &product{process: process, base: "http://" + address, client: &http.Client{
 		Jar: jar, Timeout: 5 * time.Minute,
-		Transport: &http.Transport{DisableCompression: true}, // unpacking would be our time, not the product's
+		Transport: &http.Transport{DisableCompression: true}, // the client's time would count
 	}}
 	p.waitReady(t)
 	p.newToken(t)
@@ -80,20 +76,16 @@ func startProduct(t *testing.T, dataDir, store string) *product {
 
 func (p *product) waitReady(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	testenv.WaitFor(t, "the product to be ready", func() bool {
 		response, err := p.client.Get(p.base + "/readyz")
-		if err != nil {
-			continue
+		if err == nil {
+			_ = response.Body.Close()
 		}
-		_ = response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			return
-		}
-	}
-	t.Fatal("the product does not get ready")
+		return err == nil && response.StatusCode == http.StatusOK
+	})
 }
 
-// newToken fetches the token that writes must carry; a login changes it.
+// newToken fetches the CSRF token, which a login changes.
 func (p *product) newToken(t *testing.T) {
 	t.Helper()
 	var data struct {
@@ -103,13 +95,13 @@ func (p *product) newToken(t *testing.T) {
 	p.token = data.Token
 }
 
-// call sends body as JSON and reads the answer's data into data, if it is not nil.
+// call sends the body as JSON and decodes the data of the response unless data is nil.
 func (p *product) call(t *testing.T, method, path string, body, data any) {
 	t.Helper()
 	p.callPreferring(t, "", method, path, body, data)
 }
 
-// callPreferring is call with a preference, as respond-async.
+// callPreferring does what call does, with a Prefer header such as respond-async.
 func (p *product) callPreferring(t *testing.T, preference, method, path string, body, data any) {
 	t.Helper()
 	sent, err := json.Marshal(body)
@@ -151,7 +143,7 @@ type account struct {
 	user, password string
 }
 
-// addInstance registers a server and returns the instance's id.
+// addInstance adds an instance and returns its id.
 func (p *product) addInstance(t *testing.T, name string, a account) int64 {
 	t.Helper()
 	var made struct{ Credential struct{ ID int64 } }
@@ -170,7 +162,7 @@ func tableSizes(instance int64, database string) string {
 	return fmt.Sprintf("/api/v1/instances/%d/databases/%s/tables/sizes", instance, database)
 }
 
-// refresh collects a database's tables and says how many were stored.
+// refresh refreshes a database, and fails the test unless the wanted number of tables was stored.
 func (p *product) refresh(t *testing.T, instance int64, database string, want int) {
 	t.Helper()
 	var got struct {
@@ -179,9 +171,8 @@ func (p *product) refresh(t *testing.T, instance int64, database string, want in
 	}
 	p.call(t, http.MethodPost, tableSizes(instance, database)+"/actions/refresh", nil, &got)
 	if got.Saved != want || len(got.Tables) == 0 {
-		t.Fatalf("the refresh stored %d tables of %d and shows %d", got.Saved, want, len(got.Tables))
+		t.Fatalf("got %d tables stored and %d shown, want %d stored", got.Saved, len(got.Tables), want)
 	}
 }
 
-// pid is the process.
-func (p *product) pid() int { return p.cmd.Process.Pid }
+func (p *product) pid() int { return p.process.PID() }

@@ -18,10 +18,10 @@ import (
 
 const (
 	pageRows  = 50
-	pageBlock = 100 // pages a measurement reads in one go
+	pageBlock = 100 // pages that one measurement reads
 )
 
-// TestReading reads pages of random databases in a store of many rows.
+// TestReading reads pages of random databases from a store with many rows.
 func TestReading(t *testing.T) {
 	eachStore(t, func(t *testing.T, kind string) {
 		measured(t, "pages", idsOf(readingGoals(kind)), func(t *testing.T) {
@@ -41,7 +41,7 @@ type reading struct {
 	ids     []int64
 	product *product
 	bare    *bareServer
-	setting string // a statement before those of bare SQL
+	setting string // statement that precedes those of bare SQL; empty: none
 }
 
 func newReading(t *testing.T, kind string) *reading {
@@ -69,14 +69,15 @@ func (r *reading) page(t *testing.T, q models.TableQuery) models.TablePage {
 }
 
 const (
-	headerColumns = "snapshot_no, collected_at, table_count, top_count, total_bytes, unknown_count, kept_count, hidden_count, complete"
-	rowColumns    = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up, size_bytes, data_bytes, index_bytes,
-		unused_bytes, memory_bytes, row_count, rows_source, rows_at, size_source, stats_stale, unread, kept_from, note,
+	headerColumns = `snapshot_no, collected_at, table_count, top_count, total_bytes, unknown_count, kept_count,
+		hidden_count, complete`
+	rowColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up, size_bytes, data_bytes,
+		index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at, size_source, stats_stale, unread, kept_from, note,
 		related_schema, related_name`
 	bySize = " ORDER BY size_bytes DESC NULLS LAST, schema_name, table_name LIMIT 51"
 )
 
-// plain reads by bare SQL what a page needs, the database's header and its rows, in one transaction.
+// plain reads what a page needs by bare SQL: the header of the database and its rows, in one transaction.
 func (r *reading) plain(t *testing.T, from, condition string, database int64, values ...any) {
 	t.Helper()
 	tx, err := r.raw.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
@@ -90,9 +91,10 @@ func (r *reading) plain(t *testing.T, from, condition string, database int64, va
 		}
 	}
 	r.each(t, tx, "SELECT "+headerColumns+" FROM instance_databases WHERE id = ?", database)
-	rows := r.each(t, tx, "SELECT "+rowColumns+" FROM "+from+" WHERE database_id = ?"+condition+bySize, append([]any{database}, values...)...)
+	query := "SELECT " + rowColumns + " FROM " + from + " WHERE database_id = ?" + condition + bySize
+	rows := r.each(t, tx, query, append([]any{database}, values...)...)
 	if rows == 0 {
-		t.Fatal("bare SQL finds nothing")
+		t.Fatal("bare SQL found no rows")
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
@@ -128,7 +130,7 @@ func (r *reading) each(t *testing.T, tx *sql.Tx, query string, values ...any) (n
 	return n
 }
 
-// turns measures blocks of two ways to read in turns, each after a block that does not count.
+// turns measures blocks of two ways to read in turns, after a warm-up of each.
 func (r *reading) turns(t *testing.T, block int, ours, theirs func()) (o, th cost) {
 	t.Helper()
 	m := r.meter(t)
@@ -149,7 +151,7 @@ func (r *reading) turns(t *testing.T, block int, ours, theirs func()) (o, th cos
 	return o, th
 }
 
-// perPage says what a page of a block took.
+// perPage formats the cost of one page of a block.
 func (c *cost) perPage(block int) string {
 	n := time.Duration(block)
 	return fmt.Sprintf("%s, CPU %s", text(c.elapsed()/n), text(c.cpu()/n))
@@ -203,8 +205,9 @@ func (r *reading) readByCursor(t *testing.T) {
 	r.reportPages(t, "cursor-page", pageBlock, &ours, &bare, 1.5)
 }
 
-// readContaining looks for a part of a name that ten tables of a database have. SQLite is asked beside it for a copy of the
-// rows that has an index by size and no more, PostgreSQL for the same rows without the bitmaps that trigrams are found by.
+// readContaining searches for a part of a name that ten tables of a database have. The comparison is, for SQLite, a
+// copy of the rows that has no index but one by size; for PostgreSQL, the same rows without the bitmap scans of the
+// trigram index.
 func (r *reading) readContaining(t *testing.T) {
 	from, condition := bareRows, " AND table_fold LIKE '%' || ? || '%'"
 	if r.kind == onPostgreSQL {
@@ -221,10 +224,11 @@ func (r *reading) readContaining(t *testing.T) {
 	r.reportPages(t, "contains", block, &ours, &plain, map[string]float64{onSQLite: 0.2, onPostgreSQL: 0.05}[r.kind])
 }
 
-// copied is a table with the rows of the first database.
+// copied copies the rows of the first database into a new table and returns its name.
 func (r *reading) copied(t *testing.T) string {
 	for _, statement := range []string{
-		"CREATE TABLE plain AS SELECT * FROM " + bareRows + fmt.Sprintf(" WHERE database_id = %d ORDER BY schema_name, table_name", r.ids[0]),
+		"CREATE TABLE plain AS SELECT * FROM " + bareRows +
+			fmt.Sprintf(" WHERE database_id = %d ORDER BY schema_name, table_name", r.ids[0]),
 		"CREATE INDEX plain_size ON plain (database_id, size_bytes DESC)",
 		"ANALYZE plain",
 	} {
@@ -235,25 +239,26 @@ func (r *reading) copied(t *testing.T) string {
 	return "plain"
 }
 
-// request asks the product for pages through HTTP, with one client, and the bare server in turns with it.
+// request requests pages through HTTP with one client, in turns from the product and from the bare server.
 func (r *reading) request(t *testing.T) {
 	r.product, r.bare = startProduct(t, r.dataDir, r.address), startBare(t, r.address)
-	const requests = 200 // of each kind a round
+	const requests = 200 // of each kind, every round
 	var asJSON, asHTML []time.Duration
 	var product, bare cost
 	productMeter, bareMeter := r.meter(t), r.meter(t)
 	productMeter.client, productMeter.log = func() time.Duration { return cpuOf(t, r.product.pid()) }, nil
 	bareMeter.client, bareMeter.log = func() time.Duration { return cpuOf(t, r.bare.pid) }, nil
 	for round := range rounds + 1 {
-		if round == 1 { // the first does not count
+		if round == 1 { // the first was the warm-up
 			asJSON, asHTML, product, bare = nil, nil, cost{}, cost{}
 		}
 		for range requests {
-			asJSON = append(asJSON, r.fetch(t, r.product.client, fmt.Sprintf("%s%s?limit=%d", r.product.base, tableSizes(r.instance.ID, r.anyName()), pageRows)))
+			address := fmt.Sprintf("%s%s?limit=%d", r.product.base, tableSizes(r.instance.ID, r.anyName()), pageRows)
+			asJSON = append(asJSON, r.fetch(t, r.product.client, address))
 		}
 		productMeter.measure(&product, func() {
 			for range requests {
-				asHTML = append(asHTML, r.fetch(t, r.product.client, fmt.Sprintf("%s/instances/%d/databases/%s/tables", r.product.base, r.instance.ID, r.anyName())))
+				asHTML = append(asHTML, r.fetch(t, r.product.client, r.pageAddress(r.anyName())))
 			}
 		})
 		bareMeter.measure(&bare, func() {
@@ -265,11 +270,17 @@ func (r *reading) request(t *testing.T) {
 	r.reportLatency(t, "json", asJSON)
 	r.reportLatency(t, "html", asHTML)
 	cpu := product.cpu() / requests
-	how := fmt.Sprintf("bare: %s, %d KB a page; ours: %d KB", text(bare.cpu()/requests), r.bytes(t, r.bare.client, r.bare.base+barePath(0))>>10,
-		r.bytes(t, r.product.client, fmt.Sprintf("%s/instances/%d/databases/%s/tables", r.product.base, r.instance.ID, databaseName(0)))>>10)
+	how := fmt.Sprintf("bare: %s, %d KB a page; ours: %d KB", text(bare.cpu()/requests),
+		r.bytes(t, r.bare.client, r.bare.base+barePath(0))>>10,
+		r.bytes(t, r.product.client, r.pageAddress(databaseName(0)))>>10)
 	report(t, r.kind+"-html-cpu", text(cpu), cpu <= 1200*time.Microsecond, "with the store's server; "+how)
 	ratio := quotient(product.cpu(), bare.cpu())
 	report(t, r.kind+"-html-bare", fmt.Sprintf("%.2f", ratio), ratio <= 1.3, how)
+}
+
+// pageAddress returns the address of a database's page of tables.
+func (r *reading) pageAddress(database string) string {
+	return fmt.Sprintf("%s/instances/%d/databases/%s/tables", r.product.base, r.instance.ID, database)
 }
 
 func (r *reading) anyName() string { return databaseName(rand.IntN(len(r.ids))) }
@@ -277,10 +288,11 @@ func (r *reading) anyName() string { return databaseName(rand.IntN(len(r.ids))) 
 func (r *reading) reportLatency(t *testing.T, id string, times []time.Duration) {
 	t.Helper()
 	p99 := percentile(times, 99)
-	report(t, r.kind+"-"+id, text(p99), p99 <= 5*time.Millisecond, fmt.Sprintf("p50 %s, %d requests, 1 client", text(median(times)), len(times)))
+	report(t, r.kind+"-"+id, text(p99), p99 <= 5*time.Millisecond,
+		fmt.Sprintf("p50 %s, %d requests, 1 client", text(median(times)), len(times)))
 }
 
-// fetch gets a page and says how long it took to its last byte.
+// fetch gets a page and returns how long it took to the last byte.
 func (r *reading) fetch(t *testing.T, client *http.Client, address string) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -288,7 +300,7 @@ func (r *reading) fetch(t *testing.T, client *http.Client, address string) time.
 	return time.Since(start)
 }
 
-// bytes is the length of a page, which must show rows.
+// bytes gets a page and returns its length. A page without rows fails the test.
 func (r *reading) bytes(t *testing.T, client *http.Client, address string) int {
 	t.Helper()
 	response, err := client.Get(address)

@@ -12,8 +12,8 @@ import (
 	"whalefall/models"
 )
 
-// referenceStat is a row as a straightforward program would keep it: with the time of its collection, so that every
-// refresh changes every row.
+// referenceStat is a row of a straightforward program: it has the time of the collection, so every refresh changes
+// every row.
 type referenceStat struct {
 	ID          int64  `gorm:"primaryKey"`
 	DatabaseID  int64  `gorm:"uniqueIndex:reference_identity;index:reference_size,priority:1"`
@@ -29,7 +29,7 @@ type referenceStat struct {
 	CollectedAt time.Time
 }
 
-// reference stores snapshots through the ORM, by its book.
+// reference stores snapshots through the ORM as its manual suggests.
 type reference struct {
 	db *gorm.DB
 }
@@ -48,8 +48,9 @@ func referenceRows(database int64, tables []models.TableSize, now time.Time) []r
 	for i := range tables {
 		s := &tables[i]
 		rows[i] = referenceStat{
-			DatabaseID: database, SchemaName: s.Schema, TableName: s.Name, Kind: string(s.Kind), SizeBytes: s.Total, DataBytes: s.Data,
-			IndexBytes: s.Index, RowCount: s.Rows, RowsSource: string(s.RowsSource), SizeSource: string(s.SizeSource), CollectedAt: now,
+			DatabaseID: database, SchemaName: s.Schema, TableName: s.Name, Kind: string(s.Kind),
+			SizeBytes: s.Total, DataBytes: s.Data, IndexBytes: s.Index, RowCount: s.Rows,
+			RowsSource: string(s.RowsSource), SizeSource: string(s.SizeSource), CollectedAt: now,
 		}
 	}
 	return rows

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,13 +17,13 @@ import (
 	"time"
 )
 
-// result is what a goal came to.
+// result is the result of a goal.
 type result struct {
 	measured string
-	reached  string // yes, no, or empty where there is nothing to reach
-	how      string
-	when     string
-	now      bool // measured by this process
+	reached  string // yes, no, or empty if there is nothing to reach
+	how      string // figures behind the result
+	when     string // day and commit
+	now      bool   // measured by this process
 }
 
 // book holds the last result of every goal.
@@ -35,7 +36,8 @@ type book struct {
 
 var results = &book{byID: map[string]result{}, missing: map[string]string{}}
 
-// measured runs a measurement of some goals. When it fails, they say so and the others go on.
+// measured runs a measurement of some goals. If it fails, they are reported as failed, and the others are still
+// measured.
 func measured(t *testing.T, name string, ids []string, measure func(t *testing.T)) {
 	t.Helper()
 	if !t.Run(name, measure) {
@@ -45,12 +47,12 @@ func measured(t *testing.T, name string, ids []string, measure func(t *testing.T
 	}
 }
 
-// report notes what a goal came to.
+// report records the result of a goal.
 func report(t *testing.T, id, measured string, reached bool, how string) {
 	t.Helper()
 	i := slices.IndexFunc(goals, func(g goal) bool { return g.id == id })
 	if i < 0 {
-		t.Logf("%s: %s (%s), of a size that results.md does not keep", id, measured, how)
+		t.Logf("%s: %s (%s), of a size that has no row in results.md", id, measured, how)
 		return
 	}
 	mark := map[bool]string{true: "yes", false: "no"}[reached]
@@ -68,7 +70,7 @@ func (b *book) put(id string, r result) {
 	b.byID[id] = r
 }
 
-// absent says why a goal could not be measured here, unless it has been elsewhere.
+// absent records why a goal could not be measured, for a goal without an earlier result.
 func (b *book) absent(id, why string) {
 	b.Lock()
 	defer b.Unlock()
@@ -88,12 +90,12 @@ const (
 	resultsFile = "results.md"
 	notYet      = "not yet"
 	failed      = "failed"
-	columns     = "| what | to reach | measured | reached | how | when |\n|---|---|---|---|---|---|\n"
+	columns     = "| what | goal | measured | reached | how | when |\n|---|---|---|---|---|---|\n"
 	marker      = "<!-- bench -->"
 	endMarker   = "<!-- /bench -->"
 )
 
-// load takes the results of earlier runs for goals that this one did not measure.
+// load reads the results of earlier runs for the goals that this one did not measure.
 func (b *book) load() error {
 	text, err := os.ReadFile(resultsFile)
 	if err != nil && !os.IsNotExist(err) {
@@ -109,13 +111,14 @@ func (b *book) load() error {
 			continue
 		}
 		b.byID[goals[i].id] = result{
-			measured: strings.TrimSpace(cells[2]), reached: strings.TrimSpace(cells[3]), how: strings.TrimSpace(cells[4]), when: strings.TrimSpace(cells[5]),
+			measured: strings.TrimSpace(cells[2]), reached: strings.TrimSpace(cells[3]),
+			how: strings.TrimSpace(cells[4]), when: strings.TrimSpace(cells[5]),
 		}
 	}
 	return nil
 }
 
-// write prints what was measured and brings results.md and the tables of the READMEs up to date.
+// write prints the results and updates results.md and the tables of the READMEs.
 func (b *book) write() error {
 	b.Lock()
 	defer b.Unlock()
@@ -127,7 +130,7 @@ func (b *book) write() error {
 	}
 	b.print()
 	if trial() {
-		_, _ = fmt.Fprintln(os.Stdout, "Smaller than what results.md tells of, or another build: it stays as it is.")
+		_, _ = fmt.Fprintln(os.Stdout, "results.md stays as it is: the sizes are smaller, or the build is another one.")
 		return nil
 	}
 	if err := os.WriteFile(resultsFile, []byte(b.markdown()), 0o644); err != nil {
@@ -143,7 +146,7 @@ func (b *book) write() error {
 
 func (b *book) print() {
 	screen := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(screen, "what\tto reach\tmeasured\treached\twhen")
+	_, _ = fmt.Fprintln(screen, "what\tgoal\tmeasured\treached\twhen")
 	for _, g := range goals {
 		r := b.result(g)
 		_, _ = fmt.Fprintln(screen, strings.Join([]string{g.what, g.reach, r.measured, r.reached, r.when}, "\t"))
@@ -159,7 +162,8 @@ func (b *book) result(g goal) result {
 
 func (b *book) markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# Results of `task bench`\n\nLast run: %s, %s/%s, %d cores, %s. A row keeps its last result, with the day and the commit. "+
+	fmt.Fprintf(&out, "# Results of `task bench`\n\nLast run: %s, %s/%s, %d cores, %s. "+
+		"A row keeps its last result, with the day and the commit. "+
 		"What the rows mean: [docs/development.md](../docs/development.md#measuring).\n",
 		b.started.UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	section := ""
@@ -174,13 +178,16 @@ func (b *book) markdown() string {
 	return out.String()
 }
 
-// short is the table of a README: what was measured of what people ask for first.
+// wallAndCPU matches the two ratios of reportRatio.
+var wallAndCPU = regexp.MustCompile(`^([0-9.]+) wall, ([0-9.]+) CPU$`)
+
+// short returns the table of a README: the measured goals of general interest.
 func (b *book) short(chinese bool) string {
 	var out strings.Builder
 	if chinese {
 		out.WriteString("| 项目 | 目标 | 实测 | 命令 |\n|---|---|---|---|\n")
 	} else {
-		out.WriteString("| what | to reach | measured | by |\n|---|---|---|---|\n")
+		out.WriteString("| what | goal | measured | command |\n|---|---|---|---|\n")
 	}
 	for _, g := range goals {
 		what, measured := g.what, b.byID[g.id].measured
@@ -189,14 +196,14 @@ func (b *book) short(chinese bool) string {
 		}
 		if chinese {
 			what = g.chinese
-			measured = strings.ReplaceAll(measured, " wall", " 墙钟")
+			measured = wallAndCPU.ReplaceAllString(measured, "耗时 $1，CPU $2")
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | `task bench -- -run %s` |\n", what, g.reach, measured, g.section)
 	}
 	return out.String()
 }
 
-// replaceBetween puts the text between the markers of a file that has them.
+// replaceBetween replaces the text between the markers of a file; a file without markers stays as it is.
 func replaceBetween(file, text string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -37,7 +37,7 @@ func eachStore(t *testing.T, run func(t *testing.T, kind string)) {
 	}
 }
 
-// idsOf names the goals.
+// idsOf returns the ids of the goals.
 func idsOf(list []goal) []string {
 	ids := make([]string, len(list))
 	for i, g := range list {
@@ -46,17 +46,17 @@ func idsOf(list []goal) []string {
 	return ids
 }
 
-// place is where a store lies.
+// place is the database of a store.
 type place struct {
 	kind       string
 	address    string // postgres:// or the path of a file
-	postmaster int    // process of the PostgreSQL server; 0: SQLite
+	postmaster int    // process id of the PostgreSQL server; 0: SQLite
 	raw        *sql.DB
 }
 
 var postgresqlSettings = []string{"shared_buffers=512MB", "jit=off", "max_wal_size=8GB"}
 
-// newPlace makes an empty database for a store.
+// newPlace creates an empty database for a store.
 func newPlace(t *testing.T, kind string) *place {
 	t.Helper()
 	p := &place{kind: kind}
@@ -70,7 +70,7 @@ func newPlace(t *testing.T, kind string) *place {
 	return p
 }
 
-// beside is another empty database of the same kind, on the same server.
+// beside creates another empty database of the same kind, on the same server.
 func (p *place) beside(t *testing.T) *place {
 	t.Helper()
 	other := *p
@@ -95,7 +95,8 @@ func (p *place) open(t *testing.T) {
 	t.Helper()
 	var err error
 	if p.kind == onSQLite {
-		p.raw, err = sql.Open("sqlite", p.address+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(30000)")
+		const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(30000)"
+		p.raw, err = sql.Open("sqlite", p.address+pragmas)
 	} else {
 		p.raw, err = sql.Open("pgx", p.address)
 	}
@@ -108,7 +109,7 @@ func (p *place) open(t *testing.T) {
 	t.Cleanup(func() { _ = p.raw.Close() })
 }
 
-// orm is GORM over the raw connections.
+// orm returns GORM on the raw connections.
 func (p *place) orm(t *testing.T) *gorm.DB {
 	t.Helper()
 	var dialector gorm.Dialector = sqlite.Dialector{Conn: p.raw}
@@ -122,7 +123,7 @@ func (p *place) orm(t *testing.T) *gorm.DB {
 	return db
 }
 
-// meter reads the CPU of this process and of the store's server, and the write-ahead log.
+// meter returns a meter of this process, the store's server and the write-ahead log.
 func (p *place) meter(t *testing.T) meter {
 	m := meter{client: ownCPU, log: func() int64 { return p.walBytes(t) }}
 	if p.postmaster != 0 {
@@ -146,7 +147,7 @@ func (p *place) walBytes(t *testing.T) (n int64) {
 	return n
 }
 
-// tidy has what was measured before leave no work for what comes.
+// tidy finishes the background work of earlier measurements.
 func (p *place) tidy(t *testing.T) {
 	t.Helper()
 	statement := "VACUUM"
@@ -171,7 +172,7 @@ func (p *place) count(t *testing.T, query string, values ...any) (n int64) {
 	return n
 }
 
-// filled is a store with an instance, its databases filled as the product does.
+// filled is a store with an instance, whose databases are filled like the product does.
 type filled struct {
 	*place
 	dataDir  string
@@ -223,7 +224,7 @@ func (f *filled) saveAt(t *testing.T, database int64, tables []models.TableSize,
 		DatabaseID: database, Result: models.TableResult{Tables: tables, Complete: true}, Started: at, CollectedAt: at,
 	})
 	if err != nil || receipt.Saved != int64(len(tables)) {
-		t.Fatalf("%d of %d tables saved, %v", receipt.Saved, len(tables), err)
+		t.Fatalf("got %d tables saved, %v, want %d", receipt.Saved, err, len(tables))
 	}
 }
 
@@ -243,7 +244,7 @@ func madeUpTables(n int) []models.TableSize {
 	return tables
 }
 
-// grow changes a tenth of the tables, another one each round.
+// grow changes a tenth of the tables, a different one each round.
 func grow(tables []models.TableSize, round int) {
 	for i := range tables {
 		if (i+round)%10 == 0 {

@@ -10,13 +10,13 @@ import (
 	"whalefall/models"
 )
 
-// sqlitePage is a page of SQLite's write-ahead log with its header, bytes; sqliteHeader is what the file begins with.
+// Sizes in SQLite's write-ahead log, in bytes.
 const (
-	sqlitePage   = 4096 + 24
-	sqliteHeader = 32
+	sqlitePage   = 4096 + 24 // with its frame header
+	sqliteHeader = 32        // of the file
 )
 
-// TestStoring holds saving a snapshot against GORM's CreateInBatches(500) with OnConflict and a prune.
+// TestStoring compares saving a snapshot with GORM's CreateInBatches(500) with OnConflict and a prune.
 func TestStoring(t *testing.T) {
 	eachStore(t, func(t *testing.T, kind string) {
 		measured(t, "snapshots", idsOf(storingGoals(kind)), func(t *testing.T) { newStoring(t, kind).run(t) })
@@ -30,7 +30,7 @@ type storing struct {
 	ours, theirs   meter
 	all            []models.TableSize
 	first, same    cost
-	tenth, batches cost // batches: the reference, whatever has changed
+	tenth, batches cost // batches is the reference, which writes every row
 }
 
 func newStoring(t *testing.T, kind string) *storing {
@@ -38,7 +38,8 @@ func newStoring(t *testing.T, kind string) *storing {
 	p := newPlace(t, kind)
 	beside := p.beside(t)
 	return &storing{
-		filled: newFilled(t, p), beside: beside, reference: newReference(t, beside), ours: p.meter(t), theirs: beside.meter(t),
+		filled: newFilled(t, p), beside: beside, reference: newReference(t, beside),
+		ours: p.meter(t), theirs: beside.meter(t),
 		all: madeUpTables(savedTables),
 	}
 }
@@ -52,7 +53,7 @@ func (s *storing) run(t *testing.T) {
 	s.countAtLimits(t)
 }
 
-// turn has both ways save into a database each, and both places tidy before.
+// turn measures both ways to save into a database, after tidying up.
 func (s *storing) turn(t *testing.T, database int64, ours, theirs *cost) {
 	t.Helper()
 	s.tidy(t)
@@ -77,7 +78,8 @@ func (s *storing) saveAgain(t *testing.T) {
 	goal := 0.12
 	reportRatio(t, s.kind+"-unchanged", &s.same, &s.batches, goal)
 	rate := float64(len(s.all)) / median(s.same.wall).Seconds()
-	report(t, s.kind+"-unchanged-rate", thousands(int(rate)), rate >= 200_000, fmt.Sprintf("%s tables", thousands(len(s.all))))
+	report(t, s.kind+"-unchanged-rate", thousands(int(rate)), rate >= 200_000,
+		fmt.Sprintf("%s tables", thousands(len(s.all))))
 	if s.kind == onSQLite {
 		pages := (median(s.same.log) - sqliteHeader) / sqlitePage
 		report(t, s.kind+"-unchanged-wal", fmt.Sprintf("%d pages", pages), pages <= 4,
@@ -106,7 +108,7 @@ func (s *storing) reportLog(t *testing.T, id string, ours, theirs *cost, goal fl
 		fmt.Sprintf("%.2f MB ÷ %.1f MB", float64(median(ours.log))/1e6, float64(median(theirs.log))/1e6))
 }
 
-// saveEach tells what it would cost to save one row at a time.
+// saveEach measures saving one row at a time.
 func (s *storing) saveEach(t *testing.T) {
 	few := s.all[:min(1000, len(s.all))]
 	var each cost
@@ -114,10 +116,11 @@ func (s *storing) saveEach(t *testing.T) {
 		s.theirs.measure(&each, func() { s.reference.saveEach(t, 1, few) })
 	}
 	wall := quotient(perRow(each.wall, len(few)), perRow(s.batches.wall, len(s.all)))
-	report(t, s.kind+"-single", fmt.Sprintf("%.1f wall", wall), true, fmt.Sprintf("%s for %s rows", text(median(each.wall)), thousands(len(few))))
+	report(t, s.kind+"-single", fmt.Sprintf("%.1f wall", wall), true,
+		fmt.Sprintf("%s for %s rows", text(median(each.wall)), thousands(len(few))))
 }
 
-// saveFew compares the cost of a row among few tables with that among many.
+// saveFew compares the cost per row of a small snapshot with that of a large one.
 func (s *storing) saveFew(t *testing.T) {
 	const few = 1000
 	var first, same, tenth cost
@@ -144,7 +147,7 @@ func perRow(wall []time.Duration, rows int) time.Duration {
 	return median(wall) / time.Duration(rows)
 }
 
-// countAtLimits saves as many tables as parameters of a statement could be too many for.
+// countAtLimits saves numbers of tables around the limits of statement parameters, and counts lost rows.
 func (s *storing) countAtLimits(t *testing.T) {
 	lost, limits := int64(0), []int{2978, 2979, 5957, 5958, 65_535, 65_536, 100_000}
 	tables := madeUpTables(limits[len(limits)-1])
