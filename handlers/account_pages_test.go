@@ -39,7 +39,7 @@ func TestAccountPage(t *testing.T) {
 				says(wrong.says).
 				has(1, ".inline-result")
 			equal(a, "target", inForm.header.Get("HX-Retarget"), "#form-problem")
-			// Without scripts the form comes back, without any password in it.
+			// Without scripts the form comes back, without any password.
 			p := change(
 				wrong.old,
 				wrong.fresh,
@@ -56,11 +56,11 @@ func TestAccountPage(t *testing.T) {
 		a.guest.visit("/account").says("密码已修改")
 		other.visit("/account").wantStatus(http.StatusSeeOther)
 		a.login("guest_1", "Another1one")
-		a.login("admin", password) // whatever name was sent along
+		a.login("admin", password) // a user name in the form is ignored
 	})
 }
 
-func TestTokenPages(t *testing.T) {
+func TestTokensPage(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		a.user.visit("/tokens").wantStatus(http.StatusOK).has(1, "#token-list .state")
 		form := a.user.visit("/tokens/new").wantStatus(http.StatusOK).has(2, "#token-form select[name=role] option")
@@ -68,7 +68,9 @@ func TestTokenPages(t *testing.T) {
 		a.admin.visit("/tokens/new", into("modal")...).has(3, "#token-form option").has(0, "nav")
 
 		name := `"><script>alert(1)</script>`
-		made := a.user.submit("/tokens", url.Values{"name": {name}, "role": {"guest"}, "expires_at": {"2099-07-01"}}, into("form-problem")...).
+		made := a.user.submit(
+			"/tokens", url.Values{"name": {name}, "role": {"guest"}, "expires_at": {"2099-07-01"}}, into("form-problem")...,
+		).
 			wantStatus(http.StatusOK).
 			says(name).
 			says("2099-07-01 23:59:59 Asia/Shanghai").

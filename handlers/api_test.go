@@ -41,8 +41,8 @@ type app struct {
 	store   *models.Store
 	collect *collectors.Service
 	handler http.Handler
-	dir     string // SQLite targets may lie here
-	address string // of the store
+	dir     string // SQLite targets in here are allowed
+	address string // address of the store
 
 	admin, user, guest, anonymous *client
 }
@@ -65,13 +65,13 @@ func newApp(t testing.TB, address string) *app {
 	return newAppWith(t, address, nil)
 }
 
-// newAppWith also collects with the given engines, instead of the shipped ones of the same name.
+// newAppWith also collects with the given engines, which replace the shipped ones of the same name.
 func newAppWith(t testing.TB, address string, others map[models.Engine]collectors.Collector) *app {
 	t.Helper()
 	return newAppLimited(t, address, others, handlers.Limits{})
 }
 
-// newAppLimited answers its clients as often as the limits say.
+// newAppLimited limits how many requests its clients may send.
 func newAppLimited(
 	t testing.TB,
 	address string,
@@ -151,7 +151,7 @@ func (a *app) newClient() *client {
 	return c
 }
 
-// with is the same client with another value of one header; an empty value leaves it out.
+// with returns the client with another value of a header. An empty value removes the header.
 func (c *client) with(name, value string) *client {
 	out := *c
 	out.header = c.header.Clone()
@@ -210,7 +210,7 @@ func (c *client) send(method, path string, body any) *response {
 	return r
 }
 
-// read takes the answer's JSON apart and holds it against the contract.
+// read decodes the JSON of the answer and checks it against the contract.
 func (r *response) read() {
 	r.Helper()
 	if len(r.raw) > 0 && r.isJSON() {
@@ -250,7 +250,7 @@ func (r *response) wantCode(status int, code models.Code, message string) *respo
 	return r
 }
 
-// at walks into data along member names and list indexes.
+// at returns the value in data at the path of member names and list indexes.
 func (r *response) at(path ...any) any {
 	r.Helper()
 	var here any = r.data
@@ -291,7 +291,7 @@ func (r *response) wantAt(pairs ...any) *response {
 	return r
 }
 
-// plain is a value as JSON has it, for comparing.
+// plain returns a value as JSON, for comparisons.
 func plain(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -323,7 +323,7 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-// sqliteFile makes a SQLite file that may be a target.
+// sqliteFile creates a SQLite file that may be a target.
 func (a *app) sqliteFile(statements ...string) string {
 	a.Helper()
 	path := filepath.Join(a.dir, fmt.Sprintf("target%d.db", time.Now().UnixNano()))

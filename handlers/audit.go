@@ -16,7 +16,7 @@ type auditEntryJSON struct {
 	ID          int64         `json:"id"`
 	At          string        `json:"at"`
 	UserID      *int64        `json:"user_id"`
-	Username    *string       `json:"username"`   // of a failed login the name that was tried; null: not a possible user name
+	Username    *string       `json:"username"`   // of a failed login the name that was tried
 	TokenName   *string       `json:"token_name"` // null: a session
 	Action      models.Action `json:"action"`
 	TargetID    *int64        `json:"target_id"` // null: none, or several

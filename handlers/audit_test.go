@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // breaks the store behind the product's back
+	_ "github.com/jackc/pgx/v5/stdlib" // changes the store behind the product's back
 	"github.com/labstack/echo/v4"
 
 	"whalefall/collectors"
@@ -23,7 +23,7 @@ import (
 
 const readAudit = "获取审计日志成功"
 
-// tooSlow is a server that answers nothing in time.
+// tooSlow is a server that never answers in time.
 type tooSlow struct{ collectors.Collector }
 
 func (tooSlow) Version(context.Context, collectors.Target) (models.Version, error) {
@@ -48,7 +48,7 @@ func onBothStoresWith(t *testing.T, others map[models.Engine]collectors.Collecto
 	}
 }
 
-// auditor counts what each step leaves in the audit log.
+// auditor checks the entries that each step adds to the audit log.
 type auditor struct {
 	*app
 	total float64
@@ -59,8 +59,8 @@ func (a *app) auditor() *auditor {
 	return &auditor{app: a, total: a.admin.get("/audit").want(200, readAudit).at("total").(float64)}
 }
 
-// noted checks that what was done since the last look left one entry: who [by which token], action, target [#id], status
-// [code]. What differs between the doors, method and path, is given.
+// noted checks that exactly one entry was added since the last check: user [token], action, target [#id], status
+// [code]. Method and path, which differ between the doors, are given.
 func (a *auditor) noted(r interface{ asked() string }, want string) {
 	a.Helper()
 	answer := a.admin.get("/audit?limit=1").want(200, readAudit)
@@ -70,7 +70,7 @@ func (a *auditor) noted(r interface{ asked() string }, want string) {
 	}
 	a.total = total
 	e := answer.at("items", 0).(obj)
-	equal(a, r.asked(), told(e), want)
+	equal(a, r.asked(), entryLine(e), want)
 	equal(a, "request", fmt.Sprint(e["method"], " ", e["path"]), r.asked())
 	equal(a, "ip", e["ip"], any("127.0.0.1"))
 	equal(a, "result", e["result"], any(map[bool]string{true: "success", false: "failure"}[e["message_code"] == nil]))
@@ -79,8 +79,8 @@ func (a *auditor) noted(r interface{ asked() string }, want string) {
 	}
 }
 
-// told is an entry in one line.
-func told(e obj) string {
+// entryLine returns an audit entry as one line.
+func entryLine(e obj) string {
 	parts := []string{fmt.Sprint(cmp.Or(e["username"], any("?")))}
 	for _, p := range []struct{ name, format string }{
 		{"token_name", "[%v]"},
@@ -114,7 +114,7 @@ func decoded(address string) string {
 	return address
 }
 
-func TestEveryWriteOfTheAPIIsInTheAuditLog(t *testing.T) {
+func TestAudit_APIWrites(t *testing.T) {
 	onBothStoresWith(t, map[models.Engine]collectors.Collector{models.MySQL: tooSlow{}}, func(app *app) {
 		a := app.auditor()
 		c := a.newClient()
@@ -125,7 +125,7 @@ func TestEveryWriteOfTheAPIIsInTheAuditLog(t *testing.T) {
 		a.noted(login("guest_1", "Wrong1horse"), "guest_1 auth.login 401 INVALID_CREDENTIALS")
 		a.noted(login("nobody", password), "nobody auth.login 401 INVALID_CREDENTIALS")
 		a.noted(login("My secret password!", "x"), "? auth.login 401 INVALID_CREDENTIALS")
-		// What never came to a password is nobody's login.
+		// An attempt without a password is not a login.
 		login("user_1", "").want(400, "用户名和密码不能为空")
 		c.post("/auth/login", "{").want(400, "请求体不是有效的 JSON")
 		c.with("X-CSRFToken", "").post("/auth/login", obj{"username": "user_1", "password": password}).want(403, "缺少 CSRF 令牌")
@@ -145,7 +145,7 @@ func TestEveryWriteOfTheAPIIsInTheAuditLog(t *testing.T) {
 			"user_1 auth.change_password user_1 #2 401 INVALID_OLD_PASSWORD",
 		)
 		a.noted(c.post("/auth/logout", nil), "user_1 auth.logout 200")
-		c.post("/auth/logout", nil).want(401, "请先登录") // of nobody there is nothing to tell
+		c.post("/auth/logout", nil).want(401, "请先登录") // no actor, no entry
 		c.post("/tags", obj{"name": "x"}).want(401, "请先登录")
 
 		made := a.admin.post("/tokens", obj{"name": `ci "1"`, "role": "admin"})
@@ -187,7 +187,7 @@ func TestEveryWriteOfTheAPIIsInTheAuditLog(t *testing.T) {
 	})
 }
 
-// instances are the steps about instances and what is collected.
+// instances checks writes to instances and collections.
 func (a *auditor) instances() {
 	a.Helper()
 	slow := a.serverInstance("slow", models.MySQL)
@@ -243,7 +243,7 @@ func (a *auditor) instances() {
 	)
 }
 
-// secrets checks that nothing in the log holds any of the texts.
+// secrets checks that no audit entry contains any of the texts.
 func (a *auditor) secrets(texts ...string) {
 	a.Helper()
 	log := a.admin.get("/audit?limit=100").want(200, readAudit).raw
@@ -254,7 +254,7 @@ func (a *auditor) secrets(texts ...string) {
 	}
 }
 
-func TestEveryWriteOfThePagesIsInTheAuditLog(t *testing.T) {
+func TestAudit_PageWrites(t *testing.T) {
 	onBothStores(t, func(app *app) {
 		a := app.auditor()
 		form := func(pairs ...string) url.Values {
@@ -290,7 +290,7 @@ func TestEveryWriteOfThePagesIsInTheAuditLog(t *testing.T) {
 		a.noted(a.guest.submit("/tokens/1/delete", form()), "guest_1 token.delete #1 404 RESOURCE_NOT_FOUND")
 		a.noted(c.submit("/tokens/1/delete", form(), htmx...), "user_1 token.delete ci #1 200")
 		a.noted(c.submit("/logout", form()), "user_1 auth.logout 303")
-		c.submit("/tags", form("name", "x")).wantStatus(http.StatusSeeOther) // to the login
+		c.submit("/tags", form("name", "x")).wantStatus(http.StatusSeeOther) // redirected to the login
 
 		a.user = a.login("user_1", "Another1one")
 		a.total++
@@ -343,8 +343,8 @@ func TestEveryWriteOfThePagesIsInTheAuditLog(t *testing.T) {
 	})
 }
 
-// TestNoWriteGoesUnnoted asks every write route there is without a form token.
-func TestNoWriteGoesUnnoted(t *testing.T) {
+// TestAudit_EveryWriteRoute calls every write route without a CSRF token.
+func TestAudit_EveryWriteRoute(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, t.TempDir()+"/store.db")
 	a := app.auditor()
@@ -383,7 +383,9 @@ func TestAuditList(t *testing.T) {
 		all := []any{nil, "标签_2%", "标签_1%", "标签_0%", "guest_1", "user_1", "admin"}
 		first := list(
 			"",
-			all...).wantAt("total", 7, "page", 1, "pages", 1, "limit", 20, "items.0.result", "failure", "items.1.result", "success")
+			all...).wantAt(
+			"total", 7, "page", 1, "pages", 1, "limit", 20, "items.0.result", "failure", "items.1.result", "success",
+		)
 		equal(
 			a,
 			"members",
@@ -423,7 +425,7 @@ func TestAuditList(t *testing.T) {
 	})
 }
 
-func TestTheAuditLogKnowsFromWhere(t *testing.T) {
+func TestAudit_ClientAddress(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db") // trusts proxies on 127.0.0.0/8
 	for sent, want := range map[string]string{
@@ -438,7 +440,7 @@ func TestTheAuditLogKnowsFromWhere(t *testing.T) {
 	}
 }
 
-// breakStore runs a statement on the database of the store, behind the product's back.
+// breakStore runs a statement on the store's database, behind the product's back.
 func (a *app) breakStore(statement string) {
 	a.Helper()
 	driver := "sqlite"
@@ -452,8 +454,8 @@ func (a *app) breakStore(statement string) {
 	check(a, err)
 }
 
-// TestAnActionDoesNotDependOnTheAuditLog: what cannot be noted is done all the same.
-func TestAnActionDoesNotDependOnTheAuditLog(t *testing.T) {
+// TestAudit_LogFails checks that actions work even if their audit entry cannot be saved.
+func TestAudit_LogFails(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		a.breakStore("DROP TABLE audit_log")
 		a.admin.post("/tags", obj{"name": "x"}).want(201, "数据保存成功")

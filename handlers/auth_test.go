@@ -13,7 +13,9 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	c := a.newClient()
-	for _, body := range []obj{{}, {"username": "admin"}, {"password": "x"}, {"username": "", "password": ""}, {"username": 1, "password": true}} {
+	for _, body := range []obj{
+		{}, {"username": "admin"}, {"password": "x"}, {"username": "", "password": ""}, {"username": 1, "password": true},
+	} {
 		c.post("/auth/login", body).wantCode(400, models.CodeInvalid, "用户名和密码不能为空")
 	}
 	for _, name := range []string{"admin", "ADMIN", "Admin\x00", strings.Repeat("x", 10_000)} {
@@ -37,7 +39,7 @@ func TestLogin(t *testing.T) {
 	c.get("/instances").want(401, "请先登录")
 }
 
-func TestSessionEndsAtLogout(t *testing.T) {
+func TestLogout(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	c := a.newClient()
 	first := c.post("/auth/login", obj{"username": "admin", "password": password}).
@@ -58,7 +60,7 @@ func TestSessionEndsAtLogout(t *testing.T) {
 	stolen.with("Cookie", cookie+"x").get("/instances").want(401, "请先登录")
 }
 
-func TestLoginIsThrottled(t *testing.T) {
+func TestLogin_Throttled(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		c := a.newClient()
 		wrong := obj{"username": "user_1", "password": "wrong"}
@@ -69,7 +71,7 @@ func TestLoginIsThrottled(t *testing.T) {
 		for range models.LoginFailureLimit {
 			c.post("/auth/login", wrong).want(401, "用户名或密码错误")
 		}
-		// The limit comes before everything else, and a right password does not help.
+		// The limit is checked first, so even the right password is refused.
 		for _, r := range []*response{
 			c.post("/auth/login", obj{"username": "user_1", "password": password}),
 			c.with("X-CSRFToken", "").post("/auth/login", wrong),
@@ -154,7 +156,9 @@ func TestUsers(t *testing.T) {
 		}
 		a.admin.post("/users", obj{"username": "user_1", "password": password, "role": "user"}).
 			wantCode(409, models.CodeUsernameExists, "用户名已存在")
-		created := a.admin.post("/users", obj{"username": "second", "password": password, "role": "guest", "is_active": false}).
+		created := a.admin.post("/users", obj{
+			"username": "second", "password": password, "role": "guest", "is_active": false,
+		}).
 			want(201, "用户创建成功")
 		created.wantAt("user.username", "second", "user.role", "guest", "user.is_active", false, "user.last_login_at", nil)
 		if strings.Contains(strings.ToLower(created.raw), "hash") {

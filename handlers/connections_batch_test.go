@@ -18,18 +18,20 @@ import (
 
 const batchTest = "/connections/actions/batch-test"
 
-// reachableInstance adds an instance for a server with its credential, and returns its id.
+// reachableInstance adds an instance for a server with its credential and returns its ID.
 func (a *app) reachableInstance(name, engine, host string, port int, user, password string) int64 {
 	a.Helper()
 	credential := a.admin.post("/credentials", obj{"name": name, "username": user, "password": password}).
 		want(201, "数据保存成功").
 		id("credential", "id")
-	return a.admin.post("/instances", obj{"name": name, "db_type": engine, "host": host, "port": port, "credential_id": credential}).
+	return a.admin.post("/instances", obj{
+		"name": name, "db_type": engine, "host": host, "port": port, "credential_id": credential,
+	}).
 		want(201, "实例创建成功").
 		id("instance", "id")
 }
 
-func TestBatchTestOfRealServers(t *testing.T) {
+func TestConnectionBatch_RealServers(t *testing.T) {
 	postgres, maria := testenv.PostgreSQL(t), testenv.MySQL(t)
 	onBothStores(t, func(a *app) {
 		pg := a.reachableInstance("pg", "pg", postgres.Host, postgres.Port, postgres.User, postgres.Password)
@@ -45,7 +47,9 @@ func TestBatchTestOfRealServers(t *testing.T) {
 			id("instance", "id")
 		a.admin.remove("/instances/" + plain(gone))
 
-		r := a.guest.post(batchTest, obj{"instance_ids": []any{silent, pg, file, my, pg, refused, 4711, gone, bare, wrong, -1}}).
+		r := a.guest.post(batchTest, obj{"instance_ids": []any{
+			silent, pg, file, my, pg, refused, 4711, gone, bare, wrong, -1,
+		}}).
 			want(200, "批量连接测试完成")
 		r.wantAt("summary", obj{"total": 10, "success": 3, "failed": 7})
 		results := r.data["results"].([]any)
@@ -54,7 +58,8 @@ func TestBatchTestOfRealServers(t *testing.T) {
 			equal(a, "order", r.id("results", i, "instance_id"), id)
 		}
 		for i, code := range map[int]models.Code{
-			0: models.CodeUnreachable, 4: models.CodeUnreachable, 5: models.CodeNotFound, 6: models.CodeNotFound, 7: models.CodeCollection,
+			0: models.CodeUnreachable, 4: models.CodeUnreachable, 5: models.CodeNotFound, 6: models.CodeNotFound,
+			7: models.CodeCollection,
 			8: models.CodeUnreachable, 9: models.CodeNotFound,
 		} {
 			one := results[i].(obj)
@@ -105,7 +110,7 @@ func TestBatchTestOfRealServers(t *testing.T) {
 	})
 }
 
-func TestBatchTestRefusesWhatIsNoListOfIds(t *testing.T) {
+func TestConnectionBatch_InvalidIDs(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		many := slices.Repeat([]int{1}, 51)
 		for _, c := range []struct {
@@ -134,12 +139,12 @@ func TestBatchTestRefusesWhatIsNoListOfIds(t *testing.T) {
 
 const slowTest = 20 * time.Millisecond
 
-// slowCollector takes its time to connect.
+// slowCollector takes a while to connect.
 type slowCollector struct {
 	collectors.Collector
 	now, most atomic.Int64
-	wanted    int64 // so many must once be at the same time before any ends
-	stuck     bool  // until its context ends
+	wanted    int64 // number of tests that must run at once before any of them ends
+	stuck     bool  // blocks until its context ends
 }
 
 func (s *slowCollector) Version(ctx context.Context, _ collectors.Target) (models.Version, error) {
@@ -154,8 +159,8 @@ func (s *slowCollector) Version(ctx context.Context, _ collectors.Target) (model
 	return models.Version{Full: "slow"}, context.Cause(ctx)
 }
 
-// TestBatchTestAsksAFewAtOnce lets fifty slow targets be tested, and counts how many are at the same time.
-func TestBatchTestAsksAFewAtOnce(t *testing.T) {
+// TestConnectionBatch_Concurrency tests fifty slow targets and counts how many are tested at once.
+func TestConnectionBatch_Concurrency(t *testing.T) {
 	slow := &slowCollector{wanted: 8}
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.SQLite: slow})
 	var ids []int64
@@ -176,8 +181,9 @@ func TestBatchTestAsksAFewAtOnce(t *testing.T) {
 	}
 }
 
-// TestBatchTestEnds has nobody answer: when the time is over, all tests have failed for want of it, those that never began too.
-func TestBatchTestEnds(t *testing.T) {
+// TestConnectionBatch_Timeout tests servers that never answer: all tests end with a timeout, including those that never
+// started.
+func TestConnectionBatch_Timeout(t *testing.T) {
 	a := newAppWith(
 		t,
 		t.TempDir()+"/store.db",

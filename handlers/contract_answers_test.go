@@ -15,13 +15,13 @@ import (
 	"whalefall/models"
 )
 
-// verdict is what the contract says of one code.
+// verdict is what the contract says about a code.
 type verdict struct {
 	status             int
 	category, severity string
 }
 
-// verdicts is the contract's error table. An unknown path has the code of a wrong method, which is 405.
+// verdicts is the error table of the contract. An unknown path has the same code as a wrong method, but 404.
 var verdicts = map[models.Code]verdict{
 	models.CodeInvalid:            {400, "validation", "low"},
 	models.CodePasswordMismatch:   {400, "validation", "low"},
@@ -59,10 +59,10 @@ func (r *response) isJSON() bool {
 	return kind == "application/json"
 }
 
-// isEnvelope reports whether the answer is one of the contract's two envelopes; documents are not.
+// isEnvelope reports whether the answer has an envelope of the contract; documents have none.
 func (r *response) isEnvelope() bool { return r.isJSON() && r.body["openapi"] == nil }
 
-// examine checks what is so of every answer of the API, whatever was asked.
+// examine checks what holds for every answer of the API.
 func examine(r *response) {
 	r.Helper()
 	if r.status >= 500 && r.status != http.StatusGatewayTimeout {
@@ -94,7 +94,7 @@ func examineHeaders(r *response) {
 		!strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		r.Errorf("%s: headers %v", r.what, r.header)
 	}
-	// Only what is read by its ETag may be kept, and is asked for again each time.
+	// Only answers with an ETag may be cached, and must be revalidated.
 	cache := r.header.Get("Cache-Control")
 	if cache != "no-store" && (r.header.Get("ETag") == "" || !strings.Contains(cache, "no-cache") || r.status >= 400) {
 		r.Errorf("%s: Cache-Control %q", r.what, cache)
@@ -176,13 +176,14 @@ func (r *response) isEnglish() bool {
 	return !strings.ContainsFunc(message, func(c rune) bool { return unicode.Is(unicode.Han, c) })
 }
 
-// leaks are in no answer: hashes of passwords, and the inside of the program.
+// leaks must not appear in any answer: password hashes and internals of the program.
 var leaks = []string{"$2a$", "$2b$", "$2y$", "goroutine ", ".go:", "SQLSTATE", "runtime error", "gorm", "panic"}
 
-// login is an address with a user name and a password.
+// login matches an address with user name and password.
 var login = regexp.MustCompile(`://[^/ "]*:[^/ "]*@`)
 
-// examineSecrets looks for what no answer may hold. A new token's secret is in the one answer that makes it.
+// examineSecrets checks that the answer contains no secret. Only the answer that creates a token may contain its
+// secret.
 func examineSecrets(r *response) {
 	r.Helper()
 	if r.body["openapi"] != nil {
@@ -214,12 +215,12 @@ func examineSecrets(r *response) {
 	}
 }
 
-// targetSecret is the password of every credential of the contract's tests.
+// targetSecret is the password of all credentials in the contract's tests.
 const targetSecret = "S3cret of a target"
 
 var secretName = regexp.MustCompile(`(?i)password|hash|digest|secret`)
 
-// examineMembers looks for members that are named like secrets. A password is always the same mask.
+// examineMembers looks for members named like secrets. A password must be the mask.
 func examineMembers(r *response, v any) {
 	r.Helper()
 	switch v := v.(type) {
@@ -237,7 +238,7 @@ func examineMembers(r *response, v any) {
 	}
 }
 
-// inBothLanguages demands that two answers to the same request differ in their words only.
+// inBothLanguages checks that two answers to the same request differ only in their messages.
 func inBothLanguages(t testing.TB, chinese, english *response) {
 	t.Helper()
 	equal(t, chinese.what+" in English: status", english.status, chinese.status)
@@ -255,7 +256,7 @@ func inBothLanguages(t testing.TB, chinese, english *response) {
 	}
 }
 
-// wordless is a body without what is said in words, and without what no two answers have in common.
+// wordless returns a body without messages and without members that always differ.
 func wordless(v any) any {
 	switch v := v.(type) {
 	case []any:

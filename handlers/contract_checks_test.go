@@ -37,7 +37,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-func TestTheContractHasEveryRoute(t *testing.T) {
+func TestContract_EveryRoute(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	tested := map[string]bool{}
 	for _, e := range endpoints {
@@ -52,7 +52,7 @@ func TestTheContractHasEveryRoute(t *testing.T) {
 	}
 }
 
-// checkOthers asks rightly as everybody who may not.
+// checkOthers sends the right request as everybody without the permission.
 func (s *scene) checkOthers(e endpoint, at call) {
 	s.Helper()
 	for _, who := range s.identities {
@@ -69,7 +69,7 @@ func (s *scene) checkOthers(e endpoint, at call) {
 	}
 }
 
-// checkIdentities asks rightly as everybody who may.
+// checkIdentities sends the right request as everybody with the permission.
 func (s *scene) checkIdentities(e endpoint) {
 	s.Helper()
 	for _, who := range s.identities {
@@ -89,7 +89,7 @@ func (s *scene) checkIdentities(e endpoint) {
 	}
 }
 
-// requester is who asks rightly: an admin, somebody new where that ends a login.
+// asker returns an admin, or a new user if the request ends a login.
 func (s *scene) asker(e endpoint) identity {
 	s.Helper()
 	admin := identity{name: "admin", role: models.RoleAdmin, id: s.adminID, client: s.admin}
@@ -99,7 +99,7 @@ func (s *scene) asker(e endpoint) identity {
 	return admin
 }
 
-// checkLanguages asks rightly in both languages.
+// checkLanguages sends the right request in both languages.
 func (s *scene) checkLanguages(e endpoint) {
 	s.Helper()
 	who := s.asker(e)
@@ -120,7 +120,7 @@ func (s *scene) checkLanguages(e endpoint) {
 	}
 }
 
-// shape is which members a value has, and of which types.
+// shape returns the members of a value and their types.
 func shape(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -174,7 +174,8 @@ var (
 	}
 )
 
-// some are all of what is refused before the store is asked, and every fifth of them where the other store has seen all.
+// some returns all of the cases on the first store and every fifth on the other one, since these are refused before the
+// store is read.
 func (s *scene) some(all []string) []string {
 	if !s.postgres {
 		return all
@@ -186,7 +187,7 @@ func (s *scene) some(all []string) []string {
 	return out
 }
 
-// checkBodies sends what is no body of any write. Nothing in them is worth looking at, whatever the route wants.
+// checkBodies sends invalid bodies, which every write refuses whatever it expects.
 func (s *scene) checkBodies(e endpoint, at call) {
 	s.Helper()
 	if !e.writes() {
@@ -214,12 +215,12 @@ func (s *scene) checkBodies(e endpoint, at call) {
 		}
 	}
 	send(kind, large, models.CodeTooLarge, "请求体超过 1 MiB 上限")
-	at.body = struct{ *strings.Reader }{strings.NewReader(large)} // of a length that nobody knows before its end
+	at.body = struct{ *strings.Reader }{strings.NewReader(large)} // of unknown length
 	r := s.ask(s.admin, e, at)
 	equal(s, r.what+" in chunks", r.status, http.StatusRequestEntityTooLarge)
 }
 
-// in is the call with what is wrong.
+// in returns the call with the wrong value.
 func (w wrong) in(at call) call {
 	if w.inQuery {
 		at.query = fmt.Sprintf("%s=%s", w.name, w.value)
@@ -235,7 +236,7 @@ func (w wrong) in(at call) call {
 	return at
 }
 
-// checkWrong refuses each wrong member and parameter by itself, and a member of which the last value is wrong.
+// checkWrong sends each wrong member and parameter alone, and members given twice whose last value is wrong.
 func (s *scene) checkWrong(e endpoint, at call) {
 	s.Helper()
 	for _, w := range e.wrong {
@@ -247,7 +248,7 @@ func (s *scene) checkWrong(e endpoint, at call) {
 	}
 }
 
-// checkLast gives a member twice, of which the last value is right.
+// checkLast sends a member twice whose last value is right.
 func (s *scene) checkLast(e endpoint) {
 	s.Helper()
 	if len(e.wrong) == 0 || e.wrong[0].inQuery {
@@ -260,7 +261,7 @@ func (s *scene) checkLast(e endpoint) {
 	equal(s, e.method+" "+e.path+" with the right value last", s.ask(who.client, e, at).status, e.status)
 }
 
-// twice is the body with two values of one member.
+// twice returns the body with two values of one member.
 func twice(body obj, name string, first, last any) string {
 	pairs := []string{plain(name) + ":" + plain(first), plain(name) + ":" + plain(last)}
 	for other, value := range body {
@@ -271,7 +272,7 @@ func twice(body obj, name string, first, last any) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-// checkIgnored adds what nobody knows to a right request.
+// checkIgnored adds unknown members and parameters to a right request.
 func (s *scene) checkIgnored(e endpoint) {
 	s.Helper()
 	who := s.asker(e)
@@ -340,7 +341,7 @@ var notIDs = []string{
 	"4711",
 }
 
-// checkIDs asks about what is not there.
+// checkIDs requests IDs that do not exist.
 func (s *scene) checkIDs(e endpoint, at call) {
 	s.Helper()
 	if !strings.Contains(e.path, ":id") {
@@ -354,21 +355,21 @@ func (s *scene) checkIDs(e endpoint, at call) {
 	equal(s, r.what+" of an empty id", r.status, http.StatusNotFound)
 }
 
-// attempt is a request that is going to be wrong.
+// attempt is a request that will be wrong.
 type attempt struct {
 	who  *client
-	csrf *string // other than the right one
+	csrf *string // replaces the right one
 	at   call
 }
 
-// step is one check of the contract's order: what fails it, and what is said then.
+// step is one check in the order of the contract: how a request fails it, and the answer.
 type step struct {
 	name string
 	code models.Code
 	fail func(*attempt)
 }
 
-// steps are the checks of a write in their order, those that this route makes.
+// steps returns the checks of the route in their order.
 func (s *scene) steps(e endpoint) []step {
 	var out []step
 	add := func(name string, code models.Code, fail func(*attempt)) { out = append(out, step{name, code, fail}) }
@@ -400,7 +401,7 @@ func (s *scene) steps(e endpoint) []step {
 	return out
 }
 
-// exclusive are checks that one request cannot fail both, or that are one check.
+// exclusive lists pairs of checks that one request cannot fail together, or that are one check.
 var exclusive = map[string]bool{
 	"login+permission":            true,
 	"CSRF token+right CSRF token": true,
@@ -408,7 +409,7 @@ var exclusive = map[string]bool{
 	"existence+target":            true,
 }
 
-// checkOrder makes requests that are wrong in one way, and in two: then the earlier check speaks.
+// checkOrder sends requests that are wrong in one way, and in two: the answer is that of the earlier check.
 func (s *scene) checkOrder(e endpoint) {
 	s.Helper()
 	if !e.writes() {
@@ -437,7 +438,7 @@ func (s *scene) checkOrder(e endpoint) {
 
 var otherMethods = []string{http.MethodOptions, http.MethodPatch, http.MethodTrace, "PROPFIND", "get", "X"}
 
-// checkMethods asks by HEAD, and by methods that the path does not have.
+// checkMethods sends HEAD and methods that the path does not have.
 func (s *scene) checkMethods(e endpoint) {
 	s.Helper()
 	at := s.request(e, s.adminID)
@@ -462,7 +463,9 @@ func (s *scene) checkHead(c *client, path string) {
 	s.Helper()
 	get, head := c.get(path), c.do(http.MethodHead, path, nil)
 	equal(s, head.what, head.status, get.status)
-	for _, name := range []string{"Content-Type", "Cache-Control", "ETag", "Vary", "Content-Disposition", "Set-Cookie", "WWW-Authenticate", "Allow"} {
+	for _, name := range []string{
+		"Content-Type", "Cache-Control", "ETag", "Vary", "Content-Disposition", "Set-Cookie", "WWW-Authenticate", "Allow",
+	} {
 		if name == "Set-Cookie" {
 			equal(s, head.what+": "+name, head.header.Get(name) != "", get.header.Get(name) != "")
 			continue
@@ -471,10 +474,10 @@ func (s *scene) checkHead(c *client, path string) {
 	}
 }
 
-// TestTheRateLimitIsFirst uses up an address's requests: then nothing else is looked at.
-func TestTheRateLimitIsFirst(t *testing.T) {
+// TestContract_RateLimitFirst uses up the requests of an address, after which nothing else is checked.
+func TestContract_RateLimitFirst(t *testing.T) {
 	t.Parallel()
-	const budget = 8 // what the app's own logins need
+	const budget = 8 // what the logins of the app need
 	a := newAppLimited(t, t.TempDir()+"/store.db", nil, handlers.Limits{Token: 1, Address: budget})
 	for i, e := range append(endpoints, endpoint{method: "GET", path: "/nothing"}) {
 		elsewhere := a.admin.with("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i+1)).with("X-CSRFToken", "")

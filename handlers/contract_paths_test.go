@@ -79,8 +79,8 @@ func TestLanguages(t *testing.T) {
 	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
 }
 
-// TestUnknownPaths: what is no address of the API is said by its envelope under /api, and by a page elsewhere.
-func TestUnknownPaths(t *testing.T) {
+// TestPaths_Unknown checks that unknown paths get the envelope under /api and a page elsewhere.
+func TestPaths_Unknown(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	for _, path := range []string{
@@ -111,11 +111,14 @@ func TestUnknownPaths(t *testing.T) {
 	}
 }
 
-// TestPathsOutsideTheAPI: they are pages, also those that look like the API.
-func TestPathsOutsideTheAPI(t *testing.T) {
+// TestPaths_OutsideAPI checks that paths outside the API get pages, even those that look like the API.
+func TestPaths_OutsideAPI(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"/instances/api/databases/1/sizes", "/API/v1/instances", "//api/v1/instances", "/apix", "/v1/instances", "/x/../api/v1/instances"} {
+	for _, path := range []string{
+		"/instances/api/databases/1/sizes", "/API/v1/instances", "//api/v1/instances", "/apix", "/v1/instances",
+		"/x/../api/v1/instances",
+	} {
 		for _, c := range []*client{a.admin, a.anonymous} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url, nil)
 			check(t, err)
@@ -129,8 +132,8 @@ func TestPathsOutsideTheAPI(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoHTTP: net/http answers it in text before the product sees it.
-func TestWhatIsNoHTTP(t *testing.T) {
+// TestMalformedHTTP checks requests that net/http answers in text before the product sees them.
+func TestMalformedHTTP(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	for _, line := range []string{
@@ -152,8 +155,8 @@ func TestWhatIsNoHTTP(t *testing.T) {
 	}
 }
 
-// TestSmallPrintOfBodies: what a body may be besides an object in JSON.
-func TestSmallPrintOfBodies(t *testing.T) {
+// TestBodies checks what a body may be besides a JSON object.
+func TestBodies(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	a.admin.post("/connections/actions/test", "{}").wantCode(400, models.CodeInvalid, "请求数据不能为空")
@@ -176,7 +179,7 @@ func TestSmallPrintOfBodies(t *testing.T) {
 	}
 }
 
-func TestOtherOrigins(t *testing.T) {
+func TestCSRF_OtherOrigins(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	a.guest.with("Sec-Fetch-Site", "cross-site").
 		post("/auth/logout", nil).

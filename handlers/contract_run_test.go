@@ -14,31 +14,31 @@ import (
 	"whalefall/models"
 )
 
-// scene is a store with one of everything, about which every route has a right request.
+// scene is a store with one of everything, for which every route has a right request.
 type scene struct {
 	*app
-	db           *sql.DB // the store's, past the product
-	postgres     bool    // the store is PostgreSQL
+	db           *sql.DB // connection to the store's database
+	postgres     bool    // whether the store is PostgreSQL
 	identities   []identity
 	adminID      int64
-	file         string // of the instance
-	instance     int64  // a file that was synced and refreshed
+	file         string // path of the instance
+	instance     int64  // an instance that was synced and refreshed
 	database     int64
-	down         int64 // an instance whose file is gone
+	down         int64 // an instance whose file is missing
 	downDatabase int64
 	credential   int64
 	serial       int
-	translated   map[string]bool // messages that were compared in both languages
+	translated   map[string]bool // messages compared in both languages
 }
 
-// identity is one way to ask: with a session, with a token, or as nobody.
+// identity is a way to send requests: with a session, with a token, or as nobody.
 type identity struct {
 	name    string
 	role    models.Role // empty: nobody
 	id      int64
 	client  *client
 	token   bool
-	refused bool // the token is none, and nothing answers to it
+	refused bool // the token is invalid
 }
 
 func newScene(a *app) *scene {
@@ -70,7 +70,7 @@ func newScene(a *app) *scene {
 	return s
 }
 
-// collected adds an instance for a file, and reads it.
+// collected adds an instance for a file and collects it.
 func (s *scene) collected(name, file string) (instance, database int64) {
 	s.Helper()
 	path := s.sqliteInstance(name, file)
@@ -161,13 +161,13 @@ func (s *scene) bearer(secret string) *client {
 	return &client{app: s.app, http: &http.Client{}, header: http.Header{"Authorization": {"Bearer " + secret}}}
 }
 
-// fresh is a name that nothing has.
+// fresh returns an unused name.
 func (s *scene) fresh(kind string) string {
 	s.serial++
 	return fmt.Sprintf("%s_%d", kind, s.serial)
 }
 
-// somebody is a new user.
+// somebody creates a user.
 func (s *scene) somebody(role models.Role) models.User {
 	s.Helper()
 	user, err := s.store.CreateUser(
@@ -179,7 +179,7 @@ func (s *scene) somebody(role models.Role) models.User {
 	return user
 }
 
-// asNew is somebody new who may what the identity may.
+// asNew returns a new user with the permissions of the identity.
 func (s *scene) asNew(who identity) identity {
 	s.Helper()
 	if who.role == "" {
@@ -207,7 +207,7 @@ func (s *scene) newCredential() int64 {
 	return c.ID
 }
 
-// server is the body of a new instance that nothing connects to.
+// server returns the body of a new instance that is never connected to.
 func (s *scene) server() obj {
 	return obj{
 		"name":      s.fresh("server"),
@@ -246,7 +246,7 @@ func (s *scene) deletedInstance() int64 {
 	return id
 }
 
-// endedRun is a refresh of the instance that somebody asked for and that is over.
+// endedRun creates a finished refresh of the instance requested by the user.
 func (s *scene) endedRun(userID int64) int64 {
 	s.Helper()
 	run, _, err := s.store.RequestRun(s.Context(), models.Run{
@@ -262,7 +262,7 @@ func (s *scene) endedRun(userID int64) int64 {
 	return run.ID
 }
 
-// digest is what the store holds, by table; what it notes about requests aside.
+// digest returns a hash of each table of the store, except what it notes about requests.
 func (s *scene) digest() map[string]uint64 {
 	s.Helper()
 	list := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -284,7 +284,7 @@ func (s *scene) digest() map[string]uint64 {
 	return out
 }
 
-// rows are what a query finds. That somebody was here is left out.
+// rows returns the result of a query without times of use.
 func (s *scene) rows(query string) [][]any {
 	s.Helper()
 	rows, err := s.db.QueryContext(s.Context(), query)
@@ -310,7 +310,7 @@ func (s *scene) rows(query string) [][]any {
 	return out
 }
 
-// unchanged demands that nothing of what is done changes the store.
+// unchanged checks that do does not change the store.
 func (s *scene) unchanged(e endpoint, do func()) {
 	s.Helper()
 	before := s.digest()
@@ -327,7 +327,7 @@ func (e endpoint) writes() bool { return e.method != http.MethodGet }
 
 func (e endpoint) allows(role models.Role) bool { return slices.Contains(roles[e.may], role) }
 
-// request is a right request.
+// request returns a right request.
 func (s *scene) request(e endpoint, userID int64) call {
 	s.Helper()
 	at := call{id: s.instance}
@@ -337,7 +337,7 @@ func (s *scene) request(e endpoint, userID int64) call {
 	return at
 }
 
-// address is the path of the request; an id of the call's counts unless another is given.
+// address returns the path of the request. An ID of the call replaces the given one.
 func (e endpoint) address(at call, id string) string {
 	if id == "" {
 		id = strconv.FormatInt(at.id, 10)
@@ -357,8 +357,8 @@ func (s *scene) ask(c *client, e endpoint, at call) *response {
 	return c.do(e.method, e.address(at, ""), at.body)
 }
 
-// refuse demands that the request is refused with the code, is in the audit log when somebody is known, and is said in
-// both languages.
+// refuse checks that the request is refused with the code, is in the audit log if the user is known, and has a message
+// in both languages.
 func (s *scene) refuse(c *client, e endpoint, at call, code models.Code) *response {
 	s.Helper()
 	return s.refuseAt(c, e, at, "", code)
@@ -383,7 +383,7 @@ func (s *scene) refuseAt(c *client, e endpoint, at call, id string, code models.
 	return r
 }
 
-// audited demands that a write of somebody who is known is the newest entry of the audit log, and a read is none.
+// audited checks that a write of a known user is the newest audit entry, and that a read has none.
 func (s *scene) audited(e endpoint, r *response) {
 	s.Helper()
 	newest := s.rows(
@@ -392,7 +392,7 @@ func (s *scene) audited(e endpoint, r *response) {
 	code, _ := r.body["message_code"].(string)
 	where, _ := r.body["context"].(obj)
 	known := r.status < 400 || where["user_id"] != nil
-	if e.path == "/auth/login" { // of which only those count that came to a password
+	if e.path == "/auth/login" { // of these only attempts with a password
 		known = r.status < 400 || code == string(models.CodeInvalidCredentials)
 	}
 	noted := len(newest) == 1 &&

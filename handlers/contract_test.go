@@ -13,34 +13,34 @@ import (
 	"whalefall/models"
 )
 
-// endpoint is one route of the contract: who may use it, a request that is right, and what can be wrong with one. All
-// that every route owes its clients is tested of each entry by TestContract.
+// endpoint is one route of the contract: who may use it, a right request, and what can be wrong with one. TestContract
+// checks of each all that holds for every route.
 type endpoint struct {
 	method, path string // as registered, under /api/v1
-	may          string // the permission it asks for, or one of the words below
+	may          string // the required permission, or one of the words below
 	status       int    // of the right request
 	message      string // of the right request; empty: no envelope
-	// right is a request of a user that is right each time it is made anew; nil: the path of the scene's instance.
+	// right returns a request that is right each time it is made; nil: the path of the scene's instance.
 	right   func(s *scene, userID int64) call
-	wrong   []wrong             // members and parameters, each to be refused by itself
-	loose   []string            // parameters that say nothing: the answer is the one without them
-	absent  string              // what is said of an id that names nothing; with none in the path, nothing can be absent
-	missing func(s *scene) call // the request about what is not there, where the path does not tell
-	down    func(s *scene) call // the request about a server that does not answer
-	ends    bool                // it changes the login of whoever asks, who is somebody new each time
+	wrong   []wrong             // members and parameters, each refused alone
+	loose   []string            // parameters that fall back to their defaults
+	absent  string              // message about an unknown ID; empty if the path has no ID
+	missing func(s *scene) call // a request for something missing, where the path does not show it
+	down    func(s *scene) call // a request to a server that does not answer
+	ends    bool                // ends the login of its user, who is new each time
 	upload  bool                // the body is a form with a file
-	perBody bool                // the permission depends on the body: without one there is nothing to be refused
-	probe   bool                // it does not look at who asks
+	perBody bool                // the permission depends on the body, so an empty one cannot be refused
+	probe   bool                // does not depend on who asks
 }
 
-// Who may, besides those who have a permission.
+// Who may use a route, besides users with a permission.
 const (
 	everybody = "everybody"
 	anybody   = "logged in"
 	maySync   = "instance_management.instance_list.sync_capacity"
 )
 
-// roles are those who may.
+// roles lists the roles that may use a route.
 var roles = map[string][]models.Role{
 	everybody: {"", models.RoleGuest, models.RoleUser, models.RoleAdmin},
 	anybody:   {models.RoleGuest, models.RoleUser, models.RoleAdmin},
@@ -57,14 +57,14 @@ type call struct {
 	id    int64 // in the path
 	query string
 	body  any
-	kind  string // content type, if it is not JSON
+	kind  string // content type, if not JSON
 }
 
-// wrong is a value that a member of the body, or a query parameter, must not have.
+// wrong is an invalid value of a member or query parameter.
 type wrong struct {
 	inQuery bool
 	name    string
-	value   any // of a parameter: percent-encoded text
+	value   any // of a parameter: percent-encoded
 	code    models.Code
 }
 
@@ -122,7 +122,7 @@ func ids(name string) []wrong {
 	)
 }
 
-// csvUpload is a form with a file.
+// csvUpload returns a form with a file.
 func csvUpload(name, content string) call {
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
@@ -131,7 +131,7 @@ func csvUpload(name, content string) call {
 		_, err = io.WriteString(part, content)
 	}
 	if err = cmp.Or(err, w.Close()); err != nil {
-		panic(err) // a buffer takes everything
+		panic(err) // writing to a buffer never fails
 	}
 	return call{body: form.String(), kind: w.FormDataContentType()}
 }

@@ -20,7 +20,7 @@ const (
 	readSizes = "数据库大小数据获取成功"
 )
 
-// hostileNames are names that a target may have: of tables and of databases.
+// hostileNames are possible names of tables and databases.
 var hostileNames = []string{
 	`a"b`,
 	`<script>alert(1)</script>`,
@@ -51,7 +51,7 @@ var hostileNames = []string{
 	"İstanbul",
 }
 
-func TestDatabaseSizesOfFile(t *testing.T) {
+func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		file := a.sqliteFile(
 			"CREATE TABLE t (x)",
@@ -122,7 +122,9 @@ func TestDatabaseSizesOfFile(t *testing.T) {
 		)
 		a.user.post(inst+"/actions/sync-capacity", nil).wantAt("result.inventory.created", 0, "result.inventory.refreshed", 1)
 
-		for _, query := range []string{"", "?latest_only=true", "?latest_only=YES&include_inactive=On", "?start_date=" + today + "&end_date=" + today} {
+		for _, query := range []string{
+			"", "?latest_only=true", "?latest_only=YES&include_inactive=On", "?start_date=" + today + "&end_date=" + today,
+		} {
 			r := a.guest.get(inst+"/databases/sizes"+query).want(200, readSizes).wantAt("total", 1, "limit", 100, "offset", 0,
 				"databases.0.size_mb", size>>20, "databases.0.size_bytes", size, "databases.0.collected_date", today,
 				"databases.0.last_seen_date", today, "databases.0.is_active", true, "databases.0.deleted_at", nil)
@@ -151,7 +153,7 @@ func TestDatabaseSizesOfFile(t *testing.T) {
 	})
 }
 
-func TestSizeQueries(t *testing.T) {
+func TestDatabaseSizes_InvalidQueries(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	inst := a.sqliteInstance("files", a.dir+"/none.db")
 	for query, want := range map[string]string{
@@ -184,7 +186,7 @@ func TestSizeQueries(t *testing.T) {
 	a.guest.get(inst+"/databases/sizes?start_date=&end_date=&nonsense=1&limit=1&limit=x").want(200, readSizes)
 }
 
-func TestTableSizesOfFile(t *testing.T) {
+func TestTableSizes_SQLiteFile(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		statements := []string{
 			"CREATE TABLE big (x)",
@@ -193,7 +195,7 @@ func TestTableSizesOfFile(t *testing.T) {
 			"CREATE INDEX big_x ON big (x)",
 		}
 		for _, name := range hostileNames {
-			if name != "case" { // SQLite itself takes these for the same table
+			if name != "case" { // the same table to SQLite
 				statements = append(statements, `CREATE TABLE "`+strings.ReplaceAll(name, `"`, `""`)+`" (x)`)
 			}
 		}
@@ -264,12 +266,14 @@ func checkTableFilters(a *app, path string, collectedAt any) {
 		equal(a, "collected_at "+query, got.at("collected_at"), collectedAt)
 	}
 	a.guest.get(path+"?sort=size&limit=1&offset="+strconv.Itoa(tables-1)).wantAt("tables.0.table_name", "big")
-	for _, sort := range []string{"data", "-index", "rows", "-rows", "name", "-name", "schema", "growth", "-growth", "unused"} {
+	for _, sort := range []string{
+		"data", "-index", "rows", "-rows", "name", "-name", "schema", "growth", "-growth", "unused",
+	} {
 		a.guest.get(path+"?sort="+sort).want(200, readTable).wantAt("total", tables)
 	}
 }
 
-// checkTableFailures prunes two tables, then asks for what is not there and breaks the file.
+// checkTableFailures prunes two tables, then requests missing things and breaks the file.
 func checkTableFailures(a *app, inst, file string) {
 	tables, path := len(hostileNames), tablesPath(inst, "main")
 	a.exec(file, `DROP TABLE big`, `DROP TABLE "100%_"`)
@@ -313,7 +317,7 @@ func (a *app) postgresTarget(name string, s *testenv.PostgreSQLServer, user, pas
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-func TestPostgresTarget(t *testing.T) {
+func TestPostgreSQLTarget(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
@@ -336,7 +340,10 @@ func TestPostgresTarget(t *testing.T) {
 		table := fmt.Sprintf("only_%d", i)
 		byID := fmt.Sprintf("/databases/%d/tables/sizes", ids[name])
 		a.user.post(byID+"/actions/refresh?limit=1&page=1", nil).want(200, refreshed).
-			wantAt("total", 1, "page", 1, "pages", 1, "limit", 1, "saved_count", 1, "tables.0.table_name", table, "tables.0.schema_name", "public")
+			wantAt(
+				"total", 1, "page", 1, "pages", 1, "limit", 1, "saved_count", 1, "tables.0.table_name", table,
+				"tables.0.schema_name", "public",
+			)
 		a.guest.get(byID).
 			want(200, readTable).
 			wantAt("tables.0.table_name", table, "total", 1, "page", 1, "pages", 1, "limit", 200)
@@ -382,7 +389,7 @@ func TestPostgresTarget(t *testing.T) {
 	a.guest.get(tablesPath(inst, "case")).want(200, readTable).wantAt("total", 1)
 }
 
-func TestPostgresTargetThatRefuses(t *testing.T) {
+func TestPostgreSQLTarget_Refuses(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")

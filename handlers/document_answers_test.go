@@ -16,7 +16,7 @@ import (
 	"whalefall/handlers"
 )
 
-// documentation is the OpenAPI document as the tests hold answers against it: objects have the members that it names and no others.
+// documentation is the OpenAPI document, with additional members forbidden, against which the tests check answers.
 type documentation struct {
 	*openapi3.T
 	mu       sync.Mutex
@@ -39,7 +39,7 @@ var documented = sync.OnceValues(func() (*documentation, error) {
 	return d, d.compiler.AddResource("document.json", raw)
 })
 
-// closeObjects refuses members that a schema does not name.
+// closeObjects forbids members that a schema does not name.
 func closeObjects(node any) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -57,7 +57,7 @@ func closeObjects(node any) {
 	}
 }
 
-// schema is the one at the place, compiled once.
+// schema returns the schema at the place, compiled once.
 func (d *documentation) schema(place ...string) (*jsonschema.Schema, error) {
 	pointer := "document.json#"
 	for _, step := range place {
@@ -75,7 +75,8 @@ func (d *documentation) schema(place ...string) (*jsonschema.Schema, error) {
 	return s, err
 }
 
-// operation is what the document says of the method at the path that fits best, and how it writes the path; nil: nothing.
+// operation returns the documented operation of the method at the best matching path, and how the document writes that
+// path; nil: none.
 func (d *documentation) operation(method, path string) (template string, found *openapi3.Operation) {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -89,7 +90,7 @@ func (d *documentation) operation(method, path string) (template string, found *
 	return template, found
 }
 
-// fit counts the parameters that the template needs to be the path.
+// fit reports whether the template matches the path, and with how many parameters.
 func fit(template, path string) (parameters int, fits bool) {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	if len(want) != len(have) {
@@ -106,7 +107,7 @@ func fit(template, path string) (parameters int, fits bool) {
 	return parameters, true
 }
 
-// examineDocumented holds an answer of the API against what the document says of its operation.
+// examineDocumented checks an answer of the API against the document.
 func examineDocumented(r *response) {
 	r.Helper()
 	method, address, _ := strings.Cut(r.what, " ")
@@ -167,7 +168,7 @@ func operationMethod(method string) string {
 	return method
 }
 
-// examineUnknown is for paths and methods that the document does not have.
+// examineUnknown checks answers of paths and methods that are not documented.
 func (d *documentation) examineUnknown(r *response) {
 	r.Helper()
 	switch r.status {
@@ -211,8 +212,8 @@ func (d *documentation) examineBody(r *response, place ...string) {
 	}
 }
 
-// TestTheDocumentKnowsNoMembersByChance is about the tests themselves: a member that is not described is found.
-func TestTheDocumentKnowsNoMembersByChance(t *testing.T) {
+// TestDocumentation_UnknownMembers tests the test itself: undocumented members are found.
+func TestDocumentation_UnknownMembers(t *testing.T) {
 	t.Parallel()
 	d, err := documented()
 	check(t, err)

@@ -17,7 +17,7 @@ import (
 	"whalefall/models"
 )
 
-func TestTheDocumentIsValid(t *testing.T) {
+func TestDocument_Valid(t *testing.T) {
 	t.Parallel()
 	d, err := documented()
 	check(t, err)
@@ -44,8 +44,8 @@ func TestTheDocumentIsValid(t *testing.T) {
 	}
 }
 
-// TestTheDocumentSaysNothingTwice is for viewers that read JSON as YAML, which knows no second member of a name.
-func TestTheDocumentSaysNothingTwice(t *testing.T) {
+// TestDocument_UniqueMembers matters to viewers that read JSON as YAML, where names must be unique.
+func TestDocument_UniqueMembers(t *testing.T) {
 	t.Parallel()
 	decoder := json.NewDecoder(bytes.NewReader(handlers.Document()))
 	var walk func(place string)
@@ -76,7 +76,7 @@ func TestTheDocumentSaysNothingTwice(t *testing.T) {
 
 var routeParameter = regexp.MustCompile(`:(\w+)`)
 
-func TestRoutesAreDocumented(t *testing.T) {
+func TestDocument_EveryRoute(t *testing.T) {
 	t.Parallel()
 	d, err := documented()
 	check(t, err)
@@ -99,8 +99,8 @@ func TestRoutesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestPermissionsAreAsDocumented asks every operation as nobody, as the guest and as the user.
-func TestPermissionsAreAsDocumented(t *testing.T) {
+// TestDocument_Permissions calls every operation as nobody, guest and user.
+func TestDocument_Permissions(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	d, err := documented()
@@ -128,7 +128,7 @@ func TestPermissionsAreAsDocumented(t *testing.T) {
 	}
 }
 
-func TestEveryMemberIsExplained(t *testing.T) {
+func TestDocument_EveryMember(t *testing.T) {
 	t.Parallel()
 	d, err := documented()
 	check(t, err)
@@ -141,7 +141,7 @@ func TestEveryMemberIsExplained(t *testing.T) {
 	}
 }
 
-func TestTheDocumentIsServed(t *testing.T) {
+func TestDocument_Served(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	r := a.anonymous.get("/openapi.json")
@@ -167,8 +167,8 @@ func TestTheDocumentIsServed(t *testing.T) {
 	}
 }
 
-// TestAnswersThatComeSeldom asks for what no other test makes the client get, so that it is held against the document, too.
-func TestAnswersThatComeSeldom(t *testing.T) {
+// TestDocument_RareAnswers requests answers that no other test causes, so that they are checked against the document.
+func TestDocument_RareAnswers(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	path := a.sqliteInstance("seldom", a.sqliteFile("CREATE TABLE t (id)"))
@@ -176,7 +176,8 @@ func TestAnswersThatComeSeldom(t *testing.T) {
 	id := a.guest.get(path+"/databases/sizes").id("databases", 0, "database_id")
 	byID := fmt.Sprintf("/databases/%d/tables/sizes", id)
 	for _, address := range []string{
-		path + "/databases/sizes", "/databases/sizes?instance_id=" + strings.TrimPrefix(path, "/instances/"), tablesPath(path, "main"), byID,
+		path + "/databases/sizes", "/databases/sizes?instance_id=" + strings.TrimPrefix(path, "/instances/"),
+		tablesPath(path, "main"), byID,
 	} {
 		tag := a.guest.get(address).header.Get("ETag")
 		equal(t, address, a.guest.with("If-None-Match", tag).get(address).status, http.StatusNotModified)

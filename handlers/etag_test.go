@@ -10,7 +10,7 @@ import (
 	"whalefall/models"
 )
 
-// tagOf is the tag of an answer that may be kept.
+// tagOf returns the ETag of an answer.
 func (c *client) tagOf(path string, headers ...string) string {
 	c.Helper()
 	f := c.download(path, headers...)
@@ -23,7 +23,7 @@ func (c *client) tagOf(path string, headers ...string) string {
 	return tag
 }
 
-// keeps reports whether the answer with the tag is still true.
+// keeps reports whether the answer with the ETag is still current.
 func (c *client) keeps(path, tag string, headers ...string) bool {
 	c.Helper()
 	f := c.download(path, append(headers, "If-None-Match", tag)...)
@@ -35,7 +35,7 @@ func (c *client) keeps(path, tag string, headers ...string) bool {
 	return false
 }
 
-// readAddresses are snapshot reads in every style and format.
+// readAddresses returns reads of a snapshot in every style and format.
 func (a *app) readAddresses(instance, database string) []string {
 	a.Helper()
 	var all []string
@@ -54,7 +54,7 @@ func (a *app) readAddresses(instance, database string) []string {
 		"/databases/sizes?instance_id="+strings.TrimPrefix(instance, "/instances/"))
 }
 
-// saveSizes keeps the databases of one capacity sync.
+// saveSizes stores the databases of one capacity sync.
 func (a *app) saveSizes(instance string, at time.Time, found ...models.DatabaseSize) {
 	a.Helper()
 	var id int64
@@ -67,7 +67,7 @@ func (a *app) saveSizes(instance string, at time.Time, found ...models.DatabaseS
 	check(a, err)
 }
 
-func TestUnchangedAnswersAreNotSentAgain(t *testing.T) {
+func TestETag_NotModified(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		a.saveSizes(inst, time.Now(), models.DatabaseSize{Name: "app", Total: n(1)})
@@ -81,10 +81,14 @@ func TestUnchangedAnswersAreNotSentAgain(t *testing.T) {
 			seen[tag] = path
 			equal(a, "again", a.user.tagOf(path), tag)
 			strong := strings.TrimPrefix(tag, "W/")
-			for _, given := range []string{tag, strong, "*", " " + tag + " ", `"x", ` + tag, tag + `, W/"y"`, `W/"a","b",` + strong} {
+			for _, given := range []string{
+				tag, strong, "*", " " + tag + " ", `"x", ` + tag, tag + `, W/"y"`, `W/"a","b",` + strong,
+			} {
 				equal(a, path+" If-None-Match: "+given, a.guest.keeps(path, given), true)
 			}
-			for _, given := range []string{"", `"x"`, strings.Trim(strong, `"`), strong[:10], `"x", *`, strings.ToUpper(strong)} {
+			for _, given := range []string{
+				"", `"x"`, strings.Trim(strong, `"`), strong[:10], `"x", *`, strings.ToUpper(strong),
+			} {
 				equal(a, path+" If-None-Match: "+given, a.guest.keeps(path, given), false)
 			}
 			checkNotModified(a, path, tag)
@@ -108,7 +112,7 @@ func TestUnchangedAnswersAreNotSentAgain(t *testing.T) {
 	})
 }
 
-// checkNotModified looks at the header of a 304, which is that of the answer it stands for, also to HEAD.
+// checkNotModified checks that a 304 has the headers of the answer it replaces, also to HEAD.
 func checkNotModified(a *app, path, tag string) {
 	a.Helper()
 	full := a.guest.download(path)
@@ -129,7 +133,7 @@ func checkNotModified(a *app, path, tag string) {
 	equal(a, "HEAD "+path, head.status, http.StatusOK)
 }
 
-func TestTagsChangeWithWhatIsRead(t *testing.T) {
+func TestETag_ChangesWithSnapshot(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		same := manyTables(3)
@@ -164,7 +168,7 @@ func TestTagsChangeWithWhatIsRead(t *testing.T) {
 	})
 }
 
-func TestTagsChangeWithWhoAsksAndWhatAbout(t *testing.T) {
+func TestETag_ChangesWithRequest(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		one, two := a.serverInstance("one", models.PostgreSQL), a.serverInstance("two", models.PostgreSQL)
 		for _, inst := range []string{one, two} {
@@ -180,7 +184,9 @@ func TestTagsChangeWithWhoAsksAndWhatAbout(t *testing.T) {
 			equal(a, path+" by cookie", a.guest.keeps(path, english, "Cookie", "lang=en"), true)
 		}
 		tag := a.guest.tagOf(tablesPath(one, "app"))
-		for _, other := range []string{tablesPath(one, "App"), tablesPath(two, "app"), tablesPath(one, "unknown"), tablesPath(two, "unknown")} {
+		for _, other := range []string{
+			tablesPath(one, "App"), tablesPath(two, "app"), tablesPath(one, "unknown"), tablesPath(two, "unknown"),
+		} {
 			equal(a, other, a.guest.keeps(other, tag), false)
 		}
 		equal(a, "unknown", a.guest.keeps(tablesPath(one, "x"), a.guest.tagOf(tablesPath(two, "x"))), false)
@@ -192,7 +198,7 @@ func TestTagsChangeWithWhoAsksAndWhatAbout(t *testing.T) {
 	})
 }
 
-func TestTagsOfDatabaseSizesChangeWithTheFigures(t *testing.T) {
+func TestETag_DatabaseSizes(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		now := time.Now()
@@ -220,8 +226,8 @@ func TestTagsOfDatabaseSizesChangeWithTheFigures(t *testing.T) {
 	})
 }
 
-// TestTagsOfADatabaseMadeAnewAreNew: it may have the same names, and everything counts from one again.
-func TestTagsOfADatabaseMadeAnewAreNew(t *testing.T) {
+// TestETag_RecreatedDatabase checks a new database with the same names, whose snapshots count from one again.
+func TestETag_RecreatedDatabase(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(3)})

@@ -19,7 +19,7 @@ import (
 	"whalefall/models"
 )
 
-// unreachable is a server that nobody reaches: a fuzzer chooses hosts, too.
+// unreachable is a server that cannot be reached: fuzzing chooses hosts, too.
 type unreachable struct{ collectors.Collector }
 
 func (unreachable) Version(context.Context, collectors.Target) (models.Version, error) {
@@ -34,11 +34,11 @@ func fuzzApp(f *testing.F) *app {
 	return newAppWith(f, filepath.Join(f.TempDir(), "store.db"), others)
 }
 
-// fuzzed is the answer to one request of an admin, which keeps the contract whatever was asked and has one of the statuses.
+// fuzzed sends a request as an admin and checks that its answer keeps the contract and has one of the statuses.
 func (a *app) fuzzed(t *testing.T, method, path, query, body string, header http.Header, statuses ...int) *response {
 	t.Helper()
 	here, admin := *a, *a.admin
-	here.TB, admin.app = t, &here // a fuzz target must not fail what is around it
+	here.TB, admin.app = t, &here // a fuzz target must not fail the test around it
 	request := httptest.NewRequestWithContext(t.Context(), method, "/api/v1"+path, strings.NewReader(body))
 	request.URL.RawQuery = query
 	request.Header = a.admin.header.Clone()
@@ -63,12 +63,12 @@ func (a *app) fuzzed(t *testing.T, method, path, query, body string, header http
 	return r
 }
 
-// recorder takes an answer as long as it lasts.
+// recorder records an answer while it is sent.
 type recorder struct{ *httptest.ResponseRecorder }
 
 func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
-// within checks that a page holds no more than was asked for, and nobody can ask for more than highest.
+// within checks that a page has no more rows than requested, and at most highest.
 func (r *response) within(highest float64, list string) {
 	r.Helper()
 	if r.status != http.StatusOK || !r.isEnvelope() {
@@ -115,7 +115,10 @@ func FuzzQueries(f *testing.F) {
 }
 
 func FuzzTableFormats(f *testing.F) {
-	for _, query := range []string{"format=csv", "format=ndjson&bom=1", "format=csv&limit=0", "format=x", "format=csv&sort=-name&table_name=%00", "format=CSV&cursor=x"} {
+	for _, query := range []string{
+		"format=csv", "format=ndjson&bom=1", "format=csv&limit=0", "format=x", "format=csv&sort=-name&table_name=%00",
+		"format=CSV&cursor=x",
+	} {
 		f.Add(query, "text/csv")
 	}
 	f.Add("", "application/x-ndjson;q=0.5, */*;q=0.1")
@@ -191,7 +194,7 @@ func FuzzBodies(f *testing.F) {
 
 var userName = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
-// bound checks that what was stored is text within its limits, characters.
+// bound checks that stored texts are within their limits, characters.
 func (r *response) bound(member string, limits map[string]int) {
 	r.Helper()
 	if r.status >= http.StatusBadRequest {
@@ -217,9 +220,11 @@ func (r *response) boundInstance() {
 	}
 }
 
-// FuzzDatabaseNames sends any name as one segment of a path: the target is asked for exactly that name.
+// FuzzDatabaseNames sends any name as one path segment. The target must be asked for exactly that name.
 func FuzzDatabaseNames(f *testing.F) {
-	for _, name := range append([]string{".", "..", "", "main", "\x00", "\xff", "a/../b", "%2e%2e", "//", "/", "\u202e", "a;b", "%00"}, hostileNames...) {
+	for _, name := range append([]string{
+		".", "..", "", "main", "\x00", "\xff", "a/../b", "%2e%2e", "//", "/", "\u202e", "a;b", "%00",
+	}, hostileNames...) {
 		f.Add(name)
 	}
 	a := fuzzApp(f)
@@ -245,7 +250,7 @@ func FuzzDatabaseNames(f *testing.F) {
 	})
 }
 
-// FuzzPaths sends any path: what is no address is an unknown one.
+// FuzzPaths sends any path. Unknown paths must be answered as such.
 func FuzzPaths(f *testing.F) {
 	for _, path := range []string{
 		"", "/", "/instances/1", "/instances/%00", "/instances/01", "/users/1/", "/databases/1/tables/sizes", "//",
@@ -270,7 +275,7 @@ func FuzzPaths(f *testing.F) {
 	})
 }
 
-// FuzzCursors: whatever is taken for a cursor leads on, through each row once.
+// FuzzCursors sends any cursor. An accepted one must lead through each row once.
 func FuzzCursors(f *testing.F) {
 	a := fuzzApp(f)
 	statements := make([]string, 9)
@@ -308,9 +313,12 @@ func FuzzCursors(f *testing.F) {
 	})
 }
 
-// FuzzHeaders: only who prefers English gets it, and only a token that there is opens anything.
+// FuzzHeaders sends any headers. Only clients that prefer English get it, and only valid tokens are accepted.
 func FuzzHeaders(f *testing.F) {
-	for _, language := range []string{"", "*", "en", "zh", "en-GB,zh;q=0.5", "zh;q=0.9,en;q=0.4", ";;;", "en;q=0", "*,en;q=0.5", "en;q=2", "x-en", "zh-Hant-TW, en;q=NaN", "en_US"} {
+	for _, language := range []string{
+		"", "*", "en", "zh", "en-GB,zh;q=0.5", "zh;q=0.9,en;q=0.4", ";;;", "en;q=0", "*,en;q=0.5", "en;q=2", "x-en",
+		"zh-Hant-TW, en;q=NaN", "en_US",
+	} {
 		f.Add(language, "", "")
 	}
 	f.Add("en", "zh-CN", "Bearer whalefall_x")

@@ -19,7 +19,7 @@ func instanceID(path string) int64 {
 	return id
 }
 
-func TestBatchDelete(t *testing.T) {
+func TestInstancesBatchDelete(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		const path = "/instances/batch-delete"
 		var paths []string
@@ -36,14 +36,18 @@ func TestBatchDelete(t *testing.T) {
 		a.admin.remove(paths[0]).want(200, "实例已移入回收站")
 
 		soft := a.admin.post(path, obj{"instance_ids": []any{ids[0], fmt.Sprint(ids[1]), 999}}).want(200, "成功移入回收站 1 个实例").
-			wantAt("deleted_count", 1, "deletion_mode", "soft", "deleted_instance_ids", ids[1:2], "missing_instance_ids", []int64{999})
+			wantAt(
+				"deleted_count", 1, "deletion_mode", "soft", "deleted_instance_ids", ids[1:2], "missing_instance_ids", []int64{999},
+			)
 		equal(a, "members", members(soft.data), "deleted_count deleted_instance_ids deletion_mode missing_instance_ids")
 		a.guest.get(paths[1]).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.guest.get("/instances?status=deleted").wantAt("total", 2)
 
 		a.admin.post(path, obj{"instance_ids": []any{ids[2], ids[1], ids[2], 998}, "deletion_mode": "hard"}).
 			want(200, "成功删除 2 个实例").
-			wantAt("deleted_count", 2, "deletion_mode", "hard", "deleted_instance_ids", ids[1:3], "missing_instance_ids", []int64{998})
+			wantAt(
+				"deleted_count", 2, "deletion_mode", "hard", "deleted_instance_ids", ids[1:3], "missing_instance_ids", []int64{998},
+			)
 		a.guest.get("/instances?include_deleted=1").wantAt("total", 2)
 		a.admin.post(paths[1]+"/restore", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.post(path, obj{"instance_ids": ids[1:2], "deletion_mode": "hard"}).want(200, "成功删除 0 个实例").
@@ -56,7 +60,7 @@ func TestBatchDelete(t *testing.T) {
 	})
 }
 
-func TestBatchDeleteRefusals(t *testing.T) {
+func TestInstancesBatchDelete_Refusals(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		const path = "/instances/batch-delete"
 		id := instanceID(a.serverInstance("stays", models.MySQL))
@@ -100,7 +104,7 @@ func TestBatchDeleteRefusals(t *testing.T) {
 	})
 }
 
-func TestStatistics(t *testing.T) {
+func TestInstancesStatistics(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		empty := a.guest.get("/instances/statistics").want(200, "获取实例统计信息成功").wantAt(
 			"total_instances", 0, "active_instances", 0, "disabled_instances", 0, "deleted_instances", 0, "db_type_stats",
@@ -121,12 +125,14 @@ func TestStatistics(t *testing.T) {
 		a.admin.remove(gone).want(200, "实例已移入回收站")
 		a.guest.get("/instances/statistics").want(200, "获取实例统计信息成功").wantAt(
 			"total_instances", 4, "active_instances", 3, "disabled_instances", 1, "deleted_instances", 1,
-			"db_type_stats", []any{obj{"db_type": "sqlserver", "count": 2}, obj{"db_type": "mysql", "count": 1}, obj{"db_type": "oracle", "count": 1}})
+			"db_type_stats", []any{
+				obj{"db_type": "sqlserver", "count": 2}, obj{"db_type": "mysql", "count": 1}, obj{"db_type": "oracle", "count": 1},
+			})
 		a.anonymous.get("/instances/statistics").wantCode(401, models.CodeUnauthenticated, "请先登录")
 	})
 }
 
-func TestOnlyTheBinOffersToDestroy(t *testing.T) {
+func TestInstancesPage_Destroy(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	path := a.serverInstance("gone", models.MySQL)
@@ -143,7 +149,7 @@ func TestOnlyTheBinOffersToDestroy(t *testing.T) {
 	a.admin.submit("/instances/x/destroy", url.Values{}).wantStatus(http.StatusNotFound)
 }
 
-// slow is a server that takes its time to answer: it says when it was asked, and answers when it is told to.
+// slow is a server that reports when it is asked and answers when told to.
 type slow struct {
 	refusing
 	asked, answer chan struct{}
@@ -168,8 +174,8 @@ func (s slow) Tables(context.Context, collectors.Target, string) (models.TableRe
 	}, nil
 }
 
-// TestACollectionOfADestroyedInstanceEndsCleanly: it is refused and brings nothing back.
-func TestACollectionOfADestroyedInstanceEndsCleanly(t *testing.T) {
+// TestInstancesBatchDelete_WhileCollecting checks that the collection fails and restores nothing.
+func TestInstancesBatchDelete_WhileCollecting(t *testing.T) {
 	t.Parallel()
 	server := slow{asked: make(chan struct{}), answer: make(chan struct{})}
 	stores(t, map[models.Engine]collectors.Collector{models.MySQL: server}, func(a *app) {
@@ -211,14 +217,14 @@ func TestACollectionOfADestroyedInstanceEndsCleanly(t *testing.T) {
 	})
 }
 
-// stores runs the test on both stores, one after the other, with collectors of its own.
+// stores runs the test on both stores, one after the other, with its own collectors.
 func stores(t *testing.T, engines map[models.Engine]collectors.Collector, test func(a *app)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(newAppWith(t, t.TempDir()+"/store.db", engines)) })
 	t.Run("postgres", func(t *testing.T) { test(newAppWith(t, testenv.PostgreSQL(t).NewDatabase(t), engines)) })
 }
 
-// credential adds a credential and returns its id.
+// credential adds a credential and returns its ID.
 func (a *app) credential(name string) int64 {
 	a.Helper()
 	return a.admin.post("/credentials", obj{"name": name, "username": "u", "password": "p"}).

@@ -338,7 +338,8 @@ func oneInstanceOperations() []operation {
 		message: "api.instance_deleted", data: deleted, missing: instanceMissing,
 	}
 	removeByPost := remove
-	removeByPost.method, removeByPost.path, removeByPost.id = http.MethodPost, "/instances/{id}/delete", "deleteInstanceByPost"
+	removeByPost.method, removeByPost.path = http.MethodPost, "/instances/{id}/delete"
+	removeByPost.id = "deleteInstanceByPost"
 	restore := operation{
 		method:  http.MethodPost,
 		path:    "/instances/{id}/actions/restore",

@@ -19,8 +19,9 @@ func exportOperations() []operation {
 			query: append(instanceFilter()[:5], exportFields[1]),
 			files: []openapi.File{
 				{
-					Media:  "text/csv",
-					Sample: "name,db_type,host,port,database_name,description,credential_id,…\norders,postgresql,db.example.com,5432,,,3,…\n",
+					Media: "text/csv",
+					Sample: "name,db_type,host,port,database_name,description,credential_id,…\n" +
+						"orders,postgresql,db.example.com,5432,,,3,…\n",
 				},
 			},
 		},

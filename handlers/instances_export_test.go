@@ -14,7 +14,7 @@ import (
 const exportHeader = "name,db_type,host,port,database_name,description,credential_id," +
 	"id,status,tls_mode,tags,main_version,active_db_count,total_size_bytes,last_sync_time,created_at"
 
-func TestExportHasWhatTheListHas(t *testing.T) {
+func TestInstancesExport(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		credential := a.admin.post("/credentials", obj{"name": "c", "username": "u_secret", "password": "p_secret"}).
 			id("credential", "id")
@@ -73,7 +73,7 @@ func TestExportHasWhatTheListHas(t *testing.T) {
 	})
 }
 
-func TestExportReadsPageByPage(t *testing.T) {
+func TestInstancesExport_ManyPages(t *testing.T) {
 	a := newApp(t, filepath.Join(t.TempDir(), "store.db"))
 	var file strings.Builder
 	file.WriteString("name,db_type,host,port\n")
@@ -91,7 +91,7 @@ func TestExportReadsPageByPage(t *testing.T) {
 	}
 }
 
-func TestTemplateCanBeImported(t *testing.T) {
+func TestInstancesImport_Template(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		r := a.guest.get("/instances/imports/template")
 		equal(a, "name", r.header.Get("Content-Disposition"), `attachment; filename="instances_import_template.csv"`)
@@ -103,9 +103,9 @@ func TestTemplateCanBeImported(t *testing.T) {
 	})
 }
 
-// TestExportAndImportAreARoundTrip exports hostile instances, takes them away, and imports them
-// them again: everything that an import can carry is the same. Line breaks within a cell are LF afterwards.
-func TestExportAndImportAreARoundTrip(t *testing.T) {
+// TestInstancesExport_RoundTrip exports hostile instances, deletes them and imports them again: everything that an
+// import can carry is the same. Line breaks in cells become LF.
+func TestInstancesExport_RoundTrip(t *testing.T) {
 	a := newApp(t, filepath.Join(t.TempDir(), "store.db"))
 	hostile := rapid.StringOfN(rapid.SampledFrom([]rune("='+-@\t\r\n,;\"＝＋－＠ a鲸\\.\ufeff|%")), 0, 12, -1)
 	line := rapid.StringOfN(rapid.SampledFrom([]rune("='+-@,;\"＝＋－＠ a鲸\\.|%")), 1, 12, -1)
@@ -132,7 +132,9 @@ func TestExportAndImportAreARoundTrip(t *testing.T) {
 		got := a.admin.get(again).data["instance"].(obj)
 		a.admin.remove(again).want(200, "实例已移入回收站")
 		created["description"] = strings.ReplaceAll(created["description"].(string), "\r\n", "\n")
-		for _, name := range []string{"name", "db_type", "host", "port", "database_name", "description", "tags", "is_active", "tls_mode"} {
+		for _, name := range []string{
+			"name", "db_type", "host", "port", "database_name", "description", "tags", "is_active", "tls_mode",
+		} {
 			if have, want := plain(got[name]), plain(created[name]); have != want {
 				r.Fatalf("%s: %s came back as %s in %q", name, want, have, exported)
 			}

@@ -18,8 +18,9 @@ func importOperations() []operation {
 			query:   exportFields[1:],
 			files: []openapi.File{
 				{
-					Media:  "text/csv",
-					Sample: "name,db_type,host,port,database_name,description,credential_id\nexample-mysql-01,mysql,192.0.2.10,3306,,,\n",
+					Media: "text/csv",
+					Sample: "name,db_type,host,port,database_name,description,credential_id\n" +
+						"example-mysql-01,mysql,192.0.2.10,3306,,,\n",
 				},
 			},
 		},

@@ -19,7 +19,7 @@ import (
 	"whalefall/models"
 )
 
-// uploadForm is a form with one file, and its content type.
+// uploadForm returns a form with one file, and its content type.
 func uploadForm(t testing.TB, field, filename, content string) (body *bytes.Buffer, contentType string) {
 	t.Helper()
 	body = &bytes.Buffer{}
@@ -41,7 +41,7 @@ func (c *client) importFile(filename, content string) *response {
 
 const importHeader = "name,db_type,host,port,database_name,description,credential_id\n"
 
-func TestImportCreatesWhatIsRightAndSaysWhatIsWrong(t *testing.T) {
+func TestInstancesImport(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		credential := a.admin.post("/credentials", obj{"name": "c", "username": "u", "password": "p"}).
 			want(201, "数据保存成功").
@@ -78,7 +78,8 @@ func TestImportCreatesWhatIsRightAndSaysWhatIsWrong(t *testing.T) {
 				})
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 0))).want(200, "获取实例详情成功").wantAt(
 			"instance.name", "pg-1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.database_name", "app",
-			"instance.description", "one, \"two\"\nthree", "instance.credential_id", credential, "instance.is_active", true, "instance.tls_mode", "prefer")
+			"instance.description", "one, \"two\"\nthree", "instance.credential_id", credential, "instance.is_active", true,
+			"instance.tls_mode", "prefer")
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 2))).
 			wantAt("instance.host", nil, "instance.port", nil, "instance.database_name", a.dir+"/b.db")
 		a.admin.get("/instances").wantAt("total", 4)
@@ -93,7 +94,7 @@ func TestImportCreatesWhatIsRightAndSaysWhatIsWrong(t *testing.T) {
 	})
 }
 
-func TestImportRefusesWhatIsNoSuchFile(t *testing.T) {
+func TestInstancesImport_InvalidFile(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		row := "a,mysql,h,1\n"
 		for _, c := range []struct{ what, name, content, message string }{
@@ -135,14 +136,15 @@ func TestImportRefusesWhatIsNoSuchFile(t *testing.T) {
 	})
 }
 
-func TestImportTakesColumnsInAnyOrder(t *testing.T) {
+func TestInstancesImport_ColumnOrder(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		r := a.admin.importFile("a.csv", "\ufeff Port ,TLS_MODE,password,HOST,tags,status,name,db_type\r\n"+
 			"1521,verify-full,secret,h,\"prod; \"\"a;b\"\";核心\",inactive,'-ora,Oracle\r\n1433,,,h,,active,ms,MSSQL\r\n")
 		r.want(200, "成功创建 2 个实例")
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 0))).
 			wantAt("instance.name", "-ora", "instance.tls_mode", "verify-full",
-				"instance.is_active", false, "instance.credential", nil, "instance.tags.0.name", "a;b", "instance.tags.1.name", "prod", "instance.tags.2.name", "核心")
+				"instance.is_active", false, "instance.credential", nil, "instance.tags.0.name", "a;b", "instance.tags.1.name",
+				"prod", "instance.tags.2.name", "核心")
 		a.admin.get(fmt.Sprintf("/instances/%d", r.id("created_ids", 1))).
 			wantAt("instance.db_type", "sqlserver", "instance.is_active", true)
 		a.admin.importFile("a.csv", "name,db_type,host,port,tags,tls_mode\na,mysql,h,1,\"x\ny\",\nb,mysql,h,1,,never\n").
@@ -152,9 +154,9 @@ func TestImportTakesColumnsInAnyOrder(t *testing.T) {
 	})
 }
 
-// TestImportsAtTheSameTime sends files that name the same instances and tags in opposite orders, beside single writes of
-// the same: each instance is created once, and nobody waits for anybody who waits.
-func TestImportsAtTheSameTime(t *testing.T) {
+// TestInstancesImport_Concurrent sends files with the same instances and tags in opposite orders, beside single writes
+// of the same: each instance is created once, and there is no deadlock.
+func TestInstancesImport_Concurrent(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		const count = 60
 		var rows, reversed []string
@@ -194,9 +196,9 @@ func TestImportsAtTheSameTime(t *testing.T) {
 	})
 }
 
-// TestImportWithoutScripts sends the form as a browser without scripts does: the answer is the whole page, with the rows
-// or the refusal beside the form.
-func TestImportWithoutScripts(t *testing.T) {
+// TestInstancesImport_WithoutScripts sends the form as a browser without scripts: the answer is the whole page, with
+// the result beside the form.
+func TestInstancesImport_WithoutScripts(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		send := func(filename, content string) *page {
 			body := &bytes.Buffer{}
@@ -235,12 +237,13 @@ func TestImportWithoutScripts(t *testing.T) {
 	})
 }
 
-// FuzzImport: whatever a file holds, the answer is an envelope and no fault of ours.
+// FuzzImport sends any file. The answer must be an envelope and never a 500.
 func FuzzImport(f *testing.F) {
 	for _, content := range []string{
 		"", importHeader, importHeader + "a,mysql,h,1,,,\n",
 		"\ufeffname,db_type,host,port,tags,tls_mode,status\r\n'=a,pg,::1,0,\"a;\"\"b\"\"\",x,inactive\r\n",
-		importHeader + "\"a\nb\",mysql,h,1,,\x00,-1\n", "name,name", importHeader + "\"", "\xff\xfe", importHeader + strings.Repeat(",", 300), "a\r\rb\n\n,\"\"\"",
+		importHeader + "\"a\nb\",mysql,h,1,,\x00,-1\n", "name,name", importHeader + "\"", "\xff\xfe",
+		importHeader + strings.Repeat(",", 300), "a\r\rb\n\n,\"\"\"",
 	} {
 		f.Add("a.csv", content)
 	}
@@ -255,7 +258,7 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// serve answers one request to a path under /api/v1 without a connection, as long as ctx lasts.
+// serve answers one request to a path under /api/v1 without a connection, while ctx lasts.
 func (c *client) serve(
 	ctx context.Context, t testing.TB, method, path string, body io.Reader, contentType string,
 ) *httptest.ResponseRecorder {
@@ -273,7 +276,7 @@ func (c *client) serve(
 	return w
 }
 
-// cells reads a CSV answer.
+// cells decodes a CSV answer.
 func (r *response) cells() [][]string {
 	r.Helper()
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(r.raw, "\ufeff"))).ReadAll()

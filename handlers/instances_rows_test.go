@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestInstanceRows reads what a row says of an instance with many tags and nothing collected, in the list and in the bin.
-func TestInstanceRows(t *testing.T) {
+// TestInstancesPage_Rows checks the row of an instance with many tags and no collection, in the list and in the bin.
+func TestInstancesPage_Rows(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	id := a.admin.post("/instances", obj{
@@ -28,7 +28,9 @@ func TestInstanceRows(t *testing.T) {
 		t.Errorf("never collected, says %q", next)
 	}
 	list.has(0, "tbody .status + .badge")
-	a.admin.put(fmt.Sprintf("/instances/%d", id), obj{"name": "busy", "db_type": "mysql", "host": "h", "port": 1, "schedule": obj{"enabled": false}}).
+	a.admin.put(fmt.Sprintf("/instances/%d", id), obj{
+		"name": "busy", "db_type": "mysql", "host": "h", "port": 1, "schedule": obj{"enabled": false},
+	}).
 		want(http.StatusOK, "实例更新成功")
 	off := a.guest.visit("/instances?search=busy").has(1, "tbody .status.active + .badge[title]").says("未启用计划")
 	equal(t, "no next", off.doc.Find("tbody td.time [title]").AttrOr("title", ""), "")

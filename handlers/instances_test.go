@@ -14,7 +14,9 @@ import (
 
 func TestInstances(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		credential := a.admin.post("/credentials", obj{"name": "monitor", "db_type": "pg", "username": "mon", "password": "s3cret"}).
+		credential := a.admin.post("/credentials", obj{
+			"name": "monitor", "db_type": "pg", "username": "mon", "password": "s3cret",
+		}).
 			want(201, "数据保存成功").
 			id("credential", "id")
 		created := a.admin.post("/instances", obj{
@@ -88,7 +90,7 @@ func TestInstances(t *testing.T) {
 	})
 }
 
-func TestInstanceInput(t *testing.T) {
+func TestInstances_Input(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		good := func(change obj) obj {
 			out := obj{"name": "n", "db_type": "mysql", "host": "h", "port": 3306}
@@ -191,7 +193,7 @@ func TestInstanceInput(t *testing.T) {
 	})
 }
 
-func TestInstanceList(t *testing.T) {
+func TestInstances_List(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		for i, name := range []string{"alpha", "beta", "gamma_100%"} {
 			if strings.Contains(name, "%") {
@@ -323,7 +325,9 @@ func TestCredentials(t *testing.T) {
 		inst := a.admin.post("/instances", obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": id}).
 			id("instance", "id")
 		a.admin.remove(path).wantCode(409, models.CodeConflict, "凭据正在被实例使用，无法删除：n")
-		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil}).
+		a.admin.put(fmt.Sprintf("/instances/%d", inst), obj{
+			"name": "n", "db_type": "mysql", "host": "h", "port": 1, "credential_id": nil,
+		}).
 			want(200, "实例更新成功")
 		a.admin.remove(path).want(200, "数据删除成功").wantAt("credential_id", id)
 		a.admin.remove(path).wantCode(404, models.CodeNotFound, "资源不存在")
@@ -331,7 +335,7 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// closedPort is a port of this machine on which nobody listens.
+// closedPort returns a local port that nobody listens on.
 func closedPort(t testing.TB) int {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -364,7 +368,9 @@ func TestConnections(t *testing.T) {
 		}
 		down["name"] = "down"
 		saved := a.admin.post("/instances", down).want(201, "实例创建成功").id("instance", "id")
-		extra := a.guest.post("/connections/actions/test", obj{"instance_id": saved}).wantCode(409, models.CodeUnreachable, "数据库连接失败").body["extra"].(obj)
+		extra := a.guest.post("/connections/actions/test", obj{"instance_id": saved}).wantCode(
+			409, models.CodeUnreachable, "数据库连接失败",
+		).body["extra"].(obj)
 		equal(a, "extra", plain(extra["instance_id"]), plain(saved))
 
 		for _, bad := range []struct {
@@ -391,7 +397,7 @@ func TestConnections(t *testing.T) {
 	})
 }
 
-// certificateText is one in PEM, signed by itself.
+// certificateText returns a self-signed certificate in PEM.
 func certificateText(t *testing.T) string {
 	t.Helper()
 	_, path := testenv.Certificate(t)

@@ -15,7 +15,7 @@ import (
 
 const offsetRefused = "分页参数已统一为 page/limit，不支持 offset"
 
-func TestDatabaseSizesOfTheLaterPathStyle(t *testing.T) {
+func TestDatabaseSizes_LaterPaths(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		id := strings.TrimPrefix(inst, "/instances/")
@@ -77,7 +77,7 @@ var laterRefusals = map[string]string{
 	"limit=":                    "limit 必须为整数",
 }
 
-// checkSamePages reads page by page what the older style has, which counts rows.
+// checkSamePages compares the later path style page by page with the older one, which counts rows.
 func checkSamePages(a *app, older, later string, limit int) {
 	a.Helper()
 	list := "databases"
@@ -104,7 +104,7 @@ func checkSamePages(a *app, older, later string, limit int) {
 	}
 }
 
-func TestTableSizesOfTheLaterPathStyle(t *testing.T) {
+func TestTableSizes_LaterPaths(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: oddTables()})
@@ -129,8 +129,8 @@ func TestTableSizesOfTheLaterPathStyle(t *testing.T) {
 	})
 }
 
-// TestLatestSizes: one row a database, whatever the pages, with sums over those that are not gone.
-func TestLatestSizes(t *testing.T) {
+// TestDatabaseSizes_Latest expects one row per database on all pages, and sums over those that are not gone.
+func TestDatabaseSizes_Latest(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		refused := &models.Error{
@@ -162,7 +162,9 @@ func TestLatestSizes(t *testing.T) {
 		sizes := inst + "/databases/sizes?"
 		for _, page := range []string{"", "&limit=1", "&limit=1&offset=3", "&offset=100"} {
 			a.guest.get(sizes+"latest_only=1"+page).
-				wantAt("total", 5, "active_count", 5, "filtered_count", 0, "total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1))
+				wantAt(
+					"total", 5, "active_count", 5, "filtered_count", 0, "total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1),
+				)
 			a.guest.get(sizes+"latest_only=1&include_inactive=1"+page).
 				wantAt("total", 6, "active_count", 5, "filtered_count", 1, "total_size_mb", 2)
 		}
@@ -204,7 +206,7 @@ func TestLatestSizes(t *testing.T) {
 	})
 }
 
-// column is one member of each row.
+// column returns one member of each row.
 func column(rows []any, name string) []string {
 	out := make([]string, len(rows))
 	for i, row := range rows {
@@ -216,8 +218,8 @@ func column(rows []any, name string) []string {
 	return out
 }
 
-// TestTableSizesAsTheContractHasThem: sums, folds, cursors and what is unknown.
-func TestTableSizesAsTheContractHasThem(t *testing.T) {
+// TestTableSizes_Contract covers sums, folding, cursors and unknown values.
+func TestTableSizes_Contract(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		table := func(name string, total *int64) models.TableSize {
@@ -296,7 +298,7 @@ func TestTableSizesAsTheContractHasThem(t *testing.T) {
 	})
 }
 
-// walkCursor are the tables of the page and of all that follow it.
+// walkCursor returns the tables of the page and of all following ones.
 func walkCursor(a *app, path string, page *response) string {
 	a.Helper()
 	total := page.at("total")

@@ -40,14 +40,14 @@ func (a *app) servedWith(metricsToken string, log *slog.Logger) *app {
 	return &out
 }
 
-// scraped is an answer that is no JSON.
+// scraped is an answer without JSON.
 type scraped struct {
 	status int
 	header http.Header
 	text   string
 }
 
-// scrape asks for the metrics as Prometheus does.
+// scrape requests the metrics as Prometheus does.
 func (a *app) scrape(method, path string, pairs ...string) scraped {
 	a.Helper()
 	request, err := http.NewRequestWithContext(a.Context(), method, a.url+path, nil)
@@ -63,7 +63,7 @@ func (a *app) scrape(method, path string, pairs ...string) scraped {
 	return scraped{answer.StatusCode, answer.Header, string(text)}
 }
 
-func TestMetricsAreForTheirTokenAlone(t *testing.T) {
+func TestMetrics_Token(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		closed, open := a.watched(""), a.watched("s3cret")
 		for _, header := range []string{"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"} {
@@ -101,7 +101,7 @@ func TestMetricsAreForTheirTokenAlone(t *testing.T) {
 	})
 }
 
-func TestMetricsCountWithoutNames(t *testing.T) {
+func TestMetrics_Labels(t *testing.T) {
 	onBothStores(t, func(plain *app) {
 		a := plain.watched("s3cret")
 		file := a.sqliteFile("CREATE TABLE hidden_table (id)")
@@ -142,7 +142,7 @@ func TestMetricsCountWithoutNames(t *testing.T) {
 	})
 }
 
-func TestHealthDoesNotAskTheStore(t *testing.T) {
+func TestHealthz(t *testing.T) {
 	onBothStores(t, func(plain *app) {
 		a := plain.watched("s3cret")
 		check(a, a.store.Close())
@@ -163,7 +163,7 @@ func TestHealthDoesNotAskTheStore(t *testing.T) {
 	})
 }
 
-func TestEntriesThatTheAuditLogLostAreCounted(t *testing.T) {
+func TestMetrics_AuditFailures(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db").watched("s3cret")
 	a.exec(a.store.Path(), "DROP TABLE audit_log")

@@ -13,7 +13,7 @@ import (
 	"whalefall/models"
 )
 
-// serverInstance adds an instance of a networked engine that nothing connects to.
+// serverInstance adds an instance of a networked engine that is never connected to.
 func (a *app) serverInstance(name string, engine models.Engine) string {
 	a.Helper()
 	r := a.admin.post("/instances", obj{"name": name, "db_type": string(engine), "host": "db.example", "port": 1}).
@@ -21,7 +21,7 @@ func (a *app) serverInstance(name string, engine models.Engine) string {
 	return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
 }
 
-func TestTheJSONSaysWhatIsKnownBesidesSizes(t *testing.T) {
+func TestTableSizes_Notes(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		counted := time.Date(2026, 3, 9, 17, 30, 0, 120_000_000, time.UTC)
 		instance := a.serverInstance("ora", models.Oracle)
@@ -49,7 +49,7 @@ func TestTheJSONSaysWhatIsKnownBesidesSizes(t *testing.T) {
 	})
 }
 
-func TestOraclePagesSpeakOfTablespaces(t *testing.T) {
+func TestInstancePage_OracleTablespaces(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	oracle, other := a.serverInstance("ora", models.Oracle), a.serverInstance("mssql", models.SQLServer)
@@ -66,8 +66,9 @@ func TestOraclePagesSpeakOfTablespaces(t *testing.T) {
 	a.admin.visit(other).says("共 0 个数据库").says("数据库容量信息")
 }
 
-// TestTablePagesSayWhatTheyKnow: each badge has its reason on hover, and nothing that is unknown looks like a number.
-func TestTablePagesSayWhatTheyKnow(t *testing.T) {
+// TestTableSizesPage_Badges checks that each badge has its reason as a title, and that nothing unknown looks like a
+// number.
+func TestTableSizesPage_Badges(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	counted := time.Now().Add(-49 * time.Hour)
@@ -126,7 +127,7 @@ func TestTablePagesSayWhatTheyKnow(t *testing.T) {
 	equal(t, "unused", p.doc.Find("tr[data-table=h] td:nth-child(6)").AttrOr("title", ""), "该引擎只给出已分配的空间，不给出其中的空闲部分")
 }
 
-func TestANarrowResultSaysSo(t *testing.T) {
+func TestTableSizesPage_Scope(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.serverInstance("ora", models.Oracle)
@@ -175,8 +176,8 @@ func (r refusing) Yardstick(context.Context, collectors.Target, string) (models.
 	return models.Yardstick{}, r.err
 }
 
-// TestNumbersOfServersStandBesideAnExplanation: what to do first, then the number to search for, then what to run.
-func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
+// TestFailure_ErrorNumber expects the advice first, then the number to search for, then the statement to run.
+func TestFailure_ErrorNumber(t *testing.T) {
 	t.Parallel()
 	refused := &models.Error{
 		Code: models.CodeCollection, Key: "collect.mysql.denied",
@@ -231,8 +232,8 @@ func TestNumbersOfServersStandBesideAnExplanation(t *testing.T) {
 	equal(t, "extra", members(extra), "database_name error_number grant instance_id")
 }
 
-// TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy: as an offline one, whose files the server still knows.
-func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
+// TestInstancePage_InaccessibleDatabase covers offline databases, whose files the server still knows.
+func TestInstancePage_InaccessibleDatabase(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.serverInstance("mssql", models.SQLServer)
@@ -255,7 +256,9 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 	p := a.admin.visit(instance).wantStatus(http.StatusOK).has(2, "#database-list .badge.warning")
 	equal(t, "size", p.doc.Find("tr[data-database=archive] .amount").Text(), "3.00 GiB")
 	equal(t, "size of the other", p.doc.Find("tr[data-database=lost] .amount").Text(), "—")
-	for _, selector := range []string{"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size"} {
+	for _, selector := range []string{
+		"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size",
+	} {
 		equal(
 			t,
 			selector,
@@ -265,8 +268,8 @@ func TestADatabaseThatCannotBeEnteredShowsItsSizeAndWhy(t *testing.T) {
 	}
 }
 
-// TestADatabaseThatAGrantWouldOpenShowsTheGrant: the list is complete, and some of it could not be measured.
-func TestADatabaseThatAGrantWouldOpenShowsTheGrant(t *testing.T) {
+// TestInstancePage_MissingGrant covers a complete list with databases that could not be measured.
+func TestInstancePage_MissingGrant(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.serverInstance("mssql", models.SQLServer)
@@ -287,8 +290,8 @@ func TestADatabaseThatAGrantWouldOpenShowsTheGrant(t *testing.T) {
 	equal(t, "to copy", p.doc.Find("#databases-barred [data-copy]").AttrOr("data-copy", ""), grant)
 }
 
-// TestAServerThatIsTriedHasNoDataToKeep: what was typed into the form belongs to no instance yet.
-func TestAServerThatIsTriedHasNoDataToKeep(t *testing.T) {
+// TestFailure_UnsavedInstance checks a server that is tested before it is saved, which has no stored data.
+func TestFailure_UnsavedInstance(t *testing.T) {
 	t.Parallel()
 	refused := &models.Error{Code: models.CodeCollection, Key: "collect.oracle.cdb_root"}
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.Oracle: refusing{refused}})

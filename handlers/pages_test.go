@@ -22,7 +22,7 @@ type page struct {
 	doc    *goquery.Document
 }
 
-// visit asks for HTML as a browser does; pairs are headers.
+// visit requests HTML as a browser does. Pairs are headers.
 func (c *client) visit(path string, pairs ...string) *page {
 	c.Helper()
 	return c.browse("GET", path, nil, pairs...)
@@ -86,13 +86,13 @@ func into(target string) []string { return []string{"HX-Request", "true", "HX-Ta
 
 func n(v int64) *int64 { return &v }
 
-// snapshot stores a result for a database of a fresh instance and returns the address of its tables.
+// snapshot stores a result for a database of a new instance and returns the path of its tables.
 func (a *app) snapshot(name string, r models.TableResult) string {
 	a.Helper()
 	return a.snapshotOf(a.sqliteInstance(name, a.sqliteFile("CREATE TABLE t (id)")), name, r)
 }
 
-// snapshotOf stores a result for a database of the instance and returns the address of its tables.
+// snapshotOf stores a result for a database of the instance and returns the path of its tables.
 func (a *app) snapshotOf(instance, database string, r models.TableResult) string {
 	a.Helper()
 	var id int64
@@ -109,7 +109,7 @@ func (a *app) snapshotOf(instance, database string, r models.TableResult) string
 	return instance + "/databases/" + url.PathEscape(database) + "/tables"
 }
 
-func TestPagesAskForALogin(t *testing.T) {
+func TestPages_Login(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	p := a.anonymous.visit("/instances?search=a%26b").wantStatus(http.StatusSeeOther)
@@ -144,7 +144,7 @@ func TestPagesAskForALogin(t *testing.T) {
 	a.admin.visit("/instances").has(1, `html[lang=en]`)
 }
 
-func TestRolesSeeWhatTheyMayDo(t *testing.T) {
+func TestPages_Roles(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("seen", a.sqliteFile("CREATE TABLE t (id)"))
@@ -158,7 +158,9 @@ func TestRolesSeeWhatTheyMayDo(t *testing.T) {
 	a.guest.visit(instance).has(0, "#edit-instance", "#delete-instance").has(1, "#sync-capacity[disabled]", "#sync-reason")
 	a.guest.visit(tables).has(1, "#tables-refresh[disabled]", "#refresh-reason")
 
-	for _, path := range []string{"/instances", instance, instance + "/delete", instance + "/restore", "/connections/test"} {
+	for _, path := range []string{
+		"/instances", instance, instance + "/delete", instance + "/restore", "/connections/test",
+	} {
 		a.user.submit(path, url.Values{}).wantStatus(http.StatusForbidden)
 	}
 	for _, path := range []string{instance + "/sync", tables + "/refresh"} {
@@ -179,7 +181,7 @@ func TestRolesSeeWhatTheyMayDo(t *testing.T) {
 	a.user.visit("/instances?status=deleted").has(0, "#instance-list form button")
 }
 
-func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
+func TestRender(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("parts", a.sqliteFile("CREATE TABLE t (id)"))
@@ -203,7 +205,7 @@ func TestAnswersArePagesBodiesOrFragments(t *testing.T) {
 	a.admin.visit(tables).has(0, "#toasts .toast")
 }
 
-func TestTableStates(t *testing.T) {
+func TestTableSizesPage_EmptyStates(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	hostile := `"><script>alert(1)</script>`
@@ -265,7 +267,7 @@ func TestTableStates(t *testing.T) {
 	a.admin.visit(a.snapshot("bare", models.TableResult{Complete: true})).has(1, "[data-empty=none]")
 }
 
-func TestNamesThatNoAddressCanHoldGoByID(t *testing.T) {
+func TestTableSizesPage_ByID(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("names", a.sqliteFile("CREATE TABLE t (id)"))
@@ -286,7 +288,7 @@ func TestNamesThatNoAddressCanHoldGoByID(t *testing.T) {
 		})
 }
 
-func TestInstanceForm(t *testing.T) {
+func TestInstanceFormPage(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	ports := func(query string) string {
@@ -340,7 +342,7 @@ func TestInstanceForm(t *testing.T) {
 	a.admin.visit(address).has(1, ".status.inactive")
 }
 
-func TestOracleFormHasItsOwnFields(t *testing.T) {
+func TestInstanceFormPage_Oracle(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	own := []string{"input[name='options.sid']", "input[name='options.wallet_directory']"}
@@ -376,7 +378,9 @@ func TestOracleFormHasItsOwnFields(t *testing.T) {
 	p := a.admin.submit("/instances", form).wantStatus(http.StatusSeeOther) // as without scripts
 	address := p.header.Get("Location")
 	edit := a.admin.visit(address + "/edit").wantStatus(http.StatusOK)
-	for selector, want := range map[string]string{"input[name=database_name]": "pdb.example.com", own[0]: "ORCL", own[1]: "/etc/wallet"} {
+	for selector, want := range map[string]string{
+		"input[name=database_name]": "pdb.example.com", own[0]: "ORCL", own[1]: "/etc/wallet",
+	} {
 		equal(t, selector, edit.doc.Find(selector).AttrOr("value", ""), want)
 	}
 	a.admin.visit(address).says("服务名").says("ORCL")
@@ -387,8 +391,8 @@ func TestOracleFormHasItsOwnFields(t *testing.T) {
 	a.admin.submit(address, form, htmx...).wantStatus(http.StatusBadRequest).says("字段 '服务名' 长度")
 }
 
-// TestPagesObeyTheContentPolicy looks for what the policy would block: inline styles, scripts and handlers.
-func TestPagesObeyTheContentPolicy(t *testing.T) {
+// TestPages_ContentPolicy looks for what the policy would block: inline styles, scripts and handlers.
+func TestPages_ContentPolicy(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	instance := a.sqliteInstance("policy", a.sqliteFile("CREATE TABLE t (id)"))

@@ -9,8 +9,8 @@ import (
 	"whalefall/testenv"
 )
 
-// TestAnAccountThatSeesLittleIsSaid: to it the server looks healthy and nearly empty.
-func TestAnAccountThatSeesLittleIsSaid(t *testing.T) {
+// TestTableSizesPage_PartialAccount checks an account to which the server looks healthy and nearly empty.
+func TestTableSizesPage_PartialAccount(t *testing.T) {
 	t.Parallel()
 	server := testenv.MySQL(t)
 	server.Exec(

@@ -25,13 +25,16 @@ func (a *app) newCredential(name string) string {
 	return fmt.Sprintf("/credentials/%d", r.id("credential", "id"))
 }
 
-func TestUserNames(t *testing.T) {
+func TestUsers_Names(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		const badName = "用户名只能包含字母、数字和下划线，长度为 3-20 个字符"
 		create := func(name any) *response {
 			return a.admin.post("/users", obj{"username": name, "password": password, "role": "guest"})
 		}
-		for _, name := range []string{"ab", strings.Repeat("a", 21), "a b", "a-b", "a.b", "鲸鲸鲸", "ＡＢＣ", "abc\n", " abc", "abc ", "a\x00bc", "<b>", "a'b", "été"} {
+		for _, name := range []string{
+			"ab", strings.Repeat("a", 21), "a b", "a-b", "a.b", "鲸鲸鲸", "ＡＢＣ", "abc\n", " abc", "abc ", "a\x00bc", "<b>", "a'b",
+			"été",
+		} {
 			create(name).wantCode(400, models.CodeInvalid, badName)
 			a.admin.put("/users/1", obj{"username": name}).wantCode(400, models.CodeInvalid, badName)
 		}
@@ -49,7 +52,7 @@ func TestUserNames(t *testing.T) {
 				wantAt("user.username", name, "user.role", "guest", "user.is_active", true, "user.last_login_at", nil)
 		}
 
-		// Two names that differ in case alone are refused; logging in takes the name as it was given.
+		// Names that differ only in case are refused. The login takes any case.
 		for _, name := range []string{"abc", "ABC", "Abc", "admin", "Admin"} {
 			create(name).wantCode(409, models.CodeUsernameExists, "用户名已存在")
 		}
@@ -65,7 +68,7 @@ func TestUserNames(t *testing.T) {
 	})
 }
 
-func TestTwinsAtOnce(t *testing.T) {
+func TestUsers_ConcurrentDuplicates(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		names := []string{"twins", "Twins", "TWINS", "tWINS"}
 		statuses := make([]int, len(names))
@@ -88,7 +91,7 @@ func TestTwinsAtOnce(t *testing.T) {
 	})
 }
 
-func TestUserMembers(t *testing.T) {
+func TestUsers_Members(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := a.newUser("member", "guest")
 		for _, role := range []string{"king", "Admin", "ADMIN", " admin", "root"} {
@@ -154,7 +157,7 @@ func TestPasswordPolicy(t *testing.T) {
 	})
 }
 
-func TestLastAdminOverHTTP(t *testing.T) {
+func TestUsers_LastAdmin(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		const refused = "至少需要保留一个启用的管理员"
 		admin := fmt.Sprintf("/users/%d", a.admin.get("/auth/session").id("user", "id"))
@@ -166,7 +169,7 @@ func TestLastAdminOverHTTP(t *testing.T) {
 		a.admin.put(admin, obj{"is_active": false}).wantCode(409, models.CodeLastAdmin, refused)
 		a.admin.put(off, obj{"is_active": true}).want(200, "用户更新成功")
 
-		// Both give up their role at once: one of them must stay.
+		// Both admins give up their role at once. One of them must stay.
 		second := a.login("second", password)
 		statuses := make([]int, 2)
 		var both sync.WaitGroup
@@ -181,7 +184,7 @@ func TestLastAdminOverHTTP(t *testing.T) {
 	})
 }
 
-func TestUserList(t *testing.T) {
+func TestUsers_List(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		a.newUser("Zoe_1", "guest")
 		off := a.newUser("zed", "user")
@@ -213,7 +216,7 @@ func TestUserList(t *testing.T) {
 	})
 }
 
-// names are a member of each item of a list.
+// names returns a member of each item of a list.
 func names(r *response, member string) []any {
 	r.Helper()
 	out := []any{}
@@ -223,7 +226,7 @@ func names(r *response, member string) []any {
 	return out
 }
 
-func TestCredentialMembers(t *testing.T) {
+func TestCredentials_Members(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := a.newCredential("first")
 		good := func(change obj) obj {
@@ -313,7 +316,7 @@ func TestCredentialMembers(t *testing.T) {
 	})
 }
 
-func TestPasswordsGoInAsTyped(t *testing.T) {
+func TestCredentials_PasswordAsTyped(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		for i, secret := range []string{
 			" ", "  p  ", "p@ss:/?#[]%", "\x00\x01\n\t\x7f", `'"\` + "`", strings.Repeat("x", 512),
@@ -346,14 +349,16 @@ func (a *app) wantSecret(credential int64, want string) {
 	equal(a, "password", secret, want)
 }
 
-func TestCredentialInUse(t *testing.T) {
+func TestCredentials_InUse(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := a.newCredential("shared")
 		var id int64
 		_, err := fmt.Sscanf(path, "/credentials/%d", &id)
 		check(a, err)
 		instance := func(name string) string {
-			r := a.admin.post("/instances", obj{"name": name, "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id}).
+			r := a.admin.post("/instances", obj{
+				"name": name, "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id,
+			}).
 				want(201, "实例创建成功")
 			return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
 		}
@@ -396,13 +401,15 @@ func idOf(a *app, path string) int64 {
 	return id
 }
 
-// TestCredentialOfAnotherEngine: the db_type of a credential sorts it, and forbids nothing.
-func TestCredentialOfAnotherEngine(t *testing.T) {
+// TestCredentials_OtherEngine checks that the db_type of a credential only sorts it and forbids nothing.
+func TestCredentials_OtherEngine(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		r := a.admin.post("/credentials", obj{"name": "my", "db_type": "mysql", "username": "u", "password": "p"}).
 			want(201, "数据保存成功")
 		id := r.id("credential", "id")
-		in := a.admin.post("/instances", obj{"name": "pg", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id}).
+		in := a.admin.post("/instances", obj{
+			"name": "pg", "db_type": "pg", "host": "db.example", "port": 5432, "credential_id": id,
+		}).
 			want(201, "实例创建成功").
 			wantAt("instance.credential_id", id)
 		a.newCredential("any")
@@ -412,7 +419,7 @@ func TestCredentialOfAnotherEngine(t *testing.T) {
 	})
 }
 
-func TestCredentialList(t *testing.T) {
+func TestCredentials_List(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		for _, c := range []obj{
 			{"name": "Été", "db_type": "pg", "username": "mon", "description": "100%_x"},
@@ -445,7 +452,7 @@ func TestCredentialList(t *testing.T) {
 	})
 }
 
-func TestUserPages(t *testing.T) {
+func TestUsersPage(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	for _, c := range []*client{a.user, a.guest} {
@@ -517,7 +524,7 @@ func TestUserPages(t *testing.T) {
 	a.admin.visit("/users").wantStatus(http.StatusForbidden)
 }
 
-func TestPeopleListsSort(t *testing.T) {
+func TestUsersPage_Sort(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		off := a.newUser("Beta_9", "guest")
 		a.admin.put(off, obj{"is_active": false}).want(200, "用户更新成功")
@@ -531,7 +538,9 @@ func TestPeopleListsSort(t *testing.T) {
 		a.newCredential("zeta")
 		used := a.newCredential("alpha")
 		a.admin.put(used, obj{"db_type": "pg", "username": "v"}).want(200, "数据更新成功")
-		a.admin.post("/instances", obj{"name": "one", "db_type": "pg", "host": "h", "port": 1, "credential_id": idOf(a, used)}).
+		a.admin.post("/instances", obj{
+			"name": "one", "db_type": "pg", "host": "h", "port": 1, "credential_id": idOf(a, used),
+		}).
 			want(201, "实例创建成功")
 		for sort, want := range map[string]string{
 			"name": "alpha", "-name": "zeta", "-db_type": "alpha", "-username": "alpha", "-instances": "alpha",
@@ -543,7 +552,7 @@ func TestPeopleListsSort(t *testing.T) {
 	})
 }
 
-func TestCredentialPages(t *testing.T) {
+func TestCredentialsPage(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	hostile := `"><script>alert(1)</script>`
@@ -612,7 +621,7 @@ func TestCredentialPages(t *testing.T) {
 	a.admin.visit("/credentials?search=none").has(1, ".state a[href='/credentials']")
 }
 
-func TestRefusedInstanceFormComesBack(t *testing.T) {
+func TestInstanceFormPage_Refused(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	form := url.Values{

@@ -7,8 +7,8 @@ import (
 	"whalefall/models"
 )
 
-// Whoever has one IPv6 address has the rest of its /64, too.
-func TestIPv6AddressesCountByTheirNetwork(t *testing.T) {
+// The owner of one IPv6 address has the rest of its /64, too.
+func TestNetworkOf_IPv6(t *testing.T) {
 	t.Parallel()
 	a := newAppLimited(t, t.TempDir()+"/store.db", nil, handlers.Limits{Address: 60})
 	from := func(address string) *client { return a.admin.with("X-Forwarded-For", address) }

@@ -41,7 +41,8 @@ func exampleEnded() refreshJSON {
 func exampleReceipt() refreshJSON {
 	out := exampleEnded()
 	seen, querying, storing, peak := int64(4800), int64(7210), int64(310), int64(18<<20)
-	out.Status, out.TablesSeen, out.RemainingMS, out.QueryingMS, out.StoringMS = models.RunSucceeded, &seen, nil, &querying, &storing
+	out.Status, out.TablesSeen, out.RemainingMS = models.RunSucceeded, &seen, nil
+	out.QueryingMS, out.StoringMS = &querying, &storing
 	out.ElapsedMS = 7560
 	out.Receipt = &runReceiptJSON{
 		receiptJSON: receiptJSON{

@@ -14,7 +14,7 @@ import (
 	"whalefall/testenv"
 )
 
-// patient answers for tables when it is told to, or when it is cancelled.
+// patient collects tables when it is told to or cancelled.
 type patient struct {
 	refusing
 	asked  chan string
@@ -49,7 +49,7 @@ func onBothStoresPatiently(t *testing.T, test func(a *app, p patient, refresh st
 	}
 }
 
-// begin has the client start a refresh in the background and returns its path.
+// begin starts a refresh in the background and returns its path.
 func (c *client) begin(refresh string) string {
 	c.Helper()
 	r := c.with("Prefer", "respond-async").post(refresh, nil).want(http.StatusAccepted, "采集任务正在后台运行")
@@ -61,21 +61,19 @@ func (c *client) begin(refresh string) string {
 
 const readRefresh = "获取采集任务成功"
 
-// ended is the refresh when it has ended.
+// ended waits for the refresh to end and returns it.
 func (c *client) ended(path string) *response {
 	c.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		r := c.get(path).want(http.StatusOK, readRefresh)
-		if status := r.at("status"); status != "running" && status != "queued" {
-			return r
-		}
-		if time.Now().After(deadline) {
-			c.Fatalf("%s never ends: %s", path, r.raw)
-		}
-	}
+	var r *response
+	eventually(c, path+" has ended", func() bool {
+		r = c.get(path).want(http.StatusOK, readRefresh)
+		status := r.at("status")
+		return status != "running" && status != "queued"
+	})
+	return r
 }
 
-func TestARefreshInTheBackgroundIsFollowedToItsReceipt(t *testing.T) {
+func TestRefreshes_Async(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		path := a.user.begin(refresh)
 		<-p.asked
@@ -90,7 +88,8 @@ func TestARefreshInTheBackgroundIsFollowedToItsReceipt(t *testing.T) {
 		p.answer <- nil
 		r = a.guest.ended(path).
 			wantAt("status", "succeeded", "phase", nil, "tables_seen", 1, "error", nil, "requested_by", "user_1",
-				"receipt.saved_count", 1, "receipt.changed_count", 1, "receipt.deleted_count", 0, "receipt.kept_count", 0, "receipt.complete", true)
+				"receipt.saved_count", 1, "receipt.changed_count", 1, "receipt.deleted_count", 0, "receipt.kept_count", 0,
+				"receipt.complete", true)
 		equal(a, "ended", r.at("ended_at") != nil, true)
 		a.guest.get(strings.TrimSuffix(refresh, "/actions/refresh")).want(http.StatusOK, readTable).
 			wantAt("total", 1, "collected_at", r.at("receipt", "collected_at"))
@@ -99,7 +98,7 @@ func TestARefreshInTheBackgroundIsFollowedToItsReceipt(t *testing.T) {
 	})
 }
 
-func TestARefreshIsCancelledByWhoStartedItOrAnAdmin(t *testing.T) {
+func TestRefreshes_Cancel(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		waiting := make(chan *response, 1)
 		go func() { waiting <- a.admin.post(refresh, nil) }()
@@ -148,7 +147,7 @@ func TestARefreshIsCancelledByWhoStartedItOrAnAdmin(t *testing.T) {
 	})
 }
 
-func TestARefreshThatTakesTooLongCanBeFollowed(t *testing.T) {
+func TestRefreshes_Timeout(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		a.collect.Wait = 100 * time.Millisecond
 		r := a.user.post(refresh, nil).wantCode(http.StatusGatewayTimeout, models.CodeTimeout, "采集超时")
@@ -156,18 +155,19 @@ func TestARefreshThatTakesTooLongCanBeFollowed(t *testing.T) {
 		equal(a, "database", extra["database_name"], any("app"))
 		path := strings.TrimPrefix(r.header.Get("Location"), "/api/v1")
 		equal(a, "location", path, fmt.Sprintf("/refreshes/%.0f", extra["refresh_id"]))
-		<-p.asked // on a busy machine it may still be queued when the answer comes
+		<-p.asked // it may still be queued when the answer comes
 		a.user.get(path).wantAt("status", "running")
 		p.answer <- nil
 		a.user.ended(path).wantAt("status", "succeeded", "receipt.saved_count", 1)
 	})
 }
 
-func TestARefreshSaysWhyItFailed(t *testing.T) {
+func TestRefreshes_Failure(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		path := a.user.begin(refresh)
 		p.answer <- &models.Error{
-			Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"), Extra: obj{"reason": "refused"},
+			Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"),
+			Extra: obj{"reason": "refused"},
 		}
 		r := a.user.ended(path).
 			wantAt("status", "failed", "error.code", "DATABASE_CONNECTION_ERROR", "error.message", "无法连接到实例 被测",
@@ -189,7 +189,7 @@ func TestARefreshSaysWhyItFailed(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
+func TestRefreshes_Refusals(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, _ patient, refresh string) {
 		async := a.user.with("Prefer", "respond-async")
 		async.post(refresh+"?limit=0", nil).wantCode(http.StatusBadRequest, models.CodeInvalid, "limit 最小为 1")
@@ -201,7 +201,10 @@ func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
 		async.post(bare, nil).wantCode(http.StatusConflict, models.CodeCollection, "实例未配置凭据")
 
 		path := a.user.begin(refresh)
-		for _, missing := range []string{"/refreshes/404404", "/refreshes/0", "/refreshes/-1", "/refreshes/x", "/refreshes/01", path + "x", "/refreshes/99999999999999999999"} {
+		for _, missing := range []string{
+			"/refreshes/404404", "/refreshes/0", "/refreshes/-1", "/refreshes/x", "/refreshes/01", path + "x",
+			"/refreshes/99999999999999999999",
+		} {
 			a.admin.get(missing).wantCode(http.StatusNotFound, models.CodeNotFound, "资源不存在")
 			a.admin.remove(missing).wantCode(http.StatusNotFound, models.CodeNotFound, "资源不存在")
 		}
@@ -219,7 +222,7 @@ func TestWhatCannotBeRefreshedIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestPreferencesAreReadAsTheyAreWritten(t *testing.T) {
+func TestRefreshes_PreferHeader(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, filepath.Join(t.TempDir(), "store.db"))
 	refresh := tablesPath(a.sqliteInstance("own", a.sqliteFile("CREATE TABLE t (n int)")), "main") + "/actions/refresh"

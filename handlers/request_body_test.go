@@ -2,8 +2,8 @@ package handlers_test
 
 import "testing"
 
-// Scripts that encode what they have send null where they have nothing.
-func TestNullIsNoBody(t *testing.T) {
+// Scripts that encode an absent value send null.
+func TestDecodeJSON_Null(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	inst := a.sqliteInstance("files", a.sqliteFile("CREATE TABLE t (x)"))

@@ -22,14 +22,14 @@ func (l *requestLog) Write(line []byte) (int, error) {
 	return l.raw.Write(line)
 }
 
-// text returns all that was logged.
+// text returns the whole log.
 func (l *requestLog) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.raw.String()
 }
 
-// of returns the lines about the request. A line is written after its answer, so it may take a moment to come.
+// of returns the lines about the request. A line is written after its answer, so it may take a moment to appear.
 func (l *requestLog) of(t testing.TB, id string) []obj {
 	t.Helper()
 	var found []obj
@@ -118,7 +118,7 @@ func TestLogRequests_InternalError(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db").servedWith("", slog.New(slog.NewJSONHandler(log, nil)))
 	a.breakStore("DROP TABLE tags")
 
-	// The test client takes every 500 for a mistake of the product, so this request goes without it.
+	// The test client fails on every 500, so this request goes without it.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url+"/api/v1/tags", nil)
 	check(t, err)
 	answer, err := a.admin.http.Do(request)

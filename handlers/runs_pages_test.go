@@ -14,21 +14,22 @@ import (
 
 const readRuns = "获取采集记录成功"
 
-// refreshTables asks for a refresh as the page does, follows it to its end, and returns the foot of the tables then.
+// refreshTables starts a refresh as the page does, follows it to its end, and returns the bar below the tables.
 func (c *client) refreshTables(tables string) *page {
 	c.Helper()
 	return c.followed(c.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK))
 }
 
-// followed asks what the page asks for until the run has ended.
+// followed polls as the page does until the run has ended.
 func (c *client) followed(p *page) *page {
 	c.Helper()
-	for deadline := time.Now().Add(20 * time.Second); p.doc.Find("#run-figures").Length() > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.Fatalf("%s never ends", p.what)
+	eventually(c, p.what+" shows the end of the run", func() bool {
+		if p.doc.Find("#run-figures").Length() == 0 {
+			return true
 		}
-		p = c.visit(p.doc.Find("#run-figures").AttrOr("hx-get", ""), into("run-figures")...).wantStatus(http.StatusOK)
-	}
+		p = c.visit(p.attr("#run-figures", "hx-get"), into("run-figures")...).wantStatus(http.StatusOK)
+		return false
+	})
 	return p
 }
 
@@ -36,7 +37,7 @@ func (p *page) attr(selector, name string) string {
 	return p.doc.Find(selector).AttrOr(name, "none")
 }
 
-// onePatiently is a test with an instance whose tables are collected by a patient, as the path of its database.
+// onePatiently returns an app with an instance whose tables are collected by a patient, and the path of its database.
 func onePatiently(t *testing.T) (*app, patient, string) {
 	t.Helper()
 	t.Parallel()
@@ -48,7 +49,7 @@ func onePatiently(t *testing.T) (*app, patient, string) {
 	return a, p, instance + "/databases/app/tables"
 }
 
-func TestAPageShowsARefreshUntilItEnds(t *testing.T) {
+func TestRefreshPage_Progress(t *testing.T) {
 	a, p, tables := onePatiently(t)
 	begun := a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK).
 		has(1, "#tables-refresh[aria-disabled]", "#run-figures progress", "form #run-cancel").
@@ -81,7 +82,7 @@ func TestAPageShowsARefreshUntilItEnds(t *testing.T) {
 	equal(t, "receipt", a.user.visit(receipt).wantStatus(http.StatusSeeOther).header.Get("Location"), path)
 }
 
-func TestACancelledRefreshSaysSoAndCanBeRunAgain(t *testing.T) {
+func TestRefreshPage_Cancel(t *testing.T) {
 	a, p, tables := onePatiently(t)
 	begun := a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK)
 	<-p.asked
@@ -97,12 +98,13 @@ func TestACancelledRefreshSaysSoAndCanBeRunAgain(t *testing.T) {
 	begun = a.user.submit(tables+"/refresh", url.Values{}, into("tables-run")...).wantStatus(http.StatusOK)
 	<-p.asked
 	p.answer <- &models.Error{
-		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"), Extra: obj{"reason": "refused"},
+		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"),
+		Extra: obj{"reason": "refused"},
 	}
 	a.user.followed(begun).has(1, "[data-run-status=failed]", ".toast.error .advice").says("无法连接到实例 被测").says("重新刷新")
 }
 
-func TestARefreshWithoutScripts(t *testing.T) {
+func TestRefreshPage_WithoutScripts(t *testing.T) {
 	a, p, tables := onePatiently(t)
 	sent := a.user.submit(tables+"/refresh", url.Values{}).wantStatus(http.StatusSeeOther).header.Get("Location")
 	<-p.asked
@@ -123,7 +125,7 @@ func TestARefreshWithoutScripts(t *testing.T) {
 	p.answer <- nil
 }
 
-func TestTheCollectionLogShowsReceipts(t *testing.T) {
+func TestRunsPage(t *testing.T) {
 	a, p, tables := onePatiently(t)
 	instance, _, _ := strings.Cut(tables, "/databases")
 	runs := instance + "/runs"
@@ -144,7 +146,8 @@ func TestTheCollectionLogShowsReceipts(t *testing.T) {
 	a.user.ended(good)
 	bad := begin()
 	p.answer <- &models.Error{
-		Code: models.CodeCollection, Key: "collect.permission", Extra: obj{"grant": "GRANT pg_monitor TO x", "sqlstate": "42501"},
+		Code: models.CodeCollection, Key: "collect.permission",
+		Extra: obj{"grant": "GRANT pg_monitor TO x", "sqlstate": "42501"},
 	}
 	a.user.ended(bad)
 
@@ -174,7 +177,7 @@ func TestTheCollectionLogShowsReceipts(t *testing.T) {
 	}
 }
 
-func TestReceiptsAreListedByTheAPI(t *testing.T) {
+func TestRefreshes_List(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		instance, _, _ := strings.Cut(refresh, "/databases")
 		good := a.user.begin(refresh)
@@ -185,7 +188,9 @@ func TestReceiptsAreListedByTheAPI(t *testing.T) {
 		<-p.asked
 		defer func() { p.answer <- nil }()
 
-		for _, list := range []string{instance + "/refreshes", "/refreshes", "/refreshes?instance_id=" + strings.TrimPrefix(instance, "/instances/")} {
+		for _, list := range []string{
+			instance + "/refreshes", "/refreshes", "/refreshes?instance_id=" + strings.TrimPrefix(instance, "/instances/"),
+		} {
 			r := a.guest.get(list).want(http.StatusOK, readRuns).wantAt(
 				"total", 2, "page", 1, "items.0.status", "running", "items.0.requested_by", "admin", "items.1.status", "succeeded",
 				"items.1.attempt", 1,

@@ -207,7 +207,9 @@ func bindScheduleForm(f fields, form *views.ScheduleForm) {
 	if err != nil {
 		return
 	}
-	for name, value := range map[string]*string{"cron": &form.Cron, "timezone": &form.Zone, "blackout": &form.Blackout, "jitter_minutes": &form.Jitter} {
+	for name, value := range map[string]*string{
+		"cron": &form.Cron, "timezone": &form.Zone, "blackout": &form.Blackout, "jitter_minutes": &form.Jitter,
+	} {
 		bindTyped(members, name, value)
 	}
 	// An unreadable value leaves the form unchanged; binding reports it.

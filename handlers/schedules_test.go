@@ -6,7 +6,7 @@ import (
 	"whalefall/models"
 )
 
-func TestTheScheduleOfAnInstance(t *testing.T) {
+func TestSchedules(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		server := obj{"name": "scheduled", "db_type": "pg", "host": "h", "port": 1}
 		a.admin.post("/instances", server).
@@ -23,7 +23,8 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 			"nonsense":       1,
 		}
 		changed := a.admin.put("/instances/1", server).want(200, "实例更新成功").wantAt("instance.schedule.cron", "30 4 * * 1-5",
-			"instance.schedule.timezone", "America/New_York", "instance.schedule.jitter_minutes", 0, "instance.schedule.blackout", "09:00-12:00")
+			"instance.schedule.timezone", "America/New_York", "instance.schedule.jitter_minutes", 0,
+			"instance.schedule.blackout", "09:00-12:00")
 		if changed.at("instance", "schedule", "next_run_at") == nil {
 			a.Error("there is no next time")
 		}
@@ -55,7 +56,9 @@ func TestTheScheduleOfAnInstance(t *testing.T) {
 			check(a, err)
 		}
 		a.guest.get("/instances/1").
-			wantAt("instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil)
+			wantAt(
+				"instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil,
+			)
 		a.user.post("/instances/1/actions/resume-schedule", nil).wantCode(403, models.CodeForbidden, "需要 update 权限")
 		a.admin.post("/instances/1/actions/resume-schedule", nil).
 			want(200, "采集计划已恢复").

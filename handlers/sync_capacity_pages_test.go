@@ -7,14 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"whalefall/collectors"
 	"whalefall/models"
 	"whalefall/testenv"
 )
 
-// slowLister says what is asked and lists one database when it may.
+// slowLister reports requests and lists one database when allowed to.
 type slowLister struct {
 	refusing
 	asked  chan struct{}
@@ -51,25 +50,26 @@ func onBothStoresSlowly(t *testing.T, test func(a *app, l slowLister, instance s
 	}
 }
 
-// sync asks for a sync as the page does and returns what stands in the button's place then.
+// sync starts a sync as the page does and returns what replaces the button.
 func (c *client) sync(instance string) *page {
 	c.Helper()
 	return c.submit(instance+"/sync", url.Values{}, into("sync-run")...).wantStatus(http.StatusOK)
 }
 
-// syncEnded asks what the page asks for until the sync has ended.
+// syncEnded polls as the page does until the sync has ended.
 func (c *client) syncEnded(p *page) *page {
 	c.Helper()
-	for deadline := time.Now().Add(20 * time.Second); p.doc.Find("#sync-figures").Length() > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.Fatalf("%s never ends", p.what)
+	eventually(c, p.what+" shows the end of the sync", func() bool {
+		if p.doc.Find("#sync-figures").Length() == 0 {
+			return true
 		}
 		p = c.visit(p.attr("#sync-figures", "hx-get"), into("sync-figures")...).wantStatus(http.StatusOK)
-	}
+		return false
+	})
 	return p
 }
 
-func TestAPageShowsASyncUntilItEnds(t *testing.T) {
+func TestSyncPage_Progress(t *testing.T) {
 	onBothStoresSlowly(t, func(a *app, l slowLister, instance string) {
 		begun := a.user.sync(instance).has(1, "#sync-capacity[aria-disabled]", "#sync-figures progress", "form #sync-cancel").
 			has(0, "#sync-capacity-form", "#sync-run").says("同步中...").says("已开始同步容量")
@@ -100,7 +100,7 @@ func TestAPageShowsASyncUntilItEnds(t *testing.T) {
 	})
 }
 
-func TestACancelledSyncSaysSoAndAFailedOneWhy(t *testing.T) {
+func TestSyncPage_CancelAndFailure(t *testing.T) {
 	onBothStoresSlowly(t, func(a *app, l slowLister, instance string) {
 		begun := a.user.sync(instance)
 		<-l.asked
@@ -123,7 +123,7 @@ func TestACancelledSyncSaysSoAndAFailedOneWhy(t *testing.T) {
 	})
 }
 
-func TestASyncWithoutScripts(t *testing.T) {
+func TestSyncPage_WithoutScripts(t *testing.T) {
 	onBothStoresSlowly(t, func(a *app, l slowLister, instance string) {
 		begin := func() string {
 			sent := a.user.submit(instance+"/sync", url.Values{}).wantStatus(http.StatusSeeOther).header.Get("Location")
@@ -150,7 +150,7 @@ func TestASyncWithoutScripts(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeSyncedSaysSoAtOnce(t *testing.T) {
+func TestSyncPage_Refusals(t *testing.T) {
 	onBothStoresSlowly(t, func(a *app, _ slowLister, instance string) {
 		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/slow.db", "is_active": false}).
 			want(http.StatusOK, "实例更新成功")

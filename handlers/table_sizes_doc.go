@@ -154,7 +154,8 @@ func tableOperations() []operation {
 		[]*models.Error{models.Invalid("export.format", "Choices", strings.Join(formats, ", "))},
 	)
 	refreshByID.path, refreshByID.id = "/databases/{id}/tables/sizes/actions/refresh", "refreshTableSizesByID"
-	refreshByID.summary, refreshByID.missing = "Collect the sizes of a database's tables now, by the database's ID", "database.not_found"
+	refreshByID.summary = "Collect the sizes of a database's tables now, by the database's ID"
+	refreshByID.missing = "database.not_found"
 	refreshByID.query, refreshByID.data = slices.Concat(tableFilter(), numberedFields(tableLimit)), exampleRefresh(true)
 	refreshByID.fails = slices.Concat(tableRefusals(), numberedRefusals, tableCollectionRefusals())
 	return []operation{read, refresh, readByID, refreshByID}

@@ -187,8 +187,8 @@ func (h *handlers) databaseByID(c echo.Context) (pathDatabase, error) {
 	return pathDatabase{instance: instance, header: header}, nil
 }
 
-// databaseByName returns the database whose instance and name are in the path, without asking the inventory for it. On an
-// error only ID and name of the instance may be set.
+// databaseByName returns the database whose instance and name are in the path, without asking the inventory for it. On
+// an error only ID and name of the instance may be set.
 func (h *handlers) databaseByName(c echo.Context) (d pathDatabase, err error) {
 	if d.instance, err = h.instanceHeadOf(c); err != nil {
 		return d, err

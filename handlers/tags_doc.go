@@ -13,7 +13,9 @@ var exampleTag = tagJSON{Name: "production", DisplayName: "生产", Color: "red"
 func tagOperations() []operation {
 	one := struct {
 		Tag tagDetailJSON `json:"tag"`
-	}{tagDetailJSON{ID: 2, Name: exampleTag.Name, DisplayName: exampleTag.DisplayName, Color: exampleTag.Color, InstanceCount: 4}}
+	}{tagDetailJSON{
+		ID: 2, Name: exampleTag.Name, DisplayName: exampleTag.DisplayName, Color: exampleTag.Color, InstanceCount: 4,
+	}}
 	members := []openapi.Field{
 		openapi.Required("name", openapi.Text(maxTagName), "Unique, one line."),
 		openapi.Optional("display_name", openapi.Text(maxTagName), "What the pages show; empty: the name."),

@@ -48,7 +48,7 @@ func TestTags(t *testing.T) {
 	})
 }
 
-func TestTagRefusals(t *testing.T) {
+func TestTags_Refusals(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		path := fmt.Sprintf("/tags/%d", a.admin.post("/tags", obj{"name": "n"}).id("tag", "id"))
 		long := strings.Repeat("鲸", 51)
@@ -85,7 +85,7 @@ func TestTagRefusals(t *testing.T) {
 	})
 }
 
-func TestADeletedTagIsTakenOffItsInstances(t *testing.T) {
+func TestTags_Delete(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		add := func(name string, tags ...any) string {
 			r := a.admin.post("/instances", obj{"name": name, "db_type": "mysql", "host": "h", "port": 1, "tag_names": tags}).
@@ -110,12 +110,14 @@ func TestADeletedTagIsTakenOffItsInstances(t *testing.T) {
 	})
 }
 
-func TestTagPages(t *testing.T) {
+func TestTagsPage(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	a.guest.visit("/tags").wantStatus(200).says("还没有标签").has(0, "#add-tag", ".row-actions")
 	hostile := `<img src=x>&"'`
-	a.admin.submit("/tags", url.Values{"name": {hostile}, "color": {"teal"}}, "HX-Request", "true", "HX-Target", "form-problem").
+	a.admin.submit(
+		"/tags", url.Values{"name": {hostile}, "color": {"teal"}}, "HX-Request", "true", "HX-Target", "form-problem",
+	).
 		wantStatus(200).
 		says("标签 " + hostile + " 已添加")
 	tag := a.admin.get("/tags").id("items", 0, "id")

@@ -12,19 +12,19 @@ import (
 	"whalefall/models"
 )
 
-// bearer is a client that has nothing but a token.
+// bearer returns a client that has only a token.
 func (a *app) bearer(secret string) *client {
 	return &client{app: a, http: &http.Client{}, header: http.Header{"Authorization": {"Bearer " + secret}}}
 }
 
-// token makes a token of the client's user and returns a client that uses it.
+// token creates a token of the client's user and returns a client that uses it.
 func (c *client) token(name, role string) *client {
 	c.Helper()
 	r := c.post("/tokens", obj{"name": name, "role": role}).want(http.StatusCreated, "数据保存成功")
 	return c.bearer(r.at("secret").(string))
 }
 
-// stale makes a token in the store that was good until the given time.
+// stale creates a token that expired at the given time.
 func (a *app) stale(user, name string, until time.Time) *client {
 	a.Helper()
 	owner, err := a.store.UserByName(a.Context(), user)
@@ -78,7 +78,7 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-func TestTokensOfWrongInput(t *testing.T) {
+func TestTokens_Input(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		create := func(pairs ...any) *response {
 			body := obj{"name": fmt.Sprint("t", time.Now().UnixNano())}
@@ -102,11 +102,15 @@ func TestTokensOfWrongInput(t *testing.T) {
 		create("role", []string{"user"}).wantCode(400, models.CodeInvalid, "字段 'role' 必须为字符串")
 		create("role", "guest").want(201, "数据保存成功").wantAt("token.role", "guest")
 
-		for _, bad := range []string{"tomorrow", "2030-13-01", "2030-1-1", "10000-01-01", "2030-01-01T00:00:00", "1893456000", "2030-02-30"} {
+		for _, bad := range []string{
+			"tomorrow", "2030-13-01", "2030-1-1", "10000-01-01", "2030-01-01T00:00:00", "1893456000", "2030-02-30",
+		} {
 			create("expires_at", bad).wantCode(400, models.CodeInvalid, "expires_at 格式错误，应为 YYYY-MM-DD 或 RFC 3339 时间")
 		}
 		create("expires_at", 1893456000).wantCode(400, models.CodeInvalid, "字段 'expires_at' 必须为字符串")
-		for _, past := range []string{"2020-01-01", "0000-01-01", "2020-01-01T00:00:00Z", time.Now().Add(-time.Second).Format(time.RFC3339)} {
+		for _, past := range []string{
+			"2020-01-01", "0000-01-01", "2020-01-01T00:00:00Z", time.Now().Add(-time.Second).Format(time.RFC3339),
+		} {
 			create("expires_at", past).wantCode(400, models.CodeInvalid, "expires_at 必须晚于当前时间")
 		}
 		create("expires_at", "9999-12-31T23:59:59-12:00").wantCode(400, models.CodeInvalid, "expires_at 不能晚于 9999 年")
@@ -123,7 +127,7 @@ func TestTokensOfWrongInput(t *testing.T) {
 	})
 }
 
-func TestATokenMayNoMoreThanItsRole(t *testing.T) {
+func TestTokens_Role(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		asAdmin, asUser, asGuest := a.admin.token(
 			"all",
@@ -153,7 +157,7 @@ func TestATokenMayNoMoreThanItsRole(t *testing.T) {
 		asUser.get("/auth/session").wantAt("user.username", "admin", "user.role", "user",
 			"permissions", []string{"view", "instance_management.instance_list.sync_capacity"}, "csrf_token", nil)
 
-		// Whoever loses rights takes them from the tokens.
+		// A user who loses permissions loses them for tokens, too.
 		theirs := a.user.token("mine", "user")
 		path := fmt.Sprintf("/users/%d", a.userID("user_1"))
 		a.admin.put(path, obj{"role": "guest"}).want(200, "用户更新成功")
@@ -165,7 +169,7 @@ func TestATokenMayNoMoreThanItsRole(t *testing.T) {
 	})
 }
 
-func TestATokenMakesNoneThatOutlivesIt(t *testing.T) {
+func TestTokens_Expiry(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		made := a.admin.post("/tokens", obj{"name": "short", "expires_at": "2030-01-02T03:04:05Z"}).want(201, "数据保存成功")
 		short := a.bearer(made.at("secret").(string))
@@ -190,7 +194,7 @@ func (a *app) userID(name string) int64 {
 	return user.ID
 }
 
-func TestABadTokenCountsForNothing(t *testing.T) {
+func TestTokens_Invalid(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		good := a.admin.token("good", "admin").header.Get("Authorization")
 		expired := a.stale("admin", "expired", time.Now().Add(-time.Second)).header.Get("Authorization")
@@ -198,10 +202,11 @@ func TestABadTokenCountsForNothing(t *testing.T) {
 			expired, good + "x", strings.ToUpper(good), "Bearer", "Bearer ", "bearer x", "BEARER " + models.TokenPrefix,
 			"Bearer " + strings.Repeat("x", 10_000), "Bearer a b", `Bearer "` + good + `"`, "Bearer \x80\xff",
 		} {
-			// The cookie of an administrator is beside it.
+			// The request also has the cookie of an administrator.
 			c := a.admin.with("Authorization", header)
 			for _, r := range []*response{
-				c.get("/instances"), c.get("/auth/csrf-token"), c.get("/auth/session"), c.post("/auth/logout", nil), c.get("/nowhere"),
+				c.get("/instances"), c.get("/auth/csrf-token"), c.get("/auth/session"), c.post("/auth/logout", nil),
+				c.get("/nowhere"),
 				c.post("/auth/login", obj{"username": "admin", "password": password}), c.post("/tags", obj{"name": "x"}),
 			} {
 				r.wantCode(401, models.CodeUnauthenticated, "请先登录")
@@ -210,9 +215,11 @@ func TestABadTokenCountsForNothing(t *testing.T) {
 			}
 		}
 		a.anonymous.get("/instances").wantCode(401, models.CodeUnauthenticated, "请先登录")
-		// What is no bearer token is not looked at.
+		// Other schemes are ignored.
 		secret := strings.TrimPrefix(good, "Bearer ")
-		for _, header := range []string{"Basic YTpi", "Basic " + secret, secret, "Token " + secret, "Bearer\t" + secret, " "} {
+		for _, header := range []string{
+			"Basic YTpi", "Basic " + secret, secret, "Token " + secret, "Bearer\t" + secret, " ",
+		} {
 			a.admin.with("Authorization", header).get("/instances").want(200, "获取实例列表成功")
 			a.anonymous.with("Authorization", header).get("/instances").want(401, "请先登录")
 			a.admin.with("Authorization", header).with("X-CSRFToken", "").post("/tags", obj{"name": "x"}).
@@ -220,7 +227,7 @@ func TestABadTokenCountsForNothing(t *testing.T) {
 		}
 		a.anonymous.with("Authorization", "bearer  "+secret+" ").get("/instances").want(200, "获取实例列表成功")
 
-		// Of two headers the first counts alone, and never together with the cookie.
+		// Of two headers only the first counts, and the cookie never does.
 		two := a.admin.with("X-CSRFToken", "")
 		two.header["Authorization"] = []string{"Bearer nonsense", good}
 		two.post("/tags", obj{"name": "x"}).wantCode(401, models.CodeUnauthenticated, "请先登录")
@@ -229,9 +236,9 @@ func TestABadTokenCountsForNothing(t *testing.T) {
 	})
 }
 
-func TestATokenNeverGetsACookie(t *testing.T) {
+func TestTokens_NoCookie(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		// The administrator's cookies are beside a guest's token, which acts alone, and needs no form token.
+		// The request also has an administrator's cookies. Only the guest's token counts, and needs no CSRF token.
 		c := a.admin.with("X-CSRFToken", "").with("Authorization", a.guest.token("mine", "guest").header.Get("Authorization"))
 		equal(a, "who", c.get("/auth/session").at("user", "username"), any("guest_1"))
 		for _, r := range []*response{
@@ -248,11 +255,11 @@ func TestATokenNeverGetsACookie(t *testing.T) {
 			equal(a, r.what+" cookie", r.header.Get("Set-Cookie"), "")
 			equal(a, r.what+" WWW-Authenticate", r.header.Get("WWW-Authenticate"), "")
 		}
-		a.admin.get("/auth/session").wantAt("user.username", "admin") // the logout was not of the cookie's session
+		a.admin.get("/auth/session").wantAt("user.username", "admin") // the session of the cookie is still valid
 	})
 }
 
-func TestPagesTakeNoToken(t *testing.T) {
+func TestTokens_Pages(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	token := a.admin.token("mine", "admin")
@@ -267,18 +274,20 @@ func TestPagesTakeNoToken(t *testing.T) {
 	}
 }
 
-func TestChangingThePasswordWithATokenEndsEverySession(t *testing.T) {
+func TestChangePassword_WithToken(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	token := a.user.token("mine", "guest")
 	with := a.user.with("Authorization", token.header.Get("Authorization"))
-	with.post("/auth/change-password", obj{"old_password": password, "new_password": "Another1one", "confirm_password": "Another1one"}).
+	with.post("/auth/change-password", obj{
+		"old_password": password, "new_password": "Another1one", "confirm_password": "Another1one",
+	}).
 		want(200, "密码修改成功")
 	a.user.get("/instances").want(401, "请先登录")
 	token.get("/instances").want(200, "获取实例列表成功")
 }
 
-func TestOldPasswordsAreThrottled(t *testing.T) {
+func TestChangePassword_Throttled(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		change := func(c *client, old string) *response {
 			return c.post(
@@ -318,11 +327,11 @@ func TestOldPasswordsAreThrottled(t *testing.T) {
 	})
 }
 
-func TestRequestsAMinuteAreLimited(t *testing.T) {
+func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	a := newAppLimited(t, t.TempDir()+"/store.db", nil, handlers.Limits{Token: 3, Address: 25})
 	first, second := a.admin.token("first", "guest"), a.admin.token("second", "guest")
-	// The budget fills up again meanwhile: each kind of request is made until it is refused.
+	// The budget refills meanwhile, so each kind of request is sent until it is refused.
 	refused := func(allowed int, ask func() *response) {
 		t.Helper()
 		r := ask()
@@ -358,10 +367,10 @@ func TestRequestsAMinuteAreLimited(t *testing.T) {
 	second.get("/instances").want(200, "获取实例列表成功")
 	limit(a.admin.token("third", "guest"), 3)
 	limit(a.anonymous.with("X-Forwarded-For", "192.0.2.7"), 25)
-	limit(a.admin.with("X-Forwarded-For", "192.0.2.8"), 25) // a session is no token
+	limit(a.admin.with("X-Forwarded-For", "192.0.2.8"), 25) // a session has no token budget
 	limit(a.anonymous.with("X-Forwarded-For", "192.0.2.9").with("Authorization", "Bearer nonsense"), 25)
-	// One's budget is not another's, and a token's is not its address's.
+	// Budgets of tokens and addresses are independent.
 	first.with("X-Forwarded-For", "192.0.2.7").get("/instances").want(200, "获取实例列表成功")
 	a.anonymous.get("/instances").want(401, "请先登录")
-	a.anonymous.with("X-Forwarded-For", "192.0.2.7").visit("/login").wantStatus(http.StatusOK) // pages are not counted
+	a.anonymous.with("X-Forwarded-For", "192.0.2.7").visit("/login").wantStatus(http.StatusOK) // pages are not limited
 }

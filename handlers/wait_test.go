@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// conditionTimeout is how long a test waits for a condition. It is generous: on a loaded machine only the wait gets longer.
+// conditionTimeout is how long a test waits for a condition. It is generous: on a loaded machine only the wait gets
+// longer.
 const (
 	conditionTimeout  = 60 * time.Second
 	conditionInterval = 10 * time.Millisecond

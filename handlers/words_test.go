@@ -10,7 +10,7 @@ import (
 	"whalefall/testenv"
 )
 
-func TestPagesCallThingsByTheirLabels(t *testing.T) {
+func TestPages_Labels(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	form := url.Values{"name": {"n"}, "db_type": {"postgresql"}, "username": {"u"}, "password": {"p"}}
@@ -27,13 +27,15 @@ func TestPagesCallThingsByTheirLabels(t *testing.T) {
 func TestForms_Cancel(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
-	for _, path := range []string{"/instances/new", "/instances/import", "/users/new", "/credentials/new", "/tags/new", "/tokens/new"} {
+	for _, path := range []string{
+		"/instances/new", "/instances/import", "/users/new", "/credentials/new", "/tags/new", "/tokens/new",
+	} {
 		leave := a.admin.visit(path).wantStatus(http.StatusOK).doc.Find(".panel-foot a[data-close]")
 		equal(t, path, leave.Text(), "取消")
 	}
 }
 
-func TestARefreshThatKeptValuesSaysSo(t *testing.T) {
+func TestRefreshNotice_KeptValues(t *testing.T) {
 	t.Parallel()
 	server := testenv.PostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
