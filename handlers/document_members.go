@@ -266,10 +266,11 @@ var documentMembers = map[string]string{
 	"tables_total":          "Tables there are to look at; null: not known (yet).",
 	"remaining_ms": "Estimated time to its end, milliseconds; null: not enough is known, or it takes " +
 		"longer than usual.",
-	"connecting_ms":            "Time spent connecting, milliseconds; null until that is over.",
-	"querying_ms":              "Time spent reading, milliseconds; null until that is over.",
-	"storing_ms":               "Time spent storing, milliseconds; null until that is over.",
-	"attempt":                  "1 for the first attempt; one more each time the run starts again after its process was lost.",
+	"connecting_ms": "Time spent connecting, milliseconds; null until that is over.",
+	"querying_ms":   "Time spent reading, milliseconds; null until that is over.",
+	"storing_ms":    "Time spent storing, milliseconds; null until that is over.",
+	"attempt": "1 for the first attempt; one more each time the run starts again after its process " +
+		"was lost.",
 	"proof":                    "Why the result counts as complete; null: it is not complete, or not known.",
 	"locked_count":             "Tables that could not be measured because another session had locked them.",
 	"failed_count":             "Tables that could not be measured for another reason.",

@@ -121,7 +121,8 @@ func refreshOperations() []operation {
 			id:      "getRefresh",
 			tag:     tagTables,
 			summary: "Get the state of a refresh",
-			about: "`status` goes from `queued` through `running` to `succeeded` (with `receipt`), `failed` (with `error`, what " +
+			about: "`status` goes from `queued` through `running` to `succeeded` (with `receipt`), `failed` (with `error`, " +
+				"what " +
 				"the answer would have been), " +
 				"`cancelled` or `interrupted` (WhaleFall stopped).",
 			message: "refresh.read",

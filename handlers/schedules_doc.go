@@ -17,7 +17,8 @@ func scheduleFields() []openapi.Field {
 			"Time zone of cron and blackout; null: WhaleFall's.",
 		),
 		openapi.Optional("jitter_minutes", openapi.Nullable(openapi.Dict("type", "integer", "minimum", 0, "maximum", 24*60)),
-			"Collections are spread over this time; an instance's own delay is always the same. Null: WHALEFALL_SCHEDULE_JITTER."),
+			"Collections are spread over this time; an instance's own delay is always the same. Null: "+
+				"WHALEFALL_SCHEDULE_JITTER."),
 		openapi.Optional(
 			"blackout",
 			openapi.Example(openapi.Nullable(openapi.Text(0)), "09:00-12:00,22:00-02:00"),

@@ -63,7 +63,8 @@ func userOperations() []operation {
 			query: append([]openapi.Field{
 				openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of the user name."),
 				openapi.Optional("role", openapi.Enum(models.Roles...), "Only users with this role."),
-				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who can log in, or only those who cannot."),
+				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who can log in, or only those who "+
+					"cannot."),
 			}, pageFields...),
 			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
 		},

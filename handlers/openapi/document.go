@@ -1,5 +1,5 @@
-// Package openapi builds an OpenAPI 3.1 document from descriptions of operations and from the Go types that they answer.
-// It knows how such a document is written, but none of the resources that one describes.
+// Package openapi builds an OpenAPI 3.1 document from descriptions of operations and the Go types of their answers. It
+// knows nothing about the resources that the document describes.
 package openapi
 
 import (
