@@ -444,7 +444,7 @@ func TestWhatWasAskedOfAnotherConfigurationIsNotStored(t *testing.T) {
 
 func TestTheReasonsAreKeptWhenNothingWasMeasured(t *testing.T) {
 	const grant = "GRANT pg_monitor TO someone"
-	denied := &models.Error{Code: models.CodeCollection, Key: "collect.pg.size_denied", Args: models.Args("Name", "app")}
+	denied := &models.Error{Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", "app")}
 	h := newScriptedHouse(t, &scriptedCollector{databases: models.DatabaseResult{
 		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "app", Err: denied}},
 	}})

@@ -205,7 +205,7 @@ func TestETag_DatabaseSizes(t *testing.T) {
 		a.saveSizes(inst, now, models.DatabaseSize{Name: "app", Total: n(1)}, models.DatabaseSize{Name: "b", Total: n(2)})
 		refused := &models.Error{
 			Code: models.CodeCollection,
-			Key:  "collect.pg.not_connectable",
+			Key:  "collect.postgresql.not_connectable",
 			Args: models.Args("Name", "b"),
 		}
 		latest := inst + "/databases/sizes?latest_only=1&include_inactive=1"

@@ -135,7 +135,7 @@ func TestDatabaseSizes_Latest(t *testing.T) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
 		refused := &models.Error{
 			Code: models.CodeCollection,
-			Key:  "collect.pg.not_connectable",
+			Key:  "collect.postgresql.not_connectable",
 			Args: models.Args("Name", "closed"),
 		}
 		first, today := time.Now().AddDate(0, 0, -3), time.Now()

@@ -243,7 +243,7 @@ func TestInstancePage_InaccessibleDatabase(t *testing.T) {
 	check(t, err)
 	barred := &models.Error{
 		Code: models.CodeCollection,
-		Key:  "collect.pg.not_connectable",
+		Key:  "collect.postgresql.not_connectable",
 		Args: models.Args("Name", "archive"),
 	}
 	found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
@@ -279,7 +279,7 @@ func TestInstancePage_MissingGrant(t *testing.T) {
 	check(t, err)
 	barred := &models.Error{
 		Code: models.CodeCollection,
-		Key:  "collect.pg.not_connectable",
+		Key:  "collect.postgresql.not_connectable",
 		Args: models.Args("Name", "hr"),
 	}
 	const grant = "USE [master]; GRANT CONNECT ANY DATABASE TO [u];"

@@ -3,8 +3,10 @@
 package models
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code says what kind of failure an Error is. It is the message_code of the API contract; the HTTP
@@ -110,4 +112,23 @@ type storedError struct {
 	Args map[string]any `json:"args,omitempty"`
 
 	Extra map[string]any `json:"extra,omitempty"` // of runs only
+}
+
+// renamedKeys maps the beginnings of message keys that earlier releases stored to those of this one.
+var renamedKeys = map[string]string{"collect.pg.": "collect.postgresql.", "collect.mssql.": "collect.sqlserver."}
+
+// UnmarshalJSON reads what this or an earlier release stored.
+func (e *storedError) UnmarshalJSON(text []byte) error {
+	type plain storedError
+	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
+		return err
+	}
+
+	for before, now := range renamedKeys {
+		if rest, renamed := strings.CutPrefix(e.Key, before); renamed {
+			e.Key = now + rest
+			break
+		}
+	}
+	return nil
 }

@@ -152,8 +152,8 @@ func TestErrorNumber(t *testing.T) {
 		{English, models.Oracle, number(12514), "", nil, "ORA-12514"},
 		{English, models.MySQL, number(1045), "", nil, "MySQL error 1045"},
 		{English, models.MySQL, number(1205), "collect.mysql.failed", models.Args("Number", 1205), ""},
-		{Chinese, models.PostgreSQL, state("42501"), "collect.pg.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
-		{Chinese, models.PostgreSQL, state("XX000"), "collect.pg.failed", models.Args("SQLState", "XX000"), ""},
+		{Chinese, models.PostgreSQL, state("42501"), "collect.postgresql.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
+		{Chinese, models.PostgreSQL, state("XX000"), "collect.postgresql.failed", models.Args("SQLState", "XX000"), ""},
 		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, "", nil, ""},
 	} {
 		if got := ErrorNumber(c.lang, c.engine, &models.Error{Key: c.key, Extra: c.extra, Args: c.args}); got != c.want {

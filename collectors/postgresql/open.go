@@ -266,15 +266,15 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 	case state == codeInvalidCatalogName:
 		refused = collectors.DatabaseGone(database, err)
 	case state == codeInsufficientPrivilege && connecting:
-		refused.Key = "collect.pg.connect_denied"
+		refused.Key = "collect.postgresql.connect_denied"
 		refused = refused.With("grant", grantConnect(t, collectors.ServerName(database)))
 	case state == codeInsufficientPrivilege:
-		refused.Key = "collect.pg.denied"
+		refused.Key = "collect.postgresql.denied"
 		refused = refused.With("grant", grantRole(t))
 	case state == codeNotInPrerequisite && connecting:
-		refused.Key = "collect.pg.not_connectable"
+		refused.Key = "collect.postgresql.not_connectable"
 	default:
-		refused.Key, refused.Args = "collect.pg.failed", models.Args("SQLState", state)
+		refused.Key, refused.Args = "collect.postgresql.failed", models.Args("SQLState", state)
 	}
 	return refused.With("sqlstate", state)
 }

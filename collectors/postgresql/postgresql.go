@@ -113,7 +113,7 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 func (c *Collector) refusal(ctx context.Context, t collectors.Target, name string, err error) *models.Error {
 	if sqlState(err) == codeInsufficientPrivilege {
 		return &models.Error{
-			Code: models.CodeCollection, Key: "collect.pg.size_denied", Args: models.Args("Name", collectors.ValidName(name)), Err: err,
+			Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", collectors.ValidName(name)), Err: err,
 			Extra: map[string]any{"sqlstate": codeInsufficientPrivilege, "grant": grantConnect(t, name)},
 		}
 	}

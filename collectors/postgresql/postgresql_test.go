@@ -342,7 +342,7 @@ func TestListsInvalidAndClosedDatabases(t *testing.T) {
 			continue // lets a superuser in
 		}
 		_, err = New().Tables(t.Context(), target, name)
-		collectortest.WantError(t, err, models.CodeCollection, "collect.pg.not_connectable")
+		collectortest.WantError(t, err, models.CodeCollection, "collect.postgresql.not_connectable")
 	}
 	if !collectortest.DatabaseNamed(t, result, "postgres").IsSystem {
 		t.Error("postgres is a system database")
@@ -373,7 +373,7 @@ func TestNamesTheMissingGrant(t *testing.T) {
 	target := collectortest.PostgreSQLTarget(server, "")
 	target.Username, target.Password = role, role
 	_, err := New().Tables(t.Context(), target, database)
-	collectortest.WantError(t, err, models.CodeCollection, "collect.pg.connect_denied")
+	collectortest.WantError(t, err, models.CodeCollection, "collect.postgresql.connect_denied")
 	want := map[string]any{"sqlstate": "42501", "grant": fmt.Sprintf(`GRANT CONNECT ON DATABASE "%s" TO "%s"`, database, role)}
 	if diff := cmp.Diff(want, models.AsError(err).Extra); diff != "" {
 		t.Fatal(diff)

@@ -32,18 +32,18 @@ const (
 
 // Message keys that more than one place knows.
 const (
-	keyDenied     = "collect.mssql.denied"
-	keyNoAccess   = "collect.mssql.no_access"
-	keySingleUser = "collect.mssql.single_user"
-	keyOffline    = "collect.mssql.offline"
-	keyRestoring  = "collect.mssql.restoring"
-	keyRecovering = "collect.mssql.recovering"
-	keySuspect    = "collect.mssql.suspect"
-	keyEmergency  = "collect.mssql.emergency"
-	keyTransition = "collect.mssql.transition"
-	keySecondary  = "collect.mssql.secondary"
-	keyReplica    = "collect.mssql.replica"
-	keySnapshot   = "collect.mssql.snapshot"
+	keyDenied     = "collect.sqlserver.denied"
+	keyNoAccess   = "collect.sqlserver.no_access"
+	keySingleUser = "collect.sqlserver.single_user"
+	keyOffline    = "collect.sqlserver.offline"
+	keyRestoring  = "collect.sqlserver.restoring"
+	keyRecovering = "collect.sqlserver.recovering"
+	keySuspect    = "collect.sqlserver.suspect"
+	keyEmergency  = "collect.sqlserver.emergency"
+	keyTransition = "collect.sqlserver.transition"
+	keySecondary  = "collect.sqlserver.secondary"
+	keyReplica    = "collect.sqlserver.replica"
+	keySnapshot   = "collect.sqlserver.snapshot"
 )
 
 // meaning is what an error number tells the user. One with a reason says that there is no connection.
@@ -110,12 +110,12 @@ var meanings = map[int32]meaning{
 	codeNoReadable:     {key: keySecondary},
 	983:                {key: keyReplica}, // neither primary nor secondary
 	988:                {key: keyReplica}, // no quorum
-	208:                {key: "collect.mssql.unsupported"},
-	596:                {key: "collect.mssql.interrupted"}, // KILL
-	701:                {key: "collect.mssql.exhausted"},   // no memory for the statement
-	8645:               {key: "collect.mssql.exhausted"},   // waited too long for memory
-	1205:               {key: "collect.mssql.deadlock"},
-	codeLockTimeout:    {key: "collect.mssql.locked"},
+	208:                {key: "collect.sqlserver.unsupported"},
+	596:                {key: "collect.sqlserver.interrupted"}, // KILL
+	701:                {key: "collect.sqlserver.exhausted"},   // no memory for the statement
+	8645:               {key: "collect.sqlserver.exhausted"},   // waited too long for memory
+	1205:               {key: "collect.sqlserver.deadlock"},
+	codeLockTimeout:    {key: "collect.sqlserver.locked"},
 }
 
 // errorNumbers are the server's numbers for an error, the first one first; none when the server did not send it.
@@ -200,7 +200,7 @@ func refused(t collectors.Target, server serverInfo, database string, number int
 	}
 	switch {
 	case !ok:
-		refused.Key, refused.Args = "collect.mssql.failed", models.Args("Number", number)
+		refused.Key, refused.Args = "collect.sqlserver.failed", models.Args("Number", number)
 	case known.reason != "":
 		return unreachable(t, err)
 	case known.key == collectors.KeyDatabaseGone:

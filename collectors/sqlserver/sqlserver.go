@@ -350,7 +350,7 @@ func (c *Collector) enter(ctx context.Context, t collectors.Target, database str
 		return nil, notConnected(ctx, t, database, err)
 	case s.server.engine == engineAzureSynapse, s.server.engine == engineServerless:
 		s.close()
-		return nil, stateError("collect.mssql.unsupported", database)
+		return nil, stateError("collect.sqlserver.unsupported", database)
 	}
 	return s, nil
 }
@@ -363,9 +363,9 @@ func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database
 		return e.With("error_number", number)
 	}
 	if database == master {
-		return told(stateError("collect.mssql.no_master", database))
+		return told(stateError("collect.sqlserver.no_master", database))
 	}
-	unknown := stateError("collect.mssql.cannot_open", database).With("grant", serverInfo{}.grantEntry(t, database))
+	unknown := stateError("collect.sqlserver.cannot_open", database).With("grant", serverInfo{}.grantEntry(t, database))
 	if number == codeNoEntry {
 		unknown.Key = keyNoAccess
 	}

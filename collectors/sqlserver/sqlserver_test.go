@@ -281,7 +281,7 @@ func TestDatabasesOfASmallAccount(t *testing.T) {
 		t.Errorf("complete: %v, grant: %q, %v", result.Complete, result.Grant, err)
 	}
 	_, err = New().Tables(t.Context(), asLogin(server, "a]b"), "documents")
-	collectortest.WantError(t, err, models.CodeCollection, "collect.mssql.cannot_open")
+	collectortest.WantError(t, err, models.CodeCollection, "collect.sqlserver.cannot_open")
 }
 
 func TestGrantBefore2014(t *testing.T) {
@@ -329,7 +329,7 @@ func TestWithoutMaster(t *testing.T) {
 	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
 	target := asLogin(server, "w")
 	_, err := New().Version(t.Context(), target)
-	collectortest.WantError(t, err, models.CodeCollection, "collect.mssql.no_master")
+	collectortest.WantError(t, err, models.CodeCollection, "collect.sqlserver.no_master")
 	target.Database = "app"
 	result, err := New().Databases(t.Context(), target)
 	if err != nil || result.Complete || collectortest.DatabaseNamed(t, result, "app").Total == nil {
@@ -464,7 +464,7 @@ func TestLockedCatalog(t *testing.T) {
 	server.Block(t, "sys.objects")
 	started := time.Now()
 	_, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
-	collectortest.WantError(t, err, models.CodeCollection, "collect.mssql.locked")
+	collectortest.WantError(t, err, models.CodeCollection, "collect.sqlserver.locked")
 	if elapsed := time.Since(started); elapsed < lockWait || elapsed > 2*lockWait {
 		t.Errorf("that took %v", elapsed)
 	}
@@ -542,13 +542,13 @@ var answers = []cannedAnswer{
 	{number: 982, key: keySecondary},
 	{number: 983, key: keyReplica},
 	{number: 988, key: keyReplica},
-	{number: 208, key: "collect.mssql.unsupported"},
-	{number: 701, key: "collect.mssql.exhausted"},
-	{number: 8645, key: "collect.mssql.exhausted"},
-	{number: 596, key: "collect.mssql.interrupted"},
-	{number: 1205, key: "collect.mssql.deadlock"},
-	{number: 1222, key: "collect.mssql.locked"},
-	{number: 12345, key: "collect.mssql.failed"},
+	{number: 208, key: "collect.sqlserver.unsupported"},
+	{number: 701, key: "collect.sqlserver.exhausted"},
+	{number: 8645, key: "collect.sqlserver.exhausted"},
+	{number: 596, key: "collect.sqlserver.interrupted"},
+	{number: 1205, key: "collect.sqlserver.deadlock"},
+	{number: 1222, key: "collect.sqlserver.locked"},
+	{number: 12345, key: "collect.sqlserver.failed"},
 }
 
 // Errors are told apart by their numbers: the texts are the server's own, in whatever language, and say nothing to us.
