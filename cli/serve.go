@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/handlers"
 	"whalefall/migrations"
 	"whalefall/models"
@@ -40,19 +41,22 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	if err := firstStart(ctx, s, store, p.Out); err != nil {
 		return err
 	}
+	metrics := handlers.NewMetrics(store, p.Version)
 	service := collectors.NewService(store, p.Engines(s), log)
-	service.Parallel, service.KeepRuns = s.Parallel, time.Duration(s.RunsDays)*24*time.Hour
+	runner := jobs.New(store, service, jobs.Options{
+		Log: log, Parallel: s.Parallel, KeepRuns: time.Duration(s.RunsDays) * 24 * time.Hour, Observe: metrics.ObserveCollection,
+	})
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		return err
 	}
-	if err := service.Resume(ctx); err != nil {
+	if err := runner.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	server := &http.Server{
 		Handler: handlers.New(handlers.Config{
-			Store: store, Collect: service, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,
+			Store: store, Collect: service, Runs: runner, Metrics: metrics, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,
 			TrustedProxies: s.TrustedProxies, Log: log, Version: p.Version,
 			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),
@@ -61,11 +65,11 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	fmt.Fprintf(p.Out, "WhaleFall is listening on http://%s\n", listener.Addr())
-	return serveUntil(ctx, server, listener, service)
+	return serveUntil(ctx, server, listener, runner)
 }
 
 // serveUntil serves until ctx ends or the server fails, stops the collections and the server, and returns their errors.
-func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, service *collectors.Service) error {
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, runner *jobs.Runner) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	var err error
@@ -75,7 +79,7 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	}
 	stop, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopTimeout, errors.New("stop deadline"))
 	defer cancel()
-	return errors.Join(err, service.Close(stop), server.Shutdown(stop))
+	return errors.Join(err, runner.Close(stop), server.Shutdown(stop))
 }
 
 // firstStart creates the first admin in a store without users, prints a generated password to out, and registers the

@@ -16,7 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 )
 
@@ -84,8 +84,8 @@ func (s *Settings) check() error {
 		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that fires at most every 5 minutes, " +
 			"WHALEFALL_SCHEDULE_JITTER a duration up to 24h, and WHALEFALL_PAUSE_AFTER 0 or more")
 	}
-	if s.Parallel < 1 || s.Parallel > collectors.MostParallel {
-		return fmt.Errorf("WHALEFALL_PARALLEL must be a number from 1 to %d", collectors.MostParallel)
+	if s.Parallel < 1 || s.Parallel > jobs.MaxParallel {
+		return fmt.Errorf("WHALEFALL_PARALLEL must be a number from 1 to %d", jobs.MaxParallel)
 	}
 	if s.HistoryDays < models.MinHistoryDays {
 		return fmt.Errorf("WHALEFALL_HISTORY_DAYS must be at least %d", models.MinHistoryDays)

@@ -9,9 +9,9 @@ import (
 	"whalefall/models"
 )
 
-// progress is how far a run has come. Who does the work tells it through the context, so that nobody has to be handed it
-// who has nothing to tell.
-type progress struct {
+// Progress records how far a run has come. Collectors report to the Progress of their context, and to nothing where there
+// is none. It is safe for concurrent use.
+type Progress struct {
 	now func() time.Time
 
 	mu    sync.Mutex
@@ -19,39 +19,43 @@ type progress struct {
 	since time.Time // when the phase began
 }
 
+// NewProgress returns the progress of a run that has not started.
+func NewProgress(now func() time.Time) *Progress { return &Progress{now: now} }
+
 type progressKey struct{}
 
-func withProgress(ctx context.Context, p *progress) context.Context {
+// WithProgress returns a context whose collector reports to p.
+func WithProgress(ctx context.Context, p *Progress) context.Context {
 	return context.WithValue(ctx, progressKey{}, p)
 }
 
-func report(ctx context.Context, tell func(*progress)) {
-	if p, kept := ctx.Value(progressKey{}).(*progress); kept {
+func report(ctx context.Context, update func(*Progress)) {
+	if p, kept := ctx.Value(progressKey{}).(*Progress); kept {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		tell(p)
+		update(p)
 	}
 }
 
-// reached says that the run is in a phase. A run never goes back to an earlier one, as with a second connection.
+// Reached reports that the run is in a phase. Earlier phases than the current one are ignored, as with a second connection.
 func Reached(ctx context.Context, phase models.RunPhase) {
-	report(ctx, func(p *progress) { p.reach(phase) })
+	report(ctx, func(p *Progress) { p.reach(phase) })
 }
 
-// counted says how many tables have been looked at so far.
+// Counted reports how many tables have been read so far.
 func Counted(ctx context.Context, tables int) {
 	n := int64(tables)
-	report(ctx, func(p *progress) { p.p.TablesSeen = &n })
+	report(ctx, func(p *Progress) { p.p.TablesSeen = &n })
 }
 
-// expected says how many tables there are to look at.
+// Expected reports how many tables there are to read.
 func Expected(ctx context.Context, tables int) {
 	n := int64(tables)
-	report(ctx, func(p *progress) { p.p.TablesTotal = &n })
+	report(ctx, func(p *Progress) { p.p.TablesTotal = &n })
 }
 
-// begin says that the run runs since then.
-func (p *progress) begin(started time.Time) {
+// Start records that the run has been running since a moment.
+func (p *Progress) Start(started time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.p = models.Progress{Status: models.RunRunning, Phase: models.PhaseConnecting, StartedAt: &started}
@@ -60,7 +64,7 @@ func (p *progress) begin(started time.Time) {
 
 var phases = []models.RunPhase{"", models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring}
 
-func (p *progress) reach(phase models.RunPhase) {
+func (p *Progress) reach(phase models.RunPhase) {
 	if slices.Index(phases, phase) <= slices.Index(phases, p.p.Phase) {
 		return
 	}
@@ -69,8 +73,8 @@ func (p *progress) reach(phase models.RunPhase) {
 	p.p.Phase, p.since = phase, now
 }
 
-// phaseEnded is the progress with the time that its phase took.
-func (p *progress) phaseEnded(now time.Time) models.Progress {
+// phaseEnded returns the progress with the duration of its current phase.
+func (p *Progress) phaseEnded(now time.Time) models.Progress {
 	out, ms := p.p, now.Sub(p.since).Milliseconds()
 	switch out.Phase {
 	case models.PhaseConnecting:
@@ -83,15 +87,16 @@ func (p *progress) phaseEnded(now time.Time) models.Progress {
 	return out
 }
 
-// snapshot is the progress as it is now.
-func (p *progress) snapshot() models.Progress {
+// Snapshot returns the current progress.
+func (p *Progress) Snapshot() models.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.p
 }
 
-// ended is the progress as it is stored at the end. Until that is done, the run counts as running.
-func (p *progress) ended(status models.RunStatus, now time.Time) models.Progress {
+// End returns the progress of a run that ends now with a status. The recorded progress stays as it is: the run counts as
+// running until the store has its end.
+func (p *Progress) End(status models.RunStatus, now time.Time) models.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := p.phaseEnded(now)

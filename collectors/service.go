@@ -2,137 +2,65 @@ package collectors
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
-	"strconv"
-	"sync"
+	"strings"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"whalefall/models"
 )
 
-// Service coordinates collections: it finds the target, asks its collector, stores the result, keeps a row of each run, and
-// lets a second request for work that is already running join it instead of asking the target twice.
+// Service does what one collection does: it finds the target, asks the target's collector and stores the result. It is
+// safe for concurrent use; package jobs decides when a collection runs and where.
 type Service struct {
-	// Wait is how long a request waits for a collection before it is told that it goes on without it.
-	Wait time.Duration
-	// Parallel is how many targets are read at a time from Resume on, at most MostParallel.
-	Parallel int
-	// KeepRuns is how long runs are kept; 0: for ever. The newest of each database always are.
-	KeepRuns time.Duration
-	// Observe is told of every collection that begins, and by what it returns of its end: the error is nil for a good one.
-	Observe func(models.Engine, models.RunKind) (ended func(error))
-
 	store   *models.Store
 	engines map[models.Engine]Collector
 	log     *slog.Logger
 	now     func() time.Time
 	limit   func(models.RunKind) time.Duration
-	owner   string // names this process in the rows of its runs
-
-	work sync.WaitGroup
-	stop context.CancelFunc // ends keep
-
-	asking singleflight.Group // refreshes of the same database
-
-	pruned string // the day on which what is too old was last deleted; only everyMinute uses it
-
-	mu     sync.Mutex
-	closed bool
-	queue  Queue
-	owed   []models.Run   // that ended and that the store has not taken as such yet
-	runs   map[int64]*run // that this process carries out, or for which somebody waits here
 }
 
-// refreshWait is the Wait of a new service.
-const refreshWait = 120 * time.Second
-
-// saveTimeout is how long the store may take for what one collection found.
+// saveTimeout bounds how long the store may take to save what one collection found.
 const saveTimeout = 2 * time.Minute
 
 var (
-	errSaving   = errors.New("storing what was collected took too long")
-	errClosing  = errors.New("the service is stopping")
+	errSaving   = errors.New("saving the collected data took too long")
 	errDeadline = errors.New("the collection took too long")
-	errAsked    = errors.New("somebody asked to cancel")
 )
 
-// NewService is a service over the given engines, which does what it is asked for. Resume has it do more; Close ends it.
+// NewService returns a service that collects from the given engines into the store.
 func NewService(store *models.Store, engines map[models.Engine]Collector, log *slog.Logger) *Service {
-	s := &Service{
-		Wait: refreshWait, Parallel: parallelRuns, Observe: unobserved, store: store, engines: engines, log: log, now: store.Clock(), owner: rand.Text(), stop: func() {},
-		limit: limitOf, runs: map[int64]*run{},
+	return &Service{store: store, engines: engines, log: log, now: store.Clock(), limit: collectionTimeout}
+}
+
+func collectionTimeout(kind models.RunKind) time.Duration {
+	if kind == models.RunDatabases {
+		return DatabasesTimeout
 	}
-	own := newPool(log, parallelRuns)
-	own.serve(context.Background(), duties{carryOut: s.carryOut})
-	s.queue = own
-	return s
+	return TablesTimeout
 }
 
-func unobserved(models.Engine, models.RunKind) func(error) { return func(error) {} }
-
-// Close cancels running collections, whose runs are interrupted, and waits for them until ctx ends. What is queued stays so,
-// for another process or the next start.
-func (s *Service) Close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closed = true
-	for id, r := range s.runs {
-		if r.cancel != nil {
-			r.cancel(errClosing)
-			continue
-		}
-		s.forsake(id, r)
-	}
-	s.stop()
-	queue := s.queue
-	s.mu.Unlock()
-	stopped := queue.Stop(ctx)
-	done := make(chan struct{})
-	go func() { s.work.Wait(); close(done) }()
-	select {
-	case <-done:
-		_ = s.settleEnds(ctx) // the log has it already that the store did not take them
-		return stopped
-	case <-ctx.Done():
-		return errors.Join(stopped, context.Cause(ctx))
-	}
-}
-
-func (s *Service) closing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
-// SyncResult is what a capacity sync found and stored.
-type SyncResult struct {
-	Instance    models.Instance `json:"-"`
-	Found       models.DatabaseResult
-	Inventory   models.InventoryChange
-	Saved       int64 // daily rows written
-	CollectedAt time.Time
-	Day         string // the calendar day they count for
-}
-
-// Test connects to a target that need not be saved. A panic fails this one test.
+// Test connects to a target, which need not be a saved instance, and returns the server's version. A panic of the driver
+// fails this test only.
 func (s *Service) Test(ctx context.Context, t Target) (version models.Version, err error) {
-	defer s.survive(ctx, "test", &err)
+	defer s.recoverPanic(ctx, "connection test", &err)
+
 	collector, err := s.collector(t.Engine)
 	if err != nil {
 		return models.Version{}, err
 	}
+
 	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout+StatementTimeout, errors.New("connection test"))
 	defer cancel()
 	return collector.Version(ctx, t)
 }
 
-// TestInstance connects to a saved instance, also one that is switched off, and records its version and the time.
+// TestInstance connects to a saved instance, active or not, and records its version and the time of the connection.
 func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, error) {
 	instance, err := s.store.Instance(ctx, id)
 	if err != nil {
@@ -144,12 +72,12 @@ func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, e
 	}
 	v, err := s.probe(ctx, instance, t)
 	if err != nil {
-		return v, aboutInstance(err, id, "")
+		return v, About(err, id, "")
 	}
 	return v, nil
 }
 
-// probe connects to a saved instance and records its version and the time.
+// probe connects to a saved instance and records its version and the time of the connection.
 func (s *Service) probe(ctx context.Context, instance models.Instance, t Target) (models.Version, error) {
 	v, err := s.Test(ctx, t)
 	if err != nil {
@@ -160,43 +88,120 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 	})
 }
 
-// SyncCapacity lists the databases of an instance, measures them and stores both. What was found out
-// about which databases exist is kept even when no size could be measured.
-func (s *Service) SyncCapacity(ctx context.Context, by models.Requester, id int64) (SyncResult, error) {
-	asked, err := s.startSync(ctx, by, id)
-	if err != nil {
-		return SyncResult{}, err
-	}
-	result, err := s.await(ctx, asked)
-	if err != nil {
-		return SyncResult{}, aboutInstance(err, id, "")
-	}
-	result.synced.Instance, err = s.store.Instance(ctx, id)
-	return result.synced, err
-}
-
-// StartSync is SyncCapacity for those who do not wait for its end: it returns the run as it is now.
-func (s *Service) StartSync(ctx context.Context, by models.Requester, id int64) (models.Run, error) {
-	asked, err := s.startSync(ctx, by, id)
+// Prepare returns a run that collects from an instance, ready to be requested: the tables of a database, or, for
+// models.RunDatabases, its databases with their sizes. An inactive instance, one without a credential and a database name
+// that the inventory could not store are CodeCollection errors; an instance that does not exist is CodeNotFound.
+func (s *Service) Prepare(ctx context.Context, kind models.RunKind, instanceID int64, database string) (models.Run, error) {
+	instance, target, err := s.target(ctx, instanceID)
 	if err != nil {
 		return models.Run{}, err
 	}
-	return s.Run(ctx, asked.ID)
+
+	if kind == models.RunTables {
+		_, err := s.collector(target.Engine)
+		if err == nil && !IsStoredName(database) {
+			err = DatabaseGone(database, nil)
+		}
+		if err != nil {
+			return models.Run{}, About(err, instanceID, database)
+		}
+	}
+
+	return models.Run{
+		InstanceID: instanceID, InstanceName: instance.Name, Engine: instance.DBType,
+		Kind: kind, DatabaseName: database, Configuration: configuration(instance),
+	}, nil
 }
 
-func (s *Service) startSync(ctx context.Context, by models.Requester, id int64) (models.Run, error) {
-	instance, _, err := s.target(ctx, id)
+// Outcome is what a successful collection returns.
+type Outcome struct {
+	Receipt models.Receipt
+	Result  *string // a SyncResult as JSON, see ParseSyncResult; nil unless the run was of models.RunDatabases
+}
+
+// Collect does what a run asks for and stores what it finds. Progress is reported to the Progress of ctx. The collection
+// ends when ctx does, or at the deadline of its kind, with a *models.Error that names the instance and the database. A
+// panic fails this collection only.
+func (s *Service) Collect(ctx context.Context, run models.Run) (Outcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.limit(run.Kind), errDeadline)
+	defer cancel()
+
+	out, err := s.collectLogged(ctx, run)
+	if err == nil {
+		return out, nil
+	}
+	if known := Settled(ctx, err); known != nil {
+		err = known
+	}
+	return Outcome{}, About(err, run.InstanceID, run.DatabaseName)
+}
+
+func (s *Service) collectLogged(ctx context.Context, run models.Run) (out Outcome, err error) {
+	instance, target, err := s.target(ctx, run.InstanceID)
 	if err != nil {
-		return models.Run{}, err
+		return Outcome{}, err
 	}
-	return s.ask(ctx, models.Run{InstanceID: id, Kind: models.RunDatabases, Requester: by, Configuration: configuration(instance)})
+
+	started := s.now()
+	out, err = s.collect(ctx, run, instance, target)
+	attrs := []any{
+		"refresh_id", run.ID, "kind", run.Kind, "instance_id", instance.ID, "database", run.DatabaseName,
+		"elapsed_ms", s.now().Sub(started).Milliseconds(),
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "collection failed", append(attrs, "error", err)...)
+		return Outcome{}, err
+	}
+	s.log.InfoContext(ctx, "collection finished", attrs...)
+	return out, nil
 }
 
-// encode is what the run's row keeps for those who wait for it in another process.
-func (r SyncResult) encode(kind models.RunKind) *string {
-	if kind != models.RunDatabases {
-		return nil
+func (s *Service) collect(
+	ctx context.Context, run models.Run, instance models.Instance, t Target,
+) (out Outcome, err error) {
+	defer s.recoverPanic(ctx, string(run.Kind), &err)
+
+	if run.Kind == models.RunDatabases {
+		synced, err := s.syncCapacity(ctx, instance, t)
+		if err != nil {
+			return Outcome{}, err
+		}
+		return Outcome{Receipt: synced.receipt(), Result: synced.encode()}, nil
 	}
+
+	receipt, err := s.refresh(ctx, run, instance, t)
+	return Outcome{Receipt: receipt}, err
+}
+
+// recoverPanic turns a panic, as of a driver that does not understand its server, into an error. It must be deferred.
+func (s *Service) recoverPanic(ctx context.Context, what string, err *error) {
+	if cause := recover(); cause != nil {
+		s.log.ErrorContext(ctx, "collection panicked", "run", what, "panic", cause, "stack", string(debug.Stack()))
+		*err = &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause)}
+	}
+}
+
+// SyncResult is what a capacity sync found and stored.
+type SyncResult struct {
+	Found       models.DatabaseResult
+	Inventory   models.InventoryChange
+	Saved       int64 // daily rows written
+	CollectedAt time.Time
+	Day         string // the calendar day the sizes count for, in the store's time zone
+}
+
+// ParseSyncResult reads the Result of an Outcome. Nil, as of a run that could not store its result, gives the zero value.
+// Numbers in the arguments of errors become json.Number.
+func ParseSyncResult(text *string) (r SyncResult, err error) {
+	if text == nil {
+		return r, nil
+	}
+	decoder := json.NewDecoder(strings.NewReader(*text))
+	decoder.UseNumber()
+	return r, decoder.Decode(&r)
+}
+
+func (r SyncResult) encode() *string {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil
@@ -204,11 +209,12 @@ func (r SyncResult) encode(kind models.RunKind) *string {
 	return new(string(text))
 }
 
-// receipt is what the store keeps of a sync.
 func (r SyncResult) receipt() models.Receipt {
 	return models.Receipt{CollectedAt: r.CollectedAt, Saved: r.Saved, Complete: r.Found.Complete, Grant: r.Found.Grant}
 }
 
+// syncCapacity lists the databases of an instance, measures them and stores both. The inventory is stored even when no
+// database could be measured.
 func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t Target) (SyncResult, error) {
 	collector, err := s.collector(t.Engine)
 	if err != nil {
@@ -223,7 +229,7 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	}
 	Reached(ctx, models.PhaseStoring)
 	now := s.now()
-	out := SyncResult{Instance: instance, Found: found, CollectedAt: now, Day: s.store.Day(now)}
+	out := SyncResult{Found: found, CollectedAt: now, Day: s.store.Day(now)}
 	err = s.save(ctx, instance, func(ctx context.Context) (err error) {
 		if out.Inventory, err = s.store.SaveInventory(ctx, instance.ID, found, now); err != nil {
 			return err
@@ -237,8 +243,8 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 	return out, err
 }
 
-// nothingMeasured has the server's word on the first database that it refused, which is the same for all where one right
-// is missing.
+// nothingMeasured returns the error of a sync that could not measure any database, with the grant that is missing. Its
+// cause is the server's error about the first such database: a missing privilege gives the same one for all.
 func nothingMeasured(found models.DatabaseResult) *models.Error {
 	e := &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
 	if found.Grant != "" {
@@ -268,76 +274,28 @@ func anyMeasured(r models.DatabaseResult) bool {
 	return false
 }
 
-// Refresh measures every table of one database and replaces its snapshot, all or nothing. A database
-// the inventory does not know is looked for on the target and added when it is there; one that is gone
-// is marked so and keeps its snapshot. Where the collection takes longer than Wait, the error's refresh_id leads to it.
-func (s *Service) Refresh(ctx context.Context, by models.Requester, id int64, database string) (models.Receipt, error) {
-	asked, err := s.StartRefresh(ctx, by, id, database)
-	if err != nil {
-		return models.Receipt{}, err
-	}
-	result, err := s.await(ctx, asked)
-	if err != nil {
-		return models.Receipt{}, aboutInstance(err, id, database)
-	}
-	return result.receipt, nil
-}
-
-// StartRefresh is Refresh for those who do not wait for its end: it returns the run as it is now. Those who ask for the same
-// in the same moment ask the store once.
-func (s *Service) StartRefresh(ctx context.Context, by models.Requester, id int64, database string) (models.Run, error) {
-	ctx = context.WithoutCancel(ctx) // which is that of one of them
-	asked, err, _ := s.asking.Do(strconv.FormatInt(id, 10)+"/"+database, func() (any, error) {
-		asked, err := s.startRefresh(ctx, by, id, database)
-		if err != nil {
-			return models.Run{}, err
-		}
-		return s.Run(ctx, asked.ID)
-	})
-	return asked.(models.Run), err
-}
-
-func (s *Service) startRefresh(ctx context.Context, by models.Requester, id int64, database string) (models.Run, error) {
-	instance, target, err := s.target(ctx, id)
-	if err != nil {
-		return models.Run{}, err
-	}
-	_, err = s.collector(target.Engine)
-	if err == nil && !IsStoredName(database) {
-		err = DatabaseGone(database, nil)
-	}
-	if err != nil {
-		return models.Run{}, aboutInstance(err, id, database)
-	}
-	asked, err := s.ask(ctx, models.Run{
-		InstanceID: id, DatabaseName: database, Kind: models.RunTables, Requester: by, Configuration: configuration(instance),
-	})
-	if err != nil {
-		return asked, aboutInstance(err, id, database)
-	}
-	return asked, nil
-}
-
-// refresh has nothing to do where the refresh of another database has measured all of the instance meanwhile.
-func (s *Service) refresh(ctx context.Context, row models.Run, instance models.Instance, t Target) (models.Receipt, error) {
+// refresh measures every table of one database and replaces its snapshot, all or nothing. A database that the inventory
+// lacks is added if the target has it; one that the target no longer has is marked gone and keeps its snapshot.
+func (s *Service) refresh(ctx context.Context, run models.Run, instance models.Instance, t Target) (models.Receipt, error) {
 	collector, err := s.collector(t.Engine)
 	if err != nil {
 		return models.Receipt{}, err
 	}
 	if collector.Capabilities().AllDatabasesAtOnce {
-		if receipt, answered := s.storedSince(ctx, instance, row.DatabaseName, row.RequestedAt); answered {
+		if receipt, stored := s.storedSince(ctx, instance, run.DatabaseName, run.RequestedAt); stored {
 			return receipt, nil
 		}
 	}
-	return s.measureTables(ctx, collector, instance, t, row.DatabaseName)
+	return s.measureTables(ctx, collector, instance, t, run.DatabaseName)
 }
 
-// storedSince is about the snapshot of a database if one has been stored since it was asked for.
+// storedSince returns the receipt of a database's snapshot if it was stored after a moment, as when the refresh of another
+// database of the instance has read all of them.
 func (s *Service) storedSince(
-	ctx context.Context, instance models.Instance, database string, asked time.Time,
-) (receipt models.Receipt, answered bool) {
+	ctx context.Context, instance models.Instance, database string, requested time.Time,
+) (receipt models.Receipt, stored bool) {
 	known, err := s.store.Database(ctx, instance.ID, database)
-	if err != nil || known.CollectedAt == nil || !known.CollectedAt.After(asked) {
+	if err != nil || known.CollectedAt == nil || !known.CollectedAt.After(requested) {
 		return models.Receipt{}, false
 	}
 	return models.Receipt{
@@ -373,9 +331,11 @@ func (s *Service) measureTables(
 	return receipt, err
 }
 
-// saveOthers stores what the same reading found of other databases that the inventory has. Nobody asked for them, so one
-// that cannot be stored, as when a newer snapshot has been, is logged and no failure.
-func (s *Service) saveOthers(ctx context.Context, instance models.Instance, others map[string]models.TableResult, started time.Time) {
+// saveOthers stores what the same reading found of other databases, as far as the inventory has them. They were not
+// requested: a snapshot that cannot be stored, as when there is a newer one, is logged and does not fail the run.
+func (s *Service) saveOthers(
+	ctx context.Context, instance models.Instance, others map[string]models.TableResult, started time.Time,
+) {
 	for _, name := range slices.Sorted(maps.Keys(others)) {
 		err := s.save(ctx, instance, func(ctx context.Context) error {
 			known, err := s.store.Database(ctx, instance.ID, name)
@@ -391,7 +351,7 @@ func (s *Service) saveOthers(ctx context.Context, instance models.Instance, othe
 			return err
 		})
 		if err != nil {
-			s.log.WarnContext(ctx, "another database's tables were not stored", "instance_id", instance.ID, "database", name, "error", err)
+			s.log.WarnContext(ctx, "snapshot of another database not saved", "instance_id", instance.ID, "database", name, "error", err)
 		}
 		if ctx.Err() != nil {
 			return
@@ -399,25 +359,25 @@ func (s *Service) saveOthers(ctx context.Context, instance models.Instance, othe
 	}
 }
 
-// save stores what was found out about an instance, unless the collection was ended or the instance is no longer the one
-// that was asked. Once it has begun to store, it ends by saveTimeout only.
-func (s *Service) save(ctx context.Context, asked models.Instance, store func(context.Context) error) error {
+// save calls store unless the collection has been ended or the instance has changed since it was read: collected is the
+// instance that the target was made of. Once it has begun, storing ends by saveTimeout only, not with ctx.
+func (s *Service) save(ctx context.Context, collected models.Instance, store func(context.Context) error) error {
 	if ended := Settled(ctx, context.Cause(ctx)); ended != nil {
 		return ended
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), saveTimeout, errSaving)
 	defer cancel()
-	instance, err := s.store.Instance(ctx, asked.ID)
+	instance, err := s.store.Instance(ctx, collected.ID)
 	switch {
-	case err == nil && configuration(instance) == configuration(asked):
+	case err == nil && configuration(instance) == configuration(collected):
 		return store(ctx)
 	case err == nil, models.Is(err, models.CodeNotFound):
-		return &models.Error{Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", asked.Name), Err: err}
+		return &models.Error{Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", collected.Name), Err: err}
 	}
 	return err
 }
 
-// noteGone marks a database gone that the target says it does not have, if the inventory knows it.
+// noteGone marks a database of the inventory gone if the cause says that the target does not have it.
 func (s *Service) noteGone(ctx context.Context, instance models.Instance, database string, cause error) error {
 	if !IsGone(cause) {
 		return nil

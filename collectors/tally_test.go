@@ -2,20 +2,22 @@ package collectors
 
 import (
 	"testing"
+	"time"
 )
 
 func TestTally_Add(t *testing.T) {
 	t.Parallel()
-	ctx, progress := Watch(t.Context())
+	p := NewProgress(time.Now)
+	ctx := WithProgress(t.Context(), p)
 	var n Tally
 	for range TallyStep - 1 {
 		n.Add(ctx)
 	}
-	if seen := progress().TablesSeen; seen != nil {
+	if seen := p.Snapshot().TablesSeen; seen != nil {
 		t.Errorf("got %d tables before the first step", *seen)
 	}
 	n.Add(ctx)
-	if seen := progress().TablesSeen; seen == nil || *seen != TallyStep {
+	if seen := p.Snapshot().TablesSeen; seen == nil || *seen != TallyStep {
 		t.Errorf("got %v tables, want %d", seen, TallyStep)
 	}
 }

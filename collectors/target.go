@@ -7,21 +7,22 @@ import (
 	"whalefall/models"
 )
 
-// target loads an instance and unseals what is needed to connect to it. A switched-off instance and one
-// without a credential are CodeCollection errors.
+// target loads an instance and returns it with what is needed to connect to it. An inactive instance and one without a
+// credential are CodeCollection errors.
 func (s *Service) target(ctx context.Context, id int64) (models.Instance, Target, error) {
 	instance, err := s.store.Instance(ctx, id)
 	if err != nil {
 		return instance, Target{}, err
 	}
 	if !instance.IsActive {
-		return instance, Target{}, aboutInstance(&models.Error{Code: models.CodeCollection, Key: "collect.instance_inactive"}, id, "")
+		return instance, Target{}, About(&models.Error{Code: models.CodeCollection, Key: "collect.instance_inactive"}, id, "")
 	}
 	t, err := s.TargetOf(instance)
 	return instance, t, err
 }
 
-// TargetOf is what is needed to connect to a stored instance, the password unsealed.
+// TargetOf returns what is needed to connect to a stored instance, with the password unsealed. An instance that needs a
+// credential and has none is a CodeCollection error.
 func (s *Service) TargetOf(i models.Instance) (Target, error) {
 	t := Target{
 		InstanceID: i.ID, Name: i.Name, Engine: i.DBType, Database: i.DatabaseName,
@@ -31,7 +32,7 @@ func (s *Service) TargetOf(i models.Instance) (Target, error) {
 		return t, nil
 	}
 	if i.Credential == nil {
-		return t, aboutInstance(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
+		return t, About(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
 	}
 	password, err := s.store.Password(*i.Credential)
 	if err != nil {
@@ -57,8 +58,9 @@ func (s *Service) collector(e models.Engine) (Collector, error) {
 	return nil, &models.Error{Code: models.CodeCollection, Key: "collect.engine_missing", Args: models.Args("Engine", string(e))}
 }
 
-// aboutInstance adds to a target's error which instance and database it is about.
-func aboutInstance(err error, id int64, database string) error {
+// About adds to an error of a target which instance, and unless it is empty which database, it is about. Errors of other
+// codes are returned unchanged.
+func About(err error, id int64, database string) error {
 	e := models.AsError(err)
 	switch e.Code {
 	case models.CodeUnreachable, models.CodeCollection, models.CodeTimeout:
@@ -72,7 +74,8 @@ func aboutInstance(err error, id int64, database string) error {
 	return e
 }
 
-// configuration is another one whenever something else would be asked for the instance.
+// configuration returns a fingerprint of what an instance is collected with. It changes with every edit of the instance or
+// its credential.
 func configuration(i models.Instance) string {
 	edited := strconv.FormatInt(i.UpdatedAt.UnixMicro(), 36)
 	if c := i.Credential; c != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 )
 
@@ -227,7 +228,7 @@ func (s *scenario) crowd() (heal func()) {
 	ids := make([]int64, 200)
 	for i := range ids {
 		requests.Go(func() {
-			run, err := s.service.StartRefresh(context.Background(), models.Requester{}, s.watched, s.target.database())
+			run, err := s.runner.Request(context.Background(), jobs.Tables(models.Requester{}, s.watched, s.target.database()))
 			if err != nil {
 				s.Errorf("request rejected: %v", err)
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/testenv"
 )
@@ -60,7 +61,7 @@ func (s *scenario) startAll(count int) (runs []int64) {
 			Username: first.Credential.Username, Password: s.target.password(),
 		})
 		must(s, err)
-		run, err := s.service.StartRefresh(context.Background(), models.Requester{}, made.ID, s.target.database())
+		run, err := s.runner.Request(context.Background(), jobs.Tables(models.Requester{}, made.ID, s.target.database()))
 		must(s, err)
 		runs = append(runs, run.ID)
 	}

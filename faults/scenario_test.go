@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/handlers"
 	"whalefall/migrations"
 	"whalefall/models"
@@ -114,7 +115,7 @@ type scenario struct {
 	storage storage
 	target  target
 	store   *models.Store
-	service *collectors.Service
+	runner  *jobs.Runner
 	web     *httptest.Server
 	log     *slog.Logger
 	client  *http.Client
@@ -147,10 +148,11 @@ func newScenario(t *testing.T, h *harness, c cell) *scenario {
 // start starts the service and the web server, as the process does.
 func (s *scenario) start() {
 	s.Helper()
-	s.service = collectors.NewService(s.store, s.target.engines(), s.log)
-	must(s, s.service.Resume(context.Background()))
+	service := collectors.NewService(s.store, s.target.engines(), s.log)
+	s.runner = jobs.New(s.store, service, jobs.Options{Log: s.log})
+	must(s, s.runner.Start(context.Background()))
 	s.web = httptest.NewServer(handlers.New(handlers.Config{
-		Store: s.store, Collect: s.service, Zone: time.UTC, CookieSecure: "false", Log: s.log, Version: "faults",
+		Store: s.store, Collect: service, Runs: s.runner, Zone: time.UTC, CookieSecure: "false", Log: s.log, Version: "faults",
 	}))
 }
 
@@ -163,7 +165,7 @@ func (s *scenario) stop() {
 	s.web.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
-	must(s, s.service.Close(ctx))
+	must(s, s.runner.Close(ctx))
 }
 
 func (s *scenario) close() {
@@ -238,7 +240,7 @@ func (s *scenario) alsoAccepted(accepted []snapshot) []snapshot {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
-	if _, err := s.service.Refresh(ctx, models.Requester{}, s.reference, s.target.database()); err != nil {
+	if _, err := s.runner.RequestAndWait(ctx, jobs.Tables(models.Requester{}, s.reference, s.target.database())); err != nil {
 		return accepted
 	}
 	return append(accepted, s.snapshot(s.reference))
@@ -246,7 +248,7 @@ func (s *scenario) alsoAccepted(accepted []snapshot) []snapshot {
 
 func (s *scenario) refresh(instance int64) {
 	s.Helper()
-	if _, err := s.service.Refresh(context.Background(), models.Requester{}, instance, s.target.database()); err != nil {
+	if _, err := s.runner.RequestAndWait(context.Background(), jobs.Tables(models.Requester{}, instance, s.target.database())); err != nil {
 		s.Fatalf("refresh without a fault: %v", err)
 	}
 }
@@ -283,17 +285,19 @@ func (s *scenario) reachPhase() {
 func (s *scenario) occupyTarget() {
 	s.Helper()
 	if other := s.target.other(); other != "" {
-		_, err := s.service.StartRefresh(context.Background(), models.Requester{}, s.watched, other)
+		_, err := s.runner.Request(context.Background(), jobs.Tables(models.Requester{}, s.watched, other))
 		must(s, err)
 		return
 	}
-	s.others.Go(func() { _, _ = s.service.SyncCapacity(context.Background(), models.Requester{}, s.watched) })
+	s.others.Go(func() {
+		_, _ = s.runner.RequestAndWait(context.Background(), jobs.Databases(models.Requester{}, s.watched))
+	})
 }
 
 func (s *scenario) startRun() {
 	s.Helper()
 	requester := models.Requester{Username: "someone"}
-	run, err := s.service.StartRefresh(context.Background(), requester, s.watched, s.target.database())
+	run, err := s.runner.Request(context.Background(), jobs.Tables(requester, s.watched, s.target.database()))
 	must(s, err)
 	s.run = run.ID
 }
@@ -308,7 +312,7 @@ func (s *scenario) releaseRun() {
 
 func (s *scenario) currentRun() models.Run {
 	s.Helper()
-	run, err := s.service.Run(context.Background(), s.run)
+	run, err := s.runner.Run(context.Background(), s.run)
 	must(s, err)
 	return run
 }
@@ -317,7 +321,7 @@ func (s *scenario) currentRun() models.Run {
 func (s *scenario) ended() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	run, err := s.service.Run(ctx, s.run)
+	run, err := s.runner.Run(ctx, s.run)
 	return err == nil && run.Ended()
 }
 

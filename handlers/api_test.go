@@ -23,6 +23,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/handlers"
 	"whalefall/migrations"
 	"whalefall/models"
@@ -39,7 +40,6 @@ type app struct {
 	testing.TB
 	url     string
 	store   *models.Store
-	collect *collectors.Service
 	handler http.Handler
 	dir     string // SQLite targets in here are allowed
 	address string // address of the store
@@ -79,6 +79,14 @@ func newAppLimited(
 	limits handlers.Limits,
 ) *app {
 	t.Helper()
+	return newAppWaiting(t, address, others, limits, jobs.Options{})
+}
+
+// newAppWaiting runs collections with the options.
+func newAppWaiting(
+	t testing.TB, address string, others map[models.Engine]collectors.Collector, limits handlers.Limits, o jobs.Options,
+) *app {
+	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	check(t, err)
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
@@ -92,15 +100,16 @@ func newAppLimited(
 	engines := shippedEngines(a.dir)
 	maps.Copy(engines, others)
 	service := collectors.NewService(store, engines, log)
-	a.collect = service
+	o.Log = log
+	runner := jobs.New(store, service, o)
 	a.handler = handlers.New(handlers.Config{
-		Store: store, Collect: service, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
+		Store: store, Collect: service, Runs: runner, Zone: zone, CookieSecure: "auto", Log: log, Version: "test",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Limits: limits,
 	})
 	server := httptest.NewServer(a.handler)
 	t.Cleanup(func() {
 		server.Close()
-		check(t, service.Close(context.WithoutCancel(t.Context())))
+		check(t, runner.Close(context.WithoutCancel(t.Context())))
 		check(t, store.Close())
 	})
 	a.url = server.URL

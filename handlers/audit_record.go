@@ -54,7 +54,7 @@ func (h *handlers) record(action models.Action, handler echo.HandlerFunc) echo.H
 		}
 		entry = withActor(c, entry)
 		if failed := h.Store.RecordAudit(r.Context(), entry); failed != nil {
-			h.metrics.auditFailures.Inc()
+			h.Metrics.auditFailures.Inc()
 			h.Log.ErrorContext(r.Context(), "audit entry not saved", "error", failed, "action", action,
 				"username", entry.Username, "status", entry.Status, "request_id", entry.RequestID)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/static"
 )
@@ -20,7 +21,9 @@ import (
 // Config is what the handlers need.
 type Config struct {
 	Store          *models.Store
-	Collect        *collectors.Service
+	Collect        *collectors.Service // tests connections
+	Runs           *jobs.Runner        // collects
+	Metrics        *Metrics            // nil: collections are not counted
 	Zone           *time.Location
 	CookieSecure   string         // "auto" (only on TLS requests), "true" or "false"
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
@@ -35,20 +38,21 @@ type handlers struct {
 	sessions *sessions.CookieStore
 	csrf     map[bool]http.Handler // by whether the request is encrypted
 	now      func() time.Time
-	metrics  *metrics
+	routes   map[string]bool // the patterns that requests are counted by
 }
 
 // maxBody is the largest request body, bytes. A larger one is a 413.
 const maxBody = 1 << 20
 
-// New returns the whole HTTP surface, and has the collections of cfg.Collect counted.
+// New returns the whole HTTP surface.
 func New(cfg Config) http.Handler {
 	h := &handlers{Config: cfg, now: time.Now}
 	key := cfg.Store.CookieKey()
 	h.sessions = newSessionStore(key, h.Store.SessionLifetime())
 	h.csrf = newCSRF(key)
-	h.metrics = newMetrics(cfg.Store, cfg.Version)
-	cfg.Collect.Observe = h.metrics.collection
+	if h.Metrics == nil {
+		h.Metrics = NewMetrics(cfg.Store, cfg.Version)
+	}
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -56,7 +60,7 @@ func New(cfg Config) http.Handler {
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	e.Use(
 		requestID,
-		h.metrics.measureRequests,
+		h.measureRequests,
 		h.logRequests,
 		middleware.Recover(),
 		securityHeaders,
@@ -66,8 +70,8 @@ func New(cfg Config) http.Handler {
 		h.limitRate,
 		refuseBadToken,
 	)
-	h.routes(e)
-	h.metrics.routes = patterns(e)
+	h.addRoutes(e)
+	h.routes = patterns(e)
 	return e
 }
 
@@ -80,7 +84,7 @@ func patterns(e *echo.Echo) map[string]bool {
 	return all
 }
 
-func (h *handlers) routes(e *echo.Echo) {
+func (h *handlers) addRoutes(e *echo.Echo) {
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		e.Add(method, "/healthz", h.healthz)
 		e.Add(method, "/readyz", h.readyz)

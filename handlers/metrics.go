@@ -26,10 +26,10 @@ var (
 	collectionBuckets = []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800}
 )
 
-// metrics holds what operators watch. No label names an instance, database or user.
-type metrics struct {
+// Metrics holds what operators watch. No label names an instance, database or user. It is made before what it observes,
+// and is safe for concurrent use.
+type Metrics struct {
 	registry *prometheus.Registry
-	routes   map[string]bool // patterns of routes, the values of the label route
 
 	requests           *prometheus.CounterVec
 	requestSeconds     *prometheus.HistogramVec
@@ -39,8 +39,9 @@ type metrics struct {
 	auditFailures      prometheus.Counter
 }
 
-func newMetrics(store *models.Store, version string) *metrics {
-	m := &metrics{
+// NewMetrics returns the metrics of this process and its store, with the release's version as a label.
+func NewMetrics(store *models.Store, version string) *Metrics {
+	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "whalefall_http_requests_total", Help: "Requests answered.",
@@ -143,25 +144,25 @@ var knownMethods = map[string]bool{
 }
 
 // measureRequests counts and times requests, failed ones included.
-func (m *metrics) measureRequests(next echo.HandlerFunc) echo.HandlerFunc {
+func (h *handlers) measureRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		err := next(c)
 		route, method := c.Path(), c.Request().Method
-		if !m.routes[route] {
+		if !h.routes[route] {
 			route = otherLabel
 		}
 		if !knownMethods[method] {
 			method = otherLabel
 		}
-		m.requests.WithLabelValues(route, method, strconv.Itoa(c.Response().Status)).Inc()
-		m.requestSeconds.WithLabelValues(route, method).Observe(time.Since(started).Seconds())
+		h.Metrics.requests.WithLabelValues(route, method, strconv.Itoa(c.Response().Status)).Inc()
+		h.Metrics.requestSeconds.WithLabelValues(route, method).Observe(time.Since(started).Seconds())
 		return err
 	}
 }
 
-// collection counts a collection that starts. The returned function counts its end.
-func (m *metrics) collection(engine models.Engine, kind models.RunKind) (ended func(error)) {
+// ObserveCollection counts a collection that starts. The returned function counts its end and its error, if any.
+func (m *Metrics) ObserveCollection(engine models.Engine, kind models.RunKind) (ended func(error)) {
 	started := time.Now()
 	running := m.collectionsRunning.WithLabelValues(string(engine), string(kind))
 	running.Inc()
@@ -179,7 +180,7 @@ func (m *metrics) collection(engine models.Engine, kind models.RunKind) (ended f
 // readMetrics answers requests with the metrics token, which is not an API token.
 func (h *handlers) readMetrics() echo.HandlerFunc {
 	// Large answers are compressed by our middleware.
-	answer := promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{DisableCompression: true})
+	answer := promhttp.HandlerFor(h.Metrics.registry, promhttp.HandlerOpts{DisableCompression: true})
 	return func(c echo.Context) error {
 		if !h.opensMetrics(c.Request()) {
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer realm="metrics"`)

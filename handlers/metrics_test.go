@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/handlers"
 )
 
@@ -24,14 +25,16 @@ func (a *app) watched(token string) *app {
 // servedWith returns the app on a server of its own, which writes to the log.
 func (a *app) servedWith(metricsToken string, log *slog.Logger) *app {
 	a.Helper()
+	metrics := handlers.NewMetrics(a.store, "1.2.3")
 	service := collectors.NewService(a.store, shippedEngines(a.dir), slog.New(slog.DiscardHandler))
+	runner := jobs.New(a.store, service, jobs.Options{Observe: metrics.ObserveCollection})
 	server := httptest.NewServer(handlers.New(handlers.Config{
-		Store: a.store, Collect: service, Zone: time.UTC, CookieSecure: "auto", Log: log,
+		Store: a.store, Collect: service, Runs: runner, Metrics: metrics, Zone: time.UTC, CookieSecure: "auto", Log: log,
 		Version: "1.2.3", MetricsToken: metricsToken,
 	}))
 	a.Cleanup(func() {
 		server.Close()
-		check(a, service.Close(context.WithoutCancel(a.Context())))
+		check(a, runner.Close(context.WithoutCancel(a.Context())))
 	})
 	out := *a
 	out.url = server.URL

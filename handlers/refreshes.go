@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/views"
 )
@@ -137,7 +138,7 @@ func (h *handlers) refreshTables(
 	if prefers(c.Request(), respondAsync) {
 		return h.startRefresh(c, instanceID, name)
 	}
-	receipt, err := h.Collect.Refresh(c.Request().Context(), requester(c), instanceID, name)
+	outcome, err := h.Runs.RequestAndWait(c.Request().Context(), jobs.Tables(requester(c), instanceID, name))
 	if id, goesOn := models.AsError(err).Extra["refresh_id"].(int64); err != nil && goesOn {
 		locateRefresh(c, id)
 	}
@@ -149,12 +150,12 @@ func (h *handlers) refreshTables(
 		return err
 	}
 	out := newTableSizes(q, page, numbered)
-	out.receiptJSON = newReceipt(receipt)
+	out.receiptJSON = newReceipt(outcome.Receipt)
 	return h.ok(c, out, "api.tables_refreshed")
 }
 
 func (h *handlers) startRefresh(c echo.Context, instanceID int64, name string) error {
-	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), instanceID, name)
+	run, err := h.Runs.Request(c.Request().Context(), jobs.Tables(requester(c), instanceID, name))
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (h *handlers) runOf(c echo.Context) (models.Run, error) {
 	if err != nil {
 		return models.Run{}, err
 	}
-	return h.Collect.Run(c.Request().Context(), id)
+	return h.Runs.Run(c.Request().Context(), id)
 }
 
 // apiRefreshes lists the runs of one instance or of all.
@@ -194,7 +195,7 @@ func (h *handlers) apiRefreshes(c echo.Context) error {
 	}
 	items := make([]refreshJSON, len(page.Runs))
 	for i, run := range page.Runs {
-		if items[i], err = h.newRefresh(c, h.Collect.Now(run)); err != nil {
+		if items[i], err = h.newRefresh(c, h.Runs.Now(run)); err != nil {
 			return err
 		}
 	}
@@ -253,7 +254,7 @@ func (h *handlers) cancel(c echo.Context) (run models.Run, before models.RunStat
 		return run, "", forbidden(models.PermAdmin)
 	}
 	before = run.Status
-	run, err = h.Collect.Cancel(c.Request().Context(), run.ID)
+	run, err = h.Runs.Cancel(c.Request().Context(), run.ID)
 	return run, before, err
 }
 

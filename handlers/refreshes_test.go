@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
+	"whalefall/handlers"
 	"whalefall/models"
 	"whalefall/testenv"
 )
@@ -36,6 +38,12 @@ func (p patient) Tables(ctx context.Context, _ collectors.Target, database strin
 // onBothStoresPatiently runs the test with an instance whose tables are collected by a patient.
 func onBothStoresPatiently(t *testing.T, test func(a *app, p patient, refresh string)) {
 	t.Parallel()
+	onBothStoresWaiting(t, 0, test)
+}
+
+// onBothStoresWaiting is onBothStoresPatiently whose requests wait as long for the end of a run; 0: the default.
+func onBothStoresWaiting(t *testing.T, wait time.Duration, test func(a *app, p patient, refresh string)) {
+	t.Helper()
 	for store, address := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") },
 		"postgres": func(t *testing.T) string { return testenv.PostgreSQL(t).NewDatabase(t) },
@@ -43,7 +51,8 @@ func onBothStoresPatiently(t *testing.T, test func(a *app, p patient, refresh st
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			p := patient{asked: make(chan string, 10), answer: make(chan error)}
-			a := newAppWith(t, address(t), map[models.Engine]collectors.Collector{models.SQLite: p})
+			others := map[models.Engine]collectors.Collector{models.SQLite: p}
+			a := newAppWaiting(t, address(t), others, handlers.Limits{}, jobs.Options{Wait: wait})
 			test(a, p, tablesPath(a.sqliteInstance("被测", "/patient.db"), "app")+"/actions/refresh")
 		})
 	}
@@ -148,8 +157,8 @@ func TestRefreshes_Cancel(t *testing.T) {
 }
 
 func TestRefreshes_Timeout(t *testing.T) {
-	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
-		a.collect.Wait = 100 * time.Millisecond
+	t.Parallel()
+	onBothStoresWaiting(t, 100*time.Millisecond, func(a *app, p patient, refresh string) {
 		r := a.user.post(refresh, nil).wantCode(http.StatusGatewayTimeout, models.CodeTimeout, "采集超时")
 		extra := r.body["extra"].(obj)
 		equal(a, "database", extra["database_name"], any("app"))

@@ -89,7 +89,7 @@ func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duratio
 
 // runState returns the current state of a run for pages.
 func (h *handlers) runState(c echo.Context, run models.Run, engine models.Engine) (views.RunState, error) {
-	run = h.Collect.Now(run)
+	run = h.Runs.Now(run)
 	state := views.RunState{Run: run, Engine: engine}
 	if run.Failure != nil {
 		e := classify(run.Failure)
@@ -226,7 +226,7 @@ func (h *handlers) followedRun(c echo.Context, instanceID int64, database string
 	if err != nil || isHTMX(c) {
 		return nil
 	}
-	run, err := h.Collect.Run(c.Request().Context(), id)
+	run, err := h.Runs.Run(c.Request().Context(), id)
 	if err != nil || run.InstanceID != instanceID || run.DatabaseName != database {
 		return nil
 	}

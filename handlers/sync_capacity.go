@@ -4,6 +4,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"whalefall/collectors"
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/views"
 )
@@ -58,15 +59,19 @@ func (h *handlers) apiSyncCapacity(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	synced, err := h.Collect.SyncCapacity(c.Request().Context(), requester(c), instance.ID)
+	outcome, err := h.Runs.RequestAndWait(c.Request().Context(), jobs.Databases(requester(c), instance.ID))
 	if err != nil {
 		return err
 	}
-	result := newSyncResult(lang(c), synced)
-	return h.ok(c, echo.Map{"result": result}, "api.synced", "Name", synced.Instance.Name)
+	synced, err := collectors.ParseSyncResult(outcome.Result)
+	if err != nil {
+		return err
+	}
+	result := newSyncResult(lang(c), instance.Name, synced)
+	return h.ok(c, echo.Map{"result": result}, "api.synced", "Name", instance.Name)
 }
 
-func newSyncResult(lang string, s collectors.SyncResult) syncResultJSON {
+func newSyncResult(lang, instance string, s collectors.SyncResult) syncResultJSON {
 	out := syncResultJSON{
 		Status: "completed", Databases: []syncedDatabaseJSON{}, DatabaseCount: len(s.Found.Databases),
 		SavedCount: s.Saved, InstanceStatUpdated: s.Saved > 0,
@@ -76,7 +81,7 @@ func newSyncResult(lang string, s collectors.SyncResult) syncResultJSON {
 			ActiveDatabases: orEmpty(s.Inventory.Active), FilteredDatabases: orEmpty(s.Inventory.Gone),
 			SynchronizedDatabases: []string{},
 		},
-		Message:  views.Message(lang, "api.synced", models.Args("Name", s.Instance.Name)),
+		Message:  views.Message(lang, "api.synced", models.Args("Name", instance)),
 		Complete: s.Found.Complete, MissingGrant: s.Found.Grant,
 	}
 	for _, d := range s.Found.Databases {

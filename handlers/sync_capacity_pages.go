@@ -3,6 +3,7 @@ package handlers
 import (
 	"github.com/labstack/echo/v4"
 
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/views"
 )
@@ -17,7 +18,7 @@ func (h *handlers) syncInstance(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := h.Collect.StartSync(c.Request().Context(), requester(c), instance.ID)
+	run, err := h.Runs.Request(c.Request().Context(), jobs.Databases(requester(c), instance.ID))
 	if err != nil {
 		return err
 	}

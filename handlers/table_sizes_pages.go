@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"whalefall/collectors/jobs"
 	"whalefall/models"
 	"whalefall/views"
 )
@@ -121,7 +122,7 @@ func (h *handlers) submitRefresh(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := h.Collect.StartRefresh(c.Request().Context(), requester(c), d.instance.ID, d.header.Name)
+	run, err := h.Runs.Request(c.Request().Context(), jobs.Tables(requester(c), d.instance.ID, d.header.Name))
 	if err != nil {
 		return err
 	}

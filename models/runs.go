@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// RunKind says what a run collects.
+// RunKind is what a run collects.
 type RunKind string
 
 // Kinds of runs.
@@ -20,20 +20,20 @@ const (
 	RunDatabases RunKind = "databases" // the databases of one instance with their sizes
 )
 
-// RunStatus says where a run stands; the values are the contract's status of a refresh.
+// RunStatus is the state of a run; the values are those of the API.
 type RunStatus string
 
-// The statuses of the contract.
+// Statuses of a run.
 const (
-	RunQueued      RunStatus = "queued" // waits for a process that has a hand free, or for another run to be done with the instance
+	RunQueued      RunStatus = "queued" // waits for a free process, or for another run of its instance
 	RunRunning     RunStatus = "running"
 	RunSucceeded   RunStatus = "succeeded"
 	RunFailed      RunStatus = "failed"
-	RunCancelled   RunStatus = "cancelled"   // somebody ended it
+	RunCancelled   RunStatus = "cancelled"   // by a user
 	RunInterrupted RunStatus = "interrupted" // its process stopped or died
 )
 
-// RunPhase says what a running run does.
+// RunPhase is what a running run does.
 type RunPhase string
 
 // Phases of a run, in their order.
@@ -43,7 +43,7 @@ const (
 	PhaseStoring    RunPhase = "storing"
 )
 
-// Requester is who asks for a run; the zero value is nobody, as for a schedule.
+// Requester is the user who requested a run; the zero value is the schedule.
 type Requester struct {
 	UserID   *int64
 	Username string
@@ -52,46 +52,53 @@ type Requester struct {
 // Progress is how far a run has come. Durations are milliseconds, nil for a phase that has not ended.
 type Progress struct {
 	Status       RunStatus
-	Phase        RunPhase   // empty unless it runs
-	TablesSeen   *int64     // nil: none so far, or it is not about tables
-	TablesTotal  *int64     // tables there are to look at; nil: not known (yet)
+	Phase        RunPhase   // empty unless the run is running
+	TablesSeen   *int64     // tables read so far; nil: none so far, or the run is not about tables
+	TablesTotal  *int64     // tables there are to read; nil: not known (yet)
 	StartedAt    *time.Time // nil: queued
 	ConnectingMS *int64     `gorm:"column:connecting_ms"`
 	QueryingMS   *int64     `gorm:"column:querying_ms"`
 	StoringMS    *int64     `gorm:"column:storing_ms"`
 }
 
-// Run is one collection: who asked for it, how far it is, and what came of it.
+// Run is one collection: who requested it, how far it is, and what came of it.
 type Run struct {
 	ID           int64 `gorm:"primaryKey"`
 	InstanceID   int64
-	InstanceName string `gorm:"->"` // of the instance now
-	DatabaseID   *int64 // nil: of RunDatabases, or of a database that the inventory does not have
+	InstanceName string `gorm:"->"` // the instance's current name; only where a method says so
+	Engine       Engine `gorm:"->"` // the instance's engine; only where a method says so
+	DatabaseID   *int64 // nil: of RunDatabases, or of a database that is not in the inventory
 	DatabaseName string // byte-exact; empty: of RunDatabases
 	Kind         RunKind
-	Requester        `gorm:"embedded"`
+	Requester    `gorm:"embedded"`
 	Progress     `gorm:"embedded"`
 	RequestedAt  time.Time
-	EndedAt      *time.Time // nil: it goes on
-	Receipt      Receipt    `gorm:"embedded;embeddedPrefix:receipt_"` // zero unless it succeeded
-	Failure      *Error     `gorm:"-"`                                // why it failed; nil unless it did
-	Owner        string     // the process that carries it out; empty while it is queued
-	HeartbeatAt      time.Time  // when that process last said so
+	EndedAt      *time.Time // nil: the run is open
+	Receipt      Receipt    `gorm:"embedded;embeddedPrefix:receipt_"` // zero unless the run succeeded
+	Failure      *Error     `gorm:"-"`                                // nil unless the run failed
+	Owner        string     // the process that executes the run; empty while it is queued
+	HeartbeatAt  time.Time  // when that process last reported
 
-	Configuration string     // of the instance when it was asked for; requests for another one are not the same
-	Attempt       int        // 1, or one more than that of the run whose process died
-	Result        *string    // what came of RunDatabases, as JSON of whoever carried it out
-	CancelRequestedAt *time.Time // when its process was asked to end it; nil: never
-	StoredFailure *string    `gorm:"column:error"`
+	Configuration     string     // fingerprint of the instance's configuration at the request
+	Attempt           int        // 1, or one more than that of the orphaned run it repeats
+	Result            *string    // result of RunDatabases as JSON, for requests that wait in other processes
+	CancelRequestedAt *time.Time // nil: never
+	ScheduleFailing   bool       `gorm:"->"` // the instance's schedule has failures or is paused; set by ClaimRun
+	StoredFailure     *string    `gorm:"column:error"`
 }
 
 // TableName is the table of Run.
 func (Run) TableName() string { return "collection_runs" }
 
-// Ended reports whether nothing more will happen in the run.
+// Ended reports whether the run is over.
 func (r *Run) Ended() bool { return r.EndedAt != nil }
 
-// Elapsed is how long the run has been running at now, or ran; 0 while it is queued.
+// ConcernsSchedule reports whether the end of a claimed run can change the schedule of its instance.
+func (r *Run) ConcernsSchedule() bool {
+	return r.Kind == RunDatabases || r.Requester == (Requester{}) || r.ScheduleFailing
+}
+
+// Elapsed returns how long the run has been running at now, or how long it ran; 0 while it is queued.
 func (r *Run) Elapsed(now time.Time) time.Duration {
 	if r.StartedAt == nil {
 		return 0
@@ -102,18 +109,19 @@ func (r *Run) Elapsed(now time.Time) time.Duration {
 	return max(0, now.Sub(*r.StartedAt))
 }
 
-// databaseOfRun is the id of a run's database, if the inventory has it by now.
+// databaseOfRun selects the id of a run's database, if the inventory has it by now.
 const databaseOfRun = `(SELECT d.id FROM instance_databases d
 	WHERE d.instance_id = collection_runs.instance_id AND d.name = collection_runs.database_name)`
 
-// ErrInstanceBusy says that another run reads the instance now.
-var ErrInstanceBusy = errors.New("another run reads the instance")
+// ErrInstanceBusy reports that another run of the instance is running.
+var ErrInstanceBusy = errors.New("another run of the instance is running")
 
-// ErrRunTaken says that a run is not queued (any more).
+// ErrRunTaken reports that a run is not queued (any more).
 var ErrRunTaken = errors.New("the run is not queued")
 
-// RequestRun keeps a run as queued, with its RequestedAt, Configuration and Attempt, or joins the one that is open for the
-// same: then joined is true. An instance that is gone is CodeNotFound.
+// RequestRun stores a run as queued, with its RequestedAt, Configuration and Attempt, and returns it. If a run of the same
+// instance, kind, database and configuration is open, it returns that one with joined true. It is CodeNotFound if the
+// instance does not exist.
 func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, false, err
@@ -131,7 +139,7 @@ func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, e
 	}
 }
 
-// openRun is the run that is open for the same. Looking needs no turn to write, which joining should not wait for.
+// openRun returns the open run that a request joins. It reads, so that joining never waits for the writer.
 func (s *Store) openRun(ctx context.Context, r Run) (open Run, err error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -140,28 +148,31 @@ func (s *Store) openRun(ctx context.Context, r Run) (open Run, err error) {
 	return open, err
 }
 
-// createRun keeps the run unless one is open for the same.
+// createRun stores the run unless there is an open one to join.
 func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	asked := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
+	insert := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
 		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "HeartbeatAt",
 		"Configuration", "Attempt",
 	).Create(r)
-	if errors.Is(asked.Error, gorm.ErrForeignKeyViolated) {
+	if errors.Is(insert.Error, gorm.ErrForeignKeyViolated) {
 		return false, NotFound("instance.not_found")
 	}
-	return asked.RowsAffected > 0, asked.Error
+	return insert.RowsAffected > 0, insert.Error
 }
 
-// ClaimRun gives a queued run to the process that is going to carry it out; it runs from then on. ErrInstanceBusy while
-// another run reads the instance, ErrRunTaken when it is not queued.
+// ClaimRun makes the next run of an instance a running one of the owner and returns it, with its Engine. Which run is
+// next says NextRuns; id is any run of the instance, so that whichever of several queued runs is executed first, the oldest
+// starts first. It returns ErrInstanceBusy while another run of the instance is running, and ErrRunTaken if the given run
+// is not queued and neither is another one of its instance.
 func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Time) (Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
+
 	var r Run
-	claimed := db.Model(&r).Clauses(clause.Returning{}).Where("id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).
-		Where("NOT " + instanceRead).
+	claimed := db.Model(&r).Clauses(claimedColumns).
+		Where("id = "+nextOfInstance+" AND ended_at IS NULL AND status = ?", id, RunQueued).Where("NOT " + instanceRead).
 		Updates(map[string]any{
 			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "heartbeat_at": s.Now(),
 		})
@@ -173,6 +184,7 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	case claimed.RowsAffected > 0:
 		return r, nil
 	}
+
 	err := db.Select("id").Take(&r, "id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
@@ -183,28 +195,45 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	return Run{}, ErrInstanceBusy
 }
 
-// instanceRead says that a run reads the instance of a run.
+// runOrder is the order in which the queued runs of an instance start: requests of users first, then the oldest.
+const runOrder = "username = '', id"
+
+// nextOfInstance selects the id of the next queued run of a run's instance.
+const nextOfInstance = `(SELECT q.id FROM collection_runs q WHERE q.ended_at IS NULL AND q.status = 'queued'
+	AND q.instance_id = (SELECT o.instance_id FROM collection_runs o WHERE o.id = ?) ORDER BY q.` + runOrder + ` LIMIT 1)`
+
+// claimedColumns returns a claimed run with what its owner needs to know of the instance.
+var claimedColumns = clause.Returning{Columns: []clause.Column{
+	{Name: "*", Raw: true},
+	{Name: "(SELECT i.db_type FROM instances i WHERE i.id = collection_runs.instance_id)", Alias: "engine", Raw: true},
+	{Name: `coalesce((SELECT s.failures > 0 OR s.paused_at IS NOT NULL FROM instance_schedules s
+		WHERE s.instance_id = collection_runs.instance_id), false)`, Alias: "schedule_failing", Raw: true},
+}}
+
+// instanceRead is true of a run whose instance has a running run.
 const instanceRead = `EXISTS (SELECT 1 FROM collection_runs r
 	WHERE r.instance_id = collection_runs.instance_id AND r.status = 'running' AND r.ended_at IS NULL)`
 
-// NextRuns are the ids of the runs that can begin: of each instance that no run reads the first that is queued, those that
-// a person asked for first. A nonzero instanceID leaves out those of others.
+// NextRuns returns the runs that may start now: for each instance without a running run, its oldest queued one, user
+// requests first. A nonzero instanceID restricts it to that instance. Only the ids and the Requester are set.
 func (s *Store) NextRuns(ctx context.Context, instanceID int64, limit int) ([]Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
+
 	queued := db.Model(&Run{}).
-		Select("id, instance_id, user_id, username, row_number() OVER (PARTITION BY instance_id ORDER BY username = '', id) AS turn").
+		Select("id, instance_id, user_id, username, row_number() OVER (PARTITION BY instance_id ORDER BY "+runOrder+") AS turn").
 		Where("ended_at IS NULL AND status = ?", RunQueued).Where("NOT " + instanceRead)
 	if instanceID != 0 {
 		queued = queued.Where("instance_id = ?", instanceID)
 	}
+
 	var next []Run
 	return next, db.Table("(?) AS q", queued).Select("id, instance_id, user_id, username").Where("turn = 1").
-		Order("username = '', id").Limit(limit).Find(&next).Error
+		Order(runOrder).Limit(limit).Find(&next).Error
 }
 
-// Heartbeat says that the run's process is alive and how far the run is, and reports whether somebody has asked another
-// process to end it.
+// Heartbeat records the progress of a run and that its process is alive. It reports whether the run's cancellation has
+// been requested.
 func (s *Store) Heartbeat(ctx context.Context, id int64, p Progress) (cancel bool, err error) {
 	p.StartedAt = stampPointer(p.StartedAt)
 	var kept Run
@@ -213,6 +242,7 @@ func (s *Store) Heartbeat(ctx context.Context, id int64, p Progress) (cancel boo
 	err = db.Model(&kept).Clauses(clause.Returning{Columns: []clause.Column{{Name: "cancel_requested_at"}}}).
 		Where("id = ? AND ended_at IS NULL", id).
 		Updates(withProgress(map[string]any{"heartbeat_at": s.Now()}, p)).Error
+
 	return kept.CancelRequestedAt != nil, err
 }
 
@@ -224,8 +254,9 @@ func withProgress(columns map[string]any, p Progress) map[string]any {
 	return columns
 }
 
-// EndRun keeps what came of a run: its Progress, its EndedAt, and its Receipt or its Failure. Only its process knows, so
-// that it counts also when another one has taken the run for interrupted. One that is interrupted now is begun again.
+// EndRun stores how a run ended: its Progress, its EndedAt, and its Receipt or its Failure. The owner's word also counts
+// after another process has taken the run for orphaned; a run without that owner is CodeNotFound. A run that is interrupted
+// is requeued.
 func (s *Store) EndRun(ctx context.Context, r Run) error {
 	r.Phase, r.StartedAt, r.EndedAt = "", stampPointer(r.StartedAt), stampPointer(r.EndedAt)
 	columns := withProgress(map[string]any{
@@ -242,29 +273,36 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 		}
 		columns["error"] = cleaned(string(text))
 	}
+
 	db, done := bounded(ctx, s.writer)
 	defer done()
+	if r.Status != RunInterrupted {
+		return updateOne(db.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner), columns)
+	}
+
+	columns["status"] = gorm.Expr(interruptedStatus)
 	return db.Transaction(func(tx *gorm.DB) error {
-		mine := tx.Table("collection_runs").Where("id = ? AND owner = ?", r.ID, r.Owner)
-		if r.Status == RunInterrupted {
-			if err := holdInstance(tx, r.InstanceID); err != nil {
-				return err
-			}
-			mine = mine.Where("ended_at IS NULL") // else another process has begun it again
-			columns["status"] = gorm.Expr(interruptedStatus)
+		if err := holdInstance(tx, r.InstanceID); err != nil {
+			return err
 		}
-		ended := mine.Updates(columns)
-		switch {
-		case ended.Error != nil:
-			return ended.Error
-		case ended.RowsAffected == 0:
-			return NotFound("refresh.not_found")
+		// One that has ended has been requeued by another process.
+		mine := tx.Table("collection_runs").Where("id = ? AND owner = ? AND ended_at IS NULL", r.ID, r.Owner)
+		if err := updateOne(mine, columns); err != nil {
+			return err
 		}
 		return s.requeue(tx, r)
 	})
 }
 
-// interruptedStatus is that of a run whose process is gone: what somebody has asked to end is cancelled.
+func updateOne(run *gorm.DB, columns map[string]any) error {
+	ended := run.Updates(columns)
+	if ended.Error == nil && ended.RowsAffected == 0 {
+		return NotFound("refresh.not_found")
+	}
+	return ended.Error
+}
+
+// interruptedStatus is the status of a run whose process is gone: cancelled if that was requested.
 const interruptedStatus = "CASE WHEN cancel_requested_at IS NULL THEN 'interrupted' ELSE 'cancelled' END"
 
 func withReceipt(columns map[string]any, r Receipt) {
@@ -276,7 +314,7 @@ func withReceipt(columns map[string]any, r Receipt) {
 	columns["receipt_server_bytes"] = r.ServerBytes
 }
 
-// Run finds a run by id, of a deleted instance, too.
+// Run returns a run with its InstanceName, also one of a deleted instance.
 func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -292,7 +330,7 @@ func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
 	return r, r.readFailure()
 }
 
-// readFailure reads the stored error; its numbers stay as they were written.
+// readFailure parses the stored error. Its numbers become json.Number.
 func (r *Run) readFailure() error {
 	if r.StoredFailure == nil {
 		return nil
@@ -307,8 +345,8 @@ func (r *Run) readFailure() error {
 	return nil
 }
 
-// RequestCancel ends a queued run, and leaves word for the process that carries out a running one to end it. One that has
-// ended is left alone.
+// RequestCancel cancels a queued run, and asks the process that executes a running one to cancel it. A run that has ended
+// is left as it is.
 func (s *Store) RequestCancel(ctx context.Context, id int64) error {
 	now := s.Now()
 	db, done := bounded(ctx, s.writer)
@@ -322,28 +360,28 @@ func (s *Store) RequestCancel(ctx context.Context, id int64) error {
 		Update("cancel_requested_at", now).Error
 }
 
-// queueTimeout is how long a run may be queued.
+// queueTimeout is how long a run may be queued before it is interrupted.
 const queueTimeout = 24 * time.Hour
 
-// InterruptOrphanedRuns ends the runs whose process has not said that it is alive for as long as silence, or said so in a time that
-// has not come yet, and those that nobody has carried out for a day, and returns what they were about. They end at what was
-// last heard of them, and are begun again; one that somebody has asked to end is RunCancelled, and is not. Those of an
-// instance that is being changed or deleted are left to the next time.
+// InterruptOrphanedRuns ends and requeues the running runs without a heartbeat in the last silence, or with one in the
+// future, and the runs that have been queued for a day. It returns them with what they were about. They end at their last
+// heartbeat; one whose cancellation was requested becomes RunCancelled and is not requeued. Runs of an instance that is
+// being changed or deleted are left for the next call.
 func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
-	const dead = "ended_at IS NULL AND (status = 'running' AND NOT (heartbeat_at > ? AND heartbeat_at <= ?) OR status = 'queued' AND requested_at <= ?)"
+	const orphaned = "ended_at IS NULL AND (status = 'running' AND NOT (heartbeat_at > ? AND heartbeat_at <= ?) OR status = 'queued' AND requested_at <= ?)"
 	times := []any{now.Add(-silence), now.Add(silence), now.Add(-queueTimeout)}
 	var ended []Run
 	err := db.Transaction(func(tx *gorm.DB) error {
-		held, err := holdFreeInstances(tx, "SELECT instance_id FROM collection_runs WHERE "+dead, times...)
+		held, err := holdFreeInstances(tx, "SELECT instance_id FROM collection_runs WHERE "+orphaned, times...)
 		if err != nil {
 			return err
 		}
 		err = tx.Raw(`UPDATE collection_runs SET status = `+interruptedStatus+`, phase = '',
 				ended_at = CASE WHEN heartbeat_at > ? THEN ? ELSE heartbeat_at END
-			WHERE instance_id IN `+s.dialect.ids()+` AND `+dead+`
+			WHERE instance_id IN `+s.dialect.ids()+` AND `+orphaned+`
 			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
 			append([]any{now, now, held}, times...)...).Scan(&ended).Error
 		if err != nil {
@@ -357,22 +395,22 @@ func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration
 	return ended, nil
 }
 
-// maxAttempts is how often a run is begun whose process dies.
+// maxAttempts is how often a run is started whose process keeps dying.
 const maxAttempts = 2
 
-// requeue queues what processes that are gone were doing, for whom they did it, in the transaction that ends it: whatever
-// dies in between loses nothing. An embedded store has no other process to do it.
+// requeue queues again what ended runs were doing for their requesters. It belongs in the transaction that ends them, so
+// that nothing is lost if the process dies in between. An embedded store has no other process to execute them.
 func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
-	var dead []int64
+	var orphaned []int64
 	for _, r := range ended {
 		if r.Status == RunInterrupted && r.Attempt < maxAttempts {
-			dead = append(dead, r.ID)
+			orphaned = append(orphaned, r.ID)
 		}
 	}
-	if s.pool == nil || len(dead) == 0 {
+	if s.pool == nil || len(orphaned) == 0 {
 		return nil
 	}
-	ids, err := jsonParameter(dead)
+	ids, err := jsonParameter(orphaned)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package collectortest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"whalefall/collectors"
 	"whalefall/models"
@@ -10,7 +11,8 @@ import (
 
 // Watched returns a context for a collection and a function that returns the progress of the collection.
 func Watched(t *testing.T) (context.Context, func() models.Progress) {
-	return collectors.Watch(t.Context())
+	p := collectors.NewProgress(time.Now)
+	return collectors.WithProgress(t.Context(), p), p.Snapshot
 }
 
 // WantCount fails unless a count of tables is reported and is as wanted.
