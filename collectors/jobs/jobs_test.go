@@ -69,7 +69,7 @@ func newFixtureOn(t *testing.T, address string, c collectors.Collector) *fixture
 	f := &fixture{T: t, clock: &clock{}}
 	f.store = openStore(t, address, f.clock.Now)
 	f.service = collectors.NewService(f.store, map[models.Engine]collectors.Collector{
-		models.SQLite: c, models.Oracle: c, models.PostgreSQL: c,
+		models.SQLite: c, models.PostgreSQL: c,
 	}, slog.New(slog.DiscardHandler))
 	f.runner = f.newRunner(Options{})
 	f.instance = f.addInstance("target")
@@ -227,9 +227,12 @@ func (c *clock) set(to time.Time) {
 
 // scripted is a collector that answers as the test says.
 type scripted struct {
-	databases func() (models.DatabaseResult, error)                              // nil: none
-	tables    func(ctx context.Context, name string) (models.TableResult, error) // nil: an empty database
+	capabilities models.Capabilities
+	databases    func() (models.DatabaseResult, error)                              // nil: none
+	tables       func(ctx context.Context, name string) (models.TableResult, error) // nil: an empty database
 }
+
+func (s *scripted) Capabilities() models.Capabilities { return s.capabilities }
 
 func (s *scripted) Version(context.Context, collectors.Target) (models.Version, error) {
 	return models.Version{Full: "scripted 1"}, nil

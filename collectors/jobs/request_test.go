@@ -207,9 +207,10 @@ func TestRunner_RequestAndWait(t *testing.T) {
 		wantStatus(t, f.run(1), models.RunSucceeded)
 	})
 
-	t.Run("one reading of Oracle answers all who wait", func(t *testing.T) {
+	t.Run("one reading of all databases answers all who wait", func(t *testing.T) {
 		t.Parallel()
 		c := newBlocked()
+		c.capabilities.AllDatabasesAtOnce = true
 		tables := c.tables
 		c.tables = func(ctx context.Context, name string) (models.TableResult, error) {
 			found, err := tables(ctx, name)
@@ -222,12 +223,6 @@ func TestRunner_RequestAndWait(t *testing.T) {
 			return found, err
 		}
 		f := newFixture(t, c)
-		host, port := "127.0.0.1", 1521
-		var err error
-		f.instance, err = f.store.CreateInstance(t.Context(), models.Instance{
-			Name: "oracle", DBType: models.Oracle, Host: &host, Port: &port, DatabaseName: "FREE", IsActive: true, TLSMode: models.TLSPrefer,
-		}, nil, &models.NewCredential{Username: "u", Password: "p"})
-		must(t, err)
 		databases := []string{"USERS", "DATA"}
 		for _, name := range databases {
 			_, err := f.store.AddDatabase(t.Context(), f.instance.ID, name, time.Now())
