@@ -19,7 +19,7 @@ import (
 	"whalefall/testenv"
 )
 
-// asSuperuser is the target with an account that may list files.
+// asSuperuser returns the target with an account that may list files.
 func asSuperuser(t *testing.T, target collectors.Target) collectors.Target {
 	t.Helper()
 	server := testenv.PostgreSQL(t)
@@ -27,7 +27,7 @@ func asSuperuser(t *testing.T, target collectors.Target) collectors.Target {
 	return target
 }
 
-// mustSizing runs a whole collection and tells how it was done.
+// mustSizing runs a whole collection and returns its sizing.
 func mustSizing(t *testing.T, target collectors.Target, database string) (*sizing, map[collectortest.RelationName]models.TableSize) {
 	t.Helper()
 	z := &sizing{collector: New(), target: target, database: database, sizes: map[int64]relationSize{}}
@@ -36,7 +36,7 @@ func mustSizing(t *testing.T, target collectors.Target, database string) (*sizin
 	return z, collectortest.ByName(t, catalog.assemble(z.sizes))
 }
 
-// everyKind is what files can belong to.
+// everyKind creates every kind of relation that has files.
 const everyKind = `
 	CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, s text);
 	CREATE UNLOGGED TABLE unlogged_filled AS SELECT i FROM generate_series(1, 5000) i;
@@ -54,7 +54,7 @@ const everyKind = `
 	CREATE INDEX ON many USING brin (a); INSERT INTO many SELECT i, i, to_tsvector('simple', i::text) FROM generate_series(1, 5000) i;
 	CREATE TABLE plain_parent (id int); CREATE TABLE plain_child (n int) INHERITS (plain_parent);`
 
-// listsFiles skips the test where no account can list files for us.
+// listsFiles skips the test where no account can list files.
 func listsFiles(t *testing.T, server *testenv.PostgreSQLServer) {
 	t.Helper()
 	if server.Version < 110000 {
@@ -62,7 +62,7 @@ func listsFiles(t *testing.T, server *testenv.PostgreSQLServer) {
 	}
 }
 
-func TestFilesAreTheSizesToTheByte(t *testing.T) {
+func TestCollector_Tables_FilesEqualFunctions(t *testing.T) {
 	listsFiles(t, testenv.PostgreSQL(t))
 	target, database, address := newDatabase(t, fixtureSQL(), everyKind, "VACUUM", "CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)")
 	invalid := collectortest.ConnectPostgreSQL(t, address)
@@ -89,7 +89,7 @@ func TestFilesAreTheSizesToTheByte(t *testing.T) {
 	}
 }
 
-func TestFilesOfEveryTablespace(t *testing.T) {
+func TestCollector_Tables_FilesInTablespaces(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	if server.Version < 150000 {
 		t.Skip("tablespaces within the data directory came with version 15")
@@ -116,7 +116,7 @@ func TestFilesOfEveryTablespace(t *testing.T) {
 	}
 }
 
-func TestFilesInSegments(t *testing.T) {
+func TestCollector_Tables_FilesInSegments(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	listsFiles(t, server)
 	server.Exec(t, "postgres", "CREATE TABLE big (id int PRIMARY KEY); CREATE ROLE plain LOGIN PASSWORD 'plain'")
@@ -140,7 +140,7 @@ func TestFilesInSegments(t *testing.T) {
 	collectortest.Must(t, os.Truncate(path, 0))
 }
 
-func TestAsksTheFunctionsForWhatChangesMeanwhile(t *testing.T) {
+func TestCollector_Tables_ChangedWhileListingFiles(t *testing.T) {
 	var statements []string
 	changes := map[string]string{
 		"truncated": "TRUNCATE truncated", "rewritten": "VACUUM FULL rewritten", "reindexed": "REINDEX TABLE reindexed",
@@ -182,7 +182,7 @@ func TestAsksTheFunctionsForWhatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-func TestLeavesToTheFunctionsWhatHasNoFileToSee(t *testing.T) {
+func TestCollector_Tables_MissingFiles(t *testing.T) {
 	file := fileID{1663, 5}
 	var vanished fileBytes
 	vanished.add(new(int64(8192)), true)
@@ -207,7 +207,8 @@ func TestLeavesToTheFunctionsWhatHasNoFileToSee(t *testing.T) {
 	}
 }
 
-func TestFileNames(t *testing.T) {
+func TestParseFileName(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]struct {
 		number   uint32
 		main, ok bool
@@ -224,7 +225,7 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
-func TestListsFilesOnlyWhereGranted(t *testing.T) {
+func TestCollector_Tables_FilesNotGranted(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	listsFiles(t, server)
 	target, database, _ := newDatabase(t, fixtureSQL())
@@ -252,7 +253,7 @@ func TestListsFilesOnlyWhereGranted(t *testing.T) {
 	server.Exec(t, database, "DROP OWNED BY "+role)
 }
 
-func TestCancelsTheListingOfFiles(t *testing.T) {
+func TestCollector_Tables_CancelListingFiles(t *testing.T) {
 	target, database, _ := newDatabase(t, "CREATE TABLE a (id int)")
 	server := testenv.PostgreSQL(t)
 	listsFiles(t, server)
@@ -287,7 +288,7 @@ func waitFor(t *testing.T, address, query string, args ...any) {
 	}
 }
 
-func TestTellsTheMemoryOfTheServer(t *testing.T) {
+func TestCollector_Tables_ServerBytes(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
 	server := testenv.PostgreSQL(t)
 	plain, err := New().Tables(t.Context(), target, database)

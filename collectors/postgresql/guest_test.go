@@ -16,7 +16,7 @@ import (
 	"whalefall/testenv"
 )
 
-// stallAt has the server sleep before it sizes the table, after it has looked for locks.
+// stallAt makes the server sleep after it has looked for locks and before it sizes the table.
 func stallAt(t *testing.T, address, table string, seconds int) {
 	t.Helper()
 	statement := statements["sizes"]
@@ -38,7 +38,7 @@ type tablesEnd struct {
 	err    error
 }
 
-// begin starts a collection that ends in the background.
+// begin starts a collection in the background.
 func begin(t *testing.T, c *Collector, target collectors.Target, database string) <-chan tablesEnd {
 	t.Helper()
 	end := make(chan tablesEnd, 1)
@@ -53,7 +53,7 @@ func begin(t *testing.T, c *Collector, target collectors.Target, database string
 	return end
 }
 
-// crowd makes so many tables, first_… before the table stall and last_… after it.
+// crowd returns statements that create that many tables first_…, the table stall, and as many tables last_….
 func crowd(tables int) string {
 	return fmt.Sprintf(`DO $$ BEGIN
 		FOR i IN 1..%[1]d LOOP EXECUTE format('CREATE TABLE first_%%s (id int PRIMARY KEY, s text)', i); END LOOP;
@@ -62,7 +62,7 @@ func crowd(tables int) string {
 	END $$`, tables)
 }
 
-func TestWaitsOnceForLocksTakenMeanwhile(t *testing.T) {
+func TestSizing_LocksTakenMeanwhile(t *testing.T) {
 	const tables = 30
 	target, database, address := newDatabase(t, crowd(tables))
 	stallAt(t, address, "stall", 1)
@@ -91,7 +91,7 @@ func TestWaitsOnceForLocksTakenMeanwhile(t *testing.T) {
 	}
 }
 
-func TestBoundsItsWaitsForLocks(t *testing.T) {
+func TestSizing_MaxLockWaits(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(10))
 	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE "+strings.Join(lasts(10), ", ")+" IN ACCESS EXCLUSIVE MODE")()
 	statement := statements["sizes"]
@@ -115,7 +115,7 @@ func lasts(tables int) (names []string) {
 	return names
 }
 
-func TestAsksAgainForWhatWasLocked(t *testing.T) {
+func TestSizing_RetriesLocked(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(1))
 	stallAt(t, address, "stall", 1)
 	release := collectortest.HoldPostgreSQL(t, address, "LOCK TABLE first_1 IN ACCESS EXCLUSIVE MODE")
@@ -131,7 +131,7 @@ func TestAsksAgainForWhatWasLocked(t *testing.T) {
 	}
 }
 
-func TestKeepsWhatWasSaidBeforeADeadline(t *testing.T) {
+func TestSizing_KeepsSizesBeforeDeadline(t *testing.T) {
 	target, database, address := newDatabase(t, fixtureSQL(), crowd(20))
 	want := collectortest.Tables(t, New(), target, database)
 	stallAt(t, address, "stall", 50)
@@ -149,7 +149,7 @@ func TestKeepsWhatWasSaidBeforeADeadline(t *testing.T) {
 	}
 }
 
-func TestGivesUpOnAServerThatAnswersNothing(t *testing.T) {
+func TestSizing_MaxStuck(t *testing.T) {
 	target, database, _ := newDatabase(t, crowd(5))
 	statement := statements["sizes"]
 	defer func() { statements["sizes"] = statement }()
@@ -163,7 +163,7 @@ func TestGivesUpOnAServerThatAnswersNothing(t *testing.T) {
 	}
 }
 
-func TestUsesOneConnectionForAFewTables(t *testing.T) {
+func TestSizing_Connections(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(5))
 	sessions := func() (n int) {
 		collectortest.Must(t, collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(), "SELECT sessions FROM pg_stat_database WHERE datname = $1", pgx.QueryExecModeExec, database).Scan(&n))
@@ -182,7 +182,7 @@ func TestUsesOneConnectionForAFewTables(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatGoesBetweenBatches(t *testing.T) {
+func TestSizing_DatabaseDroppedBetweenBatches(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	for name, statements := range map[string][]string{
 		"dropped":                      {"DROP DATABASE %[1]s"},
@@ -210,7 +210,7 @@ func TestDatabaseThatGoesBetweenBatches(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatIsDroppedByForce(t *testing.T) {
+func TestCollector_Tables_DatabaseDroppedByForce(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	if server.Version < 130000 {
 		t.Skip("came with version 13")
@@ -223,7 +223,7 @@ func TestDatabaseThatIsDroppedByForce(t *testing.T) {
 	collectortest.WantError(t, (<-end).err, models.CodeCollection, collectors.KeyDatabaseGone)
 }
 
-func TestConnectionThatIsTerminated(t *testing.T) {
+func TestCollector_Tables_ConnectionTerminated(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	target, database, address := newDatabase(t, crowd(2))
 	stallAt(t, address, "stall", 50)
@@ -233,7 +233,7 @@ func TestConnectionThatIsTerminated(t *testing.T) {
 	collectortest.WantError(t, (<-end).err, models.CodeUnreachable, "error.unreachable")
 }
 
-func TestTablesDroppedWhileTheyAreSized(t *testing.T) {
+func TestCollector_Tables_DroppedWhileSized(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(3))
 	stallAt(t, address, "stall", 1)
 	end := begin(t, New(), target, database)
@@ -253,7 +253,7 @@ func TestTablesDroppedWhileTheyAreSized(t *testing.T) {
 	}
 }
 
-func TestOmitsWhatIsDroppedMeanwhile(t *testing.T) {
+func TestCollector_Tables_DroppedMeanwhile(t *testing.T) {
 	target, database, address := newDatabase(t, "CREATE TABLE stays (id int); CREATE TABLE goes (id int)")
 	for name, target := range map[string]collectors.Target{"functions": target, "files": asSuperuser(t, target)} {
 		conn := collectortest.ConnectPostgreSQL(t, address)

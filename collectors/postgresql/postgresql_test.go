@@ -48,7 +48,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// fixtureSQL is the suite's fixture, beside it one table with a good deal of TOAST.
+// fixtureSQL returns the statements for the suite's fixture and a table with much TOAST.
 func fixtureSQL() string {
 	var text strings.Builder
 	for i, name := range collectortest.HostileNames {
@@ -107,7 +107,7 @@ func connections(t *testing.T, s *testenv.PostgreSQLServer, database string) (n 
 	return n
 }
 
-// newDatabase is a fresh database in which the statements were run, and a target whose account may not list files.
+// newDatabase creates a database, runs the statements in it and returns a target whose account may not list files.
 func newDatabase(t *testing.T, statements ...string) (target collectors.Target, database, address string) {
 	t.Helper()
 	server := testenv.PostgreSQL(t)
@@ -117,7 +117,7 @@ func newDatabase(t *testing.T, statements ...string) (target collectors.Target, 
 	return collectortest.PlainPostgreSQLTarget(t, server, database), database, address
 }
 
-func TestCountsTOASTAsData(t *testing.T) {
+func TestCollector_Tables_TOAST(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
 	toasty := collectortest.Tables(t, New(), target, database)[collectortest.Relation("public", "toasty")]
 	if *toasty.Data < 6_000_000 || *toasty.Index <= 0 || *toasty.Index > 100_000 {
@@ -125,7 +125,7 @@ func TestCountsTOASTAsData(t *testing.T) {
 	}
 }
 
-func TestListsEachKindAsDesigned(t *testing.T) {
+func TestCollector_Tables_Kinds(t *testing.T) {
 	target, database, address := newDatabase(t, `
 		CREATE SCHEMA "sch""ema";
 		CREATE TABLE plain (id int PRIMARY KEY);
@@ -169,7 +169,7 @@ func TestListsEachKindAsDesigned(t *testing.T) {
 	}
 }
 
-func TestEstimatesRowsAsThePlannerDoes(t *testing.T) {
+func TestCollector_Tables_RowEstimates(t *testing.T) {
 	target, database, _ := newDatabase(t, `
 		CREATE TABLE grown (id int) WITH (autovacuum_enabled = false);
 		INSERT INTO grown SELECT generate_series(1, 10000); ANALYZE grown;
@@ -186,7 +186,7 @@ func TestEstimatesRowsAsThePlannerDoes(t *testing.T) {
 	}
 }
 
-func TestLeavesLockedTablesUnread(t *testing.T) {
+func TestCollector_Tables_Locked(t *testing.T) {
 	for _, c := range []struct{ name, statement string }{
 		{"the table", "LOCK TABLE locked IN ACCESS EXCLUSIVE MODE"},
 		{"one of its indexes", "REINDEX INDEX locked_pkey"},
@@ -219,7 +219,7 @@ func TestLeavesLockedTablesUnread(t *testing.T) {
 	}
 }
 
-func TestDoesNotWaitForLocksItCanSee(t *testing.T) {
+func TestSizing_VisibleLocks(t *testing.T) {
 	target, database, address := newDatabase(t, `CREATE TABLE locked (id int PRIMARY KEY, s text); CREATE TABLE free (id int)`)
 	for _, statement := range []string{
 		"LOCK TABLE locked IN ACCESS EXCLUSIVE MODE", "REINDEX INDEX locked_pkey",
@@ -237,7 +237,7 @@ func TestDoesNotWaitForLocksItCanSee(t *testing.T) {
 	}
 }
 
-// sizing is a collection that was only begun.
+// newSizing returns a collection that is connected and has sized nothing.
 func newSizing(t *testing.T, target collectors.Target, database string) *sizing {
 	t.Helper()
 	c := New()
@@ -256,7 +256,7 @@ func oidOf(t *testing.T, address, table string) (oid string) {
 	return oid
 }
 
-func TestLeavesARootWithALockedPartitionUnread(t *testing.T) {
+func TestCollector_Tables_LockedPartition(t *testing.T) {
 	target, database, address := newDatabase(t, fixtureSQL())
 	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE ONLY tree_2_a IN ACCESS EXCLUSIVE MODE")()
 	found := collectortest.Tables(t, New(), target, database)
@@ -268,7 +268,7 @@ func TestLeavesARootWithALockedPartitionUnread(t *testing.T) {
 	}
 }
 
-func TestListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
+func TestCollector_Databases_Templates(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	marked := collectortest.DatabaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "ALTER DATABASE "+marked+" IS_TEMPLATE true")
@@ -285,7 +285,7 @@ func TestListsDatabasesThatAreMarkedAsTemplates(t *testing.T) {
 	}
 }
 
-func TestBatchesLoseNothing(t *testing.T) {
+func TestCollector_Tables_Batches(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
 	whole, small := New(), New()
 	small.batch = 3
@@ -294,7 +294,7 @@ func TestBatchesLoseNothing(t *testing.T) {
 	}
 }
 
-func TestDatabaseIsItsTablesAndTheRest(t *testing.T) {
+func TestCollector_Databases_SumOfTables(t *testing.T) {
 	target, database, address := newDatabase(t, fixtureSQL(), "CREATE SEQUENCE seq", "CHECKPOINT")
 	var rest int64 // system relations, sequences, and the files that belong to no relation
 	err := collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(), `
@@ -324,7 +324,7 @@ func TestDatabaseIsItsTablesAndTheRest(t *testing.T) {
 	}
 }
 
-func TestListsInvalidAndClosedDatabases(t *testing.T) {
+func TestCollector_Databases_InvalidAndClosed(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	invalid, closed := collectortest.DatabaseOf(t, server.NewDatabase(t)), collectortest.DatabaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+invalid+"'",
@@ -354,7 +354,7 @@ func TestListsInvalidAndClosedDatabases(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatVanishesIsLeftOut(t *testing.T) {
+func TestSession_DatabaseSize_Vanished(t *testing.T) {
 	c, target := New(), collectortest.PostgreSQLTarget(testenv.PostgreSQL(t), "")
 	s, err := c.openAny(t.Context(), target)
 	if err != nil {
@@ -366,7 +366,7 @@ func TestDatabaseThatVanishesIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestNamesTheMissingGrant(t *testing.T) {
+func TestCollector_MissingGrants(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	database, role := collectortest.DatabaseOf(t, server.NewDatabase(t)), collectortest.PostgreSQLRole(t, server)
 	server.Exec(t, "postgres", "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC")
@@ -387,7 +387,7 @@ func TestNamesTheMissingGrant(t *testing.T) {
 	}
 }
 
-func TestKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
+func TestCollector_Open_RefusedParameters(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
 	plain, pooled := New(), New()
 	pooled.Parameters["whalefall_unheard_of"] = "1"
@@ -421,7 +421,7 @@ func TestKeepsItsLimitsWhereStartUpParametersAreRefused(t *testing.T) {
 	}
 }
 
-func TestRunsNothingOfTheMonitoredDatabase(t *testing.T) {
+func TestCollector_IgnoresObjectsOfTheDatabase(t *testing.T) {
 	hostile := `
 		CREATE FUNCTION public.pg_table_size(oid) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
 		CREATE FUNCTION public.ran(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran'; END $$;
@@ -461,7 +461,7 @@ func TestRunsNothingOfTheMonitoredDatabase(t *testing.T) {
 	}
 }
 
-func TestListensToNoEnvironment(t *testing.T) {
+func TestCollector_IgnoresTheEnvironment(t *testing.T) {
 	target, database, _ := newDatabase(t, "CREATE TABLE a (id int)")
 	for name, value := range map[string]string{
 		"PGHOST": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "nowhere", "PGUSER": "nobody", "PGPASSWORD": "wrong",
@@ -484,7 +484,7 @@ func TestListensToNoEnvironment(t *testing.T) {
 	}
 }
 
-func TestTLSModes(t *testing.T) {
+func TestCollector_TLSModes(t *testing.T) {
 	plain, encrypted := testenv.StartPostgreSQL(t), testenv.StartPostgreSQL(t, "ssl=on")
 	ca, stranger := encrypted.Certificate, plain.Certificate
 	for _, c := range []struct {
@@ -537,12 +537,12 @@ func encryptionOf(t *testing.T, s *session) string {
 	return "plain"
 }
 
-func TestBadCertificateOptionIsSaid(t *testing.T) {
+func TestCollector_InvalidCACertificate(t *testing.T) {
 	_, err := New().Version(t.Context(), collectors.Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{collectors.OptionCACertificate: "no PEM"}})
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
-func TestNamesInNoEncoding(t *testing.T) {
+func TestCollector_Tables_NamesWithoutEncoding(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	database := "ascii_" + collectortest.DatabaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "CREATE DATABASE "+database+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
@@ -562,7 +562,7 @@ func TestNamesInNoEncoding(t *testing.T) {
 	}
 }
 
-func TestThatStopsIsUnreachable(t *testing.T) {
+func TestCollector_ServerStops(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	target := collectortest.PostgreSQLTarget(server, "postgres")
 	s, err := New().openAny(t.Context(), target)

@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// drawCatalog makes a forest: every partition hangs below a partitioned table that comes before it.
+// drawCatalog draws a forest: the parent of every partition is a partitioned table before it.
 func drawCatalog(t *rapid.T) (relationCatalog, map[int64]relationSize) {
 	catalog := relationCatalog{parents: map[int64]int64{}, server: serverInfo{blockSize: 8192}}
 	sizes := map[int64]relationSize{}
@@ -44,7 +44,8 @@ func drawCatalog(t *rapid.T) (relationCatalog, map[int64]relationSize) {
 	return catalog, sizes
 }
 
-func TestRollUpCountsEveryRelationOnce(t *testing.T) {
+func TestRelationCatalog_Assemble(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		catalog, sizes := drawCatalog(t)
 		rows := map[string]models.TableSize{}
@@ -91,7 +92,8 @@ func TestRollUpCountsEveryRelationOnce(t *testing.T) {
 	})
 }
 
-func TestRowsRule(t *testing.T) {
+func TestRelationCatalog_Rows(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		tuples float64

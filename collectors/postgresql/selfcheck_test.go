@@ -9,7 +9,7 @@ import (
 	"whalefall/testenv"
 )
 
-func TestSelfCheckComparesPartitionTreesAndTOAST(t *testing.T) {
+func TestCollector_Yardstick_PartitionTreesAndTOAST(t *testing.T) {
 	f := setup(t)
 	small := New()
 	small.batch = 3
@@ -24,7 +24,7 @@ func TestSelfCheckComparesPartitionTreesAndTOAST(t *testing.T) {
 	}
 }
 
-func TestSelfCheckKnowsEveryKindOfRelation(t *testing.T) {
+func TestCollector_Yardstick_Kinds(t *testing.T) {
 	target, database, _ := newDatabase(t, `
 		CREATE TABLE parent (n int);
 		CREATE TABLE child () INHERITS (parent);
@@ -53,7 +53,7 @@ func TestSelfCheckKnowsEveryKindOfRelation(t *testing.T) {
 	}
 }
 
-func TestSelfCheckLooksAgainAtWhatGrew(t *testing.T) {
+func TestSelfCheck_RetriesChanged(t *testing.T) {
 	target, database, _ := newDatabase(t, "CREATE TABLE grows (n int)", "CREATE TABLE stays (n int)")
 	server := testenv.PostgreSQL(t)
 	grow := func(times int) collectortest.Between {
@@ -80,7 +80,7 @@ func TestSelfCheckLooksAgainAtWhatGrew(t *testing.T) {
 	}
 }
 
-func TestSelfCheckSaysWhatIsLocked(t *testing.T) {
+func TestCollector_Yardstick_Locked(t *testing.T) {
 	target, database, address := newDatabase(t, "CREATE TABLE free (n int PRIMARY KEY)", "CREATE TABLE busy (n int PRIMARY KEY)")
 	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE busy IN ACCESS EXCLUSIVE MODE")()
 	check := collectortest.SelfCheck(t, New(), target, database, 1)

@@ -11,7 +11,8 @@ import (
 	"whalefall/collectors/collectortest"
 )
 
-func TestSelfCheckAccountsForEveryPage(t *testing.T) {
+func TestCollector_Yardstick(t *testing.T) {
+	t.Parallel()
 	for _, settings := range [][2]string{{"512", "NONE"}, {"512", "FULL"}, {"1024", "INCREMENTAL"}, {"65536", "FULL"}} {
 		t.Run(strings.Join(settings[:], " "), func(t *testing.T) {
 			dir := t.TempDir()
@@ -43,7 +44,8 @@ func sumsText(c collectors.Check) string {
 	return text.String()
 }
 
-func TestPagesThatHoldNoRows(t *testing.T) {
+func TestFileHeader_Rest(t *testing.T) {
+	t.Parallel()
 	const lots = 3 << 20 // pages of 512 bytes: 1.5 GiB
 	for name, test := range map[string]struct {
 		file fileHeader
@@ -65,7 +67,8 @@ func TestPagesThatHoldNoRows(t *testing.T) {
 	}
 }
 
-func TestSelfCheckReadsReservedBytes(t *testing.T) {
+func TestReservedBytes(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "header")
 	if n := reservedBytes(path); n != 0 {
 		t.Errorf("a file that is not there reserves %d", n)

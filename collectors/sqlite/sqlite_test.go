@@ -74,7 +74,7 @@ func openFile(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// execSQLite runs statements; "generate(n)" stands for the numbers from 1 to n.
+// execAll runs statements; "generate(n)" stands for the numbers from 1 to n.
 func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, text := range statements {
@@ -87,7 +87,7 @@ func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-// serverSizes asks dbstat for the sum of each table's own tree and of its indexes.
+// serverSizes returns the sums of each table's own tree and of its indexes, from dbstat.
 func serverSizes(t *testing.T, path string) map[collectortest.RelationName]collectortest.Sizes {
 	t.Helper()
 	db := openFile(t, path)
@@ -111,7 +111,7 @@ func serverSizes(t *testing.T, path string) map[collectortest.RelationName]colle
 	return own
 }
 
-// openFiles counts the descriptors this process has on the path; 0 where the system does not tell.
+// openFiles returns how many descriptors of the path this process has, 0 where the system does not say.
 func openFiles(t *testing.T, path string) int {
 	t.Helper()
 	links, err := filepath.Glob("/proc/self/fd/*")
@@ -140,7 +140,8 @@ func filesIn(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestCountsEveryPageOfTheFile(t *testing.T) {
+func TestCollector_Tables_CountsEveryPage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -195,7 +196,7 @@ func mustTablesOf(t *testing.T, c *Collector, path string) map[collectortest.Rel
 	return collectortest.Tables(t, c, targetOf(path), "main")
 }
 
-func TestLeavesNothingBesideAQuietFile(t *testing.T) {
+func TestCollector_CreatesNoFiles(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
 			dir := t.TempDir()
@@ -221,7 +222,8 @@ func TestLeavesNothingBesideAQuietFile(t *testing.T) {
 	}
 }
 
-func TestSeesWhatIsStillInTheLog(t *testing.T) {
+func TestCollector_Tables_WriteAheadLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -246,7 +248,8 @@ func TestSeesWhatIsStillInTheLog(t *testing.T) {
 	execAll(t, db, "INSERT INTO a VALUES (1)") // the writer is not disturbed
 }
 
-func TestOpensOnlyWhatIsAllowed(t *testing.T) {
+func TestCollector_AllowedDirectories(t *testing.T) {
+	t.Parallel()
 	allowed, outside := t.TempDir(), t.TempDir()
 	secret := filepath.Join(outside, "secret.db")
 	execAll(t, openFile(t, secret), "CREATE TABLE a (x)")
@@ -285,7 +288,8 @@ func TestOpensOnlyWhatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestListensToNothingInTheFile(t *testing.T) {
+func TestCollector_RunsNothingOfTheFile(t *testing.T) {
+	t.Parallel()
 	names := []string{"dbstat", "pragma_table_list", "pragma_index_list", "pragma_page_count", "pragma_page_size", "target", "main"}
 	const columns = "(name, type, wr, schema, origin, pgsize, ncell, pagetype, page_count, page_size)"
 	for what, define := range map[string]func(name string) []string{
@@ -318,8 +322,9 @@ func TestListensToNothingInTheFile(t *testing.T) {
 	}
 }
 
-// Each view doubles what there is to do to know the next one's columns.
-func TestResolvesNoViews(t *testing.T) {
+// Each view doubles the work to resolve the columns of the next one.
+func TestCollector_Tables_ResolvesNoViews(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -355,7 +360,8 @@ func mustTablesWithin(t *testing.T, c *Collector, path string) map[collectortest
 	}
 }
 
-func TestTellsShadowsFromTablesBesideThem(t *testing.T) {
+func TestCatalog_Shadow(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -381,7 +387,7 @@ func TestTellsShadowsFromTablesBesideThem(t *testing.T) {
 	}
 }
 
-func TestBusyWriterIsSaid(t *testing.T) {
+func TestCollector_BusyWriter(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -394,7 +400,7 @@ func TestBusyWriterIsSaid(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
+func TestCollector_Tables_Cancelled(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
@@ -413,8 +419,8 @@ func TestCancelled(t *testing.T) {
 	collectortest.Eventually(t, "the file is still open", func() bool { return openFiles(t, path) == 0 })
 }
 
-// However far a reading is, also between the first two rows of a statement, cancelling ends it within a second.
-func TestCancelledAnywhere(t *testing.T) {
+// Cancelling ends a reading within a second wherever it is, also between the first two rows of a statement.
+func TestCollector_Tables_CancelledAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "target.db")
 	db := openFile(t, path)
