@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// SavedMySQL starts a private server like StartMySQL that has already run the statements, in no database. They run once:
-// the resulting data directory is kept below the user's cache directory, under the name, and later calls with the same
-// statements, settings and server copy it. If nothing can be kept, they run each time.
+// SavedMySQL starts a private server like StartMySQL that has already run the statements, in no database. They run
+// once: the resulting data directory is kept below the user's cache directory, under the name, and later calls with
+// the same statements, settings and server copy it. If nothing can be kept, they run each time.
 func SavedMySQL(t testing.TB, name string, statements []string, settings ...string) *MySQLServer {
 	t.Helper()
 	bin, err := findMySQL()

@@ -27,8 +27,8 @@ func StartProcess(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// startProcess starts a command that has the attributes of attributes. The kernel sends the parent-death signal when the
-// thread that forked ends, so a goroutine keeps that thread until the program has ended.
+// startProcess starts a command that has the attributes of attributes. The kernel sends the parent-death signal when
+// the thread that forked ends, so a goroutine keeps that thread until the program has ended.
 func startProcess(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)

@@ -27,8 +27,8 @@ const (
 // errMissing marks that a server's programs are not installed.
 var errMissing = errors.New("not installed")
 
-// privateServer is the part of a database server that tests run themselves, as opposed to one that a variable names. Its
-// exported methods fail the test on a nil receiver.
+// privateServer is the part of a database server that tests run themselves, as opposed to one that a variable names.
+// Its exported methods fail the test on a nil receiver.
 type privateServer struct {
 	bin        string // path of the server's program
 	directory  *Directory
@@ -141,8 +141,8 @@ func waitReady(ended func() bool, ping func(ctx context.Context) error) error {
 // neverEnds stands for the end of a server that a variable names, which the tests do not see.
 func neverEnds() bool { return false }
 
-// once returns a function that returns the server of this test process: the one whose address the variable holds, else a
-// private one, started by the first call and removed by Run.
+// once returns a function that returns the server of this test process: the one whose address the variable holds, else
+// a private one, started by the first call and removed by Run.
 func once[S interface{ remove() }](
 	variable string, connect func(address string) (S, error), start func(settings []string) (S, error),
 ) func() (S, error) {
@@ -169,8 +169,8 @@ func requireServer(t testing.TB, programs string, err error) {
 	}
 }
 
-// account returns the credential of the first of the users that exists, for servers that refuse to run as root; nil if we
-// are not root.
+// account returns the credential of the first of the users that exists, for servers that refuse to run as root; nil if
+// we are not root.
 func account(names ...string) (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil //nolint:nilnil // no other account is needed

@@ -1,5 +1,5 @@
 // Package catalog emulates the system catalogs of SQL Server and Oracle on SQLite. Its views have the columns that the
-// vendors' reference pages list, so a statement with a misspelt view or column fails here as it does on a server. Only
+// vendors' reference pages list, so a statement with a misspelled view or column fails as it would on a server. Only
 // tests import it.
 package catalog
 
@@ -26,21 +26,21 @@ var files embed.FS
 // Column is one column of a catalog view.
 type Column struct {
 	Name  string
-	Type  string // as the reference page writes it: "bigint", "nvarchar(60)", "VARCHAR2(128)"
-	Since string // first version that has it, as the page says: "2016 (13.x)"; empty: no version is named
-	Only  string // the one product that has it: "Azure SQL Database"; empty: all of them
+	Type  string // as written on the reference page: "bigint", "nvarchar(60)", "VARCHAR2(128)"
+	Since string // first version that has it, such as "2016 (13.x)"; empty: all supported ones
+	Only  string // the only product that has it, such as "Azure SQL Database"; empty: all
 }
 
 // View is a catalog view as its vendor documents it.
 type View struct {
-	Schema  string // empty where the view is named without one
+	Schema  string // empty if the view is named without one
 	Name    string
-	Page    string // address of the reference page the columns were written from
+	Page    string // address of the reference page that lists the columns
 	Since   string // first version that has the view; empty: all supported ones
 	Columns []Column
 }
 
-// Key is the name of the view's rows in Rows: "sys.objects", or "DBA_SEGMENTS" where there is no schema.
+// Key returns the key of the view in Rows, such as "sys.objects", or "DBA_SEGMENTS" without a schema.
 func (v View) Key() string {
 	if v.Schema == "" {
 		return v.Name
@@ -48,31 +48,31 @@ func (v View) Key() string {
 	return v.Schema + "." + v.Name
 }
 
-// Rows are the contents of views by View.Key. Values are string, bool, nil, json.Number and Go integers; a column that
-// a row does not name is NULL.
+// Rows holds the rows of views by View.Key. Values are string, bool, nil, json.Number and Go integers. A missing column
+// is NULL.
 type Rows map[string][]map[string]any
 
-// Case is a catalog with what a collector must make of it.
+// Case is a catalog and the result that a collector must return for it.
 type Case struct {
 	Name     string
-	Source   []string // addresses or rules the expectation was written from
+	Source   []string // addresses or rules that the expectation is based on
 	Why      string
-	AsUser   string `json:"as_user"` // the account that looks; empty: one that may see everything
-	Fallback bool   // the expectation holds for catalog views alone too, without what needs a right; true unless said
+	AsUser   string `json:"as_user"` // account of the collector; empty: one that sees everything
+	Fallback bool   // whether the result must be the same without views that need a permission; true by default
 	Rows     Rows
 	Want     json.RawMessage
 }
 
-// Want is what is to be found in one database. Bytes; nil is unknown.
+// Want is the expected result for one database. Sizes are in bytes; nil is unknown.
 type Want struct {
-	Scope    string // the only schema that is listed; empty: all
+	Scope    string // only schema that is listed; empty: all
 	Complete bool
-	Hidden   int64  // relations known to exist whose names cannot be seen
-	Residual *int64 // bytes that belong to none of Tables
+	Hidden   int64  // relations that exist but whose names are not visible
+	Residual *int64 // bytes that belong to no table
 	Tables   []Table
 }
 
-// Table is a relation that is to be found. Bytes and rows; nil is unknown.
+// Table is an expected relation. Sizes are in bytes; nil is unknown.
 type Table struct {
 	Schema, Name, Kind         string
 	Total, Data, Index, Unused *int64
@@ -84,7 +84,7 @@ type Table struct {
 	Related                    string
 }
 
-// Views are the catalog views of "sqlserver" or "oracle"; it panics for an engine that has none.
+// Views returns the catalog views of "sqlserver" or "oracle", and panics for any other engine.
 func Views(engine string) []View {
 	content, err := files.ReadFile(engine + ".json")
 	if err != nil {
@@ -97,8 +97,7 @@ func Views(engine string) []View {
 	return views
 }
 
-// AsOf leaves out what a version, which is named by its year or number as Since is, did not have yet, and what only
-// another product has.
+// AsOf returns the views, columns and rows that a version has. The version is a year or number like those in Since.
 func AsOf(version int, views []View, rows Rows) ([]View, Rows) {
 	var keptViews []View
 	keptRows := Rows{}
@@ -132,7 +131,7 @@ func exists(since string, version int) bool {
 	return first <= version
 }
 
-// Cases are the cases of an engine in the order of their file names.
+// Cases returns the cases of an engine in the order of their file names.
 func Cases(t testing.TB, engine string) []Case {
 	t.Helper()
 	dir := path.Join("cases", engine)
@@ -155,7 +154,7 @@ func Cases(t testing.TB, engine string) []Case {
 	return cases
 }
 
-// DecodeWant reads the expectation into want, a *Want or a *map[string]Want, and fails the test for an unknown member.
+// DecodeWant decodes the expectation into want, a *Want or *map[string]Want. An unknown member fails the test.
 func (c Case) DecodeWant(t testing.TB, want any) {
 	t.Helper()
 	if err := decode(c.Want, want); err != nil {
@@ -170,8 +169,8 @@ func decode(content []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-// Open fills a private database in memory with the views and their rows. A schema is an attached database, so a view
-// answers to its name with and without it. Closing the database frees all of it.
+// Open creates a database in memory with the views and their rows. A schema is an attached database, so views can be
+// named with and without it. Closing the database frees it.
 func Open(ctx context.Context, views []View, rows Rows) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
@@ -205,7 +204,7 @@ func fill(ctx context.Context, db *sql.DB, views []View, rows Rows) error {
 		delete(unknown, view.Key())
 	}
 	for key := range unknown {
-		return fmt.Errorf("rows of %s, which is no view", key)
+		return fmt.Errorf("rows of %s, which is not a view", key)
 	}
 	return tx.Commit()
 }
@@ -259,7 +258,7 @@ func insert(ctx context.Context, tx *sql.Tx, view View, rows []map[string]any) e
 	return nil
 }
 
-// values are those of the row in the order of the view's columns.
+// values returns the values of the row in the order of the view's columns.
 func values(view View, row map[string]any) ([]any, error) {
 	for name := range row {
 		if !slices.ContainsFunc(view.Columns, func(c Column) bool { return c.Name == name }) {
@@ -276,7 +275,7 @@ func values(view View, row map[string]any) ([]any, error) {
 	return all, nil
 }
 
-// store is the value as a server keeps it: text of a fixed length is padded with spaces.
+// store returns the value as a server stores it: text of a fixed length is padded with spaces.
 func (c Column) store(value any) (any, error) {
 	switch value := value.(type) {
 	case json.Number:
@@ -309,7 +308,7 @@ var affinities = map[string]string{
 	"varbinary": "BLOB", "binary": "BLOB", "raw": "BLOB", "rowid": "TEXT", "sql_variant": "BLOB",
 }
 
-// affinity is the SQLite type for one of a reference page. Moments become text, as SQLite has no type for them; padded
+// affinity returns the SQLite type for a vendor's type. Dates become text, since SQLite has no type for them; padded
 // text compares without its padding.
 func affinity(vendor string) (string, error) {
 	base, _, _ := strings.Cut(strings.ToLower(vendor), "(")
@@ -320,7 +319,7 @@ func affinity(vendor string) (string, error) {
 	return affinity, nil
 }
 
-// declaration is the type of a column: an affinity, then the vendor's type for those who ask a result's columns for it.
+// declaration returns the declared type of a column: its affinity, then the vendor's type, which result columns show.
 func declaration(vendor string) (string, error) {
 	affinity, err := affinity(vendor)
 	if err != nil {

@@ -25,7 +25,8 @@ func engines(t *testing.T) []string {
 	return found
 }
 
-func TestEveryViewNamesItsPageAndColumns(t *testing.T) {
+func TestViews_HavePageAndColumns(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines(t) {
 		keys := map[string]bool{}
 		for _, view := range catalog.Views(engine) {
@@ -47,7 +48,8 @@ func TestEveryViewNamesItsPageAndColumns(t *testing.T) {
 	}
 }
 
-func TestCasesFitTheViews(t *testing.T) {
+func TestCases_FitTheViews(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines(t) {
 		if _, err := os.Stat("cases/" + engine); err != nil {
 			continue
@@ -77,7 +79,8 @@ var thing = []catalog.View{{Schema: "sys", Name: "things", Columns: []catalog.Co
 	{Name: "born", Type: "datetime"},
 }}}
 
-func TestValuesComeBackAsTheyWere(t *testing.T) {
+func TestOpen_KeepsValues(t *testing.T) {
+	t.Parallel()
 	db, err := catalog.Open(t.Context(), thing, catalog.Rows{"sys.things": {
 		{"name": "007", "pages": int64(9e18), "is_new": true, "born": "2026-01-02 03:04:05.678"},
 		{"name": "a]b "},
@@ -122,7 +125,8 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestViewAnswersWithAndWithoutItsSchema(t *testing.T) {
+func TestOpen_SchemaIsOptional(t *testing.T) {
+	t.Parallel()
 	db, err := catalog.Open(t.Context(), thing, catalog.Rows{"sys.things": {{"name": "x"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +140,8 @@ func TestViewAnswersWithAndWithoutItsSchema(t *testing.T) {
 	}
 }
 
-func TestOldVersionHasFewerColumns(t *testing.T) {
+func TestAsOf(t *testing.T) {
+	t.Parallel()
 	views := []catalog.View{
 		{Name: "tables", Columns: []catalog.Column{
 			{Name: "name", Type: "sysname"},
@@ -173,7 +178,8 @@ func TestOldVersionHasFewerColumns(t *testing.T) {
 	}
 }
 
-func TestFixedLengthTextIsPadded(t *testing.T) {
+func TestOpen_PadsFixedLengthText(t *testing.T) {
+	t.Parallel()
 	views := []catalog.View{{Schema: "sys", Name: "objects", Columns: []catalog.Column{{Name: "type", Type: "char(2)"}}}}
 	db, err := catalog.Open(t.Context(), views, catalog.Rows{"sys.objects": {{"type": "U"}}})
 	if err != nil {
@@ -189,7 +195,8 @@ func TestFixedLengthTextIsPadded(t *testing.T) {
 	}
 }
 
-func TestMisspeltNamesAreRefused(t *testing.T) {
+func TestOpen_RejectsMisspelledNames(t *testing.T) {
+	t.Parallel()
 	db, err := catalog.Open(t.Context(), thing, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +209,8 @@ func TestMisspeltNamesAreRefused(t *testing.T) {
 	}
 }
 
-func TestRowsThatDoNotFitAreRefused(t *testing.T) {
+func TestOpen_RejectsUnknownRows(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rows catalog.Rows
 		want []string
@@ -211,6 +219,7 @@ func TestRowsThatDoNotFitAreRefused(t *testing.T) {
 		"view":   {catalog.Rows{"sys.thing": {{"name": "x"}}}, []string{"sys.thing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			db, err := catalog.Open(t.Context(), thing, c.rows)
 			if err == nil {
 				_ = db.Close()

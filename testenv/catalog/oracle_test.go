@@ -10,11 +10,12 @@ import (
 	"whalefall/testenv/catalog"
 )
 
-// TestOracleBytesAreAllAccountedFor holds every expectation against the ledger: what a tablespace's tables have and what
-// is left over is the sum of its segments.
-func TestOracleBytesAreAllAccountedFor(t *testing.T) {
+// TestOracleCases_BytesAddUp checks that the tables and the residual of a tablespace add up to its segments.
+func TestOracleCases_BytesAddUp(t *testing.T) {
+	t.Parallel()
 	for _, c := range catalog.Cases(t, "oracle") {
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			var want map[string]catalog.Want
 			c.DecodeWant(t, &want)
 			got := map[string]int64{}
@@ -34,7 +35,7 @@ func TestOracleBytesAreAllAccountedFor(t *testing.T) {
 	}
 }
 
-// ledger is the bytes that each tablespace's segments have, as the case's user sees them.
+// ledger returns the bytes of the segments in each tablespace, as the case's user sees them.
 func ledger(t *testing.T, c catalog.Case) map[string]int64 {
 	t.Helper()
 	bytes := map[string]int64{}
@@ -54,7 +55,8 @@ func ledger(t *testing.T, c catalog.Case) map[string]int64 {
 	return bytes
 }
 
-func TestOracleTablesAreConsistent(t *testing.T) {
+func TestOracleCases_TablesAreConsistent(t *testing.T) {
+	t.Parallel()
 	for _, c := range catalog.Cases(t, "oracle") {
 		var want map[string]catalog.Want
 		c.DecodeWant(t, &want)
@@ -67,7 +69,8 @@ func TestOracleTablesAreConsistent(t *testing.T) {
 					t.Errorf("%q: listed twice, or of another schema", at)
 				}
 				seen[id] = true
-				if table.Unused != nil || (table.Rows == nil) != (table.RowsSource == "") || (table.RowsAt != nil) != (table.RowsSource == "statistic") {
+				if table.Unused != nil || (table.Rows == nil) != (table.RowsSource == "") ||
+					(table.RowsAt != nil) != (table.RowsSource == "statistic") {
 					t.Errorf("%q: unused %v, rows from %q of %v", at, table.Unused, table.RowsSource, table.RowsAt)
 				}
 				if !slices.Contains([]string{"table", "cluster", "recycle_bin", "temporary", "external"}, table.Kind) {

@@ -17,6 +17,7 @@ func sqlServerCases(t *testing.T, check func(t *testing.T, rows sqlServerRows, w
 	t.Helper()
 	for _, c := range catalog.Cases(t, "sqlserver") {
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			var want catalog.Want
 			c.DecodeWant(t, &want)
 			check(t, sqlServerRows(c.Rows), want)
@@ -26,7 +27,7 @@ func sqlServerCases(t *testing.T, check func(t *testing.T, rows sqlServerRows, w
 
 type sqlServerRows catalog.Rows
 
-// number is 0 for NULL.
+// number returns the integer in a column; 0 for NULL.
 func number(t *testing.T, row map[string]any, column string) int64 {
 	t.Helper()
 	value, ok := row[column]
@@ -61,7 +62,8 @@ func (r sqlServerRows) refers(t *testing.T, view, column string, to map[int64]bo
 	}
 }
 
-func TestSQLServerIDsAgree(t *testing.T) {
+func TestSQLServerCases_IDsAgree(t *testing.T) {
+	t.Parallel()
 	sqlServerCases(t, func(t *testing.T, rows sqlServerRows, _ catalog.Want) {
 		objects := rows.ids(t, "sys.objects", "object_id")
 		rows.refers(t, "sys.objects", "schema_id", rows.ids(t, "sys.schemas", "schema_id"))
@@ -81,10 +83,10 @@ func TestSQLServerIDsAgree(t *testing.T) {
 	})
 }
 
-// pages are what either source says of a partition.
+// pages holds the figures of a partition, which two sources have.
 type pages struct {
 	object, index, number             int64
-	data, inRow, lob, overflow        int64 // used, but data
+	data, inRow, lob, overflow        int64 // used ones, and those with data
 	rInRow, rLOB, rOverflow, reserved int64
 }
 
@@ -134,12 +136,13 @@ func (r sqlServerRows) byUnits(t *testing.T) map[int64]pages {
 	return all
 }
 
-func TestSQLServerSourcesAgree(t *testing.T) {
+func TestSQLServerCases_SourcesAgree(t *testing.T) {
+	t.Parallel()
 	sqlServerCases(t, func(t *testing.T, rows sqlServerRows, _ catalog.Want) {
 		statistics, units := rows.byStatistics(t), rows.byUnits(t)
 		for id := range units {
 			if _, ok := statistics[id]; !ok {
-				delete(units, id) // the statistics leave out memory-optimised tables and may leave out what is hidden
+				delete(units, id) // the statistics leave out memory-optimized tables and may leave out what is hidden
 			}
 		}
 		if diff := cmp.Diff(statistics, units, cmp.AllowUnexported(pages{})); diff != "" {
@@ -148,7 +151,8 @@ func TestSQLServerSourcesAgree(t *testing.T) {
 	})
 }
 
-func TestSQLServerBytesAreCountedOnce(t *testing.T) {
+func TestSQLServerCases_BytesAddUp(t *testing.T) {
+	t.Parallel()
 	sqlServerCases(t, func(t *testing.T, rows sqlServerRows, want catalog.Want) {
 		var all, found int64
 		for _, p := range rows.byUnits(t) {
@@ -172,7 +176,8 @@ func TestSQLServerBytesAreCountedOnce(t *testing.T) {
 	})
 }
 
-func TestSQLServerWantsAreWellFormed(t *testing.T) {
+func TestSQLServerCases_AreWellFormed(t *testing.T) {
+	t.Parallel()
 	kinds := []models.Kind{models.KindTable, models.KindIndexedView, models.KindMemoryOptimized, models.KindExternal}
 	notes := []models.Note{"", models.NoteUnclassified, models.NoteHistory, models.NoteShipped}
 	sqlServerCases(t, func(t *testing.T, rows sqlServerRows, want catalog.Want) {
@@ -201,7 +206,7 @@ func TestSQLServerWantsAreWellFormed(t *testing.T) {
 	})
 }
 
-// names are schema and name of every visible object.
+// names returns the schema and name of every visible object.
 func (r sqlServerRows) names(t *testing.T) map[[2]string]bool {
 	t.Helper()
 	schemas := map[int64]string{}

@@ -37,7 +37,8 @@ type Suite struct {
 	Equivalent map[string]string   // mutants no test can tell from the original, and why
 }
 
-// Source is a file of which a test must need every part. The tests are tried in turn: list first what is fast and finds most.
+// Source is a file of which a test must need every part. The tests are tried in turn: list first what is fast and
+// finds most.
 type Source struct {
 	File  string
 	Tests []string // patterns of names
@@ -319,9 +320,9 @@ func (r mutantRun) survivors(ctx context.Context, t *testing.T, tests []string, 
 	return alive
 }
 
-// CheckSound fails unless the catalog takes every mutant of each statement that it takes itself, and at least so many in
-// all: a statement that no server takes would be noticed for nothing. The few with functions that only servers have are
-// left out.
+// CheckSound fails unless the catalog takes every mutant of each statement that it takes itself, and at least so many
+// in all: a statement that no server takes would be noticed for nothing. The few with functions that only servers have
+// are left out.
 func (s Suite) CheckSound(t *testing.T, atLeast int) {
 	t.Helper()
 	db, err := catalog.Open(t.Context(), catalog.Views(s.Dialect), nil)

@@ -20,7 +20,7 @@ const (
 	dateMark   = "\x02" // before a DATE among SQLite's values, which has no such type
 )
 
-// viewsOf are the views of a version with the columns it has, in the schema SYS.
+// viewsOf returns the views that a version has, with its columns, in the schema SYS.
 func viewsOf(version string) []catalog.View {
 	var views []catalog.View
 	for _, view := range catalog.Views("oracle") {
@@ -34,7 +34,7 @@ func viewsOf(version string) []catalog.View {
 	return views
 }
 
-// older says whether the version is before the one that a column is since.
+// older reports whether the version precedes the one that introduced a column.
 func older(version, since string) bool {
 	return since != "" && slices.Compare(numbers(version), numbers(since)) < 0
 }
@@ -51,7 +51,7 @@ func numbers(version string) []int {
 	return all
 }
 
-// dictionary is what the user's sessions read. The caller holds the lock.
+// dictionary returns the views as the user sees them. The caller holds the lock.
 func (s *Server) dictionary(ctx context.Context, user string) (*sql.DB, error) {
 	if db, ok := s.dictionaries[user]; ok {
 		return db, nil
@@ -63,7 +63,7 @@ func (s *Server) dictionary(ctx context.Context, user string) (*sql.DB, error) {
 	return db, err
 }
 
-// content are the rows of all views as the user's session reads them.
+// content returns the rows of all views as the user sees them.
 func (s *Server) content(user string) catalog.Rows {
 	given := s.system()
 	maps.Copy(given, s.rows)
@@ -79,7 +79,7 @@ func (s *Server) content(user string) catalog.Rows {
 		if i := s.view(name); i >= 0 {
 			content["SYS."+name] = stored(s.views[i], rows)
 		} else if !newer(name, "") {
-			content[name] = rows // a mistake in the rows, which opening them tells
+			content[name] = rows // a mistake in the rows, which catalog.Open reports
 		}
 	}
 	return content
@@ -89,7 +89,7 @@ func (s *Server) view(name string) int {
 	return slices.IndexFunc(s.views, func(v catalog.View) bool { return v.Name == name })
 }
 
-// ownerColumn is the one that says whose a row of the DBA_ view is: its first, where it names a user; else empty.
+// ownerColumn returns the column with the owner of a DBA_ view's rows: the first, if it names a user; else "".
 func (s *Server) ownerColumn(view string) string {
 	i := s.view(view)
 	if i < 0 {
@@ -109,7 +109,7 @@ func own(rows []map[string]any, column, user string) []map[string]any {
 	return slices.DeleteFunc(slices.Clone(rows), func(row map[string]any) bool { return row[column] != user })
 }
 
-// projected are the rows with the columns that the view has.
+// projected returns the rows with only the columns that the view has.
 func (s *Server) projected(view string, rows []map[string]any) []map[string]any {
 	has := map[string]bool{}
 	if i := s.view(view); i >= 0 {
@@ -125,8 +125,8 @@ func (s *Server) projected(view string, rows []map[string]any) []map[string]any 
 	return kept
 }
 
-// stored are the rows as SQLite keeps them: without the columns that are newer than the version, with moments marked,
-// and with NULL for the empty text, which to Oracle is the same.
+// stored returns the rows as SQLite keeps them: without columns that are newer than the version, with dates marked, and
+// with NULL for the empty string, which Oracle does not distinguish.
 func stored(view catalog.View, rows []map[string]any) []map[string]any {
 	types := map[string]string{}
 	for _, column := range view.Columns {
@@ -151,7 +151,7 @@ func stored(view catalog.View, rows []map[string]any) []map[string]any {
 	return kept
 }
 
-// newer says whether a later version has the view, or the column of it that is named; else it is a mistake in the rows.
+// newer reports whether a later version has the view, or its column if one is named. If not, the rows have a mistake.
 func newer(view, column string) bool {
 	return slices.ContainsFunc(everything(), func(v catalog.View) bool {
 		has := func(c catalog.Column) bool { return c.Name == column }
@@ -159,10 +159,10 @@ func newer(view, column string) bool {
 	})
 }
 
-// everything are the views and columns of the newest version.
+// everything returns the views and columns of the newest version.
 var everything = sync.OnceValue(func() []catalog.View { return catalog.Views("oracle") })
 
-// accounts are the users that the rows list and those who were added.
+// accounts returns the rows of DBA_USERS: those that the test gave, and the users that AddUser added.
 func (s *Server) accounts() []map[string]any {
 	rows := slices.Clone(s.rows["DBA_USERS"])
 	for _, name := range slices.Sorted(maps.Keys(s.users)) {
@@ -181,7 +181,7 @@ func (s *Server) accounts() []map[string]any {
 	return rows
 }
 
-// system are the rows that say what the database is.
+// system returns the rows that describe the database itself.
 func (s *Server) system() catalog.Rows {
 	o := s.options
 	product := "Oracle Database " + marketing(o.Version) + " Enterprise Edition"
@@ -191,18 +191,26 @@ func (s *Server) system() catalog.Rows {
 		multitenant = "YES"
 	}
 	return catalog.Rows{
-		"DUAL":                      {{"DUMMY": "X"}},
-		"V$VERSION":                 {{"BANNER": banner, "BANNER_FULL": banner + "\nVersion " + o.FullVersion, "CON_ID": s.containerID()}},
-		"PRODUCT_COMPONENT_VERSION": {{"PRODUCT": product + " ", "VERSION": o.Version, "VERSION_FULL": o.FullVersion, "STATUS": "Production"}},
-		"V$DATABASE":                {{"NAME": strings.ToUpper(o.SID), "OPEN_MODE": "READ WRITE", "DATABASE_ROLE": "PRIMARY", "CDB": multitenant, "CON_ID": 0}},
+		"DUAL": {{"DUMMY": "X"}},
+		"V$VERSION": {{
+			"BANNER": banner, "BANNER_FULL": banner + "\nVersion " + o.FullVersion, "CON_ID": s.containerID(),
+		}},
+		"PRODUCT_COMPONENT_VERSION": {{
+			"PRODUCT": product + " ", "VERSION": o.Version, "VERSION_FULL": o.FullVersion, "STATUS": "Production",
+		}},
+		"V$DATABASE": {{
+			"NAME": strings.ToUpper(o.SID), "OPEN_MODE": "READ WRITE", "DATABASE_ROLE": "PRIMARY",
+			"CDB": multitenant, "CON_ID": 0,
+		}},
 		"V$INSTANCE": {{
-			"INSTANCE_NUMBER": 1, "INSTANCE_NAME": o.SID, "HOST_NAME": "db1", "VERSION": o.Version, "VERSION_FULL": o.FullVersion,
+			"INSTANCE_NUMBER": 1, "INSTANCE_NAME": o.SID, "HOST_NAME": "db1",
+			"VERSION": o.Version, "VERSION_FULL": o.FullVersion,
 			"STATUS": "OPEN", "DATABASE_STATUS": "ACTIVE", "CON_ID": 0,
 		}},
 	}
 }
 
-// marketing is the name of a release: "11g" of 11.2.0.4.0.
+// marketing returns the marketing name of a release, such as "11g" for 11.2.0.4.0.
 func marketing(version string) string {
 	major, _, _ := strings.Cut(version, ".")
 	switch major {
@@ -215,7 +223,7 @@ func marketing(version string) string {
 	}
 }
 
-// containerID is 0 in a database that is not multitenant.
+// containerID returns CON_ID; 0 in a database that is not multitenant.
 func (s *Server) containerID() int {
 	switch s.options.Container {
 	case "":
@@ -227,7 +235,7 @@ func (s *Server) containerID() int {
 	}
 }
 
-// answered is a value of SQLite as go-ora gives it: a NUMBER as text, a DATE as a moment without zone.
+// answered converts a value of SQLite to what go-ora returns: text for a NUMBER, a time without zone for a DATE.
 func answered(value any) (any, error) {
 	switch v := value.(type) {
 	case int64:

@@ -9,9 +9,10 @@ import (
 	"github.com/sijms/go-ora/v2/network"
 )
 
-// refused is an error as the database sends it.
+// refused returns an error as the database sends it.
 func refused(code int, about ...any) error {
-	return &network.OracleError{ErrCode: code, ErrMsg: fmt.Sprintf("ORA-%05d: "+messages[code], append([]any{code}, about...)...)}
+	text := fmt.Sprintf("ORA-%05d: "+messages[code], append([]any{code}, about...)...)
+	return &network.OracleError{ErrCode: code, ErrMsg: text}
 }
 
 var messages = map[int]string{
@@ -29,7 +30,7 @@ var messages = map[int]string{
 	41900: "missing READ privilege on \"SYS\".%q",
 }
 
-// denied is the refusal of a view by the number that a test chose.
+// denied returns the refusal of a view with the number that a test chose.
 func denied(code int, view string) error {
 	if strings.Contains(messages[code], "%q") {
 		return refused(code, view)
@@ -37,7 +38,7 @@ func denied(code int, view string) error {
 	return refused(code)
 }
 
-// notRun is Oracle's word for what SQLite could not run.
+// notRun returns Oracle's error for a statement that SQLite could not run.
 func notRun(err error) error {
 	text := err.Error()
 	if strings.Contains(text, "no such table") {
@@ -50,7 +51,7 @@ func notRun(err error) error {
 	return refused(900, err)
 }
 
-// lost says whether go-ora takes the connection for dead after the error.
+// lost reports whether go-ora considers the connection lost after the error.
 func lost(err error) bool {
 	var refusal *network.OracleError
 	return errors.Is(err, io.EOF) || errors.As(err, &refusal) && refusal.Bad()

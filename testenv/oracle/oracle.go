@@ -16,31 +16,33 @@ import (
 	"whalefall/testenv/catalog"
 )
 
-// Options describe the database. Empty members take the value in parentheses.
+// Options describes the database. Empty fields take the value in parentheses.
 type Options struct {
-	Version     string // as VERSION of V$INSTANCE says it ("19.0.0.0.0"); views and columns that are newer do not exist
-	FullVersion string // as VERSION_FULL says it since 18c (Version)
+	Version     string // VERSION of V$INSTANCE ("19.0.0.0.0"); newer views and columns do not exist
+	FullVersion string // VERSION_FULL, since 18c (Version)
 	Container   string // a PDB or "CDB$ROOT"; empty: no multitenant database
 	Service     string // ("orcl")
 	SID         string // ("ORCL")
 	DBName      string // (the PDB, else the SID)
 
-	CurrentSchema string       // what a logon trigger sets CURRENT_SCHEMA to (the session's user)
-	NoSynonym     []string     // views that answer to SYS.name alone, as their public synonym is missing
-	Rows          catalog.Rows // of DBA_ views; the USER_ views follow from them. DBA_ALL_TABLES has those of DBA_TABLES and these
+	CurrentSchema string   // that a logon trigger sets (the session's user)
+	NoSynonym     []string // views without a public synonym: only SYS.name works
+	// Rows are those of DBA_ views; the USER_ views are derived from them. DBA_ALL_TABLES has those of DBA_TABLES, too.
+	Rows catalog.Rows
 }
 
 // User is an account. Its name is as in DBA_USERS: "app" is not APP.
 type User struct {
 	Name, Password  string
-	Tablespace      string         // its default one, where the rows do not list the user ("USERS")
-	Catalog         bool           // has SELECT_CATALOG_ROLE, thus may read all DBA_ and V$ views
-	Grants          []string       // single views it may read
-	Denied          map[string]int // ORA number by view, of what is refused in spite of the above; what is merely not granted gives 942
+	Tablespace      string   // default tablespace of a user that the rows do not list ("USERS")
+	Catalog         bool     // has SELECT_CATALOG_ROLE, so may read all DBA_ and V$ views
+	Grants          []string // single views that it may read
 	Locked, Expired bool
+	// Denied maps views to the ORA number of their refusal in spite of the above; views that are not granted give 942.
+	Denied map[string]int
 }
 
-// Login is what a connect string says. A name without double quotes is taken in upper case, as Oracle does.
+// Login holds the values of a connect string. A name without double quotes is converted to upper case.
 type Login struct {
 	Service, SID       string // one of them
 	Username, Password string
@@ -54,15 +56,16 @@ type Server struct {
 	mu           sync.Mutex
 	users        map[string]User
 	rows         catalog.Rows
-	dictionaries map[string]*sql.DB // by the user who sees it
+	dictionaries map[string]*sql.DB // by user
 	connections  int
+	waiting      int // statements that Block holds
 	queries      []string
 	blocked      chan struct{} // closed on release; nil: not blocked
 	fail         func(sql string) error
 	failLogin    func(Login) error
 }
 
-// New makes a database that ends with the test.
+// New creates a database that exists until the end of the test.
 func New(t testing.TB, options Options) *Server {
 	t.Helper()
 	options.Version = cmp.Or(options.Version, "19.0.0.0.0")
@@ -88,7 +91,7 @@ func New(t testing.TB, options Options) *Server {
 	return s
 }
 
-// AddUser adds an account or replaces the one of that name, for sessions that are open too.
+// AddUser adds an account, or replaces that of the same name, also for open sessions.
 func (s *Server) AddUser(t testing.TB, user User) {
 	t.Helper()
 	for _, view := range slices.Concat(user.Grants, slices.Collect(maps.Keys(user.Denied))) {
@@ -102,7 +105,7 @@ func (s *Server) AddUser(t testing.TB, user User) {
 	s.forget()
 }
 
-// SetRows replaces the contents of the DBA_ views, for sessions that are open too.
+// SetRows replaces the rows of the DBA_ views, also for open sessions.
 func (s *Server) SetRows(rows catalog.Rows) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +113,7 @@ func (s *Server) SetRows(rows catalog.Rows) {
 	s.forget()
 }
 
-// forget has dictionaries built anew when they are asked for. The caller holds the lock.
+// forget discards the dictionaries, so that the next queries build them anew. The caller holds the lock.
 func (s *Server) forget() {
 	for _, db := range s.dictionaries {
 		_ = db.Close()
@@ -118,11 +121,11 @@ func (s *Server) forget() {
 	clear(s.dictionaries)
 }
 
-// Connector opens sessions for the login; a wrong one is refused when it connects.
+// Connector returns a connector for the login. A wrong login fails when it connects.
 func (s *Server) Connector(login Login) driver.Connector { return connector{s, login} }
 
-// Block has statements and pings wait until release is called or the test ends. A context that ends meanwhile gives
-// ORA-01013, as the break does that go-ora sends.
+// Block holds statements and pings until release is called or the test ends. A context that ends before that gives
+// ORA-01013, like the break that go-ora sends.
 func (s *Server) Block(t testing.TB) (release func()) {
 	t.Helper()
 	wait := make(chan struct{})
@@ -141,29 +144,36 @@ func (s *Server) Block(t testing.TB) (release func()) {
 	return release
 }
 
-// Fail has f decide the error of each statement before it runs; nil runs it, and a nil f ends it. As with go-ora, an
-// error that ends the connection, such as ORA-03113, reaches a query as driver.ErrBadConn.
+// Fail calls f before each statement, which fails with its error; a nil f ends that. As with go-ora, an error that ends
+// the connection, such as ORA-03113, reaches a query as driver.ErrBadConn.
 func (s *Server) Fail(f func(sql string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = f
 }
 
-// FailLogin has f decide the error of each login before it is looked at, as of a database that is starting.
+// FailLogin calls f before each login, which fails with its error, as while a database starts.
 func (s *Server) FailLogin(f func(Login) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failLogin = f
 }
 
-// Connections is the number of sessions that are open now.
+// Waiting returns the number of statements and pings that Block holds.
+func (s *Server) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
+// Connections returns the number of open sessions.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// Queries are the statements so far, as they were sent.
+// Queries returns the statements received so far.
 func (s *Server) Queries() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -71,7 +71,7 @@ func code(err error) int {
 	return 0
 }
 
-// all are the values of the only column.
+// all returns the values of the only column.
 func all(t *testing.T, db *sql.DB, query string, arguments ...any) []string {
 	t.Helper()
 	values, err := list(t.Context(), db, query, arguments...)
@@ -97,7 +97,8 @@ func list(ctx context.Context, db *sql.DB, query string, arguments ...any) (valu
 	return values, found.Err()
 }
 
-func TestLoginsAreRefusedAsOracleDoes(t *testing.T) {
+func TestConnector_Logins(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{Service: "orclpdb1.example.com", SID: "ORCL"})
 	o.AddUser(t, oracle.User{Name: "LOCKED", Password: "secret", Locked: true})
 	o.AddUser(t, oracle.User{Name: "EXPIRED", Password: "secret", Expired: true})
@@ -118,6 +119,7 @@ func TestLoginsAreRefusedAsOracleDoes(t *testing.T) {
 		"unknown SID":       {oracle.Login{SID: "orclpdb1", Username: "monitor", Password: "secret"}, 12505},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if err := open(t, o, c.login).PingContext(t.Context()); code(err) != c.want || (err != nil) != (c.want != 0) {
 				t.Errorf("%v, want ORA-%05d", err, c.want)
 			}
@@ -125,7 +127,8 @@ func TestLoginsAreRefusedAsOracleDoes(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreCounted(t *testing.T) {
+func TestServer_Connections(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{})
 	db := open(t, o, login)
 	if err := db.PingContext(t.Context()); err != nil || o.Connections() != 1 {
@@ -133,13 +136,15 @@ func TestConnectionsAreCounted(t *testing.T) {
 	}
 	_ = db.Close()
 	if n := o.Connections(); n != 0 {
-		t.Errorf("%d connections are left", n)
+		t.Errorf("got %d connections after closing, want 0", n)
 	}
 }
 
-func TestValuesComeAsGoOraGivesThem(t *testing.T) {
+func TestQuery_ValueTypes(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{})
-	found, err := open(t, o, login).QueryContext(t.Context(), `SELECT s.owner, s.partition_name, s.bytes AS n, t.last_analyzed, t.num_rows AS "rows", COUNT(*)
+	found, err := open(t, o, login).QueryContext(t.Context(),
+		`SELECT s.owner, s.partition_name, s.bytes AS n, t.last_analyzed, t.num_rows AS "rows", COUNT(*)
 		FROM dba_segments s JOIN sys.dba_tables t ON t.owner = s.owner AND t.table_name = s.segment_name`)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +173,8 @@ func TestValuesComeAsGoOraGivesThem(t *testing.T) {
 	}
 }
 
-func TestTextThatLooksLikeADateStaysText(t *testing.T) {
+func TestQuery_TextThatLooksLikeADate(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	got := all(t, db, "SELECT table_name FROM dba_tables ORDER BY table_name")
 	if diff := cmp.Diff([]string{"2026-01-02 03:04:05", "ORDERS"}, got); diff != "" {
@@ -176,7 +182,8 @@ func TestTextThatLooksLikeADateStaysText(t *testing.T) {
 	}
 }
 
-func TestBindsAreTakenByNameOrPlace(t *testing.T) {
+func TestQuery_Binds(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	const byName = "SELECT segment_name FROM dba_segments WHERE owner = :owner AND :owner <> :other -- :comment"
 	for name, c := range map[string]struct {
@@ -188,6 +195,7 @@ func TestBindsAreTakenByNameOrPlace(t *testing.T) {
 		"digit": {"SELECT segment_name FROM dba_segments WHERE owner = :1 AND segment_name <> ':2'", []any{"app"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if diff := cmp.Diff([]string{"t"}, all(t, db, c.query, c.arguments...)); diff != "" {
 				t.Error(diff)
 			}
@@ -197,11 +205,12 @@ func TestBindsAreTakenByNameOrPlace(t *testing.T) {
 		t.Errorf("a missing bind: %v", err)
 	}
 	if _, err := list(t.Context(), db, byName, sql.Named("owner", "app")); err == nil {
-		t.Error("a missing name is taken")
+		t.Error("got no error for a missing name")
 	}
 }
 
-func TestEmptyTextIsNull(t *testing.T) {
+func TestQuery_EmptyTextIsNull(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	if got := all(t, db, "SELECT NVL(partition_name, 'none') FROM dba_segments WHERE partition_name IS NULL"); !slices.Equal(got, []string{"none"}) {
 		t.Errorf("%q", got)
@@ -214,7 +223,8 @@ func TestEmptyTextIsNull(t *testing.T) {
 	}
 }
 
-func TestUserViewsAreOfTheSessionUser(t *testing.T) {
+func TestUserViews_ShowTheSessionUser(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{CurrentSchema: "APP"})
 	for user, want := range map[string]map[string][]string{
 		"APP": {
@@ -250,7 +260,8 @@ func TestUserViewsAreOfTheSessionUser(t *testing.T) {
 	}
 }
 
-func TestUserViewsHideWhatTheirPagesSay(t *testing.T) {
+func TestUserViews_HaveNoOwnerColumn(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	for _, query := range []string{
 		"SELECT owner FROM user_segments", "SELECT header_file FROM user_segments", "SELECT plugged_in FROM user_tablespaces",
@@ -261,7 +272,8 @@ func TestUserViewsHideWhatTheirPagesSay(t *testing.T) {
 	}
 }
 
-func TestMissingGrants(t *testing.T) {
+func TestQuery_MissingGrants(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{NoSynonym: []string{"DBA_LOBS"}})
 	o.AddUser(t, oracle.User{
 		Name: "SOME", Password: "secret", Grants: []string{"DBA_TABLES", "DBA_INDEXES"},
@@ -295,7 +307,8 @@ func TestMissingGrants(t *testing.T) {
 	}
 }
 
-func TestContainerOfTheSession(t *testing.T) {
+func TestSysContext_Container(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		options oracle.Options
 		want    []string // CON_NAME, CON_ID, DB_NAME
@@ -306,10 +319,12 @@ func TestContainerOfTheSession(t *testing.T) {
 		"before container": {oracle.Options{Version: "11.2.0.4.0"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			db := open(t, server(t, c.options), login)
 			var got [3]string
-			err := db.QueryRowContext(t.Context(), "SELECT SYS_CONTEXT('USERENV', 'CON_NAME'), SYS_CONTEXT('USERENV', 'CON_ID'), SYS_CONTEXT('USERENV', 'DB_NAME') FROM dual").
-				Scan(&got[0], &got[1], &got[2])
+			const query = "SELECT SYS_CONTEXT('USERENV', 'CON_NAME'), SYS_CONTEXT('USERENV', 'CON_ID'), " +
+				"SYS_CONTEXT('USERENV', 'DB_NAME') FROM dual"
+			err := db.QueryRowContext(t.Context(), query).Scan(&got[0], &got[1], &got[2])
 			if c.want == nil && code(err) != 2003 || c.want != nil && !slices.Equal(got[:], c.want) {
 				t.Errorf("%q, %v", got, err)
 			}
@@ -317,7 +332,8 @@ func TestContainerOfTheSession(t *testing.T) {
 	}
 }
 
-func TestOlderVersionsLackWhatIsNewer(t *testing.T) {
+func TestServer_OlderVersions(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{Version: "11.2.0.4.0"}), login)
 	for query, want := range map[string]int{
 		"SELECT segment_created FROM dba_tables":        0,
@@ -333,7 +349,8 @@ func TestOlderVersionsLackWhatIsNewer(t *testing.T) {
 	}
 }
 
-func TestSessionsAreSet(t *testing.T) {
+func TestExec_SessionSettings(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	db.SetMaxOpenConns(1)
 	for statement, want := range map[string]int{
@@ -352,13 +369,14 @@ func TestSessionsAreSet(t *testing.T) {
 	}
 }
 
-func TestTransactionsAsGoOraHasThem(t *testing.T) {
+func TestBeginTx(t *testing.T) {
+	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
 	if _, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "readonly") {
 		t.Errorf("read only: %v", err)
 	}
 	if _, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelSerializable}); err == nil {
-		t.Error("serializable is taken")
+		t.Error("got no error for a serializable transaction")
 	}
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
@@ -381,25 +399,25 @@ func TestTransactionsAsGoOraHasThem(t *testing.T) {
 	}
 }
 
-func TestCancelledStatementGives1013(t *testing.T) {
+func TestServer_Block(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{})
 	db := open(t, o, login)
 	if err := db.PingContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	release := o.Block(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		testenv.WaitAtMost(testenv.Patience, func() bool { return o.Waiting() > 0 })
+		cancel()
+	}()
 	if _, err := list(ctx, db, "SELECT dummy FROM dual"); code(err) != 1013 {
-		t.Errorf("%v", err)
+		t.Errorf("got %v from a cancelled statement, want ORA-01013", err)
 	}
 	answered := make(chan error, 1)
 	go func() { answered <- db.PingContext(t.Context()) }()
-	select {
-	case err := <-answered:
-		t.Errorf("a blocked database answers %v", err)
-	case <-time.After(20 * time.Millisecond):
-	}
+	testenv.WaitFor(t, "the ping to be blocked", func() bool { return o.Waiting() > 0 })
 	release()
 	if err := <-answered; err != nil {
 		t.Error(err)
@@ -409,7 +427,8 @@ func TestCancelledStatementGives1013(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestServer_Fail(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{})
 	db := open(t, o, login)
 	failure := error(&network.OracleError{ErrCode: 1555, ErrMsg: "ORA-01555: 快照过旧"})
@@ -436,7 +455,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestRowsCanChange(t *testing.T) {
+func TestServer_SetRows(t *testing.T) {
+	t.Parallel()
 	o := server(t, oracle.Options{})
 	db := open(t, o, login)
 	before := all(t, db, "SELECT segment_name FROM dba_segments")
@@ -448,7 +468,8 @@ func TestRowsCanChange(t *testing.T) {
 	}
 }
 
-func TestMistakesInRowsAreTold(t *testing.T) {
+func TestServer_RejectsUnknownRows(t *testing.T) {
+	t.Parallel()
 	for _, mistake := range []catalog.Rows{
 		{"DBA_SEGMNTS": {{"OWNER": "APP"}}},
 		{"DBA_SEGMENTS": {{"OWNR": "APP"}}},
@@ -461,12 +482,14 @@ func TestMistakesInRowsAreTold(t *testing.T) {
 	}
 }
 
-func TestOwnSegmentsOfTheCases(t *testing.T) {
+func TestUserViews_OfTheCases(t *testing.T) {
+	t.Parallel()
 	for _, c := range catalog.Cases(t, "oracle") {
 		if c.AsUser == "" {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			var want []string
 			for _, row := range c.Rows["DBA_SEGMENTS"] {
 				if row["OWNER"] == c.AsUser {

@@ -19,7 +19,7 @@ type connector struct {
 	login  Login
 }
 
-// Connect opens a session, or gives the error that go-ora would.
+// Connect opens a session, or returns the error that go-ora would.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -40,14 +40,14 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{server: s, user: user, schema: cmp.Or(s.options.CurrentSchema, user)}, nil
 }
 
-// Driver is asked for by database/sql and used by nobody.
+// Driver implements driver.Connector; nothing uses it.
 func (c connector) Driver() driver.Driver { return unnamed{} }
 
 type unnamed struct{}
 
 func (unnamed) Open(string) (driver.Conn, error) { return nil, errors.New("use Server.Connector") }
 
-// admit is the user that the login is for. The listener's refusals come without text, as go-ora makes them itself.
+// admit returns the user of the login. Errors of the listener have no text, since go-ora makes them itself.
 func (s *Server) admit(login Login) (string, error) {
 	if login.SID != "" && !strings.EqualFold(login.SID, s.options.SID) {
 		return "", network.NewOracleError(12505)
@@ -69,7 +69,7 @@ func (s *Server) admit(login Login) (string, error) {
 	return user.Name, nil
 }
 
-// folded is the name of the user that is written so.
+// folded returns a name as the dictionary has it.
 func folded(name string) string {
 	if quoted := strings.Trim(name, `"`); len(quoted) == len(name)-2 {
 		return quoted
@@ -103,7 +103,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// ResetSession keeps a lost connection out of the pool.
+// ResetSession rejects a lost connection.
 func (c *conn) ResetSession(context.Context) error {
 	if c.bad {
 		return driver.ErrBadConn
@@ -111,19 +111,25 @@ func (c *conn) ResetSession(context.Context) error {
 	return nil
 }
 
-// Ping asks nothing, but waits like a statement.
+// Ping runs no statement, but is blocked like one.
 func (c *conn) Ping(ctx context.Context) error { return c.wait(ctx) }
 
-// wait is over when the database is not blocked.
+// wait returns once the database is not blocked.
 func (c *conn) wait(ctx context.Context) error {
 	c.server.mu.Lock()
 	blocked := c.server.blocked
+	if blocked != nil {
+		c.server.waiting++
+	}
 	c.server.mu.Unlock()
 	if blocked != nil {
 		select {
 		case <-blocked:
 		case <-ctx.Done():
 		}
+		c.server.mu.Lock()
+		c.server.waiting--
+		c.server.mu.Unlock()
 	}
 	if ctx.Err() != nil {
 		return refused(1013)
@@ -131,7 +137,7 @@ func (c *conn) wait(ctx context.Context) error {
 	return nil
 }
 
-// begin notes the statement and gives the error that the test wants for it.
+// begin records the statement and returns the error that the test wants for it.
 func (c *conn) begin(ctx context.Context, text string) error {
 	c.server.mu.Lock()
 	c.server.queries = append(c.server.queries, text)
@@ -148,7 +154,7 @@ func (c *conn) begin(ctx context.Context, text string) error {
 	return err
 }
 
-// QueryContext reads the whole answer at once.
+// QueryContext reads the whole result at once.
 func (c *conn) QueryContext(ctx context.Context, query string, arguments []driver.NamedValue) (driver.Rows, error) {
 	if err := c.begin(ctx, query); err != nil {
 		if lost(err) {
@@ -209,7 +215,7 @@ func read(ctx context.Context, db *sql.DB, query, translated string, values []an
 	return result, nil
 }
 
-// stopped is the error of a statement that was cancelled or could not be run.
+// stopped returns the error of a statement that was cancelled or could not be run.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return refused(1013)
@@ -217,7 +223,7 @@ func stopped(ctx context.Context, err error) error {
 	return notRun(err)
 }
 
-// headings are in upper case but for aliases in double quotes.
+// headings returns the column names in upper case, except for aliases in double quotes.
 func headings(query string, names []string) []string {
 	all := slices.Clone(names)
 	for i, name := range names {
@@ -233,7 +239,7 @@ var (
 	setsSchema = regexp.MustCompile(`(?is)^\s*ALTER\s+SESSION\s+SET\s+CURRENT_SCHEMA\s*=\s*("[^"]*"|[\w$#]+)\s*$`)
 )
 
-// ExecContext takes what sets the session or a transaction and refuses everything else: the accounts only read.
+// ExecContext accepts statements that set up a session or transaction and rejects all others: the accounts only read.
 func (c *conn) ExecContext(ctx context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
 	if err := c.begin(ctx, query); err != nil {
 		return nil, err
@@ -253,7 +259,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, _ []driver.NamedVa
 // Begin opens a transaction.
 func (c *conn) Begin() (driver.Tx, error) { return transaction{}, nil }
 
-// BeginTx refuses what go-ora does.
+// BeginTx rejects the options that go-ora rejects.
 func (c *conn) BeginTx(_ context.Context, options driver.TxOptions) (driver.Tx, error) {
 	if options.ReadOnly {
 		return nil, errors.New("readonly transaction is not supported")
@@ -269,10 +275,10 @@ type transaction struct{}
 func (transaction) Commit() error   { return nil }
 func (transaction) Rollback() error { return nil }
 
-// Prepare is PrepareContext.
+// Prepare does what PrepareContext does.
 func (c *conn) Prepare(query string) (driver.Stmt, error) { return &stmt{c, query}, nil }
 
-// PrepareContext asks the database nothing, as with go-ora.
+// PrepareContext sends nothing to the database, like go-ora.
 func (c *conn) PrepareContext(_ context.Context, query string) (driver.Stmt, error) {
 	return c.Prepare(query)
 }
@@ -293,10 +299,10 @@ func (s *stmt) ExecContext(ctx context.Context, arguments []driver.NamedValue) (
 	return s.conn.ExecContext(ctx, s.text, arguments)
 }
 
-// Query is for database/sql before contexts.
+// Query implements driver.Stmt; database/sql uses QueryContext.
 func (s *stmt) Query([]driver.Value) (driver.Rows, error) { return nil, driver.ErrSkip }
 
-// Exec is for database/sql before contexts.
+// Exec implements driver.Stmt; database/sql uses ExecContext.
 func (s *stmt) Exec([]driver.Value) (driver.Result, error) { return nil, driver.ErrSkip }
 
 type rows struct {

@@ -19,10 +19,10 @@ var userenv = regexp.MustCompile(`(?i)\bSYS_CONTEXT\s*\(\s*'([^']*)'\s*,\s*'([^'
 type translation struct {
 	sql   string
 	binds []string // in the order of their places, without colon
-	views []string // views it names, with "SYS." where it does
+	views []string // that it names, with "SYS." if the statement has it
 }
 
-// translate says a query in SQLite's words; what differs is few, as shipped statements are plain.
+// translate translates a query for SQLite. Few things differ, since the statements of the product are plain.
 func (c *conn) translate(query string) (translation, error) {
 	var result translation
 	if strings.HasSuffix(strings.TrimSpace(query), ";") {
@@ -41,7 +41,7 @@ func (c *conn) translate(query string) (translation, error) {
 	return result, failure
 }
 
-// word is the token for SQLite; it takes note of binds and views.
+// word translates a token, and records binds and views.
 func (c *conn) word(result *translation, token string) string {
 	name := strings.ToUpper(token)
 	switch {
@@ -70,7 +70,7 @@ func literal(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
-// context is the literal that stands for what SYS_CONTEXT returns.
+// context returns the result of SYS_CONTEXT as a literal.
 func (c *conn) context(namespace, parameter string) (string, error) {
 	if !strings.EqualFold(namespace, "USERENV") {
 		return "NULL", nil
@@ -103,7 +103,7 @@ func (c *conn) context(namespace, parameter string) (string, error) {
 	}
 }
 
-// allowed is the refusal of the first view that the user may not read, or that has no public synonym.
+// allowed returns an error for the first view that the user may not read, or that has no public synonym.
 func (c *conn) allowed(views []string) error {
 	user := c.server.users[c.user]
 	for _, named := range views {
@@ -121,12 +121,14 @@ func (c *conn) allowed(views []string) error {
 	return nil
 }
 
-// public says whether everyone may read the view.
+// publicViews are readable by every user, like those that start with USER_.
+var publicViews = []string{"DUAL", "V$VERSION", "PRODUCT_COMPONENT_VERSION"}
+
 func public(view string) bool {
-	return strings.HasPrefix(view, "USER_") || slices.Contains([]string{"DUAL", "V$VERSION", "PRODUCT_COMPONENT_VERSION"}, view)
+	return strings.HasPrefix(view, "USER_") || slices.Contains(publicViews, view)
 }
 
-// bound are the arguments in the order of the binds: by name, whatever its case, where all have one, else by position.
+// bound returns the arguments in the order of the binds: by name, ignoring case, if all have one, else by position.
 func bound(binds []string, arguments []driver.NamedValue) ([]any, error) {
 	named := len(arguments) > 0 && !slices.ContainsFunc(arguments, func(a driver.NamedValue) bool { return a.Name == "" })
 	if !named && len(binds) != len(arguments) {

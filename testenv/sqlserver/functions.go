@@ -12,8 +12,8 @@ import (
 	"github.com/glebarez/go-sqlite"
 )
 
-// A function of SQLite belongs to the process, but what DB_NAME() gives belongs to a session. So calls are rewritten to
-// name their session, of which callers has those that are open.
+// Functions of SQLite are global, but the result of DB_NAME() depends on the session. So calls are rewritten to pass
+// the id of their session, by which callers holds the open ones.
 var (
 	lastSession atomic.Int64
 	callers     sync.Map // int64 → *session
@@ -21,7 +21,7 @@ var (
 
 const rewritten = "emulated_"
 
-// functions are the functions of T-SQL that a session has, by their names in lower case.
+// functions holds the emulated functions of T-SQL by their names in lower case.
 var functions = map[string]func(c *session, arguments []driver.Value) (driver.Value, error){
 	"app_name":           func(c *session, _ []driver.Value) (driver.Value, error) { return c.client.App, nil },
 	"databasepropertyex": (*session).databaseProperty,
@@ -39,17 +39,18 @@ var functions = map[string]func(c *session, arguments []driver.Value) (driver.Va
 
 func init() {
 	for name, function := range functions {
-		sqlite.MustRegisterScalarFunction(rewritten+name, -1, func(_ *sqlite.FunctionContext, arguments []driver.Value) (driver.Value, error) {
+		call := func(_ *sqlite.FunctionContext, arguments []driver.Value) (driver.Value, error) {
 			caller, ok := callers.Load(arguments[0])
 			if !ok {
 				return nil, fmt.Errorf("no session %v", arguments[0])
 			}
 			return function(caller.(*session), arguments[1:])
-		})
+		}
+		sqlite.MustRegisterScalarFunction(rewritten+name, -1, call)
 	}
 }
 
-// rewrite is the statement's text with calls of the functions that need to know their session.
+// rewrite returns the text of the statement, with the calls of functions rewritten to pass the session.
 func rewrite(text string, statement []token, session int64) string {
 	var out strings.Builder
 	at := statement[0].start
@@ -68,7 +69,7 @@ func rewrite(text string, statement []token, session int64) string {
 	return out.String()
 }
 
-// argument is a text argument; empty where it is NULL or missing.
+// argument returns an argument as text; empty if it is NULL or missing.
 func argument(arguments []driver.Value, i int) string {
 	if i >= len(arguments) || arguments[i] == nil {
 		return ""
@@ -76,7 +77,7 @@ func argument(arguments []driver.Value, i int) string {
 	return fmt.Sprint(arguments[i])
 }
 
-// find gives a database by name, the current one for none.
+// find returns a database by name; the current one for an empty name.
 func (c *session) find(name string) *Database { return c.server.database(cmp.Or(name, c.database)) }
 
 func (c *session) databaseName(arguments []driver.Value) (driver.Value, error) {
@@ -102,7 +103,8 @@ func (c *session) databaseID(arguments []driver.Value) (driver.Value, error) {
 	return null()
 }
 
-// hasAccess is HAS_DBACCESS. Its page names states and single-user mode as reasons for 0, not availability groups.
+// hasAccess implements HAS_DBACCESS. Its page names states and single-user mode as reasons for 0, not availability
+// groups.
 func (c *session) hasAccess(arguments []driver.Value) (driver.Value, error) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
@@ -115,7 +117,7 @@ func (c *session) hasAccess(arguments []driver.Value) (driver.Value, error) {
 	return truth(!closed && c.server.mayEnter(login, d)), nil
 }
 
-// null is what a function gives that cannot tell.
+// null returns NULL.
 func null() (driver.Value, error) { return nil, nil } //nolint:nilnil // NULL is a value
 
 func truth(v bool) int64 {
@@ -125,7 +127,7 @@ func truth(v bool) int64 {
 	return 0
 }
 
-// hasPermission is HAS_PERMS_BY_NAME for the server and for databases.
+// hasPermission implements HAS_PERMS_BY_NAME for the server and for databases.
 func (c *session) hasPermission(arguments []driver.Value) (driver.Value, error) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()

@@ -11,13 +11,13 @@ type tokenKind int
 const (
 	wordToken   tokenKind = iota // an identifier or keyword as it stands
 	quotedToken                  // [name] or "name"; text is the name
-	stringToken                  // 'text'; text is what it says
+	stringToken                  // 'text'; text is without the quotes
 	numberToken
 	variableToken // @name; text is without the @
 	signToken     // one character of anything else
 )
 
-// token is a word of T-SQL and its place in the text.
+// token is a token of T-SQL and its place in the text.
 type token struct {
 	kind       tokenKind
 	text       string
@@ -28,10 +28,10 @@ func (t token) is(word string) bool { return t.kind == wordToken && strings.Equa
 
 func (t token) sign(sign string) bool { return t.kind == signToken && t.text == sign }
 
-// name reports whether the token can name something.
+// name reports whether the token can be a name.
 func (t token) name() bool { return t.kind == wordToken || t.kind == quotedToken }
 
-// lex cuts a text into tokens without comments and space.
+// lex splits a text into tokens, without comments and white space.
 func lex(text string) ([]token, error) {
 	var tokens []token
 	for at := 0; at < len(text); {
@@ -90,7 +90,7 @@ func lineEnd(text string) int {
 	return len(text)
 }
 
-// span is how many bytes at the beginning of text consist of such characters.
+// span returns how many bytes at the beginning of the text consist of matching characters.
 func span(text string, part func(rune) bool) int {
 	if end := strings.IndexFunc(text, func(r rune) bool { return !part(r) }); end >= 0 {
 		return end
@@ -117,7 +117,7 @@ func quoted(text string) (inner string, length int, ok bool) {
 	}
 }
 
-// statements cuts a batch at semicolons, and before the keywords that begin a statement after one that needs none.
+// statements splits a batch at semicolons, and before keywords that begin a statement.
 func statements(tokens []token) [][]token {
 	var out [][]token
 	var current []token
@@ -156,7 +156,7 @@ func continues(current []token, t token) bool {
 	return query && (t.is("SELECT") || t.is("WITH"))
 }
 
-// views are the catalog views that are named, as "sys.objects" in lower case.
+// views returns the catalog views that are named, in lower case, such as "sys.objects".
 func views(tokens []token) []string {
 	var out []string
 	for i := 0; i+2 < len(tokens); i++ {

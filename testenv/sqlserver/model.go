@@ -17,28 +17,28 @@ const serverName = "EMULATED"
 type Database struct {
 	Name       string
 	State      string // as state_desc says it; empty: ONLINE
-	SingleUser bool   // and another session has it
+	SingleUser bool   // in use by another session
 	Replica    Replica
-	SnapshotOf string         // the name of its source database
-	Rows       catalog.Rows   // its catalog views; sys.database_files is made of Files where it has no rows
+	SnapshotOf string         // name of the source database
+	Rows       catalog.Rows   // of its catalog views; without rows, sys.database_files is derived from Files
 	Files      []File         // nil: a data file of 1024 pages and a log of 256
 	Properties map[string]any // further columns of its row in sys.databases
 
-	// LoginErrors are what the server says before 4060 or 4063 to a login that cannot open the database. Nil: what
-	// is known of servers, which is nothing for a state, 976 and 978 for a replica.
+	// LoginErrors precede 4060 or 4063 for a login that cannot open the database. Nil: those of real servers, as far as
+	// known: none for a state, 976 and 978 for a replica.
 	LoginErrors tds.Errors
 
 	id int64
 }
 
-// Replica is the part of a database in an availability group.
+// Replica is the role of a database in an availability group.
 type Replica int
 
-// Parts of a replica.
+// Roles of a replica.
 const (
 	Standalone     Replica = iota // or a primary: nothing special
-	Unreadable                    // a secondary that takes no connections: 976
-	ReadIntentOnly                // a secondary that takes those with ApplicationIntent=ReadOnly: 978
+	Unreadable                    // a secondary that accepts no connections: 976
+	ReadIntentOnly                // a secondary that accepts only ApplicationIntent=ReadOnly: 978
 )
 
 // File is a file of a database.
@@ -46,12 +46,12 @@ type File struct {
 	Name, Path string
 	Type       string // ROWS, LOG or FILESTREAM; empty: ROWS
 	Pages      int64  // of 8 KiB
-	StartPages *int64 // what sys.master_files says; nil: Pages, and 0 for FILESTREAM
+	StartPages *int64 // size in sys.master_files; nil: Pages, and 0 for FILESTREAM
 }
 
 var fileTypes = map[string]int{"ROWS": 0, "LOG": 1, "FILESTREAM": 2}
 
-// states are the values of sys.databases.state, and the error of who uses a database in that state.
+// states holds the values of sys.databases.state, and the error from using a database in that state; 0: none.
 var states = map[string]struct {
 	number int
 	use    int32
@@ -72,28 +72,30 @@ func (d *Database) files() []File {
 		return d.Files
 	}
 	const dataPages, logPages = 1024, 256
-	return []File{{Name: d.Name, Path: d.Name + ".mdf", Pages: dataPages}, {Name: d.Name + "_log", Path: d.Name + "_log.ldf", Type: "LOG", Pages: logPages}}
+	return []File{
+		{Name: d.Name, Path: d.Name + ".mdf", Pages: dataPages},
+		{Name: d.Name + "_log", Path: d.Name + "_log.ldf", Type: "LOG", Pages: logPages},
+	}
 }
 
 // Login is a login of the server, or a user of an Azure SQL Database.
 type Login struct {
 	Name, Password  string
 	Sysadmin        bool
-	Permissions     []string        // of the server: VIEW SERVER STATE, VIEW ANY DEFINITION, CONNECT ANY DATABASE, …
-	Users           map[string]User // by the name of the database that the login is a user of
+	Permissions     []string        // on the server: VIEW SERVER STATE, VIEW ANY DEFINITION, CONNECT ANY DATABASE, …
+	Users           map[string]User // its users, by database name
 	DefaultDatabase string          // empty: master
-	OwnDatabases    bool            // VIEW ANY DATABASE is denied: the login sees only databases it may enter
+	OwnDatabases    bool            // VIEW ANY DATABASE is denied: the login sees only databases that it may enter
 }
 
-// User is what a login may do in a database.
+// User holds the permissions of a login in a database.
 type User struct {
 	Permissions []string // VIEW DATABASE STATE, VIEW DATABASE PERFORMANCE STATE, VIEW DEFINITION, CONTROL
-	Objects     []string // what it holds a permission on and therefore sees, as "dbo.t"
+	Objects     []string // on which it has a permission, so it sees them, such as "dbo.t"
 	NoConnect   bool     // CONNECT was revoked: 916
 }
 
-// implied are the permissions that hold another one: of a database by database permissions, of a database or the server
-// by server permissions.
+// Permissions that imply another one: database permissions in the first map, server permissions in the second.
 var (
 	impliedByDatabase = map[string][]string{
 		"VIEW DATABASE STATE":             {"CONTROL"},
@@ -134,10 +136,10 @@ func (l Login) user(database string) User {
 	return User{}
 }
 
-// guests are the system databases that every login may enter.
+// guests lists the system databases that every login may enter.
 var guests = []string{"master", "tempdb", "msdb"}
 
-// mayEnter reports whether the login is a user of the database, whatever its state.
+// mayEnter reports whether the login is a user of the database, regardless of its state.
 func (s *Server) mayEnter(l Login, d *Database) bool {
 	user, isUser := User{}, false
 	for name := range l.Users {
@@ -149,7 +151,7 @@ func (s *Server) mayEnter(l Login, d *Database) bool {
 	return !user.NoConnect && (isUser || guest || l.onServer("CONNECT"))
 }
 
-// database finds a database by its name; nil: there is none. The lock is held.
+// database returns a database by name, or nil. The caller holds the lock.
 func (s *Server) database(name string) *Database {
 	for _, d := range s.databases {
 		if sameName(d.Name, name) {
@@ -167,7 +169,7 @@ func (s *Server) login(name string) (Login, bool) {
 	return s.logins[i], true
 }
 
-// check finds what is wrong with a test's database. The lock is held.
+// check returns an error if a test's database makes no sense. The caller holds the lock.
 func (s *Server) check(d Database) error {
 	if d.Name == "" {
 		return errors.New("no name")
@@ -186,7 +188,7 @@ func (s *Server) check(d Database) error {
 	return s.checkRows(d.Rows)
 }
 
-// checkRows finds views and columns that no version has; what only this version lacks is left out for its sessions.
+// checkRows returns an error for views and columns that no version has. Those that only this version lacks are skipped.
 func (s *Server) checkRows(rows catalog.Rows) error {
 	for key, list := range rows {
 		if key == "sys.databases" || key == "sys.master_files" {
@@ -228,7 +230,7 @@ func (s *Server) addSystemDatabases() {
 	}
 }
 
-// unusable is the error of a session that wants to use the database; nil: it may. The lock is held.
+// unusable returns the error from using the database; nil if it can be used. The caller holds the lock.
 func (s *Server) unusable(d *Database, l Login, readOnlyIntent bool) error {
 	use := states[d.state()].use
 	switch {
@@ -247,9 +249,9 @@ func (s *Server) unusable(d *Database, l Login, readOnlyIntent bool) error {
 	}
 }
 
-// unopened are the errors of a login that cannot open the database; nil: it can. Of what keeps a session out of a
-// database a login is told only by availability groups, by a revoked CONNECT, and on Azure. The lock is held.
-func (s *Server) unopened(d *Database, l Login, readOnlyIntent bool) (refused bool, told tds.Errors) {
+// unopened reports whether a login cannot open the database, with the reasons that the server names. It names one only
+// for availability groups, for a revoked CONNECT, and on Azure. The caller holds the lock.
+func (s *Server) unopened(d *Database, l Login, readOnlyIntent bool) (refused bool, reasons tds.Errors) {
 	if d == nil {
 		return true, nil
 	}
@@ -257,11 +259,12 @@ func (s *Server) unopened(d *Database, l Login, readOnlyIntent bool) (refused bo
 	if !errors.As(s.unusable(d, l, readOnlyIntent), &reason) {
 		return false, nil
 	}
-	said := reason.Number == 976 || reason.Number == 978 || (reason.Number == 916 && (s.azure() || l.user(d.Name).NoConnect))
+	replica := reason.Number == 976 || reason.Number == 978
+	named := replica || reason.Number == 916 && (s.azure() || l.user(d.Name).NoConnect)
 	switch {
 	case d.LoginErrors != nil:
 		return true, d.LoginErrors
-	case said:
+	case named:
 		return true, tds.Errors{reason}
 	default:
 		return true, nil
@@ -284,16 +287,16 @@ func (s *Server) Login(_ context.Context, login tds.Login) (tds.Welcome, error) 
 	if !ok || known.Password != login.Password {
 		return tds.Welcome{}, Message(18456, login.User)
 	}
-	database, told, err := s.enter(known, login)
+	database, warnings, err := s.enter(known, login)
 	if err != nil {
 		return tds.Welcome{}, err
 	}
-	return tds.Welcome{Session: s.open(known, login, database), Database: database, Errors: told}, nil
+	return tds.Welcome{Session: s.open(known, login, database), Database: database, Errors: warnings}, nil
 }
 
-// enter finds the database that a login begins in. One that was asked for and cannot be opened fails the login where
-// the client says so, as most do; go-mssqldb does not, and gets the default database together with error 4063.
-func (s *Server) enter(l Login, login tds.Login) (name string, told tds.Errors, err error) {
+// enter returns the database that a session starts in. If the requested one cannot be opened, the login fails, unless
+// the client permits a fallback, as go-mssqldb does: then it gets the default database together with error 4063.
+func (s *Server) enter(l Login, login tds.Login) (name string, warnings tds.Errors, err error) {
 	if login.Database != "" {
 		wanted := s.database(login.Database)
 		refused, reasons := s.unopened(wanted, l, login.ReadOnlyIntent)
@@ -303,16 +306,16 @@ func (s *Server) enter(l Login, login tds.Login) (name string, told tds.Errors, 
 		if login.DatabaseFatal || s.azure() {
 			return "", nil, append(slices.Clone(reasons), Message(4060, login.Database), Message(18456, l.Name))
 		}
-		told = slices.Clone(reasons)
+		warnings = slices.Clone(reasons)
 	}
 	byDefault := s.database(l.defaultDatabase())
 	if refused, reasons := s.unopened(byDefault, l, login.ReadOnlyIntent); refused {
 		return "", nil, append(slices.Clone(reasons), Message(4064), Message(18456, l.Name))
 	}
 	if login.Database != "" {
-		told = append(told, Message(4063, login.Database, byDefault.Name))
+		warnings = append(warnings, Message(4063, login.Database, byDefault.Name))
 	}
-	return byDefault.Name, told, nil
+	return byDefault.Name, warnings, nil
 }
 
 func (l Login) defaultDatabase() string {

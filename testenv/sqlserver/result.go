@@ -13,7 +13,7 @@ import (
 	"whalefall/testenv/tds"
 )
 
-// result is what a statement gave, all of it, as the types of some columns show only in their values.
+// result is the whole result of a statement, since the types of some columns follow from their values.
 type result struct {
 	columns []tds.Column
 	rows    [][]any
@@ -44,7 +44,7 @@ func readResult(rows *sql.Rows) (*result, error) {
 	return out, nil
 }
 
-// column is the type of a result's column: the one the catalog declares, or, for an expression, what its values need.
+// column returns the type of a result column: that of the catalog or, for an expression, that of its values.
 func (r *result) column(i int, t *sql.ColumnType) tds.Column {
 	column := tds.Column{Name: t.Name(), Type: tds.Int}
 	if _, declared, ok := strings.Cut(t.DatabaseTypeName(), " "); ok {
@@ -69,7 +69,8 @@ func (r *result) column(i int, t *sql.ColumnType) tds.Column {
 }
 
 var declaredTypes = map[string]tds.Type{
-	"bigint": tds.BigInt, "int": tds.Int, "smallint": tds.SmallInt, "tinyint": tds.TinyInt, "bit": tds.Bit, "float": tds.Float,
+	"bigint": tds.BigInt, "int": tds.Int, "smallint": tds.SmallInt, "tinyint": tds.TinyInt, "bit": tds.Bit,
+	"float":   tds.Float,
 	"decimal": tds.Decimal, "numeric": tds.Decimal,
 	"sysname": tds.NVarChar, "nvarchar": tds.NVarChar, "varchar": tds.NVarChar, "char": tds.NVarChar,
 	"varbinary": tds.VarBinary, "binary": tds.VarBinary, "uniqueidentifier": tds.UniqueIdentifier,
@@ -113,7 +114,7 @@ func (r *result) write(ctx context.Context, w *tds.Writer) error {
 	return nil
 }
 
-// sent is the value as the column takes it: the catalog keeps moments, GUIDs and large numbers as texts.
+// sent converts a value for its column: the catalog keeps times, GUIDs and large numbers as text.
 func sent(column tds.Column, value any) (any, error) {
 	text, isText := value.(string)
 	switch {
@@ -146,14 +147,14 @@ func moment(text string) (any, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is no moment", text)
+	return nil, fmt.Errorf("%q is not a time", text)
 }
 
-// guid turns the text of a GUID into its bytes, of which the first three groups travel least byte first.
+// guid parses a GUID into its bytes on the wire, of which the first three groups are little-endian.
 func guid(text string) (any, error) {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
 	if err != nil || len(b) != 16 {
-		return nil, fmt.Errorf("%q is no GUID", text)
+		return nil, fmt.Errorf("%q is not a GUID", text)
 	}
 	slices.Reverse(b[0:4])
 	slices.Reverse(b[4:6])

@@ -28,7 +28,7 @@ const (
 	AzureSQL   = 5
 )
 
-// Options of a server. What is empty is a SQL Server 2022 Enterprise without encryption.
+// Options of a server. The default is SQL Server 2022 Enterprise without encryption.
 type Options struct {
 	Encryption    tds.Encryption
 	Version       string // of the product
@@ -41,7 +41,7 @@ type Options struct {
 type Server struct {
 	Host   string
 	Port   int
-	CAFile string // a file with the certificate that a client must trust; empty without encryption
+	CAFile string // path of the certificate that a client must trust; empty without encryption
 
 	options Options
 	views   []catalog.View // of this version
@@ -64,21 +64,21 @@ type Server struct {
 	attentions int
 }
 
-// Query is a request as a client sent it.
+// Query is a request of a client.
 type Query struct {
 	Login, Database, App string
 	ReadOnlyIntent       bool
-	Text                 string // empty for a procedure called by name
+	Text                 string // empty for a procedure that is called by name
 	Procedure            string
 	Params               []tds.Param
-	Views                []string // what Text names in the schema sys, in lower case, as "sys.objects"
+	Views                []string // that Text names in the schema sys, in lower case, such as "sys.objects"
 }
 
-// Connection is a session that is open.
+// Connection is an open session.
 type Connection struct {
 	Login, Database, App string
 	ReadOnlyIntent       bool
-	LockTimeout          time.Duration // negative: waits for ever
+	LockTimeout          time.Duration // negative: none
 	DeadlockPriority     string
 	Isolation            string
 }
@@ -114,10 +114,10 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-// Password is that of sa, and of a login that names none.
+// Password is the password of sa, and of logins without one.
 const Password = "p'ä%订\" ;}"
 
-// azure reports whether this is Azure SQL Database, where every database stands for itself.
+// azure reports whether the server is an Azure SQL Database, whose databases are isolated from each other.
 func (s *Server) azure() bool { return s.options.EngineEdition == AzureSQL }
 
 func (s *Server) major() int {
@@ -126,10 +126,10 @@ func (s *Server) major() int {
 	return major
 }
 
-// releases are the years that the catalog calls versions by.
+// releases maps major versions to the years by which the catalog names them.
 var releases = map[int]int{11: 2012, 12: 2014, 13: 2016, 14: 2017, 15: 2019, 16: 2022, 17: 2025}
 
-// versionViews are the views of this version; Azure has all but those of files that belong to no database.
+// versionViews returns the views of this version. Azure has all but sys.master_files.
 func (s *Server) versionViews() []catalog.View {
 	if s.azure() {
 		return slices.DeleteFunc(slices.Clone(s.allViews), func(v catalog.View) bool { return v.Name == "master_files" })
@@ -138,7 +138,7 @@ func (s *Server) versionViews() []catalog.View {
 	return views
 }
 
-// AddLogin adds a login, or replaces the one of the same name.
+// AddLogin adds a login, or replaces that of the same name.
 func (s *Server) AddLogin(t testing.TB, login Login) {
 	t.Helper()
 	login.Password = cmp.Or(login.Password, Password)
@@ -154,7 +154,7 @@ func (s *Server) AddLogin(t testing.TB, login Login) {
 	s.logins = append(s.logins, login)
 }
 
-// AddDatabase adds a database, or replaces the one of the same name, whose id it keeps.
+// AddDatabase adds a database, or replaces that of the same name and keeps its id.
 func (s *Server) AddDatabase(t testing.TB, database Database) {
 	t.Helper()
 	s.mu.Lock()
@@ -175,7 +175,7 @@ func (s *Server) AddDatabase(t testing.TB, database Database) {
 	s.databases = append(s.databases, &database)
 }
 
-// DropDatabase forgets a database; sessions in it stay, as after a failover, until their next query.
+// DropDatabase removes a database. Its sessions stay open until their next query, as after a failover.
 func (s *Server) DropDatabase(t testing.TB, name string) {
 	t.Helper()
 	s.mu.Lock()
@@ -187,7 +187,7 @@ func (s *Server) DropDatabase(t testing.TB, name string) {
 	s.databases = slices.DeleteFunc(s.databases, func(d *Database) bool { return sameName(d.Name, name) })
 }
 
-// Connections are the sessions that are open now, oldest first.
+// Connections returns the open sessions, oldest first.
 func (s *Server) Connections() []Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,29 +198,29 @@ func (s *Server) Connections() []Connection {
 	return out
 }
 
-// Queries are all requests so far.
+// Queries returns all requests so far.
 func (s *Server) Queries() []Query {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.queries)
 }
 
-// FailLogin adds a rule: an error, made by Message, refuses the login.
+// FailLogin adds a rule for logins. They fail with its error, which is one of Message.
 func (s *Server) FailLogin(rule func(tds.Login) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusals = append(s.refusals, rule)
 }
 
-// Fail adds a rule: an error, made by Message, is the answer to the request.
+// Fail adds a rule for requests. They fail with its error, which is one of Message.
 func (s *Server) Fail(rule func(Query) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules = append(s.rules, rule)
 }
 
-// FailNext answers the next request that reads a catalog view, or calls a procedure, with an error made by Message.
-// Several calls fail as many requests.
+// FailNext makes the next request that reads a catalog view or calls a procedure fail with an error of Message. Further
+// calls are for the requests that follow it.
 func (s *Server) FailNext(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,8 +232,8 @@ type block struct {
 	done  chan struct{}
 }
 
-// Block has requests that read one of the views (none: any) wait until release is called, the client cancels, or their
-// LOCK_TIMEOUT ends with error 1222. The end of the test releases them too.
+// Block holds requests that read one of the views (none: any) until release is called, the client cancels, or their
+// LOCK_TIMEOUT ends them with error 1222. The end of the test releases them, too.
 func (s *Server) Block(t testing.TB, views ...string) (release func()) {
 	t.Helper()
 	b := &block{views: views, done: make(chan struct{})}
@@ -250,7 +250,7 @@ func (s *Server) Block(t testing.TB, views ...string) (release func()) {
 	return release
 }
 
-// Attentions is how many requests clients ended by an attention while they ran.
+// Attentions returns how many running requests clients have cancelled by an attention.
 func (s *Server) Attentions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,14 +265,14 @@ func (s *Server) ended(ctx context.Context) {
 	}
 }
 
-// Waiting is how many requests a Block holds now.
+// Waiting returns how many requests Block holds.
 func (s *Server) Waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.waiting
 }
 
-// blocked gives what the query has to wait for; nil: nothing.
+// blocked returns the channel that the query has to wait for; nil if it is not blocked.
 func (s *Server) blocked(q Query) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,7 +290,7 @@ func (s *Server) wait(by int) {
 	s.waiting += by
 }
 
-// record logs a request and applies the tests' rules to it.
+// record records a request and applies the rules of the test to it.
 func (s *Server) record(q Query) error {
 	s.mu.Lock()
 	s.queries = append(s.queries, q)
@@ -308,5 +308,5 @@ func (s *Server) record(q Query) error {
 	return failure
 }
 
-// sameName compares names of the server as its default collation does, without case.
+// sameName compares names as the default collation of the server does, ignoring case.
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }

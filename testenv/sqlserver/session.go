@@ -17,7 +17,7 @@ import (
 // forever is a LOCK_TIMEOUT of -1, the default.
 const forever = time.Duration(-1)
 
-// settings are what SET changes and a reset puts back.
+// settings holds what SET changes and a reset restores.
 type settings struct {
 	lockTimeout      time.Duration
 	deadlockPriority string
@@ -32,13 +32,13 @@ type session struct {
 	id     int64
 	login  string
 	client tds.Login
-	home   string // the database it began in
+	home   string // database it started in
 
 	database string // under the server's lock, as set
 	set      settings
 }
 
-// open makes a session. The lock is held.
+// open creates a session. The caller holds the lock.
 func (s *Server) open(login Login, client tds.Login, database string) *session {
 	opened := &session{
 		server: s, id: lastSession.Add(1), login: login.Name, client: client,
@@ -73,7 +73,7 @@ func (c *session) connection() Connection {
 	}
 }
 
-// current gives the session's login, database and settings as they are now.
+// current returns the current login, database and settings of the session.
 func (c *session) current() (Login, string, settings) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *session) use(arguments []token, w *tds.Writer) error {
 
 const isolationLevel = "ISOLATION LEVEL "
 
-// switches are the options of SET that are on or off, and mean nothing here.
+// switches lists options of SET that are on or off, and have no effect here.
 var switches = []string{
 	"ANSI_DEFAULTS", "ANSI_NULLS", "ANSI_NULL_DFLT_ON", "ANSI_PADDING", "ANSI_WARNINGS", "ARITHABORT",
 	"CONCAT_NULL_YIELDS_NULL", "CURSOR_CLOSE_ON_COMMIT", "IMPLICIT_TRANSACTIONS", "NOCOUNT", "NUMERIC_ROUNDABORT",
@@ -186,7 +186,7 @@ func (c *session) setOption(words []token) error {
 	return nil
 }
 
-// option is the name of an option, and its value with single spaces, both in upper case.
+// option returns the name of an option and its value with single spaces, both in upper case.
 func option(words []token) (name, value string) {
 	if len(words) == 0 {
 		return "", ""

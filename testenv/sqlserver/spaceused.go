@@ -39,7 +39,7 @@ func (c *session) call(ctx context.Context, q tds.Query, statement []token, w *t
 	return c.execute(ctx, statement[:end], arguments, w)
 }
 
-// callArguments are the arguments of a call, whose values are constants or parameters of the batch.
+// callArguments returns the arguments of a call, whose values are constants or parameters of the batch.
 func callArguments(tokens []token, params []tds.Param) ([]tds.Param, error) {
 	var out []tds.Param
 	for len(tokens) > 0 {
@@ -86,7 +86,7 @@ func constant(t token, params []tds.Param) (any, error) {
 	}
 }
 
-// execute runs a procedure: there is only sp_spaceused, of one object.
+// execute runs a procedure: only sp_spaceused of one object exists.
 func (c *session) execute(ctx context.Context, name []token, arguments []tds.Param, w *tds.Writer) error {
 	var parts []string
 	for _, t := range name {
@@ -117,7 +117,8 @@ func (c *session) execute(ctx context.Context, name []token, arguments []tds.Par
 }
 
 // spaceUsed answers sp_spaceused @objname as its page defines it: data is what the heap or clustered index uses, index
-// the rest of what is used, unused the rest of what is reserved, and index tables count with their parent but for rows.
+// the rest of the used space, unused the rest of the reserved space. Index tables count with their parent, except for
+// rows.
 func (c *session) spaceUsed(ctx context.Context, objectName string, w *tds.Writer) error {
 	values, err := c.spaceRow(objectName)
 	if err != nil {
@@ -155,7 +156,10 @@ func (c *session) spaceRow(objectName string) ([]any, error) {
 		return []any{object["name"], rows, nil, nil, nil, nil}, nil
 	}
 	index, unused := less(found.used, found.data), less(found.reserved, found.used)
-	return []any{object["name"], rows, kilobytes(found.reserved), kilobytes(found.data), kilobytes(index), kilobytes(unused)}, nil
+	return []any{
+		object["name"], rows,
+		kilobytes(found.reserved), kilobytes(found.data), kilobytes(index), kilobytes(unused),
+	}, nil
 }
 
 var spaceColumns = []tds.Column{
@@ -174,7 +178,7 @@ func kilobytes(pages *int64) any {
 	return strconv.FormatInt(*pages*pageKB, 10) + " KB"
 }
 
-// less is a − b, and 0 where that is negative or unknown.
+// less returns a − b; 0 if that is negative or unknown.
 func less(a, b *int64) *int64 {
 	rest := int64(0)
 	if a != nil && b != nil {
@@ -183,7 +187,7 @@ func less(a, b *int64) *int64 {
 	return &rest
 }
 
-// object finds what sp_spaceused is asked for: a visible table, view, queue or internal table of the current database.
+// object returns the object that sp_spaceused measures: a visible table, view, queue or internal table.
 func object(d *Database, l Login, objectName string) (map[string]any, error) {
 	unknown := Message(15009, objectName, d.Name)
 	parts, err := nameParts(objectName)
@@ -241,10 +245,10 @@ func (d *Database) schemaName(id any) string {
 	return ""
 }
 
-// space is what an object has: pages, and rows. Nil is the sum of nothing.
+// space holds the pages and rows of an object; nil is the sum of no rows.
 type space struct{ reserved, used, data, rows *int64 }
 
-// add adds to a sum what the row has in the columns.
+// add adds the columns of the row to a sum.
 func add(sum **int64, row map[string]any, columns ...string) {
 	if *sum == nil {
 		*sum = new(int64)
@@ -301,7 +305,7 @@ func (d *Database) isMemoryOptimized(id int64) bool {
 	})
 }
 
-// partitionRows are the rows of a memory-optimized table: those of its heap, its clustered or its columnstore index.
+// partitionRows returns the rows of a memory-optimized table: those of its heap, clustered or columnstore index.
 func (d *Database) partitionRows(id int64) *int64 {
 	var rows *int64
 	for _, row := range d.rowsOf("sys.partitions", id) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mssql "github.com/microsoft/go-mssqldb"
 
+	"whalefall/testenv"
 	"whalefall/testenv/catalog"
 	"whalefall/testenv/sqlserver"
 	"whalefall/testenv/tds"
@@ -21,12 +22,12 @@ import (
 
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// open connects as a login whose password is sqlserver.Password; settings are the driver's.
+// open opens a pool for a login whose password is sqlserver.Password. Settings are "name=value", those of the driver.
 func open(t testing.TB, s *sqlserver.Server, login, database string, settings ...string) *sql.DB {
 	t.Helper()
 	query := url.Values{"database": {database}, "encrypt": {"disable"}, "app name": {"test"}}
@@ -86,7 +87,7 @@ func read(t testing.TB, db *sql.DB, query string, args ...any) ([]string, error)
 	return out, rows.Err()
 }
 
-// numbers are the errors of one answer, in their order.
+// numbers returns the numbers of the errors in one response, in order.
 func numbers(err error) []int32 {
 	var last mssql.Error
 	if !errors.As(err, &last) {
@@ -106,13 +107,16 @@ func expect(t testing.TB, what string, err error, want ...int32) {
 	}
 }
 
-// shop has the worked example of sp_spaceused: a heap with large and overflowing rows and a nonclustered index.
+// shop returns the worked example of sp_spaceused: a heap with large and overflowing rows and a nonclustered index.
 func shop() catalog.Rows {
 	return catalog.Rows{
 		"sys.schemas": {{"name": "dbo", "schema_id": 1}, {"name": "订", "schema_id": 5}},
 		"sys.objects": {
 			{"object_id": 3, "name": "sysrscols", "schema_id": 4, "type": "S", "is_ms_shipped": true},
-			{"object_id": 10, "name": "a]b 订单", "schema_id": 1, "type": "U", "is_ms_shipped": false, "create_date": "2024-02-29T01:02:03"},
+			{
+				"object_id": 10, "name": "a]b 订单", "schema_id": 1, "type": "U", "is_ms_shipped": false,
+				"create_date": "2024-02-29T01:02:03",
+			},
 			{"object_id": 11, "name": "memory", "schema_id": 5, "type": "U", "is_ms_shipped": false},
 			{"object_id": 12, "name": "proc", "schema_id": 1, "type": "P", "is_ms_shipped": false},
 			{"object_id": 13, "name": "plain", "schema_id": 1, "type": "V", "is_ms_shipped": false},
@@ -127,14 +131,23 @@ func shop() catalog.Rows {
 			{"partition_id": 1, "object_id": 10, "index_id": 0, "rows": 5}, {"partition_id": 4, "object_id": 11, "index_id": 0, "rows": 70},
 		},
 		"sys.dm_db_partition_stats": {
-			{"object_id": 10, "index_id": 0, "in_row_data_page_count": 100, "lob_used_page_count": 7, "row_overflow_used_page_count": 2, "used_page_count": 121, "reserved_page_count": 137, "row_count": 5},
-			{"object_id": 10, "index_id": 2, "in_row_data_page_count": 40, "used_page_count": 45, "reserved_page_count": 57, "row_count": 5},
-			{"object_id": 20, "index_id": 1, "in_row_data_page_count": 3, "used_page_count": 4, "reserved_page_count": 8, "row_count": 99},
+			{
+				"object_id": 10, "index_id": 0, "in_row_data_page_count": 100, "lob_used_page_count": 7,
+				"row_overflow_used_page_count": 2, "used_page_count": 121, "reserved_page_count": 137, "row_count": 5,
+			},
+			{
+				"object_id": 10, "index_id": 2, "in_row_data_page_count": 40, "used_page_count": 45,
+				"reserved_page_count": 57, "row_count": 5,
+			},
+			{
+				"object_id": 20, "index_id": 1, "in_row_data_page_count": 3, "used_page_count": 4,
+				"reserved_page_count": 8, "row_count": 99,
+			},
 		},
 	}
 }
 
-// start serves the shop to sa, to a sizer who may measure, and to a stranger who is a user and nothing more.
+// start serves the shop to sa, to sizer, who may measure, and to stranger, a user without permissions.
 func start(t testing.TB, options sqlserver.Options) *sqlserver.Server {
 	t.Helper()
 	s := sqlserver.Start(t, options)
@@ -144,7 +157,8 @@ func start(t testing.TB, options sqlserver.Options) *sqlserver.Server {
 	return s
 }
 
-func TestCatalog(t *testing.T) {
+func TestQuery_Catalog(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "SHOP")
 	got := list(t, db, "SELECT o.name, s.[name] AS [schema], o.is_ms_shipped, o.create_date, CAST(o.object_id AS bigint), o.parent_object_id"+
@@ -154,7 +168,7 @@ func TestCatalog(t *testing.T) {
 	}
 	var shipped bool
 	if err := db.QueryRowContext(within(t), "SELECT is_ms_shipped FROM sys.objects WHERE type = 'S'").Scan(&shipped); err != nil || !shipped {
-		t.Errorf("a bit came as %v, %v", shipped, err)
+		t.Errorf("got a bit as %v, %v, want true", shipped, err)
 	}
 	var number int
 	if err := db.QueryRowContext(within(t), "SELECT is_ms_shipped FROM sys.objects WHERE type = 'S'").Scan(&number); err == nil {
@@ -162,7 +176,8 @@ func TestCatalog(t *testing.T) {
 	}
 }
 
-func TestFunctions(t *testing.T) {
+func TestQuery_Functions(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	s.AddDatabase(t, sqlserver.Database{Name: "away", State: "OFFLINE"})
 	for _, test := range []struct{ login, expression, want string }{
@@ -192,7 +207,8 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestQuery_Errors(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{Version: "11.0.7001.0"})
 	db := open(t, s, "stranger", "shop")
 	for text, want := range map[string]int32{
@@ -227,11 +243,12 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestNothingIsWritten(t *testing.T) {
+func TestQuery_IsReadOnly(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "shop")
 	if _, err := read(t, db, "WITH x AS (SELECT 1 AS n) DELETE FROM sys.objects"); err == nil {
-		t.Error("a catalog view was written to")
+		t.Error("got no error from a write to a catalog view")
 	}
 	if got := list(t, db, "SELECT COUNT(*) FROM sys.objects"); got[0] != "6" {
 		t.Error(got)
@@ -256,7 +273,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-func TestSettings(t *testing.T) {
+func TestSession_Settings(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "shop", "ApplicationIntent=ReadOnly")
 	conn, err := db.Conn(within(t))
@@ -279,7 +297,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := list(t, db, "SELECT DB_NAME()"); got[0] != "shop" {
-		t.Errorf("after a reset in %s", got)
+		t.Errorf("after a reset: got database %s, want shop", got)
 	}
 	if got := s.Connections(); got[0].LockTimeout >= 0 || got[0].Isolation != "READ COMMITTED" {
 		t.Errorf("after a reset: %+v", got)
@@ -287,17 +305,13 @@ func TestSettings(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for ctx := within(t); len(s.Connections()) > 0 && ctx.Err() == nil; {
-		time.Sleep(time.Millisecond)
-	}
-	if got := s.Connections(); len(got) > 0 {
-		t.Errorf("left: %+v", got)
-	}
+	testenv.WaitFor(t, "the session to end", func() bool { return len(s.Connections()) == 0 })
 }
 
-// TestLogins is about databases that cannot be opened. The driver lets the server fall back to the default database,
-// and takes the warning for an error.
-func TestLogins(t *testing.T) {
+// TestServer_Logins covers databases that cannot be opened. The driver lets the server fall back to the default
+// database, and treats the warning as an error.
+func TestServer_Logins(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	for _, d := range []sqlserver.Database{
 		{Name: "offline", State: "OFFLINE"},
@@ -340,7 +354,8 @@ func TestLogins(t *testing.T) {
 	expect(t, "rule", open(t, s, "any", "shop").PingContext(within(t)), 40613)
 }
 
-func TestPermissions(t *testing.T) {
+func TestServer_Permissions(t *testing.T) {
+	t.Parallel()
 	for version, permission := range map[string]string{"15.0.4420.2": "VIEW DATABASE STATE", "16.0.4125.3": "VIEW DATABASE PERFORMANCE STATE"} {
 		s := start(t, sqlserver.Options{Version: version})
 		db := open(t, s, "stranger", "shop")
@@ -377,7 +392,8 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-func TestFiles(t *testing.T) {
+func TestServer_Files(t *testing.T) {
+	t.Parallel()
 	s := sqlserver.Start(t, sqlserver.Options{})
 	start := int64(8)
 	s.AddDatabase(t, sqlserver.Database{Name: "films", Files: []sqlserver.File{
@@ -396,7 +412,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-func TestAzure(t *testing.T) {
+func TestServer_Azure(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
 	s.AddDatabase(t, sqlserver.Database{Name: "other"})
 	db := open(t, s, "sizer", "shop")
@@ -417,6 +434,7 @@ func TestAzure(t *testing.T) {
 }
 
 func TestSpaceUsed(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	sizer, stranger := open(t, s, "sizer", "shop"), open(t, s, "stranger", "shop")
 	const call = "EXEC sys.sp_spaceused @objname = @p1"
@@ -439,7 +457,8 @@ func TestSpaceUsed(t *testing.T) {
 	expect(t, "updateusage", err, 8144)
 }
 
-func TestBlock(t *testing.T) {
+func TestServer_Block(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "shop")
 	release := s.Block(t, "sys.objects")
@@ -450,9 +469,7 @@ func TestBlock(t *testing.T) {
 	expect(t, "lock timeout", err, 1222)
 	ctx, cancel := context.WithCancel(within(t))
 	go func() {
-		for s.Waiting() == 0 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
+		testenv.WaitAtMost(testenv.Patience, func() bool { return s.Waiting() > 0 })
 		cancel()
 	}()
 	if _, err := db.ExecContext(ctx, "SELECT 1 FROM sys.objects"); !errors.Is(err, context.Canceled) {
@@ -460,16 +477,15 @@ func TestBlock(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { _, err := db.ExecContext(within(t), "SELECT 1 FROM sys.objects"); done <- err }()
-	for ctx := within(t); s.Waiting() == 0 && ctx.Err() == nil; {
-		time.Sleep(time.Millisecond)
-	}
+	testenv.WaitFor(t, "the query to be blocked", func() bool { return s.Waiting() > 0 })
 	release()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-func TestRules(t *testing.T) {
+func TestServer_FailRules(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "shop")
 	s.FailNext(tds.Errors{sqlserver.Message(300, "VIEW SERVER STATE", "server", "master"), sqlserver.Message(297)})
@@ -495,9 +511,11 @@ func TestRules(t *testing.T) {
 	expect(t, "a database that went away", err, 927)
 }
 
-// TestCases has sp_spaceused measure the tables of the catalog's cases, whose sizes were worked out without it. The
-// procedure knows no internal tables of newer kinds, and sums up counts that contradict each other in its own way.
-func TestCases(t *testing.T) {
+// TestSpaceUsed_Cases measures the tables of the catalog's cases by sp_spaceused and compares the sizes with those of
+// the cases, which were worked out without it. The procedure ignores internal tables of newer kinds, and adds up
+// contradictory counts in its own way.
+func TestSpaceUsed_Cases(t *testing.T) {
+	t.Parallel()
 	for _, c := range catalog.Cases(t, "sqlserver") {
 		var want catalog.Want
 		c.DecodeWant(t, &want)
@@ -529,8 +547,9 @@ func kb(bytes *int64) string {
 	return fmt.Sprintf("%d KB", *bytes/1024)
 }
 
-// TestDatabaseGoesAway changes a database under a session.
-func TestDatabaseGoesAway(t *testing.T) {
+// TestServer_ChangedDatabases changes a database under a session.
+func TestServer_ChangedDatabases(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "shop")
 	count := "SELECT COUNT(*) FROM sys.objects"
@@ -549,7 +568,8 @@ func TestDatabaseGoesAway(t *testing.T) {
 	expect(t, "a drop", err, 911)
 }
 
-func TestQueries(t *testing.T) {
+func TestServer_Queries(t *testing.T) {
+	t.Parallel()
 	s := start(t, sqlserver.Options{Encryption: tds.Full})
 	db := open(t, s, "sizer", "shop", "encrypt=true", "certificate="+s.CAFile, "ApplicationIntent=ReadOnly")
 	const text = "SELECT o.name FROM sys.objects AS o JOIN [sys].[Tables] AS t ON t.object_id = o.object_id WHERE o.object_id = @p1"

@@ -14,16 +14,16 @@ import (
 
 const serverCollation = "SQL_Latin1_General_CP1_CI_AS"
 
-// guarded are the views that show an object only to those who hold a permission on it.
+// guarded lists the views that show only objects on which the login has a permission.
 var guarded = []string{
 	"sys.objects", "sys.tables", "sys.views", "sys.indexes", "sys.internal_tables", "sys.external_tables",
 	"sys.dm_db_partition_stats", "sys.dm_db_xtp_table_memory_stats",
 }
 
-// shown is the catalog of a database as a login sees it. Sessions share it, as they can only read.
+// shown identifies the catalog of a database as a login sees it. Sessions share it, since they only read.
 type shown struct{ login, database string }
 
-// catalog opens the catalog that the session sees, or gives the one that is open since the last change.
+// catalog returns the catalog that the session sees, and opens it if it has changed.
 func (c *session) catalog(ctx context.Context) (*sql.DB, error) {
 	s := c.server
 	s.mu.Lock()
@@ -55,7 +55,8 @@ func openReadOnly(ctx context.Context, views []catalog.View, rows catalog.Rows) 
 	return db, nil
 }
 
-// changed has sessions see what is new. Catalogs that a query may still read are closed at the end. The lock is held.
+// changed makes sessions see the changes. Catalogs that a query may still read are closed at the end. The caller holds
+// the lock.
 func (s *Server) changed() {
 	for key, open := range s.shown {
 		s.outdated = append(s.outdated, open)
@@ -74,8 +75,8 @@ func (s *Server) closeCatalogs() {
 	}
 }
 
-// visibleRows are the rows of the catalog views that the login sees in the database. Views that are not guarded are
-// public: schemas, partitions, allocation units, files. The lock is held.
+// visibleRows returns the rows of the catalog views that the login sees in the database. Views that are not guarded are
+// public: schemas, partitions, allocation units, files. The caller holds the lock.
 func (s *Server) visibleRows(d *Database, l Login) catalog.Rows {
 	rows := maps.Clone(d.Rows)
 	if rows == nil {
@@ -83,7 +84,9 @@ func (s *Server) visibleRows(d *Database, l Login) catalog.Rows {
 	}
 	hidden := hiddenObjects(d, l)
 	for _, view := range guarded {
-		rows[view] = slices.DeleteFunc(slices.Clone(rows[view]), func(row map[string]any) bool { return hidden(row["object_id"]) })
+		rows[view] = slices.DeleteFunc(slices.Clone(rows[view]), func(row map[string]any) bool {
+			return hidden(row["object_id"])
+		})
 	}
 	rows["sys.databases"] = s.databaseRows(d, l)
 	if rows["sys.database_files"] == nil {
@@ -96,7 +99,7 @@ func (s *Server) visibleRows(d *Database, l Login) catalog.Rows {
 	return rows
 }
 
-// hiddenObjects tells by its id whether an object is hidden from the login. System tables are hidden from nobody.
+// hiddenObjects returns a function that reports whether an object is hidden from the login. System tables never are.
 func hiddenObjects(d *Database, l Login) func(id any) bool {
 	if l.in(d.Name, "VIEW DEFINITION") {
 		return func(any) bool { return false }
@@ -116,7 +119,7 @@ func hiddenObjects(d *Database, l Login) func(id any) bool {
 	return func(id any) bool { return !seen[fmt.Sprint(id)] }
 }
 
-// databaseRows are those of sys.databases for a session in d.
+// databaseRows returns the rows of sys.databases for a session in the current database.
 func (s *Server) databaseRows(current *Database, l Login) []map[string]any {
 	var rows []map[string]any
 	for _, d := range s.databases {
@@ -155,7 +158,7 @@ func (s *Server) databaseRow(d *Database) map[string]any {
 	return row
 }
 
-// masterFiles are the files of all databases, for those who may see them.
+// masterFiles returns the files of all databases, if the login may see them.
 func (s *Server) masterFiles(l Login) []map[string]any {
 	if !l.onServer("VIEW ANY DEFINITION") && !containsAny(l.Permissions, []string{"ALTER ANY DATABASE", "CREATE ANY DATABASE"}) {
 		return nil
@@ -170,7 +173,7 @@ func (s *Server) masterFiles(l Login) []map[string]any {
 	return rows
 }
 
-// fileRows are the files of a database as it knows them, or as the server does.
+// fileRows returns the files of a database from its own view or from that of the server.
 func (d *Database) fileRows(server bool) []map[string]any {
 	var rows []map[string]any
 	for i, file := range d.files() {
@@ -190,7 +193,7 @@ func (d *Database) fileRows(server bool) []map[string]any {
 	return rows
 }
 
-// number is an integer of a row; unknown reports whether the row has none.
+// number returns an integer of a row; known is false if the row has none.
 func number(value any) (n int64, known bool) {
 	switch v := value.(type) {
 	case int:

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// ErrAttention is the cause why the context of a request has ended when the client sent an attention.
+// ErrAttention is the cause of a request's context that ends because the client sent an attention.
 var ErrAttention = errors.New("attention")
 
-// serverName is what the server calls its program; drivers show it.
+// serverName is the name of the server's program, which drivers show.
 const serverName = "Microsoft SQL Server"
 
 // conn is a connection after its login.
@@ -25,7 +25,7 @@ type conn struct {
 	transaction uint64 // 0: none
 
 	mu      sync.Mutex
-	running context.CancelCauseFunc // of the request that runs, else nil
+	running context.CancelCauseFunc // cancels the running request; nil: none
 }
 
 func (s *Server) serve(ctx context.Context, netConn net.Conn) {
@@ -51,8 +51,8 @@ func (s *Server) serve(ctx context.Context, netConn net.Conn) {
 	c.requests(ctx, netConn)
 }
 
-// requests answers until the connection or the context ends. Another goroutine reads, so that an attention is seen
-// while a request runs; both end together.
+// requests answers requests until the connection or the context ends. Another goroutine reads, so that an attention is
+// seen during a request; both end together.
 func (c *conn) requests(ctx context.Context, netConn net.Conn) {
 	ctx, stop := context.WithCancel(ctx)
 	queue := make(chan message)
@@ -89,8 +89,8 @@ func (c *conn) read(ctx context.Context, queue chan<- message) {
 	}
 }
 
-// interrupt cancels the request that runs and reports whether there was one, whose answer then acknowledges the
-// attention.
+// interrupt cancels the running request, whose answer then acknowledges the attention, and reports whether there was
+// one.
 func (c *conn) interrupt() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +101,7 @@ func (c *conn) interrupt() bool {
 	return true
 }
 
-// begin makes the context of a request. Calling end tells whether an attention came before it.
+// begin returns the context of a request. The function end ends it, and reports whether an attention came before.
 func (c *conn) begin(ctx context.Context) (requestCtx context.Context, end func() bool) {
 	requestCtx, cancel := context.WithCancelCause(ctx)
 	c.mu.Lock()
@@ -116,7 +116,7 @@ func (c *conn) begin(ctx context.Context) (requestCtx context.Context, end func(
 	}
 }
 
-// answer writes the answer of one message. An error ends the connection.
+// answer answers one message. An error ends the connection.
 func (c *conn) answer(ctx context.Context, m message) error {
 	w := newWriter(c.transport, c.packetSize)
 	if m.reset {
@@ -152,7 +152,7 @@ func (c *conn) query(ctx context.Context, w *Writer, m message) error {
 	return w.finish(messages(err))
 }
 
-// version is the product's version as the protocol writes it: major, minor, and the build in two bytes.
+// version returns the version of the product in the protocol's form: major, minor, and the build in two bytes.
 func (s *Server) version() (out [4]byte) {
 	parts := strings.Split(s.options.Version+"...", ".")
 	number := func(i int) uint64 {

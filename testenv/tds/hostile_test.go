@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"whalefall/testenv"
 	"whalefall/testenv/tds"
 )
 
@@ -39,7 +40,7 @@ var login = func() []byte {
 
 var noHeaders = []byte{4, 0, 0, 0}
 
-// hostile is what a client may send; each must end the connection and nothing else.
+// hostile holds what a hostile client may send. The server must close the connection and keep running.
 var hostile = map[string][]byte{
 	"nothing":                       {},
 	"a web request":                 []byte("GET / HTTP/1.1\r\n\r\n"),
@@ -71,7 +72,7 @@ func loggedIn(kind byte, body ...byte) []byte {
 	return bytes.Join([][]byte{prelogin, login, packet(kind, body...)}, nil)
 }
 
-// send gives what the server answered until it closed the connection.
+// send returns what the server sent until it closed the connection.
 func send(t testing.TB, server net.Addr, sent []byte) []byte {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.String())
@@ -79,7 +80,7 @@ func send(t testing.TB, server net.Addr, sent []byte) []byte {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(deadline))
+	_ = conn.SetDeadline(time.Now().Add(testenv.Patience))
 	if _, err := conn.Write(sent); err != nil {
 		return nil
 	}
@@ -91,16 +92,20 @@ func send(t testing.TB, server net.Addr, sent []byte) []byte {
 	return answer
 }
 
-func TestHostileClients(t *testing.T) {
+func TestServer_HostileClients(t *testing.T) {
+	t.Parallel()
 	listener := listen(t)
 	server := tds.Serve(listener, &fake{}, tds.Options{})
 	t.Cleanup(server.Close)
 	for name, bytes := range hostile {
-		t.Run(name, func(t *testing.T) { send(t, listener.Addr(), bytes) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			send(t, listener.Addr(), bytes)
+		})
 	}
 	const okToken = 0xad
 	if answer := send(t, listener.Addr(), append(bytes.Clone(prelogin), login...)); !bytes.Contains(answer, []byte{okToken}) {
-		t.Errorf("the login of these tests is refused, so they prove little: %x", answer)
+		t.Errorf("the login of these tests is rejected, so they prove little: got %x", answer)
 	}
 }
 

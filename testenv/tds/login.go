@@ -25,7 +25,7 @@ const (
 	encryptRequired     = 3
 )
 
-// login does everything up to the answer of a login. It gives the transport of all that follows.
+// login does everything up to the answer to a login. It returns the transport for what follows.
 func (s *Server) login(ctx context.Context, conn net.Conn) (io.ReadWriter, Login, int, error) {
 	encryption, err := s.prelogin(conn)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Server) login(ctx context.Context, conn net.Conn) (io.ReadWriter, Login
 	return rest, login, packetSize, err
 }
 
-// prelogin agrees on encryption.
+// prelogin negotiates encryption.
 func (s *Server) prelogin(conn net.Conn) (byte, error) {
 	m, err := readMessage(conn)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Server) prelogin(conn net.Conn) (byte, error) {
 	return answer, nil
 }
 
-// answer is the server's side of the encryption table of [MS-TDS] 2.2.6.5; a refused client is disconnected.
+// answer returns the server's side of the encryption table in [MS-TDS] 2.2.6.5. A refused client is disconnected.
 func (e Encryption) answer(client byte) (answer byte, refused bool) {
 	switch {
 	case e == Plain:
@@ -97,7 +97,7 @@ func (e Encryption) answer(client byte) (answer byte, refused bool) {
 	}
 }
 
-// preloginOption finds an option of one byte.
+// preloginOption returns an option of one byte.
 func preloginOption(body []byte, wanted byte) (byte, error) {
 	list := reader{b: body}
 	for {
@@ -130,7 +130,7 @@ func preloginAnswer(version [4]byte, encryption byte) []byte {
 	return append(append(list, preloginEnd), data...)
 }
 
-// secure does a TLS handshake whose records travel inside prelogin packets; after it they travel bare.
+// secure performs a TLS handshake whose records are wrapped in prelogin packets; after it they are not.
 func (s *Server) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	wrapped := &wrappedConn{Conn: conn, wrapping: true}
 	secure := tls.Server(wrapped, &tls.Config{
@@ -148,7 +148,7 @@ func (s *Server) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	return secure, nil
 }
 
-// wrappedConn puts what is written between two reads into one prelogin message.
+// wrappedConn wraps what is written between two reads in one prelogin message.
 type wrappedConn struct {
 	net.Conn
 	wrapping bool
@@ -236,7 +236,7 @@ func parseLogin(body []byte) (Login, int, error) {
 	return login, min(max(size, minPacketSize), maxPacketSize), failed
 }
 
-// clearPassword undoes the mask that keeps a password from being read by eye.
+// clearPassword removes the obfuscation of a password.
 func clearPassword(masked []byte) []byte {
 	out := make([]byte, len(masked))
 	for i, b := range masked {

@@ -67,7 +67,7 @@ func unwrapExecuteSQL(q Query) (Query, error) {
 	return Query{Text: text, Params: q.Params[min(2, len(q.Params)):]}, nil
 }
 
-// manageTransaction gives transactions numbers, which is all a driver needs to believe in them.
+// manageTransaction numbers transactions, which is all that a driver needs.
 func (c *conn) manageTransaction(w *Writer, body []byte) error {
 	r := reader{b: body}
 	skipHeaders(&r)
@@ -87,7 +87,10 @@ func (c *conn) manageTransaction(w *Writer, body []byte) error {
 		c.transaction = 0
 		w.changeBytes(changeRollback, nil, number)
 	default:
-		return w.finish(Errors{{Number: 3902, Class: 16, State: 1, Line: 1, Message: "The transaction request has no corresponding transaction."}})
+		return w.finish(Errors{{
+			Number: 3902, Class: 16, State: 1, Line: 1,
+			Message: "The transaction request has no corresponding transaction.",
+		}})
 	}
 	return w.finish(nil)
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// handshakeTimeout is how long a client may take from connecting to the end of its login.
-const handshakeTimeout = 15 * time.Second
+// handshakeTimeout limits the time from a connection to the end of its login.
+const handshakeTimeout = time.Minute
 
 // Handler decides who may log in.
 type Handler interface {
@@ -22,39 +22,39 @@ type Handler interface {
 	Login(ctx context.Context, login Login) (Welcome, error)
 }
 
-// Login is what a client says of itself.
+// Login holds the values that a client sends to log in.
 type Login struct {
 	User, Password, Database string
 	Host, App, Server        string
 	ReadOnlyIntent           bool // ApplicationIntent=ReadOnly
-	DatabaseFatal            bool // INIT_DB_FATAL: without Database the login shall fail, not fall back
+	DatabaseFatal            bool // INIT_DB_FATAL: the login fails without Database instead of falling back
 }
 
 // Welcome is an accepted login.
 type Welcome struct {
 	Session  Session
-	Database string  // where the session is now
-	Errors   []Error // sent before the acknowledgement, as for a database that could not be opened
+	Database string  // current database of the session
+	Errors   []Error // sent before the acknowledgement, for a database that could not be opened
 }
 
-// Session answers one request after the other.
+// Session answers the requests of a connection, one after the other.
 type Session interface {
 	// Query runs a request and writes its result sets. The context ends with an attention or with the connection. An
-	// Error or Errors ends the answer; an error of class 20 or above ends the connection as well.
+	// Error or Errors ends the answer; an error of class 20 or above also ends the connection.
 	Query(ctx context.Context, query Query, w *Writer) error
-	// Reset forgets the session's settings, as sp_reset_connection does, and gives the database it is in then.
+	// Reset resets the settings of the session, like sp_reset_connection, and returns its current database.
 	Reset() (database string)
 	Close()
 }
 
 // Query is a batch, a call of sp_executesql, or a call of another procedure.
 type Query struct {
-	Text      string // the batch or the statement of sp_executesql
-	Procedure string // a procedure called by name, else empty
+	Text      string // of the batch, or the statement of sp_executesql
+	Procedure string // that is called by name; else empty
 	Params    []Param
 }
 
-// Param is a value of nil, int64, bool, float64, string, []byte or time.Time.
+// Param is a parameter. Its value is nil, int64, bool, float64, string, []byte or time.Time.
 type Param struct {
 	Name  string // with its @, or empty
 	Value any
@@ -88,7 +88,7 @@ func asErrors(list Errors) []error {
 	return out
 }
 
-// messages are what the client is told of an error; one that is not the server's own becomes a user error, 50000.
+// messages returns the messages for an error. One that is neither Error nor Errors becomes the user error 50000.
 func messages(err error) Errors {
 	var list Errors
 	var one Error
@@ -107,10 +107,10 @@ func messages(err error) Errors {
 // Encryption is what the server offers.
 type Encryption int
 
-// What a server does about encryption.
+// Encryption modes of a server.
 const (
 	Plain     Encryption = iota // not supported at all
-	LoginOnly                   // available: the login packet, and all of it for a client that asks
+	LoginOnly                   // available: for the login packet, and for everything if the client requests it
 	Full                        // required for everything
 )
 
@@ -133,7 +133,7 @@ type Server struct {
 	conns map[net.Conn]struct{} // nil when closed
 }
 
-// Serve starts a server that owns the listener. Close ends it.
+// Serve starts a server, which owns the listener until Close.
 func Serve(listener net.Listener, handler Handler, options Options) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{listener: listener, handler: handler, options: options, stop: stop, conns: map[net.Conn]struct{}{}}
@@ -141,7 +141,7 @@ func Serve(listener net.Listener, handler Handler, options Options) *Server {
 	return s
 }
 
-// Close ends the listener, every connection and every goroutine.
+// Close closes the listener and all connections, and waits for all goroutines.
 func (s *Server) Close() {
 	s.stop()
 	_ = s.listener.Close()
@@ -169,7 +169,7 @@ func (s *Server) accept(ctx context.Context) {
 	}
 }
 
-// keep remembers a connection for Close; a server that is closed already takes no more.
+// keep registers a connection for Close. It closes the connection and reports false if the server is closed.
 func (s *Server) keep(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

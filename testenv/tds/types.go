@@ -19,10 +19,10 @@ const (
 	TinyInt
 	Bit
 	Float
-	Decimal // of Precision and Scale, given as a text of digits
+	Decimal // with Precision and Scale; values are text
 	NVarChar
 	VarBinary
-	UniqueIdentifier // 16 bytes as they travel
+	UniqueIdentifier // 16 bytes in their order on the wire
 	DateTime
 	DateTime2
 )
@@ -31,7 +31,7 @@ const (
 type Column struct {
 	Name             string
 	Type             Type
-	Size             int // of NVarChar and VarBinary: UTF-16 code units or bytes, 0 for max
+	Size             int // of NVarChar in UTF-16 code units, of VarBinary in bytes; 0: max
 	Precision, Scale uint8
 }
 
@@ -53,9 +53,9 @@ const (
 const (
 	nullable       = 1
 	noLimit        = 0xffff             // the length of a (max) type
-	nullShort      = 0xffff             // a NULL of a type that counts in two bytes
-	nullLong       = math.MaxUint64     // a NULL of a (max) type
-	unknownLong    = math.MaxUint64 - 1 // a (max) value that does not say how long it is
+	nullShort      = 0xffff             // NULL of a type whose length has two bytes
+	nullLong       = math.MaxUint64     // NULL of a (max) type
+	unknownLong    = math.MaxUint64 - 1 // a (max) value of unknown length
 	scaleMax       = 7                  // of times: 100 ns
 	hundredNanos   = 100
 	ticksPerSecond = 300 // of datetime
@@ -66,11 +66,11 @@ const (
 )
 
 var (
-	dayOne  = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)    // where datetime2 and datetimeoffset begin
-	day1900 = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC) // where datetime begins
+	dayOne  = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)    // day 0 of datetime2 and datetimeoffset
+	day1900 = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC) // day 0 of datetime
 )
 
-// widths are the bytes of the types that have one width and a nullable form.
+// widths holds the wire type and the width in bytes of types with a fixed width.
 var widths = map[Type]struct{ wire, width byte }{
 	BigInt:           {wireIntN, 8},
 	Int:              {wireIntN, 4},
@@ -136,7 +136,10 @@ func (c Column) appendValue(b []byte, value any) ([]byte, error) {
 	case c.long():
 		return appendLong(b, data), nil
 	case len(data) > int(c.wireSize()):
-		return b, Error{Number: 2628, Class: 16, State: 1, Line: 1, Message: fmt.Sprintf("String or binary data would be truncated in column '%s'.", c.Name)}
+		return b, Error{
+			Number: 2628, Class: 16, State: 1, Line: 1,
+			Message: fmt.Sprintf("String or binary data would be truncated in column '%s'.", c.Name),
+		}
 	default:
 		return append(binary.LittleEndian.AppendUint16(b, uint16(len(data))), data...), nil
 	}
@@ -184,7 +187,10 @@ func (c Column) encode(value any) ([]byte, error) {
 }
 
 func (c Column) mismatch(value any) error {
-	return Error{Number: 8114, Class: 16, State: 5, Line: 1, Message: fmt.Sprintf("Error converting data type %T in column '%s'.", value, c.Name)}
+	return Error{
+		Number: 8114, Class: 16, State: 5, Line: 1,
+		Message: fmt.Sprintf("Error converting data type %T in column '%s'.", value, c.Name),
+	}
 }
 
 func bit(v bool) byte {
@@ -209,7 +215,10 @@ func (c Column) encodeInteger(v int64) ([]byte, error) {
 	width := widths[c.Type].width
 	unused := 64 - 8*uint(width)
 	if kept := v << unused >> unused; (c.Type == TinyInt && uint64(v) > math.MaxUint8) || (c.Type != TinyInt && kept != v) {
-		return nil, Error{Number: 8115, Class: 16, State: 2, Line: 1, Message: fmt.Sprintf("Arithmetic overflow error converting expression to data type of column '%s'.", c.Name)}
+		return nil, Error{
+			Number: 8115, Class: 16, State: 2, Line: 1,
+			Message: fmt.Sprintf("Arithmetic overflow error converting expression to data type of column '%s'.", c.Name),
+		}
 	}
 	return binary.LittleEndian.AppendUint64(nil, uint64(v))[:width], nil
 }

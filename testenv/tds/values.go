@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// readValue takes a parameter's type and value. Of the types there are it knows those that a driver sends for the
-// values of database/sql; any other one is malformed.
+// readValue reads the type and value of a parameter. It knows the types that a driver sends for values of database/sql;
+// any other is malformed.
 func readValue(r *reader) any {
 	switch kind := r.u8(); kind {
 	case wireNull:
@@ -23,7 +23,7 @@ func readValue(r *reader) any {
 	}
 }
 
-// readVariable takes a text or bytes that count in two bytes, or in chunks for a (max) type.
+// readVariable reads text or bytes with a length of two bytes, or in chunks for a (max) type.
 func readVariable(r *reader, kind byte) any {
 	limit := r.u16()
 	if kind == wireNVarChar {
@@ -45,7 +45,7 @@ func readVariable(r *reader, kind byte) any {
 	}
 }
 
-// readLong takes a value in chunks; nil is NULL.
+// readLong reads a value in chunks; nil is NULL.
 func readLong(r *reader) []byte {
 	total := r.u64()
 	if total == nullLong {
@@ -61,7 +61,7 @@ func readLong(r *reader) []byte {
 	return data
 }
 
-// readShort takes a value that counts in one byte.
+// readShort reads a value with a length of one byte.
 func readShort(r *reader, kind byte) any {
 	data := r.bytes(int(r.u8()))
 	if len(data) == 0 || r.err != nil {
@@ -74,7 +74,7 @@ func readShort(r *reader, kind byte) any {
 	return value
 }
 
-// decode gives nil for data that its type does not have.
+// decode decodes a value; nil if its type has no values of that length.
 func decode(kind byte, data []byte) any {
 	number := littleEndian(data)
 	switch length := len(data); {
@@ -99,7 +99,7 @@ func decode(kind byte, data []byte) any {
 	}
 }
 
-// littleEndian is a number of up to eight bytes, least byte first.
+// littleEndian decodes a number of up to eight bytes.
 func littleEndian(data []byte) uint64 {
 	var number uint64
 	for i, b := range data[:min(len(data), 8)] {

@@ -47,15 +47,15 @@ const (
 	failedStatus  = 1  // what a procedure returns after an error
 )
 
-// collation is Latin1_General_CI_AS, code page 1252: what SQL Server's set-up proposes.
+// collation is Latin1_General_CI_AS, code page 1252: the default of SQL Server's setup.
 var collation = []byte{0x09, 0x04, 0xd0, 0x00, 0x34}
 
 // Writer writes the answer of one request: any number of result sets, each of Columns, Row and Done.
 type Writer struct {
 	packets   *packetWriter
 	columns   []Column
-	procedure bool   // the answer of a procedure call
-	pending   []byte // the done token of the last result, until it is known whether more follows
+	procedure bool   // whether it answers a procedure call
+	pending   []byte // done token of the last result, held back until it is known whether another follows
 }
 
 func newWriter(out io.Writer, packetSize int) *Writer {
@@ -84,7 +84,7 @@ func (w *Writer) Columns(columns ...Column) error {
 	return w.packets.err
 }
 
-// Row writes a row. A value that does not fit its column is an Error, and the row is not sent.
+// Row writes a row. If a value does not fit its column, it returns an Error and writes nothing.
 func (w *Writer) Row(ctx context.Context, values ...any) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -100,16 +100,16 @@ func (w *Writer) Row(ctx context.Context, values ...any) error {
 	return w.packets.err
 }
 
-// Done ends a result set of so many rows.
+// Done ends a result set with the number of its rows.
 func (w *Writer) Done(rows int64) {
 	w.token(nil)
 	w.pending = w.done(doneCount, commandSelect, rows)
 }
 
-// Info sends a message that is no error.
+// Info sends an informational message.
 func (w *Writer) Info(message Error) { w.token(appendMessage(tokenInfo, message)) }
 
-// Database says that the session has moved.
+// Database reports a change of the current database.
 func (w *Writer) Database(now, before string) {
 	w.change(changeDatabase, appendText8(appendText8(nil, now), before))
 }
@@ -138,7 +138,7 @@ func appendMessage(kind byte, e Error) []byte {
 	return append(binary.LittleEndian.AppendUint16([]byte{kind}, uint16(len(body))), body...)
 }
 
-// finish ends the answer. After an error of a fatal class it gives that error, for the connection to end.
+// finish ends the answer. It returns an error of a fatal class, so that the connection ends.
 func (w *Writer) finish(failures Errors) error {
 	var fatal error
 	var status uint16
@@ -169,16 +169,16 @@ func (w *Writer) finish(failures Errors) error {
 	return fatal
 }
 
-// attention ends the answer of a request that was cancelled, or acknowledges an attention that came too late.
+// attention ends the answer to a cancelled request, or acknowledges an attention that came too late.
 func (w *Writer) attention() error {
 	w.token(appendDone(tokenDone, doneAttention, 0, 0))
 	return w.packets.end()
 }
 
-// refuse answers a login that failed.
+// refuse answers a failed login.
 func (w *Writer) refuse(err error) error { return w.finish(messages(err)) }
 
-// welcome answers a login.
+// welcome answers a successful login.
 func (w *Writer) welcome(welcome Welcome, version [4]byte, packetSize int) error {
 	for _, failure := range welcome.Errors {
 		w.token(appendMessage(tokenError, failure))
@@ -195,7 +195,7 @@ func (w *Writer) welcome(welcome Welcome, version [4]byte, packetSize int) error
 	return w.finish(nil)
 }
 
-// resetDone says that the session is as new.
+// resetDone reports that the session has been reset.
 func (w *Writer) resetDone(database string) {
 	w.Database(database, database)
 	w.changeBytes(changeReset, nil, nil)

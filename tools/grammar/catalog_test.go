@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// catalog is what the reference pages list.
+// catalog holds the views that the reference pages list.
 type catalog struct {
 	dialect *dialect
 	views   []view
@@ -36,7 +36,7 @@ func (d *dialect) catalog() (*catalog, error) {
 	return c, nil
 }
 
-// view is the one that a table in FROM means; nil where there is none.
+// view returns the view that a table in FROM refers to; nil if there is none.
 func (c *catalog) view(t table) *view {
 	schema, name := c.dialect.schema, t.path[len(t.path)-1]
 	if len(t.path) == 2 {
@@ -51,8 +51,8 @@ func (c *catalog) view(t table) *view {
 	return &c.views[i]
 }
 
-// check looks up each view and column of the statement. What is newer than the oldest version we support must also not
-// be newer than the statement's header says it is.
+// check looks up each view and column of the statement. Those that are newer than the oldest supported version must be
+// covered by the version in the statement's header.
 func (c *catalog) check(statement string, selects []*scope) []problem {
 	since, err := c.dialect.version(header(statement, "Since"))
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *catalog) check(statement string, selects []*scope) []problem {
 	return checker.problems
 }
 
-// header is what the statement's comment says after "-- key:", without the full stop; empty where it says nothing.
+// header returns the text after "-- key:" in the statement, without its full stop; empty if there is none.
 func header(statement, key string) string {
 	for line := range strings.Lines(statement) {
 		if value, ok := strings.CutPrefix(line, "-- "+key+":"); ok {
@@ -123,7 +123,7 @@ func (c *checker) age(where position, what, since, page string) {
 
 func (c *checker) columns(s *scope) {
 	if len(c.views[s]) < len(s.tables) {
-		return // an unknown view has been named; its columns would only be noise
+		return // the unknown view is reported; its columns would be noise
 	}
 	for _, column := range s.columns {
 		if column.sorts && column.table == "" && slices.Contains(s.outputs, column.name) {
@@ -167,7 +167,7 @@ func (c *checker) column(s *scope, col column) {
 	c.fail(col.position, "no column %s: %s", col.name, strings.Join(pages, ", "))
 }
 
-// version is 0 for the empty text.
+// version parses a version; the empty text is 0.
 func (d *dialect) version(text string) (float64, error) {
 	if text == "" {
 		return 0, nil
@@ -183,14 +183,17 @@ func (d *dialect) version(text string) (float64, error) {
 type dialect struct {
 	name    string
 	parse   parser
-	schema  string         // where a name without one is looked for
+	schema  string         // of names without one
 	owner   string         // schema of views that are documented without one
-	oldest  float64        // oldest version we support
-	pattern *regexp.Regexp // how versions are written
-	pseudo  []string       // names that stand where columns do and are none
+	oldest  float64        // oldest supported version
+	pattern *regexp.Regexp // finds the number of a version
+	pseudo  []string       // pseudocolumns
 }
 
 var dialects = []*dialect{
 	{name: "sqlserver", parse: parseTSQL, schema: "dbo", oldest: 11, pattern: regexp.MustCompile(`\b(\d+)\.x\b`)},
-	{name: "oracle", parse: parsePLSQL, schema: "SYS", owner: "SYS", oldest: 11.2, pattern: regexp.MustCompile(`\b(\d+(?:\.\d+)?)c?\b`), pseudo: []string{"ROWNUM", "SYSDATE", "USER"}},
+	{
+		name: "oracle", parse: parsePLSQL, schema: "SYS", owner: "SYS", oldest: 11.2,
+		pattern: regexp.MustCompile(`\b(\d+(?:\.\d+)?)c?\b`), pseudo: []string{"ROWNUM", "SYSDATE", "USER"},
+	},
 }

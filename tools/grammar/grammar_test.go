@@ -8,9 +8,11 @@ import (
 )
 
 func TestShippedStatements(t *testing.T) {
+	t.Parallel()
 	least := map[string]int{"sqlserver": 14, "oracle": 20}
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			files, err := filepath.Glob("../../collectors/" + d.name + "/sql/*.sql")
 			if err != nil || len(files) < least[d.name] {
 				t.Fatalf("%d statements, want %d or more: %v", len(files), least[d.name], err)
@@ -32,7 +34,7 @@ func TestShippedStatements(t *testing.T) {
 	}
 }
 
-// problems is what is wrong with the syntax, or with the names if the syntax is right.
+// problems returns the problems of the syntax, or those of the names if the syntax is right.
 func (c *catalog) problems(statement string) []problem {
 	selects, problems := c.dialect.parse(statement)
 	if len(problems) > 0 {
@@ -63,6 +65,7 @@ var sound = map[string][]string{
 }
 
 func TestSoundStatements(t *testing.T) {
+	t.Parallel()
 	for _, d := range dialects {
 		catalog, err := d.catalog()
 		if err != nil {
@@ -116,17 +119,19 @@ var broken = map[string][]string{
 }
 
 func TestBrokenStatements(t *testing.T) {
+	t.Parallel()
 	for _, d := range dialects {
 		for _, statement := range broken[d.name] {
 			if _, problems := d.parse(statement); len(problems) == 0 {
-				t.Errorf("%s takes %s", d.name, statement)
+				t.Errorf("%s: got no problem with %s", d.name, statement)
 			}
 		}
 	}
 }
 
-// TestUnknownNames has statements of sound syntax with the beginning of what must be said of them.
+// TestUnknownNames maps statements of sound syntax to the beginning of their first problem.
 func TestUnknownNames(t *testing.T) {
+	t.Parallel()
 	tests := map[string]map[string]string{
 		"sqlserver": {
 			"SELECT o.nam FROM sys.objects AS o":                                 "1:8: no column nam: objects https://learn.microsoft.com/",

@@ -8,12 +8,12 @@ import (
 	"github.com/bytebase/parser/tsql"
 )
 
-// position is where something is in a statement, counted from 1.
+// position is a place in a statement, counted from 1.
 type position struct{ line, column int }
 
 func at(token antlr.Token) position { return position{token.GetLine(), token.GetColumn() + 1} }
 
-// problem is what is wrong with a statement, and where.
+// problem is an error in a statement.
 type problem struct {
 	position
 	text string
@@ -21,7 +21,7 @@ type problem struct {
 
 func (p problem) String() string { return fmt.Sprintf("%d:%d: %s", p.line, p.column, p.text) }
 
-// parser reads a statement of one dialect into its SELECTs. What else a file may not hold is a problem, too.
+// parser parses a statement of one dialect into its SELECTs. Anything else that a file must not hold is a problem, too.
 type parser func(statement string) ([]*scope, []problem)
 
 type errorListener struct {
@@ -33,7 +33,7 @@ func (l *errorListener) SyntaxError(_ antlr.Recognizer, _ any, line, column int,
 	l.problems = append(l.problems, problem{position{line, column + 1}, text})
 }
 
-// listen has the errors of a lexer and its parser collected instead of printed.
+// listen collects the errors of a lexer and its parser, which would else be printed.
 func listen(recognizers ...antlr.Recognizer) *errorListener {
 	listener := &errorListener{DefaultErrorListener: antlr.NewDefaultErrorListener()}
 	for _, recognizer := range recognizers {

@@ -26,7 +26,7 @@ type column struct {
 	position
 	table string // alias or name before the dot; empty: none
 	name  string
-	sorts bool // stands in ORDER BY, where a name given by AS counts
+	sorts bool // in ORDER BY, which may refer to names given by AS
 }
 
 // scopes collects the SELECTs of a tree while it is walked.
@@ -48,7 +48,7 @@ func (s *scopes) fail(where antlr.Token, text string) {
 	s.problems = append(s.problems, problem{at(where), text})
 }
 
-// column notes a reference of one or two parts. ORDER BY follows its SELECT, which has been left by then.
+// column records a reference of one or two parts. One in ORDER BY comes after its SELECT has been left.
 func (s *scopes) column(where antlr.Token, path []string) {
 	if len(path) > 2 {
 		s.fail(where, "more than alias.column: "+strings.Join(path, "."))
@@ -137,7 +137,7 @@ func (w *plsqlWalker) EnterSelect_statement(c *plsql.Select_statementContext) {
 
 func (w *plsqlWalker) EnterSql_script(c *plsql.Sql_scriptContext) {
 	if semicolon := c.SEMICOLON(0); semicolon != nil {
-		w.fail(semicolon.GetSymbol(), "a semicolon is no part of a statement: ORA-00911")
+		w.fail(semicolon.GetSymbol(), "a semicolon is not part of a statement: ORA-00911")
 	}
 }
 
@@ -184,7 +184,7 @@ func (w *plsqlWalker) EnterTable_element(c *plsql.Table_elementContext) {
 	w.column(c.GetStart(), foldedPath(c.GetText()))
 }
 
-// path splits a dotted name. A name with a dot inside its quotes is no catalog's.
+// path splits a dotted name. No catalog has names with dots inside.
 func path(name string) []string {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {
@@ -203,7 +203,7 @@ func foldedPath(name string) []string {
 	return parts
 }
 
-// folded is a name as Oracle stores it: in capitals unless it is quoted.
+// folded returns a name as Oracle stores it: in upper case unless it is quoted.
 func folded(name string) string {
 	if quoted := strings.Trim(name, `"`); quoted != name {
 		return quoted
