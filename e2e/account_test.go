@@ -9,8 +9,8 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_Account changes a password, makes and deletes a token that works while it is there, and finds all of it in
-// the audit log, in both languages and themes.
+// TestWalk_Account changes the password, creates a token, uses it and deletes it, and finds all of this in the audit
+// log, in both languages and themes.
 func TestWalk_Account(t *testing.T) {
 	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -21,7 +21,7 @@ func TestWalk_Account(t *testing.T) {
 			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
 			w.changePassword()
-			secret := w.makeToken()
+			secret := w.createToken()
 			w.deleteToken(secret)
 			w.readAudit()
 		})
@@ -33,7 +33,11 @@ func (w *walk) changePassword() {
 	w.click("a.user")
 	w.see("#password-form")
 	w.look("account")
-	for name, text := range map[string]string{"old_password": "Wrong1horse", "new_password": "Another1horse", "confirm_password": "Another1horse"} {
+	for name, text := range map[string]string{
+		"old_password":     "Wrong1horse",
+		"new_password":     "Another1horse",
+		"confirm_password": "Another1horse",
+	} {
 		w.fill(`input[name=`+name+`]`, text)
 	}
 	w.click("#password-save")
@@ -46,8 +50,8 @@ func (w *walk) changePassword() {
 	w.quiet()
 }
 
-// makeToken makes two tokens and returns the secret of the second.
-func (w *walk) makeToken() string {
+// createToken creates two tokens and returns the secret of the second.
+func (w *walk) createToken() string {
 	w.t.Helper()
 	w.click("#own-tokens")
 	w.see("#token-list .state")
@@ -63,10 +67,11 @@ func (w *walk) makeToken() string {
 		secret = w.text("#token-secret pre")
 		w.look("token-made")
 		w.run(`document.querySelector("#modal-dialog").dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
-		w.see("#token-secret") // a click beside it does not lose the secret
+		w.see("#token-secret") // a click on the backdrop does not lose the secret
 		w.click("#modal .panel-foot [data-close]")
 		w.gone("#modal-dialog[open]")
-		w.see(`tr[data-token=` + fmt.Sprintf("%q", strings.ReplaceAll(name, `"`, `\"`)) + `], tr[data-token='` + name + `']`)
+		quoted := fmt.Sprintf("%q", strings.ReplaceAll(name, `"`, `\"`))
+		w.see(`tr[data-token=` + quoted + `], tr[data-token='` + name + `']`)
 	}
 	w.click("#add-token")
 	w.fill("#token-form input[name=name]", "ci")
@@ -82,6 +87,7 @@ func (w *walk) makeToken() string {
 	return secret
 }
 
+// wantToken calls the API with the token and checks the status of the response.
 func (w *walk) wantToken(secret string, status int) {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.app.URL+"/api/v1/instances", nil)
@@ -89,13 +95,13 @@ func (w *walk) wantToken(secret string, status int) {
 		w.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+secret)
-	answer, err := clitest.NewClient(w.t).Do(request)
+	response, err := clitest.NewClient(w.t).Do(request)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	answer.Body.Close()
-	if answer.StatusCode != status {
-		w.t.Errorf("the token gets %d, want %d", answer.StatusCode, status)
+	response.Body.Close()
+	if response.StatusCode != status {
+		w.t.Errorf("status with the token: got %d, want %d", response.StatusCode, status)
 	}
 }
 
@@ -116,15 +122,16 @@ func (w *walk) readAudit() {
 	w.click(`nav a[href="/audit"]`)
 	w.see("#audit-list tbody tr")
 	w.look("audit")
-	if wide := ask[bool](w.browser, `document.querySelector("#audit-list .table-wrap").scrollWidth > document.querySelector("#audit-list .table-wrap").clientWidth`); wide {
+	if w.overflows("#audit-list .table-wrap") {
 		w.t.Error("the audit log is wider than the window")
 	}
 	w.choose("#audit-filter select[name=result]", "failure")
 	w.until(`[...document.querySelectorAll("#audit-list tbody tr")].every(r => r.querySelector(".failed"))`)
 	w.choose("#audit-filter select[name=action]", "auth.change_password")
 	w.until(`document.querySelectorAll("#audit-list tbody tr").length == 1`)
-	if got := w.text("#audit-list tbody tr"); !strings.Contains(got, "INVALID_OLD_PASSWORD") || !strings.Contains(got, "admin") {
-		w.t.Errorf("the entry says %q", got)
+	got := w.text("#audit-list tbody tr")
+	if !strings.Contains(got, "INVALID_OLD_PASSWORD") || !strings.Contains(got, "admin") {
+		w.t.Errorf("audit entry: got %q, want INVALID_OLD_PASSWORD and admin in it", got)
 	}
 	w.look("audit-filtered")
 	w.fill("#audit-target", "nothing of the sort")

@@ -8,8 +8,8 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_APIDocument opens the API document in the browser and adds an instance from it: the viewer lives with the
-// content policy, follows the theme, and sends the CSRF token by itself.
+// TestWalk_APIDocument opens the API document in the browser and adds an instance from it: the viewer works under the
+// content security policy, follows the theme, and sends the CSRF token.
 func TestWalk_APIDocument(t *testing.T) {
 	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -29,11 +29,13 @@ func TestWalk_APIDocument(t *testing.T) {
 			w.click("#operations-instances-createInstance .try-out__btn")
 			w.click("#operations-instances-createInstance .execute")
 			w.see("#operations-instances-createInstance .live-responses-table")
-			w.until(`document.querySelector("#operations-instances-createInstance .live-responses-table tr.response .response-col_status").innerText.trim().startsWith("201")`)
-			w.run(`document.querySelector("#operations-instances-createInstance .live-responses-table").scrollIntoView()`)
+			const responses = `document.querySelector("#operations-instances-createInstance .live-responses-table")`
+			w.until(responses + `.querySelector("tr.response .response-col_status").innerText.trim().startsWith("201")`)
+			w.run(responses + `.scrollIntoView()`)
 			w.picture("tried")
-			if dark := ask[bool](w.browser, `document.documentElement.classList.contains("dark-mode")`); dark != (look[1] == "dark") {
-				t.Errorf("dark: %t", dark)
+			dark := evaluate[bool](w.browser, `document.documentElement.classList.contains("dark-mode")`)
+			if want := look[1] == "dark"; dark != want {
+				t.Errorf("dark mode: got %t, want %t", dark, want)
 			}
 			w.quiet()
 			w.open(a.URL + "/instances")
@@ -42,7 +44,8 @@ func TestWalk_APIDocument(t *testing.T) {
 	}
 }
 
+// picture saves a screenshot without running axe, which is for our own pages.
 func (b *browser) picture(name string) {
 	b.t.Helper()
-	b.keep(name, do(b, "picture", chromedp.CaptureScreenshot()))
+	b.save(name, do(b, "take a screenshot", chromedp.CaptureScreenshot()))
 }

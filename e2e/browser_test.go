@@ -19,35 +19,36 @@ import (
 	"whalefall/testenv"
 )
 
-// axe is the accessibility checker, run in every page that the tests look at.
+// axe is the accessibility checker that look runs in a page.
 //
 //go:embed testdata/axe-4.14.1/axe.min.js
 var axe string
 
-// patience is how long a condition may take to come true, on a machine that is busy with other tests.
+// patience is how long a condition may take to become true on a machine that is busy with other tests.
 const patience = 90 * time.Second
 
-// retryInterval is how often a condition is looked at again. chromedp's own, 5 ms, keeps a small machine busy.
+// retryInterval is how often a condition is checked. chromedp's default of 5 ms keeps a small machine busy.
 const retryInterval = 30 * time.Millisecond
 
-// windows has room for the browsers that run at a time. More of them would make every walk slower than its waits allow.
+// windows limits how many browsers run at a time. With more of them, walks become slower than their waits allow.
 var windows = make(chan struct{}, 2)
 
-// holdToasts keeps toasts of success on the page, which a busy machine might otherwise miss; window.toastsExpire lets them go.
+// holdToasts keeps success toasts on the page, where a slow walk would miss them otherwise. window.toastsExpire lets
+// new ones expire.
 const holdToasts = `{
 	const set = window.setTimeout;
 	window.setTimeout = (work, ms, ...args) => set(work, ms === 7000 && !window.toastsExpire ? 1e9 : ms, ...args);
 }`
 
-// eventually waits for the condition, and fails the test when it does not come true within limit.
+// eventually waits until the condition is true, and ends the test if it is not within limit.
 func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	if !within(t, limit, condition) {
-		t.Fatalf("%s: not within %v", what, limit)
+		t.Fatalf("not within %v: %s", limit, what)
 	}
 }
 
-// within reports whether the condition comes true within limit.
+// within reports whether the condition becomes true within limit.
 func within(t *testing.T, limit time.Duration, condition func() bool) bool {
 	t.Helper()
 	tick := time.NewTicker(retryInterval)
@@ -57,7 +58,7 @@ func within(t *testing.T, limit time.Duration, condition func() bool) bool {
 		select {
 		case <-tick.C:
 		case <-end:
-			return false
+			return condition() // the last check may have begun long before the end
 		case <-t.Context().Done():
 			return false
 		}
@@ -65,29 +66,30 @@ func within(t *testing.T, limit time.Duration, condition func() bool) bool {
 	return true
 }
 
-// browser is one person's browser window.
+// browser is a browser window with cookies of its own.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu       sync.Mutex
-	problems []string // what the console complained about
+	problems []string // errors and warnings of the console since the last call of quiet
 }
 
-// newBrowser opens a window without cookies.
+// newBrowser opens a window without cookies, after waiting for one of the windows to be free.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	windows <- struct{}{}
 	t.Cleanup(func() { <-windows })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900),
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
+		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
 	)
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	b := &browser{t: t, ctx: ctx}
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
+		t.Fatalf("start the browser: %v", err)
 	}
 	messages, listened := chromedp.Console(ctx), make(chan struct{})
 	go func() {
@@ -100,15 +102,19 @@ func newBrowser(t *testing.T) *browser {
 		}
 	}()
 	t.Cleanup(func() { cancel(); cancelAlloc(); <-listened })
-	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: holdToasts}); err != nil {
+	script := page.AddScriptToEvaluateOnNewDocumentParams{Source: holdToasts}
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, script); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
+// chromium returns the path of an installed browser, of those that test.sh accepts.
 func chromium(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless-shell", "chrome",
+	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
@@ -117,6 +123,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
+// listen records a message of the console unless it is harmless.
 func (b *browser) listen(m chromedp.ConsoleMessage) {
 	if m.Type != "error" && m.Type != "warning" && m.Source != "security" && !m.IsException() {
 		return
@@ -126,7 +133,7 @@ func (b *browser) listen(m chromedp.ConsoleMessage) {
 	b.problems = append(b.problems, fmt.Sprintf("%s %s %s %s", m.Type, m.Source, m.Text, m.URL))
 }
 
-// quiet fails when the console complained about anything but the expected texts since it was asked last.
+// quiet fails for each console problem since its last call that contains none of the expected texts.
 func (b *browser) quiet(expected ...string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -137,96 +144,114 @@ func (b *browser) quiet(expected ...string) {
 			known = known || strings.Contains(problem, e)
 		}
 		if !known {
-			b.t.Errorf("the browser says %s", problem)
+			b.t.Errorf("browser console: %s", problem)
 		}
 	}
 	b.problems = nil
 }
 
-// do runs one step and fails the test, with a picture, when it does not end in time.
+// do runs one step and returns its result. It ends the test, with a screenshot, if the step fails or takes too long.
 func do[T any](b *browser, what string, step chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	result, err := chromedp.Run(ctx, step)
 	if err != nil {
-		if picture, shot := chromedp.Run(b.ctx, chromedp.CaptureScreenshot()); shot == nil {
-			b.keep("failed", picture)
-		}
-		b.t.Fatalf("%s: %v", what, err)
+		b.fail("%s: %v", what, err)
 	}
 	return result
 }
 
-// open goes to a page. A modal that closes takes a step back in the history, and one still under way aborts the
-// navigation that comes after it: that one is begun once more.
+// fail saves a screenshot, if the browser still answers, and ends the test.
+func (b *browser) fail(format string, args ...any) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+		b.save("failed", picture)
+	}
+	b.t.Fatalf(format, args...)
+}
+
+// open navigates to a page. A modal that closes goes back in the history, and if that is still pending, it aborts our
+// navigation, which is then repeated once.
 func (b *browser) open(address string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Navigate(address))
 	if failed, ok := errors.AsType[*chromedp.LoadError](err); ok && failed.ErrorText == "net::ERR_ABORTED" {
-		do(b, "open once more "+address, chromedp.Navigate(address))
+		do(b, "open again "+address, chromedp.Navigate(address))
 	} else if err != nil {
-		b.keep("failed", do(b, "picture", chromedp.CaptureScreenshot()))
-		b.t.Fatalf("open %s: %v", address, err)
+		b.fail("open %s: %v", address, err)
 	}
 	b.see("main")
 }
 
+// see waits until an element that matches the selector is visible.
 func (b *browser) see(selector string) {
 	b.t.Helper()
 	do(b, "see "+selector, chromedp.WaitVisible(selector, chromedp.RetryInterval(retryInterval)))
 }
 
+// gone waits until no element matches the selector.
 func (b *browser) gone(selector string) {
 	b.t.Helper()
-	do(b, "no more "+selector, chromedp.WaitNotPresent(selector, chromedp.RetryInterval(retryInterval)))
+	do(b, "gone "+selector, chromedp.WaitNotPresent(selector, chromedp.RetryInterval(retryInterval)))
 }
 
+// click waits for the element and clicks it.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	b.see(selector)
 	do(b, "click "+selector, chromedp.Click(selector))
 }
 
+// fill waits for the field and replaces its text by typing.
 func (b *browser) fill(selector, text string) {
 	b.t.Helper()
 	b.see(selector)
-	b.run(fmt.Sprintf(`document.querySelector(%q).select()`, selector)) // what is typed replaces what is there
+	b.run(fmt.Sprintf(`document.querySelector(%q).select()`, selector))
 	do(b, "fill "+selector, chromedp.SendKeys(selector, text))
 }
 
-// choose picks an option and tells the page, as a person's choice would.
+// choose sets the value of a field and sends its change event, as a user's choice would.
 func (b *browser) choose(selector, value string) {
 	b.t.Helper()
 	b.see(selector)
-	b.run(fmt.Sprintf(`{const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("change", {bubbles: true}))}`, selector, value))
+	b.run(fmt.Sprintf(`{
+		const e = document.querySelector(%q);
+		e.value = %q;
+		e.dispatchEvent(new Event("change", {bubbles: true}));
+	}`, selector, value))
 }
 
+// press sends keys to the element that has the focus.
 func (b *browser) press(keys string) {
 	b.t.Helper()
 	do(b, "press "+keys, chromedp.KeyEvent(keys))
 }
 
+// text waits for the element and returns its text, trimmed.
 func (b *browser) text(selector string) string {
 	b.t.Helper()
 	b.see(selector)
 	return strings.TrimSpace(do(b, "read "+selector, chromedp.Text(selector)))
 }
 
+// run runs a script and ignores its value.
 func (b *browser) run(script string) {
 	b.t.Helper()
 	do(b, script, chromedp.Evaluate[chromedp.Void](script))
 }
 
-// ask is what script gives.
-func ask[T any](b *browser, script string) T {
+// evaluate returns the value of a script.
+func evaluate[T any](b *browser, script string) T {
 	b.t.Helper()
 	return do(b, script, chromedp.Evaluate[T](script))
 }
 
-// until waits for the script to become true, across navigations.
+// until waits until the script is true, across navigations.
 func (b *browser) until(script string) {
 	b.t.Helper()
 	var err error
@@ -236,28 +261,36 @@ func (b *browser) until(script string) {
 		reached, err = chromedp.Run(ctx, chromedp.Evaluate[bool](script))
 		return err == nil && reached
 	}) {
-		b.keep("failed", do(b, "picture", chromedp.CaptureScreenshot()))
-		b.t.Fatalf("never true: %s (%v)", script, err)
+		b.fail("not true within %v: %s (last error: %v)", patience, script, err)
 	}
 }
 
-// address is the path and query in the address bar.
+// address returns the path and query of the address bar.
 func (b *browser) address() string {
 	b.t.Helper()
-	return ask[string](b, `location.pathname + location.search`)
+	return evaluate[string](b, `location.pathname + location.search`)
 }
 
-// look keeps a picture of the window and fails on anything serious that axe finds in it.
+// overflows reports whether the element's content is wider than the element.
+func (b *browser) overflows(selector string) bool {
+	b.t.Helper()
+	return evaluate[bool](b, fmt.Sprintf(`(e => e.scrollWidth > e.clientWidth)(document.querySelector(%q))`, selector))
+}
+
+// look saves a screenshot and fails for every serious problem that axe finds in the page.
 func (b *browser) look(name string) {
 	b.t.Helper()
 	do(b, "settle", chromedp.Evaluate[chromedp.Void](
-		`Promise.allSettled(document.getAnimations().filter(a => a.effect.getTiming().iterations < Infinity).map(a => a.finished)).then(() => {})`,
+		`Promise.allSettled(document.getAnimations()
+			.filter(a => a.effect.getTiming().iterations < Infinity)
+			.map(a => a.finished)).then(() => {})`,
 		chromedp.EvalAwaitPromise))
-	b.keep(name, do(b, "picture", chromedp.CaptureScreenshot()))
+	b.save(name, do(b, "take a screenshot", chromedp.CaptureScreenshot()))
 	b.accessible(name)
 }
 
-func (b *browser) keep(name string, picture []byte) {
+// save writes a screenshot to the test's artifacts.
+func (b *browser) save(name string, picture []byte) {
 	b.t.Helper()
 	path := filepath.Join(b.t.ArtifactDir(), name+".png")
 	if err := os.WriteFile(path, picture, 0o600); err != nil {
@@ -265,13 +298,13 @@ func (b *browser) keep(name string, picture []byte) {
 	}
 }
 
-// resize makes the window as large as given, in CSS pixels.
+// resize sets the size of the window in CSS pixels.
 func (b *browser) resize(width, height int64) {
 	b.t.Helper()
 	do(b, "resize", chromedp.EmulateViewport(width, height))
 }
 
-// accessible fails on every serious or critical finding of axe in the page as it is.
+// accessible fails for every serious or critical problem that axe finds in the current page.
 func (b *browser) accessible(where string) {
 	b.t.Helper()
 	b.run(axe + ";undefined")

@@ -7,7 +7,7 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_TableExport filters and sorts a snapshot; the link beside it leads to a file of just these rows.
+// TestWalk_TableExport filters and sorts a snapshot: the export link returns a file with exactly the rows shown.
 func TestWalk_TableExport(t *testing.T) {
 	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -17,7 +17,7 @@ func TestWalk_TableExport(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
 			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
-			w.open(a.URL + "/instances/1") // the store that every fresh install has
+			w.open(a.URL + "/instances/1") // WhaleFall's own store
 			w.click("#sync-capacity")
 			w.click(`tr[data-database=main] a[data-primary]`)
 			w.see("#modal [data-empty=never]")
@@ -31,25 +31,27 @@ func TestWalk_TableExport(t *testing.T) {
 			w.until(`document.querySelectorAll("#tables-view tbody tr").length == 3`)
 			w.click("#tables-view-sort-name")
 			w.until(`document.querySelector("#tables-view-sort-name").closest("th").ariaSort == "ascending"`)
-			w.wantFileOfRows()
+			w.wantExportOfRows()
 			w.quiet()
 		})
 	}
 }
 
-// wantFileOfRows compares the file behind the link with the rows on the screen.
-func (w *walk) wantFileOfRows() {
+// wantExportOfRows compares the exported file with the rows on the page.
+func (w *walk) wantExportOfRows() {
 	w.t.Helper()
-	w.run(`fetch(document.querySelector("#tables-export").href).then(r => r.text()).then(text => { window.taken = text })`)
-	w.until(`window.taken !== undefined`)
-	shown := ask[[]string](w.browser, `[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
-	lines := strings.Split(strings.TrimSpace(ask[string](w.browser, `window.taken`)), "\n")
+	w.run(`fetch(document.querySelector("#tables-export").href)
+		.then(r => r.text()).then(text => { window.exported = text })`)
+	w.until(`window.exported !== undefined`)
+	shown := evaluate[[]string](w.browser,
+		`[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
+	lines := strings.Split(strings.TrimSpace(evaluate[string](w.browser, `window.exported`)), "\n")
 	if len(lines) != len(shown)+1 {
-		w.t.Fatalf("%d rows shown, %d lines in the file", len(shown), len(lines))
+		w.t.Fatalf("got %d lines, want %d: a header and the rows shown", len(lines), len(shown)+1)
 	}
 	for i, name := range shown {
 		if !strings.HasPrefix(lines[i+1], "main,"+name+",") {
-			w.t.Errorf("line %d is %q, want %q", i+1, lines[i+1], name)
+			w.t.Errorf("line %d: got %q, want table %q", i+2, lines[i+1], name)
 		}
 	}
 }

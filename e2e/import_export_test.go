@@ -11,10 +11,11 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_ImportAndExport imports a file that is right in parts, one that is none, and exports what is shown.
+// TestWalk_ImportAndExport imports a file with valid and invalid rows, then one that is not CSV, and exports the
+// instances that a search finds.
 func TestWalk_ImportAndExport(t *testing.T) {
 	t.Parallel()
-	for lang, said := range map[string]struct{ created, reason, refused string }{
+	for lang, want := range map[string]struct{ created, reason, refused string }{
 		"zh-CN": {"成功创建 2 个实例", "第 3 个实例数据无效：端口号必须在1-65535之间", "请上传CSV格式文件"},
 		"en":    {"Instances created: 2", "Instance 3 is invalid: ", "CSV"},
 	} {
@@ -25,7 +26,7 @@ func TestWalk_ImportAndExport(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: lang, theme: theme}
 			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
-			if wide := ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`); wide {
+			if evaluate[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) {
 				t.Error("the list is wider than the window")
 			}
 			w.look("toolbar")
@@ -33,13 +34,15 @@ func TestWalk_ImportAndExport(t *testing.T) {
 			w.click("#import-instances")
 			w.see("#modal #import-form")
 			w.look("import")
-			w.importFile("edge.csv", "name,db_type,host,port,description\nedge-1,pg,db.example.com,5432,=1+1\nedge-2,mysql,::1,3306,<b>x</b>\n"+
+			w.importFile("edge.csv", "name,db_type,host,port,description\n"+
+				"edge-1,pg,db.example.com,5432,=1+1\nedge-2,mysql,::1,3306,<b>x</b>\n"+
 				"bad,mysql,h,0,\ntwice,mysql,h,1,\ntwice,mysql,h,1,\n本机存储,mysql,h,1,\n")
-			if text := w.text("#import-result .success"); !strings.Contains(text, said.created) {
-				t.Errorf("created: %s", text)
+			if text := w.text("#import-result .success"); !strings.Contains(text, want.created) {
+				t.Errorf("created: got %q, want %q in it", text, want.created)
 			}
-			if text := w.text("#import-result .error"); !strings.Contains(text, said.reason) || !strings.Contains(text, "twice") {
-				t.Errorf("problems: %s", text)
+			text := w.text("#import-result .error")
+			if !strings.Contains(text, want.reason) || !strings.Contains(text, "twice") {
+				t.Errorf("problems: got %q, want %q and twice in it", text, want.reason)
 			}
 			w.until(`document.querySelectorAll("#instance-list tbody tr").length == 3`)
 			w.look("import-done")
@@ -47,8 +50,8 @@ func TestWalk_ImportAndExport(t *testing.T) {
 
 			w.importFile("edge.txt", "x")
 			w.until(`!document.querySelector("#import-result .success")`)
-			if text := w.text("#import-result .error"); !strings.Contains(text, said.refused) {
-				t.Errorf("refused: %s", text)
+			if text := w.text("#import-result .error"); !strings.Contains(text, want.refused) {
+				t.Errorf("refused: got %q, want %q in it", text, want.refused)
 			}
 			w.look("import-refused")
 			w.quiet("400")
@@ -57,10 +60,12 @@ func TestWalk_ImportAndExport(t *testing.T) {
 			w.fill("#instance-search", "edge")
 			w.until(`document.querySelector("input[form=instance-export][name=search]")?.value == "edge"`)
 			exported := do(w.browser, "export", chromedp.Evaluate[string](
-				`(f => fetch(f.action + "?" + new URLSearchParams(new FormData(f))).then(r => r.text()))(document.querySelector("#instance-export"))`,
+				`(f => fetch(f.action + "?" + new URLSearchParams(new FormData(f))).then(r => r.text()))(
+					document.querySelector("#instance-export"))`,
 				chromedp.EvalAwaitPromise))
-			if strings.Contains(exported, "本机存储") || !strings.Contains(exported, "edge-1,postgresql,db.example.com,5432,,'=1+1,") {
-				t.Errorf("exported: %q", exported)
+			const row = "edge-1,postgresql,db.example.com,5432,,'=1+1,"
+			if strings.Contains(exported, "本机存储") || !strings.Contains(exported, row) {
+				t.Errorf("exported: got %q, want %q in it, without 本机存储", exported, row)
 			}
 			w.open(a.URL + "/instances/import")
 			w.look("import-page")
@@ -69,7 +74,7 @@ func TestWalk_ImportAndExport(t *testing.T) {
 	}
 }
 
-// importFile chooses a new file with the content and sends it.
+// importFile writes a file with the content, uploads it and waits for the result.
 func (w *walk) importFile(name, content string) {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), name)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // psql's part in these tests
+	_ "github.com/jackc/pgx/v5/stdlib" // asks the monitored server directly
 
 	"whalefall/cli/clitest"
 	"whalefall/testenv"
@@ -19,7 +19,8 @@ import (
 
 // hostileNames are table names that a careless program would break on.
 var hostileNames = []string{
-	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, strings.Repeat("鲸", 21), `Case`, `case`, "two\nlines",
+	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`,
+	strings.Repeat("鲸", 21), `Case`, `case`, "two\nlines",
 }
 
 // fixture fills a database with ordinary, hostile, partitioned and empty tables.
@@ -28,7 +29,8 @@ func fixture(t *testing.T, server *testenv.PostgreSQLServer, database string) {
 	var text strings.Builder
 	for i, name := range hostileNames {
 		quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-		fmt.Fprintf(&text, "CREATE TABLE %s AS SELECT g AS id, repeat('x', 50) AS filler FROM generate_series(1, %d) AS g;\n", quoted, 300*(i+1))
+		fmt.Fprintf(&text, "CREATE TABLE %s AS SELECT g AS id, repeat('x', 50) AS filler"+
+			" FROM generate_series(1, %d) AS g;\n", quoted, 300*(i+1))
 		fmt.Fprintf(&text, "CREATE INDEX ON %s (id);\n", quoted)
 	}
 	for i := range 60 {
@@ -43,8 +45,8 @@ func fixture(t *testing.T, server *testenv.PostgreSQLServer, database string) {
 	server.Exec(t, database, text.String())
 }
 
-// psqlSizes are the bytes of every table that is no partition, as the server itself says: total, data, index.
-func psqlSizes(t *testing.T, address string) map[string][3]int64 {
+// serverSizes asks the server for total, data and index size in bytes of every table that is not a partition.
+func serverSizes(t *testing.T, address string) map[string][3]int64 {
 	t.Helper()
 	db, err := sql.Open("pgx", address)
 	if err != nil {
@@ -71,18 +73,18 @@ func psqlSizes(t *testing.T, address string) map[string][3]int64 {
 		sizes[name] = s
 	}
 	if err := rows.Err(); err != nil || len(sizes) == 0 {
-		t.Fatal(err, len(sizes))
+		t.Fatalf("got %d tables and error %v", len(sizes), err)
 	}
 	return sizes
 }
 
-// exactBytes is a function in JavaScript that returns the bytes of a cell in digits: of its tooltip, or of its text when
-// that has all of them. It returns "" when they are unknown.
+// exactBytes is a JavaScript function that returns the digits of a cell's size in bytes, from its tooltip or, without
+// one, from its text. It returns "" if the size is unknown.
 const exactBytes = `cell => /^(-?[\d,]+) B/.exec(cell.title || cell.innerText)?.[1].replaceAll(",", "") ?? ""`
 
 // shownSizes reads name, total, data and index of every row in the open table list.
 func shownSizes(b *browser) map[string][3]int64 {
-	rows := ask[[][]string](b, `[...document.querySelectorAll("#tables-view tbody tr")].map(r =>
+	rows := evaluate[[][]string](b, `[...document.querySelectorAll("#tables-view tbody tr")].map(r =>
 		[r.dataset.table, ...[...r.cells].slice(2, 5).map(`+exactBytes+`)])`)
 	sizes := map[string][3]int64{}
 	for _, r := range rows {
@@ -99,14 +101,14 @@ func shownSizes(b *browser) map[string][3]int64 {
 	return sizes
 }
 
-// words are what the pages must say in each language.
-var words = map[string]struct{ login, sync, tables, refresh, never, collected, refreshed, deleted string }{
-	"zh-CN": {"登录", "同步容量", "表容量", "刷新", "暂无表容量快照", "采集", "刷新成功: 写入 72 条, 清理 0 条, 耗时", "已移入回收站"},
-	"en":    {"Log in", "Sync capacity", "Table sizes", "Refresh", "", "", "", ""},
+// words are texts that the pages must contain in each language; the empty ones are not checked.
+var words = map[string]struct{ login, sync, tables, never, refreshed, deleted string }{
+	"zh-CN": {"登录", "同步容量", "表容量", "暂无表容量快照", "刷新成功: 写入 72 条, 清理 0 条, 耗时", "已移入回收站"},
+	"en":    {"Log in", "Sync capacity", "Table sizes", "", "", ""},
 }
 
-// TestWalk_MainJob walks through the main job as a person does, in both languages and both themes, on a
-// real PostgreSQL server that stops and comes back in the middle.
+// TestWalk_MainJob adds an instance, syncs it, and refreshes and reads its tables, in both languages and both themes,
+// on a real PostgreSQL server that stops and restarts in between.
 func TestWalk_MainJob(t *testing.T) {
 	t.Parallel()
 	for _, lang := range []string{"zh-CN", "en"} {
@@ -117,7 +119,7 @@ func TestWalk_MainJob(t *testing.T) {
 				server := testenv.StartPostgreSQL(t, "autovacuum=off")
 				server.Exec(t, "postgres", "CREATE DATABASE "+database)
 				fixture(t, server, database)
-				psqlSizes(t, server.URL(database)) // the first connection leaves a cache file that counts as part of the database
+				serverSizes(t, server.URL(database)) // the first connection writes a cache file, which counts as part of it
 				w := walk{
 					browser: newBrowser(t), app: clitest.Start(t, "--data-dir", t.TempDir()),
 					server: server, database: database, lang: lang, theme: theme,
@@ -128,36 +130,38 @@ func TestWalk_MainJob(t *testing.T) {
 				w.refreshTables()
 				w.filterSortAndPage()
 				w.openByDoubleClick()
-				w.serverStopsAndComesBack()
-				w.binAndBack()
-				w.lesserRole()
+				w.restartServer()
+				w.deleteAndRestore()
+				w.checkUserRole()
 			})
 		}
 	}
 }
 
+// walk is one user's way through the pages of a running WhaleFall.
 type walk struct {
 	*browser
 	app                   *clitest.App
 	server                *testenv.PostgreSQLServer
 	database, lang, theme string
-	instance              string // path of its page
+	instance              string // path of the page of the instance added last
 }
 
+// logIn sets language and theme, and logs in after a wrong password.
 func (w *walk) logIn(name, password string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/")
 	w.until(`location.pathname == "/login"`)
-	if ask[string](w.browser, `document.documentElement.lang`) != w.lang {
+	if evaluate[string](w.browser, `document.documentElement.lang`) != w.lang {
 		w.click(`a[hreflang="` + w.lang + `"]`)
 		w.until(`document.documentElement.lang == "` + w.lang + `"`)
 	}
-	if ask[string](w.browser, `document.documentElement.dataset.theme`) != w.theme {
+	if evaluate[string](w.browser, `document.documentElement.dataset.theme`) != w.theme {
 		w.click(`a[href*="theme=` + w.theme + `"]`)
 		w.until(`document.documentElement.dataset.theme == "` + w.theme + `"`)
 	}
 	if !strings.Contains(w.text("#login-form"), words[w.lang].login) {
-		w.t.Errorf("the form does not say %q", words[w.lang].login)
+		w.t.Errorf("login form: want %q in it", words[w.lang].login)
 	}
 	w.fill(`input[name=username]`, name)
 	w.fill(`input[name=password]`, "wrong")
@@ -172,6 +176,7 @@ func (w *walk) logIn(name, password string) {
 	w.quiet("401")
 }
 
+// addInstance adds the server as an instance, after a test with a wrong password.
 func (w *walk) addInstance() {
 	w.t.Helper()
 	w.click("#add-instance")
@@ -201,23 +206,25 @@ func (w *walk) addInstance() {
 	w.quiet()
 }
 
+// syncCapacity syncs the instance and compares the size of the database with the server's.
 func (w *walk) syncCapacity() {
 	w.t.Helper()
 	if got := w.text("#sync-capacity"); !strings.Contains(got, words[w.lang].sync) {
-		w.t.Errorf("the button says %q", got)
+		w.t.Errorf("sync button: got %q, want %q in it", got, words[w.lang].sync)
 	}
 	w.click("#sync-capacity")
 	w.see(w.row())
 	w.see("#toasts .toast.success")
-	shown := ask[string](w.browser, `(`+exactBytes+`)(document.querySelector('`+w.row()+` td.size'))`)
+	shown := evaluate[string](w.browser, `(`+exactBytes+`)(document.querySelector('`+w.row()+` td.size'))`)
 	var bytes string
 	db, err := sql.Open("pgx", w.server.URL(w.database))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.QueryRowContext(w.t.Context(), "SELECT pg_database_size($1)", w.database).Scan(&bytes); err != nil || bytes != shown {
-		w.t.Errorf("the page shows %s bytes, the server has %s (%v)", shown, bytes, err)
+	err = db.QueryRowContext(w.t.Context(), "SELECT pg_database_size($1)", w.database).Scan(&bytes)
+	if err != nil || bytes != shown {
+		w.t.Errorf("database size: got %s bytes, want %s (error %v)", shown, bytes, err)
 	}
 	w.look("instance-synced")
 	w.fill("#database-search", "no such database")
@@ -228,23 +235,26 @@ func (w *walk) syncCapacity() {
 	w.quiet()
 }
 
+// row selects the row of the database in the list of databases.
 func (w *walk) row() string { return `tr[data-database="` + w.database + `"]` }
 
+// refreshTables refreshes the tables for the first time and compares their sizes with the server's.
 func (w *walk) refreshTables() {
 	w.t.Helper()
 	w.click(w.row() + " a[data-primary]")
 	w.see(`#modal [data-empty=never]`)
-	if got := w.text("#modal"); !strings.Contains(got, words[w.lang].tables) || !strings.Contains(got, words[w.lang].never) {
-		w.t.Errorf("the modal says %q", got)
+	want := words[w.lang]
+	if got := w.text("#modal"); !strings.Contains(got, want.tables) || !strings.Contains(got, want.never) {
+		w.t.Errorf("modal: got %q, want %q and %q in it", got, want.tables, want.never)
 	}
 	w.look("tables-never")
 	w.click("#tables-refresh")
 	w.see("#tables-view tbody tr")
-	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, words[w.lang].refreshed) {
-		w.t.Errorf("the toast says %q", got)
+	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, want.refreshed) {
+		w.t.Errorf("toast: got %q, want %q in it", got, want.refreshed)
 	}
 	if got := w.text("#tables-view [data-position]"); !strings.HasSuffix(got, "/ 70") && !strings.HasSuffix(got, "/ 70 ") {
-		w.t.Errorf("position %q, want … / 70", got)
+		w.t.Errorf("position: got %q, want … / 70", got)
 	}
 	w.look("tables")
 	w.open(w.app.URL + w.address())
@@ -254,24 +264,25 @@ func (w *walk) refreshTables() {
 	w.click("#tables-view-next")
 	w.until(`document.querySelector("#tables-view [aria-current=page]").textContent == "2"`)
 	maps.Copy(shown, shownSizes(w.browser))
-	want := psqlSizes(w.t, w.server.URL(w.database))
-	if !maps.Equal(shown, want) {
-		w.t.Errorf("shown %v\nwant %v", shown, want)
+	if sizes := serverSizes(w.t, w.server.URL(w.database)); !maps.Equal(shown, sizes) {
+		w.t.Errorf("sizes in the list: got %v\nwant %v", shown, sizes)
 	}
-	if ask[bool](w.browser, `[...document.scripts].some(s => s.textContent.includes("alert(1)"))`) {
-		w.t.Error("a table's name became a script")
+	if evaluate[bool](w.browser, `[...document.scripts].some(s => s.textContent.includes("alert(1)"))`) {
+		w.t.Error("a table name was run as a script")
 	}
 	w.quiet()
 }
 
+// filterSortAndPage filters and sorts the list of tables and opens a partitioned one.
 func (w *walk) filterSortAndPage() {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance)
 	w.click(w.row() + " a[data-primary]")
 	w.fill("#filter-table", "100%_")
 	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 1`)
-	if name := ask[string](w.browser, `document.querySelector("#tables-view tbody tr").dataset.table`); name != "100%_" {
-		w.t.Errorf("found %q", name)
+	found := evaluate[string](w.browser, `document.querySelector("#tables-view tbody tr").dataset.table`)
+	if found != "100%_" {
+		w.t.Errorf("filtered: got %q, want 100%%_", found)
 	}
 	w.fill("#filter-table", "nothing is called this")
 	w.see("#tables-view [data-empty=filtered]")
@@ -280,14 +291,15 @@ func (w *walk) filterSortAndPage() {
 	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 50`)
 	w.click("#tables-view-sort-name")
 	w.until(`document.querySelector("#tables-view-sort-name").closest("th").ariaSort == "ascending"`)
-	names := ask[[]string](w.browser, `[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
+	names := evaluate[[]string](w.browser,
+		`[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
 	for i := 1; i < len(names); i++ {
 		if names[i-1] >= names[i] {
-			w.t.Errorf("%q stands before %q", names[i-1], names[i])
+			w.t.Errorf("sorted by name: got %q before %q", names[i-1], names[i])
 		}
 	}
 	if !strings.Contains(w.address(), "sort=name") {
-		w.t.Errorf("the address %s does not keep the order", w.address())
+		w.t.Errorf("address: got %s, want sort=name in it", w.address())
 	}
 	w.fill("#filter-table", "LOGS_")
 	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 2`)
@@ -302,7 +314,8 @@ func (w *walk) filterSortAndPage() {
 	w.quiet()
 }
 
-func (w *walk) serverStopsAndComesBack() {
+// restartServer refreshes while the server is stopped, which changes nothing on the page, and after it has restarted.
+func (w *walk) restartServer() {
 	w.t.Helper()
 	w.click(w.row() + " a[data-primary]")
 	w.see("#tables-view tbody tr")
@@ -316,16 +329,17 @@ func (w *walk) serverStopsAndComesBack() {
 	}
 	w.quiet("409")
 	w.server.Start(w.t)
-	w.server.Exec(w.t, w.database, "DROP TABLE plain_00", "CREATE TABLE newcomer AS SELECT generate_series(1, 9000) AS n")
+	w.server.Exec(w.t, w.database,
+		"DROP TABLE plain_00", "CREATE TABLE newcomer AS SELECT generate_series(1, 9000) AS n")
 	w.click("#tables-refresh")
 	w.until(`document.querySelector("#collected-at").textContent != "` + collected + `"`)
 	w.see(`tr[data-table=newcomer]`)
 	if got := w.text("#toasts .toast.success:last-child"); !strings.Contains(got, "1") {
-		w.t.Errorf("the toast says %q", got)
+		w.t.Errorf("toast: got %q, want 1 in it", got)
 	}
-	w.chooseWhileRefreshing()
+	w.filterWhileRefreshing()
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) {
+	if evaluate[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) {
 		w.t.Error("the page is wider than 1280 pixels")
 	}
 	w.resize(400, 800)
@@ -334,59 +348,64 @@ func (w *walk) serverStopsAndComesBack() {
 	w.quiet()
 }
 
-// chooseWhileRefreshing filters between a click on refresh and its answer: the filter must hold afterwards. It may overtake
-// the list's own reading of what was refreshed and abort that, which htmx writes to the console.
-func (w *walk) chooseWhileRefreshing() {
+// filterWhileRefreshing filters between a click on refresh and its response: the filter must still apply afterwards.
+// Its request may abort the one that reloads the list after the refresh, which htmx writes to the console.
+func (w *walk) filterWhileRefreshing() {
 	w.t.Helper()
 	w.quiet()
-	collected := ask[string](w.browser, `document.querySelector("#collected-at").dateTime`)
+	collected := evaluate[string](w.browser, `document.querySelector("#collected-at").dateTime`)
 	w.slow(time.Second)
 	w.click("#tables-refresh")
 	w.fill("#filter-table", "plain_1")
 	w.slow(0)
 	w.until(`document.querySelector("#collected-at").dateTime != "` + collected + `"`)
-	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 10 && location.search.includes("q=plain_1")`)
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 10 &&
+		location.search.includes("q=plain_1")`)
 	w.fill("#filter-table", " ")
 	w.fill("#filter-table", "\b")
 	w.see(`tr[data-table=newcomer]`)
-	w.quiet("htmx:sendAbort", "htmx:afterRequest, [object HTMLDivElement]") // any other failure has a name of its own beside it
+	w.quiet("htmx:sendAbort", "htmx:afterRequest, [object HTMLDivElement]") // other failures log a second, named event
 }
 
-// openByDoubleClick opens the tables by two quick clicks, the second of which hits what the first opened,
-// and drags out of a field: the modal stays until its backdrop is meant.
+// openByDoubleClick opens the tables by two quick clicks, of which the second hits the backdrop of the modal, and drags
+// out of a field. Neither closes the modal; a click on the backdrop does.
 func (w *walk) openByDoubleClick() {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance)
 	link := w.row() + " a[data-primary]"
 	w.see(link)
-	backdrop := `for (const type of ["pointerdown", "click"]) document.querySelector("#modal-dialog").dispatchEvent(new PointerEvent(type, {bubbles: true}));`
+	backdrop := `for (const type of ["pointerdown", "click"]) {
+		document.querySelector("#modal-dialog").dispatchEvent(new PointerEvent(type, {bubbles: true}));
+	}`
 	w.run(`document.querySelector('` + link + `').click();` + backdrop)
 	w.see("#tables-view tbody tr")
 	w.until(`(window.waited ??= performance.now()) < performance.now() - 500`)
 	w.run(`document.querySelector("#filter-table").dispatchEvent(new PointerEvent("pointerdown", {bubbles: true}));
 		document.querySelector("#modal-dialog").click()`)
-	if !ask[bool](w.browser, `document.querySelector("#modal-dialog").open`) {
+	if !evaluate[bool](w.browser, `document.querySelector("#modal-dialog").open`) {
 		w.t.Error("a drag out of a field closed the modal")
 	}
 	w.run(backdrop)
 	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
-	w.openAtOnceAgain(link)
+	w.reopenAtOnce(link)
 	w.quiet()
 }
 
-// openAtOnceAgain closes the tables and opens them before the browser has told that they are closed.
-func (w *walk) openAtOnceAgain(link string) {
+// reopenAtOnce closes the tables and opens them again before the browser has sent the event of the closing.
+func (w *walk) reopenAtOnce(link string) {
 	w.t.Helper()
 	w.click(link)
 	w.see("#tables-view tbody tr")
 	w.until(`location.pathname.endsWith("/tables")`)
 	w.run(`document.querySelector("#modal-dialog").close(); document.querySelector('` + link + `').click()`)
-	w.until(`!document.querySelector("#modal .skeleton") && document.querySelector("#tables-view tbody tr") && location.pathname.endsWith("/tables")`)
+	w.until(`!document.querySelector("#modal .skeleton") && !!document.querySelector("#tables-view tbody tr") &&
+		location.pathname.endsWith("/tables")`)
 	w.press("\x1b")
 	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
 }
 
-func (w *walk) binAndBack() {
+// deleteAndRestore renames the instance, moves it to the recycle bin, restores and activates it.
+func (w *walk) deleteAndRestore() {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance)
 	w.click("#edit-instance")
@@ -398,7 +417,7 @@ func (w *walk) binAndBack() {
 	w.click("#delete-confirmed")
 	w.until(`location.pathname == "/instances"`)
 	if got := w.text("#toasts .toast.success"); !strings.Contains(got, words[w.lang].deleted) {
-		w.t.Errorf("the toast says %q", got)
+		w.t.Errorf("toast: got %q, want %q in it", got, words[w.lang].deleted)
 	}
 	w.open(w.app.URL + "/instances?status=deleted")
 	w.look("recycle-bin")
@@ -414,37 +433,43 @@ func (w *walk) binAndBack() {
 	w.quiet()
 }
 
-// lesserRole logs in as somebody who may look and refresh, and nothing else.
-func (w *walk) lesserRole() {
+// checkUserRole logs in with the role user, which may only look and refresh.
+func (w *walk) checkUserRole() {
 	w.t.Helper()
 	w.click("#logout")
 	w.until(`location.pathname == "/login"`)
-	if status, _, errs := clitest.Run(w.t, "Correct1Horse\n", "user", "add", "looker", "--data-dir", w.app.Dir); status != 0 {
-		w.t.Fatal(errs)
+	status, _, errs := clitest.Run(w.t, "Correct1Horse\n", "user", "add", "looker", "--data-dir", w.app.Dir)
+	if status != 0 {
+		w.t.Fatalf("user add: exit status %d: %s", status, errs)
 	}
 	w.logIn("looker", "Correct1Horse")
-	if ask[bool](w.browser, `!!document.querySelector("#add-instance")`) {
+	if evaluate[bool](w.browser, `!!document.querySelector("#add-instance")`) {
 		w.t.Error("a user sees the button to add instances")
 	}
 	w.open(w.app.URL + w.instance)
 	w.see("#sync-capacity:not(:disabled)")
-	if ask[bool](w.browser, `!!document.querySelector("#edit-instance, #delete-instance")`) {
-		w.t.Error("a user sees buttons that the server would refuse")
+	if evaluate[bool](w.browser, `!!document.querySelector("#edit-instance, #delete-instance")`) {
+		w.t.Error("a user sees buttons whose requests the server refuses")
 	}
 	w.click(w.row() + " a[data-primary]")
 	w.see("#tables-refresh:not(:disabled)")
 	w.look("as-user")
 	for _, action := range []string{w.instance + "/delete", w.instance, "/instances"} {
-		if status := ask[int](w.browser, fmt.Sprintf(`(() => { const x = new XMLHttpRequest(); x.open("POST", %q, false);
+		status := evaluate[int](w.browser, fmt.Sprintf(`(() => {
+			const x = new XMLHttpRequest();
+			x.open("POST", %q, false);
 			x.setRequestHeader("X-CSRFToken", JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"]);
-			x.send(); return x.status })()`, action)); status != http.StatusForbidden {
-			w.t.Errorf("POST %s: %d, want 403", action, status)
+			x.send();
+			return x.status;
+		})()`, action))
+		if status != http.StatusForbidden {
+			w.t.Errorf("POST %s: got status %d, want 403", action, status)
 		}
 	}
 	w.quiet("403")
 }
 
-// TestPages_WithoutScripts reads the pages as a client that runs no script: everything is there, by links and forms.
+// TestPages_WithoutScripts reads pages with a client that runs no scripts.
 func TestPages_WithoutScripts(t *testing.T) {
 	t.Parallel()
 	a := clitest.Start(t, "--data-dir", t.TempDir())
@@ -461,8 +486,13 @@ func TestPages_WithoutScripts(t *testing.T) {
 		}
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) || !strings.Contains(string(body), "</html>") {
-			t.Errorf("%s: %d %v, no %s in it", path, resp.StatusCode, err, want)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: got status %d and error %v, want 200", path, resp.StatusCode, err)
+		}
+		for _, text := range []string{want, "</html>"} {
+			if !strings.Contains(string(body), text) {
+				t.Errorf("%s: got %.300q…, want %s in it", path, body, text)
+			}
 		}
 	}
 }

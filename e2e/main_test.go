@@ -1,4 +1,4 @@
-// Package e2e walks through the pages in a real browser, and runs several processes over one store.
+// Package e2e tests WhaleFall as its users meet it: pages in a real browser, and several processes with one store.
 package e2e
 
 import (

@@ -14,25 +14,25 @@ import (
 	"whalefall/testenv"
 )
 
-// walkTables is how many tables a refresh is watched of, unless WALK_TABLES names another number.
+// walkTables is the number of tables in the refreshed database, unless WALK_TABLES is set.
 const walkTables = 2500
 
-// serverStops is how long after a cancellation the monitored server may still work for us.
+// serverStops is how long after a cancellation the monitored server may still run a statement of ours.
 const serverStops = 5 * time.Second
 
-// watched is a database of many tables, and how the monitored server knows who reads it.
+// watched is a database with many tables, and how to find our sessions on its server.
 type watched struct {
-	engine         string // as the form calls it
+	engine         string // value of the form's field
 	database       string
 	user, password string
-	readers        string // counts our sessions on the server
-	ask            *sql.DB
+	readers        string  // counts our sessions that run a statement
+	admin          *sql.DB // runs readers
 	host           string
 	port           int
 }
 
-// TestWalk_Refresh sees a refresh of many tables run, cancels it, runs it again and sees it finish, on both engines.
-// The network to the server is slow where something is to be seen, and else as fast as it is.
+// TestWalk_Refresh watches a refresh of many tables, cancels it, and watches others until they finish, on two engines.
+// The network to the server is slow while the walk looks at a running refresh.
 func TestWalk_Refresh(t *testing.T) {
 	t.Parallel()
 	const slow = 500 * time.Millisecond
@@ -40,7 +40,10 @@ func TestWalk_Refresh(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("WALK_TABLES")); err == nil {
 		tables = n
 	}
-	for name, server := range map[string]func(*testing.T, int) watched{"PostgreSQL": manyOnPostgres, "MariaDB": manyOnMariaDB} {
+	for name, server := range map[string]func(*testing.T, int) watched{
+		"PostgreSQL": manyOnPostgres,
+		"MariaDB":    manyOnMariaDB,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server(t, tables)
@@ -53,7 +56,7 @@ func TestWalk_Refresh(t *testing.T) {
 			w.click("#sync-capacity")
 			w.see(w.row())
 			proxy.Delay(slow)
-			w.beginAndLeave()
+			w.startAndLeave()
 			w.cancelRefresh(s)
 			proxy.Delay(0)
 			w.runAgain(tables)
@@ -67,7 +70,7 @@ func TestWalk_Refresh(t *testing.T) {
 	}
 }
 
-// fill runs the batches over several connections at once.
+// fill runs the batches over four connections at a time.
 func fill(t *testing.T, db *sql.DB, batches []string) {
 	t.Helper()
 	var work sync.WaitGroup
@@ -81,6 +84,7 @@ func fill(t *testing.T, db *sql.DB, batches []string) {
 			}
 		})
 	}
+
 	for _, batch := range batches {
 		next <- batch
 	}
@@ -91,11 +95,14 @@ func fill(t *testing.T, db *sql.DB, batches []string) {
 	}
 }
 
+// fillBatch is the number of tables that one statement of fill creates.
 const fillBatch = 500
 
+// manyOnPostgres starts a PostgreSQL server with a database of many tables.
 func manyOnPostgres(t *testing.T, tables int) watched {
 	server := testenv.StartPostgreSQL(t, "max_locks_per_transaction=512", "autovacuum=off")
-	server.Exec(t, "postgres", "CREATE DATABASE many", "CREATE ROLE reader LOGIN PASSWORD 'Reads1only' IN ROLE pg_monitor")
+	server.Exec(t, "postgres",
+		"CREATE DATABASE many", "CREATE ROLE reader LOGIN PASSWORD 'Reads1only' IN ROLE pg_monitor")
 	db, err := sql.Open("pgx", server.URL("many"))
 	if err != nil {
 		t.Fatal(err)
@@ -104,16 +111,19 @@ func manyOnPostgres(t *testing.T, tables int) watched {
 	var batches []string
 	for from := 0; from < tables; from += fillBatch {
 		batches = append(batches, fmt.Sprintf(`DO $$ BEGIN FOR i IN %d..%d LOOP
-			EXECUTE format('CREATE TABLE order_%%s AS SELECT g AS id FROM generate_series(1, %%s) g', to_char(i, 'FM000000'), CASE i %% 10 WHEN 0 THEN i %% 1000 ELSE 0 END);
+			EXECUTE format('CREATE TABLE order_%%s AS SELECT g AS id FROM generate_series(1, %%s) g',
+				to_char(i, 'FM000000'), CASE i %% 10 WHEN 0 THEN i %% 1000 ELSE 0 END);
 			END LOOP; END $$`, from, min(from+fillBatch, tables)-1))
 	}
 	fill(t, db, batches)
 	return watched{
-		engine: "postgresql", database: "many", user: "reader", password: "Reads1only", host: server.Host, port: server.Port, ask: db,
+		engine: "postgresql", database: "many", user: "reader", password: "Reads1only",
+		host: server.Host, port: server.Port, admin: db,
 		readers: "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'whalefall' AND state = 'active'",
 	}
 }
 
+// manyOnMariaDB starts a MariaDB server with a database of many tables.
 func manyOnMariaDB(t *testing.T, tables int) watched {
 	server := testenv.StartMySQL(t)
 	server.Exec(t, "", "CREATE DATABASE many",
@@ -129,16 +139,18 @@ func manyOnMariaDB(t *testing.T, tables int) watched {
 	}
 	fill(t, db, batches)
 	return watched{
-		engine: "mysql", database: "many", user: "reader", password: "Reads1only", host: server.Host, port: server.Port, ask: db,
+		engine: "mysql", database: "many", user: "reader", password: "Reads1only",
+		host: server.Host, port: server.Port, admin: db,
 		readers: "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'reader' AND COMMAND = 'Query'",
 	}
 }
 
+// addWatched adds the server as an instance.
 func (w *walk) addWatched(s watched) {
 	w.t.Helper()
 	w.open(w.app.URL + "/instances/new")
 	w.fill(`input[name=name]`, "订单库_"+s.engine)
-	if s.engine != "postgresql" { // which is chosen already
+	if s.engine != "postgresql" { // the default
 		w.choose("#instance-type", s.engine)
 		w.until(`document.querySelector("input[name=shown_type]").value == "` + s.engine + `"`)
 	}
@@ -151,18 +163,18 @@ func (w *walk) addWatched(s watched) {
 	w.instance = w.address()
 }
 
-// beginAndLeave starts a refresh, closes the modal and opens it again: the refresh goes on.
-func (w *walk) beginAndLeave() {
+// startAndLeave starts a refresh, closes the modal and opens it again: the refresh continues.
+func (w *walk) startAndLeave() {
 	w.t.Helper()
 	w.click(w.row() + " a[data-primary]")
 	w.see("#modal [data-empty=never]")
 	w.click("#tables-refresh")
 	w.see("#run-figures progress")
 	if got := w.text("#tables-refresh"); got != "刷新中..." {
-		w.t.Errorf("the button says %q", got)
+		w.t.Errorf("refresh button: got %q, want 刷新中...", got)
 	}
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "tables-refresh" {
-		w.t.Errorf("the focus is at %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "tables-refresh" {
+		w.t.Errorf("focus: got %q, want tables-refresh", focused)
 	}
 	w.see("#modal [data-empty=never]")
 	w.press("\x1b")
@@ -173,51 +185,52 @@ func (w *walk) beginAndLeave() {
 	w.look("refresh-first")
 }
 
-// cancelRefresh waits a while at the button, which must stay where it is, and cancels.
+// cancelRefresh waits with the focus on the button, which polling must not take away, and cancels.
 func (w *walk) cancelRefresh(s watched) {
 	w.t.Helper()
 	w.run(`document.querySelector("#run-cancel").focus(); window.polls = 0;
 		document.addEventListener("htmx:afterSwap", e => { if (e.detail.target.id == "run-figures") window.polls++; })`)
 	w.until(`window.polls >= 2`)
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "run-cancel" {
-		w.t.Errorf("polling moved the focus to %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "run-cancel" {
+		w.t.Errorf("focus after polling: got %q, want run-cancel", focused)
 	}
 	w.click("#run-cancel")
 	w.see("[data-run-status=cancelled]")
 	if got := w.text("#tables-run"); !strings.Contains(got, "已取消") || !strings.Contains(got, "重新刷新") {
-		w.t.Errorf("the foot says %q", got)
+		w.t.Errorf("below the tables: got %q, want 已取消 and 重新刷新 in it", got)
 	}
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "tables-refresh" {
-		w.t.Errorf("the focus is at %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "tables-refresh" {
+		w.t.Errorf("focus: got %q, want tables-refresh", focused)
 	}
 	w.look("refresh-cancelled")
-	eventually(w.t, serverStops, "no statement of ours on the server", func() bool {
+	eventually(w.t, serverStops, "the server runs no statement of ours", func() bool {
 		var n int
-		if err := s.ask.QueryRowContext(w.t.Context(), s.readers).Scan(&n); err != nil {
+		if err := s.admin.QueryRowContext(w.t.Context(), s.readers).Scan(&n); err != nil {
 			w.t.Fatal(err)
 		}
 		return n == 0
 	})
 }
 
-// runAgain does so by the key, and sees all tables come.
+// runAgain refreshes by pressing a key, and expects all tables.
 func (w *walk) runAgain(tables int) {
 	w.t.Helper()
 	w.watch()
-	began := time.Now()
+	start := time.Now()
 	w.run(`document.querySelector("#modal-title").focus()`)
 	w.press("r")
 	w.until(`!!document.querySelector("#toasts .toast.success")`)
-	w.t.Logf("%d tables: refreshed in %v; the page showed %s", tables, time.Since(began).Round(10*time.Millisecond), w.watchedSteps())
+	took := time.Since(start).Round(10 * time.Millisecond)
+	w.t.Logf("%d tables: refreshed in %v; the page showed %s", tables, took, w.watchedSteps())
 	w.wantWritten(tables)
 	w.see("#tables-view tbody tr")
 	w.gone("#run-figures")
 	if got := w.text("#tables-refresh"); got != "刷新" {
-		w.t.Errorf("the button says %q", got)
+		w.t.Errorf("refresh button: got %q, want 刷新", got)
 	}
 }
 
-// watch notes what the foot of the tables shows from now on.
+// watch records the progress that the page shows from now on.
 func (w *walk) watch() {
 	w.t.Helper()
 	w.run(`window.steps = []; window.seen = new MutationObserver(() => {
@@ -226,46 +239,52 @@ func (w *walk) watch() {
 	}); seen.observe(document.querySelector("#tables-run"), {childList: true, subtree: true})`)
 }
 
+// watchedSteps returns what watch has recorded, and ends it.
 func (w *walk) watchedSteps() string {
 	w.t.Helper()
-	return strings.Join(ask[[]string](w.browser, `(() => { seen.disconnect(); return steps })()`), " | ")
+	return strings.Join(evaluate[[]string](w.browser, `(() => { seen.disconnect(); return steps })()`), " | ")
 }
 
+// wantWritten checks the toast of a refresh that stored this many tables.
 func (w *walk) wantWritten(tables int) {
 	w.t.Helper()
 	want := fmt.Sprintf("刷新成功: 写入 %d 条, 清理 0 条, 耗时", tables)
 	if got := w.text("#toasts .toast.success"); !strings.HasPrefix(got, want) {
-		w.t.Errorf("the toast says %q, want %s…", got, want)
+		w.t.Errorf("toast: got %q, want %q at its beginning", got, want)
 	}
 }
 
-// readMeanwhile refreshes once more and reads the old rows below, sorted and filtered, while that goes on.
+// readMeanwhile starts a refresh, and filters the rows of the last one while it runs. The checks that need a running
+// refresh come before those that take long.
 func (w *walk) readMeanwhile() {
 	w.t.Helper()
 	w.click("#tables-refresh")
 	w.see("#run-figures [data-run-remaining]")
 	w.until(`document.querySelector("#run-figures").dataset.stage != "queued"`)
-	w.look("refresh-running")
 	w.fill("#filter-table", "ORDER_0000")
-	w.until(`location.search.includes("q=ORDER_0000") && document.querySelectorAll("#tables-view tbody tr").length == 50`)
+	w.until(`location.search.includes("q=ORDER_0000") &&
+		document.querySelectorAll("#tables-view tbody tr").length == 50`)
 	w.see("#run-figures progress")
+	w.look("refresh-running")
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.querySelector("#modal-dialog").scrollWidth > document.querySelector("#modal-dialog").clientWidth`) {
-		w.t.Error("the modal is wider than it is")
+	if w.overflows("#modal-dialog") {
+		w.t.Error("the content of the modal is wider than the modal")
 	}
 	w.look("refresh-running-1280")
 	w.resize(1440, 900)
 }
 
+// finish waits for the end of the refresh that readMeanwhile started: the filter still applies.
 func (w *walk) finish(tables int) {
 	w.t.Helper()
 	w.until(`!!document.querySelector("#toasts .toast.success")`)
 	w.wantWritten(tables)
-	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 50 && location.search.includes("q=ORDER_0000")`)
+	w.until(`document.querySelectorAll("#tables-view tbody tr").length == 50 &&
+		location.search.includes("q=ORDER_0000")`)
 	w.look("refresh-finished")
 }
 
-// readReceipts follows the snapshot's time to its receipt, and from there to all of the instance's.
+// readReceipts follows the link of the snapshot's time to its receipt, and from there to the instance's collection log.
 func (w *walk) readReceipts(s watched) {
 	w.t.Helper()
 	w.click(".receipt-link")
@@ -274,14 +293,16 @@ func (w *walk) readReceipts(s watched) {
 	w.look("receipt")
 	w.click("#run-panel .panel-foot [data-close]")
 	w.until(`location.pathname == "` + w.instance + `/runs"`)
-	states := ask[[]string](w.browser, `[...document.querySelectorAll("#run-list tbody tr")].map(r => r.dataset.runStatus)`)
-	if got := strings.Join(states, " "); got != "succeeded succeeded cancelled succeeded" {
-		w.t.Errorf("the log has %s", got)
+	states := evaluate[[]string](w.browser,
+		`[...document.querySelectorAll("#run-list tbody tr")].map(r => r.dataset.runStatus)`)
+	const want = "succeeded succeeded cancelled succeeded"
+	if got := strings.Join(states, " "); got != want {
+		w.t.Errorf("collection log: got %s, want %s", got, want)
 	}
 	w.look("receipts")
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.querySelector("#run-list .table-wrap").scrollWidth > document.querySelector("#run-list .table-wrap").clientWidth`) {
-		w.t.Error("the log is wider than 1280 pixels leave room for")
+	if w.overflows("#run-list .table-wrap") {
+		w.t.Error("the collection log does not fit into a window of 1280 pixels")
 	}
 	w.look("receipts-1280")
 	w.resize(1440, 900)

@@ -21,18 +21,19 @@ import (
 	"whalefall/testenv"
 )
 
-// fleet is several processes of the product over one PostgreSQL store, and what they collect.
+// fleet is several WhaleFall processes with one PostgreSQL store, and the instances they collect.
 type fleet struct {
 	*testing.T
 	binary, store, keyset string
 	replicas              []*replica
-	watch                 *pgx.Conn // to the store
+	watch                 *pgx.Conn // reads the store
 	client                *http.Client
 	csrf                  string
 	instances             []int64
-	database              string // that all of them have
+	database              string // of every instance
 }
 
+// replica is one process of the fleet.
 type replica struct {
 	cmd    *exec.Cmd
 	base   string
@@ -44,15 +45,28 @@ const (
 	fleetPassword  = "Share-the-work-1"
 	fleetInstances = 30
 	fleetTables    = 5
-	rateOfTokens   = 200
+	tokenRate      = 200 // requests per minute and token
 )
 
+// Limits of the fleet test's waits.
+const (
+	takeover = 3 * time.Minute  // a killed process counts as gone after one minute of silence
+	handover = 50 * time.Second // less than that minute: nobody has to wait for a stopped process
+)
+
+// slow delays the data of a monitored server, so that a run lasts long enough to be seen running.
+const slow = 200 * time.Millisecond
+
+// newFleet builds the program and starts the replicas.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{T: t, binary: filepath.Join(t.TempDir(), "whalefall"), store: testenv.PostgreSQL(t).NewDatabase(t), client: clitest.NewClient(t)}
+	f := &fleet{
+		T: t, binary: filepath.Join(t.TempDir(), "whalefall"),
+		store: testenv.PostgreSQL(t).NewDatabase(t), client: clitest.NewClient(t),
+	}
 	build := exec.Command("go", "build", "-o", f.binary, "..")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("build: %v\n%s", err, out)
 	}
 	f.keyset = f.newKeyset()
 	for range fleetSize {
@@ -65,25 +79,25 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
-// newKeyset is the one secret that replicas have to share.
+// newKeyset migrates the store and returns the keyset, which the replicas must share.
 func (f *fleet) newKeyset() string {
 	f.Helper()
 	dir := f.TempDir()
 	if status, _, errs := clitest.Run(f.T, "", "migrate", "--data-dir", dir, "--store", f.store); status != 0 {
-		f.Fatal(errs)
+		f.Fatalf("migrate: exit status %d: %s", status, errs)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "keyset.json"))
 	f.must(err)
 	return string(text)
 }
 
-// start starts one more replica and waits until it is ready.
+// start starts a replica and waits until it is ready.
 func (f *fleet) start() *replica {
 	f.Helper()
 	address := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(f))
 	r := &replica{base: "http://" + address, output: &clitest.Buffer{}}
 	r.cmd = exec.Command(f.binary, "--addr", address, "--data-dir", f.TempDir(), "--store", f.store,
-		"--rate-token", strconv.Itoa(rateOfTokens), "--log-level=warn")
+		"--rate-token", strconv.Itoa(tokenRate), "--log-level=warn")
 	r.cmd.Env = append(os.Environ(), "WHALEFALL_ADMIN_PASSWORD="+fleetPassword, "WHALEFALL_KEYSET="+f.keyset)
 	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -93,7 +107,7 @@ func (f *fleet) start() *replica {
 		_ = r.cmd.Process.Kill()
 		_ = r.cmd.Wait()
 		if f.Failed() {
-			f.Logf("%s said: %s", r.base, r.output.String())
+			f.Logf("output of %s: %s", r.base, r.output.String())
 		}
 	})
 	eventually(f.T, patience, "the replica is ready", func() bool {
@@ -106,6 +120,7 @@ func (f *fleet) start() *replica {
 	return r
 }
 
+// must ends the test if err is not nil.
 func (f *fleet) must(err error) {
 	f.Helper()
 	if err != nil {
@@ -113,13 +128,17 @@ func (f *fleet) must(err error) {
 	}
 }
 
-// call asks one replica, with the session's cookie, and reads the answer's data unless that is nil.
+// call sends an API request with the session's cookie to a replica and returns the status. If data is not nil, it
+// decodes the response's data into it, and ends the test on an error response.
 func (f *fleet) call(r *replica, method, path string, body, data any) (status int) {
 	f.Helper()
 	return f.callAs(r, map[string]string{"X-CSRFToken": f.csrf}, f.client, method, path, body, data)
 }
 
-func (f *fleet) callAs(r *replica, headers map[string]string, client *http.Client, method, path string, body, data any) int {
+// callAs is call with other headers and another client.
+func (f *fleet) callAs(
+	r *replica, headers map[string]string, client *http.Client, method, path string, body, data any,
+) int {
 	f.Helper()
 	text, err := json.Marshal(body)
 	f.must(err)
@@ -133,30 +152,32 @@ func (f *fleet) callAs(r *replica, headers map[string]string, client *http.Clien
 	response, err := client.Do(request)
 	f.must(err)
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
+	content, err := io.ReadAll(response.Body)
 	f.must(err)
 	if data != nil {
 		if response.StatusCode >= http.StatusBadRequest {
-			f.Fatalf("%s %s: %s\n%.500s", method, path, response.Status, answer)
+			f.Fatalf("%s %s: %s\n%.500s", method, path, response.Status, content)
 		}
-		f.must(json.Unmarshal(answer, &struct{ Data any }{data}))
+		f.must(json.Unmarshal(content, &struct{ Data any }{data}))
 	}
 	return response.StatusCode
 }
 
-// number is one number from the store.
+// number runs a query in the store and returns its number.
 func (f *fleet) number(query string, args ...any) (n int) {
 	f.Helper()
 	f.must(f.watch.QueryRow(f.Context(), query, args...).Scan(&n))
 	return n
 }
 
+// text runs a query in the store and returns its text.
 func (f *fleet) text(query string, args ...any) (text string) {
 	f.Helper()
 	f.must(f.watch.QueryRow(f.Context(), query, args...).Scan(&text))
 	return text
 }
 
+// logIn logs in as admin; the session is good for all replicas.
 func (f *fleet) logIn(r *replica) {
 	f.Helper()
 	var data struct {
@@ -169,77 +190,84 @@ func (f *fleet) logIn(r *replica) {
 	f.csrf = data.Token
 }
 
+// TestReplicas_ShareWork runs collections on three replicas, of which one is killed and another one is stopped.
 func TestReplicas_ShareWork(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.logIn(f.replicas[0])
 	f.limitsAreShared(f.sessionsAreShared())
 	wire := f.addInstances()
-	t.Run("asking twice joins, and all carry out", func(*testing.T) { f.share(wire) })
-	t.Run("a killed replica's work goes on", func(*testing.T) { f.kill(wire) })
-	t.Run("a stopped replica's work goes on at once", func(*testing.T) { f.stop(wire) })
+	t.Run("second request joins, and all replicas execute runs", func(*testing.T) { f.share(wire) })
+	t.Run("runs of a killed replica are requeued", func(*testing.T) { f.kill(wire) })
+	t.Run("runs of a stopped replica are requeued at once", func(*testing.T) { f.stop(wire) })
 }
 
-// sessionsAreShared uses at each replica what another one gave out.
+// sessionsAreShared uses a session and a token at replicas that did not create them, and returns the token's secret.
 func (f *fleet) sessionsAreShared() (secret string) {
 	f.Helper()
-	var made struct{ Secret string }
-	f.call(f.replicas[1], http.MethodPost, "/tokens", map[string]any{"name": "fleet"}, &made)
+	var token struct{ Secret string }
+	f.call(f.replicas[1], http.MethodPost, "/tokens", map[string]any{"name": "fleet"}, &token)
 	for i, r := range f.replicas {
-		if status := f.call(r, http.MethodPost, "/tags", map[string]any{"name": fmt.Sprint("fleet_", i), "display_name": fmt.Sprint("fleet ", i), "category": "other"}, nil); status != http.StatusCreated {
-			f.Errorf("replica %d does not take the session: %d", i, status)
+		tag := map[string]any{
+			"name": fmt.Sprint("fleet_", i), "display_name": fmt.Sprint("fleet ", i), "category": "other",
 		}
-		headers := map[string]string{"Authorization": "Bearer " + made.Secret} // without the cookie
-		if status := f.callAs(r, headers, clitest.NewClient(f.T), http.MethodGet, "/users", nil, nil); status != http.StatusOK {
-			f.Errorf("replica %d does not take the token: %d", i, status)
+		if status := f.call(r, http.MethodPost, "/tags", tag, nil); status != http.StatusCreated {
+			f.Errorf("replica %d: got status %d with the session, want 201", i, status)
+		}
+
+		headers := map[string]string{"Authorization": "Bearer " + token.Secret}
+		client := clitest.NewClient(f.T) // without the session's cookie
+		if status := f.callAs(r, headers, client, http.MethodGet, "/users", nil, nil); status != http.StatusOK {
+			f.Errorf("replica %d: got status %d with the token, want 200", i, status)
 		}
 	}
-	return made.Secret
+	return token.Secret
 }
 
-// guessTooOften guesses a password at all replicas until one more guess should be refused, and reports whether it is. On a
-// machine that is too busy for so many guesses within the window it reports false, and should be called again.
+// guessTooOften sends wrong passwords to all replicas and reports whether the first one over the limit is refused. It
+// returns false if the machine was too busy to send all of them within the window, and may be called again.
 func (f *fleet) guessTooOften() bool {
 	f.Helper()
 	const guesses, window = 10, time.Minute
 	name := fmt.Sprintf("nobody_%d", time.Now().UnixNano())
-	began := time.Now()
+	start := time.Now()
+	guess := map[string]any{"username": name, "password": "wrong"}
 	for i := range guesses {
-		guess := map[string]any{"username": name, "password": "wrong"}
-		if status := f.call(f.replicas[i%fleetSize], http.MethodPost, "/auth/login", guess, nil); status == http.StatusTooManyRequests {
-			f.Fatalf("guess %d is refused already", i+1)
+		status := f.call(f.replicas[i%fleetSize], http.MethodPost, "/auth/login", guess, nil)
+		if status == http.StatusTooManyRequests {
+			f.Fatalf("guess %d: got status %d, want it only from guess %d on", i+1, status, guesses+1)
 		}
 	}
 
-	last := f.call(f.replicas[guesses%fleetSize], http.MethodPost, "/auth/login", map[string]any{"username": name, "password": "wrong"}, nil)
-	if last != http.StatusTooManyRequests && time.Since(began) < window {
+	last := f.call(f.replicas[guesses%fleetSize], http.MethodPost, "/auth/login", guess, nil)
+	if last != http.StatusTooManyRequests && time.Since(start) < window {
 		f.Fatalf("guess %d: got status %d, want %d", guesses+1, last, http.StatusTooManyRequests)
 	}
 	return last == http.StatusTooManyRequests
 }
 
-// limitsAreShared guesses passwords at all replicas, and uses up a token's budget at one.
+// limitsAreShared guesses passwords at all replicas, and uses up a token's budget at one of them.
 func (f *fleet) limitsAreShared(secret string) {
 	f.Helper()
-	eventually(f.T, 5*patience, "one guess too many within the window is refused", f.guessTooOften)
+	eventually(f.T, 5*patience, "the first guess over the limit is refused", f.guessTooOften)
 
 	headers := map[string]string{"Authorization": "Bearer " + secret}
 	client := clitest.NewClient(f.T)
 	allowed := func(r *replica) (n int) {
-		for n < 3*rateOfTokens && f.callAs(r, headers, client, http.MethodGet, "/auth/session", nil, nil) == http.StatusOK {
+		for n < 3*tokenRate && f.callAs(r, headers, client, http.MethodGet, "/auth/session", nil, nil) == http.StatusOK {
 			n++
 		}
 		return n
 	}
-	if first := allowed(f.replicas[0]); first < rateOfTokens || first == 3*rateOfTokens {
-		f.Errorf("%d requests", first)
+	if first := allowed(f.replicas[0]); first < tokenRate || first == 3*tokenRate {
+		f.Errorf("requests at the first replica: got %d, want from %d to %d", first, tokenRate, 3*tokenRate-1)
 	}
-	eventually(f.T, patience, "the other replicas know of the spent budget", func() bool {
-		return allowed(f.replicas[1]) <= rateOfTokens/4 && allowed(f.replicas[2]) <= rateOfTokens/4
+	eventually(f.T, patience, "the other replicas have learned of the spent budget", func() bool {
+		return allowed(f.replicas[1]) <= tokenRate/4 && allowed(f.replicas[2]) <= tokenRate/4
 	})
 }
 
-// addInstances adds instances that are read through the returned wire.
+// addInstances adds instances that are all one server behind the returned proxy.
 func (f *fleet) addInstances() *testenv.Proxy {
 	f.Helper()
 	server := testenv.PostgreSQL(f)
@@ -252,7 +280,8 @@ func (f *fleet) addInstances() *testenv.Proxy {
 	wire := testenv.NewProxy(f, server.Host, server.Port)
 	var account struct{ Credential struct{ ID int64 } }
 	f.call(f.replicas[0], http.MethodPost, "/credentials", map[string]any{
-		"name": "fleet", "credential_type": "database", "db_type": "postgresql", "username": server.User, "password": server.Password,
+		"name": "fleet", "credential_type": "database", "db_type": "postgresql",
+		"username": server.User, "password": server.Password,
 	}, &account)
 	for i := range fleetInstances {
 		var added struct{ Instance struct{ ID int64 } }
@@ -265,19 +294,17 @@ func (f *fleet) addInstances() *testenv.Proxy {
 	return wire
 }
 
-// slow is what every answer of a target takes longer, so that a run can be met while it goes on.
-const slow = 200 * time.Millisecond
-
-// refresh asks one replica for a refresh and returns the id of its run.
+// refresh requests a refresh from a replica and returns the id of its run.
 func (f *fleet) refresh(r *replica, instance int64) int64 {
 	f.Helper()
 	var run struct{ ID int64 }
-	f.call(r, http.MethodPost, fmt.Sprintf("/instances/%d/databases/%s/tables/sizes/actions/refresh", instance, f.database), nil, &run)
+	path := fmt.Sprintf("/instances/%d/databases/%s/tables/sizes/actions/refresh", instance, f.database)
+	f.call(r, http.MethodPost, path, nil, &run)
 	return run.ID
 }
 
-// begin asks for a refresh of every instance and waits until as many replicas carry some out. The ids of its runs are
-// greater than the returned one.
+// begin requests a refresh of every instance and waits until as many replicas as owners execute runs. The ids of these
+// runs are greater than before.
 func (f *fleet) begin(wire *testenv.Proxy, r *replica, owners int) (before int) {
 	f.Helper()
 	before = f.number("SELECT coalesce(max(id), 0) FROM collection_runs")
@@ -285,48 +312,57 @@ func (f *fleet) begin(wire *testenv.Proxy, r *replica, owners int) (before int) 
 	for _, instance := range f.instances {
 		f.refresh(r, instance)
 	}
-	eventually(f.T, patience, "every replica executes a run", func() bool {
+	eventually(f.T, patience, fmt.Sprintf("%d replicas execute runs", owners), func() bool {
 		return f.number("SELECT count(DISTINCT owner) FROM collection_runs WHERE status = 'running'") == owners
 	})
 	return before
 }
 
-// finish waits until every run has ended, and looks at what came of those after the given one.
+// finish waits until all runs have ended, and expects one with an id greater than before to have succeeded for every
+// instance.
 func (f *fleet) finish(limit time.Duration, before int) {
 	f.Helper()
-	eventually(f.T, limit, "every run has ended", func() bool { return f.number("SELECT count(*) FROM collection_runs WHERE ended_at IS NULL") == 0 })
-	succeeded := f.number("SELECT count(DISTINCT instance_id) FROM collection_runs WHERE id > $1 AND status = 'succeeded'", before)
-	failed := f.number("SELECT count(*) FROM collection_runs WHERE id > $1 AND status NOT IN ('succeeded', 'interrupted')", before)
+	eventually(f.T, limit, "every run has ended", func() bool {
+		return f.number("SELECT count(*) FROM collection_runs WHERE ended_at IS NULL") == 0
+	})
+	succeeded := f.number(`SELECT count(DISTINCT instance_id) FROM collection_runs
+		WHERE id > $1 AND status = 'succeeded'`, before)
+	failed := f.number(`SELECT count(*) FROM collection_runs
+		WHERE id > $1 AND status NOT IN ('succeeded', 'interrupted')`, before)
 	if succeeded != fleetInstances || failed > 0 {
-		f.Errorf("%d instances were refreshed, %d runs failed", succeeded, failed)
+		f.Errorf("got %d instances refreshed and %d failed runs, want %d and 0", succeeded, failed, fleetInstances)
 	}
 	for i, instance := range f.instances {
 		var page struct{ Total int }
-		f.call(f.replicas[i%len(f.replicas)], http.MethodGet, fmt.Sprintf("/instances/%d/databases/%s/tables/sizes", instance, f.database), nil, &page)
+		path := fmt.Sprintf("/instances/%d/databases/%s/tables/sizes", instance, f.database)
+		f.call(f.replicas[i%len(f.replicas)], http.MethodGet, path, nil, &page)
 		if page.Total != fleetTables {
-			f.Errorf("%d tables of instance %d", page.Total, instance)
+			f.Errorf("tables of instance %d: got %d, want %d", instance, page.Total, fleetTables)
 		}
 	}
 }
 
-// begunAgain wants every interrupted run after the given one to have been begun again once.
-func (f *fleet) begunAgain(before int) {
+// requeuedOnce expects some run with an id greater than before to have been interrupted, and each of them to have
+// succeeded at its second attempt.
+func (f *fleet) requeuedOnce(before int) {
 	f.Helper()
-	interrupted := f.number("SELECT count(*) FROM collection_runs WHERE id > $1 AND status = 'interrupted' AND attempt = 1", before)
-	again := f.number("SELECT count(*) FROM collection_runs WHERE id > $1 AND status = 'succeeded' AND attempt = 2", before)
-	if interrupted == 0 || again != interrupted {
-		f.Errorf("%d runs were interrupted, %d begun again", interrupted, again)
+	const count = "SELECT count(*) FROM collection_runs WHERE id > $1 AND status = $2 AND attempt = $3"
+	interrupted := f.number(count, before, "interrupted", 1)
+	requeued := f.number(count, before, "succeeded", 2)
+	if interrupted == 0 || requeued != interrupted {
+		f.Errorf("got %d runs interrupted and %d requeued, want as many, and some", interrupted, requeued)
 	}
 }
 
-// share asks two replicas for the same, and one for the end of what others do.
+// share requests the same refresh from two replicas, and cancels runs of all replicas at one.
 func (f *fleet) share(wire *testenv.Proxy) {
 	f.Helper()
 	before := f.begin(wire, f.replicas[0], fleetSize)
-	first := f.instances[len(f.instances)-1] // the last, which waits for its turn
-	if a, b := f.refresh(f.replicas[1], first), f.refresh(f.replicas[2], first); a != b {
-		f.Errorf("runs %d and %d for the same", a, b)
+	last := f.instances[len(f.instances)-1] // its run is still queued
+	if a, b := f.refresh(f.replicas[1], last), f.refresh(f.replicas[2], last); a != b {
+		f.Errorf("two requests for a queued refresh: got runs %d and %d, want one", a, b)
 	}
+
 	rows, err := f.watch.Query(f.Context(), `SELECT DISTINCT ON (owner) id FROM collection_runs
 		WHERE status = 'running' ORDER BY owner, started_at DESC`)
 	f.must(err)
@@ -336,55 +372,55 @@ func (f *fleet) share(wire *testenv.Proxy) {
 		var run struct{ Status string }
 		f.call(f.replicas[0], http.MethodDelete, fmt.Sprintf("/refreshes/%d", id), nil, &run)
 		if run.Status != "cancelled" {
-			f.Errorf("run %d is %s", id, run.Status)
+			f.Errorf("status of run %d: got %s, want cancelled", id, run.Status)
 		}
 		instance := f.number("SELECT instance_id FROM collection_runs WHERE id = $1", id)
-		f.number("WITH gone AS (DELETE FROM collection_runs WHERE id = $1 RETURNING 1) SELECT count(*) FROM gone", id)
+		f.number(`WITH deleted AS (DELETE FROM collection_runs WHERE id = $1 RETURNING 1)
+			SELECT count(*) FROM deleted`, id)
 		f.refresh(f.replicas[1], int64(instance))
 	}
 	wire.Delay(0)
 	f.finish(patience, before)
-	if owners := f.number("SELECT count(DISTINCT owner) FROM collection_runs WHERE id > $1", before); owners != fleetSize {
-		f.Errorf("%d replicas carried out runs", owners)
+	owners := f.number("SELECT count(DISTINCT owner) FROM collection_runs WHERE id > $1", before)
+	if owners != fleetSize {
+		f.Errorf("replicas that executed runs: got %d, want %d", owners, fleetSize)
 	}
 }
 
-// lost is longer than a process is silent until its runs count as interrupted.
-const lost = 110 * time.Second
-
-// kill kills the replica that was started first, which keeps the clock.
+// kill kills the replica that was started first, which is the leader and queues scheduled work.
 func (f *fleet) kill(wire *testenv.Proxy) {
 	f.Helper()
 	const leader = "SELECT leader_id FROM river_leader WHERE expires_at > now()"
-	dead, old := f.replicas[0], f.text(leader)
+	killed, oldLeader := f.replicas[0], f.text(leader)
 	before := f.begin(wire, f.replicas[1], fleetSize)
-	f.must(dead.cmd.Process.Kill())
-	killed := time.Now()
+	f.must(killed.cmd.Process.Kill())
+	killedAt := time.Now()
 	wire.Delay(0)
 	f.replicas = f.replicas[1:]
-	f.finish(lost, before)
-	f.begunAgain(before)
-	eventually(f.T, patience, "a replica keeps the clock", func() bool {
-		return f.number("SELECT count(*) FROM river_job WHERE kind = 'tick' AND state = 'completed' AND attempted_at > $1", killed) > 0
+	f.finish(takeover, before)
+	f.requeuedOnce(before)
+	eventually(f.T, patience, "another replica completes a tick", func() bool {
+		return f.number(`SELECT count(*) FROM river_job
+			WHERE kind = 'tick' AND state = 'completed' AND attempted_at > $1`, killedAt) > 0
 	})
-	if f.text(leader) == old {
-		f.Errorf("the dead one leads")
+	if got := f.text(leader); got == oldLeader {
+		f.Errorf("leader: got %s, the killed replica, want another one", got)
 	}
 }
 
-// stop stops a replica as an upgrade does, and puts another one in its place.
+// stop stops a replica as an upgrade does, and starts another one in its place.
 func (f *fleet) stop(wire *testenv.Proxy) {
 	f.Helper()
 	before := f.begin(wire, f.replicas[1], len(f.replicas))
 	leaving := f.replicas[0]
 	f.must(leaving.cmd.Process.Signal(syscall.SIGTERM))
 	if err := leaving.cmd.Wait(); err != nil {
-		f.Errorf("it did not stop cleanly: %v", err)
+		f.Errorf("exit of the stopped replica: %v", err)
 	}
 	wire.Delay(0)
 	f.replicas = f.replicas[1:]
-	f.finish(lost/4, before) // before anybody takes it for dead
-	f.begunAgain(before)
+	f.finish(handover, before)
+	f.requeuedOnce(before)
 	f.replicas = append(f.replicas, f.start())
 	f.finish(patience, before)
 }

@@ -13,7 +13,7 @@ import (
 	"whalefall/models"
 )
 
-// TestWalk_Schedule walks through what a person does about when an instance is collected.
+// TestWalk_Schedule gives an instance a schedule, has it paused by failures, and resumes it.
 func TestWalk_Schedule(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ lang, theme, daily, paused string }{
@@ -34,7 +34,7 @@ func TestWalk_Schedule(t *testing.T) {
 	}
 }
 
-// openStore opens the store of a running WhaleFall beside it.
+// openStore opens the store of a running WhaleFall a second time.
 func openStore(t *testing.T, dir string) *models.Store {
 	t.Helper()
 	keyset, err := models.LoadKeyset(filepath.Join(dir, "keyset.json"), "")
@@ -46,7 +46,8 @@ func openStore(t *testing.T, dir string) *models.Store {
 		t.Fatal(err)
 	}
 	store, err := models.Open(t.Context(), models.Options{
-		Address: filepath.Join(dir, "whalefall.db"), Keyset: keyset, Zone: zone, Migrate: migrations.Up, Log: slog.New(slog.DiscardHandler),
+		Address: filepath.Join(dir, "whalefall.db"), Keyset: keyset, Zone: zone,
+		Migrate: migrations.Up, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func openStore(t *testing.T, dir string) *models.Store {
 	return store
 }
 
-// typeSchedule adds an instance with a schedule of its own, after some that are refused.
+// typeSchedule adds an instance with a schedule of its own, after one that is refused.
 func (w *walk) typeSchedule(name, daily string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/instances")
@@ -87,22 +88,23 @@ func (w *walk) typeSchedule(name, daily string) {
 	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
 	w.instance = w.address()
 	if shown := w.text("#fact-schedule dd"); shown != daily {
-		w.t.Errorf("the schedule reads %q, want %q", shown, daily)
+		w.t.Errorf("schedule: got %q, want %q", shown, daily)
 	}
 	if next := w.text("#fact-next dd"); !strings.HasSuffix(next, "04:30") {
-		w.t.Errorf("the next time is %q", next)
+		w.t.Errorf("next collection: got %q, want 04:30 at its end", next)
 	}
 	w.look("schedule-facts")
 	w.click("#edit-instance")
 	w.see(`#modal input[name="schedule.cron"]`)
-	if cron := ask[string](w.browser, `document.querySelector('#modal input[name="schedule.cron"]').value`); cron != "30 4 * * *" {
-		w.t.Errorf("the form has %q", cron)
+	cron := evaluate[string](w.browser, `document.querySelector('#modal input[name="schedule.cron"]').value`)
+	if want := "30 4 * * *"; cron != want {
+		w.t.Errorf("cron field: got %q, want %q", cron, want)
 	}
 	w.press("\x1b")
 	w.until(`!document.querySelector("#modal-dialog").open`)
 }
 
-// pauseAndResume has the instance fail until it is paused, and resumes it.
+// pauseAndResume records failures until the instance is paused, and resumes it.
 func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance)
@@ -119,11 +121,11 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.findPaused(paused)
 	w.open(w.app.URL + w.instance)
 	if notice := w.text("#schedule-paused"); !strings.Contains(notice, paused) {
-		w.t.Errorf("the notice reads %q", notice)
+		w.t.Errorf("notice: got %q, want %q in it", notice, paused)
 	}
 	w.look("schedule-paused")
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+	if w.overflows(":root") {
 		w.t.Error("the page is wider than 1280 pixels")
 	}
 	w.look("schedule-paused-1280")
@@ -136,32 +138,35 @@ func (w *walk) pauseAndResume(store *models.Store, paused string) {
 	w.look("schedule-resumed")
 }
 
-// findPaused sees in the list that the instance is paused, and why, and lists only such ones.
+// findPaused finds the instance marked as paused in the list, with the reason, and filters the list for paused ones.
 func (w *walk) findPaused(paused string) {
 	w.t.Helper()
 	w.resize(1280, 800)
 	w.open(w.app.URL + "/instances")
 	row := `tr[data-instance="` + strings.TrimPrefix(w.instance, "/instances/") + `"]`
 	w.see(row + " [data-paused]")
-	if why := ask[string](w.browser, `document.querySelector('`+row+` [data-paused]').title`); !strings.Contains(why, paused) || strings.Count(why, "\n") != 2 {
-		w.t.Errorf("the mark says %q", why)
+	reason := evaluate[string](w.browser, `document.querySelector('`+row+` [data-paused]').title`)
+	if !strings.Contains(reason, paused) || strings.Count(reason, "\n") != 2 {
+		w.t.Errorf("reason: got %q, want %q in it and three lines", reason, paused)
 	}
-	if ask[bool](w.browser, `document.querySelector("#instance-list .table-wrap").scrollWidth > document.querySelector("#instance-list .table-wrap").clientWidth`) {
-		w.t.Error("the list is wider than 1280 pixels leave room for")
+	if w.overflows("#instance-list .table-wrap") {
+		w.t.Error("the list does not fit into a window of 1280 pixels")
 	}
 	w.look("instances-paused-1280")
 	w.choose("#instance-filter select[name=status]", "paused")
-	w.until(`location.search.includes("status=paused") && document.querySelectorAll("#instance-list tbody tr").length == 1`)
+	w.until(`location.search.includes("status=paused") &&
+		document.querySelectorAll("#instance-list tbody tr").length == 1`)
 	w.see(row)
 	w.resize(1440, 900)
 	w.look("instances-only-paused")
 }
 
+// failUntilPaused gives scheduled runs the outcome of the instance's failed run until the instance is paused.
 func failUntilPaused(t *testing.T, store *models.Store, id int64) {
 	t.Helper()
 	page, err := store.Runs(t.Context(), models.RunQuery{InstanceID: id, Limit: 1})
 	if err != nil || page.Total == 0 {
-		t.Fatal(err, page.Total)
+		t.Fatalf("got %d runs and error %v, want one", page.Total, err)
 	}
 	now := time.Now()
 	for range 100 {
@@ -183,5 +188,5 @@ func failUntilPaused(t *testing.T, store *models.Store, id int64) {
 		}
 		now = now.Add(6 * time.Hour)
 	}
-	t.Fatal("it is never paused")
+	t.Fatal("not paused after 100 failures")
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"strconv"
@@ -11,21 +12,23 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
-	_ "github.com/glebarez/go-sqlite" // opens the store behind the product's back, to make its contents old
+	_ "github.com/glebarez/go-sqlite" // changes times in the store directly
 
 	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
-// TestWalk_ListStates looks at each list while it loads, empty, failed and stale, on a real MariaDB
-// server with an account that may see some of it.
+// TestWalk_ListStates looks at lists that are loading, empty, failed and stale, on a real MariaDB server with an
+// account that may see only some of it.
 func TestWalk_ListStates(t *testing.T) {
 	t.Parallel()
 	server := testenv.MySQL(t)
-	seen, hidden, empty, open := server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t)
+	seen, hidden := server.NewDatabase(t), server.NewDatabase(t)
+	empty, open := server.NewDatabase(t), server.NewDatabase(t)
 	server.Exec(t, seen, "CREATE TABLE visible (id INT PRIMARY KEY)", "CREATE TABLE secret (id INT PRIMARY KEY)")
 	server.Exec(t, hidden, "CREATE TABLE secret (id INT PRIMARY KEY)")
-	server.Exec(t, "", "CREATE USER 'half'@'%' IDENTIFIED BY 'Half1Blind'", "GRANT PROCESS, SHOW DATABASES ON *.* TO 'half'@'%'",
+	server.Exec(t, "",
+		"CREATE USER 'half'@'%' IDENTIFIED BY 'Half1Blind'", "GRANT PROCESS, SHOW DATABASES ON *.* TO 'half'@'%'",
 		"GRANT SELECT ON `"+seen+"`.visible TO 'half'@'%'", "GRANT SELECT ON `"+open+"`.* TO 'half'@'%'")
 	t.Cleanup(func() { server.Exec(t, "", "DROP USER 'half'@'%'") })
 	a := clitest.Start(t, "--data-dir", t.TempDir())
@@ -43,8 +46,9 @@ func TestWalk_ListStates(t *testing.T) {
 	w.addMariaDB(server, "half", "Half1Blind")
 	w.click("#sync-capacity")
 	w.see(`tr[data-database="` + seen + `"]`)
-	if reason := ask[string](w.browser, `document.querySelector('tr[data-database="`+hidden+`"] .badge.warning').title`); !strings.Contains(reason, hidden) {
-		t.Errorf("the reason is %q", reason)
+	badge := `document.querySelector('tr[data-database="` + hidden + `"] .badge.warning')`
+	if reason := evaluate[string](w.browser, badge+`.title`); !strings.Contains(reason, hidden) {
+		t.Errorf("reason: got %q, want %q in it", reason, hidden)
 	}
 	w.look("databases-refused")
 	w.states(seen, hidden)
@@ -57,6 +61,7 @@ func TestWalk_ListStates(t *testing.T) {
 	w.quiet()
 }
 
+// addMariaDB adds the server as an instance.
 func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/instances")
@@ -74,13 +79,13 @@ func (w *walk) addMariaDB(server *testenv.MySQLServer, user, password string) {
 	w.see("#sync-capacity")
 }
 
-// states opens the modal while it loads, when no answer comes, without the right to see, and with half of it.
+// states opens the tables while they load, without a network, and with a privilege on some or none of them.
 func (w *walk) states(seen, hidden string) {
 	w.t.Helper()
 	link := `tr[data-database="` + seen + `"] a[data-primary]`
-	w.click("#toasts .toast.success button") // it may lie over the link
+	w.click("#toasts .toast.success button") // it may cover the link
 	w.gone("#toasts .toast.success")
-	w.slow(3 * time.Second)
+	w.slow(10 * time.Second)
 	w.click(link)
 	w.see("#modal .skeleton")
 	w.look("tables-loading")
@@ -91,7 +96,7 @@ func (w *walk) states(seen, hidden string) {
 	w.see("#incomplete")
 	w.see(`tr[data-table=secret]`)
 	if got := w.text(`tr[data-table=secret] td.size .amount`); got != "—" {
-		w.t.Errorf("a hidden table shows %q as its size", got)
+		w.t.Errorf("size of a hidden table: got %q, want —", got)
 	}
 	w.look("tables-incomplete")
 	w.click("#show-unsettled")
@@ -115,17 +120,19 @@ func (w *walk) states(seen, hidden string) {
 	w.quiet("ERR_INTERNET_DISCONNECTED", "htmx:sendError", "afterRequest")
 }
 
-// age makes all that is stored ten days old and looks at it.
+// age makes the stored data ten days old and looks at it.
 func (w *walk) age(database string) {
 	w.t.Helper()
-	store, err := sql.Open("sqlite", filepath.Join(w.app.Dir, "whalefall.db")+"?_pragma=busy_timeout(5000)")
+	store, err := sql.Open("sqlite", filepath.Join(w.app.Dir, "whalefall.db")+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer store.Close()
 	old := time.Now().Add(-10 * 24 * time.Hour).UTC().Format("2006-01-02 15:04:05.999999-07:00")
 	for _, statement := range []string{
-		"UPDATE instance_databases SET collected_at = ?", "UPDATE instances SET last_sync_time = ?", "UPDATE database_size_stats SET collected_at = ?",
+		"UPDATE instance_databases SET collected_at = ?",
+		"UPDATE instances SET last_sync_time = ?",
+		"UPDATE database_size_stats SET collected_at = ?",
 	} {
 		if _, err := store.ExecContext(w.t.Context(), statement, old); err != nil {
 			w.t.Fatal(err)
@@ -143,23 +150,27 @@ func (w *walk) age(database string) {
 	w.quiet()
 }
 
-// slow delays every answer that the browser gets; 0 is as fast as it is.
+// slow delays every response that the browser receives; 0 ends it.
 func (b *browser) slow(latency time.Duration) {
 	b.t.Helper()
 	b.conditions(false, latency)
 }
 
+// offline takes the network from the browser, or gives it back.
 func (b *browser) offline(cut bool) {
 	b.t.Helper()
 	b.conditions(cut, 0)
 }
 
+// conditions sets the conditions of the browser's network.
 func (b *browser) conditions(offline bool, latency time.Duration) {
 	b.t.Helper()
-	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := chromedp.Call(b.ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+	if _, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{
 			Offline: offline, Latency: float64(latency.Milliseconds()), DownloadThroughput: -1, UploadThroughput: -1,
 		}},

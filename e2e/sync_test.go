@@ -8,11 +8,10 @@ import (
 	"whalefall/testenv"
 )
 
-// listsDatabases is part of the statement at which a sync is held up while the test looks at it.
+// listsDatabases is part of the statement at which the proxy pauses a sync, so that the walk can look at it.
 const listsDatabases = "pg_catalog.pg_database"
 
-// TestWalk_CapacitySync sees the sync of a server behind a slow network begin, go on while its page is left and come back to,
-// be cancelled, fail, and finish.
+// TestWalk_CapacitySync starts a sync, leaves its page and returns, cancels it, and watches others finish and fail.
 func TestWalk_CapacitySync(t *testing.T) {
 	t.Parallel()
 	for _, look := range []struct{ lang, theme, busy, cancelled, synced, failed string }{
@@ -26,11 +25,13 @@ func TestWalk_CapacitySync(t *testing.T) {
 			a := clitest.Start(t, "--data-dir", t.TempDir())
 			w := walk{browser: newBrowser(t), app: a, lang: look.lang, theme: look.theme, database: "postgres"}
 			w.logIn("admin", a.Password)
-			w.addWatched(watched{engine: "postgresql", user: server.User, password: server.Password, host: proxy.Host, port: proxy.Port})
+			w.addWatched(watched{
+				engine: "postgresql", user: server.User, password: server.Password, host: proxy.Host, port: proxy.Port,
+			})
 			w.see("[data-empty=never], #database-list .state")
 
 			proxy.Pause(listsDatabases)
-			w.beginSync(look.busy)
+			w.startSync(look.busy)
 			w.cancelSync(look.cancelled)
 			proxy.Resume()
 			proxy.Pause(listsDatabases)
@@ -42,61 +43,62 @@ func TestWalk_CapacitySync(t *testing.T) {
 			w.see(w.row())
 			w.see("#fact-version dd span[title]")
 			if got := w.text("#toasts .toast.success"); !strings.Contains(got, look.synced) {
-				t.Errorf("the toast says %q", got)
+				t.Errorf("toast: got %q, want %q in it", got, look.synced)
 			}
 			w.see("#sync-capacity:not([aria-disabled])")
 			w.look("sync-finished")
-			w.syncFromTheLog(proxy)
+			w.syncFromLog(proxy)
 			w.failSync(proxy, look.failed)
 			w.quiet()
 		})
 	}
 }
 
-// beginSync starts a sync, asks twice, leaves the page and comes back: the sync goes on.
-func (w *walk) beginSync(busy string) {
+// startSync starts a sync, leaves the page and returns: the sync continues.
+func (w *walk) startSync(busy string) {
 	w.t.Helper()
 	w.resize(1280, 800)
 	w.click("#sync-capacity")
 	w.see("#sync-figures progress")
 	if got := w.text("#sync-capacity"); got != busy {
-		w.t.Errorf("the button says %q", got)
+		w.t.Errorf("sync button: got %q, want %q", got, busy)
 	}
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
-		w.t.Errorf("the focus is at %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
+		w.t.Errorf("focus: got %q, want sync-capacity", focused)
 	}
 	w.until(`["connecting", "querying"].includes(document.querySelector("#sync-figures").dataset.stage)`)
-	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+	if w.overflows(":root") {
 		w.t.Error("the page is wider than 1280 pixels")
 	}
 	w.look("sync-running-1280")
 	w.resize(1440, 900)
 	w.look("sync-running")
-	first := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`)
+	const run = `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`
+	first := evaluate[string](w.browser, run)
 	w.open(w.app.URL + "/instances")
 	w.open(w.app.URL + w.instance)
 	w.see("#sync-figures progress")
-	if again := ask[string](w.browser, `document.querySelector("#sync-figures").getAttribute("hx-get").split("/progress")[0]`); again != first {
-		w.t.Errorf("the page shows %s, began %s", again, first)
+	if again := evaluate[string](w.browser, run); again != first {
+		w.t.Errorf("run on the page: got %s, want %s", again, first)
 	}
 }
 
-// cancelSync waits a while at the button, which must stay where it is, and cancels.
+// cancelSync waits with the focus on the button, which polling must not take away, and cancels.
 func (w *walk) cancelSync(cancelled string) {
 	w.t.Helper()
 	w.run(`document.querySelector("#sync-cancel").focus(); window.polls = 0;
 		document.addEventListener("htmx:afterSwap", e => { if (e.detail.target.id == "sync-figures") window.polls++; })`)
 	w.until(`window.polls >= 2`)
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-cancel" {
-		w.t.Errorf("polling moved the focus to %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "sync-cancel" {
+		w.t.Errorf("focus after polling: got %q, want sync-cancel", focused)
 	}
 	w.click("#sync-cancel")
 	w.see("#sync-run [data-run-status=cancelled]")
 	if got := w.text("#sync-run"); !strings.Contains(got, cancelled) {
-		w.t.Errorf("beside the button stands %q", got)
+		w.t.Errorf("beside the button: got %q, want %q in it", got, cancelled)
 	}
-	if focused := ask[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
-		w.t.Errorf("the focus is at %q", focused)
+	if focused := evaluate[string](w.browser, `document.activeElement.id`); focused != "sync-capacity" {
+		w.t.Errorf("focus: got %q, want sync-capacity", focused)
 	}
 	w.look("sync-cancelled")
 	w.resize(1280, 800)
@@ -105,8 +107,8 @@ func (w *walk) cancelSync(cancelled string) {
 	w.run(`document.activeElement.blur()`)
 }
 
-// syncFromTheLog begins a sync on the page of the runs, which shows it at once.
-func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
+// syncFromLog starts a sync on the page of the collection log, which shows it while it runs.
+func (w *walk) syncFromLog(proxy *testenv.Proxy) {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance + "/runs")
 	proxy.Pause(listsDatabases)
@@ -119,7 +121,7 @@ func (w *walk) syncFromTheLog(proxy *testenv.Proxy) {
 	w.until(`document.querySelectorAll("#run-list tr[data-run-status=succeeded]").length == 2`)
 }
 
-// failSync syncs a server that is gone.
+// failSync syncs while the server refuses connections.
 func (w *walk) failSync(proxy *testenv.Proxy, failed string) {
 	w.t.Helper()
 	proxy.Refuse()
@@ -128,14 +130,14 @@ func (w *walk) failSync(proxy *testenv.Proxy, failed string) {
 	w.see("#toasts .toast.error .advice")
 	w.see("#sync-run [data-run-status=failed]")
 	if got := w.text("#sync-run"); !strings.Contains(got, failed) {
-		w.t.Errorf("beside the button stands %q", got)
+		w.t.Errorf("beside the button: got %q, want %q in it", got, failed)
 	}
 	w.see(w.row())
 	w.look("sync-failed")
 	w.resize(1280, 800)
 	w.open(w.app.URL + w.instance)
 	w.see("#sync-run [data-run-status=failed]")
-	if ask[bool](w.browser, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+	if w.overflows(":root") {
 		w.t.Error("the page is wider than 1280 pixels")
 	}
 	w.look("sync-failed-1280")

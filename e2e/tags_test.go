@@ -8,7 +8,7 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_TagsAndRecycleBin walks through the page of tags and empties the recycle bin, as an administrator does.
+// TestWalk_TagsAndRecycleBin adds, uses and deletes tags, and empties the recycle bin.
 func TestWalk_TagsAndRecycleBin(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -23,7 +23,7 @@ func TestWalk_TagsAndRecycleBin(t *testing.T) {
 				w.addTag(way.theme+"_"+color, color)
 			}
 			w.look("tags")
-			w.tagAnInstance("tagged_"+way.theme, way.theme+"_teal")
+			w.tagInstance("tagged_"+way.theme, way.theme+"_teal")
 			w.deleteTag(way.theme + "_teal")
 			w.emptyBin("tagged_" + way.theme)
 			w.quiet("409")
@@ -31,6 +31,7 @@ func TestWalk_TagsAndRecycleBin(t *testing.T) {
 	}
 }
 
+// addTag adds a tag and waits until the list shows it.
 func (w *walk) addTag(name, color string) {
 	w.t.Helper()
 	w.click("#add-tag")
@@ -44,8 +45,8 @@ func (w *walk) addTag(name, color string) {
 	w.until(fmt.Sprintf(`[...document.querySelectorAll("tbody .tag-%s")].some(t => t.textContent == %q)`, color, name))
 }
 
-// tagAnInstance gives an instance a tag, and finds it again by the number beside the tag.
-func (w *walk) tagAnInstance(instance, tag string) {
+// tagInstance adds an instance with a tag, and finds it by the link of the tag's number of instances.
+func (w *walk) tagInstance(instance, tag string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/instances/new")
 	w.fill("input[name=name]", instance)
@@ -57,11 +58,12 @@ func (w *walk) tagAnInstance(instance, tag string) {
 	w.click("tbody td.num a")
 	w.until(`location.search == "?tags=` + tag + `"`)
 	if names := w.text("tbody"); !strings.Contains(names, instance) {
-		w.t.Errorf("instances with the tag: %s", names)
+		w.t.Errorf("instances with the tag: got %q, want %q in it", names, instance)
 	}
 	w.look("tags-instances")
 }
 
+// deleteTag is refused a second tag of this name, and deletes the tag.
 func (w *walk) deleteTag(tag string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/tags?search=" + tag)
@@ -81,6 +83,7 @@ func (w *walk) deleteTag(tag string) {
 	w.look("tag-deleted")
 }
 
+// emptyBin moves the instance to the recycle bin and deletes it permanently.
 func (w *walk) emptyBin(instance string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/instances?search=" + instance)
@@ -90,7 +93,7 @@ func (w *walk) emptyBin(instance string) {
 	w.until(`location.pathname == "/instances"`)
 	w.open(w.app.URL + "/instances?status=deleted")
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
+	if w.overflows(".table-wrap") {
 		w.t.Error("the recycle bin is wider than 1280 pixels")
 	}
 	w.click("tbody button.link.danger")

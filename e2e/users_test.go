@@ -7,7 +7,7 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_UsersAndCredentials walks through the pages of users and credentials as an administrator does.
+// TestWalk_UsersAndCredentials manages users and credentials as an admin.
 func TestWalk_UsersAndCredentials(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ lang, theme string }{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -18,13 +18,14 @@ func TestWalk_UsersAndCredentials(t *testing.T) {
 			w.logIn("admin", a.Password)
 			name := "operator_" + way.theme
 			w.addUser(name)
-			w.switchUser(name)
-			w.ownAccount()
-			w.credentials("监控_" + way.theme)
+			w.deactivateUser(name)
+			w.editOwnUser()
+			w.manageCredential("监控_" + way.theme)
 		})
 	}
 }
 
+// addUser adds a user, after a password that is refused.
 func (w *walk) addUser(name string) {
 	w.t.Helper()
 	w.open(w.app.URL + "/users?sort=-name")
@@ -35,22 +36,24 @@ func (w *walk) addUser(name string) {
 	w.click("#user-form-save")
 	w.see("#modal #form-problem .inline-result.error")
 	w.look("user-refused")
-	w.until(`document.activeElement.id == "user-form-save"`) // it was disabled meanwhile
-	if got := ask[string](w.browser, `document.querySelector("#modal input[name=username]").value`); got != name {
-		w.t.Errorf("the refused form holds %q", got)
+	w.until(`document.activeElement.id == "user-form-save"`) // it was disabled during the request
+	if got := evaluate[string](w.browser, `document.querySelector("#modal input[name=username]").value`); got != name {
+		w.t.Errorf("user name in the refused form: got %q, want %q", got, name)
 	}
 	w.fill("#modal input[name=password]", "Correct1Horse")
 	w.click("#user-form-save")
 	w.see(`tr[data-user="` + name + `"]`)
-	w.until(`!document.querySelector("#modal-dialog").open && location.pathname + location.search == "/users?sort=-name"`)
+	w.until(`!document.querySelector("#modal-dialog").open &&
+		location.pathname + location.search == "/users?sort=-name"`)
 	if got := w.text("#toasts .toast.success"); !strings.Contains(got, name) {
-		w.t.Errorf("the toast says %q", got)
+		w.t.Errorf("toast: got %q, want %q in it", got, name)
 	}
 	w.look("users")
 	w.quiet("400")
 }
 
-func (w *walk) switchUser(name string) {
+// deactivateUser deactivates and activates the user, and changes the role.
+func (w *walk) deactivateUser(name string) {
 	w.t.Helper()
 	row := `tr[data-user="` + name + `"] `
 	w.click(row + "button.link.danger")
@@ -67,10 +70,11 @@ func (w *walk) switchUser(name string) {
 	w.quiet()
 }
 
-// ownAccount opens the administrator's own form as a page of its own, and is refused.
-func (w *walk) ownAccount() {
+// editOwnUser opens the form of the admin's own user, and is refused a lower role.
+func (w *walk) editOwnUser() {
 	w.t.Helper()
-	w.open(w.app.URL + ask[string](w.browser, `document.querySelector("tr[data-user=admin] a[data-primary]").pathname`))
+	path := evaluate[string](w.browser, `document.querySelector("tr[data-user=admin] a[data-primary]").pathname`)
+	w.open(w.app.URL + path)
 	w.see("#own-account")
 	w.choose("select[name=role]", "guest")
 	w.click("#user-form-save")
@@ -83,7 +87,8 @@ func (w *walk) ownAccount() {
 	w.quiet("409")
 }
 
-func (w *walk) credentials(name string) {
+// manageCredential adds a credential and is refused to delete it while an instance uses it.
+func (w *walk) manageCredential(name string) {
 	w.t.Helper()
 	w.click(`nav a[href="/credentials"]`)
 	w.see("#credential-list")
@@ -108,11 +113,11 @@ func (w *walk) credentials(name string) {
 	w.see("#toasts .toast.error")
 	w.until(`!document.querySelector(":popover-open")`)
 	if got := w.text("#toasts .toast.error"); !strings.Contains(got, "holder_"+w.theme) {
-		w.t.Errorf("the refusal says %q", got)
+		w.t.Errorf("toast: got %q, want %q in it", got, "holder_"+w.theme)
 	}
 	w.look("credential-in-use")
 	w.resize(1280, 800)
-	if ask[bool](w.browser, `document.documentElement.scrollWidth > innerWidth || document.querySelector(".table-wrap").scrollWidth > document.querySelector(".table-wrap").clientWidth`) {
+	if evaluate[bool](w.browser, `document.documentElement.scrollWidth > innerWidth`) || w.overflows(".table-wrap") {
 		w.t.Error("the list is wider than 1280 pixels")
 	}
 	w.resize(390, 844)
@@ -129,8 +134,11 @@ func (w *walk) useCredential(instance, credential string) {
 	w.open(w.app.URL + "/instances/new")
 	w.fill("input[name=name]", instance)
 	w.fill("input[name=host]", "db.example")
-	w.run(`{const s = document.querySelector(".credential-choice"); s.value = [...s.options].find(o => o.text.startsWith("` + credential + `")).value;
-		s.dispatchEvent(new Event("change", {bubbles: true}))}`)
+	w.run(`{
+		const s = document.querySelector(".credential-choice");
+		s.value = [...s.options].find(o => o.text.startsWith("` + credential + `")).value;
+		s.dispatchEvent(new Event("change", {bubbles: true}));
+	}`)
 	w.look("instance-form-credential")
 	w.click("#instance-save")
 	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
