@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 missing=()
 
-need() { # need PACKAGES CHECK...: the Debian packages that CHECK finds missing
+need() { # need PACKAGES CHECK...: notes the Debian packages as missing if the command CHECK fails
   local packages=$1
   shift
   if ! "$@" >/dev/null 2>&1; then
@@ -16,7 +16,7 @@ need() { # need PACKAGES CHECK...: the Debian packages that CHECK finds missing
   fi
 }
 
-any() { # the first of several commands that exists
+any() { # any COMMAND...: prints the path of the first command that exists
   local name
   for name in "$@"; do
     command -v "$name" && return
@@ -24,18 +24,26 @@ any() { # the first of several commands that exists
   return 1
 }
 
-has_postgres() { [[ -n ${TEST_POSTGRES_URL:-}${TEST_POSTGRES_BIN:-} ]] || compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }
-has_mariadb() { [[ -n ${TEST_MYSQL_DSN:-} ]] || { PATH=$PATH:/usr/sbin any mariadbd mysqld && any mariadb-install-db && any my_print_defaults; }; }
-has_cjk_font() { [[ $(uname) == Darwin ]] || fc-list :lang=zh | grep -q . || compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*'; }
+has_postgres() {
+  [[ -n ${TEST_POSTGRES_URL:-}${TEST_POSTGRES_BIN:-} ]] ||
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb
+}
+has_mariadb() {
+  [[ -n ${TEST_MYSQL_DSN:-} ]] ||
+    { PATH=$PATH:/usr/sbin any mariadbd mysqld && any mariadb-install-db && any my_print_defaults; }
+}
+has_cjk_font() {
+  [[ $(uname) == Darwin ]] || fc-list :lang=zh | grep -q . || compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*'
+}
 has_libc() { echo 'int main(void){return 0;}' | gcc -x c -o /dev/null -; }
 
-installable() { # the packages of this list that the distribution has
+installable() { # installable PACKAGE...: prints those that the distribution has
   local name
   for name in "$@"; do
     if apt-cache show "$name" >/dev/null 2>&1; then
       echo "$name"
     else
-      echo "test.sh: no package $name here" >&2
+      echo "test.sh: package $name does not exist in this distribution" >&2
     fi
   done
 }
@@ -53,7 +61,7 @@ install() {
   rm -f "$no_cluster"
   if ((failed)); then
     cat "$log" >&2
-    echo "test.sh: could not install ${packages[*]}; going on without" >&2
+    echo "test.sh: could not install ${packages[*]}; continuing without" >&2
   fi
   rm -f "$log"
 }
@@ -75,7 +83,8 @@ if ((${#missing[@]})); then
   fi
 fi
 
-# The race detector comes with a check of pointers. SQLite is C made Go: in it, that takes half of the time and finds nothing of ours.
+# -race also checks unsafe pointers. In SQLite, which is translated from C, these checks take half of the time and find
+# nothing in our code.
 race=(-race -gcflags='modernc.org/...=-d=checkptr=0')
 export CGO_ENABLED=1
 if ! has_libc >/dev/null 2>&1; then
@@ -85,11 +94,11 @@ if ! has_libc >/dev/null 2>&1; then
   CGO_ENABLED=0
 fi
 
-run() { # run PACKAGES...: with all packages, also those of the grammars, which are slow enough without the race detector
+run() { # run PACKAGES...: runs their tests, and for ./... those of tools/grammar, which are slow even without -race
   local failed=0
   go test "${race[@]}" -v -p 2 -timeout 60m "$@" || failed=1
   if [[ $* == ./... ]]; then
-    # What they read is outside of their module, where go test does not look for changes: -count=1.
+    # They read files outside of their module, whose changes go test does not notice: -count=1.
     CGO_ENABLED=0 go -C tools/grammar test -v -count=1 -timeout 20m ./... || failed=1
   fi
   return "$failed"

@@ -14,8 +14,9 @@ type configCmd struct{}
 
 // Help is shown beside the flags.
 func (configCmd) Help() string {
-	return "Prints a line VARIABLE=value for every setting, quoted for a shell: set -a; . ./whalefall.env; whalefall starts with the" +
-		" same settings. A line with a secret is a comment, so that nothing takes what is shown for the secret."
+	return "Prints a line VARIABLE=value for every setting, quoted for a shell: set -a; . ./whalefall.env; whalefall" +
+		" starts with the same settings. A line with a secret is a comment, so that nothing takes what is shown for" +
+		" the secret."
 }
 
 // Run prints every setting as a line that a shell can read; secrets are comments.

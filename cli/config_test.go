@@ -52,7 +52,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// otherValues has a value for each setting that is not its default, with what a shell would take for its own.
+// otherValues returns a value other than the default for each setting, with characters that are special to a shell.
 func otherValues(dir string) map[string]string {
 	return map[string]string{
 		"WHALEFALL_ADDR":             "[::1]:9000",
@@ -82,7 +82,7 @@ func otherValues(dir string) map[string]string {
 	}
 }
 
-// TestConfig_RoundTrip has a shell read what config prints, and expects the same settings from it.
+// TestConfig_RoundTrip lets a shell read the output of config, and expects the same settings again.
 func TestConfig_RoundTrip(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {

@@ -23,16 +23,17 @@ import (
 
 type selfcheckCmd struct {
 	Instance  string   `required:"" help:"Name of the instance."`
-	Database  []string `sep:"none" help:"A database (Oracle: a tablespace) to check, may be repeated; default: all user databases."`
-	Anonymous bool     `help:"Replace the names of databases, schemas and relations by short hashes, always the same for this installation."`
+	Database  []string `sep:"none" help:"Database (Oracle: tablespace) to check, repeatable; default: all user databases."`
+	Anonymous bool     `help:"Replace names of databases, schemas and relations by hashes, stable per installation."`
 	Tries     int      `default:"3" help:"Attempts for figures that change during the check."`
 }
 
 // Help is shown beside the flags.
 func (selfcheckCmd) Help() string {
-	return "Collects the databases of an instance, asks the engine for the same figures by other means and prints every difference. The" +
-		" exit status is 1 if there is a difference or something could not be checked. Nothing is stored, and the server is only read." +
-		" Standard output contains no host, address, account or password, so it can go into an issue."
+	return "Collects the databases of an instance, asks the engine for the same figures by other means and prints" +
+		" every difference. The exit status is 1 if there is a difference or something could not be checked. Nothing" +
+		" is stored, and the server is only read. Standard output contains no host, address, account or password, so" +
+		" it can go into an issue."
 }
 
 // Validate returns an error for flags that parse but cannot work.
@@ -72,7 +73,9 @@ func (c selfcheckCmd) Run(ctx context.Context, s *Settings, p Program) error {
 }
 
 // check prints a report on each database. Causes of errors, which may contain addresses, go to the log.
-func (c selfcheckCmd) check(ctx context.Context, collector collectors.Collector, t collectors.Target, r *report, log *slog.Logger) error {
+func (c selfcheckCmd) check(
+	ctx context.Context, collector collectors.Collector, t collectors.Target, r *report, log *slog.Logger,
+) error {
 	server, err := collector.Version(ctx, t)
 	if err != nil {
 		return errors.New(explain(err, r.name))
@@ -116,11 +119,14 @@ func (r *report) header(engine models.Engine, server models.Version, anonymous b
 	if anonymous {
 		names = "replaced by hashes with a key of this installation"
 	}
-	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s", r.version, engine, oneLine(server.Full), names)
+	r.line("WhaleFall selfcheck\n  product  WhaleFall %s\n  engine   %s\n  server   %s\n  names    %s",
+		r.version, engine, oneLine(server.Full), names)
 }
 
 // userDatabases returns the databases that are open and not the engine's own, and prints those that are closed.
-func (r *report) userDatabases(ctx context.Context, collector collectors.Collector, t collectors.Target) ([]string, error) {
+func (r *report) userDatabases(
+	ctx context.Context, collector collectors.Collector, t collectors.Target,
+) ([]string, error) {
 	found, err := collector.Databases(ctx, t)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,8 @@ import (
 func register(t *testing.T, instance models.Instance, login *models.NewCredential) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	store, err := openStore(t.Context(), &Settings{DataDir: dir, Timezone: zone{time.UTC}}, slog.New(slog.DiscardHandler), migrations.Up)
+	settings := &Settings{DataDir: dir, Timezone: zone{time.UTC}}
+	store, err := openStore(t.Context(), settings, slog.New(slog.DiscardHandler), migrations.Up)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func register(t *testing.T, instance models.Instance, login *models.NewCredentia
 	return dir
 }
 
-// registerPostgres stores the test's server as "shop", entered by the database.
+// registerPostgres stores the server as the instance shop, which connects to the database.
 func registerPostgres(t *testing.T, server *testenv.PostgreSQLServer, database, user, password string) (dir string) {
 	t.Helper()
 	return register(t, models.Instance{
@@ -44,7 +45,7 @@ func registerPostgres(t *testing.T, server *testenv.PostgreSQLServer, database, 
 	}, &models.NewCredential{Username: user, Password: password})
 }
 
-// databaseWith creates a database of the server in which the statements were run.
+// databaseWith creates a database and runs the statements in it.
 func databaseWith(t *testing.T, server *testenv.PostgreSQLServer, statements ...string) string {
 	t.Helper()
 	address, err := url.Parse(server.NewDatabase(t))
@@ -65,7 +66,7 @@ c" (id int);
 	INSERT INTO tree SELECT generate_series(0, 999);
 	INSERT INTO "Orders" SELECT i, repeat('x', 100) FROM generate_series(1, 1000) i;`
 
-// lying is a collector that adds a byte to the total of a relation.
+// lying is a collector that adds a byte to the total of the relation about.
 type lying struct {
 	collectors.Collector
 	about string
@@ -85,12 +86,14 @@ func TestSelfcheck_NoDifference(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	one, two := databaseWith(t, server, orders), databaseWith(t, server, "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, one, server.User, server.Password)
-	status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
+	status, out, errs := runOnce(t, Program{},
+		"selfcheck", "--instance=shop", "--database="+one, "--database="+two, "--data-dir", dir)
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, %q\n%s", status, errs, out)
 	}
 	for _, want := range []string{
-		"engine   postgresql", "PostgreSQL " + strconv.Itoa(server.Version/10000), `database "` + one + `"`, `database "` + two + `"`,
+		"engine   postgresql", "PostgreSQL " + strconv.Itoa(server.Version/10000),
+		`database "` + one + `"`, `database "` + two + `"`,
 		"relations: 4 compared, 4 equal, 0 different; 0 changed meanwhile, 0 not comparable", "pg_total_relation_size",
 		"result: no difference in 2 databases",
 	} {
@@ -146,8 +149,8 @@ func TestSelfcheck_Difference(t *testing.T) {
 
 func TestSelfcheck_RefusedDatabase(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
-	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`, "CREATE ROLE guest LOGIN PASSWORD 'p4ss-w0rd'",
-		`REVOKE CONNECT ON DATABASE "closed to us" FROM PUBLIC`)
+	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`,
+		"CREATE ROLE guest LOGIN PASSWORD 'p4ss-w0rd'", `REVOKE CONNECT ON DATABASE "closed to us" FROM PUBLIC`)
 	server.Exec(t, "open", "CREATE TABLE t (id int)")
 	dir := registerPostgres(t, server, "", "guest", "p4ss-w0rd")
 	for flag, closed := range map[string]string{"--tries=1": `"closed to us"`, "--anonymous": "#"} {
@@ -156,14 +159,16 @@ func TestSelfcheck_RefusedDatabase(t *testing.T) {
 			t.Errorf("status %d, %q", status, errs)
 		}
 		for _, want := range []string{
-			"found    2 user databases open; complete", "not checked: The monitoring account cannot connect to database " + closed, "(sqlstate 42501)",
+			"found    2 user databases open; complete",
+			"not checked: The monitoring account cannot connect to database " + closed, "(sqlstate 42501)",
 			"missing: GRANT CONNECT", "relations: 1 compared, 1 equal",
 		} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: no %q in\n%s", flag, want, out)
 			}
 		}
-		if strings.Contains(out, "p4ss-w0rd") || strings.Contains(out, "guest") || flag == "--anonymous" && strings.Contains(out, "closed to us") {
+		if strings.Contains(out, "p4ss-w0rd") || strings.Contains(out, "guest") ||
+			flag == "--anonymous" && strings.Contains(out, "closed to us") {
 			t.Error(out)
 		}
 	}
@@ -171,10 +176,11 @@ func TestSelfcheck_RefusedDatabase(t *testing.T) {
 
 func TestSelfcheck_NoInstance(t *testing.T) {
 	host, port := "127.0.0.1", testenv.FreePort(t)
-	dir := register(t, models.Instance{Name: "down", DBType: models.MySQL, Host: &host, Port: &port}, &models.NewCredential{Username: "u", Password: "x"})
+	dir := register(t, models.Instance{Name: "down", DBType: models.MySQL, Host: &host, Port: &port},
+		&models.NewCredential{Username: "u", Password: "x"})
 	for name, test := range map[string]struct {
 		status int
-		says   string
+		want   string
 		args   []string
 	}{
 		"unknown":      {1, `This instance does not exist: "nobody's"`, []string{"--instance=nobody's"}},
@@ -185,11 +191,12 @@ func TestSelfcheck_NoInstance(t *testing.T) {
 		"unknown flag": {2, "--nonsense", []string{"--instance=down", "--nonsense"}},
 	} {
 		status, out, errs := runOnce(t, Program{}, append([]string{"selfcheck", "--data-dir", dir}, test.args...)...)
-		if status != test.status || !strings.Contains(errs, test.says) || strings.Count(errs, "\n") != 1 || strings.Contains(out, "result:") {
-			t.Errorf("%s: status %d, %q\n%s", name, status, errs, out)
+		if status != test.status || !strings.Contains(errs, test.want) ||
+			strings.Count(errs, "\n") != 1 || strings.Contains(out, "result:") {
+			t.Errorf("%s: got status %d, %q, want %d and %q in it\n%s", name, status, errs, test.status, test.want, out)
 		}
 		if strings.Contains(out+errs, fmt.Sprint(port)) {
-			t.Errorf("%s tells the address: %s%s", name, out, errs)
+			t.Errorf("%s: the port is printed: %s%s", name, out, errs)
 		}
 	}
 }
@@ -206,17 +213,21 @@ func TestSelfcheck_UnknownDatabase(t *testing.T) {
 func TestSelfcheck_MariaDBAndSQLite(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "CREATE TABLE elsewhere (id INT) ENGINE=MyISAM",
-		"CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")
+	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))",
+		"CREATE TABLE elsewhere (id INT) ENGINE=MyISAM", "CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")
 	dir := register(t, models.Instance{Name: "db1", DBType: models.MySQL, Host: &server.Host, Port: &server.Port},
 		&models.NewCredential{Username: server.User, Password: server.Password})
-	status, out, errs := runOnce(t, Program{}, "selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
-	if status != 0 || !strings.Contains(out, "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable (1: the engine does not report tables without") {
+	status, out, errs := runOnce(t, Program{},
+		"selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
+	const want = "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable" +
+		" (1: the engine does not report tables without"
+	if status != 0 || !strings.Contains(out, want) {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}
 	file := register(t, models.Instance{Name: "own", DBType: models.SQLite, DatabaseName: dir + "/whalefall.db"}, nil)
 	status, out, errs = runOnce(t, Program{}, "selfcheck", "--instance=own", "--data-dir", file, "--sqlite-dirs", dir)
-	if status != 0 || !regexp.MustCompile(`all pages of the file +total +(\d+) +(\d+) +\+0`).MatchString(out) || strings.Contains(out, dir) {
+	equal := regexp.MustCompile(`all pages of the file +total +(\d+) +(\d+) +\+0`)
+	if status != 0 || !equal.MatchString(out) || strings.Contains(out, dir) {
 		t.Errorf("status %d, %s\n%s", status, errs, out)
 	}
 }
@@ -224,18 +235,23 @@ func TestSelfcheck_MariaDBAndSQLite(t *testing.T) {
 func TestMissing_OnlyPrivileges(t *testing.T) {
 	for statement, want := range map[string]string{
 		"": "",
-		"GRANT PROCESS, REFERENCES ON *.* TO 'whalefall'@'10.0.0.5';":                           "; missing: GRANT PROCESS, REFERENCES",
-		`GRANT CONNECT ON DATABASE "x; GRANT secret TO y" TO "me"`:                              "; missing: GRANT CONNECT",
-		"USE [a; GRANT secret TO ]]; GRANT secret TO x]; GRANT VIEW DEFINITION TO [me];":        "; missing: GRANT VIEW DEFINITION",
-		`GRANT pg_monitor TO "me"`:                                                              "; missing: GRANT pg_monitor",
-		"USE [my db]; CREATE USER [me] FOR LOGIN [me];":                                         "; missing: CREATE USER",
-		"USE [my db]; GRANT VIEW DEFINITION TO [me]; GRANT VIEW DATABASE STATE TO [me];":        "; missing: GRANT VIEW DEFINITION, GRANT VIEW DATABASE STATE",
-		`GRANT SELECT ON sys.dba_lobs TO "ME"`:                                                  "; missing: GRANT SELECT",
-		"DROP DATABASE everything":                                                              "",
-		"GRANT CONNECT ANY DATABASE TO [me]; GRANT 'odd' TO [me]; GRANT VIEW ANY DATABASE TO x": "; missing: GRANT CONNECT ANY DATABASE, GRANT VIEW ANY DATABASE",
+		"GRANT PROCESS, REFERENCES ON *.* TO 'whalefall'@'10.0.0.5';": "; missing: GRANT PROCESS, REFERENCES",
+		`GRANT CONNECT ON DATABASE "x; GRANT secret TO y" TO "me"`:    "; missing: GRANT CONNECT",
+
+		"USE [a; GRANT secret TO ]]; GRANT secret TO x]; GRANT VIEW DEFINITION TO [me];": "; missing: GRANT VIEW DEFINITION",
+
+		`GRANT pg_monitor TO "me"`:                      "; missing: GRANT pg_monitor",
+		"USE [my db]; CREATE USER [me] FOR LOGIN [me];": "; missing: CREATE USER",
+		"USE [my db]; GRANT VIEW DEFINITION TO [me]; GRANT VIEW DATABASE STATE TO [me];": "; missing:" +
+			" GRANT VIEW DEFINITION, GRANT VIEW DATABASE STATE",
+		`GRANT SELECT ON sys.dba_lobs TO "ME"`: "; missing: GRANT SELECT",
+		"DROP DATABASE everything":             "",
+
+		"GRANT CONNECT ANY DATABASE TO [me]; GRANT 'odd' TO [me]; GRANT VIEW ANY DATABASE TO x": "; missing:" +
+			" GRANT CONNECT ANY DATABASE, GRANT VIEW ANY DATABASE",
 	} {
 		if got := missing(statement); got != want {
-			t.Errorf("%s: %q, want %q", statement, got, want)
+			t.Errorf("%s: got %q, want %q", statement, got, want)
 		}
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"whalefall/models"
 )
 
-// Settings are the configuration of a process. Each field is a flag, a variable, a row of the READMEs' tables and a line
-// of `whalefall config`; tests hold them together.
+// Settings are the configuration of a process. Each field is a flag, a variable, a row of the READMEs' tables and a
+// line of `whalefall config`, which tests compare.
 type Settings struct {
 	Addr            string         `env:"WHALEFALL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
 	Store           string         `env:"WHALEFALL_STORE" secret:"dsn" help:"postgres:// address or path of a SQLite file; default whalefall.db in the data directory."`
@@ -48,7 +48,8 @@ type Settings struct {
 	LogFormat       string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
 
-// minSessionIdle is the shortest WHALEFALL_SESSION_IDLE: time to read a page, with a last request that is stored to the minute.
+// minSessionIdle is the shortest WHALEFALL_SESSION_IDLE: time to read a page, as the time of the last request is stored
+// to the minute.
 const minSessionIdle = 5 * time.Minute
 
 // zone is a time zone that is set by its name.
@@ -81,7 +82,8 @@ func (s *Settings) check() error {
 		return errors.New("WHALEFALL_RUNS_DAYS must be 0 or more")
 	}
 	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
-		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * that fires at most every 5 minutes, " +
+		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * " +
+			"that fires at most every 5 minutes, " +
 			"WHALEFALL_SCHEDULE_JITTER a duration up to 24h, and WHALEFALL_PAUSE_AFTER 0 or more")
 	}
 	if s.Parallel < 1 || s.Parallel > jobs.MaxParallel {
@@ -114,12 +116,13 @@ func (s *Settings) checkStore() error {
 	return nil
 }
 
-// parseAddress parses a postgres:// address. It rejects one with an @ after the host: a password with special characters
-// that are not percent-encoded looks like that.
+// parseAddress parses a postgres:// address. It rejects one with an @ after the host, as a password with special
+// characters that are not percent-encoded looks like that.
 func parseAddress(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return nil, errors.New("WHALEFALL_STORE is not an address; special characters of a password must be percent-encoded, such as / by %2F")
+		return nil, errors.New("WHALEFALL_STORE is not an address; " +
+			"special characters of a password must be percent-encoded, such as / by %2F")
 	}
 	return u, nil
 }

@@ -15,7 +15,7 @@ import (
 	"whalefall/models"
 )
 
-// setting is what the struct says about one setting.
+// setting describes a field of Settings.
 type setting struct {
 	env, flag, fallback string
 	secret              bool
@@ -30,7 +30,9 @@ func allSettings() []setting {
 			flag = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(field.Name, "$1-$2"))
 		}
 		_, secret := field.Tag.Lookup("secret")
-		all = append(all, setting{env: field.Tag.Get("env"), flag: "--" + flag, fallback: field.Tag.Get("default"), secret: secret})
+		all = append(all, setting{
+			env: field.Tag.Get("env"), flag: "--" + flag, fallback: field.Tag.Get("default"), secret: secret,
+		})
 	}
 	return all
 }

@@ -23,8 +23,9 @@ func TestSettings_Invalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errs := clitest.Run(t, "", args...)
-			if status != 2 || out != "" || strings.Count(strings.TrimSpace(errs), "\n") != 0 || !strings.HasPrefix(errs, "whalefall: ") {
-				t.Errorf("status %d, out %q, errors %q", status, out, errs)
+			lines := strings.Count(strings.TrimSpace(errs), "\n") + 1
+			if status != 2 || out != "" || lines != 1 || !strings.HasPrefix(errs, "whalefall: ") {
+				t.Errorf("got status %d, output %q and errors %q, want status 2 and one line of errors", status, out, errs)
 			}
 		})
 	}
@@ -43,7 +44,7 @@ func TestSettings_InvalidStoreIsNotRepeated(t *testing.T) {
 				t.Errorf("%s %s: status %d, %q", command, address, status, errs)
 			}
 			if strings.Contains(out+errs, "cret") {
-				t.Errorf("%s %s tells: %q %q", command, address, out, errs)
+				t.Errorf("%s %s: a secret is printed: %q %q", command, address, out, errs)
 			}
 		}
 	}

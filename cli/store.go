@@ -11,7 +11,8 @@ import (
 	"whalefall/models"
 )
 
-// openStore opens the store with its keyset and migrates it. It creates what does not exist yet: directory, keyset, store.
+// openStore opens the store with its keyset and migrates it. It creates data directory, keyset and store if they do not
+// exist.
 func openStore(ctx context.Context, s *Settings, log *slog.Logger, migrate models.Migrate) (*models.Store, error) {
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, err

@@ -71,8 +71,10 @@ func (c userResetCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	})
 }
 
-// noteCommand writes an audit entry for a command on a user, with the code of err. id is 0 when there is no such user.
-func noteCommand(ctx context.Context, store *models.Store, p Program, action models.Action, name string, id int64, err error) {
+// noteCommand writes an audit entry for a command on a user, with the code of err. id is 0 if the user does not exist.
+func noteCommand(
+	ctx context.Context, store *models.Store, p Program, action models.Action, name string, id int64, err error,
+) {
 	entry := models.AuditEntry{Username: models.CommandLine, Action: action, TargetName: name}
 	if id != 0 {
 		entry.TargetID = &id

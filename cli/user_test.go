@@ -14,11 +14,13 @@ import (
 
 func TestUser(t *testing.T) {
 	dir := t.TempDir()
-	if status, _, errs := clitest.Run(t, "Correct1Horse\n", "user", "add", "alice", "--role=guest", "--data-dir", dir); status != 0 {
-		t.Fatal(errs)
+	status, _, errs := clitest.Run(t, "Correct1Horse\n", "user", "add", "alice", "--role=guest", "--data-dir", dir)
+	if status != 0 {
+		t.Fatalf("add: got status %d, want 0: %s", status, errs)
 	}
-	if status, _, errs := clitest.Run(t, "short\n", "user", "reset", "alice", "--data-dir", dir); status != 1 || errs == "" {
-		t.Errorf("a bad password was taken: %d %q", status, errs)
+	status, _, errs = clitest.Run(t, "short\n", "user", "reset", "alice", "--data-dir", dir)
+	if status != 1 || errs == "" {
+		t.Errorf("reset to a weak password: got status %d and errors %q, want 1 and some", status, errs)
 	}
 	status, out, _ := clitest.Run(t, "", "user", "list", "--data-dir", dir)
 	if status != 0 || out != "alice\tguest\tactive=true\n" {
@@ -51,9 +53,16 @@ func TestUser_AuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := doc.Find("#audit-list tbody tr").Map(func(_ int, row *goquery.Selection) string {
-		return strings.Join(row.Find("td").Map(func(_ int, cell *goquery.Selection) string { return strings.Join(strings.Fields(cell.Text()), " ") })[1:], "|")
+		cells := row.Find("td").Map(func(_ int, cell *goquery.Selection) string {
+			return strings.Join(strings.Fields(cell.Text()), " ")
+		})
+		return strings.Join(cells[1:], "|")
 	})
-	want := []string{"命令行|编辑用户|looker #2|成功|—", "命令行|添加用户|looker|失败 USERNAME_EXISTS|—", "命令行|添加用户|looker #2|成功|—"}
+	want := []string{
+		"命令行|编辑用户|looker #2|成功|—",
+		"命令行|添加用户|looker|失败 USERNAME_EXISTS|—",
+		"命令行|添加用户|looker #2|成功|—",
+	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("got %q\nwant %q", rows, want)
 	}

@@ -41,7 +41,7 @@ func Start(t *testing.T, args ...string) *App {
 	return StartWith(t, cli.Program{}, args...)
 }
 
-// StartWith is Start with the engines of p.
+// StartWith starts p as Start does, with its version and engines.
 func StartWith(t *testing.T, p cli.Program, args ...string) *App {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -114,7 +114,8 @@ func (a *App) LogIn(t *testing.T) *http.Client {
 
 	_, after, _ := strings.Cut(string(body), `name="csrf_token" value="`)
 	token, _, _ := strings.Cut(after, `"`)
-	resp, err = client.PostForm(a.URL+"/login", url.Values{"username": {"admin"}, "password": {a.Password}, "csrf_token": {token}})
+	form := url.Values{"username": {"admin"}, "password": {a.Password}, "csrf_token": {token}}
+	resp, err = client.PostForm(a.URL+"/login", form)
 	if err != nil {
 		t.Fatal(err)
 	}
