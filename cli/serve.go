@@ -44,7 +44,8 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	metrics := handlers.NewMetrics(store, p.Version)
 	service := collectors.NewService(store, p.Engines(s), log)
 	runner := jobs.New(store, service, jobs.Options{
-		Log: log, Parallel: s.Parallel, KeepRuns: time.Duration(s.RunsDays) * 24 * time.Hour, Observe: metrics.ObserveCollection,
+		Log: log, Parallel: s.Parallel, KeepRuns: time.Duration(s.RunsDays) * 24 * time.Hour,
+		Observe: metrics.ObserveCollection,
 	})
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
@@ -56,8 +57,8 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	}
 	server := &http.Server{
 		Handler: handlers.New(handlers.Config{
-			Store: store, Collect: service, Runs: runner, Metrics: metrics, Zone: s.Timezone.Location, CookieSecure: s.CookieSecure,
-			TrustedProxies: s.TrustedProxies, Log: log, Version: p.Version,
+			Store: store, Collect: service, Runs: runner, Metrics: metrics, Zone: s.Timezone.Location,
+			CookieSecure: s.CookieSecure, TrustedProxies: s.TrustedProxies, Log: log, Version: p.Version,
 			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
