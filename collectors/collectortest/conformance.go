@@ -40,7 +40,7 @@ type Fixture struct {
 	Denied      func(t *testing.T) (target collectors.Target, denied string, ok string) // an account that may measure ok but not denied
 }
 
-// yard is the engine's own word on one table; nil where it has none.
+// Sizes holds the engine's own sizes of one table in bytes; nil where it has none.
 type Sizes struct{ Total, Data, Index *int64 }
 
 // Impatience is how long the impatient collector of a fixture tries to connect.
@@ -55,8 +55,11 @@ var HostileNames = []string{
 	strings.Repeat("表", 21), "Üñï", "We ird", TwinUpper, TwinLower,
 }
 
-// TwinUpper and TwinLower are names that differ only in case.
-const TwinUpper, TwinLower = "Case", "case"
+// Names that differ only in case.
+const (
+	TwinUpper = "Case"
+	TwinLower = "case"
+)
 
 // TreeChildren maps each partition to its direct parent.
 var TreeChildren = map[string]string{"tree_1": "tree", "tree_2": "tree", "tree_2_a": "tree_2", "tree_2_b": "tree_2"}

@@ -34,7 +34,7 @@ func OracleSegment(owner, name, kind, tablespace string, bytes int64) map[string
 	}
 }
 
-// twoSchemas has a table of APP and one of OTHER in USERS, and one more of OTHER in DATA.
+// OracleTwoSchemas returns a dictionary with a table of APP and one of OTHER in USERS, and one more of OTHER in DATA.
 func OracleTwoSchemas() catalog.Rows {
 	return catalog.Rows{
 		"DBA_TABLESPACES": {OracleTablespace("USERS", "PERMANENT"), OracleTablespace("DATA", "PERMANENT"), OracleTablespace("TEMP", "TEMPORARY")},

@@ -21,7 +21,7 @@ func PostgreSQLTarget(s *testenv.PostgreSQLServer, database string) collectors.T
 	}
 }
 
-// plainTarget is a target whose account may not list files.
+// PlainPostgreSQLTarget returns a target whose account may not list files.
 func PlainPostgreSQLTarget(t *testing.T, s *testenv.PostgreSQLServer, database string) collectors.Target {
 	t.Helper()
 	target := PostgreSQLTarget(s, database)
@@ -59,7 +59,7 @@ func ConnectPostgreSQL(t *testing.T, address string) *pgx.Conn {
 	return conn
 }
 
-// hold runs statements in a transaction that stays open until the returned function is called.
+// HoldPostgreSQL runs statements in a transaction that stays open until release is called.
 func HoldPostgreSQL(t *testing.T, address string, statements ...string) (release func()) {
 	t.Helper()
 	conn := ConnectPostgreSQL(t, address)

@@ -16,6 +16,7 @@ type Between struct {
 	After  func(*models.TableResult) // called with what it returns
 }
 
+// Tables collects with the hooks around it.
 func (b Between) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	if b.Before != nil {
 		b.Before()
@@ -37,7 +38,7 @@ func SelfCheck(t *testing.T, c collectors.Collector, target collectors.Target, d
 	return check
 }
 
-// relationOf is the verdict on one relation.
+// RelationNamed returns the verdict on one relation.
 func RelationNamed(t *testing.T, c collectors.Check, name string) collectors.Compared {
 	t.Helper()
 	for _, r := range c.Relations {

@@ -155,7 +155,8 @@ func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = c.connectTimeout, c.statementTimeout+collectors.ConnectTimeout, collectors.ConnectTimeout
 	config.ConnectionAttributes = "program_name:whalefall"
 	config.Logger = &mysqldriver.NopLogger{}
-	return config, config.Apply(mysqldriver.Charset("utf8mb4", ""))
+	err = config.Apply(mysqldriver.Charset("utf8mb4", ""))
+	return config, err
 }
 
 // open connects, finds out what the server is, sets the session's limits, and has the server end what it is doing when
