@@ -9,8 +9,8 @@ import (
 	"whalefall/models"
 )
 
-// Progress records how far a run has come. Collectors report to the Progress of their context, and to nothing where there
-// is none. It is safe for concurrent use.
+// Progress records how far a run has come. Collectors report to the Progress of their context, and to nothing where
+// there is none. It is safe for concurrent use.
 type Progress struct {
 	now func() time.Time
 
@@ -37,7 +37,8 @@ func report(ctx context.Context, update func(*Progress)) {
 	}
 }
 
-// Reached reports that the run is in a phase. Earlier phases than the current one are ignored, as with a second connection.
+// Reached reports that the run is in a phase. Earlier phases than the current one are ignored, as with a second
+// connection.
 func Reached(ctx context.Context, phase models.RunPhase) {
 	report(ctx, func(p *Progress) { p.reach(phase) })
 }
@@ -94,8 +95,8 @@ func (p *Progress) Snapshot() models.Progress {
 	return p.p
 }
 
-// End returns the progress of a run that ends now with a status. The recorded progress stays as it is: the run counts as
-// running until the store has its end.
+// End returns the progress of a run that ends now with a status. The recorded progress stays as it is: the run counts
+// as running until the store has its end.
 func (p *Progress) End(status models.RunStatus, now time.Time) models.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()

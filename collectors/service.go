@@ -45,8 +45,8 @@ func collectionTimeout(kind models.RunKind) time.Duration {
 	return TablesTimeout
 }
 
-// Test connects to a target, which need not be a saved instance, and returns the server's version. A panic of the driver
-// fails this test only.
+// Test connects to a target, which need not be a saved instance, and returns the server's version. A panic of the
+// driver fails this test only.
 func (s *Service) Test(ctx context.Context, t Target) (version models.Version, err error) {
 	defer s.recoverPanic(ctx, "connection test", &err)
 
@@ -89,9 +89,11 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 }
 
 // Prepare returns a run that collects from an instance, ready to be requested: the tables of a database, or, for
-// models.RunDatabases, its databases with their sizes. An inactive instance, one without a credential and a database name
-// that the inventory could not store are CodeCollection errors; an instance that does not exist is CodeNotFound.
-func (s *Service) Prepare(ctx context.Context, kind models.RunKind, instanceID int64, database string) (models.Run, error) {
+// models.RunDatabases, its databases with their sizes. An inactive instance, one without a credential and a database
+// name that the inventory could not store are CodeCollection errors; an instance that does not exist is CodeNotFound.
+func (s *Service) Prepare(
+	ctx context.Context, kind models.RunKind, instanceID int64, database string,
+) (models.Run, error) {
 	instance, target, err := s.target(ctx, instanceID)
 	if err != nil {
 		return models.Run{}, err
@@ -119,9 +121,9 @@ type Outcome struct {
 	Result  *string // a SyncResult as JSON, see ParseSyncResult; nil unless the run was of models.RunDatabases
 }
 
-// Collect does what a run asks for and stores what it finds. Progress is reported to the Progress of ctx. The collection
-// ends when ctx does, or at the deadline of its kind, with a *models.Error that names the instance and the database. A
-// panic fails this collection only.
+// Collect does what a run asks for and stores what it finds. Progress is reported to the Progress of ctx. The
+// collection ends when ctx does, or at the deadline of its kind, with a *models.Error that names the instance and the
+// database. A panic fails this collection only.
 func (s *Service) Collect(ctx context.Context, run models.Run) (Outcome, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.limit(run.Kind), errDeadline)
 	defer cancel()
@@ -177,7 +179,9 @@ func (s *Service) collect(
 func (s *Service) recoverPanic(ctx context.Context, what string, err *error) {
 	if cause := recover(); cause != nil {
 		s.log.ErrorContext(ctx, "collection panicked", "run", what, "panic", cause, "stack", string(debug.Stack()))
-		*err = &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause)}
+		*err = &models.Error{
+			Code: models.CodeCollection, Key: "collect.failed_unexpectedly", Err: fmt.Errorf("panic: %v", cause),
+		}
 	}
 }
 
@@ -190,8 +194,8 @@ type SyncResult struct {
 	Day         string // the calendar day the sizes count for, in the store's time zone
 }
 
-// ParseSyncResult reads the Result of an Outcome. Nil, as of a run that could not store its result, gives the zero value.
-// Numbers in the arguments of errors become json.Number.
+// ParseSyncResult reads the Result of an Outcome. Nil, as of a run that could not store its result, gives the zero
+// value. Numbers in the arguments of errors become json.Number.
 func ParseSyncResult(text *string) (r SyncResult, err error) {
 	if text == nil {
 		return r, nil
@@ -276,7 +280,9 @@ func anyMeasured(r models.DatabaseResult) bool {
 
 // refresh measures every table of one database and replaces its snapshot, all or nothing. A database that the inventory
 // lacks is added if the target has it; one that the target no longer has is marked gone and keeps its snapshot.
-func (s *Service) refresh(ctx context.Context, run models.Run, instance models.Instance, t Target) (models.Receipt, error) {
+func (s *Service) refresh(
+	ctx context.Context, run models.Run, instance models.Instance, t Target,
+) (models.Receipt, error) {
 	collector, err := s.collector(t.Engine)
 	if err != nil {
 		return models.Receipt{}, err
@@ -289,8 +295,8 @@ func (s *Service) refresh(ctx context.Context, run models.Run, instance models.I
 	return s.measureTables(ctx, collector, instance, t, run.DatabaseName)
 }
 
-// storedSince returns the receipt of a database's snapshot if it was stored after a moment, as when the refresh of another
-// database of the instance has read all of them.
+// storedSince returns the receipt of a database's snapshot if it was stored after a moment, as when the refresh of
+// another database of the instance has read all of them.
 func (s *Service) storedSince(
 	ctx context.Context, instance models.Instance, database string, requested time.Time,
 ) (receipt models.Receipt, stored bool) {
@@ -351,7 +357,8 @@ func (s *Service) saveOthers(
 			return err
 		})
 		if err != nil {
-			s.log.WarnContext(ctx, "snapshot of another database not saved", "instance_id", instance.ID, "database", name, "error", err)
+			s.log.WarnContext(ctx, "snapshot of another database not saved",
+				"instance_id", instance.ID, "database", name, "error", err)
 		}
 		if ctx.Err() != nil {
 			return
@@ -372,7 +379,9 @@ func (s *Service) save(ctx context.Context, collected models.Instance, store fun
 	case err == nil && configuration(instance) == configuration(collected):
 		return store(ctx)
 	case err == nil, models.Is(err, models.CodeNotFound):
-		return &models.Error{Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", collected.Name), Err: err}
+		return &models.Error{
+			Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", collected.Name), Err: err,
+		}
 	}
 	return err
 }

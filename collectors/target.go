@@ -55,11 +55,13 @@ func (s *Service) collector(e models.Engine) (Collector, error) {
 	if c, ok := s.engines[e]; ok {
 		return c, nil
 	}
-	return nil, &models.Error{Code: models.CodeCollection, Key: "collect.engine_missing", Args: models.Args("Engine", string(e))}
+	return nil, &models.Error{
+		Code: models.CodeCollection, Key: "collect.engine_missing", Args: models.Args("Engine", string(e)),
+	}
 }
 
-// About adds to an error of a target which instance, and unless it is empty which database, it is about. Errors of other
-// codes are returned unchanged.
+// About adds to an error of a target which instance, and unless it is empty which database, it is about. Errors of
+// other codes are returned unchanged.
 func About(err error, id int64, database string) error {
 	e := models.AsError(err)
 	switch e.Code {
@@ -74,8 +76,8 @@ func About(err error, id int64, database string) error {
 	return e
 }
 
-// configuration returns a fingerprint of what an instance is collected with. It changes with every edit of the instance or
-// its credential.
+// configuration returns a fingerprint of what an instance is collected with. It changes with every edit of the instance
+// or its credential.
 func configuration(i models.Instance) string {
 	edited := strconv.FormatInt(i.UpdatedAt.UnixMicro(), 36)
 	if c := i.Credential; c != nil {

@@ -8,12 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"whalefall/collectors"
 	"whalefall/collectors/jobs"
 	"whalefall/handlers"
+	"whalefall/models"
 )
 
 // watched returns the app on a server of its own, whose metrics are read with the token.
@@ -175,4 +177,35 @@ func TestMetrics_AuditFailures(t *testing.T) {
 	if !strings.Contains(text, "\nwhalefall_audit_failures_total 1\n") {
 		t.Error(text)
 	}
+}
+
+// TestNew_WhileCollecting builds handlers while a runner collects. The race detector reports a New that changes its runner.
+func TestNew_WhileCollecting(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	instance := a.sqliteInstance("concurrent", a.sqliteFile("CREATE TABLE t (id)"))
+	metrics := handlers.NewMetrics(a.store, "1.2.3")
+	service := collectors.NewService(a.store, shippedEngines(a.dir), slog.New(slog.DiscardHandler))
+	runner := jobs.New(a.store, service, jobs.Options{Observe: metrics.ObserveCollection})
+	check(t, runner.Start(t.Context()))
+	t.Cleanup(func() { check(t, runner.Close(context.WithoutCancel(t.Context()))) })
+
+	id := int64(a.admin.get(instance).at("instance", "id").(float64))
+	var collections sync.WaitGroup
+	for range 4 {
+		collections.Go(func() {
+			for range 5 {
+				if _, err := runner.RequestAndWait(t.Context(), jobs.Tables(models.Requester{Username: "u"}, id, "main")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 5 {
+		handlers.New(handlers.Config{
+			Store: a.store, Collect: service, Runs: runner, Metrics: metrics, Zone: time.UTC, CookieSecure: "auto",
+			Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
+		})
+	}
+	collections.Wait()
 }

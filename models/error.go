@@ -3,6 +3,7 @@
 package models
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,7 +121,9 @@ var renamedKeys = map[string]string{"collect.pg.": "collect.postgresql.", "colle
 // UnmarshalJSON reads what this or an earlier release stored.
 func (e *storedError) UnmarshalJSON(text []byte) error {
 	type plain storedError
-	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // large numbers keep their digits
+	if err := decoder.Decode((*plain)(e)); err != nil {
 		return err
 	}
 

@@ -314,7 +314,7 @@ func TestAVersionIsCleaned(t *testing.T) {
 func TestTheListKnowsSchedules(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		fresh, off, paused, idle := f.fileInstance("fresh"), f.fileInstance("off"), f.fileInstance("paused"), f.fileInstance("idle")
-		check(f, f.SaveSchedule(f.ctx, off.ID, models.ScheduleEdit{}))
+		check(f, f.saveSchedule(off.ID, models.ScheduleEdit{}))
 		idle.IsActive = false
 		_, err := f.UpdateInstance(f.ctx, idle, nil, nil)
 		check(f, err)

@@ -12,14 +12,15 @@ import (
 	"whalefall/testenv"
 )
 
-// onPostgres runs a test about transactions that wait for each other; SQLite has one writer.
+// onPostgres runs a test of transactions that wait for each other; SQLite has one writer.
 func onPostgres(t *testing.T, test func(f *fixture)) {
 	t.Parallel()
 	test(newFixture(t, testenv.PostgreSQL(t).NewDatabase(t)))
 }
 
-// contest begins the changes one after the other, each when those before it are done or wait, while somebody else holds
-// what the statement locks. Then that one goes, and the changes end: in a deadlock, if they can.
+// contest starts the changes one after the other, each once the former ones are done or blocked, while another
+// transaction holds the locks of a statement. It then releases the locks and returns the errors of the changes: a
+// deadlock, if there can be one.
 func (f *fixture) contest(hold string, changes ...func() error) []error {
 	f.Helper()
 	db, err := sql.Open("pgx", f.options.Address)
@@ -48,7 +49,7 @@ func (f *fixture) contest(hold string, changes ...func() error) []error {
 	return errs
 }
 
-func TestAnInstanceIsDestroyedWhileItsRunEnds(t *testing.T) {
+func TestStore_DestroyInstances_WhileRunEnds(t *testing.T) {
 	for _, status := range []models.RunStatus{models.RunFailed, models.RunInterrupted} {
 		t.Run(string(status), func(t *testing.T) {
 			onPostgres(t, func(f *fixture) {
@@ -66,7 +67,7 @@ func TestAnInstanceIsDestroyedWhileItsRunEnds(t *testing.T) {
 	}
 }
 
-func TestAnInstanceIsDestroyedWhileItsRunsAreInterrupted(t *testing.T) {
+func TestStore_DestroyInstances_WhileRunsAreInterrupted(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
 		instance := f.fileInstance("a")
 		f.started(instance.ID, "app", "me")
@@ -81,7 +82,7 @@ func TestAnInstanceIsDestroyedWhileItsRunsAreInterrupted(t *testing.T) {
 	})
 }
 
-func TestAScheduleIsSavedWhileItsRoundGoesOn(t *testing.T) {
+func TestStore_UpdateInstance_WhileScheduleOutcome(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
 		i := f.fileInstance("a")
 		_, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
@@ -92,7 +93,7 @@ func TestAScheduleIsSavedWhileItsRoundGoesOn(t *testing.T) {
 		found := models.Run{InstanceID: i.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunSucceeded}}
 		errs := f.contest("SELECT FROM instance_schedules FOR UPDATE",
 			func() error { return f.ScheduleOutcome(f.ctx, found) },
-			func() error { return f.SaveSchedule(f.ctx, i.ID, models.AlwaysOn) })
+			func() error { return f.saveSchedule(i.ID, models.AlwaysOn) })
 		for _, err := range errs {
 			check(f, err)
 		}
@@ -100,7 +101,7 @@ func TestAScheduleIsSavedWhileItsRoundGoesOn(t *testing.T) {
 	})
 }
 
-func TestATagIsDeletedWhileAnInstanceIsTagged(t *testing.T) {
+func TestStore_DeleteTag_WhileInstanceIsTagged(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
 		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "a", DBType: models.SQLite}, []string{"b"}, nil)
 		check(f, err)
@@ -116,7 +117,7 @@ func TestATagIsDeletedWhileAnInstanceIsTagged(t *testing.T) {
 	})
 }
 
-func TestALoginWhileThePasswordIsReset(t *testing.T) {
+func TestStore_CreateSession_WhilePasswordIsReset(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
 		user, err := f.CreateUser(f.ctx, models.User{Username: "user_1", Role: models.RoleUser, IsActive: true}, "Passw0rd")
 		check(f, err)

@@ -9,16 +9,16 @@ import (
 	"gorm.io/gorm"
 )
 
-// RunStatuses lists every status in the order in which people are offered them.
+// RunStatuses lists every status in the order of the filter.
 var RunStatuses = []RunStatus{RunQueued, RunRunning, RunSucceeded, RunFailed, RunCancelled, RunInterrupted}
 
-// RunKinds lists every kind in the order in which people are offered them.
+// RunKinds lists every kind in the order of the filter.
 var RunKinds = []RunKind{RunTables, RunDatabases}
 
 // RunQuery selects a page of runs. Zero values mean no filter.
 type RunQuery struct {
 	InstanceID    int64
-	Database      string // case-insensitive substring of a name that the inventory has, taken literally; or any name in full
+	Database      string // literal, case-insensitive part of a name in the inventory, or the whole name of any database
 	Kind          RunKind
 	Status        RunStatus
 	Limit, Offset int
@@ -30,7 +30,7 @@ type RunPage struct {
 	Total int64
 }
 
-// Runs is a page of the runs of instances that are not deleted, newest first.
+// Runs returns a page of the runs of instances that are not deleted, newest first, with their InstanceName.
 func (s *Store) Runs(ctx context.Context, q RunQuery) (RunPage, error) {
 	var page RunPage
 	err := s.view(ctx, func(tx *gorm.DB) (err error) {
@@ -47,7 +47,7 @@ func (s *Store) filterRuns(tx *gorm.DB, q RunQuery) *gorm.DB {
 	runs := tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id AND i.deleted_at IS NULL")
 	runs = equal(equal(runs, "collection_runs.kind", string(q.Kind)), "collection_runs.status", string(q.Status))
 	if q.Status == RunQueued || q.Status == RunRunning {
-		runs = runs.Where("collection_runs.ended_at IS NULL") // as the index of those has it
+		runs = runs.Where("collection_runs.ended_at IS NULL") // lets the index of open runs apply
 	}
 	if q.InstanceID != 0 {
 		runs = runs.Where("collection_runs.instance_id = ?", q.InstanceID)
@@ -58,12 +58,12 @@ func (s *Store) filterRuns(tx *gorm.DB, q RunQuery) *gorm.DB {
 	case !storable(q.Database):
 		return runs.Where(nothing)
 	}
-	known := s.search(tx.Table("instance_databases d").Select("d.name").Where("d.instance_id = collection_runs.instance_id"),
-		q.Database, "d.name_fold")
+	inInstance := tx.Table("instance_databases d").Select("d.name").Where("d.instance_id = collection_runs.instance_id")
+	known := s.search(inInstance, q.Database, "d.name_fold")
 	return runs.Where("(collection_runs.database_name = ? OR collection_runs.database_name IN (?))", q.Database, known)
 }
 
-// readRuns reads runs with the names of their instances, which the query has as i, newest first.
+// readRuns returns the runs of a query, newest first, with their InstanceName. The query must join the instances as i.
 func readRuns(query *gorm.DB) ([]Run, error) {
 	var runs []Run
 	err := query.Select("collection_runs.*, i.name AS instance_name").Order("collection_runs.id DESC").Find(&runs).Error
@@ -73,15 +73,15 @@ func readRuns(query *gorm.DB) ([]Run, error) {
 	return runs, err
 }
 
-// LastGoodRun finds the run that stored a database's snapshot. Without one it is CodeNotFound.
+// LastGoodRun returns the run that stored a database's snapshot. It is CodeNotFound if there is none.
 func (s *Store) LastGoodRun(ctx context.Context, databaseID int64) (Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return firstRun(db, "collection_runs.database_id = ? AND collection_runs.status = ?", databaseID, RunSucceeded)
 }
 
-// RunOfTables finds the run of a database's tables that has not ended, else the one that ended last. Without either it is
-// CodeNotFound.
+// RunOfTables returns the open run of a database's tables, or else the one that ended last. It is CodeNotFound if there
+// is neither.
 func (s *Store) RunOfTables(ctx context.Context, instanceID int64, database string) (Run, error) {
 	if !storable(database) {
 		return Run{}, NotFound("refresh.not_found")
@@ -89,22 +89,24 @@ func (s *Store) RunOfTables(ctx context.Context, instanceID int64, database stri
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return firstRun(db, `collection_runs.id = coalesce(
-		(SELECT max(id) FROM collection_runs WHERE ended_at IS NULL AND instance_id = ? AND kind = 'tables' AND database_name = ?),
+		(SELECT max(id) FROM collection_runs
+			WHERE ended_at IS NULL AND instance_id = ? AND kind = 'tables' AND database_name = ?),
 		(SELECT max(id) FROM collection_runs WHERE ended_at IS NOT NULL AND database_id =
 			(SELECT d.id FROM instance_databases d WHERE d.instance_id = ? AND d.name = ?)))`,
 		instanceID, database, instanceID, database)
 }
 
-// NewestSync finds the run of an instance's databases that was asked for last. Without one it is CodeNotFound.
+// NewestSync returns the newest run of an instance's databases. It is CodeNotFound if there is none.
 func (s *Store) NewestSync(ctx context.Context, instanceID int64) (Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return firstRun(db, "collection_runs.instance_id = ? AND collection_runs.kind = 'databases'", instanceID)
 }
 
-// firstRun is the newest run that meets the condition.
+// firstRun returns the newest run that meets the condition, or CodeNotFound.
 func firstRun(tx *gorm.DB, condition string, args ...any) (Run, error) {
-	runs, err := readRuns(tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id").Where(condition, args...).Limit(1))
+	runs, err := readRuns(tx.Model(&Run{}).Joins("JOIN instances i ON i.id = collection_runs.instance_id").
+		Where(condition, args...).Limit(1))
 	if err == nil && len(runs) == 0 {
 		err = NotFound("refresh.not_found")
 	}
@@ -114,30 +116,32 @@ func firstRun(tx *gorm.DB, condition string, args ...any) (Run, error) {
 	return runs[0], nil
 }
 
-// MayBeCancelledBy reports whether the user may end the run: who asked for it, and admins.
+// MayBeCancelledBy reports whether the user may cancel the run: its requester and admins may.
 func (r *Run) MayBeCancelledBy(u *User) bool {
 	return u.Role.May(PermAdmin) || r.UserID != nil && *r.UserID == u.ID
 }
 
-// usualRuns is how many of the last successful runs say what is usual.
+// usualRuns is how many of the last successful runs Usual is the median of.
 const usualRuns = 5
 
-// Usual is how long runs like one took lately, as medians; nil: none has succeeded.
+// Usual has the median durations of recent runs; nil: none has succeeded.
 type Usual struct {
 	Total   *time.Duration // from start to end
 	Storing *time.Duration
 }
 
-// UsualOf is how long runs that collect the same as r take.
+// UsualOf returns how long the recent successful runs took that collect the same as r.
 func (s *Store) UsualOf(ctx context.Context, r Run) (Usual, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	same := db.Where("instance_id = ? AND kind = 'databases'", r.InstanceID)
 	if r.Kind == RunTables {
-		same = db.Where("database_id = (SELECT id FROM instance_databases WHERE instance_id = ? AND name = ?)", r.InstanceID, r.DatabaseName)
+		same = db.Where("database_id = (SELECT id FROM instance_databases WHERE instance_id = ? AND name = ?)",
+			r.InstanceID, r.DatabaseName)
 	}
 	var last []Run
-	err := same.Select("id, started_at, ended_at, storing_ms").Where("status = ? AND started_at IS NOT NULL", RunSucceeded).
+	err := same.Select("id, started_at, ended_at, storing_ms").
+		Where("status = ? AND started_at IS NOT NULL", RunSucceeded).
 		Order("id DESC").Limit(usualRuns).Find(&last).Error
 	var total, storing []time.Duration
 	for _, r := range last {
@@ -149,7 +153,7 @@ func (s *Store) UsualOf(ctx context.Context, r Run) (Usual, error) {
 	return Usual{Total: median(total), Storing: median(storing)}, err
 }
 
-// median is the middle one of an odd number of durations, of an even number the longer of both; nil: there is none.
+// median returns the middle duration, of an even number the longer of the middle two; nil if there is none.
 func median(of []time.Duration) *time.Duration {
 	if len(of) == 0 {
 		return nil
@@ -157,7 +161,7 @@ func median(of []time.Duration) *time.Duration {
 	return &slices.Sorted(slices.Values(of))[len(of)/2]
 }
 
-// phaseTime is a phase's time in milliseconds; 0 for one that has not ended.
+// phaseTime returns the duration of n milliseconds; 0 for nil, a phase that has not ended.
 func phaseTime(n *int64) time.Duration {
 	if n == nil {
 		return 0
@@ -165,19 +169,19 @@ func phaseTime(n *int64) time.Duration {
 	return time.Duration(*n) * time.Millisecond
 }
 
-// Reading has told enough of its rate after this time and this part of the tables.
+// The rate of a reading is used after this time, and after this part of the tables.
 const (
 	rateAfter = time.Second
 	rateParts = 50 // one part of so many
 )
 
-// Remaining estimates how much longer the run takes at now; nil: not enough is known. While it queries and tells how many of
-// how many tables it has seen, it is
+// Remaining estimates how much longer the run takes at now; nil: not enough is known. While the run is querying and
+// reports its tables, the estimate is
 //
 //	time in the phase × (total − seen) ÷ seen + usual time of storing (0 where unknown)
 //
-// which grows while nothing moves. Else it is the usual time less the time so far, and unknown for a run that takes longer
-// than usual: it is never negative.
+// which grows while the run makes no progress. Otherwise it is the usual time less the time so far, and nil for a run
+// that takes longer than usual: it is never negative.
 func (r *Run) Remaining(now time.Time, usual Usual) *time.Duration {
 	if r.Status != RunRunning || r.Ended() {
 		return nil
@@ -206,7 +210,7 @@ func (r *Run) remainingByRate(now time.Time, usual Usual) *time.Duration {
 	return &left
 }
 
-// atLeastNothing is what is left of whole after spent; nil when nothing is, or when whole is unknown.
+// atLeastNothing returns what is left of whole after spent; nil if nothing is left or whole is unknown.
 func atLeastNothing(whole *time.Duration, spent time.Duration) *time.Duration {
 	if whole == nil || *whole <= spent {
 		return nil
@@ -215,11 +219,11 @@ func atLeastNothing(whole *time.Duration, spent time.Duration) *time.Duration {
 	return &left
 }
 
-// pruneBatch is how many runs one statement of PruneRuns looks at.
+// pruneBatch is how many runs one statement of PruneRuns reads.
 const pruneBatch = 1000
 
-// PruneRuns deletes the runs that ended before a time, in batches, and returns how many. Of what each collected, the newest
-// run and the newest that succeeded stay.
+// PruneRuns deletes the runs that ended before a time, in batches, and returns how many. It keeps the newest run of
+// each database, and the newest one that succeeded.
 func (s *Store) PruneRuns(ctx context.Context, before time.Time) (int64, error) {
 	before = stamp(before)
 	var pruned, last int64

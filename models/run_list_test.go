@@ -8,7 +8,7 @@ import (
 	"whalefall/models"
 )
 
-// begun keeps a run of the instance that is open.
+// begun stores an open run.
 func (f *fixture) begun(r models.Run) models.Run {
 	f.Helper()
 	r.RequestedAt = f.clock.Now()
@@ -21,7 +21,7 @@ func (f *fixture) begun(r models.Run) models.Run {
 	return run
 }
 
-// recorded keeps a run of the instance that has ended as given, and took as long.
+// recorded stores a run that ended with the status after some time.
 func (f *fixture) recorded(r models.Run, status models.RunStatus, took time.Duration) models.Run {
 	f.Helper()
 	run := f.begun(r)
@@ -40,7 +40,7 @@ func runIDs(runs []models.Run) (out []int64) {
 	return out
 }
 
-func TestRunsAreListedNewestFirst(t *testing.T) {
+func TestStore_Runs(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		one, other, gone := f.fileInstance("one"), f.fileInstance("other"), f.fileInstance("gone")
 		_, err := f.AddDatabase(f.ctx, one.ID, "订单_Archive%", f.Now())
@@ -82,7 +82,7 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 	})
 }
 
-func TestTheNewestAndTheLastGoodRunOfADatabase(t *testing.T) {
+func TestStore_RunOfTables_LastGoodRun(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("one")
 		app, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
@@ -113,7 +113,7 @@ func TestTheNewestAndTheLastGoodRunOfADatabase(t *testing.T) {
 	})
 }
 
-func TestWhatIsUsualIsTheMedianOfTheLastGoodRuns(t *testing.T) {
+func TestStore_UsualOf(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("one")
 		_, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
@@ -138,7 +138,7 @@ func TestWhatIsUsualIsTheMedianOfTheLastGoodRuns(t *testing.T) {
 	})
 }
 
-func TestRemainingIsHonest(t *testing.T) {
+func TestRun_Remaining(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	usual := models.Usual{Total: pointer(20 * time.Second), Storing: pointer(3 * time.Second)}
@@ -187,7 +187,7 @@ func TestRemainingIsHonest(t *testing.T) {
 	}
 }
 
-func TestOldRunsArePrunedAndTheNewestStay(t *testing.T) {
+func TestStore_PruneRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i, other := f.fileInstance("one"), f.fileInstance("other")
 		kept := map[string]int64{}

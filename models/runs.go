@@ -119,9 +119,9 @@ var ErrInstanceBusy = errors.New("another run of the instance is running")
 // ErrRunTaken reports that a run is not queued (any more).
 var ErrRunTaken = errors.New("the run is not queued")
 
-// RequestRun stores a run as queued, with its RequestedAt, Configuration and Attempt, and returns it. If a run of the same
-// instance, kind, database and configuration is open, it returns that one with joined true. It is CodeNotFound if the
-// instance does not exist.
+// RequestRun stores a run as queued, with its RequestedAt, Configuration and Attempt, and returns it. If a run of the
+// same instance, kind, database and configuration is open, it returns that one with joined true. It is CodeNotFound if
+// the instance does not exist.
 func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, false, err
@@ -163,9 +163,9 @@ func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error)
 }
 
 // ClaimRun makes the next run of an instance a running one of the owner and returns it, with its Engine. Which run is
-// next says NextRuns; id is any run of the instance, so that whichever of several queued runs is executed first, the oldest
-// starts first. It returns ErrInstanceBusy while another run of the instance is running, and ErrRunTaken if the given run
-// is not queued and neither is another one of its instance.
+// next says NextRuns; id is any run of the instance, so that whichever of several queued runs is executed first, the
+// oldest starts first. It returns ErrInstanceBusy while another run of the instance is running, and ErrRunTaken if the
+// given run is not queued and neither is another one of its instance.
 func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Time) (Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -221,7 +221,8 @@ func (s *Store) NextRuns(ctx context.Context, instanceID int64, limit int) ([]Ru
 	defer done()
 
 	queued := db.Model(&Run{}).
-		Select("id, instance_id, user_id, username, row_number() OVER (PARTITION BY instance_id ORDER BY "+runOrder+") AS turn").
+		Select(`id, instance_id, user_id, username,
+			row_number() OVER (PARTITION BY instance_id ORDER BY `+runOrder+`) AS turn`).
 		Where("ended_at IS NULL AND status = ?", RunQueued).Where("NOT " + instanceRead)
 	if instanceID != 0 {
 		queued = queued.Where("instance_id = ?", instanceID)
@@ -254,9 +255,9 @@ func withProgress(columns map[string]any, p Progress) map[string]any {
 	return columns
 }
 
-// EndRun stores how a run ended: its Progress, its EndedAt, and its Receipt or its Failure. The owner's word also counts
-// after another process has taken the run for orphaned; a run without that owner is CodeNotFound. A run that is interrupted
-// is requeued.
+// EndRun stores how a run ended: its Progress, its EndedAt, and its Receipt or its Failure. The owner's word also
+// counts after another process has taken the run for orphaned; a run without that owner is CodeNotFound. A run that is
+// interrupted is requeued.
 func (s *Store) EndRun(ctx context.Context, r Run) error {
 	r.Phase, r.StartedAt, r.EndedAt = "", stampPointer(r.StartedAt), stampPointer(r.EndedAt)
 	columns := withProgress(map[string]any{
@@ -267,7 +268,9 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 		columns["result"] = r.Result
 	}
 	if r.Failure != nil {
-		text, err := json.Marshal(storedError{Code: r.Failure.Code, Key: r.Failure.Key, Args: r.Failure.Args, Extra: r.Failure.Extra})
+		text, err := json.Marshal(storedError{
+			Code: r.Failure.Code, Key: r.Failure.Key, Args: r.Failure.Args, Extra: r.Failure.Extra,
+		})
 		if err != nil {
 			return err
 		}
@@ -319,7 +322,8 @@ func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	var r Run
-	err := db.Select("collection_runs.*, i.name AS instance_name").Joins("JOIN instances i ON i.id = collection_runs.instance_id").
+	err := db.Select("collection_runs.*, i.name AS instance_name").
+		Joins("JOIN instances i ON i.id = collection_runs.instance_id").
 		Take(&r, "collection_runs.id = ?", id).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return Run{}, NotFound("refresh.not_found")
@@ -345,8 +349,8 @@ func (r *Run) readFailure() error {
 	return nil
 }
 
-// RequestCancel cancels a queued run, and asks the process that executes a running one to cancel it. A run that has ended
-// is left as it is.
+// RequestCancel cancels a queued run, and asks the process that executes a running one to cancel it. A run that has
+// ended is left as it is.
 func (s *Store) RequestCancel(ctx context.Context, id int64) error {
 	now := s.Now()
 	db, done := bounded(ctx, s.writer)
@@ -364,14 +368,15 @@ func (s *Store) RequestCancel(ctx context.Context, id int64) error {
 const queueTimeout = 24 * time.Hour
 
 // InterruptOrphanedRuns ends and requeues the running runs without a heartbeat in the last silence, or with one in the
-// future, and the runs that have been queued for a day. It returns them with what they were about. They end at their last
-// heartbeat; one whose cancellation was requested becomes RunCancelled and is not requeued. Runs of an instance that is
-// being changed or deleted are left for the next call.
+// future, and the runs that have been queued for a day. It returns them with what they were about. They end at their
+// last heartbeat; one whose cancellation was requested becomes RunCancelled and is not requeued. Runs of an instance
+// that is being changed or deleted are left for the next call.
 func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	now := s.Now()
-	const orphaned = "ended_at IS NULL AND (status = 'running' AND NOT (heartbeat_at > ? AND heartbeat_at <= ?) OR status = 'queued' AND requested_at <= ?)"
+	const orphaned = `ended_at IS NULL AND (status = 'running' AND NOT (heartbeat_at > ? AND heartbeat_at <= ?)
+		OR status = 'queued' AND requested_at <= ?)`
 	times := []any{now.Add(-silence), now.Add(silence), now.Add(-queueTimeout)}
 	var ended []Run
 	err := db.Transaction(func(tx *gorm.DB) error {
@@ -398,8 +403,8 @@ func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration
 // maxAttempts is how often a run is started whose process keeps dying.
 const maxAttempts = 2
 
-// requeue queues again what ended runs were doing for their requesters. It belongs in the transaction that ends them, so
-// that nothing is lost if the process dies in between. An embedded store has no other process to execute them.
+// requeue queues again what ended runs were doing for their requesters. It belongs in the transaction that ends them,
+// so that nothing is lost if the process dies in between. An embedded store has no other process to execute them.
 func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 	var orphaned []int64
 	for _, r := range ended {
@@ -415,9 +420,10 @@ func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 		return err
 	}
 	now := s.Now()
-	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, user_id, username, configuration, attempt,
-			status, phase, owner, requested_at, heartbeat_at)
+	return tx.Exec(`INSERT INTO collection_runs (
+			instance_id, database_name, kind, user_id, username, configuration, attempt, status, phase, owner, requested_at, heartbeat_at)
 		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
 		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
-		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`, RunQueued, now, now, ids).Error
+		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`,
+		RunQueued, now, now, ids).Error
 }

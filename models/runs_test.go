@@ -10,7 +10,7 @@ import (
 	"whalefall/testenv"
 )
 
-// queued keeps a run of the instance that somebody asks for now.
+// queued requests a run of an instance's tables for user_1.
 func (f *fixture) queued(instance int64, database string) (models.Run, bool) {
 	f.Helper()
 	run, joined, err := f.RequestRun(f.ctx, models.Run{
@@ -21,7 +21,7 @@ func (f *fixture) queued(instance int64, database string) (models.Run, bool) {
 	return run, joined
 }
 
-// started is a run of the instance that is asked for and begins now.
+// started requests a run and claims it for the owner.
 func (f *fixture) started(instance int64, database, owner string) models.Run {
 	f.Helper()
 	asked, _ := f.queued(instance, database)
@@ -46,7 +46,7 @@ func (f *fixture) fileInstance(name string) models.Instance {
 	return i
 }
 
-func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
+func TestStore_EndRun_Receipt(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		const database = `a'b"c%/` + "\n<script>"
 		instance := f.fileInstance("runs")
@@ -54,7 +54,7 @@ func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
 		run := f.run(id)
 		equal(f, "instance", run.InstanceName, "runs")
 		equal(f, "database", run.DatabaseName, database)
-		equal(f, "requester", *run.UserID, 7)
+		equal(f, "user id", *run.UserID, 7)
 		equal(f, "name", run.Username, "user_1")
 		equal(f, "status", run.Status, models.RunRunning)
 		equal(f, "phase", run.Phase, models.PhaseConnecting)
@@ -69,11 +69,11 @@ func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
 		cancel, err := f.Heartbeat(f.ctx, id, p)
 		check(f, err)
 		run = f.run(id)
-		equal(f, "asked to cancel", cancel, false)
+		equal(f, "cancel requested", cancel, false)
 		equal(f, "phase", run.Phase, models.PhaseStoring)
 		equal(f, "tables", *run.TablesSeen, 12)
 		equal(f, "connecting", *run.ConnectingMS, 3)
-		equal(f, "alive", run.HeartbeatAt, f.Now())
+		equal(f, "heartbeat", run.HeartbeatAt, f.Now())
 		equal(f, "elapsed", run.Elapsed(f.Now()), 5*time.Second)
 
 		known, err := f.AddDatabase(f.ctx, instance.ID, database, f.Now())
@@ -94,7 +94,7 @@ func TestARunIsKeptFromItsStartToItsReceipt(t *testing.T) {
 	})
 }
 
-func TestARunRemembersWhyItFailed(t *testing.T) {
+func TestStore_EndRun_Failure(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "me")
 		run.Status, run.EndedAt = models.RunFailed, pointer(f.clock.Now())
@@ -114,7 +114,7 @@ func TestARunRemembersWhyItFailed(t *testing.T) {
 	})
 }
 
-func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
+func TestStore_InterruptOrphanedRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		started := func(name, owner string) models.Run { return f.started(f.fileInstance(name).ID, name, owner) }
 		dead, alive, ended := started("dead", "a"), started("alive", "b"), started("ended", "a")
@@ -143,7 +143,7 @@ func TestRunsOfADeadProcessAreInterrupted(t *testing.T) {
 	})
 }
 
-// next is what is queued for the instance; nil: nothing is.
+// next returns the next queued run of an instance; nil: none is queued.
 func (f *fixture) next(instanceID int64) *models.Run {
 	f.Helper()
 	queued, err := f.NextRuns(f.ctx, instanceID, 1)
@@ -155,10 +155,10 @@ func (f *fixture) next(instanceID int64) *models.Run {
 	return &run
 }
 
-func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
+func TestStore_InterruptOrphanedRuns_RequeuesOnce(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		dead, deleted, asked := f.fileInstance("dead"), f.fileInstance("deleted"), f.fileInstance("cancelled")
-		first := f.started(dead.ID, "app", "a")
+		orphaned, deleted, asked := f.fileInstance("orphaned"), f.fileInstance("deleted"), f.fileInstance("cancelled")
+		first := f.started(orphaned.ID, "app", "a")
 		f.started(deleted.ID, "app", "a")
 		check(f, f.RequestCancel(f.ctx, f.started(asked.ID, "app", "a").ID))
 		_, err := f.DeleteInstances(f.ctx, []int64{deleted.ID})
@@ -167,15 +167,15 @@ func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
 		_, err = f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
 		if next := f.next(deleted.ID); next != nil {
-			t.Errorf("of a deleted instance: %+v", next)
+			t.Errorf("got %+v of a deleted instance, want none", next)
 		}
 		if next := f.next(asked.ID); next != nil {
-			t.Errorf("of what somebody has cancelled: %+v", next)
+			t.Errorf("got %+v of a cancelled run, want none", next)
 		}
-		second := f.next(dead.ID)
+		second := f.next(orphaned.ID)
 		if f.Pool() == nil {
 			if second != nil {
-				t.Errorf("nobody else is there to do it: %+v", second)
+				t.Errorf("got %+v on an embedded store, want none", second)
 			}
 			return
 		}
@@ -192,19 +192,19 @@ func TestWhatLostItsProcessIsBegunAgainOnce(t *testing.T) {
 		check(f, err)
 		claimed.Status, claimed.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, claimed))
-		if next := f.next(dead.ID); next != nil {
-			t.Errorf("begun a third time: %+v", next)
+		if next := f.next(orphaned.ID); next != nil {
+			t.Errorf("got a third attempt %+v, want none", next)
 		}
 	})
 }
 
-func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
+func TestStore_EndRun_InterruptedIsRequeued(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "a")
 		run.Status, run.EndedAt = models.RunInterrupted, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, run))
 		if next := f.next(run.InstanceID); (next != nil) != (f.Pool() != nil) {
-			t.Errorf("queued: %+v", next)
+			t.Errorf("got queued %+v", next)
 		}
 		asked := f.started(f.fileInstance("asked to end").ID, "app", "a")
 		check(f, f.RequestCancel(f.ctx, asked.ID))
@@ -212,28 +212,28 @@ func TestAProcessThatStopsLeavesItsRunToOthers(t *testing.T) {
 		check(f, f.EndRun(f.ctx, asked))
 		equal(f, "asked to end", f.run(asked.ID).Status, models.RunCancelled)
 		if next := f.next(asked.InstanceID); next != nil {
-			t.Errorf("queued: %+v", next)
+			t.Errorf("got queued %+v", next)
 		}
 	})
 }
 
-func TestAnotherProcessIsAskedToCancel(t *testing.T) {
+func TestStore_RequestCancel_OtherProcess(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "me")
 		check(f, f.RequestCancel(f.ctx, run.ID))
 		cancel, err := f.Heartbeat(f.ctx, run.ID, run.Progress)
 		check(f, err)
-		equal(f, "asked", cancel, true)
+		equal(f, "cancel requested", cancel, true)
 		run.Status, run.EndedAt = models.RunCancelled, pointer(f.clock.Now())
 		check(f, f.EndRun(f.ctx, run))
 		cancel, err = f.Heartbeat(f.ctx, run.ID, models.Progress{Status: models.RunRunning})
 		check(f, err)
-		equal(f, "asked when it had ended", cancel, false)
+		equal(f, "cancel requested after the end", cancel, false)
 		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
 	})
 }
 
-func TestRunsThatCannotBe(t *testing.T) {
+func TestStore_RequestRun_Refusals(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		_, err := f.Store.Run(f.ctx, 404)
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
@@ -242,11 +242,11 @@ func TestRunsThatCannotBe(t *testing.T) {
 		_, _, err = f.RequestRun(f.ctx, models.Run{InstanceID: f.fileInstance("runs").ID, DatabaseName: "a\x00"})
 		wantError(f, err, models.CodeInvalid, "text.not_storable")
 		_, err = f.ClaimRun(f.ctx, 404, "me", f.clock.Now())
-		equal(f, "nobody's", err, models.ErrRunTaken)
+		equal(f, "unknown run", err, models.ErrRunTaken)
 	})
 }
 
-func TestAnOpenRunIsJoined(t *testing.T) {
+func TestStore_RequestRun_JoinsOpenRun(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.fileInstance("runs")
 		first, joined := f.queued(instance.ID, "app")
@@ -270,7 +270,7 @@ func TestAnOpenRunIsJoined(t *testing.T) {
 	})
 }
 
-func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
+func TestStore_ClaimRun_OnePerInstance(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.fileInstance("runs")
 		nobody, _, err := f.RequestRun(f.ctx, models.Run{
@@ -295,7 +295,7 @@ func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
 			next, err = f.NextRuns(f.ctx, of, 10)
 			check(f, err)
 			equal(f, "one at a time", len(next), 1)
-			equal(f, "persons first", next[0].ID, second.ID)
+			equal(f, "requests of users first", next[0].ID, second.ID)
 		}
 		_, err = f.ClaimRun(f.ctx, second.ID, "another", f.clock.Now())
 		check(f, err)
@@ -306,8 +306,8 @@ func TestOneRunAtATimeReadsAnInstance(t *testing.T) {
 	})
 }
 
-// Of many processes that claim the runs of an instance, one gets one.
-func TestClaimsAtTheSameTime(t *testing.T) {
+// TestStore_ClaimRun_Concurrently claims runs of one instance from many processes: one of them gets one.
+func TestStore_ClaimRun_Concurrently(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.fileInstance("runs")
 		results := make(chan error)
@@ -330,8 +330,8 @@ func TestClaimsAtTheSameTime(t *testing.T) {
 	})
 }
 
-// The store of the first version has an instance and a database, which the runs are about.
-func TestAnUpgradedStoreTakesRuns(t *testing.T) {
+// TestStore_Upgrade_TakesRuns is about the instance and the database of a store of the first version.
+func TestStore_Upgrade_TakesRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.options.Address, f.options.Migrate = filepath.Join(f.TempDir(), "old.db"), fromFirst
 		if !f.isSQLite() {
@@ -352,8 +352,8 @@ func TestAnUpgradedStoreTakesRuns(t *testing.T) {
 	})
 }
 
-// A clock that was set back must not keep a dead run, and with it its instance, as long as it is behind.
-func TestARunFromTheFutureIsDeadToo(t *testing.T) {
+// TestStore_InterruptOrphanedRuns_HeartbeatInFuture sets the clock back, which must not keep an orphaned run alive.
+func TestStore_InterruptOrphanedRuns_HeartbeatInFuture(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		first := f.started(f.fileInstance("first").ID, "app", "dead")
 		f.clock.add(-time.Hour)
@@ -370,14 +370,14 @@ func TestARunFromTheFutureIsDeadToo(t *testing.T) {
 	})
 }
 
-func TestWhatSomebodyCancelledEndsSoWithoutItsProcess(t *testing.T) {
+func TestStore_InterruptOrphanedRuns_CancelRequested(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		run := f.started(f.fileInstance("runs").ID, "app", "dead")
 		check(f, f.RequestCancel(f.ctx, run.ID))
 		f.clock.add(time.Minute)
 		interrupted, err := f.InterruptOrphanedRuns(f.ctx, time.Minute)
 		check(f, err)
-		equal(f, "told", interrupted[0].Status, models.RunCancelled)
+		equal(f, "returned status", interrupted[0].Status, models.RunCancelled)
 		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
 	})
 }

@@ -10,17 +10,17 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// ScheduleDefaults are what instances do of which nobody has said otherwise.
+// ScheduleDefaults apply to instances without settings of their own.
 type ScheduleDefaults struct {
 	Cron       string
 	Jitter     time.Duration
-	PauseAfter int64 // failures in a row after which an instance is left alone; 0: never
+	PauseAfter int64 // failures in a row after which an instance is paused; 0: never
 }
 
-// DefaultSchedule is daily, in the night.
+// DefaultSchedule is daily, at night.
 var DefaultSchedule = ScheduleDefaults{Cron: "0 2 * * *", Jitter: time.Hour, PauseAfter: 5}
 
-// Check refuses defaults that could not work.
+// Check returns a CodeInvalid error for defaults that cannot work.
 func (d ScheduleDefaults) Check() error {
 	if d.Jitter < 0 || d.Jitter > maxJitter {
 		return Invalid("schedule.jitter_range", "Limit", int64(maxJitter.Minutes()))
@@ -31,16 +31,16 @@ func (d ScheduleDefaults) Check() error {
 
 // Retries of a collection that failed.
 const (
-	firstRetry   = 5 * time.Minute // and three times as long each time
+	firstRetry   = 5 * time.Minute // then three times as long each time
 	longestRetry = 4 * time.Hour
-	retryJitter  = 5               // a retry is later by up to this part of its wait
-	roundRetries = 3               // of one round in which some databases' tables were not collected, or that lost its process
-	retryLife    = 12 * time.Hour  // a retry that is later than this collects everything again
-	lostAfter    = 5 * time.Minute // a round that has no run by then will not get one
-	clockSlack   = 5 * time.Minute // clocks of replicas differ by less
+	retryJitter  = 5               // a retry is delayed by up to this part of its wait
+	roundRetries = 3               // of a round without the tables of some database, or whose process died
+	retryLife    = 12 * time.Hour  // a retry that is later collects everything again
+	lostAfter    = 5 * time.Minute // a round without a run by then has lost its process
+	clockSlack   = 5 * time.Minute // more than the clocks of replicas differ
 )
 
-// ScheduleEdit is what a person says about when an instance is collected.
+// ScheduleEdit has the settings of an instance's schedule.
 type ScheduleEdit struct {
 	Enabled       bool
 	Cron          string // empty: the default
@@ -49,48 +49,50 @@ type ScheduleEdit struct {
 	Blackout      string // as in Plan
 }
 
-// AlwaysOn is the schedule of an instance about which nobody has said anything.
+// AlwaysOn is the schedule of an instance nobody has configured.
 var AlwaysOn = ScheduleEdit{Enabled: true}
 
-// ScheduleStatuses lists every status a round can have.
-var ScheduleStatuses = []ScheduleStatus{RoundRunning, RoundSucceeded, RoundIncomplete, RoundFailed, RoundCancelled, RoundInterrupted}
+// ScheduleStatuses lists every status of a round.
+var ScheduleStatuses = []ScheduleStatus{
+	RoundRunning, RoundSucceeded, RoundIncomplete, RoundFailed, RoundCancelled, RoundInterrupted,
+}
 
-// ScheduleStatus is how the newest scheduled collection of an instance went.
+// ScheduleStatus is the state of an instance's newest scheduled collection.
 type ScheduleStatus string
 
-// Statuses of a round: of the run that lists the databases, and of the runs of tables that follow it.
+// Statuses of a round, which is a run of the databases and the runs of their tables that follow.
 const (
 	RoundNone        ScheduleStatus = ""
 	RoundRunning     ScheduleStatus = "running"    // the databases
-	RoundSucceeded   ScheduleStatus = "succeeded"  // the databases; their tables have failed nowhere so far
-	RoundIncomplete  ScheduleStatus = "incomplete" // the tables of some database could not be collected
+	RoundSucceeded   ScheduleStatus = "succeeded"  // the databases; no run of tables has failed so far
+	RoundIncomplete  ScheduleStatus = "incomplete" // the run of some database's tables failed
 	RoundFailed      ScheduleStatus = "failed"
 	RoundCancelled   ScheduleStatus = "cancelled"
 	RoundInterrupted ScheduleStatus = "interrupted"
 )
 
-// Schedule says when an instance is collected without being asked, and how that went.
+// Schedule is when an instance is collected by itself, and how that went.
 type Schedule struct {
 	InstanceID   int64 `gorm:"primaryKey"`
 	ScheduleEdit `gorm:"embedded"`
 	NextAt       *time.Time // nil: not planned (yet)
-	LastAt       *time.Time // when the newest scheduled collection was due; nil: never
+	LastAt       *time.Time // when the newest scheduled collection started; nil: never
 	LastStatus   ScheduleStatus
-	LastRunID    *int64 // nil: none, or it could not even be begun
+	LastRunID    *int64 // nil: none, or it could not start
 	Failures     int64  // in a row
 	PausedAt     *time.Time
 
-	PlannedAt *time.Time // when NextAt was found
-	Basis     string     // the defaults it was found with
-	RoundAt   *time.Time // of the newest round, whose retries are to collect what is older
-	Retry     bool       // NextAt is one
-	Retries   int64      // of the round
+	PlannedAt *time.Time // when NextAt was computed
+	Basis     string     // the defaults it was computed with
+	RoundAt   *time.Time // start of the newest round; its retries collect what is older
+	Retry     bool       // NextAt is a retry
+	Retries   int64      // of the round so far
 }
 
-// TableName is the table of Schedule.
+// TableName implements gorm's Tabler.
 func (Schedule) TableName() string { return "instance_schedules" }
 
-// Plan is the schedule with the defaults in place of what is not said.
+// Plan returns the plan of a schedule, with the defaults for what it does not set.
 func (s *Store) Plan(e ScheduleEdit) (Plan, error) {
 	plan := Plan{Cron: s.schedule.Cron, Zone: s.Zone, Jitter: s.schedule.Jitter, Blackout: e.Blackout}
 	if e.Cron != "" {
@@ -113,8 +115,8 @@ func (s *Store) Plan(e ScheduleEdit) (Plan, error) {
 	return plan, nil
 }
 
-// NextOf is when an instance with the id and schedule is collected next after a moment; zero: not within years. A
-// schedule that makes no sense is CodeInvalid.
+// NextOf returns when an instance with the id and schedule is collected next after a moment; zero: not within years. An
+// invalid schedule is CodeInvalid.
 func (s *Store) NextOf(id int64, e ScheduleEdit, after time.Time) (time.Time, error) {
 	times, err := s.timetable(id, e)
 	if err != nil {
@@ -131,12 +133,13 @@ func (s *Store) timetable(id int64, e ScheduleEdit) (timetable, error) {
 	return plan.timetable(id)
 }
 
-// basis is another one when instances without a schedule of their own are to be collected at other times.
+// basis returns a fingerprint of the defaults. It changes when they lead to other times.
 func (s *Store) basis() string {
 	return fmt.Sprintf("%s|%s|%s", s.schedule.Cron, s.Zone, s.schedule.Jitter)
 }
 
-// Schedule is that of an instance that is not deleted. NextAt is nil of one that is switched off or paused.
+// Schedule returns the schedule of an instance that is not deleted. Its NextAt is nil if the instance is inactive or
+// paused.
 func (s *Store) Schedule(ctx context.Context, instanceID int64) (Schedule, error) {
 	var rows []struct {
 		Schedule
@@ -154,7 +157,7 @@ func (s *Store) Schedule(ctx context.Context, instanceID int64) (Schedule, error
 	return s.scheduleNow(Instance{ID: instanceID, IsActive: rows[0].IsActive}, rows[0].Schedule, rows[0].Known)
 }
 
-// scheduleNow is the schedule of an instance as it counts now, of one that is not known the default.
+// scheduleNow returns the effective schedule of an instance: the stored one, or the default if none is known.
 func (s *Store) scheduleNow(i Instance, stored Schedule, known bool) (Schedule, error) {
 	out := stored
 	if !known {
@@ -187,21 +190,7 @@ func notZero(t time.Time) *time.Time {
 	return &t
 }
 
-// SaveSchedule keeps when an instance is to be collected. What makes no sense is CodeInvalid.
-func (s *Store) SaveSchedule(ctx context.Context, instanceID int64, e ScheduleEdit) error {
-	return s.change(ctx, func(tx *gorm.DB) error {
-		stored, err := lockInstance(tx, instanceID)
-		if err == nil && stored.DeletedAt != nil {
-			err = NotFound("instance.not_found")
-		}
-		if err != nil {
-			return err
-		}
-		return s.saveSchedule(tx, instanceID, &e)
-	})
-}
-
-// saveSchedule has the next time found anew if anything changes. Nil changes nothing.
+// saveSchedule stores an edit; nil changes nothing. If anything changes, the next time is computed anew.
 func (s *Store) saveSchedule(tx *gorm.DB, instanceID int64, e *ScheduleEdit) error {
 	if e == nil {
 		return nil
@@ -210,8 +199,8 @@ func (s *Store) saveSchedule(tx *gorm.DB, instanceID int64, e *ScheduleEdit) err
 		return err
 	}
 	row := Schedule{InstanceID: instanceID, ScheduleEdit: *e}
-	changed := "(instance_schedules.enabled, instance_schedules.cron, instance_schedules.zone, instance_schedules.blackout)" +
-		" <> (excluded.enabled, excluded.cron, excluded.zone, excluded.blackout)" +
+	changed := "(instance_schedules.enabled, instance_schedules.cron, instance_schedules.zone," +
+		" instance_schedules.blackout) <> (excluded.enabled, excluded.cron, excluded.zone, excluded.blackout)" +
 		" OR instance_schedules.jitter_minutes IS DISTINCT FROM excluded.jitter_minutes"
 	return tx.Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "instance_id"}},
@@ -222,7 +211,7 @@ func (s *Store) saveSchedule(tx *gorm.DB, instanceID int64, e *ScheduleEdit) err
 	}).Create(&row).Error
 }
 
-// ResumeSchedule has an instance that was paused be collected again; false: it was not paused.
+// ResumeSchedule ends the pause of an instance. It reports whether the instance was paused.
 func (s *Store) ResumeSchedule(ctx context.Context, instanceID int64) (bool, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -230,14 +219,14 @@ func (s *Store) ResumeSchedule(ctx context.Context, instanceID int64) (bool, err
 	return resumed.RowsAffected > 0, resumed.Error
 }
 
-// resume takes back what failures have led to, and has the next time found anew.
+// resume clears the failures and the pause, so that the next time is computed anew.
 func resume(tx *gorm.DB, condition string, values ...any) *gorm.DB {
 	return tx.Table("instance_schedules").Where(condition, values...).
 		Updates(map[string]any{"paused_at": nil, "failures": 0, "next_at": nil, "retry": false, "retries": 0})
 }
 
-// PlanSchedules prepares ClaimDue: it gives new instances their schedule, has times found anew that other defaults or a
-// clock that was wrong have led to, and has rounds retried that lost their process.
+// PlanSchedules prepares ClaimDue: it adds the schedules of new instances, drops the times that other defaults or a
+// wrong clock have led to, and plans retries of rounds whose process died.
 func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 	now = stamp(now)
 	for _, statement := range []struct {
@@ -247,7 +236,8 @@ func (s *Store) PlanSchedules(ctx context.Context, now time.Time) error {
 		{`INSERT INTO instance_schedules (instance_id) SELECT i.id FROM instances i
 			WHERE NOT EXISTS (SELECT 1 FROM instance_schedules s WHERE s.instance_id = i.id) ON CONFLICT DO NOTHING`, nil},
 		{
-			`UPDATE instance_schedules SET next_at = NULL, retry = ? WHERE next_at IS NOT NULL AND (basis <> ? OR planned_at > ?)`,
+			`UPDATE instance_schedules SET next_at = NULL, retry = ?
+				WHERE next_at IS NOT NULL AND (basis <> ? OR planned_at > ?)`,
 			[]any{false, s.basis(), now.Add(clockSlack)},
 		},
 		{lostRounds, []any{
@@ -273,15 +263,18 @@ const lostRounds = `UPDATE instance_schedules AS s SET last_status = ?,
 			OR last_status IN (?, ?) AND EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = s.instance_id
 				AND r.status = 'interrupted' AND r.username = '' AND r.requested_at >= s.last_at))`
 
-// ClaimDue are the instances whose time has come, which nobody else is given, at most limit; more: there may be others.
-// Whatever was missed meanwhile counts once. One in a blackout is put off.
+// ClaimDue claims the instances that are due, at most limit, and returns their ids; more reports whether there may be
+// others. Concurrent calls return different instances. Several missed times count as one. An instance in a blackout is
+// put off to its end.
 func (s *Store) ClaimDue(ctx context.Context, now time.Time, limit int) (due []int64, more bool, err error) {
 	now = stamp(now)
 	err = s.change(ctx, func(tx *gorm.DB) error {
 		due = nil
 		var rows []Schedule
 		err := tx.Table("instance_schedules AS s").Select("s.*").
-			Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Table: clause.Table{Name: "s"}, Options: clause.LockingOptionsSkipLocked}).
+			Clauses(clause.Locking{
+				Strength: clause.LockingStrengthUpdate, Table: clause.Table{Name: "s"}, Options: clause.LockingOptionsSkipLocked,
+			}).
 			Joins("JOIN instances i ON i.id = s.instance_id AND i.is_active AND i.deleted_at IS NULL").
 			Where("s.enabled AND s.paused_at IS NULL AND (s.next_at IS NULL OR s.next_at <= ?)", now).
 			Order("s.next_at, s.instance_id").Limit(limit).Scan(&rows).Error
@@ -303,17 +296,18 @@ func (s *Store) ClaimDue(ctx context.Context, now time.Time, limit int) (due []i
 	return due, more, err
 }
 
-// claim moves the next time of a schedule forward; false: that was not due, but only to be found.
+// claim moves the next time of a schedule forward. It reports whether the schedule was due: one without a time is only
+// planned.
 func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 	times, err := s.timetable(row.InstanceID, row.ScheduleEdit)
 	if err != nil {
-		s.log.Error("an instance is not collected, because its schedule makes no sense (any more)", "instance_id", row.InstanceID, "error", err)
+		s.log.Error("invalid schedule, instance not collected", "instance_id", row.InstanceID, "error", err)
 		return false, tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).
 			Updates(map[string]any{"next_at": now.Add(longestRetry), "planned_at": now, "basis": s.basis()}).Error
 	}
 	next := times.next(now)
 	if next.IsZero() {
-		next = now.AddDate(1, 0, 0) // looks again
+		next = now.AddDate(1, 0, 0) // then it is computed again
 	}
 	change := map[string]any{"next_at": stamp(next), "planned_at": now, "basis": s.basis()}
 	begins := times.open(now)
@@ -330,8 +324,9 @@ func (s *Store) claim(tx *gorm.DB, row Schedule, now time.Time) (bool, error) {
 	return claimed, tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).Updates(change).Error
 }
 
-// ScheduleOutcome notes how a run of an instance ended, whoever has asked for it. Where it found the databases of a scheduled
-// round, the runs of their tables are queued in the same transaction: whatever dies then loses none of them.
+// ScheduleOutcome records in an instance's schedule how a run ended, whether requested by a user or scheduled. If the
+// run found the databases of a scheduled round, the runs of their tables are queued in the same transaction, so that
+// none is lost if the process dies.
 func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
 		if err := holdInstance(tx, run.InstanceID); err != nil {
@@ -361,22 +356,22 @@ func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
 	})
 }
 
-// queueTables queues what the run that found an instance's databases is followed by: the runs of those whose tables were not
-// collected since a moment. Those that are gone, that the account may not enter, and those of the server itself that hold
-// nothing are left out.
+// queueTables queues runs of the tables of the found databases that were not collected since a moment. It leaves out
+// databases that are gone or that the account cannot enter, and empty system databases.
 func (s *Store) queueTables(tx *gorm.DB, found Run, since time.Time) error {
 	now := s.Now()
 	return tx.Exec(`INSERT INTO collection_runs (instance_id, database_name, kind, username, configuration, attempt,
 			status, phase, owner, requested_at, heartbeat_at)
 		SELECT d.instance_id, d.name, ?, '', ?, 1, ?, '', '', ?, ?
 		FROM instance_databases d JOIN instances i ON i.id = d.instance_id AND i.is_active AND i.deleted_at IS NULL
-		WHERE d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL AND (d.collected_at IS NULL OR d.collected_at < ?)
+		WHERE d.instance_id = ? AND d.gone_at IS NULL AND d.last_error IS NULL
+			AND (d.collected_at IS NULL OR d.collected_at < ?)
 			AND (NOT d.is_system OR EXISTS (SELECT 1 FROM database_size_stats m WHERE m.database_id = d.id AND m.size_bytes > 0))
 		ORDER BY d.name ON CONFLICT DO NOTHING`,
 		RunTables, found.Configuration, RunQueued, now, now, found.InstanceID, stamp(since)).Error
 }
 
-// outcome is what changes in the schedule when the run has ended.
+// outcome returns the columns of the schedule that the end of a run changes.
 func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64) map[string]any {
 	waiting := run.Kind == RunDatabases && s.LastStatus == RoundRunning
 	ofRound := run.Kind == RunTables && run.Requester == (Requester{}) && s.LastStatus == RoundSucceeded
@@ -400,7 +395,8 @@ func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter i
 	return change
 }
 
-// succeeded ends a pause, too, since the instance can be reached again. The tables of a round wait for the end of a blackout.
+// succeeded also ends a pause, since the instance can be reached again. In a blackout the tables of a round wait for
+// its end.
 func (s *Schedule) succeeded(change map[string]any, waiting bool, times timetable, now time.Time) {
 	if s.Failures > 0 || s.PausedAt != nil {
 		change["failures"], change["paused_at"] = 0, nil
@@ -425,7 +421,7 @@ func (s *Schedule) failed(change map[string]any, times timetable, now time.Time,
 	s.retry(change, times, now)
 }
 
-// retry comes the later the more there were, unless the next regular time is sooner.
+// retry plans a retry after a backoff, unless the next regular time is sooner.
 func (s *Schedule) retry(change map[string]any, times timetable, now time.Time) {
 	again := times.open(now.Add(backoff(s.InstanceID, s.Retries)))
 	change["retries"] = s.Retries + 1
@@ -434,20 +430,20 @@ func (s *Schedule) retry(change map[string]any, times timetable, now time.Time) 
 	}
 }
 
-// backoff is how long to wait after so many retries: 5 minutes, 15, 45, … 4 hours, and up to a fifth more, so that
-// instances that failed together do not come back together.
+// backoff returns how long to wait after a number of retries: 5 minutes, 15, 45, … up to 4 hours, and up to a fifth
+// more, so that instances that failed together are not retried together.
 func backoff(instanceID, retries int64) time.Duration {
 	wait := min(longestRetry, time.Duration(float64(firstRetry)*math.Pow(3, float64(min(retries, roundRetries+1)))))
 	return wait + spread(instanceID+retries, wait/retryJitter)
 }
 
-// ScheduleCounts are instances that are collected by schedule.
+// ScheduleCounts counts instances with an enabled schedule.
 type ScheduleCounts struct {
 	Paused  int64
-	Overdue int64 // should have begun by now
+	Overdue int64 // should have started by now
 }
 
-// ScheduleCounts counts instances that are switched on.
+// ScheduleCounts counts the active instances that are paused or overdue.
 func (s *Store) ScheduleCounts(ctx context.Context) (ScheduleCounts, error) {
 	var out ScheduleCounts
 	db, done := bounded(ctx, s.reader)

@@ -16,7 +16,17 @@ func (f *fixture) schedule(id int64) models.Schedule {
 	return s
 }
 
-// tick plans and claims everything that is due now.
+// saveSchedule edits the schedule of an instance.
+func (f *fixture) saveSchedule(id int64, e models.ScheduleEdit) error {
+	i, err := f.Instance(f.ctx, id)
+	if err == nil {
+		i.Schedule = &e
+		_, err = f.UpdateInstance(f.ctx, i, nil, nil)
+	}
+	return err
+}
+
+// tick plans, and claims what is due now.
 func (f *fixture) tick() (due []int64) {
 	f.Helper()
 	check(f, f.PlanSchedules(f.ctx, f.Now()))
@@ -28,7 +38,7 @@ func (f *fixture) tick() (due []int64) {
 	return due
 }
 
-// until moves the clock to the next time of the instance.
+// until sets the clock to the next time of an instance.
 func (f *fixture) until(id int64) {
 	f.Helper()
 	next := f.schedule(id).NextAt
@@ -38,8 +48,8 @@ func (f *fixture) until(id int64) {
 	f.clock.add(next.Sub(f.Now()))
 }
 
-// ended notes how a run ended. If it found the databases of a round, it is followed by the tables of all that were not
-// collected since the moment that is returned; nil: by none.
+// ended records how a run ended. If runs of tables follow it, it returns the moment since which those databases were not
+// collected; nil: none follow.
 func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Requester) (since *time.Time) {
 	f.Helper()
 	before := f.schedule(id)
@@ -55,7 +65,7 @@ func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, 
 
 var someone = models.Requester{Username: "someone"}
 
-func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
+func TestStore_ClaimDue_Daily(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("daily").ID
 		planned := f.schedule(id)
@@ -82,7 +92,7 @@ func TestInstancesAreCollectedDailyByDefault(t *testing.T) {
 	})
 }
 
-func TestOnlyOneReplicaGetsAnInstance(t *testing.T) {
+func TestStore_ClaimDue_Concurrently(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		const instances, replicas = 60, 4
 		for n := range instances {
@@ -119,7 +129,7 @@ func TestOnlyOneReplicaGetsAnInstance(t *testing.T) {
 	})
 }
 
-func TestAThousandInstancesDueAtOnce(t *testing.T) {
+func TestStore_ClaimDue_Batches(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		drafts := make([]models.InstanceDraft, 1000)
 		for i := range drafts {
@@ -139,7 +149,7 @@ func TestAThousandInstancesDueAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotCollectedBySchedule(t *testing.T) {
+func TestStore_ClaimDue_LeavesOut(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		off, deleted, disabled := f.fileInstance("off"), f.fileInstance("deleted"), f.fileInstance("disabled")
 		f.tick()
@@ -148,12 +158,12 @@ func TestWhatIsNotCollectedBySchedule(t *testing.T) {
 		check(f, err)
 		_, err = f.DeleteInstance(f.ctx, deleted.ID)
 		check(f, err)
-		check(f, f.SaveSchedule(f.ctx, disabled.ID, models.ScheduleEdit{}))
+		check(f, f.saveSchedule(disabled.ID, models.ScheduleEdit{}))
 		equal(f, "next", f.schedule(off.ID).NextAt, nil)
 		equal(f, "next", f.schedule(disabled.ID).NextAt, nil)
 		_, err = f.Schedule(f.ctx, deleted.ID)
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
-		wantError(f, f.SaveSchedule(f.ctx, deleted.ID, models.AlwaysOn), models.CodeNotFound, "instance.not_found")
+		wantError(f, f.saveSchedule(deleted.ID, models.AlwaysOn), models.CodeNotFound, "instance.not_found")
 		f.clock.add(72 * time.Hour)
 		equal(f, "due", len(f.tick()), 0)
 
@@ -166,7 +176,7 @@ func TestWhatIsNotCollectedBySchedule(t *testing.T) {
 	})
 }
 
-func TestAScheduleOfItsOwn(t *testing.T) {
+func TestStore_Schedule_Edit(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("own")
 		edit := models.ScheduleEdit{
@@ -185,10 +195,10 @@ func TestAScheduleOfItsOwn(t *testing.T) {
 		f.clock.add(20 * time.Minute)
 		equal(f, "due", slices.Equal(f.tick(), []int64{i.ID}), true)
 
-		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Zone: "Nowhere/Atlantis"}), models.CodeInvalid, "schedule.zone_unknown")
-		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Zone: "Local"}), models.CodeInvalid, "schedule.zone_unknown")
-		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{JitterMinutes: pointer(int64(1441))}), models.CodeInvalid, "schedule.jitter_range")
-		wantError(f, f.SaveSchedule(f.ctx, i.ID, models.ScheduleEdit{Cron: "* * * * *"}), models.CodeInvalid, "schedule.cron_often")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Zone: "Nowhere/Atlantis"}), models.CodeInvalid, "schedule.zone_unknown")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Zone: "Local"}), models.CodeInvalid, "schedule.zone_unknown")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{JitterMinutes: pointer(int64(1441))}), models.CodeInvalid, "schedule.jitter_range")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Cron: "* * * * *"}), models.CodeInvalid, "schedule.cron_often")
 		equal(f, "cron", f.schedule(i.ID).Cron, edit.Cron)
 
 		i.Schedule = &models.ScheduleEdit{Cron: "nonsense"}
@@ -201,7 +211,7 @@ func TestAScheduleOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
+func TestStore_ScheduleOutcome_RetriesThenPauses(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("failing").ID
 		f.tick()
@@ -252,7 +262,7 @@ func TestFailuresAreRetriedAndThenPaused(t *testing.T) {
 	})
 }
 
-// pause makes the instance fail until it is left alone.
+// pause fails the collections of an instance until it is paused.
 func (f *fixture) pause(id int64) {
 	f.Helper()
 	f.tick()
@@ -266,7 +276,7 @@ func (f *fixture) pause(id int64) {
 	}
 }
 
-func TestWhatEndsAPause(t *testing.T) {
+func TestStore_ScheduleOutcome_EndOfPause(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("paused")
 		credential, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", Username: "u"}, "p")
@@ -303,7 +313,7 @@ func TestWhatEndsAPause(t *testing.T) {
 	})
 }
 
-func TestTablesThatFailAreRetriedWithoutAPause(t *testing.T) {
+func TestStore_ScheduleOutcome_FailedTables(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("tables").ID
 		f.tick()
@@ -335,10 +345,10 @@ func TestTablesThatFailAreRetriedWithoutAPause(t *testing.T) {
 	})
 }
 
-func TestTablesWaitForTheEndOfABlackout(t *testing.T) {
+func TestStore_ScheduleOutcome_Blackout(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("late").ID
-		check(f, f.SaveSchedule(f.ctx, id, models.ScheduleEdit{Enabled: true, JitterMinutes: pointer(int64(0)), Blackout: "02:30-06:00"}))
+		check(f, f.saveSchedule(id, models.ScheduleEdit{Enabled: true, JitterMinutes: pointer(int64(0)), Blackout: "02:30-06:00"}))
 		f.tick()
 		f.until(id)
 		f.tick()
@@ -352,7 +362,7 @@ func TestTablesWaitForTheEndOfABlackout(t *testing.T) {
 	})
 }
 
-func TestAClockThatIsSetBackStopsNothing(t *testing.T) {
+func TestStore_PlanSchedules_ClockSetBack(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("clock").ID
 		f.tick()
@@ -368,7 +378,7 @@ func TestAClockThatIsSetBackStopsNothing(t *testing.T) {
 	})
 }
 
-func TestOtherDefaultsCountAtOnce(t *testing.T) {
+func TestStore_PlanSchedules_OtherDefaults(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("defaults").ID
 		f.tick()
@@ -391,8 +401,8 @@ func TestOtherDefaultsCountAtOnce(t *testing.T) {
 	})
 }
 
-// A process that dies between claiming an instance and ending its runs must not cost it the day.
-func TestARoundThatLosesItsProcessIsTriedAgain(t *testing.T) {
+// TestStore_PlanSchedules_LostRound lets the process die between claiming an instance and ending its runs.
+func TestStore_PlanSchedules_LostRound(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("lost").ID
 		f.tick()
@@ -413,7 +423,7 @@ func TestARoundThatLosesItsProcessIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestTablesThatLoseTheirProcessAreTriedAgain(t *testing.T) {
+func TestStore_PlanSchedules_LostTables(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("lost").ID
 		f.tick()
@@ -441,7 +451,7 @@ func TestTablesThatLoseTheirProcessAreTriedAgain(t *testing.T) {
 	})
 }
 
-func TestDatabasesWhoseTablesAreDue(t *testing.T) {
+func TestStore_ScheduleOutcome_QueuesTables(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("tables")
 		sized := func(name string, bytes int64, system bool) models.DatabaseSize {

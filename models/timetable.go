@@ -19,15 +19,15 @@ const (
 	shiftOfClocks = 3 * time.Hour // more than any clock is set forward or back
 )
 
-// Plan says when something happens again and again.
+// Plan is a recurring time.
 type Plan struct {
 	Cron     string // minute, hour, day of month, month, day of week
 	Zone     *time.Location
-	Jitter   time.Duration // each one is this much later at most, always by the same
-	Blackout string        // times of day at which nothing is begun, as "09:00-12:00,22:00-02:00"; empty: none
+	Jitter   time.Duration // most delay of an instance, which is always the same
+	Blackout string        // times of day at which nothing starts, as "09:00-12:00,22:00-02:00"; empty: none
 }
 
-// timetable is a plan as it is for one instance.
+// timetable is the plan of one instance.
 type timetable struct {
 	times    cron.Schedule
 	zone     *time.Location
@@ -35,7 +35,7 @@ type timetable struct {
 	blackout blackout
 }
 
-// timetable is the plan for the instance with the id. What makes no sense is CodeInvalid.
+// timetable returns the timetable of the instance with the id. An invalid plan is CodeInvalid.
 func (p Plan) timetable(id int64) (timetable, error) {
 	times, err := parseCron(p.Cron)
 	if err != nil {
@@ -45,20 +45,21 @@ func (p Plan) timetable(id int64) (timetable, error) {
 	return timetable{times: times, zone: p.Zone, delay: spread(id, p.Jitter), blackout: closed}, err
 }
 
-// spread is the part of the whole that the instance waits: ids in a row are as far from each other as can be, by the
-// golden ratio.
+// spread returns an instance's part of the whole, in seconds from 0. Consecutive ids are spread evenly, by the golden
+// ratio.
 func spread(id int64, whole time.Duration) time.Duration {
 	const golden = 0x9E3779B97F4A7C15 // 2^64 / φ
 	part, _ := bits.Mul64(uint64(id)*golden, uint64(whole/time.Second))
 	return time.Duration(part) * time.Second
 }
 
-// leapYear begins a year that has every day there can be.
+// leapYear begins a year with a February 29.
 var leapYear = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
-// parseCron refuses what the library would take beyond five fields, what has no time at all, and what comes too often.
+// parseCron parses five cron fields. It rejects the extensions of the library, expressions that never match, and those
+// that match too often.
 func parseCron(expression string) (cron.Schedule, error) {
 	if len(expression) > maxCron || strings.Contains(expression, "=") {
 		return nil, Invalid("schedule.cron_invalid")
@@ -76,7 +77,7 @@ func parseCron(expression string) (cron.Schedule, error) {
 	return times, nil
 }
 
-// closest is the shortest time between two times of day, and from the last of one day to the first of the next, minutes.
+// closest returns the shortest gap between two times of day, across midnight too, in minutes.
 func closest(fields *cron.SpecSchedule) int {
 	first, last, gap := -1, 0, minutesOfDay
 	for minute := range minutesOfDay {
@@ -93,8 +94,8 @@ func closest(fields *cron.SpecSchedule) int {
 	return min(gap, first+minutesOfDay-last)
 }
 
-// next is the first time after the given one; zero: there is none within years. Clocks that are set forward or back
-// neither leave out a day nor make it come twice: the times are those that a clock on the wall shows.
+// next returns the first time after a moment; zero if there is none within years. The times are those of a wall clock,
+// so daylight saving skips no day and repeats none.
 func (t timetable) next(after time.Time) time.Time {
 	wall := onWall(after.Add(-2*t.delay-shiftOfClocks-t.blackout.longest()), t.zone)
 	for {
@@ -107,13 +108,14 @@ func (t timetable) next(after time.Time) time.Time {
 	}
 }
 
-// open is the time itself, or when the blackout that it is in is over. Not all begin at once then.
+// open returns the time itself or, in a blackout, its end plus the instance's delay, so that not all instances start at
+// once.
 func (t timetable) open(at time.Time) time.Time {
 	wall := onWall(at, t.zone)
 	for t.blackout.closed(wall) {
 		wait := t.blackout.wait(wall, t.delay)
 		end := offWall(wall.Add(wait), t.zone)
-		if end.Before(at) { // in an hour that comes twice
+		if end.Before(at) { // in an hour that daylight saving repeats
 			end = at.Add(wait)
 		}
 		at, wall = end, onWall(end, t.zone)
@@ -121,26 +123,27 @@ func (t timetable) open(at time.Time) time.Time {
 	return at
 }
 
-// onWall is what a clock in the zone shows, as if it were UTC.
+// onWall returns what a wall clock in the zone shows, as a time in UTC.
 func onWall(t time.Time, zone *time.Location) time.Time {
 	t = t.In(zone)
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 }
 
-// offWall is when a clock in the zone shows that. What it leaves out when it is set forward counts as after that.
+// offWall returns when a wall clock in the zone shows that. A time that daylight saving skips is moved forward by the
+// gap.
 func offWall(wall time.Time, zone *time.Location) time.Time {
 	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone)
 	return at.Add(max(0, wall.Sub(onWall(at, zone)))).UTC()
 }
 
-// blackout has the minutes of a day at which nothing is begun; empty: none.
+// blackout tells of each minute of a day whether nothing starts then; empty: there is none.
 type blackout []bool
 
 func (b blackout) at(minute int) bool { return len(b) > 0 && b[minute%minutesOfDay] }
 
 func (b blackout) closed(wall time.Time) bool { return b.at(minuteOf(wall)) }
 
-// wait is how long it is until the blackout is over, and that part of the delay that fits in before the next.
+// wait returns how long the blackout lasts from wall on, plus the part of the delay that fits in before the next one.
 func (b blackout) wait(wall time.Time, delay time.Duration) time.Duration {
 	from := minuteOf(wall)
 	until := from
@@ -151,12 +154,13 @@ func (b blackout) wait(wall time.Time, delay time.Duration) time.Duration {
 	for free < minutesOfDay && !b.at(until+free) {
 		free++
 	}
-	return time.Duration(until-from)*time.Minute - time.Duration(wall.Second())*time.Second + delay%(time.Duration(free)*time.Minute)
+	left := time.Duration(until-from)*time.Minute - time.Duration(wall.Second())*time.Second
+	return left + delay%(time.Duration(free)*time.Minute)
 }
 
 func minuteOf(wall time.Time) int { return wall.Hour()*60 + wall.Minute() }
 
-// longest is how long a blackout can last at most.
+// longest returns an upper bound of how long a blackout lasts.
 func (b blackout) longest() time.Duration {
 	if len(b) == 0 {
 		return 0
@@ -194,7 +198,7 @@ func parseBlackout(text string) (blackout, error) {
 	return closed, nil
 }
 
-// minuteOfDay reads "09:30", or "24:00" as the end of a day.
+// minuteOfDay parses "09:30", and "24:00" as the end of a day.
 func minuteOfDay(text string) (int, bool) {
 	hour, minute, ok := strings.Cut(strings.TrimSpace(text), ":")
 	h, err := strconv.ParseUint(hour, 10, 8)

@@ -17,7 +17,7 @@ func zoneNamed(t testing.TB, name string) *time.Location {
 	return zone
 }
 
-// times are the next n of a plan, as a clock in its zone shows them.
+// times returns the next n times of a plan, as a wall clock in its zone shows them.
 func times(t *testing.T, p Plan, after string, n int) string {
 	t.Helper()
 	table, err := p.timetable(0)
@@ -37,7 +37,7 @@ func times(t *testing.T, p Plan, after string, n int) string {
 }
 
 // Clocks in New York are set forward from 2:00 to 3:00 on March 8th, 2026, and back from 2:00 to 1:00 on November 1st.
-func TestNextTimes(t *testing.T) {
+func TestTimetable_Next(t *testing.T) {
 	shanghai, newYork := zoneNamed(t, "Asia/Shanghai"), zoneNamed(t, "America/New_York")
 	for _, c := range []struct {
 		zone                  *time.Location
@@ -75,7 +75,7 @@ func TestNextTimes(t *testing.T) {
 	}
 }
 
-func TestABlackoutInAnHourThatComesTwice(t *testing.T) {
+func TestTimetable_Next_BlackoutInRepeatedHour(t *testing.T) {
 	newYork := zoneNamed(t, "America/New_York")
 	table, err := Plan{Cron: "0 2 * * *", Zone: newYork, Blackout: "01:00-01:30"}.timetable(1)
 	if err != nil {
@@ -92,7 +92,7 @@ func TestABlackoutInAnHourThatComesTwice(t *testing.T) {
 	}
 }
 
-func TestPlansThatMakeNoSense(t *testing.T) {
+func TestPlan_Invalid(t *testing.T) {
 	for _, c := range []struct{ cron, blackout, key string }{
 		{"", "", "schedule.cron_invalid"},
 		{"0 2 * *", "", "schedule.cron_invalid"},
@@ -132,9 +132,9 @@ func TestPlansThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// Whatever the plan and the moment, around the days on which clocks are set: the next time is later, in no blackout, and
-// the same when it is asked for a second before.
-func TestEveryNextTimeIsLaterAndOpen(outer *testing.T) {
+// TestTimetable_Next_LaterAndOpen draws plans and moments around the days of daylight saving: the next time is later, in
+// no blackout, and the same a second earlier.
+func TestTimetable_Next_LaterAndOpen(outer *testing.T) {
 	days := []time.Time{
 		time.Date(2026, 3, 7, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 3, 0, 0, 0, 0, time.UTC),
 		time.Date(2026, 10, 2, 0, 0, 0, 0, time.UTC), time.Date(2026, 10, 31, 0, 0, 0, 0, time.UTC),
@@ -172,7 +172,7 @@ func TestEveryNextTimeIsLaterAndOpen(outer *testing.T) {
 	})
 }
 
-func TestInstancesAreSpreadEvenly(t *testing.T) {
+func TestSpread(t *testing.T) {
 	perMinute := map[int]int{}
 	for id := range int64(1000) {
 		perMinute[int(spread(id+1, time.Hour)/time.Minute)]++

@@ -6,8 +6,8 @@ import (
 	"whalefall/models"
 )
 
-// Cancel cancels a run, in whichever process it is, and waits up to 10 s for its end. It returns the run as it is then. A
-// run that has ended is returned unchanged; one that is already storing what it found succeeds.
+// Cancel cancels a run, in whichever process it is, and waits up to 10 s for its end. It returns the run as it is then.
+// A run that has ended is returned unchanged; one that is already storing what it found succeeds.
 func (r *Runner) Cancel(ctx context.Context, id int64) (models.Run, error) {
 	run, err := r.store.Run(ctx, id)
 	if err != nil || run.Ended() {

@@ -9,10 +9,10 @@ import (
 const (
 	defaultWait             = 120 * time.Second      // Wait, where the options do not say otherwise
 	heartbeatInterval       = 15 * time.Second       // between two heartbeats of a run, and two reconciliations
-	sharedHeartbeatInterval = 500 * time.Millisecond // the same on a shared store, where heartbeats also bring cancellations
+	sharedHeartbeatInterval = 500 * time.Millisecond // the same on a shared store; they also bring cancellations
 	orphanedAfter           = time.Minute            // without a heartbeat
 	cancelTimeout           = 10 * time.Second       // how long a cancellation, and a request behind one, wait for the end
-	pollMin                 = 50 * time.Millisecond  // first interval of polling for a run that another process may execute;
+	pollMin                 = 50 * time.Millisecond  // first interval of polling for the end of a run;
 	pollMax                 = time.Second            // it doubles up to this one
 	outcomeTimeout          = 30 * time.Second       // for the store to save an outcome
 	outcomeRetryInterval    = time.Second            // between two attempts to save an outcome that the store rejected

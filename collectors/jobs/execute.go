@@ -8,9 +8,10 @@ import (
 	"whalefall/models"
 )
 
-// executeQueued claims and executes the next run of a queued run's instance, and then the others that are queued for that
-// instance. It returns nil at once if the instance is busy: the process that is executing its run will come to the others.
-// ErrInstanceBusy asks the queue to try again later. A claimed run is executed to its end, also when the queue stops.
+// executeQueued claims and executes the next run of a queued run's instance, and then the others that are queued for
+// that instance. It returns nil at once if the instance is busy: the process that is executing its run will come to the
+// others. ErrInstanceBusy asks the queue to try again later. A claimed run is executed to its end, also when the queue
+// stops.
 func (r *Runner) executeQueued(ctx context.Context, id int64) error {
 	if r.closing() {
 		return models.ErrInstanceBusy

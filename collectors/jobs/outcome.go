@@ -8,8 +8,8 @@ import (
 	"whalefall/models"
 )
 
-// saveOutcome stores how a run ended and returns the run as stored. What was collected stays collected if the store rejects
-// the outcome, which then becomes a pending one.
+// saveOutcome stores how a run ended and returns the run as stored. What was collected stays collected if the store
+// rejects the outcome, which then becomes a pending one.
 func (r *Runner) saveOutcome(ctx context.Context, local *localRun) models.Run {
 	now := r.now()
 	row := local.row

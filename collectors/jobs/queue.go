@@ -2,8 +2,8 @@ package jobs
 
 import "context"
 
-// queue decides which process executes a run, and when. Processes that share a store share its queue; a single process has
-// its own. Runs are rows of the store: a queue holds their ids only.
+// queue decides which process executes a run, and when. Processes that share a store share its queue; a single process
+// has its own. Runs are rows of the store: a queue holds their ids only.
 type queue interface {
 	// Start calls the handlers until Stop.
 	Start(ctx context.Context, h handlers) error

@@ -63,8 +63,8 @@ func newRiverQueue(pool *pgxpool.Pool, log *slog.Logger, parallel int) *riverQue
 	return &riverQueue{pool: pool, log: log, parallel: parallel}
 }
 
-// Start also takes part in the election of the process that ticks. River starts a job again after rescueAfter even if its
-// run is still running, which does no harm: the run is then no longer queued.
+// Start also takes part in the election of the process that ticks. River starts a job again after rescueAfter even if
+// its run is still running, which does no harm: the run is then no longer queued.
 func (q *riverQueue) Start(ctx context.Context, h handlers) (err error) {
 	workers := river.NewWorkers()
 	slots := make(chan struct{}, q.parallel)
@@ -83,7 +83,8 @@ func (q *riverQueue) Start(ctx context.Context, h handlers) (err error) {
 		Workers: workers, PeriodicJobs: []*river.PeriodicJob{minute},
 		Logger: slog.New(newWarnings(q.log.Handler())), FetchCooldown: fetchCooldown,
 		JobTimeout: rescueAfter, RescueStuckJobsAfter: rescueAfter, JobStuckThreshold: stuckAfter, MaxAttempts: queueAttempts,
-		CompletedJobRetentionPeriod: finishedJobs, CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
+		CompletedJobRetentionPeriod: finishedJobs,
+		CancelledJobRetentionPeriod: finishedJobs, DiscardedJobRetentionPeriod: finishedJobs,
 	})
 	if err != nil {
 		return err
@@ -146,8 +147,8 @@ func (q *riverQueue) Stop(ctx context.Context) error {
 	return q.client.StopAndCancel(ctx)
 }
 
-// warnings is a handler that drops what is below a warning, and messages that were logged within repeatAfter: River repeats
-// itself many times a second while the store is down.
+// warnings is a handler that drops what is below a warning, and messages that were logged within repeatAfter: River
+// repeats itself many times a second while the store is down.
 type warnings struct {
 	slog.Handler
 	recent *recentMessages

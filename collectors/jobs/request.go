@@ -27,9 +27,9 @@ func Databases(by models.Requester, instanceID int64) Request {
 	return Request{By: by, Kind: models.RunDatabases, InstanceID: instanceID}
 }
 
-// Request queues a run and returns it, with the name of its instance, without waiting for its end. If a run for the same is
-// open, it returns that one. The errors are those of collectors.Service.Prepare, and collect.cancelled once the runner is
-// closed. Concurrent requests for the same read the store once.
+// Request queues a run and returns it, with the name of its instance, without waiting for its end. If a run for the
+// same is open, it returns that one. The errors are those of collectors.Service.Prepare, and collect.cancelled once the
+// runner is closed. Concurrent requests for the same read the store once.
 func (r *Runner) Request(ctx context.Context, q Request) (models.Run, error) {
 	ctx = context.WithoutCancel(ctx) // others may share the result
 	scheduled := q.By == (models.Requester{})
@@ -55,8 +55,8 @@ func (r *Runner) request(ctx context.Context, q Request) (models.Run, error) {
 }
 
 // enqueueOrJoin stores the run as queued, or joins the open run for the same. It does not join a run that is being
-// cancelled but waits for its end. A run that it joins while queued is added to the queue again, as it may have been queued
-// by a process that is gone.
+// cancelled but waits for its end. A run that it joins while queued is added to the queue again, as it may have been
+// queued by a process that is gone.
 func (r *Runner) enqueueOrJoin(ctx context.Context, run models.Run) (models.Run, error) {
 	if r.closing() {
 		return run, collectors.Cancelled(errClosing)
@@ -108,7 +108,8 @@ func (r *Runner) RequestAndWait(ctx context.Context, q Request) (collectors.Outc
 }
 
 // Wait waits for the end of a run, in whichever process, and returns its outcome or its error. It waits no longer than
-// Options.Wait or ctx: then the error is collect.still_running, whose extra has the id as refresh_id, and the run continues.
+// Options.Wait or ctx: then the error is collect.still_running, whose extra has the id as refresh_id, and the run
+// continues.
 func (r *Runner) Wait(ctx context.Context, run models.Run) (collectors.Outcome, error) {
 	waiting, cancel := context.WithTimeout(ctx, r.options.Wait)
 	defer cancel()

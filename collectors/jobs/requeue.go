@@ -28,8 +28,8 @@ func (r *Runner) interruptOrphaned(ctx context.Context, silence time.Duration) (
 	return orphaned, err
 }
 
-// requeue adds the runs that may start now to the queue, which ignores those that it has. A nonzero instanceID restricts it
-// to that instance.
+// requeue adds the runs that may start now to the queue, which ignores those that it has. A nonzero instanceID
+// restricts it to that instance.
 func (r *Runner) requeue(ctx context.Context, instanceID int64) {
 	queued, err := r.store.NextRuns(ctx, instanceID, requeueBatch)
 	if err != nil && ctx.Err() == nil {

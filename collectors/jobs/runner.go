@@ -1,9 +1,9 @@
-// Package jobs runs collections. A run is requested by a user or a schedule, waits in a queue until a process claims it, is
-// executed once at a time for each instance, and ends with an outcome; the store has a row of each. What a run collects is
-// the business of package collectors.
+// Package jobs runs collections. A run is requested by a user or a schedule, waits in a queue until a process claims it
+// and ends with an outcome; the store has a row of each. The runs of one instance are executed one at a time, the oldest
+// first. What a run collects is up to package collectors.
 //
-// Several processes may share one store. Each sends heartbeats for the runs it executes; the runs of a process that died
-// are orphaned, and the others requeue them.
+// Several processes may share one store. Each sends heartbeats for the runs it executes; the runs of a process that
+// died are orphaned, and the others requeue them.
 package jobs
 
 import (
@@ -91,9 +91,9 @@ func New(store *models.Store, collect *collectors.Service, o Options) *Runner {
 	return r
 }
 
-// Start joins the queue of the store, requeues the orphaned runs of former processes, and from then on sends heartbeats,
-// reconciles the store and does what is due every minute, until Close. On an embedded store every running run is orphaned
-// at the start, since no other process collects into it.
+// Start joins the queue of the store, requeues the orphaned runs of former processes, and from then on sends
+// heartbeats, reconciles the store and does what is due every minute, until Close. On an embedded store every running
+// run is orphaned at the start, since no other process collects into it.
 func (r *Runner) Start(ctx context.Context) error {
 	if r.closing() {
 		return errClosing
@@ -142,8 +142,8 @@ func (r *Runner) openQueue(ctx context.Context) error {
 	return former.Stop(ctx)
 }
 
-// Close interrupts the running runs of this process and waits until ctx ends for them to end. Queued runs stay queued, for
-// another process or the next start.
+// Close interrupts the running runs of this process and waits until ctx ends for them to end. Queued runs stay queued,
+// for another process or the next start.
 func (r *Runner) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true

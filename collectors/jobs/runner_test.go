@@ -123,7 +123,8 @@ func TestRunner_Close(t *testing.T) {
 	})
 }
 
-// TestRunner_QueuedRunOutlivesItsProcess closes a runner that executes one run while another is queued, and starts the next.
+// TestRunner_QueuedRunOutlivesItsProcess closes a runner that executes one run while another is queued, and starts the
+// next.
 func TestRunner_QueuedRunOutlivesItsProcess(t *testing.T) {
 	for name, address := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -154,8 +155,8 @@ func TestRunner_QueuedRunOutlivesItsProcess(t *testing.T) {
 	}
 }
 
-// TestRunner_OldestFirst requests many runs of one instance. Whichever of them a queue executes first, the oldest starts
-// first.
+// TestRunner_OldestFirst requests many runs of one instance. Whichever of them a queue executes first, the oldest
+// starts first.
 func TestRunner_OldestFirst(t *testing.T) {
 	onBothStores(t, func(t *testing.T, address string) {
 		var mu sync.Mutex
@@ -304,8 +305,8 @@ func TestRunner_Memory(t *testing.T) {
 	}
 }
 
-// TestOptions_Observe requests runs while handlers that read the options could be built: the race detector finds whoever
-// changes the options of a running runner.
+// TestOptions_Observe requests runs while handlers that read the options could be built: the race detector finds
+// whoever changes the options of a running runner.
 func TestOptions_Observe(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -31,8 +31,8 @@ func (r *Runner) Tick(ctx context.Context, now time.Time) error {
 	return context.Cause(ctx)
 }
 
-// startRound requests the databases of an instance; the runs of their tables follow when that run has ended. The stop of
-// this process does not count as a failure of the instance: its round then looks as if its process had died.
+// startRound requests the databases of an instance; the runs of their tables follow when that run has ended. The stop
+// of this process does not count as a failure of the instance: its round then looks as if its process had died.
 func (r *Runner) startRound(ctx context.Context, instanceID int64) {
 	_, err := r.Request(ctx, Databases(models.Requester{}, instanceID))
 	if err == nil || ctx.Err() != nil || r.closing() {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A zone may be unknown to the next version of the system.
-func TestAScheduleThatMakesNoSenseHoldsUpNoOther(t *testing.T) {
+// TestStore_ClaimDue_InvalidSchedule stores a zone that a later version of the system may not know.
+func TestStore_ClaimDue_InvalidSchedule(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		odd, other := f.fileInstance("odd"), f.fileInstance("other")
 		f.tick()
