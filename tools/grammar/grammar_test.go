@@ -8,11 +8,9 @@ import (
 )
 
 func TestShippedStatements(t *testing.T) {
-	t.Parallel()
 	least := map[string]int{"sqlserver": 14, "oracle": 20}
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
 			files, err := filepath.Glob("../../collectors/" + d.name + "/sql/*.sql")
 			if err != nil || len(files) < least[d.name] {
 				t.Fatalf("%d statements, want %d or more: %v", len(files), least[d.name], err)
@@ -65,7 +63,6 @@ var sound = map[string][]string{
 }
 
 func TestSoundStatements(t *testing.T) {
-	t.Parallel()
 	for _, d := range dialects {
 		catalog, err := d.catalog()
 		if err != nil {
@@ -119,7 +116,6 @@ var broken = map[string][]string{
 }
 
 func TestBrokenStatements(t *testing.T) {
-	t.Parallel()
 	for _, d := range dialects {
 		for _, statement := range broken[d.name] {
 			if _, problems := d.parse(statement); len(problems) == 0 {
@@ -131,7 +127,6 @@ func TestBrokenStatements(t *testing.T) {
 
 // TestUnknownNames maps statements of sound syntax to the beginning of their first problem.
 func TestUnknownNames(t *testing.T) {
-	t.Parallel()
 	tests := map[string]map[string]string{
 		"sqlserver": {
 			"SELECT o.nam FROM sys.objects AS o":                                 "1:8: no column nam: objects https://learn.microsoft.com/",
