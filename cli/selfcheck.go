@@ -351,16 +351,16 @@ func explain(err error, name func(string) string) string {
 		}
 	}
 	text := views.Failed(views.English, &e)
-	if reason, ok := e.Extra["reason"].(string); ok {
-		text += ". " + views.Message(views.English, "reason."+reason, nil)
+	if e.Reason != "" {
+		text += ". " + views.Message(views.English, "reason."+e.Reason, nil)
 	}
 	for _, code := range []string{"sqlstate", "error_number", "sqlite_code"} {
 		if value, ok := e.Extra[code]; ok {
 			text += fmt.Sprintf(" (%s %v)", code, value)
 		}
 	}
-	if grant, ok := e.Extra["grant"].(string); ok {
-		text += missing(grant)
+	if e.Grant != "" {
+		text += missing(e.Grant)
 	}
 	return text
 }

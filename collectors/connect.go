@@ -89,7 +89,7 @@ const (
 func Unreachable(t Target, reason string, err error) *models.Error {
 	return &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
-		Extra: map[string]any{"reason": reason}, Err: err,
+		Reason: reason, Err: err,
 	}
 }
 

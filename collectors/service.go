@@ -252,7 +252,7 @@ func (s *Service) syncCapacity(ctx context.Context, instance models.Instance, t 
 func nothingMeasured(found models.DatabaseResult) *models.Error {
 	e := &models.Error{Code: models.CodeCollection, Key: "collect.nothing_measured"}
 	if found.Grant != "" {
-		e = e.With("grant", found.Grant)
+		e = e.WithGrant(found.Grant)
 	}
 	for _, d := range found.Databases {
 		if d.Err == nil {

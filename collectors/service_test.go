@@ -133,7 +133,7 @@ func TestService_Collect_FailureChangesNothing(t *testing.T) {
 	server.Stop(t)
 	_, err = f.refresh(app)
 	wantError(t, err, models.CodeUnreachable, "error.unreachable")
-	if e := models.AsError(err); e.Extra["instance_id"] != f.instance.ID || e.Extra["database_name"] != app {
+	if e := models.AsError(err); e.InstanceID != f.instance.ID || e.Extra["database_name"] != app {
 		t.Errorf("extra %v", e.Extra)
 	}
 	after, rowsAfter := f.snapshot(app)
@@ -408,7 +408,7 @@ func TestService_Collect_NothingMeasured(t *testing.T) {
 	}})
 	_, err := f.sync()
 	wantError(t, err, models.CodeCollection, "collect.nothing_measured")
-	if got := models.AsError(err).Extra["grant"]; got != grant {
+	if got := models.AsError(err).Grant; got != grant {
 		t.Errorf("the grant is %v", got)
 	}
 	page, err := f.store.Databases(t.Context(), models.DatabaseQuery{InstanceID: f.instance.ID, LatestOnly: true, Limit: 10})

@@ -69,7 +69,7 @@ func About(err error, id int64, database string) error {
 	default:
 		return err
 	}
-	e = e.With("instance_id", id)
+	e = e.WithInstanceID(id)
 	if database != "" {
 		e = e.With("database_name", database)
 	}

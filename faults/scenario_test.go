@@ -346,7 +346,7 @@ func reasonOf(run models.Run) string {
 		return ""
 	}
 	text := string(run.Failure.Code) + " " + run.Failure.Key
-	if reason, ok := run.Failure.Extra["reason"].(string); ok {
+	if reason := run.Failure.Reason; reason != "" {
 		text += " " + reason
 	}
 	return text

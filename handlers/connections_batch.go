@@ -143,5 +143,5 @@ func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionRe
 	if e.Code == models.CodeInternal {
 		h.Log.ErrorContext(ctx, "connection test failed", "instance_id", out.InstanceID, "error", err)
 	}
-	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, withAdvice(lang, e.Extra)
+	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, withAdvice(lang, e)
 }

@@ -46,7 +46,7 @@ func connectionOperations() []operation {
 				required("db_type, host, port"),
 			}, addressRefusals, []*models.Error{
 				forbidden(models.PermCreate),
-				targetError(models.CodeUnreachable, "", "reason", "refused"),
+				unreachableError("", "refused"),
 				targetError(
 					models.CodeCollection,
 					"collect.no_credential",
@@ -61,7 +61,7 @@ func connectionOperations() []operation {
 // targetRefusals returns the errors that every collection can end with.
 func targetRefusals() []*models.Error {
 	return []*models.Error{
-		targetError(models.CodeUnreachable, "error.unreachable", "reason", "login", "sqlstate", "28P01"),
+		unreachableError("error.unreachable", "login").With("sqlstate", "28P01"),
 		targetError(
 			models.CodeCollection,
 			"collect.instance_inactive",
@@ -78,6 +78,14 @@ func targetRefusals() []*models.Error {
 
 // targetError returns an example of an error that a monitored server causes; pairs are added to its extra.
 func targetError(code models.Code, key string, pairs ...any) *models.Error {
-	extra := models.Args(append([]any{"instance_id", 7}, pairs...)...)
-	return &models.Error{Code: code, Key: key, Args: models.Args("Name", "orders"), Extra: extra}
+	return &models.Error{
+		Code: code, Key: key, Args: models.Args("Name", "orders"), InstanceID: 7, Extra: models.Args(pairs...),
+	}
+}
+
+// unreachableError returns an example of why a server cannot be reached.
+func unreachableError(key, reason string) *models.Error {
+	e := targetError(models.CodeUnreachable, key)
+	e.Reason = reason
+	return e
 }

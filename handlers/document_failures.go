@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"whalefall/handlers/openapi"
 	"whalefall/models"
@@ -57,8 +58,9 @@ var failureStatuses = []failureStatus{
 		"The budget of this token or address is used up.",
 		[]*models.Error{
 			{
-				Code:  models.CodeRateLimited,
-				Extra: map[string]any{"limit": 600, "remaining": 0, "reset": 1782966601, "retry_after": 1},
+				Code:       models.CodeRateLimited,
+				RetryAfter: time.Second,
+				Extra:      map[string]any{"limit": 600, "remaining": 0, "reset": 1782966601},
 			},
 		},
 		[]string{"Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"},
@@ -150,7 +152,7 @@ func problemExample(e *models.Error) problem {
 		Timestamp:   documentTime,
 		Recoverable: k.severity != "high",
 		Suggestions: suggestions(views.Chinese, k.category),
-		Extra:       withAdvice(views.Chinese, e.Extra),
+		Extra:       withAdvice(views.Chinese, e),
 		Context: problemContext{
 			RequestID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			UserID:    &user,

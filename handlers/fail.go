@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -131,19 +130,17 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 			RequestID: requestIDOf(c), UserID: userID(c),
 			URL: c.Request().URL.Path, Method: c.Request().Method,
 		},
-		Extra: withAdvice(l, e.Extra),
+		Extra: withAdvice(l, e),
 	}
 }
 
-// withAdvice returns extra with advice on its reason.
-func withAdvice(lang string, extra map[string]any) map[string]any {
-	reason, ok := extra["reason"].(string)
-	if !ok {
-		return extra
+// withAdvice returns the members of the error's extra, with advice on its reason.
+func withAdvice(lang string, e *models.Error) map[string]any {
+	members := e.Members()
+	if e.Reason != "" {
+		members["advice"] = views.Message(lang, "reason."+e.Reason, nil)
 	}
-	out := maps.Clone(extra)
-	out["advice"] = views.Message(lang, "reason."+reason, nil)
-	return out
+	return members
 }
 
 func suggestions(lang, category string) [2]string {

@@ -60,7 +60,7 @@ func refusal(c echo.Context, p views.Page, f views.Failure) screen {
 
 // engineOf returns the engine that an error of a monitored server is about, "" if that is unknown.
 func (h *handlers) engineOf(c echo.Context, e *models.Error) models.Engine {
-	if id, ok := e.Extra["instance_id"].(int64); ok {
+	if id := e.InstanceID; id != 0 {
 		if instance, err := h.Store.InstanceIncludingDeleted(c.Request().Context(), id); err == nil {
 			return instance.DBType
 		}
@@ -109,15 +109,15 @@ var adviceOf = map[models.Code]string{
 
 // advice returns what the person can do next, from the error itself or else its code.
 func advice(p views.Page, e *models.Error, k kind) []string {
-	if reason, ok := e.Extra["reason"].(string); ok {
-		return []string{p.T("reason." + reason)}
+	if e.Reason != "" {
+		return []string{p.T("reason." + e.Reason)}
 	}
-	if wait, ok := e.Extra["retry_after"].(int); ok {
-		return []string{p.T("login.wait", "Seconds", wait)}
+	if e.RetryAfter != 0 {
+		return []string{p.T("login.wait", "Seconds", int(e.RetryAfter.Seconds()))}
 	}
 	key, known := adviceOf[e.Code]
 	switch {
-	case e.Code == models.CodeCollection && e.Extra["instance_id"] == nil:
+	case e.Code == models.CodeCollection && e.InstanceID == 0:
 		return nil // a server tested before it is saved has no stored data
 	case !known:
 		s := suggestions(p.Lang, k.category)
@@ -175,7 +175,7 @@ func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) v
 		Advice:  advice(p, e, k),
 		ID:      id,
 	}
-	f.Grant, _ = e.Extra["grant"].(string)
+	f.Grant = e.Grant
 	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {
 		f.Retry = c.Request().URL.RequestURI()

@@ -182,11 +182,11 @@ func TestFailure_ErrorNumber(t *testing.T) {
 	t.Parallel()
 	refused := &models.Error{
 		Code: models.CodeCollection, Key: "collect.mysql.denied",
-		Extra: map[string]any{"error_number": 942, "grant": "GRANT SELECT_CATALOG_ROLE TO app"},
+		Grant: "GRANT SELECT_CATALOG_ROLE TO app", Extra: map[string]any{"error_number": 942},
 	}
 	unreachable := &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "mssql"),
-		Extra: map[string]any{"error_number": int32(18456), "reason": "login"},
+		Reason: "login", Extra: map[string]any{"error_number": int32(18456)},
 	}
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{
 		models.Oracle: refusing{refused}, models.SQLServer: refusing{unreachable},

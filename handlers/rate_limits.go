@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -63,9 +62,8 @@ func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 
 // rateLimited returns a 429 that says how many requests are allowed and when the next one is.
 func rateLimited(limit int, reset, now time.Time) *models.Error {
-	return &models.Error{Code: models.CodeRateLimited, Extra: map[string]any{
+	return &models.Error{Code: models.CodeRateLimited, RetryAfter: models.WholeSeconds(reset.Sub(now)), Extra: map[string]any{
 		"limit": limit, "remaining": 0, "reset": reset.Unix(),
-		"retry_after": max(int(math.Ceil(reset.Sub(now).Seconds())), 1),
 	}}
 }
 
@@ -74,12 +72,12 @@ func rateLimitHeaders(c echo.Context, e *models.Error) {
 	if e.Code != models.CodeRateLimited {
 		return
 	}
-	header := c.Response().Header()
+	header, members := c.Response().Header(), e.Members()
 	for name, member := range map[string]string{
 		echo.HeaderRetryAfter: "retry_after", "X-RateLimit-Limit": "limit",
 		"X-RateLimit-Remaining": "remaining", "X-RateLimit-Reset": "reset",
 	} {
-		switch v := e.Extra[member].(type) {
+		switch v := members[member].(type) {
 		case int:
 			header.Set(name, strconv.Itoa(v))
 		case int64:

@@ -90,7 +90,7 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 		out.Error = &runErrorJSON{
 			Code:    failure.Code,
 			Message: views.Failed(lang(c), failure),
-			Extra:   withAdvice(lang(c), failure.Extra),
+			Extra:   withAdvice(lang(c), failure),
 		}
 	}
 	if r.Status == models.RunSucceeded {
@@ -139,10 +139,10 @@ func (h *handlers) refreshTables(
 		return h.startRefresh(c, instanceID, name)
 	}
 	outcome, err := h.Runs.RequestAndWait(c.Request().Context(), jobs.Tables(requester(c), instanceID, name))
-	if id, goesOn := models.AsError(err).Extra["refresh_id"].(int64); err != nil && goesOn {
-		locateRefresh(c, id)
-	}
 	if err != nil {
+		if id := models.AsError(err).RefreshID; id != 0 {
+			locateRefresh(c, id)
+		}
 		return err
 	}
 	page, err := h.tablePage(c, q, instanceID, name)

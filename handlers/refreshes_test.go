@@ -176,7 +176,7 @@ func TestRefreshes_Failure(t *testing.T) {
 		path := a.user.begin(refresh)
 		p.answer <- &models.Error{
 			Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"),
-			Extra: obj{"reason": "refused"},
+			Reason: "refused",
 		}
 		r := a.user.ended(path).
 			wantAt("status", "failed", "error.code", "DATABASE_CONNECTION_ERROR", "error.message", "无法连接到实例 被测",

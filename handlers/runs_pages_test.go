@@ -99,7 +99,7 @@ func TestRefreshPage_Cancel(t *testing.T) {
 	<-p.asked
 	p.answer <- &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "被测"),
-		Extra: obj{"reason": "refused"},
+		Reason: "refused",
 	}
 	a.user.followed(begun).has(1, "[data-run-status=failed]", ".toast.error .advice").says("无法连接到实例 被测").says("重新刷新")
 }
@@ -147,7 +147,7 @@ func TestRunsPage(t *testing.T) {
 	bad := begin()
 	p.answer <- &models.Error{
 		Code: models.CodeCollection, Key: "collect.permission",
-		Extra: obj{"grant": "GRANT pg_monitor TO x", "sqlstate": "42501"},
+		Grant: "GRANT pg_monitor TO x", Extra: obj{"sqlstate": "42501"},
 	}
 	a.user.ended(bad)
 

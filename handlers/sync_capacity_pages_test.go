@@ -114,7 +114,7 @@ func TestSyncPage_CancelAndFailure(t *testing.T) {
 		<-l.asked
 		l.answer <- &models.Error{
 			Code: models.CodeCollection, Key: "collect.permission",
-			Extra: obj{"grant": "GRANT pg_monitor TO x", "sqlstate": "42501", "reason": "refused"},
+			Grant: "GRANT pg_monitor TO x", Reason: "refused", Extra: obj{"sqlstate": "42501"},
 		}
 		failed := a.user.syncEnded(begun).
 			has(1, "[data-run-status=failed]", ".toast.error .advice", ".toast.error .grant").

@@ -170,8 +170,6 @@ func tableCollectionRefusals() []*models.Error {
 			"collect.oracle.denied",
 			"database_name",
 			"USERS",
-			"grant",
-			"GRANT READ ON sys.dba_segments TO WHALEFALL;",
-		),
+		).WithGrant("GRANT READ ON sys.dba_segments TO WHALEFALL;"),
 	)
 }

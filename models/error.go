@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
+	"time"
 )
 
 // Code says what kind of failure an Error is. It is the message_code of the API contract; the HTTP
@@ -42,14 +44,23 @@ const (
 	CodeLastAdmin          Code = "LAST_ADMIN_REQUIRED"
 )
 
-// Error is the only error type that leaves a room of this house. It is classified once, where it
-// happens, and written once, by the HTTP error handler or the command line.
+// Error is the only error type that packages of the product return to one another. It is classified once, where it happens,
+// and written once, by the HTTP error handler or the command line.
 type Error struct {
-	Code  Code
-	Key   string         // message key in the catalogue; empty means the code's default message
-	Args  map[string]any // values for the message's placeholders
-	Extra map[string]any // members of the contract's `extra`: instance_id, database_name, sqlstate, grant, …
-	Err   error          `json:"-"` // the cause, for the log only; never shown
+	Code Code
+	Key  string         // message key in the catalogue; empty: the code's default message
+	Args map[string]any // values for the message's placeholders
+	Err  error          `json:"-"` // the cause, for the log only; never shown
+
+	// What code decides by. Each is also a member of the contract's `extra`, see Members; zero: not a member.
+
+	InstanceID int64         // instance_id: the instance the error is about
+	RefreshID  int64         // refresh_id: the collection that continues
+	RetryAfter time.Duration // retry_after, whole seconds: when to try again
+	Reason     string        // reason: why the server could not be reached
+	Grant      string        // grant: the statement that would give the missing privilege
+
+	Extra map[string]any // the other members of `extra`: database_name, sqlstate, error_number, …
 }
 
 func (e *Error) Error() string {
@@ -61,7 +72,48 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// With returns a copy of e whose extra has the member name set to value.
+// Members returns the members of the contract's `extra` in a map of their own, nil if there are none.
+func (e *Error) Members() map[string]any {
+	members := maps.Clone(e.Extra)
+	set := func(name string, value any, present bool) {
+		if !present {
+			return
+		}
+		if members == nil {
+			members = map[string]any{}
+		}
+		members[name] = value
+	}
+	set("instance_id", e.InstanceID, e.InstanceID != 0)
+	set("refresh_id", e.RefreshID, e.RefreshID != 0)
+	set("retry_after", int(e.RetryAfter.Seconds()), e.RetryAfter != 0)
+	set("reason", e.Reason, e.Reason != "")
+	set("grant", e.Grant, e.Grant != "")
+	return members
+}
+
+// WithInstanceID returns a copy of e about the instance.
+func (e *Error) WithInstanceID(id int64) *Error {
+	out := *e
+	out.InstanceID = id
+	return &out
+}
+
+// WithRefreshID returns a copy of e that names the collection that continues.
+func (e *Error) WithRefreshID(id int64) *Error {
+	out := *e
+	out.RefreshID = id
+	return &out
+}
+
+// WithGrant returns a copy of e with the statement that would give the missing privilege.
+func (e *Error) WithGrant(statement string) *Error {
+	out := *e
+	out.Grant = statement
+	return &out
+}
+
+// With returns a copy of e whose Extra has the member name set to value.
 func (e *Error) With(name string, value any) *Error {
 	out := *e
 	out.Extra = make(map[string]any, len(e.Extra)+1)
@@ -70,6 +122,11 @@ func (e *Error) With(name string, value any) *Error {
 	}
 	out.Extra[name] = value
 	return &out
+}
+
+// WholeSeconds returns a wait rounded up to whole seconds, at least one, as Error.RetryAfter needs it.
+func WholeSeconds(wait time.Duration) time.Duration {
+	return max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 }
 
 // Invalid is a 400 with the message key and its placeholder values given as name, value pairs.
@@ -106,13 +163,57 @@ func AsError(err error) *Error {
 	return &Error{Code: CodeInternal, Err: err}
 }
 
-// storedError is what the store remembers of an Error.
+// storedError is an Error in the store.
 type storedError struct {
-	Code Code           `json:"code"`
-	Key  string         `json:"key"`
-	Args map[string]any `json:"args,omitempty"`
+	Code  Code           `json:"code"`
+	Key   string         `json:"key"`
+	Args  map[string]any `json:"args,omitempty"`
+	Extra map[string]any `json:"extra,omitempty"` // as Error.Members; for runs only
+}
 
-	Extra map[string]any `json:"extra,omitempty"` // of runs only
+// encodeError returns the JSON of an error in the store.
+func encodeError(e *Error) (string, error) {
+	text, err := json.Marshal(storedError{Code: e.Code, Key: e.Key, Args: e.Args, Extra: e.Members()})
+	return string(text), err
+}
+
+// decodeError returns the error that encodeError made the text of. Numbers in Args and Extra are json.Number.
+func decodeError(text string) (*Error, error) {
+	var stored storedError
+	if err := json.Unmarshal([]byte(text), &stored); err != nil {
+		return nil, err
+	}
+
+	e := &Error{Code: stored.Code, Key: stored.Key, Args: stored.Args, Extra: stored.Extra}
+	e.InstanceID = takeNumber(e.Extra, "instance_id")
+	e.RefreshID = takeNumber(e.Extra, "refresh_id")
+	e.RetryAfter = time.Duration(takeNumber(e.Extra, "retry_after")) * time.Second
+	e.Reason = takeText(e.Extra, "reason")
+	e.Grant = takeText(e.Extra, "grant")
+	return e, nil
+}
+
+// takeNumber removes a number from the members and returns it; 0: it is not there.
+func takeNumber(members map[string]any, name string) int64 {
+	text, ok := members[name].(json.Number)
+	if !ok {
+		return 0
+	}
+	number, err := text.Int64()
+	if err != nil {
+		return 0
+	}
+	delete(members, name)
+	return number
+}
+
+// takeText removes a text from the members and returns it.
+func takeText(members map[string]any, name string) string {
+	text, ok := members[name].(string)
+	if ok {
+		delete(members, name)
+	}
+	return text
 }
 
 // renamedKeys maps the beginnings of message keys that earlier releases stored to those of this one.

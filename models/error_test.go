@@ -3,7 +3,9 @@ package models_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
+	"time"
 
 	"whalefall/models"
 )
@@ -30,5 +32,52 @@ func TestIs(t *testing.T) {
 				t.Errorf("Is(%v, %s) = %t, want %t", c.err, c.code, got, c.want)
 			}
 		})
+	}
+}
+
+func TestError_Members(t *testing.T) {
+	t.Parallel()
+	if got := models.NotFound("run.not_found").Members(); got != nil {
+		t.Errorf("an error without members: got %v, want nil", got)
+	}
+	e := &models.Error{
+		InstanceID: 7, RefreshID: 8, RetryAfter: 90 * time.Second, Reason: "refused", Grant: "GRANT x TO y;",
+		Extra: map[string]any{"sqlstate": "42501"},
+	}
+	want := map[string]any{
+		"instance_id": int64(7), "refresh_id": int64(8), "retry_after": 90, "reason": "refused", "grant": "GRANT x TO y;",
+		"sqlstate": "42501",
+	}
+	if got := e.Members(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if len(e.Extra) != 1 {
+		t.Errorf("Members changed Extra: %v", e.Extra)
+	}
+}
+
+func TestWholeSeconds(t *testing.T) {
+	t.Parallel()
+	for wait, want := range map[time.Duration]time.Duration{
+		-time.Minute: time.Second, 0: time.Second, time.Millisecond: time.Second, time.Second: time.Second,
+		time.Second + 1: 2 * time.Second, 90 * time.Second: 90 * time.Second,
+	} {
+		if got := models.WholeSeconds(wait); got != want {
+			t.Errorf("WholeSeconds(%s) = %s, want %s", wait, got, want)
+		}
+	}
+}
+
+func TestError_Stored(t *testing.T) {
+	t.Parallel()
+	e := &models.Error{
+		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", "n"),
+		InstanceID: 7, RefreshID: 8, RetryAfter: 90 * time.Second, Reason: "refused", Grant: "GRANT x TO y;",
+		Extra: map[string]any{"sqlstate": "42501"},
+	}
+	got, err := models.StoreAndReadError(e)
+	check(t, err)
+	if !reflect.DeepEqual(got, e) {
+		t.Errorf("got %+v, want %+v", got, e)
 	}
 }

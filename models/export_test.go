@@ -140,3 +140,12 @@ func (row *DatabaseTableSizeStat) Fingerprint() int64 { return new(fingerprinter
 
 // Fold maps text to the form that folded columns hold.
 func Fold(text string) string { return fold(text) }
+
+// StoreAndReadError returns e as it is read back from a stored run.
+func StoreAndReadError(e *Error) (*Error, error) {
+	text, err := encodeError(e)
+	if err != nil {
+		return nil, err
+	}
+	return decodeError(text)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -137,10 +136,10 @@ func (s *Store) forgetGuesses(tx *gorm.DB, key string) error {
 }
 
 func tooManyLogins(reset, now time.Time) *Error {
-	wait := int(math.Ceil(reset.Sub(now).Seconds()))
-	limited := &Error{Code: CodeRateLimited}
-	return limited.With("limit", LoginFailureLimit).With("remaining", 0).
-		With("reset", reset.Unix()).With("retry_after", max(wait, 1))
+	return &Error{
+		Code: CodeRateLimited, RetryAfter: WholeSeconds(reset.Sub(now)),
+		Extra: map[string]any{"limit": LoginFailureLimit, "remaining": 0, "reset": reset.Unix()},
+	}
 }
 
 // LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.

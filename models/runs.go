@@ -2,9 +2,7 @@ package models
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -268,13 +266,11 @@ func (s *Store) EndRun(ctx context.Context, r Run) error {
 		columns["result"] = r.Result
 	}
 	if r.Failure != nil {
-		text, err := json.Marshal(storedError{
-			Code: r.Failure.Code, Key: r.Failure.Key, Args: r.Failure.Args, Extra: r.Failure.Extra,
-		})
+		text, err := encodeError(r.Failure)
 		if err != nil {
 			return err
 		}
-		columns["error"] = cleaned(string(text))
+		columns["error"] = cleaned(text)
 	}
 
 	db, done := bounded(ctx, s.writer)
@@ -339,13 +335,11 @@ func (r *Run) readFailure() error {
 	if r.StoredFailure == nil {
 		return nil
 	}
-	decoder := json.NewDecoder(strings.NewReader(*r.StoredFailure))
-	decoder.UseNumber()
-	var failed storedError
-	if err := decoder.Decode(&failed); err != nil {
+	failed, err := decodeError(*r.StoredFailure)
+	if err != nil {
 		return err
 	}
-	r.Failure = &Error{Code: failed.Code, Key: failed.Key, Args: failed.Args, Extra: failed.Extra}
+	r.Failure = failed
 	return nil
 }
 

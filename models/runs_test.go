@@ -100,13 +100,13 @@ func TestStore_EndRun_Failure(t *testing.T) {
 		run.Status, run.EndedAt = models.RunFailed, pointer(f.clock.Now())
 		run.Failure = &models.Error{
 			Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", 12345678),
-			Extra: map[string]any{"error_number": 12345678, "grant": "GRANT \x00 x"},
+			Grant: "GRANT \x00 x", Extra: map[string]any{"error_number": 12345678},
 		}
 		check(f, f.EndRun(f.ctx, run))
 		failed := f.run(run.ID)
 		equal(f, "code", failed.Failure.Code, models.CodeCollection)
 		equal(f, "number", failed.Failure.Args["Number"].(interface{ String() string }).String(), "12345678")
-		equal(f, "grant", failed.Failure.Extra["grant"], any("GRANT \x00 x"))
+		equal(f, "grant", failed.Failure.Grant, "GRANT \x00 x")
 		equal(f, "receipt", failed.Receipt, models.Receipt{})
 
 		run.Owner = "another"

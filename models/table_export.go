@@ -56,7 +56,7 @@ func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-wait.C:
-		return nil, &Error{Code: CodeRateLimited, Extra: map[string]any{"retry_after": int(exportWait.Seconds())}}
+		return nil, &Error{Code: CodeRateLimited, RetryAfter: exportWait}
 	}
 }
 

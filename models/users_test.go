@@ -129,7 +129,7 @@ func TestLoginThrottle(t *testing.T) {
 		}
 		_, err = f.Login(f.ctx, "ADMIN", password, "10.0.0.1")
 		wantError(f, err, models.CodeRateLimited, "")
-		extra := models.AsError(err).Extra
+		extra := models.AsError(err).Members()
 		equal(f, "limit", extra["limit"], any(models.LoginFailureLimit))
 		equal(f, "remaining", extra["remaining"], any(0))
 		equal(f, "retry_after", extra["retry_after"], any(50))

@@ -259,7 +259,7 @@ func checkDenied(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	denied := DatabaseNamed(t, result, deniedName)
-	if denied.Total != nil || denied.Err == nil || denied.Err.Code != models.CodeCollection || denied.Err.Extra["grant"] == "" {
+	if denied.Total != nil || denied.Err == nil || denied.Err.Code != models.CodeCollection || denied.Err.Grant == "" {
 		t.Errorf("the unreadable one is %+v", denied)
 	}
 	if ok := DatabaseNamed(t, result, okName); ok.Total == nil || ok.Err != nil {

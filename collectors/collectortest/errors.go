@@ -20,7 +20,7 @@ func WantError(t *testing.T, err error, code models.Code, key string) {
 func WantUnreachable(t *testing.T, err error, reason string) {
 	t.Helper()
 	WantError(t, err, models.CodeUnreachable, "error.unreachable")
-	if got := models.AsError(err).Extra["reason"]; got != reason {
+	if got := models.AsError(err).Reason; got != reason {
 		t.Errorf("the reason is %v, want %s", got, reason)
 	}
 }

@@ -118,7 +118,7 @@ func (r *Runner) Wait(ctx context.Context, run models.Run) (collectors.Outcome, 
 	switch {
 	case err != nil && waiting.Err() != nil:
 		late := &models.Error{Code: models.CodeTimeout, Key: "collect.still_running", Err: context.Cause(waiting)}
-		err = late.With("refresh_id", run.ID)
+		err = late.WithRefreshID(run.ID)
 	case err == nil:
 		err = ended.err
 	}

@@ -177,7 +177,7 @@ func TestRunner_RequestAndWait(t *testing.T) {
 		leave()
 		err := <-left
 		wantError(t, err, models.CodeTimeout, "collect.still_running")
-		extra := models.AsError(err).Extra
+		extra := models.AsError(err).Members()
 		if extra["refresh_id"] != int64(1) || extra["instance_id"] != f.instance.ID || extra["database_name"] != "app" {
 			t.Errorf("got extra %v, want the run, the instance and the database", extra)
 		}

@@ -94,7 +94,7 @@ func (s *session) databasesSeen(ctx context.Context, seen *view) (result models.
 		if database.Err == nil && !virtualSchema(database.Name) && !seen.allTables(database.Name) {
 			database.Total, database.Data, database.Err = nil, nil, s.notVisible(database.Name)
 		}
-		if database.Err != nil && database.Err.Extra["grant"] != nil {
+		if database.Err != nil && database.Err.Grant != "" {
 			result.Grant = grant(s.account)
 		}
 		result.Databases = append(result.Databases, database)
@@ -274,7 +274,7 @@ func (s *session) tablesSeen(ctx context.Context, seen *view, database string) (
 func (s *session) notVisible(database string) *models.Error {
 	return &models.Error{
 		Code: models.CodeCollection, Key: "collect.mysql.not_visible", Args: models.Args("Name", database),
-		Extra: map[string]any{"grant": grant(s.account)},
+		Grant: grant(s.account),
 	}
 }
 

@@ -297,7 +297,7 @@ func TestShortResultsAreNeverComplete(t *testing.T) {
 			if c.seen < 0 {
 				_, err := New().Tables(t.Context(), target, database)
 				collectortest.WantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
-				if grant := models.AsError(err).Extra["grant"]; grant != "GRANT PROCESS, REFERENCES ON *.* TO '"+target.Username+"'@'%';" {
+				if grant := models.AsError(err).Grant; grant != "GRANT PROCESS, REFERENCES ON *.* TO '"+target.Username+"'@'%';" {
 					t.Errorf("the grant is %v", grant)
 				}
 				return
@@ -434,7 +434,7 @@ func TestAccountThatMayNotLogInIsUnreachable(t *testing.T) {
 		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" "+state)
 		_, err := New().Version(t.Context(), target)
 		collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
-		if reason := models.AsError(err).Extra["reason"]; reason != collectors.ReasonLogin {
+		if reason := models.AsError(err).Reason; reason != collectors.ReasonLogin {
 			t.Errorf("%s: %v, %v", state, reason, err)
 		}
 	}

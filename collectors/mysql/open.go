@@ -332,7 +332,7 @@ func refused(t collectors.Target, account string, number int, err error) *models
 	case known.key == collectors.KeyDatabaseGone:
 		refused = collectors.DatabaseGone(t.Database, err)
 	case known.key == keyDenied:
-		refused = refused.With("grant", grant(account))
+		refused = refused.WithGrant(grant(account))
 	}
 	return refused.With("error_number", number)
 }

@@ -285,7 +285,7 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		if got.Code != want.Code || got.Key != want.Key || got.Extra["error_number"] != int(number) {
 			t.Errorf("%d: %+v", number, got)
 		}
-		if _, grant := got.Extra["grant"]; grant != (want.Key == "collect.mysql.denied") {
+		if grant := got.Grant != ""; grant != (want.Key == "collect.mysql.denied") {
 			t.Errorf("%d has a grant: %v", number, grant)
 		}
 	}
@@ -297,8 +297,8 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		refused := &mysqldriver.MySQLError{Number: number, Message: "secret"}
 		for _, err := range []error{failure(t.Context(), target, "u@%", refused), unreachable(target, refused)} {
 			collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
-			if extra := models.AsError(err).Extra; extra["reason"] != reason || extra["error_number"] != int(number) {
-				t.Errorf("%d: %v", number, extra)
+			if e := models.AsError(err); e.Reason != reason || e.Extra["error_number"] != int(number) {
+				t.Errorf("%d: %v", number, e.Members())
 			}
 		}
 	}

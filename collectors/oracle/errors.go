@@ -160,7 +160,7 @@ func refused(t collectors.Target, number int, err error, connecting bool) *model
 		}
 	}
 	if number == codeNoSession {
-		refused = refused.With("grant", "GRANT CREATE SESSION TO "+quoted(account(t.Username))+";")
+		refused = refused.WithGrant("GRANT CREATE SESSION TO " + quoted(account(t.Username)) + ";")
 	}
 	return refused.With("error_number", number)
 }

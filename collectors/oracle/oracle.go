@@ -133,7 +133,7 @@ func (s *session) choose(catalog dictionary, tablespace string) (models.TableRes
 	case !found:
 		return models.TableResult{}, &models.Error{
 			Code: models.CodeCollection, Key: "collect.oracle.nothing_seen", Args: models.Args("Name", tablespace),
-			Extra: map[string]any{"grant": s.grantRole(), "error_number": catalog.refusal},
+			Grant: s.grantRole(), Extra: map[string]any{"error_number": catalog.refusal},
 		}
 	}
 	delete(results, tablespace)
@@ -195,7 +195,7 @@ func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, e
 		refusal = err
 	}
 	return nil, (&models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: refusal}).
-		With("error_number", errorNumber(refusal)).With("grant", s.grantRole())
+		With("error_number", errorNumber(refusal)).WithGrant(s.grantRole())
 }
 
 func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary) error {
@@ -404,7 +404,7 @@ func (s *session) needed(ctx context.Context, prefix, view string, scan func(*sq
 	if s.version.major < 12 {
 		privilege = "SELECT"
 	}
-	return denied.With("grant", fmt.Sprintf("GRANT %s ON sys.dba_%s TO %s;", privilege, view, quoted(s.user)))
+	return denied.WithGrant(fmt.Sprintf("GRANT %s ON sys.dba_%s TO %s;", privilege, view, quoted(s.user)))
 }
 
 func (s *session) grantRole() string {

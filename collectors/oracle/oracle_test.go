@@ -119,8 +119,8 @@ func TestWantsEveryViewOrNone(t *testing.T) {
 		_, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", false, others...), "USERS")
 		collectortest.WantError(t, err, models.CodeCollection, keyDenied)
 		want := "GRANT READ ON sys." + strings.ToLower(view) + ` TO "APP";`
-		if extra := models.AsError(err).Extra; extra["grant"] != want || extra["error_number"] != codeNoSuchView {
-			t.Errorf("%s: %v", view, extra)
+		if e := models.AsError(err); e.Grant != want || e.Extra["error_number"] != codeNoSuchView {
+			t.Errorf("%s: %v", view, e.Members())
 		}
 	}
 	server.Fail(func(text string) error {
@@ -131,8 +131,8 @@ func TestWantsEveryViewOrNone(t *testing.T) {
 	})
 	_, err := collectorFor(server).Tables(t.Context(), collectortest.OracleTarget(t, server, "APP", false), "USERS")
 	collectortest.WantError(t, err, models.CodeCollection, "collect.oracle.segments_denied")
-	if extra := models.AsError(err).Extra; extra["grant"] != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
-		t.Errorf("got %v", extra)
+	if e := models.AsError(err); e.Grant != `GRANT SELECT_CATALOG_ROLE TO "APP";` {
+		t.Errorf("got %v", e.Members())
 	}
 }
 
@@ -287,7 +287,7 @@ func wantMeaning(t *testing.T, err error, number int, want string) {
 	known := models.AsError(err)
 	got := known.Key
 	if known.Code == models.CodeUnreachable {
-		got, _ = known.Extra["reason"].(string)
+		got = known.Reason
 	}
 	if got != want || number != 0 && known.Extra["error_number"] != number {
 		t.Errorf("got %s, %v: %v, want %s", got, known.Extra, err, want)
@@ -336,7 +336,7 @@ func TestMayNotLogIn(t *testing.T) {
 	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(codeNoSession) })
 	_, err := collectorFor(server).Version(t.Context(), target)
 	collectortest.WantUnreachable(t, err, collectors.ReasonLogin)
-	if grant := models.AsError(err).Extra["grant"]; grant != `GRANT CREATE SESSION TO "APP";` {
+	if grant := models.AsError(err).Grant; grant != `GRANT CREATE SESSION TO "APP";` {
 		t.Errorf("the grant is %v", grant)
 	}
 }

@@ -267,10 +267,10 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 		refused = collectors.DatabaseGone(database, err)
 	case state == codeInsufficientPrivilege && connecting:
 		refused.Key = "collect.postgresql.connect_denied"
-		refused = refused.With("grant", grantConnect(t, collectors.ServerName(database)))
+		refused = refused.WithGrant(grantConnect(t, collectors.ServerName(database)))
 	case state == codeInsufficientPrivilege:
 		refused.Key = "collect.postgresql.denied"
-		refused = refused.With("grant", grantRole(t))
+		refused = refused.WithGrant(grantRole(t))
 	case state == codeNotInPrerequisite && connecting:
 		refused.Key = "collect.postgresql.not_connectable"
 	default:

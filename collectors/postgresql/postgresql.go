@@ -114,7 +114,7 @@ func (c *Collector) refusal(ctx context.Context, t collectors.Target, name strin
 	if sqlState(err) == codeInsufficientPrivilege {
 		return &models.Error{
 			Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", collectors.ValidName(name)), Err: err,
-			Extra: map[string]any{"sqlstate": codeInsufficientPrivilege, "grant": grantConnect(t, name)},
+			Grant: grantConnect(t, name), Extra: map[string]any{"sqlstate": codeInsufficientPrivilege},
 		}
 	}
 	return models.AsError(c.classify(ctx, t, collectors.ValidName(name), err))

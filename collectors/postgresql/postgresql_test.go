@@ -375,7 +375,7 @@ func TestCollector_MissingGrants(t *testing.T) {
 	_, err := New().Tables(t.Context(), target, database)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.postgresql.connect_denied")
 	want := map[string]any{"sqlstate": "42501", "grant": fmt.Sprintf(`GRANT CONNECT ON DATABASE "%s" TO "%s"`, database, role)}
-	if diff := cmp.Diff(want, models.AsError(err).Extra); diff != "" {
+	if diff := cmp.Diff(want, models.AsError(err).Members()); diff != "" {
 		t.Fatal(diff)
 	}
 	server.Exec(t, "postgres", want["grant"].(string))

@@ -206,9 +206,9 @@ func refused(t collectors.Target, server serverInfo, database string, number int
 	case known.key == collectors.KeyDatabaseGone:
 		refused = collectors.DatabaseGone(collectors.ValidName(database), err)
 	case known.key == keyNoAccess:
-		refused = refused.With("grant", server.grantEntry(t, database))
+		refused = refused.WithGrant(server.grantEntry(t, database))
 	case known.key == keyDenied:
-		refused = refused.With("grant", server.grantNames(t, database)+" "+server.grantState(t))
+		refused = refused.WithGrant(server.grantNames(t, database) + " " + server.grantState(t))
 	}
 	return refused.With("error_number", number)
 }

@@ -171,7 +171,7 @@ func (d databaseRow) obstacle(t collectors.Target, server serverInfo) *models.Er
 	case d.userAccess != nil && *d.userAccess == accessSingleUser:
 		return stateError(keySingleUser, d.name)
 	}
-	return stateError(keyNoAccess, d.name).With("grant", server.grantEntry(t, d.name))
+	return stateError(keyNoAccess, d.name).WithGrant(server.grantEntry(t, d.name))
 }
 
 // listing is what the server says about its databases.
@@ -300,7 +300,7 @@ func (c *Collector) sizeDatabase(ctx context.Context, t collectors.Target, list 
 		case !answered && collectors.ConcernsAll(ctx, size.Err):
 			return size, err
 		case number == int32(codeLoginFailed): // though the account was let in to list the databases
-			size.Err = stateError(keyNoAccess, d.name).With("error_number", number).With("grant", list.server.grantEntry(t, d.name))
+			size.Err = stateError(keyNoAccess, d.name).With("error_number", number).WithGrant(list.server.grantEntry(t, d.name))
 		}
 	}
 	files, seen := list.files[d.id]
@@ -365,7 +365,7 @@ func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database
 	if database == master {
 		return told(stateError("collect.sqlserver.no_master", database))
 	}
-	unknown := stateError("collect.sqlserver.cannot_open", database).With("grant", serverInfo{}.grantEntry(t, database))
+	unknown := stateError("collect.sqlserver.cannot_open", database).WithGrant(serverInfo{}.grantEntry(t, database))
 	if number == codeNoEntry {
 		unknown.Key = keyNoAccess
 	}
@@ -383,7 +383,7 @@ func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database
 	if known := list.databases[at].obstacle(t, list.server); known != nil {
 		return told(known)
 	}
-	return told(stateError(keyNoAccess, database).With("grant", list.server.grantEntry(t, database)))
+	return told(stateError(keyNoAccess, database).WithGrant(list.server.grantEntry(t, database)))
 }
 
 // listIn reads the databases that one of them knows. The error is the driver's.

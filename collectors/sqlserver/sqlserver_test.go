@@ -268,7 +268,7 @@ func TestDatabasesOfASmallAccount(t *testing.T) {
 	}
 	denied := collectortest.DatabaseNamed(t, result, "documents")
 	want := "USE [documents]; CREATE USER [a]]b] FOR LOGIN [a]]b];"
-	if keyOf(denied.Err) != keyNoAccess || denied.Err.Extra["grant"] != want || denied.Total != nil {
+	if keyOf(denied.Err) != keyNoAccess || denied.Err.Grant != want || denied.Total != nil {
 		t.Errorf("documents is %+v: %v", denied, denied.Err)
 	}
 	if off := collectortest.DatabaseNamed(t, result, "off"); keyOf(off.Err) != keyOffline || off.Total != nil || off.Log != nil {
@@ -316,8 +316,8 @@ func TestTablesSayWhyADatabaseIsClosed(t *testing.T) {
 		if c.key != collectors.KeyDatabaseGone && e.Args["Name"] != c.database {
 			t.Errorf("%s: the message is about %v", c.database, e.Args["Name"])
 		}
-		if (e.Extra["grant"] != nil) != (c.key == keyNoAccess) {
-			t.Errorf("%s: the statement is %v", c.database, e.Extra["grant"])
+		if (e.Grant != "") != (c.key == keyNoAccess) {
+			t.Errorf("%s: the statement is %v", c.database, e.Grant)
 		}
 	}
 }
@@ -341,7 +341,7 @@ func TestWithoutMaster(t *testing.T) {
 	}
 	_, err = New().Tables(t.Context(), target, "other")
 	collectortest.WantError(t, err, models.CodeCollection, keyNoAccess)
-	if grant := models.AsError(err).Extra["grant"]; grant != "CREATE USER [w] FOR LOGIN [w];" {
+	if grant := models.AsError(err).Grant; grant != "CREATE USER [w] FOR LOGIN [w];" {
 		t.Errorf("the statement is %v", grant)
 	}
 }
@@ -364,7 +364,7 @@ func TestInAzure(t *testing.T) {
 		t.Errorf("%+v, %v", result, err)
 	}
 	strange := collectortest.DatabaseNamed(t, result, "strange").Err
-	if keyOf(strange) != keyNoAccess || strange.Extra["grant"] != "CREATE USER [sa] FOR LOGIN [sa];" || result.Grant != strange.Extra["grant"] {
+	if keyOf(strange) != keyNoAccess || strange.Grant != "CREATE USER [sa] FOR LOGIN [sa];" || result.Grant != strange.Grant {
 		t.Errorf("a database that does not know the account: %v, %q", strange, result.Grant)
 	}
 	tables, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
@@ -578,8 +578,8 @@ func TestErrors(t *testing.T) {
 		if e.Extra["error_number"] != c.number || !errors.As(err, &typed) || typed.Number != c.number {
 			t.Errorf("%d: %v of %v", c.number, e.Extra["error_number"], err)
 		}
-		if needs := c.key == keyDenied || c.key == keyNoAccess; needs != (e.Extra["grant"] != nil) {
-			t.Errorf("%d: the statement is %v", c.number, e.Extra["grant"])
+		if needs := c.key == keyDenied || c.key == keyNoAccess; needs != (e.Grant != "") {
+			t.Errorf("%d: the statement is %v", c.number, e.Grant)
 		}
 	}
 	for number := range meanings {
