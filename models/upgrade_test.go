@@ -33,16 +33,21 @@ const firstData = `
 
 // fromFirst makes a store of the first version, and then brings it to the current one.
 func fromFirst(ctx context.Context, db *sql.DB, dialect string) error {
+	return upgraded(ctx, db, dialect, 1, firstData)
+}
+
+// upgraded makes a store of an earlier version with some data, and then brings it to the current version.
+func upgraded(ctx context.Context, db *sql.DB, dialect string, version int64, data string) error {
 	names := map[string]goose.Dialect{"sqlite": goose.DialectSQLite3, "postgres": goose.DialectPostgres}
 	provider, err := goose.NewProvider(names[dialect], db, os.DirFS(filepath.Join("..", "migrations", dialect)),
 		goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
-	if _, err := provider.UpTo(ctx, 1); err != nil {
+	if _, err := provider.UpTo(ctx, version); err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, firstData); err != nil {
+	if _, err := db.ExecContext(ctx, data); err != nil {
 		return err
 	}
 	return migrations.Up(ctx, db, dialect)
@@ -77,5 +82,39 @@ func TestAStoreOfTheFirstVersionKeepsItsData(t *testing.T) {
 		equal(f, "changed", receipt.Changed, 0)
 		equal(f, "kept", receipt.Kept, 1)
 		equal(f, "number", upgraded.tables(models.TableQuery{DatabaseID: 5}).Database.SnapshotNo, 5)
+	})
+}
+
+// runsBeforeHeartbeats are runs as they were stored before migration 10.
+const runsBeforeHeartbeats = `
+	INSERT INTO collection_runs (id, instance_id, database_name, kind, username, status, phase, requested_at, started_at, owner,
+		alive_at, cancel_asked_at)
+	VALUES (7, 3, 'main', 'tables', 'user_1', 'running', 'querying', '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00', 'me',
+		'2026-03-09 17:00:05+00:00', '2026-03-09 17:00:04+00:00'),
+		(8, 3, 'app', 'tables', '', 'queued', '', '2026-03-09 17:00:00+00:00', NULL, '', '2026-03-09 17:00:00+00:00', NULL);`
+
+func TestStore_Upgrade_KeepsHeartbeatsOfRuns(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		f.options.Address = filepath.Join(f.TempDir(), "old.db")
+		if !f.isSQLite() {
+			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
+		}
+		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) error {
+			return upgraded(ctx, db, dialect, 7, firstData+runsBeforeHeartbeats)
+		}
+		store, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, store.Close()) }()
+
+		run, err := store.Run(f.ctx, 7)
+		check(f, err)
+		equal(f, "heartbeat", run.HeartbeatAt, time.Date(2026, 3, 9, 17, 0, 5, 0, time.UTC))
+		equal(f, "cancellation", *run.CancelRequestedAt, time.Date(2026, 3, 9, 17, 0, 4, 0, time.UTC))
+		cancel, err := store.Heartbeat(f.ctx, run.ID, run.Progress)
+		check(f, err)
+		equal(f, "cancel requested", cancel, true)
+		queued, err := store.Run(f.ctx, 8)
+		check(f, err)
+		equal(f, "no cancellation", queued.CancelRequestedAt, nil)
 	})
 }
