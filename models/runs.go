@@ -193,6 +193,16 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	return Run{}, ErrInstanceBusy
 }
 
+// ReleaseRun makes a claimed run a queued one again. It is CodeNotFound if the run has ended, is not its owner's, or is
+// to be cancelled.
+func (s *Store) ReleaseRun(ctx context.Context, r Run) error {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	mine := db.Table("collection_runs").
+		Where("id = ? AND owner = ? AND ended_at IS NULL AND cancel_requested_at IS NULL", r.ID, r.Owner)
+	return updateOne(mine, map[string]any{"status": RunQueued, "phase": "", "owner": "", "started_at": nil})
+}
+
 // runOrder is the order in which the queued runs of an instance start: requests of users first, then the oldest.
 const runOrder = "username = '', id"
 

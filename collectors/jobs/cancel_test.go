@@ -70,7 +70,10 @@ func TestRunner_Cancel(t *testing.T) {
 		run := f.storeRunning("app", f.runner.owner)
 		cancelled := f.cancelLater(run.ID)
 		eventually(t, "the cancellation waits", func() bool { return f.cancelRequested(run.ID) })
-		ended := f.runner.execute(t.Context(), run)
+		ended, executed := f.runner.execute(t.Context(), run)
+		if !executed {
+			t.Error("got a run that was not executed, want a cancelled one")
+		}
 		wantStatus(t, ended, models.RunCancelled)
 		wantStatus(t, <-cancelled, models.RunCancelled)
 	})

@@ -20,7 +20,11 @@ func (r *Runner) executeQueued(ctx context.Context, id int64) error {
 	ctx = context.WithoutCancel(ctx)
 	run, err := r.store.ClaimRun(ctx, id, r.owner, r.now())
 	for err == nil {
-		r.updateSchedule(ctx, r.execute(ctx, run))
+		ended, executed := r.execute(ctx, run)
+		if !executed {
+			return r.release(ctx, run)
+		}
+		r.updateSchedule(ctx, ended)
 		run, err = r.claimNext(ctx, run.InstanceID)
 	}
 	if errors.Is(err, models.ErrRunTaken) || errors.Is(err, models.ErrInstanceBusy) {
@@ -47,32 +51,53 @@ func (r *Runner) claimNext(ctx context.Context, instanceID int64) (models.Run, e
 	return models.Run{}, models.ErrRunTaken
 }
 
-// execute executes a claimed run and returns it as it ended.
-func (r *Runner) execute(ctx context.Context, run models.Run) models.Run {
+// execute executes a claimed run and returns it as it ended. It does nothing and returns false once the runner is
+// closed.
+func (r *Runner) execute(ctx context.Context, run models.Run) (ended models.Run, executed bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
 	local := r.begin(run, cancel)
+	if local == nil {
+		return run, false
+	}
 	defer r.finish(local)
 
-	ended := r.options.Observe(run.Engine, run.Kind)
+	observed := r.options.Observe(run.Engine, run.Kind)
 	local.outcome, local.err = r.collect.Collect(collectors.WithProgress(ctx, local.progress), run)
-	ended(local.err)
-	return r.saveOutcome(ctx, local)
+	observed(local.err)
+	return r.saveOutcome(ctx, local), true
 }
 
-// begin registers a run as executing in this process. It cancels the run if that was requested meanwhile.
+// release queues a claimed run again, which has not begun because the runner was closed meanwhile. The returned
+// ErrInstanceBusy leaves its job to another process. A run whose cancellation was requested is cancelled instead.
+func (r *Runner) release(ctx context.Context, run models.Run) error {
+	err := r.store.ReleaseRun(ctx, run)
+	if models.Is(err, models.CodeNotFound) {
+		now := r.now()
+		run.Status, run.EndedAt = models.RunInterrupted, &now
+		err = r.endRun(ctx, run)
+	}
+	if err != nil {
+		return err
+	}
+	return models.ErrInstanceBusy
+}
+
+// begin registers a run as executing in this process, and cancels it if that was requested meanwhile. It returns nil
+// once the runner is closed.
 func (r *Runner) begin(run models.Run, cancel context.CancelCauseFunc) *localRun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+
 	local := r.local(run.ID)
 	local.progress.Start(*run.StartedAt)
 	local.row, local.cancel = run, cancel
-	switch {
-	case local.cancelRequested:
+	if local.cancelRequested {
 		cancel(errCancelRequested)
-	case r.closed:
-		cancel(errClosing)
 	}
 	return local
 }

@@ -103,6 +103,32 @@ func TestRunner_Close(t *testing.T) {
 		}
 	})
 
+	t.Run("between claim and begin, leaves the run queued", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, newBlocked())
+		run, cancelled := f.storeRunning("app", f.runner.owner), f.storeQueued("cancelled")
+		must(t, f.runner.Close(t.Context()))
+		if _, executed := f.runner.execute(t.Context(), run); executed {
+			t.Error("got a run executed after Close, want none")
+		}
+		if err := f.runner.release(t.Context(), run); !errors.Is(err, models.ErrInstanceBusy) {
+			t.Errorf("got %v, want %v", err, models.ErrInstanceBusy)
+		}
+		released := f.run(run.ID)
+		wantStatus(t, released, models.RunQueued)
+		if released.StartedAt != nil || released.Owner != "" || released.Phase != "" {
+			t.Errorf("got %+v, want a run that has not started", released)
+		}
+
+		run, err := f.store.ClaimRun(t.Context(), cancelled.ID, f.runner.owner, time.Now())
+		must(t, err)
+		must(t, f.store.RequestCancel(t.Context(), run.ID))
+		if err := f.runner.release(t.Context(), run); !errors.Is(err, models.ErrInstanceBusy) {
+			t.Errorf("got %v, want %v", err, models.ErrInstanceBusy)
+		}
+		wantStatus(t, f.run(run.ID), models.RunCancelled)
+	})
+
 	t.Run("while a run begins", func(t *testing.T) {
 		t.Parallel()
 		f := newFixture(t, newBlocked())
