@@ -14,10 +14,6 @@ import (
 	"whalefall/models"
 )
 
-// OptionCACertificate is the name of the target option that holds, in PEM, the authorities to trust with verify-ca and
-// verify-full. Empty means the system's.
-const OptionCACertificate = "ca_certificate"
-
 // TargetTLS returns the TLS configuration for a target, nil for no encryption. Only the verify modes check the server's
 // certificate.
 func TargetTLS(t Target) (*tls.Config, error) {
@@ -29,7 +25,7 @@ func TargetTLS(t Target) (*tls.Config, error) {
 		return &tls.Config{InsecureSkipVerify: true}, nil //nolint:gosec // require and prefer encrypt, they do not authenticate
 	}
 	config := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12}
-	if text := t.Options[OptionCACertificate]; text != "" {
+	if text := t.Options[models.OptionCACertificate]; text != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(text)) {
 			return nil, &models.Error{Code: models.CodeCollection, Key: "collect.ca_certificate"}

@@ -32,7 +32,7 @@ func newLoggedOracleFixture(t *testing.T, log io.Writer) (fixture, *emulated.Ser
 	c := oracle.New(nil)
 	c.Connector = func(t collectors.Target) (driver.Connector, error) {
 		return server.Connector(emulated.Login{
-			Service: t.Database, SID: t.Options[oracle.OptionSID], Username: t.Username, Password: t.Password,
+			Service: t.Database, SID: t.Options[models.OptionSID], Username: t.Username, Password: t.Password,
 		}), nil
 	}
 	f := newLoggedFixture(t, models.Oracle, c, target, log)

@@ -235,7 +235,7 @@ func bindOptions(f fields, form bool) (map[string]string, bool, error) {
 		if err != nil || len(members) > maxOptions || len(value) > maxOptionBytes || !optionPattern.MatchString(name) {
 			return nil, false, models.Invalid("instance.options_invalid")
 		}
-		if name == collectors.OptionCACertificate && value != "" && !isCertificate(value) {
+		if name == models.OptionCACertificate && value != "" && !isCertificate(value) {
 			return nil, false, models.Invalid("instance.certificate_invalid", "Field", "options."+name)
 		}
 		if value != "" {

@@ -91,21 +91,21 @@ var instanceOptions = openapi.Dict(
 	maxOptions,
 	"properties",
 	openapi.Dict(
-		"ca_certificate",
+		models.OptionCACertificate,
 		openapi.Dict(
 			"type",
 			"string",
 			"description",
 			"PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with verify-ca and verify-full.",
 		),
-		"sid",
+		models.OptionSID,
 		openapi.Dict(
 			"type",
 			"string",
 			"description",
 			"Oracle: SID to connect to instead of a service; database_name is then empty.",
 		),
-		"wallet_directory",
+		models.OptionWallet,
 		openapi.Dict(
 			"type",
 			"string",
@@ -151,7 +151,7 @@ var addressRefusals = []*models.Error{
 	models.Invalid(
 		"instance.options_invalid",
 	),
-	models.Invalid("instance.certificate_invalid", "Field", "options.ca_certificate"),
+	models.Invalid("instance.certificate_invalid", "Field", "options."+models.OptionCACertificate),
 	models.Invalid("instance.credential_missing"),
 	models.Invalid("credential.password_long"),
 	models.Invalid("field.not_text", "Field", "host"),

@@ -111,7 +111,7 @@ func (h *handlers) redisplayInstanceForm(c echo.Context, form views.InstanceForm
 		form.DBType = known
 	}
 	form.TLSMode = models.TLSMode(mode)
-	for _, option := range []string{views.OptionCA, views.OptionSID, views.OptionWallet} {
+	for _, option := range []string{models.OptionCACertificate, models.OptionSID, models.OptionWallet} {
 		value := form.Options[option]
 		bindTyped(f, "options."+option, &value)
 		form.Options[option] = value
@@ -140,10 +140,10 @@ func withTyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 			f.DatabaseName = typed.Get("database_name")
 		}
 		if shown == models.Oracle {
-			f.Options[views.OptionSID], f.Options[views.OptionWallet] = typed.Get(
-				"options."+views.OptionSID,
+			f.Options[models.OptionSID], f.Options[models.OptionWallet] = typed.Get(
+				"options."+models.OptionSID,
 			), typed.Get(
-				"options."+views.OptionWallet,
+				"options."+models.OptionWallet,
 			)
 		}
 	}

@@ -54,6 +54,13 @@ type Instance struct {
 	Schedule *ScheduleEdit `gorm:"-"` // to be written with it; nil: stays as it is. See Store.Schedule
 }
 
+// Names of Instance.Options. An empty value is the same as none.
+const (
+	OptionCACertificate = "ca_certificate"   // PEM of the authorities to trust with the verify modes; empty: the system's
+	OptionSID           = "sid"              // Oracle: the SID to connect to instead of a service name
+	OptionWallet        = "wallet_directory" // Oracle: directory of cwallet.sso, for TLS
+)
+
 // Status is active, inactive or deleted, as the contract has it.
 func (i *Instance) Status() string {
 	switch {

@@ -843,7 +843,7 @@ func facts(p Page, i models.Instance, s InstanceSchedule) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if sid := i.Options[OptionSID]; sid != "" {
+			if sid := i.Options[models.OptionSID]; sid != "" {
 				templ_7745c5c3_Err = fact(p.T("instance.sid"), sid).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

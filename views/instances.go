@@ -60,13 +60,6 @@ type InstanceForm struct {
 	Problem     *Failure            // why the input was refused; nil: it was not
 }
 
-// Options of an instance that the form has fields for.
-const (
-	OptionCA     = "ca_certificate"   // PEM
-	OptionSID    = "sid"              // of Oracle, instead of a service name
-	OptionWallet = "wallet_directory" // of Oracle
-)
-
 // Path returns the address of the form.
 func (f InstanceForm) Path() string {
 	if f.ID == 0 {

@@ -956,7 +956,7 @@ func TestTLSModes(t *testing.T) {
 		testenv.Missing(t, "a private MariaDB with a certificate")
 	}
 	plain := testenv.StartMySQL(t, "skip-ssl")
-	trusted := map[string]string{collectors.OptionCACertificate: server.Certificate}
+	trusted := map[string]string{models.OptionCACertificate: server.Certificate}
 	cases := []struct {
 		name      string
 		server    *testenv.MySQLServer
@@ -999,7 +999,7 @@ func TestTLSModes(t *testing.T) {
 		})
 	}
 	target := root(server)
-	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{collectors.OptionCACertificate: "no certificate"}
+	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{models.OptionCACertificate: "no certificate"}
 	_, err := New().Version(t.Context(), target)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }

@@ -20,7 +20,7 @@ func collectorFor(server *oracle.Server) *Collector {
 	c := New(nil)
 	c.Connector = func(t collectors.Target) (driver.Connector, error) {
 		return server.Connector(oracle.Login{
-			Service: t.Database, SID: t.Options[OptionSID], Username: t.Username, Password: t.Password,
+			Service: t.Database, SID: t.Options[models.OptionSID], Username: t.Username, Password: t.Password,
 		}), nil
 	}
 	return c

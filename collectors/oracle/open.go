@@ -23,12 +23,6 @@ import (
 	"whalefall/models"
 )
 
-// Options of an Oracle target.
-const (
-	OptionSID    = "sid"              // instead of a service name
-	OptionWallet = "wallet_directory" // with cwallet.sso: whom to trust, and what to show of ourselves, over TCPS
-)
-
 // prefetch is how many rows the server sends at a time.
 const prefetch = 1000
 
@@ -58,7 +52,7 @@ func (d oraDriver) connector(t collectors.Target) (driver.Connector, error) {
 // config sets what people typed member by member: the driver's address would have to be quoted, and is not in all
 // places.
 func (d oraDriver) config(t collectors.Target) (*configurations.ConnectionConfig, error) {
-	sid := t.Options[OptionSID]
+	sid := t.Options[models.OptionSID]
 	if service := t.Database + sid; service == "" || strings.ContainsAny(service, "()='\"\\\r\n\x00") {
 		return nil, &models.Error{Code: models.CodeCollection, Key: "collect.oracle.service"}
 	}
@@ -94,7 +88,7 @@ func (d oraDriver) encryption(t collectors.Target) (*tls.Config, error) {
 		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
 	}
 	config, err := collectors.TargetTLS(t)
-	if err != nil || t.Options[OptionWallet] == "" {
+	if err != nil || t.Options[models.OptionWallet] == "" {
 		return config, err
 	}
 	path, err := d.wallet(t)
@@ -113,7 +107,7 @@ func (d oraDriver) encryption(t collectors.Target) (*tls.Config, error) {
 
 // wallet is the real path of the target's wallet, if that is below an allowed directory.
 func (d oraDriver) wallet(t collectors.Target) (string, error) {
-	path, err := filepath.Abs(filepath.Join(t.Options[OptionWallet], "cwallet.sso"))
+	path, err := filepath.Abs(filepath.Join(t.Options[models.OptionWallet], "cwallet.sso"))
 	if err == nil {
 		path = collectors.RealPath(path)
 	}

@@ -72,7 +72,7 @@ func TestServiceOrSID(t *testing.T) {
 		{"", "x\ny", ""},
 	} {
 		config, err := oraDriver{}.config(collectors.Target{
-			Host: "h", Port: 1521, Username: "u", Password: "p", Database: c.service, Options: map[string]string{OptionSID: c.sid},
+			Host: "h", Port: 1521, Username: "u", Password: "p", Database: c.service, Options: map[string]string{models.OptionSID: c.sid},
 		})
 		if c.want == "" {
 			collectortest.WantError(t, err, models.CodeCollection, "collect.oracle.service")
@@ -205,7 +205,7 @@ func TestSilentServers(t *testing.T) {
 			start := time.Now()
 			_, err := impatient.Version(t.Context(), collectors.Target{
 				Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
-				Options: map[string]string{collectors.OptionCACertificate: ca},
+				Options: map[string]string{models.OptionCACertificate: ca},
 			})
 			collectortest.WantUnreachable(t, err, collectors.ReasonTimeout)
 			if elapsed := time.Since(start); elapsed < collectortest.Impatience || elapsed > 3*collectortest.Impatience {
@@ -333,7 +333,7 @@ func TestWalletsLieBelowAllowedDirectories(t *testing.T) {
 	} {
 		_, err := New([]string{allowed}).Version(t.Context(), collectors.Target{
 			Name: "t", Host: "127.0.0.1", Port: 1, Database: "orcl", Username: "u", Password: "p", TLSMode: models.TLSVerifyFull,
-			Options: map[string]string{OptionWallet: c.dir},
+			Options: map[string]string{models.OptionWallet: c.dir},
 		})
 		if c.reason == "" {
 			collectortest.WantError(t, err, models.CodeCollection, "collect.oracle.wallet_outside")
@@ -379,7 +379,7 @@ func TestFollowsRedirections(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			_, err := New(nil).Version(t.Context(), collectors.Target{
 				Name: "t", Host: "127.0.0.1", Port: first.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
-				Options: map[string]string{collectors.OptionCACertificate: ca},
+				Options: map[string]string{models.OptionCACertificate: ca},
 			})
 			collectortest.WantUnreachable(t, err, c.reason)
 			goleak.VerifyNone(t, before)

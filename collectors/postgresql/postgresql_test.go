@@ -509,7 +509,7 @@ func TestCollector_TLSModes(t *testing.T) {
 		{encrypted, models.TLSVerifyFull, "127.0.0.1", stranger, "refused"},
 	} {
 		target := collectortest.PostgreSQLTarget(c.server, "postgres")
-		target.TLSMode, target.Host, target.Options = c.mode, c.host, map[string]string{collectors.OptionCACertificate: c.ca}
+		target.TLSMode, target.Host, target.Options = c.mode, c.host, map[string]string{models.OptionCACertificate: c.ca}
 		got := "refused"
 		s, err := New().openAny(t.Context(), target)
 		if err == nil {
@@ -538,7 +538,7 @@ func encryptionOf(t *testing.T, s *session) string {
 }
 
 func TestCollector_InvalidCACertificate(t *testing.T) {
-	_, err := New().Version(t.Context(), collectors.Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{collectors.OptionCACertificate: "no PEM"}})
+	_, err := New().Version(t.Context(), collectors.Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{models.OptionCACertificate: "no PEM"}})
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 

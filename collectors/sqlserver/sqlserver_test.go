@@ -682,7 +682,7 @@ func TestTLS(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				target.Options = map[string]string{collectors.OptionCACertificate: string(pem)}
+				target.Options = map[string]string{models.OptionCACertificate: string(pem)}
 			}
 			if c.host != "" {
 				forward(t, &target, c.host)
@@ -695,7 +695,7 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
-	target := collectors.Target{Name: "x", Host: "127.0.0.1", Port: 1, TLSMode: models.TLSVerifyFull, Options: map[string]string{collectors.OptionCACertificate: "no PEM"}}
+	target := collectors.Target{Name: "x", Host: "127.0.0.1", Port: 1, TLSMode: models.TLSVerifyFull, Options: map[string]string{models.OptionCACertificate: "no PEM"}}
 	_, err := New().Version(t.Context(), target)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
