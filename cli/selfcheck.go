@@ -225,6 +225,7 @@ func (r *report) summary(c collectors.Check) {
 				r.differences++
 			case collectors.Changed, collectors.Unread:
 				r.open++
+			case collectors.Equal, collectors.NoWord:
 			}
 		}
 	}
@@ -350,17 +351,18 @@ func explain(err error, name func(string) string) string {
 			e.Args[key] = name(text)
 		}
 	}
-	text := views.Failed(views.English, &e)
+	var text strings.Builder
+	text.WriteString(views.Failed(views.English, &e))
 	if e.Reason != "" {
-		text += ". " + views.Message(views.English, "reason."+e.Reason, nil)
+		text.WriteString(". " + views.Message(views.English, "reason."+e.Reason, nil))
 	}
 	for _, code := range []string{"sqlstate", "error_number", "sqlite_code"} {
 		if value, ok := e.Extra[code]; ok {
-			text += fmt.Sprintf(" (%s %v)", code, value)
+			fmt.Fprintf(&text, " (%s %v)", code, value)
 		}
 	}
 	if e.Grant != "" {
-		text += missing(e.Grant)
+		text.WriteString(missing(e.Grant))
 	}
-	return text
+	return text.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -48,9 +49,7 @@ func (a *app) fuzzed(t *testing.T, method, path, query, body string, header http
 	for _, cookie := range a.admin.http.Jar.Cookies(base) {
 		request.AddCookie(cookie)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	w := recorder{httptest.NewRecorder()}
 	a.handler.ServeHTTP(w, request)
 	raw, err := io.ReadAll(w.Body)

@@ -212,8 +212,7 @@ func readRows(records *csv.Reader, columns []string) ([]importRow, error) {
 // nextRecord returns the next record of a file, io.EOF after the last.
 func nextRecord(records *csv.Reader) ([]string, error) {
 	record, err := records.Read()
-	var malformed *csv.ParseError
-	if errors.As(err, &malformed) {
+	if malformed, ok := errors.AsType[*csv.ParseError](err); ok {
 		return nil, models.Invalid("import.malformed", "Line", malformed.Line)
 	}
 	return record, err

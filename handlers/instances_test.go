@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -52,7 +53,7 @@ func TestInstances(t *testing.T) {
 			"items.0.name", "生产-PG_1", "items.0.active_db_count", 0, "items.0.active_account_count", 0,
 			"items.0.last_sync_time", nil,
 			"items.0.deleted_at", nil, "items.0.main_version", nil, "items.0.status", "active")
-		for _, name := range strings.Fields("id name db_type host port description is_active deleted_at status " +
+		for name := range strings.FieldsSeq("id name db_type host port description is_active deleted_at status " +
 			"main_version active_db_count active_account_count last_sync_time tags") {
 			if _, ok := list.at("items", 0).(obj)[name]; !ok {
 				a.Errorf("item without %s", name)
@@ -94,9 +95,7 @@ func TestInstances_Input(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		good := func(change obj) obj {
 			out := obj{"name": "n", "db_type": "mysql", "host": "h", "port": 3306}
-			for k, v := range change {
-				out[k] = v
-			}
+			maps.Copy(out, change)
 			return out
 		}
 		const host, port, kind = "主机地址格式无效,请输入有效的IP地址或域名", "端口号必须是整数", "不支持的数据库类型: %s.支持的类型: mysql, oracle, postgresql, " +

@@ -84,7 +84,8 @@ var htmx = []string{"HX-Request", "true"}
 
 func into(target string) []string { return []string{"HX-Request", "true", "HX-Target", target} }
 
-func n(v int64) *int64 { return &v }
+//go:fix inline
+func n(v int64) *int64 { return new(v) }
 
 // snapshot stores a result for a database of a new instance and returns the path of its tables.
 func (a *app) snapshot(name string, r models.TableResult) string {

@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -231,9 +232,7 @@ func TestCredentials_Members(t *testing.T) {
 		path := a.newCredential("first")
 		good := func(change obj) obj {
 			out := obj{"name": "n", "username": "u", "password": "p"}
-			for k, v := range change {
-				out[k] = v
-			}
+			maps.Copy(out, change)
 			return out
 		}
 		for _, c := range []struct {

@@ -94,8 +94,7 @@ func decodeJSON(body io.Reader) (fields, error) {
 	decoder.UseNumber()
 	var out fields
 	err = decoder.Decode(&out)
-	var notObject *json.UnmarshalTypeError
-	if errors.As(err, &notObject) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_object", Err: err}
 	}
 	if _, end := decoder.Token(); err != nil || end != io.EOF {
@@ -125,8 +124,7 @@ func hasLoneSurrogate(raw []byte) bool {
 
 // bodyUnread returns the error for a body that could not be read: too large, or the client is gone.
 func bodyUnread(err error) *models.Error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &models.Error{Code: models.CodeTooLarge, Err: err}
 	}
 	return &models.Error{Code: models.CodeInvalid, Err: err}

@@ -106,7 +106,7 @@ func oddTables() []models.TableSize {
 				Schema:     "s",
 				Name:       name,
 				Kind:       models.KindTable,
-				Total:      n(int64(len(name))),
+				Total:      new(int64(len(name))),
 				SizeSource: models.SizeAllocated,
 			},
 		)
@@ -125,8 +125,8 @@ func manyTables(count int) []models.TableSize {
 			),
 			Name:       fmt.Sprintf("table_%06d", i),
 			Kind:       models.KindTable,
-			Total:      n(int64(i)),
-			Data:       n(int64(i)),
+			Total:      new(int64(i)),
+			Data:       new(int64(i)),
 			Index:      n(0),
 			SizeSource: models.SizeAllocated,
 		}

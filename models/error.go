@@ -117,9 +117,7 @@ func (e *Error) WithGrant(statement string) *Error {
 func (e *Error) With(name string, value any) *Error {
 	out := *e
 	out.Extra = make(map[string]any, len(e.Extra)+1)
-	for k, v := range e.Extra {
-		out.Extra[k] = v
-	}
+	maps.Copy(out.Extra, e.Extra)
 	out.Extra[name] = value
 	return &out
 }
@@ -156,8 +154,7 @@ func Is(err error, code Code) bool {
 
 // AsError returns err as *Error; anything unclassified becomes CodeInternal with err as its cause.
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: CodeInternal, Err: err}

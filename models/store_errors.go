@@ -47,8 +47,7 @@ type classifying struct{ driverDialector }
 
 // Translate is called by gorm.
 func (c classifying) Translate(err error) error {
-	var known *Error
-	if errors.As(err, &known) {
+	if _, classified := errors.AsType[*Error](err); classified {
 		return err
 	}
 	err = c.driverDialector.Translate(err)

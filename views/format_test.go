@@ -8,7 +8,8 @@ import (
 	"whalefall/models"
 )
 
-func ref[T any](v T) *T { return &v }
+//go:fix inline
+func ref[T any](v T) *T { return new(v) }
 
 func TestBytes(t *testing.T) {
 	t.Parallel()
@@ -18,22 +19,22 @@ func TestBytes(t *testing.T) {
 		want string
 	}{
 		{nil, "—"},
-		{ref(int64(0)), "0 B"},
-		{ref(int64(1)), "1 B"},
-		{ref(int64(1023)), "1023 B"},
-		{ref(int64(1024)), "1.00 KiB"},
-		{ref(int64(1536)), "1.50 KiB"},
-		{ref(int64(8192)), "8.00 KiB"},
-		{ref(int64(10234)), "9.99 KiB"},
-		{ref(int64(10238)), "10.0 KiB"}, // 9.998: two places would read 10.00
-		{ref(int64(10240)), "10.0 KiB"},
-		{ref(int64(1048524)), "1023.9 KiB"},
-		{ref(int64(1048575)), "1.00 MiB"}, // 1023.999 KiB
-		{ref(int64(1 << 20)), "1.00 MiB"},
-		{ref(int64(5 << 30)), "5.00 GiB"},
-		{ref(int64(123 << 40)), "123.0 TiB"},
+		{new(int64(0)), "0 B"},
+		{new(int64(1)), "1 B"},
+		{new(int64(1023)), "1023 B"},
+		{new(int64(1024)), "1.00 KiB"},
+		{new(int64(1536)), "1.50 KiB"},
+		{new(int64(8192)), "8.00 KiB"},
+		{new(int64(10234)), "9.99 KiB"},
+		{new(int64(10238)), "10.0 KiB"}, // 9.998: two places would read 10.00
+		{new(int64(10240)), "10.0 KiB"},
+		{new(int64(1048524)), "1023.9 KiB"},
+		{new(int64(1048575)), "1.00 MiB"}, // 1023.999 KiB
+		{new(int64(1 << 20)), "1.00 MiB"},
+		{new(int64(5 << 30)), "5.00 GiB"},
+		{new(int64(123 << 40)), "123.0 TiB"},
 		{ref(int64(math.MaxInt64)), "8.00 EiB"},
-		{ref(int64(-1536)), "-1.50 KiB"},
+		{new(int64(-1536)), "-1.50 KiB"},
 	} {
 		if got := Bytes(c.n); got != c.want {
 			t.Errorf("Bytes(%v) = %q, want %q", Exact(c.n), got, c.want)
@@ -45,7 +46,7 @@ func TestGain(t *testing.T) {
 	t.Parallel()
 
 	for want, n := range map[string]*int64{
-		"—": nil, "0 B": ref(int64(0)), "+1.00 MiB": ref(int64(1 << 20)), "-2.00 KiB": ref(int64(-2048)),
+		"—": nil, "0 B": new(int64(0)), "+1.00 MiB": new(int64(1 << 20)), "-2.00 KiB": new(int64(-2048)),
 	} {
 		if got := Gain(n); got != want {
 			t.Errorf("Gain(%v) = %q, want %q", Exact(n), got, want)
@@ -62,9 +63,9 @@ func TestRowCount(t *testing.T) {
 		want   string
 	}{
 		{nil, "", "—"},
-		{ref(int64(0)), models.RowsExact, "0"},
-		{ref(int64(1234567)), models.RowsExact, "1,234,567"},
-		{ref(int64(1234567)), models.RowsStatistic, "≈1,234,567"},
+		{new(int64(0)), models.RowsExact, "0"},
+		{new(int64(1234567)), models.RowsExact, "1,234,567"},
+		{new(int64(1234567)), models.RowsStatistic, "≈1,234,567"},
 	} {
 		if got := RowCount(c.n, c.source); got != c.want {
 			t.Errorf("RowCount(%v, %s) = %q, want %q", Exact(c.n), c.source, got, c.want)
@@ -81,11 +82,11 @@ func TestShare(t *testing.T) {
 		want  string
 	}{
 		{nil, 100, "0.0%"},
-		{ref(int64(10)), 0, "0.0%"},
-		{ref(int64(1)), 1_000_000, "<0.1%"},
-		{ref(int64(1)), 3, "33.3%"},
-		{ref(int64(7)), 7, "100.0%"},
-		{ref(int64(9)), 7, "100.0%"},
+		{new(int64(10)), 0, "0.0%"},
+		{new(int64(1)), 1_000_000, "<0.1%"},
+		{new(int64(1)), 3, "33.3%"},
+		{new(int64(7)), 7, "100.0%"},
+		{new(int64(9)), 7, "100.0%"},
 	} {
 		if got := Percent(Share(c.part, c.whole)); got != c.want {
 			t.Errorf("Share(%s of %d) = %q, want %q", Exact(c.part), c.whole, got, c.want)

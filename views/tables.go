@@ -136,6 +136,7 @@ func whyUnknown(p Page, r models.TableSizeRow) string {
 	switch r.Kind {
 	case models.KindExternal, models.KindMerge, models.KindMemoryOptimized, models.KindTemporary:
 		return p.T("kind." + string(r.Kind) + "_size")
+	default:
 	}
 	if r.Total == nil {
 		return p.T("unread.failed")

@@ -45,7 +45,7 @@ func TestWhyUnknown(t *testing.T) {
 		{models.TableSize{Kind: models.KindTemporary}, "kind.temporary_size", "kind.temporary_size"},
 		{models.TableSize{Kind: models.KindExternal}, "kind.external_size", "kind.external_size"},
 		{models.TableSize{Kind: models.KindTable}, "unread.failed", "unread.failed"},
-		{models.TableSize{Kind: models.KindTable, Total: ref(int64(1))}, "size.untold", "unused.untold"},
+		{models.TableSize{Kind: models.KindTable, Total: new(int64(1))}, "size.untold", "unused.untold"},
 		{models.TableSize{Kind: models.KindMemoryOptimized, Unread: models.UnreadLocked}, "unread.locked", "unread.locked"},
 	} {
 		r := measuredRow(c.row)
@@ -68,7 +68,7 @@ func TestWhyRows_Estimated(t *testing.T) {
 	t.Parallel()
 
 	at := time.Date(2026, 7, 1, 11, 0, 0, 0, time.UTC)
-	r := measuredRow(models.TableSize{Rows: ref(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at})
+	r := measuredRow(models.TableSize{Rows: new(int64(5)), RowsSource: models.RowsStatistic, RowsAt: &at})
 	const want = "估算行数，来自引擎于 2026-07-01 11:00:00 UTC 收集的统计信息（2 天前）"
 	if got := whyRows(chinesePage, r); got != want {
 		t.Errorf("got %q, want %q", got, want)

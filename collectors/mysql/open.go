@@ -294,8 +294,7 @@ func (s *session) failed(ctx context.Context, err error) error {
 
 // errorNumber is the server's number for an error, 0 when the server did not send it.
 func errorNumber(err error) int {
-	var refused *mysqldriver.MySQLError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		return int(refused.Number)
 	}
 	return 0

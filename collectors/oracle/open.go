@@ -31,8 +31,7 @@ const answerTimeout = scanFactor*collectors.StatementTimeout + 2*collectors.Hang
 
 // errorNumber is the server's or its listener's number for an error, 0 when neither sent it.
 func errorNumber(err error) int {
-	var refused *network.OracleError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*network.OracleError](err); ok {
 		return refused.ErrCode
 	}
 	return 0

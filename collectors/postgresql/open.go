@@ -234,8 +234,7 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 
 // sqlState returns the server's code of an error, "" when the server did not send it.
 func sqlState(err error) string {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return refused.Code
 	}
 	return ""

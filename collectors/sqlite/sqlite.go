@@ -358,8 +358,7 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, err error
 		return known
 	}
 	code := 0
-	var refused *sqlitedriver.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*sqlitedriver.Error](err); ok {
 		code = refused.Code() & 0xff
 	}
 	key := "collect.sqlite.failed"

@@ -316,8 +316,8 @@ func (m *mutator) literal(i int) {
 	if number, err := strconv.Atoi(token.word); err == nil {
 		m.replace(here, strconv.Itoa(number+1), "%d for %s", number+1, m.text(span{max(i-4, 0), i + 1}))
 	}
-	if strings.HasSuffix(token.word, "'") {
-		m.replace(here, strings.TrimSuffix(token.word, "'")+"~'", "other than %s", m.text(span{max(i-4, 0), i + 1}))
+	if before, ok := strings.CutSuffix(token.word, "'"); ok {
+		m.replace(here, before+"~'", "other than %s", m.text(span{max(i-4, 0), i + 1}))
 	}
 }
 

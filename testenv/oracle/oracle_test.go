@@ -64,8 +64,7 @@ func open(t *testing.T, o *oracle.Server, login oracle.Login) *sql.DB {
 }
 
 func code(err error) int {
-	var refusal *network.OracleError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*network.OracleError](err); ok {
 		return refusal.ErrCode
 	}
 	return 0

@@ -175,6 +175,7 @@ func (c Column) encode(value any) ([]byte, error) {
 			return encodeText(v), nil
 		case Decimal:
 			return c.encodeDecimal(v)
+		default: // no other type is written as text
 		}
 	case []byte:
 		if c.Type == VarBinary || (c.Type == UniqueIdentifier && len(v) == 16) {
