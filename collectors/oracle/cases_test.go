@@ -15,7 +15,7 @@ import (
 	"whalefall/testenv/oracle"
 )
 
-// collectorFor is the collector with connections to an emulated server.
+// collectorFor returns a collector that connects to an emulated server.
 func collectorFor(server *oracle.Server) *Collector {
 	c := New(nil)
 	c.Connector = func(t collectors.Target) (driver.Connector, error) {
@@ -26,7 +26,7 @@ func collectorFor(server *oracle.Server) *Collector {
 	return c
 }
 
-// read is what the collector makes of the dictionary, by tablespace.
+// read returns the results that the collector derives from the dictionary, by tablespace.
 func (c *Collector) read(t *testing.T, target collectors.Target) map[string]models.TableResult {
 	t.Helper()
 	s, err := c.open(t.Context(), target)
@@ -41,7 +41,7 @@ func (c *Collector) read(t *testing.T, target collectors.Target) map[string]mode
 	return found.results()
 }
 
-func TestCases(t *testing.T) {
+func TestSession_Catalog_Cases(t *testing.T) {
 	for _, c := range catalog.Cases(t, "oracle") {
 		t.Run(c.Name, func(t *testing.T) {
 			server := oracle.New(t, oracle.Options{Rows: c.Rows})
@@ -56,13 +56,13 @@ func TestCases(t *testing.T) {
 				got[tablespace] = asWant(result)
 			}
 			if difference := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(byTableName)); difference != "" {
-				t.Errorf("%s\n%s", c.Why, difference)
+				t.Errorf("%s (-want +got)\n%s", c.Why, difference)
 			}
 		})
 	}
 }
 
-// asWant is a result in the words of a case.
+// asWant converts a result to what cases expect.
 func asWant(r models.TableResult) catalog.Want {
 	want := catalog.Want{Scope: r.Scope, Complete: r.Complete, Hidden: r.Hidden, Residual: r.Residual}
 	for _, table := range r.Tables {
@@ -77,5 +77,6 @@ func asWant(r models.TableResult) catalog.Want {
 }
 
 func byTableName(a, b catalog.Table) bool {
-	return strings.Join([]string{a.Schema, a.Name, a.Kind}, "\x00") < strings.Join([]string{b.Schema, b.Name, b.Kind}, "\x00")
+	key := func(t catalog.Table) string { return strings.Join([]string{t.Schema, t.Name, t.Kind}, "\x00") }
+	return key(a) < key(b)
 }

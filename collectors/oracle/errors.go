@@ -11,32 +11,33 @@ import (
 	"whalefall/models"
 )
 
-// Error numbers that more than one place knows.
+// Error numbers that are used in more than one place.
 const (
 	codeNoSuchView   = 942
 	codeNoPrivilege  = 1031
 	codeNoSession    = 1045
-	codeRecursive    = 604   // of a statement that the server made itself, as a logon trigger's
-	codeTrigger      = 4088  // of a trigger
-	codeNoPrivilege2 = 41900 // 23ai names the privilege
+	codeRecursive    = 604   // a statement that the server ran itself failed, for example in a logon trigger
+	codeTrigger      = 4088  // a trigger failed
+	codeNoPrivilege2 = 41900 // since 23ai, which names the privilege
 )
 
-// Message keys that more than one place knows.
+// Message keys that are used in more than one place.
 const (
 	keyDenied = "collect.oracle.denied"
 	keyLocked = "collect.oracle.locked"
 	keyClosed = "collect.oracle.not_open"
 )
 
-// Reasons that only Oracle's listeners and logins have.
+// Reasons for a failed connection that only Oracle has.
 const (
 	reasonService  = "service"  // the listener knows no such service or SID
-	reasonVerifier = "verifier" // the sides know no common way to prove a password
+	reasonVerifier = "verifier" // client and server have no password verifier in common
 	reasonWallet   = "wallet"   // the wallet cannot be read
 	reasonArchiver = "archiver" // only SYSDBA may log in until redo can be archived again
 )
 
-// meaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning describes what an error number means to the user. With a reason, the connection failed or was lost; with a
+// key, the server refused a statement.
 type meaning struct {
 	key    string
 	reason string
@@ -45,7 +46,7 @@ type meaning struct {
 var meanings = map[int]meaning{
 	1005:          {reason: collectors.ReasonLogin}, // no password
 	1017:          {reason: collectors.ReasonLogin}, // wrong user or password
-	1035:          {reason: collectors.ReasonLogin}, // only for RESTRICTED SESSION now
+	1035:          {reason: collectors.ReasonLogin}, // only RESTRICTED SESSION may log in
 	codeNoSession: {reason: collectors.ReasonLogin}, // no CREATE SESSION
 	12506:         {reason: collectors.ReasonLogin}, // the listener's access list
 	28000:         {reason: collectors.ReasonLogin}, // account locked
@@ -61,7 +62,7 @@ var meanings = map[int]meaning{
 	12505:         {reason: reasonService}, // SID
 	12514:         {reason: reasonService}, // service
 	12521:         {reason: reasonService}, // instance
-	12564:         {reason: reasonService}, // refused without a word
+	12564:         {reason: reasonService}, // refused without an explanation
 	12560:         {reason: collectors.ReasonProtocol},
 	12569:         {reason: collectors.ReasonProtocol},
 	257:           {reason: reasonArchiver},
@@ -110,7 +111,8 @@ var meanings = map[int]meaning{
 	1555:             {key: "collect.oracle.snapshot_too_old"},
 }
 
-// isOracleDenied reports whether the account may not read a view. Older servers say that there is no such view.
+// isDenied reports whether the account lacks the privilege to read a view. Before 23ai, servers report such a view as
+// missing.
 func isDenied(err error) bool {
 	switch errorNumber(err) {
 	case codeNoSuchView, codeNoPrivilege, codeNoPrivilege2:
@@ -119,12 +121,12 @@ func isDenied(err error) bool {
 	return false
 }
 
-// failed classifies an error that came about on this session.
+// failed classifies an error that occurred in this session.
 func (s *session) failed(ctx context.Context, err error) error {
 	return failure(ctx, s.target, err, false)
 }
 
-// failure makes a *models.Error of an error that came about while connecting or later.
+// failure returns err as a *models.Error. connecting says that it occurred before the session was established.
 func failure(ctx context.Context, t collectors.Target, err error, connecting bool) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -141,14 +143,15 @@ func failure(ctx context.Context, t collectors.Target, err error, connecting boo
 	return &models.Error{Code: models.CodeCollection, Err: err}
 }
 
-// refused is the error for what the server or its listener answered. Whatever is no refusal of a statement leaves us
-// without a connection.
+// refused returns the error for a number that the server or its listener sent. Unless the server refused a single
+// statement, the connection counts as failed or lost.
 func refused(t collectors.Target, number int, err error, connecting bool) *models.Error {
 	meaning := meanings[number]
 	var refused *models.Error
 	switch {
 	case connecting && (isDenied(err) || number == codeRecursive || number == codeTrigger):
-		refused = collectors.Unreachable(t, collectors.ReasonLogin, err) // SYS without SYSDBA, or a logon trigger that keeps the account out
+		// SYS without SYSDBA, or a logon trigger that rejects the account.
+		refused = collectors.Unreachable(t, collectors.ReasonLogin, err)
 	case meaning.reason != "":
 		refused = collectors.Unreachable(t, meaning.reason, err)
 	case connecting && meaning.key == "":
@@ -159,13 +162,14 @@ func refused(t collectors.Target, number int, err error, connecting bool) *model
 			Args: models.Args("Number", fmt.Sprintf("%05d", number)),
 		}
 	}
+
 	if number == codeNoSession {
 		refused = refused.WithGrant("GRANT CREATE SESSION TO " + quoted(account(t.Username)) + ";")
 	}
 	return refused.With("error_number", number)
 }
 
-// account is the name a login means: in capitals unless it is given in quotes.
+// account returns the user name that a login stands for: in upper case unless the login is quoted.
 func account(login string) string {
 	if strings.HasPrefix(login, `"`) {
 		return strings.Trim(login, `"`)

@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// guardedConnector makes connections whose driver may panic, as go-ora does over answers that it does not expect. A
-// panic that went through database/sql would leave its locks behind, and whoever closes the connection waiting for
-// them.
+// guardedConnector opens connections that turn panics of the driver into errors: go-ora panics on answers that it does
+// not expect. A panic that passed through database/sql would leave its locks held, and closing the connection would
+// wait for them forever.
 type guardedConnector struct{ driver.Connector }
 
 func (g guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -17,14 +17,14 @@ func (g guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	able, ok := conn.(guardable)
+	guarded, ok := conn.(guardable)
 	if !ok {
 		return nil, errors.Join(errors.ErrUnsupported, conn.Close())
 	}
-	return guardedConn{able}, nil
+	return guardedConn{guarded}, nil
 }
 
-// guardable is what a session uses of a connection.
+// guardable lists the methods of a connection that sessions use.
 type guardable interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -36,14 +36,14 @@ var _ guardable = (*oraConn)(nil)
 
 type guardedConn struct{ guardable }
 
-// HangUp closes the socket if the connection is one that has it.
+// HangUp closes the socket if the connection supports it.
 func (c guardedConn) HangUp() {
-	if able, ok := c.guardable.(interface{ HangUp() }); ok {
-		able.HangUp()
+	if conn, ok := c.guardable.(interface{ HangUp() }); ok {
+		conn.HangUp()
 	}
 }
 
-// guard makes a panic the error of a connection that is lost.
+// guard turns a panic into the error of a lost connection. It must be deferred.
 func (c guardedConn) guard(err *error) {
 	if cause := recover(); cause != nil {
 		c.HangUp()
@@ -62,12 +62,16 @@ func (c guardedConn) BeginTx(ctx context.Context, options driver.TxOptions) (_ d
 	return guardedTx{tx, c}, err
 }
 
-func (c guardedConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (_ driver.Result, err error) {
+func (c guardedConn) ExecContext(
+	ctx context.Context, text string, args []driver.NamedValue,
+) (_ driver.Result, err error) {
 	defer c.guard(&err)
 	return c.guardable.ExecContext(ctx, text, args)
 }
 
-func (c guardedConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (_ driver.Rows, err error) {
+func (c guardedConn) QueryContext(
+	ctx context.Context, text string, args []driver.NamedValue,
+) (_ driver.Rows, err error) {
 	defer c.guard(&err)
 	rows, err := c.guardable.QueryContext(ctx, text, args)
 	if err != nil {

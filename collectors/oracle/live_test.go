@@ -13,5 +13,7 @@ import (
 func TestLive(t *testing.T) {
 	impatient := New(nil)
 	impatient.connectTimeout = collectortest.Impatience
-	collectortest.Live(t, "TEST_ORACLE_URL", collectortest.Fixture{Collector: New(nil), Impatient: impatient, Target: collectors.Target{Engine: models.Oracle, Port: 1521}})
+	collectortest.Live(t, "TEST_ORACLE_URL", collectortest.Fixture{
+		Collector: New(nil), Impatient: impatient, Target: collectors.Target{Engine: models.Oracle, Port: 1521},
+	})
 }

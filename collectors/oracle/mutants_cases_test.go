@@ -11,7 +11,7 @@ import (
 	"whalefall/testenv/oracle"
 )
 
-// tablesOf are the relations in USERS, by name; a fault in a catalog of one owner shows no other way.
+// tablesOf returns the result of the tablespace USERS, and its rows by name. All relations must have the same owner.
 func tablesOf(t *testing.T, c dictionary) (map[string]models.TableSize, models.TableResult) {
 	t.Helper()
 	if c.tablespaces == nil {
@@ -22,7 +22,7 @@ func tablesOf(t *testing.T, c dictionary) (map[string]models.TableSize, models.T
 	for _, row := range result.Tables {
 		rows[row.Name] = row
 		if (row.SizeSource == models.SizeNone) != (row.Total == nil && row.Data == nil && row.Index == nil) {
-			t.Errorf("%s has sizes from %q: %s", row.Name, row.SizeSource, collectortest.Text(row.Total))
+			t.Errorf("%s: got size source %q with total %s", row.Name, row.SizeSource, collectortest.Text(row.Total))
 		}
 	}
 	return rows, result
@@ -54,7 +54,9 @@ func wantBytes(t *testing.T, what string, got *int64, want string) {
 	}
 }
 
-func TestRuleUnknownIndexLeavesDataKnown(t *testing.T) {
+func TestDictionary_Results_UnknownIndexSize(t *testing.T) {
+	t.Parallel()
+
 	bytes := int64(8192)
 	rows, _ := tablesOf(t, dictionary{
 		tables:   appTables(appTable(dictTable{created: "YES"}, "T")),
@@ -66,18 +68,22 @@ func TestRuleUnknownIndexLeavesDataKnown(t *testing.T) {
 	wantBytes(t, "total", rows["T"].Total, collectortest.Text(nil))
 }
 
-func TestRuleIndexOfAnUnknownClusterIsNobodys(t *testing.T) {
+func TestDictionary_Results_IndexOfUnknownCluster(t *testing.T) {
+	t.Parallel()
+
 	bytes := int64(8192)
 	rows, result := tablesOf(t, dictionary{
 		indexes:  map[objectName]dictIndex{app("I"): {kind: "CLUSTER", table: app("C"), onCluster: true}},
 		segments: []dictSegment{appSegment("I", "INDEX", &bytes)},
 	})
 	if len(rows) != 0 || *result.Residual != bytes {
-		t.Errorf("got %v, and %d bytes of nobody", rows, *result.Residual)
+		t.Errorf("got rows %v, residual %d, want no rows, residual %d", rows, *result.Residual, bytes)
 	}
 }
 
-func TestRuleStorageOfWhatWasDropped(t *testing.T) {
+func TestDictionary_Results_StorageOfDroppedTable(t *testing.T) {
+	t.Parallel()
+
 	bytes := int64(8192)
 	rows, _ := tablesOf(t, dictionary{
 		tables:   appTables(appTable(dictTable{}, "STORAGE")),
@@ -87,12 +93,14 @@ func TestRuleStorageOfWhatWasDropped(t *testing.T) {
 	wantBytes(t, "recycle bin", rows[recycleBin].Total, "8192")
 }
 
-// Storage of a domain index is what both the table and the list of such storage say.
-func TestRuleDomainIndexes(t *testing.T) {
+// A table stores a domain index only if both the table and the secondary objects say so.
+func TestDictionary_Results_DomainIndexes(t *testing.T) {
+	t.Parallel()
+
 	bytes := int64(8192)
 	for _, c := range []struct {
 		flagged, listed bool
-		want            string // relation that the bytes belong to
+		want            string // the relation that the bytes count for
 	}{{true, true, "T"}, {true, false, "DR$I"}, {false, true, "DR$I"}} {
 		catalog := dictionary{
 			tables:    appTables(appTable(dictTable{created: "YES"}, "T"), appTable(dictTable{secondary: c.flagged}, "DR$I")),
@@ -108,7 +116,9 @@ func TestRuleDomainIndexes(t *testing.T) {
 	}
 }
 
-func TestRuleClusteredTablesAreWhereTheyAreSaidToBe(t *testing.T) {
+func TestDictionary_Results_TablespaceOfClusteredTables(t *testing.T) {
+	t.Parallel()
+
 	for tablespace, want := range map[string]string{"": "INDX", "USERS": "USERS"} {
 		results := dictionary{
 			tablespaces: map[string]bool{"USERS": true, "INDX": true},
@@ -117,13 +127,15 @@ func TestRuleClusteredTablesAreWhereTheyAreSaidToBe(t *testing.T) {
 		}.results()
 		for name, result := range results {
 			if listed := len(result.Tables) == 1; listed != (name == want) {
-				t.Errorf("said to be in %q: listed in %s: %v", tablespace, name, listed)
+				t.Errorf("tablespace %q: listed in %s: got %v, want %v", tablespace, name, listed, name == want)
 			}
 		}
 	}
 }
 
-func TestRuleTablesWithoutBytes(t *testing.T) {
+func TestDictionary_Results_TablesWithoutBytes(t *testing.T) {
+	t.Parallel()
+
 	count, at, bytes := int64(7), time.Unix(0, 0), int64(8192)
 	counted := dictTable{tablespace: "USERS", rows: &count, analyzed: &at}
 	with := func(change func(*dictTable)) dictTable {
@@ -180,54 +192,64 @@ func TestRuleTablesWithoutBytes(t *testing.T) {
 		})
 		row, listed := rows["T"]
 		if !listed || row.Kind != c.kind || row.RowsSource != c.source {
-			t.Errorf("%s: %v, %q, rows from %q", name, listed, row.Kind, row.RowsSource)
+			t.Errorf("%s: got listed %v, kind %q, rows source %q, want kind %q, rows source %q",
+				name, listed, row.Kind, row.RowsSource, c.kind, c.source)
 		}
 		wantBytes(t, name, row.Total, c.total)
 		wantBytes(t, name+" rows", row.Rows, c.rows)
 	}
 }
 
-// manyWords is a dictionary in which each column says something that no other does.
-func manyWords() catalog.Rows {
-	spaces := []map[string]any{collectortest.OracleTablespace("USERS", "PERMANENT"), collectortest.OracleTablespace("INDX", "PERMANENT")}
+// distinctColumns returns a dictionary in which the value of each column matters.
+func distinctColumns() catalog.Rows {
+	spaces := []map[string]any{
+		collectortest.OracleTablespace("USERS", "PERMANENT"), collectortest.OracleTablespace("INDX", "PERMANENT"),
+	}
 	member := collectortest.OracleTable("APP", "MEMBER", "")
 	member["CLUSTER_OWNER"], member["CLUSTER_NAME"] = "APP", "C"
 	foreign := collectortest.OracleTable("APP", "GUEST", "USERS")
 	foreign["CLUSTER_OWNER"], foreign["CLUSTER_NAME"] = "OTHER", "C"
-	named, dropped := collectortest.OracleTable("APP", "BIN$kept", "USERS"), collectortest.OracleTable("APP", "GONE", "USERS")
+	named := collectortest.OracleTable("APP", "BIN$kept", "USERS")
+	dropped := collectortest.OracleTable("APP", "GONE", "USERS")
 	dropped["DROPPED"] = "YES"
 	return catalog.Rows{
 		"DBA_TABLESPACES": spaces,
 		"DBA_CLUSTERS":    {{"OWNER": "APP", "CLUSTER_NAME": "C", "TABLESPACE_NAME": "INDX"}},
 		"DBA_TABLES":      {member, foreign, named, dropped, collectortest.OracleTable("APP", "DOCUMENTS", "USERS")},
-		"DBA_LOBS":        {{"OWNER": "APP", "TABLE_NAME": "DOCUMENTS", "SEGMENT_NAME": "SYS_LOB1$$", "INDEX_NAME": "SYS_IL1$$"}},
+		"DBA_LOBS": {
+			{"OWNER": "APP", "TABLE_NAME": "DOCUMENTS", "SEGMENT_NAME": "SYS_LOB1$$", "INDEX_NAME": "SYS_IL1$$"},
+		},
 		"DBA_SEGMENTS": {
-			collectortest.OracleSegment("APP", "C", "CLUSTER", "USERS", 1), collectortest.OracleSegment("APP", "GUEST", "TABLE", "USERS", 20),
-			collectortest.OracleSegment("APP", "BIN$kept", "TABLE", "USERS", 300), collectortest.OracleSegment("APP", "DOCUMENTS", "TABLE", "USERS", 4000),
-			collectortest.OracleSegment("APP", "SYS_IL1$$", "LOBINDEX", "USERS", 50000), collectortest.OracleSegment("APP", "GONE", "TABLE", "USERS", 600000),
+			collectortest.OracleSegment("APP", "C", "CLUSTER", "USERS", 1),
+			collectortest.OracleSegment("APP", "GUEST", "TABLE", "USERS", 20),
+			collectortest.OracleSegment("APP", "BIN$kept", "TABLE", "USERS", 300),
+			collectortest.OracleSegment("APP", "DOCUMENTS", "TABLE", "USERS", 4000),
+			collectortest.OracleSegment("APP", "SYS_IL1$$", "LOBINDEX", "USERS", 50000),
+			collectortest.OracleSegment("APP", "GONE", "TABLE", "USERS", 600000),
 		},
 	}
 }
 
-func TestRuleEveryColumnCounts(t *testing.T) {
-	server := oracle.New(t, oracle.Options{Rows: manyWords()})
+func TestSession_Catalog_EveryColumn(t *testing.T) {
+	server := oracle.New(t, oracle.Options{Rows: distinctColumns()})
 	for _, role := range []bool{true, false} {
 		results := collectorFor(server).read(t, collectortest.OracleTarget(t, server, "APP", role))
-		if got := totals(results["INDX"]); got != "APP.MEMBER "+collectortest.Text(nil) {
-			t.Errorf("role: %v: INDX has %s", role, got)
+		if got, want := totals(results["INDX"]), "APP.MEMBER "+collectortest.Text(nil); got != want {
+			t.Errorf("role %v: INDX: got %s, want %s", role, got, want)
 		}
-		if got := totals(results["USERS"]); got != "APP.BIN$ 600000, APP.BIN$kept 300, APP.C 1, APP.DOCUMENTS 54000, APP.GUEST 20" {
-			t.Errorf("role: %v: USERS has %s", role, got)
+		want := "APP.BIN$ 600000, APP.BIN$kept 300, APP.C 1, APP.DOCUMENTS 54000, APP.GUEST 20"
+		if got := totals(results["USERS"]); got != want {
+			t.Errorf("role %v: USERS: got %s, want %s", role, got, want)
 		}
 		for _, row := range results["USERS"].Tables {
 			if row.Note != "" {
-				t.Errorf("role: %v: %s has the note %q", role, row.Name, row.Note)
+				t.Errorf("role %v: %s: got note %q, want none", role, row.Name, row.Note)
 			}
 		}
 	}
 }
 
-func TestRuleYardstickWithoutASynonym(t *testing.T) {
+func TestCollector_Yardstick_NoSynonym(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas(), NoSynonym: []string{"DBA_SEGMENTS"}})
 	y, err := collectorFor(server).Yardstick(t.Context(), collectortest.OracleTarget(t, server, "APP", true), "USERS")
 	if err != nil {
@@ -242,35 +264,41 @@ func TestRuleYardstickWithoutASynonym(t *testing.T) {
 	}
 }
 
-// A default tablespace may have been dropped; one that is merely not listed has not.
-func TestRuleDefaultTablespaces(t *testing.T) {
+// A default tablespace counts as dropped only if the list of tablespaces is complete.
+func TestDictionary_Results_DefaultTablespace(t *testing.T) {
+	t.Parallel()
+
 	for _, all := range []bool{true, false} {
 		results := dictionary{
 			allTablespaces: all, tablespaces: map[string]bool{"USERS": true}, defaults: map[string]string{"APP": "OLD"},
 			tables: appTables(appTable(dictTable{temporary: true}, "T")),
 		}.results()
 		if listed := len(results["OLD"].Tables) == 1; listed == all || len(results["USERS"].Tables) != 0 {
-			t.Errorf("all tablespaces are listed: %v: found %+v", all, results)
+			t.Errorf("list is complete: %v: got %+v", all, results)
 		}
 	}
 }
 
-// A table in a cluster owns no bytes, whatever is said of its segment.
-func TestRuleClusteredTablesOwnNothing(t *testing.T) {
+// A table in a cluster has no bytes of its own, whatever SEGMENT_CREATED says.
+func TestDictionary_Results_ClusteredTablesHaveNoBytes(t *testing.T) {
+	t.Parallel()
+
 	for _, created := range []string{"YES", "NO", ""} {
 		rows, _ := tablesOf(t, dictionary{
 			tables:   appTables(appTable(dictTable{tablespace: "USERS", cluster: app("C"), created: created}, "T")),
 			clusters: map[objectName]string{app("C"): "USERS"},
 		})
 		if row, listed := rows["T"]; !listed || row.SizeSource != models.SizeNone || row.Note != models.NoteClustered {
-			t.Errorf("created: %q: %v, sizes from %q, note %q", created, listed, row.SizeSource, row.Note)
+			t.Errorf("created %q: got listed %v, size source %q, note %q, want size source %q, note %q",
+				created, listed, row.SizeSource, row.Note, models.SizeNone, models.NoteClustered)
 		}
 	}
 }
 
-func TestRuleSystemTablespaces(t *testing.T) {
+func TestCollector_Databases_IsSystem(t *testing.T) {
 	contents := map[string]string{
-		"SYSTEM": "PERMANENT", "SYSAUX": "PERMANENT", "UNDOTBS1": "UNDO", "TEMP": "TEMPORARY", "USERS": "PERMANENT", "sysaux": "PERMANENT",
+		"SYSTEM": "PERMANENT", "SYSAUX": "PERMANENT", "UNDOTBS1": "UNDO", "TEMP": "TEMPORARY",
+		"USERS": "PERMANENT", "sysaux": "PERMANENT",
 	}
 	rows := catalog.Rows{}
 	for name, of := range contents {
@@ -279,21 +307,24 @@ func TestRuleSystemTablespaces(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: rows})
 	result, err := collectorFor(server).Databases(t.Context(), collectortest.OracleTarget(t, server, "APP", true))
 	if err != nil || len(result.Databases) != len(contents) {
-		t.Fatalf("%d databases, %v", len(result.Databases), err)
+		t.Fatalf("got %d databases, %v, want %d", len(result.Databases), err, len(contents))
 	}
 	for _, d := range result.Databases {
 		if own := d.Name == "USERS" || d.Name == "sysaux"; d.IsSystem == own {
-			t.Errorf("%s is a system database: %v", d.Name, d.IsSystem)
+			t.Errorf("%s: got IsSystem %v, want %v", d.Name, d.IsSystem, !own)
 		}
 	}
 }
 
-// DBA_SEGMENTS lists every segment; what one schema may see of itself proves nothing.
-func TestRuleProof(t *testing.T) {
+// Only DBA_SEGMENTS proves that a result is complete: it lists every segment, USER_SEGMENTS those of one schema.
+func TestDictionary_Results_Proof(t *testing.T) {
+	t.Parallel()
+
 	for scope, want := range map[string]models.Proof{"": models.ProofLedger, "APP": ""} {
 		_, result := tablesOf(t, dictionary{scope: scope})
 		if !result.Complete || result.Scope != scope || result.Proof != want {
-			t.Errorf("of %q: complete is %v, proof %q", scope, result.Complete, result.Proof)
+			t.Errorf("scope %q: got scope %q, complete %v, proof %q, want complete, proof %q",
+				scope, result.Scope, result.Complete, result.Proof, want)
 		}
 	}
 }

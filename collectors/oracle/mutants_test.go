@@ -12,37 +12,43 @@ func TestMutants(t *testing.T) { mutated.Run(t) }
 
 func TestMutants_Sound(t *testing.T) { mutated.CheckSound(t, 65) }
 
-// Reasons that more than one equivalent mutant has.
+// Reasons that several equivalent mutants share.
 const (
-	sumAlone = "of one's own schema only the sum of all is of interest"
-	unread   = "nobody reads it where there is no owner"
+	onlySum = "for the account's own schema only the sum of all segments is compared"
+	unread  = "not read if there is no owner"
+)
+
+// Tests that notice mutants of several statements.
+const (
+	cases       = "TestSession_Catalog_Cases"
+	everyColumn = "TestSession_Catalog_EveryColumn"
 )
 
 var mutated = mutants.Suite{
 	Dialect: "oracle",
 	Sources: []mutants.Source{
-		{File: "segments.go", Tests: []string{"Test(Rule.*|Properties)|TestTablesThatStoreEachOtherEnd", "TestCases"}},
+		{File: "segments.go", Tests: []string{"TestDictionary_.*|" + everyColumn, cases}},
 	},
 	Statements: map[string][]string{
-		"":                 {"TestCases/two_owners_with_the_same.*", "TestRuleEveryColumnCounts", "TestCases"},
-		"container":        {"TestReleases"},
-		"data_files":       {"TestDatabases"},
-		"products":         {"TestReleases"},
-		"sys_segments":     {"TestWithoutASynonym", "TestFallsBackWhenDenied"},
-		"tablespaces":      {"TestDatabases", "TestCases"},
-		"temp_files":       {"TestDatabases"},
-		"user_":            {"TestRuleEveryColumnCounts", "TestCases/everything_one_schema_can_own.*", "TestCases"},
-		"user_tablespaces": {"TestDatabases", "TestCases"},
-		"yardstick":        {"TestRuleYardstickWithoutASynonym", "TestSelfCheck.*"},
+		"":                 {"TestSession_Catalog_Cases/two_owners_with_the_same.*", everyColumn, cases},
+		"container":        {"TestCollector_Releases"},
+		"data_files":       {"TestCollector_Databases"},
+		"products":         {"TestCollector_Releases"},
+		"sys_segments":     {"TestCollector_Tables_NoSynonym", "TestCollector_Tables_OwnSchemaIfDenied"},
+		"tablespaces":      {"TestCollector_Databases", cases},
+		"temp_files":       {"TestCollector_Databases"},
+		"user_":            {everyColumn, "TestSession_Catalog_Cases/everything_one_schema_can_own.*", cases},
+		"user_tablespaces": {"TestCollector_Databases", cases},
+		"yardstick":        {"TestCollector_Yardstick_NoSynonym", "TestCollector_Yardstick_(Cases|CrossingIndexes)"},
 	},
 	Equivalent: map[string]string{
-		`home: 1 + 1`:                            "a limit for what would have no end",
-		`home: not: false #2`:                    unread,
-		`recycled: not: false`:                   unread,
-		`listSegmentless: not: false`:            "whether it is an index is not asked",
-		"yardstick_guests.sql: without DISTINCT": "a set has no twins",
-		"yardstick_user.sql: NULL for SYS_CONTEXT('USERENV', 'SESSION_USER')":   sumAlone,
-		"yardstick_user.sql: NULL for segment_type":                             sumAlone,
-		"yardstick_user.sql: other than tablespace_name, SYS_CONTEXT('USERENV'": sumAlone,
+		`home: 1 + 1`:                              "only a limit for a loop that would not end",
+		`home: not: false #2`:                      unread,
+		`recycled: not: false`:                     unread,
+		`listSegmentless: not: false`:              "not read: whether it counts as index does not matter here",
+		"yardstick_crossing.sql: without DISTINCT": "a set has no duplicates",
+		"yardstick_user.sql: NULL for SYS_CONTEXT('USERENV', 'SESSION_USER')":   onlySum,
+		"yardstick_user.sql: NULL for segment_type":                             onlySum,
+		"yardstick_user.sql: other than tablespace_name, SYS_CONTEXT('USERENV'": onlySum,
 	},
 }

@@ -23,13 +23,13 @@ import (
 	"whalefall/models"
 )
 
-// prefetch is how many rows the server sends at a time.
+// prefetch is how many rows the server sends in one answer.
 const prefetch = 1000
 
-// answerTimeout ends the wait for an answer where nothing else has.
+// answerTimeout is how long the driver waits for an answer that no other deadline has ended.
 const answerTimeout = scanFactor*collectors.StatementTimeout + 2*collectors.HangUpGrace
 
-// errorNumber is the server's or its listener's number for an error, 0 when neither sent it.
+// errorNumber returns the number of an error that the server or its listener sent, 0 for any other error.
 func errorNumber(err error) int {
 	if refused, ok := errors.AsType[*network.OracleError](err); ok {
 		return refused.ErrCode
@@ -37,7 +37,7 @@ func errorNumber(err error) int {
 	return 0
 }
 
-// oraDriver makes connectors of the driver go-ora.
+// oraDriver returns connectors that use go-ora.
 type oraDriver struct{ walletDirs []string }
 
 func (d oraDriver) connector(t collectors.Target) (driver.Connector, error) {
@@ -48,48 +48,52 @@ func (d oraDriver) connector(t collectors.Target) (driver.Connector, error) {
 	return &oraConnector{config: config}, nil
 }
 
-// config sets what people typed member by member: the driver's address would have to be quoted, and is not in all
-// places.
+// config returns the driver's configuration for a target. It sets each value that a user entered as a field: in a
+// connection URL they would need escaping, which the driver does not undo everywhere.
 func (d oraDriver) config(t collectors.Target) (*configurations.ConnectionConfig, error) {
 	sid := t.Options[models.OptionSID]
 	if service := t.Database + sid; service == "" || strings.ContainsAny(service, "()='\"\\\r\n\x00") {
 		return nil, &models.Error{Code: models.CodeCollection, Key: "collect.oracle.service"}
 	}
-	encrypted, err := d.encryption(t)
+	tlsConfig, err := d.tlsConfig(t)
 	if err != nil {
 		return nil, err
 	}
+
 	options := map[string]string{"PROGRAM": "whalefall"}
-	if encrypted != nil {
+	if tlsConfig != nil {
 		options["SSL"] = "enable"
 	}
 	config, err := go_ora.ParseConfig(go_ora.BuildUrl("host", t.Port, "service", "user", "password", options))
 	if err != nil {
 		return nil, err
 	}
+
 	config.Servers[0].Addr = t.Host
 	config.UserID, config.Password = t.Username, t.Password
 	if strings.EqualFold(t.Username, "SYS") {
 		config.DBAPrivilege = configurations.SYSDBA
 	}
 	config.SID, config.ServiceName = sid, t.Database
-	config.TLSConfig = encrypted
+	config.TLSConfig = tlsConfig
 	config.Timeout, config.PrefetchRows = answerTimeout, prefetch
 	config.ProgramPath = config.ProgramName
 	return config, nil
 }
 
-// encryption is nil for TCP. A listener's port speaks one protocol, so prefer means TCP: there is nothing to negotiate.
-func (d oraDriver) encryption(t collectors.Target) (*tls.Config, error) {
+// tlsConfig returns the TLS configuration of a target, nil for TCP. A listener's port speaks only one protocol, so
+// there is nothing to negotiate and prefer means TCP.
+func (d oraDriver) tlsConfig(t collectors.Target) (*tls.Config, error) {
 	switch t.TLSMode {
 	case models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull:
 	default:
-		return nil, nil //nolint:nilnil // nil is how crypto/tls's users say "no TLS"
+		return nil, nil //nolint:nilnil // a nil configuration means no TLS, as usual
 	}
 	config, err := collectors.TargetTLS(t)
 	if err != nil || t.Options[models.OptionWallet] == "" {
 		return config, err
 	}
+
 	path, err := d.wallet(t)
 	if err != nil {
 		return nil, err
@@ -104,7 +108,8 @@ func (d oraDriver) encryption(t collectors.Target) (*tls.Config, error) {
 	return config, nil
 }
 
-// wallet is the real path of the target's wallet, if that is below an allowed directory.
+// wallet returns the path of the target's wallet with all links resolved, or an error unless it is below an allowed
+// directory.
 func (d oraDriver) wallet(t collectors.Target) (string, error) {
 	path, err := filepath.Abs(filepath.Join(t.Options[models.OptionWallet], "cwallet.sso"))
 	if err == nil {
@@ -116,11 +121,12 @@ func (d oraDriver) wallet(t collectors.Target) (string, error) {
 	return path, nil
 }
 
-// readWallet survives what the driver does not: it reads beyond the end of a file that is no wallet.
+// readWallet reads a wallet. On a file that is not one, the driver reads past the end and panics; readWallet returns
+// that as an error.
 func readWallet(path string) (wallet *configurations.Wallet, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("no wallet: %v", cause)
+			err = fmt.Errorf("not a wallet: %v", cause)
 		}
 	}()
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -129,8 +135,8 @@ func readWallet(path string) (wallet *configurations.Wallet, err error) {
 	return configurations.NewWallet(path)
 }
 
-// addWallet trusts the authorities of the wallet unless others are given, and shows its certificate to a server that
-// asks.
+// addWallet adds the wallet's certificates to config: its authorities unless config already has some, and its client
+// certificate.
 func addWallet(config *tls.Config, wallet *configurations.Wallet) error {
 	var chain tls.Certificate
 	roots := x509.NewCertPool()
@@ -150,6 +156,7 @@ func addWallet(config *tls.Config, wallet *configurations.Wallet) error {
 		}
 		roots.AddCert(certificate)
 	}
+
 	if config.RootCAs == nil && len(wallet.Certificates) > 0 {
 		config.RootCAs = roots
 	}
@@ -159,34 +166,36 @@ func addWallet(config *tls.Config, wallet *configurations.Wallet) error {
 	return nil
 }
 
-// oraConnector makes connections of one configuration.
+// oraConnector opens go-ora connections with one configuration.
 type oraConnector struct {
 	config *configurations.ConnectionConfig
 }
 
-// Driver is asked for by nobody.
+// Driver implements driver.Connector; nothing calls it.
 func (c *oraConnector) Driver() driver.Driver { return go_ora.NewDriver() }
 
-// Connect ends when ctx does. The driver gets a context without an end, as it would close the connection under its own
-// reader; and it does not close the ones it failed on, which is done here.
+// Connect opens a connection; the end of ctx aborts it. The driver gets a context that is never cancelled, because it
+// would close the connection under its own reader. It does not close connections whose login failed, so Connect does.
 func (c *oraConnector) Connect(ctx context.Context) (_ driver.Conn, err error) {
-	wire := &wire{}
-	stop := context.AfterFunc(ctx, wire.hangUp)
+	socket := &socket{}
+	stop := context.AfterFunc(ctx, socket.hangUp)
 	defer func() {
-		if cause := recover(); cause != nil { // the driver, over packets that it does not expect
+		if cause := recover(); cause != nil { // the driver panics on packets that it does not expect
 			err = fmt.Errorf("%w: %v", collectors.ErrProtocol, cause)
 		}
 		stop()
 		if err != nil {
-			wire.hangUp()
+			socket.hangUp()
 			err = errors.Join(context.Cause(ctx), err)
 		}
 	}()
+
 	config := *c.config
 	config.TLSConfig = config.TLSConfig.Clone()
 	config.RegisterDial(func(_ context.Context, network, address string) (net.Conn, error) {
-		return wire.dial(ctx, network, address, config.TLSConfig != nil)
+		return socket.dial(ctx, network, address, config.TLSConfig != nil)
 	})
+
 	conn, err := go_ora.NewConnection("", &config)
 	if err != nil {
 		return nil, err
@@ -194,79 +203,81 @@ func (c *oraConnector) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	if err := conn.OpenWithContext(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	return &oraConn{Connection: conn, wire: wire}, nil
+	return &oraConn{Connection: conn, socket: socket}, nil
 }
 
-// oraConn is a connection of the driver that can be ended at once.
+// oraConn is a go-ora connection whose socket can be closed at any time.
 type oraConn struct {
 	*go_ora.Connection
-	wire *wire
+	socket *socket
 }
 
-// HangUp closes the socket, whatever the connection is doing. The server notices when it sends the next rows.
-func (c *oraConn) HangUp() { c.wire.hangUp() }
+// HangUp closes the socket, whatever the connection is doing. The server notices when it next sends rows.
+func (c *oraConn) HangUp() { c.socket.hangUp() }
 
-// wire is the socket of a connection. A listener may send the driver to another one.
-type wire struct {
-	mu    sync.Mutex
-	conn  net.Conn
-	ended bool
+// socket holds the current socket of a connection. A listener may redirect the driver to another address, which makes
+// it dial again.
+type socket struct {
+	mu     sync.Mutex
+	conn   net.Conn
+	closed bool
 }
 
-func (w *wire) dial(ctx context.Context, network, address string, encrypted bool) (net.Conn, error) {
+func (s *socket) dial(ctx context.Context, network, address string, encrypted bool) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ended {
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		_ = conn.Close()
 		return nil, net.ErrClosed
 	}
-	w.conn = conn
+	s.conn = conn
 	if encrypted {
 		return &tlsConn{Conn: conn}, nil
 	}
 	return &tnsConn{Conn: conn}, nil
 }
 
-func (w *wire) hangUp() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ended = true
-	if w.conn != nil {
-		_ = w.conn.Close()
+func (s *socket) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.conn != nil {
+		_ = s.conn.Close()
 	}
 }
 
-// tlsConn lets nothing out before a TLS handshake: the driver goes on without TLS when a listener redirects it to a
-// port that has none.
+// tlsConn refuses to write anything before a TLS handshake: the driver continues without TLS when a listener redirects
+// it to a port that has none.
 type tlsConn struct {
 	net.Conn
-	begun bool
+	started bool // the first byte of a handshake was written
 }
 
-// tlsHandshake is how the first record of a TLS client begins.
+// tlsHandshake is the first byte that a TLS client sends: the type of a handshake record.
 const tlsHandshake = 22
 
 func (c *tlsConn) Write(b []byte) (int, error) {
-	if !c.begun && (len(b) == 0 || b[0] != tlsHandshake) {
-		return 0, tls.RecordHeaderError{Msg: "the listener redirects to a port without TLS"}
+	if !c.started && (len(b) == 0 || b[0] != tlsHandshake) {
+		return 0, tls.RecordHeaderError{Msg: "the listener redirected to a port without TLS"}
 	}
-	c.begun = true
+	c.started = true
 	return c.Conn.Write(b)
 }
 
-// tnsConn has a connection fail whose other side does not speak TNS: the driver takes anything for a packet, and its
-// first two bytes for a length.
+// tnsConn fails reads if the other side does not speak TNS. The driver takes anything for a packet, and its first two
+// bytes for a length.
 type tnsConn struct {
 	net.Conn
-	head []byte
+	head []byte // of the first packet, up to tnsHeader bytes
 }
 
-// tnsFirstPackets are what a listener's first packet may be, and how many bytes it has at least: the driver panics over
-// one that is shorter, with a lock in its hands for which its own goroutine waits.
+// tnsFirstPackets maps the types that a listener's first packet may have to their minimum lengths in bytes. On a
+// shorter packet the driver panics holding a lock that its own goroutine waits for.
 var tnsFirstPackets = map[byte]int{
 	2:  32,        // accept
 	4:  12,        // refuse
@@ -274,22 +285,24 @@ var tnsFirstPackets = map[byte]int{
 	11: tnsHeader, // resend
 }
 
-// tnsHeader is the length of a packet's header: two bytes of length, two of checksum, the type, three more.
+// tnsHeader is the length of a packet header in bytes: two for the length, two for a checksum, one for the type, three
+// more.
 const tnsHeader = 8
 
 func (c *tnsConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if len(c.head) < tnsHeader {
 		c.head = append(c.head, b[:min(n, tnsHeader-len(c.head))]...)
-		if strange := strangeTNS(c.head); strange != nil {
-			return 0, strange
+		if err := checkTNS(c.head); err != nil {
+			return 0, err
 		}
 	}
 	return n, err
 }
 
-// strangeTNS is what is wrong with the beginning of a listener's first packet.
-func strangeTNS(head []byte) error {
+// checkTNS returns an error if head cannot be the beginning of a listener's first packet. A head too short to tell
+// passes.
+func checkTNS(head []byte) error {
 	switch {
 	case len(head) >= 2 && head[0] == 21 && head[1] == 3:
 		return tls.RecordHeaderError{Msg: "the port speaks TLS"}

@@ -31,38 +31,46 @@ import (
 	"whalefall/testenv/oracle"
 )
 
-// hostilePasswords would mean something in an address.
+// hostilePasswords contain what has a meaning in URLs, connect descriptors, wallets or templates.
 var hostilePasswords = []string{
-	`:@/?%"'`, `p@ss:w/rd?x=1&y#z`, `%2F%40%25`, `a b+c`, "tab\tline\nend", `密码\`, `{{.}}`, `),(`, strings.Repeat("x", 512), " ", "wallet=/x",
+	`:@/?%"'`, `p@ss:w/rd?x=1&y#z`, `%2F%40%25`, `a b+c`, "tab\tline\nend", `密码\`, `{{.}}`, `),(`,
+	strings.Repeat("x", 512), " ", "wallet=/x",
 }
 
-func TestPasswordsArriveAsTheyAre(t *testing.T) {
+func TestOraDriver_Config_Credentials(t *testing.T) {
+	t.Parallel()
+
 	for _, password := range hostilePasswords {
 		for _, user := range []string{"whalefall", `"We:ird@/x"`, "sys"} {
 			config, err := oraDriver{}.config(collectors.Target{
 				Host: "::1", Port: 1521, Database: "sales.example.com", Username: user, Password: password,
 			})
 			if err != nil {
-				t.Errorf("%q: %v", password, err)
+				t.Errorf("password %q: got error %v, want none", password, err)
 				continue
 			}
 			if config.Password != password || config.UserID != user || config.AuthType != configurations.Normal {
-				t.Errorf("%q of %q arrives as %q of %q", password, user, config.Password, config.UserID)
+				t.Errorf("got password %q of %q, want %q of %q", config.Password, config.UserID, password, user)
 			}
 			if address := config.Servers[0].NetworkAddr(); address != "[::1]:1521" || len(config.Servers) != 1 {
-				t.Errorf("the address is %s", address)
+				t.Errorf("got address %s of %d, want [::1]:1521 of 1", address, len(config.Servers))
 			}
-			if config.ServiceName != "sales.example.com" || config.SID != "" || config.ProgramName != "whalefall" || config.TLSConfig != nil {
-				t.Errorf("got %+v", config)
+			if config.ServiceName != "sales.example.com" || config.SID != "" {
+				t.Errorf("got service %q, SID %q, want service sales.example.com", config.ServiceName, config.SID)
 			}
-			if privileged := config.DBAPrivilege == configurations.SYSDBA; privileged != (user == "sys") {
-				t.Errorf("%s is privileged: %v", user, privileged)
+			if config.ProgramName != "whalefall" || config.TLSConfig != nil {
+				t.Errorf("got program %q, TLS %v, want whalefall without TLS", config.ProgramName, config.TLSConfig)
+			}
+			if sysdba := config.DBAPrivilege == configurations.SYSDBA; sysdba != (user == "sys") {
+				t.Errorf("user %s: got SYSDBA %v, want %v", user, sysdba, !sysdba)
 			}
 		}
 	}
 }
 
-func TestServiceOrSID(t *testing.T) {
+func TestOraDriver_Config_ServiceOrSID(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct{ service, sid, want string }{
 		{"orcl", "", "(SERVICE_NAME=orcl)"},
 		{"", "ORCL", "(SID=ORCL)"},
@@ -72,48 +80,53 @@ func TestServiceOrSID(t *testing.T) {
 		{"", "x\ny", ""},
 	} {
 		config, err := oraDriver{}.config(collectors.Target{
-			Host: "h", Port: 1521, Username: "u", Password: "p", Database: c.service, Options: map[string]string{models.OptionSID: c.sid},
+			Host: "h", Port: 1521, Username: "u", Password: "p", Database: c.service,
+			Options: map[string]string{models.OptionSID: c.sid},
 		})
 		if c.want == "" {
 			collectortest.WantError(t, err, models.CodeCollection, "collect.oracle.service")
 		} else if err != nil || !strings.Contains(config.ConnectionData(), c.want) {
-			t.Errorf("%q, %q: %v, %v", c.service, c.sid, config, err)
+			t.Errorf("service %q, SID %q: got %v, %v, want %s", c.service, c.sid, config, err, c.want)
 		}
 	}
 }
 
-func TestTLSModes(t *testing.T) {
+func TestOraDriver_Config_TLSModes(t *testing.T) {
+	t.Parallel()
+
 	for mode, protocol := range map[models.TLSMode]string{
 		"": "tcp", models.TLSDisable: "tcp", models.TLSPrefer: "tcp",
 		models.TLSRequire: "tcps", models.TLSVerifyCA: "tcps", models.TLSVerifyFull: "tcps",
 	} {
-		config, err := oraDriver{}.config(collectors.Target{Host: "h", Port: 2484, Database: "s", Username: "u", Password: "p", TLSMode: mode})
+		config, err := oraDriver{}.config(collectors.Target{
+			Host: "h", Port: 2484, Database: "s", Username: "u", Password: "p", TLSMode: mode,
+		})
 		if err != nil || config.Protocol != protocol || (config.TLSConfig != nil) != (protocol == "tcps") {
-			t.Errorf("%q: %v, %v", mode, config, err)
+			t.Errorf("mode %q: got %v, %v, want protocol %s", mode, config, err, protocol)
 		}
 	}
 }
 
-// tnsPacket is a packet of the type with the rest after its header.
+// tnsPacket returns a packet of a type with the rest after its header.
 func tnsPacket(kind byte, rest string) string {
 	return string([]byte{0, byte(tnsHeader + len(rest)), 0, 0, kind, 0, 0, 0}) + rest
 }
 
-// tnsRefusal is how a listener refuses.
+// tnsRefusal returns the packet with which a listener refuses a connection.
 func tnsRefusal(number int) string {
 	text := fmt.Sprintf("(DESCRIPTION=(TMP=)(VSNNUM=0)(ERR=%d)(ERROR_STACK=(ERROR=(CODE=%d)(EMFI=4))))", number, number)
 	return tnsPacket(4, string([]byte{0, 0, 0, byte(len(text))})+text)
 }
 
-func TestListeners(t *testing.T) {
+func TestCollector_Version_Listeners(t *testing.T) {
 	for _, c := range []struct {
 		name, greeting, reason string
 		mode                   models.TLSMode
 	}{
 		{"knows no such service", tnsRefusal(12514), reasonService, models.TLSPrefer},
 		{"has no handler", tnsRefusal(12516), collectors.ReasonBusy, models.TLSPrefer},
-		{"has an instance that starts", tnsRefusal(12528), collectors.ReasonStarting, models.TLSPrefer},
-		{"refuses without a word", tnsPacket(4, "\x00\x00\x00\x00"), reasonService, models.TLSPrefer},
+		{"has an instance that is starting", tnsRefusal(12528), collectors.ReasonStarting, models.TLSPrefer},
+		{"refuses without an explanation", tnsPacket(4, "\x00\x00\x00\x00"), reasonService, models.TLSPrefer},
 		{"refuses too briefly", tnsPacket(4, ""), collectors.ReasonProtocol, models.TLSPrefer},
 		{"accepts too briefly", tnsPacket(2, ""), collectors.ReasonProtocol, models.TLSPrefer},
 		{"redirects to nowhere", tnsPacket(5, "\x00\x02()"), collectors.ReasonLost, models.TLSPrefer},
@@ -130,27 +143,28 @@ func TestListeners(t *testing.T) {
 			address := collectortest.Listener(t, c.greeting)
 			before := goleak.IgnoreCurrent()
 			target := collectors.Target{
-				Name: "t", Host: address.IP.String(), Port: address.Port, Database: "orcl", Username: "u", Password: "s3cret!x", TLSMode: c.mode,
+				Name: "t", Host: address.IP.String(), Port: address.Port, Database: "orcl",
+				Username: "u", Password: "s3cret!x", TLSMode: c.mode,
 			}
 			start := time.Now()
 			_, err := New(nil).Version(t.Context(), target)
 			collectortest.WantUnreachable(t, err, c.reason)
 			if strings.Contains(fmt.Sprint(err), target.Password) {
-				t.Error("the error tells the password")
+				t.Errorf("got the password in the error: %v", err)
 			}
 			if elapsed := time.Since(start); elapsed > time.Second {
-				t.Errorf("that took %v", elapsed)
+				t.Errorf("took %v, want at most 1s", elapsed)
 			}
 			goleak.VerifyNone(t, before)
 		})
 	}
 }
 
-// tnsAcceptance has a listener's client go on with the login.
+// tnsAcceptance is the packet with which a listener accepts a connection; the login follows.
 var tnsAcceptance = tnsPacket(2, "\x01\x3a\x00\x00\x20\x00\x7f\xff\x00\x00\x00\x00\x00\x20"+strings.Repeat("\x00", 10))
 
-// silent accepts, says what it is given and nothing more; with a certificate it speaks TLS. It tells when a
-// connection has ended.
+// silent starts a server that sends each client the greeting and nothing else, over TLS if it has a certificate. The
+// channel receives a value when a connection ends.
 func silent(t *testing.T, certificate *tls.Certificate, greeting string) (address *net.TCPAddr, ended chan struct{}) {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,7 +194,7 @@ func silent(t *testing.T, certificate *tls.Certificate, greeting string) (addres
 	return server.Addr().(*net.TCPAddr), ended
 }
 
-func TestSilentServers(t *testing.T) {
+func TestCollector_Version_SilentServers(t *testing.T) {
 	certificate, ca := selfSigned(t)
 	for _, c := range []struct {
 		name        string
@@ -204,24 +218,26 @@ func TestSilentServers(t *testing.T) {
 			impatient.connectTimeout = collectortest.Impatience
 			start := time.Now()
 			_, err := impatient.Version(t.Context(), collectors.Target{
-				Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
+				Name: "t", Host: "127.0.0.1", Port: address.Port, Database: "orcl",
+				Username: "u", Password: "p", TLSMode: c.mode,
 				Options: map[string]string{models.OptionCACertificate: ca},
 			})
 			collectortest.WantUnreachable(t, err, collectors.ReasonTimeout)
-			if elapsed := time.Since(start); elapsed < collectortest.Impatience || elapsed > 3*collectortest.Impatience {
-				t.Errorf("that took %v", elapsed)
+			least, most := collectortest.Impatience, 3*collectortest.Impatience
+			if elapsed := time.Since(start); elapsed < least || elapsed > most {
+				t.Errorf("took %v, want %v to %v", elapsed, least, most)
 			}
 			select {
 			case <-ended:
 			case <-time.After(5 * time.Second):
-				t.Error("the connection was left open")
+				t.Error("the connection is still open")
 			}
 			goleak.VerifyNone(t, before)
 		})
 	}
 }
 
-func TestChecksCertificates(t *testing.T) {
+func TestCollector_Version_UntrustedCertificate(t *testing.T) {
 	certificate, _ := selfSigned(t)
 	for _, mode := range []models.TLSMode{models.TLSVerifyCA, models.TLSVerifyFull} {
 		address, _ := silent(t, &certificate, "")
@@ -232,7 +248,7 @@ func TestChecksCertificates(t *testing.T) {
 	}
 }
 
-func TestStopsConnectingWhenCancelled(t *testing.T) {
+func TestCollector_Version_CancelConnecting(t *testing.T) {
 	address, ended := silent(t, nil, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
@@ -242,12 +258,12 @@ func TestStopsConnectingWhenCancelled(t *testing.T) {
 	})
 	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
 	if elapsed := time.Since(start); elapsed > time.Second {
-		t.Errorf("that took %v", elapsed)
+		t.Errorf("took %v, want at most 1s", elapsed)
 	}
 	<-ended
 }
 
-// selfSigned is a certificate for 127.0.0.1 and its own authority as PEM.
+// selfSigned returns a self-signed certificate for 127.0.0.1, and the same as PEM.
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	certificate, path := testenv.Certificate(t)
@@ -258,7 +274,7 @@ func selfSigned(t *testing.T) (tls.Certificate, string) {
 	return certificate, string(text)
 }
 
-func TestTakesWhatAWalletHolds(t *testing.T) {
+func TestAddWallet(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -270,33 +286,38 @@ func TestTakesWhatAWalletHolds(t *testing.T) {
 	}
 	_, authority := selfSigned(t)
 	block, _ := pem.Decode([]byte(authority))
-	wallet := &configurations.Wallet{Certificates: [][]byte{block.Bytes, der}, PrivateKeys: [][]byte{x509.MarshalPKCS1PrivateKey(key)}}
-	trusting := &tls.Config{}
-	if err := addWallet(trusting, wallet); err != nil {
+	wallet := &configurations.Wallet{
+		Certificates: [][]byte{block.Bytes, der}, PrivateKeys: [][]byte{x509.MarshalPKCS1PrivateKey(key)},
+	}
+
+	added := &tls.Config{}
+	if err := addWallet(added, wallet); err != nil {
 		t.Fatal(err)
 	}
-	if trusting.RootCAs == nil || len(trusting.Certificates) != 1 || !slices.Equal(trusting.Certificates[0].Certificate[0], der) {
-		t.Errorf("got %+v", trusting)
+	if added.RootCAs == nil || len(added.Certificates) != 1 || !slices.Equal(added.Certificates[0].Certificate[0], der) {
+		t.Errorf("got %+v, want authorities and one client certificate", added)
 	}
-	given := x509.NewCertPool()
-	told := &tls.Config{RootCAs: given}
-	if err := addWallet(told, wallet); err != nil || told.RootCAs != given {
-		t.Errorf("the authorities that were given are not kept: %v", err)
+
+	pool := x509.NewCertPool()
+	given := &tls.Config{RootCAs: pool}
+	if err := addWallet(given, wallet); err != nil || given.RootCAs != pool {
+		t.Errorf("got authorities replaced, %v, want those of the configuration", err)
 	}
+
 	empty := &tls.Config{}
 	if err := addWallet(empty, &configurations.Wallet{}); err != nil || empty.RootCAs != nil || empty.Certificates != nil {
-		t.Errorf("an empty wallet gives %+v, %v", empty, err)
+		t.Errorf("empty wallet: got %+v, %v, want no change", empty, err)
 	}
 	if err := addWallet(empty, &configurations.Wallet{Certificates: [][]byte{{1}}}); err == nil {
-		t.Error("a certificate that is none passes")
+		t.Error("invalid certificate: got no error")
 	}
 }
 
-func TestWalletsLieBelowAllowedDirectories(t *testing.T) {
+func TestCollector_Version_Wallets(t *testing.T) {
 	allowed, outside := t.TempDir(), t.TempDir()
 	for path, content := range map[string]string{
 		filepath.Join(allowed, "empty", "cwallet.sso"):    "",
-		filepath.Join(allowed, "junk", "cwallet.sso"):     "\xa1\xf8\x4e6 this is no wallet, though it begins like one",
+		filepath.Join(allowed, "junk", "cwallet.sso"):     "\xa1\xf8\x4e6 begins like a wallet and is not one",
 		filepath.Join(allowed, "dir", "cwallet.sso", "x"): "",
 		filepath.Join(outside, "cwallet.sso"):             "secret",
 	} {
@@ -332,7 +353,8 @@ func TestWalletsLieBelowAllowedDirectories(t *testing.T) {
 		{filepath.Join(allowed, "dir"), reasonWallet},
 	} {
 		_, err := New([]string{allowed}).Version(t.Context(), collectors.Target{
-			Name: "t", Host: "127.0.0.1", Port: 1, Database: "orcl", Username: "u", Password: "p", TLSMode: models.TLSVerifyFull,
+			Name: "t", Host: "127.0.0.1", Port: 1, Database: "orcl",
+			Username: "u", Password: "p", TLSMode: models.TLSVerifyFull,
 			Options: map[string]string{models.OptionWallet: c.dir},
 		})
 		if c.reason == "" {
@@ -343,13 +365,13 @@ func TestWalletsLieBelowAllowedDirectories(t *testing.T) {
 	}
 }
 
-// redirection sends a client to another address, as listeners of clusters do.
+// redirection returns the packet with which a listener of a cluster sends a client to another address.
 func redirection(protocol string, to *net.TCPAddr) string {
 	address := fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=%s)(HOST=%s)(PORT=%d)))", protocol, to.IP, to.Port)
 	return tnsPacket(5, string([]byte{0, byte(len(address))})+address)
 }
 
-func TestFollowsRedirections(t *testing.T) {
+func TestCollector_Version_Redirections(t *testing.T) {
 	certificate, ca := selfSigned(t)
 	for _, c := range []struct {
 		name, protocol string
@@ -358,10 +380,10 @@ func TestFollowsRedirections(t *testing.T) {
 		reason         string
 	}{
 		{"plain", "tcp", models.TLSPrefer, tnsRefusal(12514), reasonService},
-		{"plain, to what speaks something else", "tcp", models.TLSPrefer, "SSH-2.0-OpenSSH_9.2p1\r\n", collectors.ReasonProtocol},
+		{"plain, to another protocol", "tcp", models.TLSPrefer, "SSH-2.0-OpenSSH_9.2p1\r\n", collectors.ReasonProtocol},
 		{"encrypted", "tcps", models.TLSVerifyFull, tnsRefusal(12514), reasonService},
-		{"encrypted, to a port that is not", "tcp", models.TLSRequire, tnsRefusal(12514), collectors.ReasonTLS},
-		{"checked, to a port that is not encrypted", "tcp", models.TLSVerifyFull, tnsRefusal(12514), collectors.ReasonTLS},
+		{"encrypted, to a port without TLS", "tcp", models.TLSRequire, tnsRefusal(12514), collectors.ReasonTLS},
+		{"verified, to a port without TLS", "tcp", models.TLSVerifyFull, tnsRefusal(12514), collectors.ReasonTLS},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var second, first *net.TCPAddr
@@ -378,7 +400,8 @@ func TestFollowsRedirections(t *testing.T) {
 			}
 			before := goleak.IgnoreCurrent()
 			_, err := New(nil).Version(t.Context(), collectors.Target{
-				Name: "t", Host: "127.0.0.1", Port: first.Port, Database: "orcl", Username: "u", Password: "p", TLSMode: c.mode,
+				Name: "t", Host: "127.0.0.1", Port: first.Port, Database: "orcl",
+				Username: "u", Password: "p", TLSMode: c.mode,
 				Options: map[string]string{models.OptionCACertificate: ca},
 			})
 			collectortest.WantUnreachable(t, err, c.reason)
@@ -387,8 +410,8 @@ func TestFollowsRedirections(t *testing.T) {
 	}
 }
 
-// TestOracleSurvivesItsDriver has the driver panic where it reads what a server sends.
-func TestSurvivesItsDriver(t *testing.T) {
+// The driver panics while it reads an answer.
+func TestCollector_Tables_DriverPanics(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Rows: collectortest.OracleTwoSchemas()})
 	target := collectortest.OracleTarget(t, server, "APP", true)
 	for _, statement := range []string{"SET TRANSACTION", "product_component_version", "dba_segments"} {
@@ -401,60 +424,60 @@ func TestSurvivesItsDriver(t *testing.T) {
 		_, err := collectorFor(server).Tables(t.Context(), target, "USERS")
 		collectortest.WantUnreachable(t, err, collectors.ReasonLost)
 		if left := server.Connections(); left != 0 {
-			t.Errorf("%d connections are left after a panic over %s", left, statement)
+			t.Errorf("panic in %s: got %d open connections, want none", statement, left)
 		}
 	}
 }
 
-// brittle panics once it is told to.
-type brittle struct {
+// panickingConn is a connection, transaction and result that panics in every call after the first row.
+type panickingConn struct {
 	guardable
-	broken, hungUp bool
+	panics, hungUp bool
 }
 
-func (b *brittle) Connect(context.Context) (driver.Conn, error) { return b, nil }
-func (b *brittle) Driver() driver.Driver                        { return nil }
-func (b *brittle) HangUp()                                      { b.hungUp = true }
-func (b *brittle) Rollback() error                              { panic("slice bounds out of range") }
-func (b *brittle) Commit() error                                { return nil }
-func (b *brittle) Columns() []string                            { return []string{"X"} }
+func (b *panickingConn) Connect(context.Context) (driver.Conn, error) { return b, nil }
+func (b *panickingConn) Driver() driver.Driver                        { return nil }
+func (b *panickingConn) HangUp()                                      { b.hungUp = true }
+func (b *panickingConn) Rollback() error                              { panic("slice bounds out of range") }
+func (b *panickingConn) Commit() error                                { return nil }
+func (b *panickingConn) Columns() []string                            { return []string{"X"} }
 
-func (b *brittle) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return b, nil }
+func (b *panickingConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return b, nil }
 
-func (b *brittle) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+func (b *panickingConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
 	return b, nil
 }
 
-func (b *brittle) Next([]driver.Value) error {
-	if b.broken {
+func (b *panickingConn) Next([]driver.Value) error {
+	if b.panics {
 		panic("slice bounds out of range")
 	}
-	b.broken = true
+	b.panics = true
 	return nil
 }
 
-func (b *brittle) Close() error {
-	if b.broken {
+func (b *panickingConn) Close() error {
+	if b.panics {
 		panic("nil pointer")
 	}
 	return nil
 }
 
-func TestADriverMayPanicAnywhere(t *testing.T) {
+func TestGuardedConn_Panics(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	b := &brittle{}
+	b := &panickingConn{}
 	db := sql.OpenDB(guardedConnector{b})
 	tx, err := db.BeginTx(t.Context(), nil)
 	collectortest.Must(t, err)
 	read := collectors.EachRow(t.Context(), tx, "SELECT x FROM dual", func(*sql.Rows) error { return nil })
 	if !errors.Is(read, driver.ErrBadConn) || !b.hungUp {
-		t.Errorf("%v, hung up: %v", read, b.hungUp)
+		t.Errorf("query: got %v, hung up %v, want %v, hung up", read, b.hungUp, driver.ErrBadConn)
 	}
 	if err := tx.Rollback(); !errors.Is(err, driver.ErrBadConn) {
-		t.Errorf("the rollback gives %v", err)
+		t.Errorf("rollback: got %v, want %v", err, driver.ErrBadConn)
 	}
 	if err := db.Close(); err != nil && !errors.Is(err, driver.ErrBadConn) {
-		t.Error(err)
+		t.Errorf("close: got %v, want %v or none", err, driver.ErrBadConn)
 	}
 	goleak.VerifyNone(t, before)
 }

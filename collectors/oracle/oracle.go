@@ -21,9 +21,8 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-// statements holds the text of each file in sql by its name without ".sql". The statement that reads dba_x is called
-// x, the one that reads user_x is called user_x. They are sent without the comments at their heads, in which the
-// driver would look for the kind of statement.
+// statements maps the name of each file in sql, without ".sql", to its text. The statement x reads dba_x, the statement
+// user_x reads user_x. They lack the comments at their heads, in which the driver would look for the kind of statement.
 var statements = readStatements()
 
 func readStatements() map[string]string {
@@ -34,6 +33,7 @@ func readStatements() map[string]string {
 	return all
 }
 
+// withoutHead returns a statement without the comment lines at its head.
 func withoutHead(text string) string {
 	for strings.HasPrefix(text, "--") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -41,17 +41,16 @@ func withoutHead(text string) string {
 	return text
 }
 
-// Collector collects from Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the container that the
-// target names.
+// Collector collects from Oracle Database 11.2 to 23ai. Its databases are the tablespaces of the target's container.
 type Collector struct {
-	// Connector makes the connections to a target: go-ora's, unless something else is put here.
+	// Connector returns the connector for a target. New sets it to one that uses go-ora; tests replace it.
 	Connector func(collectors.Target) (driver.Connector, error)
 
 	connectTimeout   time.Duration
 	statementTimeout time.Duration
 }
 
-// New returns the collector of Oracle databases. It opens wallets only below walletDirs.
+// New returns a collector for Oracle databases. It opens wallets only below walletDirs.
 func New(walletDirs []string) *Collector {
 	return &Collector{
 		Connector:      oraDriver{walletDirs: walletDirs}.connector,
@@ -59,19 +58,20 @@ func New(walletDirs []string) *Collector {
 	}
 }
 
-// Capabilities returns what is particular to Oracle: its databases are tablespaces, and the segments of all are read
-// together.
+// Capabilities returns what is particular to Oracle: its databases are tablespaces, and one
+// collection reads the segments of all.
 func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{AllDatabasesAtOnce: true, NamesHiddenTables: true}
 }
 
-// Version connects to the target's service and asks the server what it is.
+// Version connects to the target's service and returns the server's version.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.Version{}, err
 	}
 	defer s.close()
+
 	full := s.version
 	if full.major >= 18 {
 		if full, err = s.readVersion(ctx, "products_full"); err != nil {
@@ -81,8 +81,8 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return models.Version{Full: full.product + " " + full.number, Main: full.main(), Detailed: full.number}, nil
 }
 
-// Databases lists every tablespace with the bytes of its files. SYSTEM, SYSAUX and those for undo and temporary
-// segments are system databases. One with a file whose size the server does not know has an Err and no bytes.
+// Databases lists every tablespace with the bytes of its files. SYSTEM, SYSAUX and undo and temporary tablespaces are
+// system databases. A tablespace with a file whose size the server does not know has an Err and nil sizes.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
@@ -96,15 +96,16 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return result, nil
 }
 
-// Tables measures every table, cluster and recycle bin that has bytes in the tablespace, by one reading of the
-// segments of all tablespaces: what it found of the others is in Others. An account that may not see the segments of
-// all owners gets those of its own schema, and the result has it as its Scope.
+// Tables measures every table, cluster and recycle bin with segments in the tablespace, and lists the tables there that
+// have none. It reads the segments of all tablespaces once; Others holds the results of the other tablespaces. For an
+// account that may not see the segments of all owners, the result covers only its own schema, named by Scope.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, tablespace string) (models.TableResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.TableResult{}, err
 	}
 	defer s.close()
+
 	catalog, err := s.catalog(ctx)
 	if err != nil {
 		return models.TableResult{}, s.failed(ctx, err)
@@ -115,8 +116,8 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, tablespace 
 	return result, err
 }
 
-// choose is the result of one tablespace, with the others beside it. An empty result of one's own schema proves
-// nothing, nor does one where tablespaces without segments cannot be seen.
+// choose returns the result of one tablespace, with the other results in Others. It returns an error if the tablespace
+// does not exist, or if nothing was seen in it and the account cannot see enough to tell whether it exists or is empty.
 func (s *session) choose(catalog dictionary, tablespace string) (models.TableResult, error) {
 	results := catalog.results()
 	if catalog.scope != "" {
@@ -126,6 +127,7 @@ func (s *session) choose(catalog dictionary, tablespace string) (models.TableRes
 			results[name] = r
 		}
 	}
+
 	result, found := results[tablespace]
 	switch {
 	case !found && catalog.allTablespaces && !catalog.tablespaces[tablespace]:
@@ -136,27 +138,31 @@ func (s *session) choose(catalog dictionary, tablespace string) (models.TableRes
 			Grant: s.grantRole(), Extra: map[string]any{"error_number": catalog.refusal},
 		}
 	}
+
 	delete(results, tablespace)
 	result.Others = results
 	return result, nil
 }
 
-// catalog reads what the dictionary says about storage, segments first: which of the views can be read decides whose
-// tables and indexes are of use.
+// catalog reads what the dictionary says about storage. It begins with the segments: whether the account may see those
+// of all owners decides whether the DBA_ or the USER_ views are read.
 func (s *session) catalog(ctx context.Context) (dictionary, error) {
 	catalog := dictionary{tablespaces: map[string]bool{}}
 	refusal, err := s.segments(ctx, &catalog)
 	if err != nil {
 		return catalog, err
 	}
+
 	prefix := ""
 	if refusal != nil {
 		catalog.scope, catalog.refusal, prefix = s.user, errorNumber(refusal), "user_"
 	}
+
 	catalog.allTablespaces, err = s.tablespaces(ctx, func(name, _ string) { catalog.tablespaces[name] = true })
 	if err != nil {
 		return catalog, err
 	}
+
 	for _, read := range []func(context.Context, string, *dictionary) error{
 		s.tables, s.indexes, s.lobs, s.nested, s.clusters, s.secondary, s.external, s.users,
 	} {
@@ -167,24 +173,27 @@ func (s *session) catalog(ctx context.Context) (dictionary, error) {
 	return catalog, nil
 }
 
-// segments reads the segments of all owners or else, if none of the views of those can be read, of one's own schema.
-// The schema that a statement without an owner's name means is of no interest here: it may be another one. refusal is
-// why not those of all owners; nil if it is those.
+// segments reads the segments of all owners, or only those of the session's user if the account may not read the views
+// with all. Then refusal is the server's error for those views, nil otherwise. The session's current schema may be
+// another one and does not matter.
 func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, err error) {
 	var measured collectors.Tally
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
-			var segment dictSegment
 			var owner, name, kind, tablespace textColumn
 			var bytes numberColumn
-			err := rows.Scan(&owner, &name, &kind, &tablespace, &bytes)
-			segment.objectName = objectName{string(owner), string(name)}
-			segment.kind, segment.tablespace, segment.bytes = string(kind), string(tablespace), bytes.value
-			catalog.segments = append(catalog.segments, segment)
-			if segment.kind == "TABLE" { // how many tables without partitions there are is told by nobody yet
+			if err := rows.Scan(&owner, &name, &kind, &tablespace, &bytes); err != nil {
+				return err
+			}
+
+			catalog.segments = append(catalog.segments, dictSegment{
+				objectName: objectName{string(owner), string(name)},
+				kind:       string(kind), tablespace: string(tablespace), bytes: bytes.value,
+			})
+			if kind == "TABLE" { // progress counts tables without partitions; how many there are is not known yet
 				measured.Add(ctx)
 			}
-			return err
+			return nil
 		})
 		switch {
 		case !isDenied(err) && view == "user_segments":
@@ -194,18 +203,23 @@ func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, e
 		}
 		refusal = err
 	}
+
 	return nil, (&models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: refusal}).
 		With("error_number", errorNumber(refusal)).WithGrant(s.grantRole())
 }
 
 func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.tables = map[objectName]dictTable{}
-	return s.needed(ctx, prefix, "all_tables", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "all_tables", func(rows *sql.Rows) error {
 		var owner, name, tablespace, clusterOwner, cluster, base, temporary, secondary, dropped, created textColumn
 		var count numberColumn
 		var analyzed sql.NullTime
-		err := rows.Scan(&owner, &name, &tablespace, &clusterOwner, &cluster, &base, &temporary, &secondary, &dropped, &created,
-			&count, &analyzed)
+		err := rows.Scan(&owner, &name, &tablespace, &clusterOwner, &cluster, &base,
+			&temporary, &secondary, &dropped, &created, &count, &analyzed)
+		if err != nil {
+			return err
+		}
+
 		table := dictTable{
 			objectName: objectName{string(owner), string(name)}, tablespace: string(tablespace),
 			base: string(base), created: string(created), temporary: temporary == "Y", secondary: secondary == "Y",
@@ -216,11 +230,11 @@ func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary
 			table.cluster = objectName{string(cmp.Or(clusterOwner, owner)), string(cluster)}
 		}
 		catalog.tables[table.objectName] = table
-		return err
+		return nil
 	})
 }
 
-// inUTC is a DATE, which the driver takes for one in the server's time zone.
+// inUTC returns a DATE in UTC, nil for NULL. The driver returns it in the server's time zone.
 func inUTC(date sql.NullTime) *time.Time {
 	if !date.Valid {
 		return nil
@@ -231,87 +245,105 @@ func inUTC(date sql.NullTime) *time.Time {
 
 func (s *session) indexes(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.indexes = map[objectName]dictIndex{}
-	return s.needed(ctx, prefix, "indexes", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "indexes", func(rows *sql.Rows) error {
 		var owner, name, kind, tableOwner, table, tableType textColumn
-		err := rows.Scan(&owner, &name, &kind, &tableOwner, &table, &tableType)
+		if err := rows.Scan(&owner, &name, &kind, &tableOwner, &table, &tableType); err != nil {
+			return err
+		}
+
 		catalog.indexes[objectName{string(owner), string(name)}] = dictIndex{
 			kind: string(kind), table: objectName{string(tableOwner), string(table)}, onCluster: tableType == "CLUSTER",
 		}
-		return err
+		return nil
 	})
 }
 
 func (s *session) lobs(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.lobs = map[objectName]objectName{}
-	return s.needed(ctx, prefix, "lobs", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "lobs", func(rows *sql.Rows) error {
 		var owner, table, segment, index textColumn
-		err := rows.Scan(&owner, &table, &segment, &index)
+		if err := rows.Scan(&owner, &table, &segment, &index); err != nil {
+			return err
+		}
+
 		for _, part := range []textColumn{segment, index} {
 			catalog.lobs[objectName{string(owner), string(part)}] = objectName{string(owner), string(table)}
 		}
-		return err
+		return nil
 	})
 }
 
 func (s *session) nested(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.parents = map[objectName]objectName{}
-	return s.needed(ctx, prefix, "nested_tables", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "nested_tables", func(rows *sql.Rows) error {
 		var owner, table, parent textColumn
-		err := rows.Scan(&owner, &table, &parent)
+		if err := rows.Scan(&owner, &table, &parent); err != nil {
+			return err
+		}
 		catalog.parents[objectName{string(owner), string(table)}] = objectName{string(owner), string(parent)}
-		return err
+		return nil
 	})
 }
 
 func (s *session) clusters(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.clusters = map[objectName]string{}
-	return s.needed(ctx, prefix, "clusters", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "clusters", func(rows *sql.Rows) error {
 		var owner, name, tablespace textColumn
-		err := rows.Scan(&owner, &name, &tablespace)
+		if err := rows.Scan(&owner, &name, &tablespace); err != nil {
+			return err
+		}
 		catalog.clusters[objectName{string(owner), string(name)}] = string(tablespace)
-		return err
+		return nil
 	})
 }
 
 func (s *session) secondary(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.secondary = map[objectName]objectName{}
-	return s.needed(ctx, prefix, "secondary_objects", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "secondary_objects", func(rows *sql.Rows) error {
 		var owner, name, indexOwner, index textColumn
-		err := rows.Scan(&owner, &name, &indexOwner, &index)
+		if err := rows.Scan(&owner, &name, &indexOwner, &index); err != nil {
+			return err
+		}
 		catalog.secondary[objectName{string(owner), string(name)}] = objectName{string(indexOwner), string(index)}
-		return err
+		return nil
 	})
 }
 
 func (s *session) external(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.external = map[objectName]bool{}
-	return s.needed(ctx, prefix, "external_tables", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "external_tables", func(rows *sql.Rows) error {
 		var owner, name textColumn
-		err := rows.Scan(&owner, &name)
+		if err := rows.Scan(&owner, &name); err != nil {
+			return err
+		}
 		catalog.external[objectName{string(owner), string(name)}] = true
-		return err
+		return nil
 	})
 }
 
 func (s *session) users(ctx context.Context, prefix string, catalog *dictionary) error {
 	catalog.defaults = map[string]string{}
-	return s.needed(ctx, prefix, "users", func(rows *sql.Rows) error {
+	return s.eachRequired(ctx, prefix, "users", func(rows *sql.Rows) error {
 		var name, tablespace textColumn
-		err := rows.Scan(&name, &tablespace)
+		if err := rows.Scan(&name, &tablespace); err != nil {
+			return err
+		}
 		catalog.defaults[string(name)] = string(tablespace)
-		return err
+		return nil
 	})
 }
 
-// tablespaces hands every tablespace to visit with its contents, or those that the account may use where it may not
-// see all.
+// tablespaces calls visit for every tablespace, or for those that the account may use if it may not see all. all
+// reports which.
 func (s *session) tablespaces(ctx context.Context, visit func(name, contents string)) (all bool, err error) {
 	for _, view := range []string{"tablespaces", "user_tablespaces"} {
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var name, contents textColumn
-			err := rows.Scan(&name, &contents)
+			if err := rows.Scan(&name, &contents); err != nil {
+				return err
+			}
 			visit(string(name), string(contents))
-			return err
+			return nil
 		})
 		if !isDenied(err) {
 			return view == "tablespaces", err
@@ -320,6 +352,7 @@ func (s *session) tablespaces(ctx context.Context, visit func(name, contents str
 	return false, err
 }
 
+// databases returns the tablespaces with the sizes of their files, in the order of their names.
 func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) {
 	var result models.DatabaseResult
 	data, err := s.files(ctx, "data_files")
@@ -330,6 +363,7 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	if err != nil {
 		return result, err
 	}
+
 	all, err := s.tablespaces(ctx, func(name, contents string) {
 		files := data
 		if contents == "TEMPORARY" {
@@ -343,6 +377,7 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	if err != nil {
 		return result, err
 	}
+
 	slices.SortFunc(result.Databases, func(a, b models.DatabaseSize) int { return strings.Compare(a.Name, b.Name) })
 	if result.Complete = all; !all || data.denied != nil || temporary.denied != nil {
 		result.Grant = s.grantRole()
@@ -350,18 +385,22 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	return result, nil
 }
 
-// fileSizes are the bytes of the files of each tablespace; nil where the size of one is unknown.
+// fileSizes holds the bytes of the files of each tablespace, nil if the size of one file is unknown.
 type fileSizes struct {
 	bytes  map[string]*int64
-	denied *models.Error // nobody lets us see them
+	denied *models.Error // why the account may not see any file, else nil
 }
 
+// files sums the files of each tablespace. An account without the privilege gets denied and no error.
 func (s *session) files(ctx context.Context, view string) (fileSizes, error) {
 	sizes := fileSizes{bytes: map[string]*int64{}}
-	err := s.needed(ctx, "", view, func(rows *sql.Rows) error {
+	err := s.eachRequired(ctx, "", view, func(rows *sql.Rows) error {
 		var name textColumn
 		var bytes numberColumn
-		err := rows.Scan(&name, &bytes)
+		if err := rows.Scan(&name, &bytes); err != nil {
+			return err
+		}
+
 		sum, seen := sizes.bytes[string(name)]
 		switch {
 		case bytes.value != nil && !seen:
@@ -372,7 +411,7 @@ func (s *session) files(ctx context.Context, view string) (fileSizes, error) {
 			sum = nil
 		}
 		sizes.bytes[string(name)] = sum
-		return err
+		return nil
 	})
 	if errors.As(err, &sizes.denied) {
 		return sizes, nil
@@ -380,23 +419,28 @@ func (s *session) files(ctx context.Context, view string) (fileSizes, error) {
 	return sizes, err
 }
 
+// size returns the bytes of a tablespace's files, or why they are unknown.
 func (f fileSizes) size(tablespace string) (*int64, *models.Error) {
 	switch sum := f.bytes[tablespace]; {
 	case f.denied != nil:
 		return nil, f.denied
 	case sum == nil:
-		return nil, &models.Error{Code: models.CodeCollection, Key: "collect.oracle.offline", Args: models.Args("Name", tablespace)}
+		return nil, &models.Error{
+			Code: models.CodeCollection, Key: "collect.oracle.offline", Args: models.Args("Name", tablespace),
+		}
 	default:
 		return sum, nil
 	}
 }
 
-// needed is each for a view without which a result would be half the truth.
-func (s *session) needed(ctx context.Context, prefix, view string, scan func(*sql.Rows) error) error {
+// eachRequired runs the statement for a view that a result cannot do without. If the account may not read it, the error
+// has the statement that grants the privilege.
+func (s *session) eachRequired(ctx context.Context, prefix, view string, scan func(*sql.Rows) error) error {
 	err := s.each(ctx, prefix+view, scan)
 	if !isDenied(err) {
 		return err
 	}
+
 	denied := &models.Error{
 		Code: models.CodeCollection, Key: keyDenied, Err: err, Extra: map[string]any{"error_number": errorNumber(err)},
 	}
@@ -411,5 +455,5 @@ func (s *session) grantRole() string {
 	return "GRANT SELECT_CATALOG_ROLE TO " + quoted(s.user) + ";"
 }
 
-// quoted is a name that means itself in a statement. No name has a quote in it.
+// quoted returns a name as a quoted identifier. Names cannot contain quotes.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, "") + `"` }

@@ -9,10 +9,10 @@ import (
 	"whalefall/models"
 )
 
-// objectName is an object of a schema.
+// objectName identifies an object of a schema.
 type objectName struct{ owner, name string }
 
-// dictSegment is a run of extents in one tablespace.
+// dictSegment is one row of DBA_SEGMENTS: an object, or a partition of one, has its extents in one tablespace.
 type dictSegment struct {
 	objectName
 	kind       string // SEGMENT_TYPE
@@ -20,58 +20,61 @@ type dictSegment struct {
 	bytes      *int64 // nil while the tablespace is offline
 }
 
+// dictTable is one row of DBA_ALL_TABLES.
 type dictTable struct {
 	objectName
 	tablespace string     // empty for partitioned, index-organized, temporary and external tables
-	cluster    objectName // that holds its rows
-	base       string     // of an overflow or mapping table: the index-organized table it belongs to
+	cluster    objectName // that stores its rows
+	base       string     // the index-organized table of an overflow or mapping table
 	created    string     // SEGMENT_CREATED
 	temporary  bool
 	secondary  bool // storage of a domain index
 	dropped    bool
-	rows       *int64 // nil: never analysed
+	rows       *int64 // as of the statistics; nil: never analyzed
 	analyzed   *time.Time
 }
 
+// dictIndex is one row of DBA_INDEXES.
 type dictIndex struct {
 	kind      string     // INDEX_TYPE
-	table     objectName // or the cluster
+	table     objectName // the cluster if onCluster
 	onCluster bool
 }
 
-// dictionary is what the dictionary of one container says about storage.
+// dictionary holds what the data dictionary of one container says about storage.
 type dictionary struct {
-	scope          string // not empty: the only schema that was looked at
-	refusal        int    // the number of the error for which it was no other
+	scope          string // the only schema that was read; empty: all were
+	refusal        int    // error number of the server that limited the scope
 	tablespaces    map[string]bool
-	allTablespaces bool // tablespaces has every one
+	allTablespaces bool // tablespaces is complete
 	segments       []dictSegment
 	tables         map[objectName]dictTable
 	indexes        map[objectName]dictIndex
 	lobs           map[objectName]objectName // segment or index of a LOB → table
-	parents        map[objectName]objectName // storage table of a nested table → the table around it
+	parents        map[objectName]objectName // storage table of a nested table → its parent table
 	clusters       map[objectName]string     // → tablespace
 	secondary      map[objectName]objectName // storage of a domain index → the index
 	external       map[objectName]bool
 	defaults       map[string]string // user → default tablespace
 }
 
-// recycleBin is how names of dropped objects begin, and the name of the row that stands for all of them.
+// recycleBin is the prefix of the names of dropped objects, and the name of the row that sums those of an owner.
 const recycleBin = "BIN$"
 
-// spaceRelation is what a row is about.
+// spaceRelation identifies a relation that has a row in the result.
 type spaceRelation struct {
 	objectName
 	kind models.Kind // table, cluster or recycle bin
 }
 
-// segmentShare is what a relation has in one tablespace.
+// segmentShare sums the segments of a relation in one tablespace, in bytes.
 type segmentShare struct {
 	data, index               int64
 	dataUnknown, indexUnknown bool
-	nowhere                   bool // no part of it has a segment, here or in another tablespace
+	segmentless               bool // no part of the relation has a segment in any tablespace
 }
 
+// add adds the bytes of a segment; nil makes the sum unknown.
 func (s *segmentShare) add(bytes *int64, index bool) {
 	switch {
 	case bytes == nil && index:
@@ -85,14 +88,15 @@ func (s *segmentShare) add(bytes *int64, index bool) {
 	}
 }
 
-// results are the relations of each tablespace with the bytes that they have there. Every tablespace of the catalog
-// has one.
+// results returns the result of each tablespace: its relations with the bytes that they have there, and the bytes of no
+// relation. Every tablespace of the dictionary has a result, even without segments.
 func (c dictionary) results() map[string]models.TableResult {
 	shares := map[string]map[spaceRelation]*segmentShare{}
 	residual := map[string]*segmentShare{}
 	for tablespace := range c.tablespaces {
 		residual[tablespace] = &segmentShare{}
 	}
+
 	for _, s := range c.segments {
 		if residual[s.tablespace] == nil {
 			residual[s.tablespace] = &segmentShare{}
@@ -104,12 +108,14 @@ func (c dictionary) results() map[string]models.TableResult {
 		}
 		share(shares, s.tablespace, relation).add(s.bytes, index)
 	}
+
 	c.listSegmentless(shares)
 	for tablespace := range shares {
 		if residual[tablespace] == nil {
 			residual[tablespace] = &segmentShare{}
 		}
 	}
+
 	out := make(map[string]models.TableResult, len(residual))
 	for tablespace, rest := range residual {
 		result := models.TableResult{Complete: true, Scope: c.scope, Residual: orUnknown(rest.data, rest.dataUnknown)}
@@ -127,6 +133,7 @@ func (c dictionary) results() map[string]models.TableResult {
 	return out
 }
 
+// share returns the share of a relation in a tablespace, adding an empty one if there is none.
 func share(shares map[string]map[spaceRelation]*segmentShare, tablespace string, relation spaceRelation) *segmentShare {
 	there := shares[tablespace]
 	if there == nil {
@@ -139,6 +146,7 @@ func share(shares map[string]map[spaceRelation]*segmentShare, tablespace string,
 	return there[relation]
 }
 
+// orUnknown returns nil if the bytes are unknown.
 func orUnknown(bytes int64, unknown bool) *int64 {
 	if unknown {
 		return nil
@@ -146,7 +154,8 @@ func orUnknown(bytes int64, unknown bool) *int64 {
 	return &bytes
 }
 
-// owner is the relation that a segment is counted for, and whether as its index.
+// owner returns the relation that a segment counts for, and whether it counts as index. ok is false if it belongs to no
+// relation.
 func (c dictionary) owner(s dictSegment) (relation spaceRelation, index, ok bool) {
 	switch s.kind {
 	case "TABLE", "TABLE PARTITION", "TABLE SUBPARTITION", "NESTED TABLE":
@@ -165,8 +174,8 @@ func (c dictionary) owner(s dictSegment) (relation spaceRelation, index, ok bool
 	return recycled(s.objectName)
 }
 
-// indexOwner counts as data what only an index holds: the rows of an index-organized table, and where the chunks of a
-// LOB are.
+// indexOwner is owner for the segments of indexes. It counts as data what only an index stores: the rows of an
+// index-organized table and the locations of a LOB's chunks.
 func (c dictionary) indexOwner(name objectName) (relation spaceRelation, index, ok bool) {
 	if table, known := c.lobs[name]; known {
 		return c.home(table, false)
@@ -181,8 +190,8 @@ func (c dictionary) indexOwner(name objectName) (relation spaceRelation, index, 
 	return c.home(i.table, i.kind != "LOB" && !strings.HasPrefix(i.kind, "IOT - "))
 }
 
-// home follows a table that only stores a part of another one to the relation that is listed for it. What a domain
-// index stores is index, whatever it is.
+// home returns the relation that a table counts for: itself, or if it only stores a part of another table, the home of
+// that. Everything that a domain index stores counts as index.
 func (c dictionary) home(name objectName, asIndex bool) (relation spaceRelation, index, ok bool) {
 	for range len(c.tables) + 1 {
 		t, known := c.tables[name]
@@ -206,9 +215,10 @@ func (c dictionary) home(name objectName, asIndex bool) (relation spaceRelation,
 	return spaceRelation{}, false, false
 }
 
+// isRecycled reports whether a name is that of a dropped object.
 func isRecycled(name string) bool { return strings.HasPrefix(name, recycleBin) }
 
-// recycled is the recycle bin of an object's owner if the object lies there.
+// recycled returns the recycle bin of an object's owner; ok is false if the object is not in it.
 func recycled(name objectName) (relation spaceRelation, index, ok bool) {
 	if !isRecycled(name.name) {
 		return spaceRelation{}, false, false
@@ -216,8 +226,8 @@ func recycled(name objectName) (relation spaceRelation, index, ok bool) {
 	return spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}, false, true
 }
 
-// listSegmentless adds the tables without a segment of their own where they belong. The tablespace may have been
-// dropped.
+// listSegmentless adds the tables without a segment of their own to the tablespaces that they belong to, except where
+// the tablespace has been dropped.
 func (c dictionary) listSegmentless(shares map[string]map[spaceRelation]*segmentShare) {
 	present := map[spaceRelation]bool{}
 	for _, there := range shares {
@@ -238,45 +248,49 @@ func (c dictionary) listSegmentless(shares map[string]map[spaceRelation]*segment
 	}
 }
 
-// place is where the dictionary puts a table without a segment, and what is known of its bytes. It puts partitioned and
-// index-organized tables nowhere: they are where their parts are, or without any part in their owner's default
-// tablespace, as temporary and external tables are.
+// place returns the tablespace that a table without a segment belongs to, and its share there. The dictionary names no
+// tablespace for partitioned and index-organized tables: they belong where their parts are, which results has listed
+// already. If no part has a segment, they belong in their owner's default tablespace, as temporary and external tables
+// do.
 func (c dictionary) place(t dictTable, present bool) (tablespace string, part segmentShare) {
-	around, clustered := c.clusters[t.cluster]
-	bodiless := t.temporary || c.external[t.objectName]
+	clusterSpace, clustered := c.clusters[t.cluster]
+	unstored := t.temporary || c.external[t.objectName]
 	switch {
 	case t.tablespace != "":
-		return t.tablespace, segmentShare{dataUnknown: !bodiless && t.created != "NO"}
+		return t.tablespace, segmentShare{dataUnknown: !unstored && t.created != "NO"}
 	case clustered:
-		return around, segmentShare{}
+		return clusterSpace, segmentShare{}
 	case present:
 		return "", segmentShare{}
 	}
-	return c.defaults[t.owner], segmentShare{nowhere: !bodiless}
+	return c.defaults[t.owner], segmentShare{segmentless: !unstored}
 }
 
-// listed is the name of a relation's row. A cluster may be called as a table of its owner is.
-func (c dictionary) listed(relation spaceRelation) string {
+// rowName returns the name of a relation's row. It adds the kind to the name of a cluster that its owner has a table of
+// the same name for.
+func (c dictionary) rowName(relation spaceRelation) string {
 	if _, taken := c.tables[relation.objectName]; taken && relation.kind != models.KindTable {
 		return relation.name + " (" + string(relation.kind) + ")"
 	}
 	return relation.name
 }
 
-// row is a relation with its bytes in one tablespace.
+// row returns the row of a relation in one tablespace.
 func (c dictionary) row(relation spaceRelation, part segmentShare) models.TableSize {
 	row := models.TableSize{
-		Schema: relation.owner, Name: c.listed(relation), Kind: relation.kind, SizeSource: models.SizeAllocated,
+		Schema: relation.owner, Name: c.rowName(relation), Kind: relation.kind, SizeSource: models.SizeAllocated,
 		Total: orUnknown(part.data+part.index, part.dataUnknown || part.indexUnknown),
 		Data:  orUnknown(part.data, part.dataUnknown), Index: orUnknown(part.index, part.indexUnknown),
 	}
 	if relation.kind != models.KindTable {
 		return row
 	}
+
 	t := c.tables[relation.objectName]
 	if row.Rows = t.rows; t.rows != nil {
 		row.RowsSource, row.RowsAt = models.RowsStatistic, t.analyzed
 	}
+
 	_, clustered := c.clusters[t.cluster]
 	elsewhere := part == segmentShare{} && (clustered || t.temporary || c.external[relation.objectName])
 	switch {
@@ -286,9 +300,10 @@ func (c dictionary) row(relation spaceRelation, part segmentShare) models.TableS
 		row.Kind = models.KindTemporary
 	case elsewhere:
 		row.Kind = models.KindExternal
-	case part.nowhere, t.created == "NO" && part.data == 0 && !part.dataUnknown:
+	case part.segmentless, t.created == "NO" && part.data == 0 && !part.dataUnknown:
 		row.Rows, row.RowsSource, row.RowsAt = new(int64), models.RowsExact, nil
 	}
+
 	if unseen := (segmentShare{dataUnknown: true}); elsewhere || part == unseen {
 		row.Total, row.Data, row.Index, row.SizeSource = nil, nil, nil, models.SizeNone
 	}

@@ -3,7 +3,6 @@ package oracle
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,14 +12,14 @@ import (
 	"whalefall/models"
 )
 
-// wordBuilder makes a catalog and remembers what each relation was given, which is what must be found.
-type wordBuilder struct {
+// randomDictionary draws a dictionary and keeps the bytes of each relation that results must find in it.
+type randomDictionary struct {
 	t       *rapid.T
 	catalog dictionary
 	serial  int
-	data    map[string]map[spaceRelation]int64
+	data    map[string]map[spaceRelation]int64 // by tablespace
 	index   map[string]map[spaceRelation]int64
-	rest    map[string]int64
+	rest    map[string]int64 // of no relation
 }
 
 var (
@@ -28,17 +27,20 @@ var (
 	tablespaces = []string{"USERS", "INDX", "SYSTEM"}
 )
 
-func (b *wordBuilder) pick(from []string, label string) string {
+func (b *randomDictionary) pick(from []string, label string) string {
 	return rapid.SampledFrom(from).Draw(b.t, label)
 }
 
-func (b *wordBuilder) name(prefix string) objectName {
+func (b *randomDictionary) name(prefix string) objectName {
 	b.serial++
 	return objectName{b.pick(owners, "owner"), fmt.Sprintf("%s%d", prefix, b.serial)}
 }
 
-// segments adds up to three segments of a kind, and to what is expected in their tablespaces.
-func (b *wordBuilder) segments(name objectName, kind string, expected map[string]map[spaceRelation]int64, relation spaceRelation) {
+// segments adds one to three segments of a kind, and their bytes to those expected of the relation, or if expected is
+// nil to the rest.
+func (b *randomDictionary) segments(
+	name objectName, kind string, expected map[string]map[spaceRelation]int64, relation spaceRelation,
+) {
 	for range rapid.IntRange(1, 3).Draw(b.t, "segments") {
 		tablespace, bytes := b.pick(tablespaces, "tablespace"), rapid.Int64Range(0, 1<<40).Draw(b.t, "bytes")
 		b.catalog.segments = append(b.catalog.segments, dictSegment{name, kind, tablespace, &bytes})
@@ -56,14 +58,15 @@ func (b *wordBuilder) segments(name objectName, kind string, expected map[string
 	}
 }
 
-func (b *wordBuilder) table(t dictTable) objectName {
+// table adds a table and returns its name.
+func (b *randomDictionary) table(t dictTable) objectName {
 	t.created = "YES"
 	b.catalog.tables[t.objectName] = t
 	return t.objectName
 }
 
-// parts gives a table all that a table can have, for a relation that is counted as index if asIndex.
-func (b *wordBuilder) parts(table objectName, relation spaceRelation, asIndex bool, depth int) {
+// parts adds up to four parts that a table can have. They count for the relation, as index if asIndex is set.
+func (b *randomDictionary) parts(table objectName, relation spaceRelation, asIndex bool, depth int) {
 	data := b.data
 	if asIndex {
 		data = b.index
@@ -73,14 +76,16 @@ func (b *wordBuilder) parts(table objectName, relation spaceRelation, asIndex bo
 		case 0:
 			b.segments(table, b.pick([]string{"TABLE", "TABLE PARTITION", "TABLE SUBPARTITION"}, "kind"), data, relation)
 		case 1:
-			b.catalog.indexes[part] = dictIndex{kind: b.pick([]string{"NORMAL", "BITMAP", "FUNCTION-BASED NORMAL"}, "type"), table: table}
+			kind := b.pick([]string{"NORMAL", "BITMAP", "FUNCTION-BASED NORMAL"}, "type")
+			b.catalog.indexes[part] = dictIndex{kind: kind, table: table}
 			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "INDEX SUBPARTITION"}, "kind"), b.index, relation)
 		case 2:
 			b.catalog.indexes[part] = dictIndex{kind: b.pick([]string{"LOB", "IOT - TOP"}, "type"), table: table}
 			b.segments(part, b.pick([]string{"INDEX", "INDEX PARTITION", "LOBINDEX"}, "kind"), data, relation)
 		case 3:
 			b.catalog.lobs[part] = table
-			b.segments(part, b.pick([]string{"LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION", "LOBINDEX"}, "kind"), data, relation)
+			kinds := []string{"LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION", "LOBINDEX"}
+			b.segments(part, b.pick(kinds, "kind"), data, relation)
 		case 4:
 			overflow := b.table(dictTable{objectName: objectName{table.owner, part.name}, base: table.name})
 			b.segments(overflow, "TABLE", data, relation)
@@ -104,10 +109,11 @@ func (b *wordBuilder) parts(table objectName, relation spaceRelation, asIndex bo
 	}
 }
 
-// anyOracleCatalog is a catalog of up to seven relations, and of segments that are nobody's.
-func anyDictionary(t *rapid.T) *wordBuilder {
-	b := &wordBuilder{
-		t: t, data: map[string]map[spaceRelation]int64{}, index: map[string]map[spaceRelation]int64{}, rest: map[string]int64{},
+// anyDictionary draws a dictionary of up to seven relations, some of whose segments belong to no relation.
+func anyDictionary(t *rapid.T) *randomDictionary {
+	b := &randomDictionary{
+		t:    t,
+		data: map[string]map[spaceRelation]int64{}, index: map[string]map[spaceRelation]int64{}, rest: map[string]int64{},
 		catalog: dictionary{
 			tablespaces: map[string]bool{}, tables: map[objectName]dictTable{}, indexes: map[objectName]dictIndex{},
 			lobs: map[objectName]objectName{}, parents: map[objectName]objectName{}, clusters: map[objectName]string{},
@@ -122,7 +128,8 @@ func anyDictionary(t *rapid.T) *wordBuilder {
 			bin := spaceRelation{objectName{name.owner, recycleBin}, models.KindRecycleBin}
 			b.table(dictTable{objectName: name, dropped: true})
 			b.segments(name, "TABLE", b.data, bin)
-			b.segments(objectName{name.owner, recycleBin + name.name}, b.pick([]string{"INDEX", "LOBSEGMENT", "LOBINDEX", "TABLE"}, "kind"), b.data, bin)
+			kinds := []string{"INDEX", "LOBSEGMENT", "LOBINDEX", "TABLE"}
+			b.segments(objectName{name.owner, recycleBin + name.name}, b.pick(kinds, "kind"), b.data, bin)
 		case 3:
 			cluster, index := spaceRelation{name, models.KindCluster}, b.name("CI")
 			b.catalog.clusters[name] = ""
@@ -130,15 +137,20 @@ func anyDictionary(t *rapid.T) *wordBuilder {
 			b.catalog.indexes[index] = dictIndex{kind: "CLUSTER", table: name, onCluster: true}
 			b.segments(index, "INDEX", b.data, cluster)
 		case 4:
-			kinds := []string{"TABLE", "INDEX", "LOBSEGMENT", "LOBINDEX", "CLUSTER", "TYPE2 UNDO", "ROLLBACK", "TEMPORARY", "CACHE", "TABLE SHARD"}
+			kinds := []string{
+				"TABLE", "INDEX", "LOBSEGMENT", "LOBINDEX", "CLUSTER",
+				"TYPE2 UNDO", "ROLLBACK", "TEMPORARY", "CACHE", "TABLE SHARD",
+			}
 			b.segments(name, b.pick(kinds, "kind"), nil, spaceRelation{})
 		}
 	}
 	return b
 }
 
-func TestProperties(t *testing.T) {
-	t.Run("every byte is counted once, where it belongs", rapid.MakeCheck(func(t *rapid.T) {
+func TestDictionary_Results_Properties(t *testing.T) {
+	t.Parallel()
+
+	t.Run("every byte is counted once, for its relation", rapid.MakeCheck(func(t *rapid.T) {
 		b := anyDictionary(t)
 		results := b.catalog.results()
 		for _, tablespace := range tablespaces {
@@ -146,17 +158,19 @@ func TestProperties(t *testing.T) {
 			for _, row := range results[tablespace].Tables {
 				relation := spaceRelation{objectName{row.Schema, row.Name}, row.Kind}
 				if _, twice := data[relation]; twice {
-					t.Errorf("%v is listed twice in %s", relation, tablespace)
+					t.Errorf("%s: got %v twice", tablespace, relation)
 				}
 				data[relation], index[relation] = *row.Data, *row.Index
 				if *row.Total != *row.Data+*row.Index || row.SizeSource != models.SizeAllocated {
-					t.Errorf("%v: %d is not %d + %d", relation, *row.Total, *row.Data, *row.Index)
+					t.Errorf("%v: got total %d, want %d + %d", relation, *row.Total, *row.Data, *row.Index)
 				}
 			}
 			wantSame(t, tablespace+" data", b.data[tablespace], data)
 			wantSame(t, tablespace+" index", b.index[tablespace], index)
-			if residual := results[tablespace].Residual; (residual == nil && b.rest[tablespace] != 0) || residual != nil && *residual != b.rest[tablespace] {
-				t.Errorf("%s: the residual is %s, want %d", tablespace, collectortest.Text(residual), b.rest[tablespace])
+
+			residual, want := results[tablespace].Residual, b.rest[tablespace]
+			if residual == nil && want != 0 || residual != nil && *residual != want {
+				t.Errorf("%s: got residual %s, want %d", tablespace, collectortest.Text(residual), want)
 			}
 		}
 	}))
@@ -165,19 +179,19 @@ func TestProperties(t *testing.T) {
 		before := b.catalog.results()
 		b.catalog.segments = rapid.Permutation(b.catalog.segments).Draw(t, "order")
 		if difference := cmp.Diff(before, b.catalog.results()); difference != "" {
-			t.Error(difference)
+			t.Errorf("(-before +after)\n%s", difference)
 		}
 	}))
-	t.Run("one unknown size makes one sum unknown", rapid.MakeCheck(func(t *rapid.T) {
+	t.Run("an unknown segment makes one sum unknown", rapid.MakeCheck(func(t *rapid.T) {
 		b := anyDictionary(t)
 		if len(b.catalog.segments) == 0 {
-			t.Skip("nothing to forget")
+			t.Skip("no segments")
 		}
 		before := unknownSums(b.catalog.results())
 		i := rapid.IntRange(0, len(b.catalog.segments)-1).Draw(t, "segment")
 		b.catalog.segments[i].bytes = nil
 		if after := unknownSums(b.catalog.results()); before != 0 || after != 1 {
-			t.Errorf("%d were unknown, %d are", before, after)
+			t.Errorf("got %d unknown sums before and %d after, want 0 and 1", before, after)
 		}
 	}))
 }
@@ -189,7 +203,7 @@ func wantSame(t *rapid.T, what string, want, got map[spaceRelation]int64) {
 	}
 }
 
-// unknownSums is how many totals and residuals are unknown.
+// unknownSums returns how many totals and residuals are unknown.
 func unknownSums(results map[string]models.TableResult) (n int) {
 	for _, r := range results {
 		if r.Residual == nil {
@@ -204,14 +218,18 @@ func unknownSums(results map[string]models.TableResult) (n int) {
 	return n
 }
 
-// TestNamesOfDifferentThings has a cluster, an index and a table of the same name: each kind of thing has its own
-// names.
-func TestNamesOfDifferentThings(t *testing.T) {
+// Tables, clusters and indexes have namespaces of their own, so that all three may have the same name.
+func TestDictionary_Results_SameNames(t *testing.T) {
+	t.Parallel()
+
 	name, index, lost := objectName{"APP", "T"}, objectName{"APP", "I"}, objectName{"APP", "L"}
 	eight, four, two, one := int64(8), int64(4), int64(2), int64(1)
 	catalog := dictionary{
 		segments: []dictSegment{
-			{name, "TABLE", "USERS", &eight}, {name, "CLUSTER", "USERS", &four}, {index, "INDEX", "USERS", &two}, {lost, "INDEX", "USERS", &one},
+			{name, "TABLE", "USERS", &eight},
+			{name, "CLUSTER", "USERS", &four},
+			{index, "INDEX", "USERS", &two},
+			{lost, "INDEX", "USERS", &one},
 		},
 		tables:   map[objectName]dictTable{name: {objectName: name}, {"APP", "U"}: {objectName: objectName{"APP", "U"}}},
 		clusters: map[objectName]string{name: ""},
@@ -223,12 +241,16 @@ func TestNamesOfDifferentThings(t *testing.T) {
 		secondary: map[objectName]objectName{name: name},
 	}
 	result := catalog.results()["USERS"]
-	if got := totals(result); got != "APP.T 10, APP.T (cluster) 4" || *result.Residual != 1 {
-		t.Errorf("%s, residual %d", got, *result.Residual)
+	want := "APP.T 10, APP.T (cluster) 4"
+	if got := totals(result); got != want || *result.Residual != 1 {
+		t.Errorf("got %s, residual %d, want %s, residual 1", got, *result.Residual, want)
 	}
 }
 
-func TestDeferredTablesThatWereFilledMeanwhile(t *testing.T) {
+// A table with deferred segment creation may get its segment after its row in DBA_ALL_TABLES was read.
+func TestDictionary_Results_SegmentCreatedMeanwhile(t *testing.T) {
+	t.Parallel()
+
 	name := objectName{"APP", "T"}
 	bytes, rows := int64(8192), int64(5)
 	for _, size := range []*int64{&bytes, nil} {
@@ -237,13 +259,16 @@ func TestDeferredTablesThatWereFilledMeanwhile(t *testing.T) {
 			tables:   map[objectName]dictTable{name: {objectName: name, tablespace: "USERS", created: "NO", rows: &rows}},
 		}
 		table := catalog.results()["USERS"].Tables[0]
-		if collectortest.Text(table.Total) != collectortest.Text(size) || table.RowsSource != models.RowsStatistic || *table.Rows != rows {
-			t.Errorf("got %+v", table)
+		if table.RowsSource != models.RowsStatistic || *table.Rows != rows {
+			t.Errorf("got rows %d from %q, want %d from %q", *table.Rows, table.RowsSource, rows, models.RowsStatistic)
 		}
+		wantBytes(t, "total", table.Total, collectortest.Text(size))
 	}
 }
 
-func TestTemporaryTablesWhereTheirOwnersAre(t *testing.T) {
+func TestDictionary_Results_TablespaceOfTemporaryTables(t *testing.T) {
+	t.Parallel()
+
 	name := objectName{"APP", "BASKET"}
 	catalog := dictionary{
 		tables:   map[objectName]dictTable{name: {objectName: name, temporary: true}},
@@ -256,18 +281,20 @@ func TestTemporaryTablesWhereTheirOwnersAre(t *testing.T) {
 		want int
 	}{
 		{"listed", true, map[string]bool{"DATA": true}, 1},
-		{"dropped since", true, map[string]bool{"USERS": true}, 0},
-		{"in no list of ours", false, map[string]bool{"USERS": true}, 1},
+		{"dropped", true, map[string]bool{"USERS": true}, 0},
+		{"not visible", false, map[string]bool{"USERS": true}, 1},
 	} {
 		catalog.allTablespaces, catalog.tablespaces = c.all, c.list
 		result, there := catalog.results()["DATA"]
 		if len(result.Tables) != c.want || there != (c.want == 1) || there && *result.Residual != 0 {
-			t.Errorf("%s: %+v", c.name, result)
+			t.Errorf("%s: got %+v, want tables: %d", c.name, result, c.want)
 		}
 	}
 }
 
-func TestTablesThatStoreEachOtherEnd(t *testing.T) {
+func TestDictionary_Home_Cycle(t *testing.T) {
+	t.Parallel()
+
 	one, other := objectName{"APP", "ONE"}, objectName{"APP", "OTHER"}
 	bytes := int64(8192)
 	catalog := dictionary{
@@ -277,11 +304,13 @@ func TestTablesThatStoreEachOtherEnd(t *testing.T) {
 	}
 	result := catalog.results()["USERS"]
 	if len(result.Tables) != 0 || *result.Residual != bytes {
-		t.Errorf("got %+v", result)
+		t.Errorf("got %+v, want no tables, residual %d", result, bytes)
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestNumberColumn_Scan(t *testing.T) {
+	t.Parallel()
+
 	whole := func(n int64) *int64 { return &n }
 	for _, c := range []struct {
 		from any
@@ -306,20 +335,31 @@ func TestNumbers(t *testing.T) {
 		var n numberColumn
 		err := n.Scan(c.from)
 		if (err != nil) != c.bad || collectortest.Text(n.value) != collectortest.Text(c.want) {
-			t.Errorf("%v is %s, %v, want %s", c.from, collectortest.Text(n.value), err, collectortest.Text(c.want))
+			t.Errorf("%v: got %s, %v, want %s, error: %v",
+				c.from, collectortest.Text(n.value), err, collectortest.Text(c.want), c.bad)
 		}
 	}
 }
 
-func TestVersions(t *testing.T) {
-	for number, main := range map[string]string{
-		"11.2.0.4.0": "11.2", "12.1.0.2.0": "12.1", "12.2.0.1.0": "12.2", "18.0.0.0.0": "18", "19.21.0.0.0": "19", "23.4.0.24.05": "23",
+func TestVersion_Main(t *testing.T) {
+	t.Parallel()
+
+	for number, want := range map[string]string{
+		"11.2.0.4.0": "11.2", "12.1.0.2.0": "12.1", "12.2.0.1.0": "12.2",
+		"18.0.0.0.0": "18", "19.21.0.0.0": "19", "23.4.0.24.05": "23",
 	} {
-		if got := parseVersion("Oracle Database", number).main(); got != main {
-			t.Errorf("%s is %s, want %s", number, got, main)
+		if got := parseVersion("Oracle Database", number).main(); got != want {
+			t.Errorf("%s: got %s, want %s", number, got, want)
 		}
 	}
-	if !slices.Equal([]string{"A", "a b", "a"}, []string{account("a"), account(`"a b"`), account(`"a"`)}) {
-		t.Error("an account is in capitals unless it is quoted")
+}
+
+func TestAccount(t *testing.T) {
+	t.Parallel()
+
+	for login, want := range map[string]string{"a": "A", `"a b"`: "a b", `"a"`: "a"} {
+		if got := account(login); got != want {
+			t.Errorf("%s: got %s, want %s", login, got, want)
+		}
 	}
 }

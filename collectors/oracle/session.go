@@ -15,21 +15,24 @@ import (
 	"whalefall/models"
 )
 
-// scanFactor is how many times as long as another statement one over all segments may take for an answer: the server
-// may read the header of each before it sends anything.
+// scanFactor multiplies the statement timeout for statements over all segments: the server may read the header of each
+// segment before it sends anything.
 const scanFactor = 10
 
-// errOracleSilent is why a statement was given up whose server has sent nothing for as long as one may take.
-var errSilent = errors.New("no answer in time")
+// errNoAnswer is the cause of a statement that was aborted because the server sent nothing before the timeout.
+var errNoAnswer = errors.New("no answer in time")
 
-// session is one connection with a read-only transaction on it.
+// errNoFirstAnswer is the cause of a session that was aborted because the server did not answer its first statement.
+var errNoFirstAnswer = errors.New("the first statement after the login took too long")
+
+// session is one connection with an open read-only transaction.
 type session struct {
-	target   collectors.Target
-	db       *sql.DB
-	conn     *sql.Conn
-	tx       *sql.Tx
-	hangUp   func() // ends the connection at once, whatever it is doing
-	patience time.Duration
+	target           collectors.Target
+	db               *sql.DB
+	conn             *sql.Conn
+	tx               *sql.Tx
+	hangUp           func()        // closes the socket, whatever the connection is doing
+	statementTimeout time.Duration // for each answer of the server
 
 	version version
 	user    string // SESSION_USER
@@ -41,7 +44,7 @@ type version struct {
 	major, minor int
 }
 
-// main is 11.2, 12.1, 12.2, and from 18 on the major version alone: the second part has become that of an update.
+// main returns the release: 11.2, 12.1 or 12.2, since 18 only the major version, as the second part numbers updates.
 func (v version) main() string {
 	if v.major >= 18 {
 		return strconv.Itoa(v.major)
@@ -59,18 +62,22 @@ func parseVersion(product, number string) version {
 	return v
 }
 
-// open connects, begins a read-only transaction and finds out what the server is and who we are.
+// open connects, begins a read-only transaction, and reads the server's version and the session's user.
 func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, error) {
 	connector, err := c.Connector(t)
 	if err != nil {
 		return nil, failure(ctx, t, err, true)
 	}
-	s := &session{target: t, db: sql.OpenDB(guardedConnector{connector}), hangUp: func() {}, patience: c.statementTimeout}
+	s := &session{
+		target: t, db: sql.OpenDB(guardedConnector{connector}), hangUp: func() {}, statementTimeout: c.statementTimeout,
+	}
 	s.db.SetMaxOpenConns(1)
+
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
 		s.close()
 		return nil, failure(ctx, t, err, true)
 	}
+
 	if err = s.begin(ctx, c.connectTimeout); err == nil {
 		err = s.identify(ctx)
 	}
@@ -89,42 +96,46 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 		return err
 	}
 	return s.conn.Raw(func(conn any) error {
-		if able, ok := conn.(interface{ HangUp() }); ok {
-			s.hangUp = able.HangUp
+		if c, ok := conn.(interface{ HangUp() }); ok {
+			s.hangUp = c.HangUp
 		}
 		return nil
 	})
 }
 
-// begin has the transaction outlive ctx: its end would send a rollback into the statement that ctx ends.
+// begin begins the transaction. It must outlive ctx: database/sql would otherwise roll it back while the statement that
+// ctx ends is still running.
 func (s *session) begin(ctx context.Context, timeout time.Duration) (err error) {
 	if s.tx, err = s.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errMute)
+
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoFirstAnswer)
 	defer cancel()
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
 	_, err = s.tx.ExecContext(ctx, "SET TRANSACTION READ ONLY")
-	if err != nil && errors.Is(context.Cause(ctx), errMute) {
+	if err != nil && errors.Is(context.Cause(ctx), errNoFirstAnswer) {
 		return collectors.Unreachable(s.target, collectors.ReasonTimeout, err)
 	}
 	return err
 }
 
-var errMute = errors.New("the first statement after the login took too long")
-
-// identify refuses what cannot be collected from: releases that lack columns, and the root of a container database,
-// which holds no data of anybody's.
+// identify sets version and user. It refuses servers that cannot be collected from: releases that lack columns, and
+// the root of a container database, which holds no user data.
 func (s *session) identify(ctx context.Context) (err error) {
 	if s.version, err = s.readVersion(ctx, "products"); err != nil {
 		return err
 	}
 	if s.version.major < 11 || s.version.major == 11 && s.version.minor < 2 {
-		return &models.Error{Code: models.CodeCollection, Key: "collect.oracle.too_old", Args: models.Args("Version", s.version.number)}
+		return &models.Error{
+			Code: models.CodeCollection, Key: "collect.oracle.too_old", Args: models.Args("Version", s.version.number),
+		}
 	}
+
 	if s.user, err = s.text(ctx, "session_user"); err != nil || s.version.major < 12 {
 		return err
 	}
+
 	container, err := s.text(ctx, "container")
 	if err == nil && container == "CDB$ROOT" {
 		return &models.Error{Code: models.CodeCollection, Key: "collect.oracle.cdb_root"}
@@ -132,55 +143,61 @@ func (s *session) identify(ctx context.Context) (err error) {
 	return err
 }
 
-// readVersion is that of the database; servers list other components, too.
+// readVersion returns the version of the database. The statement may list other components as well.
 func (s *session) readVersion(ctx context.Context, statement string) (version version, err error) {
 	err = s.each(ctx, statement, func(rows *sql.Rows) error {
 		var product, number textColumn
-		err := rows.Scan(&product, &number)
+		if err := rows.Scan(&product, &number); err != nil {
+			return err
+		}
+
 		if strings.Contains(string(product), "Oracle") {
 			version = parseVersion(string(product), string(number))
 		}
-		return err
+		return nil
 	})
 	return version, err
 }
 
+// text returns the only column of the only row of a statement.
 func (s *session) text(ctx context.Context, statement string) (string, error) {
 	var text textColumn
 	err := s.each(ctx, statement, func(rows *sql.Rows) error { return rows.Scan(&text) })
 	return string(text), err
 }
 
-// each runs a statement and hands every row to scan. The server may take as long as one statement may for each
-// answer, not for all of them: the segments of a large database are read for minutes, a thousand at a time.
+// each runs a statement and calls scan for every row. The timeout applies to each answer of the server, not to all of
+// them: reading the segments of a large database takes minutes, a thousand rows at a time.
 func (s *session) each(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	limit := s.limit(statements[statement])
-	patience := time.AfterFunc(limit, func() { cancel(errSilent) })
-	defer patience.Stop()
+	timeout := s.timeout(statements[statement])
+	timer := time.AfterFunc(timeout, func() { cancel(errNoAnswer) })
+	defer timer.Stop()
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
+
 	err := collectors.EachRow(ctx, s.tx, statements[statement], func(rows *sql.Rows) error {
-		patience.Reset(limit)
+		timer.Reset(timeout)
 		return scan(rows)
 	})
-	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
-		return &models.Error{Code: models.CodeTimeout, Err: errors.Join(errSilent, err)}
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+		return &models.Error{Code: models.CodeTimeout, Err: errors.Join(errNoAnswer, err)}
 	}
 	return err
 }
 
-// limit is how long the server may take for each answer to a statement.
-func (s *session) limit(text string) time.Duration {
+// timeout returns how long the server may take for each answer to a statement.
+func (s *session) timeout(text string) time.Duration {
 	if strings.Contains(text, "_segments") {
-		return scanFactor * s.patience
+		return scanFactor * s.statementTimeout
 	}
-	return s.patience
+	return s.statementTimeout
 }
 
+// close rolls back and closes the connection, and closes the socket if that takes longer than HangUpGrace.
 func (s *session) close() {
-	goodbye := time.AfterFunc(collectors.HangUpGrace, s.hangUp)
-	defer goodbye.Stop()
+	timer := time.AfterFunc(collectors.HangUpGrace, s.hangUp)
+	defer timer.Stop()
 	if s.tx != nil {
 		_ = s.tx.Rollback()
 	}
@@ -190,10 +207,10 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// textColumn is a name or word of the dictionary; NULL is the empty one, as it is for the server.
+// textColumn scans a VARCHAR2 of the dictionary. NULL is the empty string, as in the server.
 type textColumn string
 
-// Scan takes what a driver makes of a VARCHAR2.
+// Scan implements sql.Scanner. Bytes that are not UTF-8 are escaped as ValidName does.
 func (t *textColumn) Scan(value any) error {
 	var text sql.NullString
 	err := text.Scan(value)
@@ -201,10 +218,11 @@ func (t *textColumn) Scan(value any) error {
 	return err
 }
 
-// numberColumn is a whole NUMBER; nil is NULL.
+// numberColumn scans a NUMBER as a 64-bit integer; nil means NULL.
 type numberColumn struct{ value *int64 }
 
-// Scan takes what a driver makes of a NUMBER: text, an integer or a float. A fraction is cut off.
+// Scan implements sql.Scanner for what drivers return for a NUMBER: text, an integer or a float. It truncates fractions
+// and returns an error for numbers that need more than 64 bits.
 func (n *numberColumn) Scan(value any) error {
 	n.value = nil
 	number := new(big.Float)
@@ -224,6 +242,7 @@ func (n *numberColumn) Scan(value any) error {
 			return fmt.Errorf("%w: %w", errNumber, err)
 		}
 	}
+
 	if whole, _ := number.Int(nil); whole != nil && whole.IsInt64() {
 		out := whole.Int64()
 		n.value = &out
@@ -232,7 +251,7 @@ func (n *numberColumn) Scan(value any) error {
 	return errNumber
 }
 
-var errNumber = errors.New("no number that bytes or rows can have")
+var errNumber = errors.New("not a number of bytes or rows")
 
-// numberBits hold the 40 digits of a NUMBER.
+// numberBits is the precision that holds all 40 digits of a NUMBER.
 const numberBits = 140

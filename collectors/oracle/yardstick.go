@@ -10,41 +10,46 @@ import (
 	"whalefall/models"
 )
 
-// objectSegments are the types of segments that belong to something that is listed.
+// objectSegments lists the types of segments that belong to a relation that collections list.
 var objectSegments = []string{
 	"TABLE", "TABLE PARTITION", "TABLE SUBPARTITION", "NESTED TABLE", "LOBSEGMENT", "LOB PARTITION", "LOB SUBPARTITION",
 	"LOBINDEX", "INDEX", "INDEX PARTITION", "INDEX SUBPARTITION", "CLUSTER",
 }
 
-// yardstickSums is the bytes that the server has in segments of one tablespace.
+// yardstickSums holds the server's own sums of the segments in one tablespace, in bytes.
 type yardstickSums struct {
 	all    int64
-	owners map[string]int64 // of what belongs to something that is listed
+	owners map[string]int64 // by owner, only segments with a type in objectSegments
 }
 
-// Yardstick sums the segments of the tablespace: all of them, and those of each owner.
+// Yardstick returns the sums of the tablespace's segments: of all, and of each owner. An owner with an index on another
+// owner's table has no sum, nor has the owner of that table, because a collection counts an index with its table.
 func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, tablespace string) (models.Yardstick, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.Yardstick{}, err
 	}
 	defer s.close()
-	y := models.Yardstick{Means: "SUM(BYTES) of DBA_SEGMENTS", Lacks: "single relations, only of all and of each owner together"}
-	yard, ownOnly, err := s.yard(ctx, tablespace)
+
+	sums, ownOnly, err := s.yardstickSums(ctx, tablespace)
 	if err != nil {
 		return models.Yardstick{}, s.failed(ctx, err)
 	}
-	y.Sums = []models.YardstickSum{{Name: "all segments", Total: yard.all, Residual: true}}
+	y := models.Yardstick{
+		Means: "SUM(BYTES) of DBA_SEGMENTS", Lacks: "single relations, only of all and of each owner together",
+		Sums: []models.YardstickSum{{Name: "all segments", Total: sums.all, Residual: true}},
+	}
 	if ownOnly {
 		y.Means = "SUM(BYTES) of USER_SEGMENTS"
 		return y, nil
 	}
-	guests, err := s.guests(ctx)
+
+	crossing, err := s.crossingOwners(ctx)
 	if err != nil {
 		return models.Yardstick{}, s.failed(ctx, err)
 	}
-	for owner, bytes := range yard.owners {
-		if !guests[owner] {
+	for owner, bytes := range sums.owners {
+		if !crossing[owner] {
 			y.Sums = append(y.Sums, models.YardstickSum{Name: "segments of", Schema: owner, Total: bytes})
 		}
 	}
@@ -52,38 +57,45 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, tablespa
 	return y, nil
 }
 
-// yard reads the view that the account may read, as a collection does.
-func (s *session) yard(ctx context.Context, tablespace string) (yard yardstickSums, ownOnly bool, err error) {
+// yardstickSums sums the first view that the account may read, in the order that a collection tries them. ownOnly
+// reports whether that has only the account's own segments.
+func (s *session) yardstickSums(
+	ctx context.Context, tablespace string,
+) (sums yardstickSums, ownOnly bool, err error) {
 	for _, view := range []string{"yardstick", "yardstick_sys", "yardstick_user"} {
-		yard = yardstickSums{owners: map[string]int64{}}
+		sums = yardstickSums{owners: map[string]int64{}}
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var in, owner, kind textColumn
 			var bytes numberColumn
-			err := rows.Scan(&in, &owner, &kind, &bytes)
-			if string(in) != tablespace || bytes.value == nil {
+			if err := rows.Scan(&in, &owner, &kind, &bytes); err != nil {
 				return err
 			}
-			yard.all += *bytes.value
-			if slices.Contains(objectSegments, string(kind)) {
-				yard.owners[string(owner)] += *bytes.value
+
+			if string(in) != tablespace || bytes.value == nil {
+				return nil
 			}
-			return err
+			sums.all += *bytes.value
+			if slices.Contains(objectSegments, string(kind)) {
+				sums.owners[string(owner)] += *bytes.value
+			}
+			return nil
 		})
 		if !isDenied(err) {
-			return yard, view == "yardstick_user", err
+			return sums, view == "yardstick_user", err
 		}
 	}
-	return yard, false, err
+	return sums, false, err
 }
 
-// guests are the owners whose segments are not all of their own tables, and the owners of those tables: a collection
-// books an index under its table.
-func (s *session) guests(ctx context.Context) (map[string]bool, error) {
+// crossingOwners returns the owners of indexes on tables of other owners, and the owners of those tables.
+func (s *session) crossingOwners(ctx context.Context) (map[string]bool, error) {
 	owners := map[string]bool{}
-	return owners, s.each(ctx, "yardstick_guests", func(rows *sql.Rows) error {
+	return owners, s.each(ctx, "yardstick_crossing", func(rows *sql.Rows) error {
 		var owner, tableOwner textColumn
-		err := rows.Scan(&owner, &tableOwner)
+		if err := rows.Scan(&owner, &tableOwner); err != nil {
+			return err
+		}
 		owners[string(owner)], owners[string(tableOwner)] = true, true
-		return err
+		return nil
 	})
 }

@@ -1,4 +1,4 @@
--- The container one is in.
+-- The container that the session is connected to.
 -- Since: 12.1.
 -- Needs: nothing.
 -- Columns: name.

@@ -1,4 +1,4 @@
--- What the server is.
+-- The products of the server and their versions.
 -- Needs: nothing.
 -- Columns: product, version.
 SELECT product, version FROM product_component_version

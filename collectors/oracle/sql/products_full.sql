@@ -1,4 +1,4 @@
--- What the server is, with its release update.
+-- The products of the server and their versions with the release update.
 -- Since: 18.1.
 -- Needs: nothing.
 -- Columns: product, version.

@@ -1,4 +1,4 @@
--- Who we are, whatever the current schema is.
+-- The user of the session, whatever its current schema is.
 -- Needs: nothing.
 -- Columns: user.
 SELECT SYS_CONTEXT('USERENV', 'SESSION_USER') FROM dual

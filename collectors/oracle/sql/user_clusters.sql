@@ -1,4 +1,4 @@
--- The account's own part of: every cluster.
+-- The account's own clusters.
 -- Needs: nothing.
 -- Columns: owner, name, tablespace.
 SELECT SYS_CONTEXT('USERENV', 'SESSION_USER'), cluster_name, tablespace_name FROM user_clusters

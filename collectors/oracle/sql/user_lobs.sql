@@ -1,4 +1,4 @@
--- The account's own part of: every LOB column.
+-- The account's own LOB columns.
 -- Needs: nothing.
--- Columns: owner and name of the table, its segment, the index of that.
+-- Columns: owner and name of the table, LOB segment, index of the LOB segment.
 SELECT SYS_CONTEXT('USERENV', 'SESSION_USER'), table_name, segment_name, index_name FROM user_lobs

@@ -1,4 +1,4 @@
--- The account's own part of: every tablespace.
+-- The tablespaces that the account may use.
 -- Needs: nothing.
 -- Columns: name, contents.
 SELECT tablespace_name, contents FROM user_tablespaces

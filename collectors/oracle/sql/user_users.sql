@@ -1,4 +1,4 @@
--- The account's own part of: every user.
+-- The account itself.
 -- Needs: nothing.
 -- Columns: name, default tablespace.
 SELECT username, default_tablespace FROM user_users

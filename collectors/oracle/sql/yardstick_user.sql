@@ -1,4 +1,4 @@
--- Bytes of the segments of the account itself.
+-- The server's own sums of the account's own segments.
 -- Needs: nothing.
 -- Columns: tablespace, owner, type of the segments, bytes.
 SELECT tablespace_name, SYS_CONTEXT('USERENV', 'SESSION_USER'), segment_type, SUM(bytes)
