@@ -20,16 +20,16 @@ import (
 	"whalefall/testenv/tds"
 )
 
-// unwelcoming refuses every login, so whoever hears that has come through the handshake.
-type unwelcoming struct{}
+// loginRefuser refuses every login. A client that receives the refusal has completed the handshake.
+type loginRefuser struct{}
 
-func (unwelcoming) Login(_ context.Context, login tds.Login) (tds.Welcome, error) {
+func (loginRefuser) Login(_ context.Context, login tds.Login) (tds.Welcome, error) {
 	return tds.Welcome{}, sqlserver.Message(codeLoginFailed, login.User)
 }
 
-// Every second certificate that a server before 2019 made for itself has a negative serial number, and Go minds it
-// unless the module says otherwise. https://github.com/microsoft/go-mssqldb/issues/217
-func TestNegativeSerialNumber(t *testing.T) {
+// Half of the certificates that servers before 2019 generate for themselves have a negative serial number, which Go
+// rejects unless the module sets x509negativeserial. https://github.com/microsoft/go-mssqldb/issues/217
+func TestCollector_Version_NegativeSerialNumber(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -44,24 +44,27 @@ func TestNegativeSerialNumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := tds.Serve(listener, unwelcoming{}, tds.Options{
+	server := tds.Serve(listener, loginRefuser{}, tds.Options{
 		Encryption: tds.Full, Certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
 	})
 	t.Cleanup(server.Close)
 	for _, mode := range []models.TLSMode{models.TLSPrefer, models.TLSRequire} {
 		_, err := New().Version(t.Context(), collectors.Target{
-			Name: "t", Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, Username: "u", Password: "p", TLSMode: mode,
+			Name: "t", Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port,
+			Username: "u", Password: "p", TLSMode: mode,
 		})
 		collectortest.WantUnreachable(t, err, collectors.ReasonLogin)
 	}
 }
 
-// A firewall or a gateway may choose by the name that the client asks for, in every mode.
-func TestNamesTheHostItWants(t *testing.T) {
+// Firewalls and gateways may route by the server name, so it is sent in every mode.
+func TestCollector_Config_ServerName(t *testing.T) {
+	t.Parallel()
+
 	for _, mode := range []models.TLSMode{models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull} {
 		config, err := New().config(collectors.Target{Host: "db.example", Port: 1433, TLSMode: mode}, "master", false)
 		if err != nil || config.TLSConfig.ServerName != "db.example" {
-			t.Errorf("%s: %q, %v", mode, config.TLSConfig.ServerName, err)
+			t.Errorf("%s: got server name %q, %v, want db.example", mode, config.TLSConfig.ServerName, err)
 		}
 	}
 }

@@ -13,9 +13,9 @@ var engine = collectortest.Engine{
 	Name:  "SQLServer",
 	Setup: setup,
 	Cannot: map[string]string{
-		"empty table has exactly 0 rows": "the reference calls every row count of the catalog approximate, 0 too",
-		"uncounted rows are unknown":     "the server counts the rows of every partition as they come and go",
-		"partitions are rolled up":       "a partition has no name; a partitioned table is one row, with the bytes of its partitions",
+		"empty table has exactly 0 rows": "the documentation calls every row count of the catalog approximate, even 0",
+		"uncounted rows are unknown":     "the server keeps a count of the rows of every partition",
+		"partitions are rolled up":       "partitions have no names; a partitioned table is one row with their bytes",
 	},
 }
 
@@ -25,7 +25,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	b := catalogBuilder{rows: catalog.Rows{}}
 	b.add("sys.schemas", map[string]any{"schema_id": 1, "name": "dbo"})
 	for _, name := range append([]string{"empty", "never_analysed", "tree"}, collectortest.HostileNames...) {
-		b.table(name)
+		b.addTable(name)
 	}
 	server.AddDatabase(t, sqlserver.Database{Name: database, Rows: b.rows})
 	server.AddDatabase(t, sqlserver.Database{Name: "readable"})
@@ -38,9 +38,7 @@ func setup(t *testing.T) collectortest.Fixture {
 	target := asLogin(server, "whalefall")
 	return collectortest.Fixture{
 		Collector: New(), Impatient: impatient, Target: target, Database: database, Schema: "dbo",
-		Yardstick: func(t *testing.T) map[collectortest.RelationName]collectortest.Sizes {
-			return spaceUsed(t, target, database)
-		},
+		Yardstick:   func(t *testing.T) sizesByName { return spaceUsed(t, target, database) },
 		Connections: func(*testing.T) int { return len(server.Connections()) },
 		Block:       func(t *testing.T) func() { return server.Block(t, "sys.partitions") },
 		Denied: func(*testing.T) (collectors.Target, string, string) {
@@ -49,24 +47,26 @@ func setup(t *testing.T) collectortest.Fixture {
 	}
 }
 
-// spaceUsed is what sp_spaceused says.
-func spaceUsed(t *testing.T, target collectors.Target, database string) map[collectortest.RelationName]collectortest.Sizes {
+type sizesByName = map[collectortest.RelationName]collectortest.Sizes
+
+// spaceUsed returns the sizes by sp_spaceused.
+func spaceUsed(t *testing.T, target collectors.Target, database string) sizesByName {
 	t.Helper()
-	word, err := New().Yardstick(t.Context(), target, database)
+	yardstick, err := New().Yardstick(t.Context(), target, database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[collectortest.RelationName]collectortest.Sizes{}
-	for _, r := range word.Relations {
+	out := sizesByName{}
+	for _, r := range yardstick.Relations {
 		if r.Total == nil {
-			t.Errorf("sp_spaceused says nothing of %q", r.Name)
+			t.Errorf("sp_spaceused returned no size of %q", r.Name)
 		}
 		out[collectortest.Relation(r.Schema, r.Name)] = collectortest.Sizes{Total: r.Total, Data: r.Data, Index: r.Index}
 	}
 	return out
 }
 
-// catalogBuilder makes the catalog of tables that each have a clustered and a nonclustered index; no two are alike.
+// catalogBuilder builds a catalog of tables of different sizes, each with a clustered and a nonclustered index.
 type catalogBuilder struct {
 	rows   catalog.Rows
 	tables int64
@@ -76,7 +76,7 @@ func (b *catalogBuilder) add(view string, row map[string]any) {
 	b.rows[view] = append(b.rows[view], row)
 }
 
-func (b *catalogBuilder) table(name string) {
+func (b *catalogBuilder) addTable(name string) {
 	b.tables++
 	id := 1000 + b.tables
 	object := map[string]any{"object_id": id, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": false}
@@ -95,20 +95,23 @@ func (b *catalogBuilder) table(name string) {
 	}
 	for index := int64(1); index <= 2; index++ {
 		for n := range partitions {
-			b.partition(id, index, n+1, rows, 7*b.tables/index+n)
+			b.addPartition(id, index, n+1, rows, 7*b.tables/index+n)
 		}
 	}
 }
 
-// partition has one page of an index above its leaf pages and a map, and at least one unused page.
-func (b *catalogBuilder) partition(object, index, number, rows, leaf int64) {
+// addPartition adds a partition that has one index page above its leaf pages, one map page and at least one unused
+// page.
+func (b *catalogBuilder) addPartition(object, index, number, rows, leaf int64) {
 	id := object*100 + index*10 + number
 	used, reserved := leaf+2, (leaf+10)/8*8+1
 	b.add("sys.partitions", map[string]any{
-		"partition_id": id, "hobt_id": id, "object_id": object, "index_id": index, "partition_number": number, "rows": rows,
+		"partition_id": id, "hobt_id": id, "object_id": object, "index_id": index,
+		"partition_number": number, "rows": rows,
 	})
 	b.add("sys.allocation_units", map[string]any{
-		"allocation_unit_id": id, "type": 1, "container_id": id, "data_pages": leaf, "used_pages": used, "total_pages": reserved,
+		"allocation_unit_id": id, "type": 1, "container_id": id,
+		"data_pages": leaf, "used_pages": used, "total_pages": reserved,
 	})
 	b.add("sys.dm_db_partition_stats", map[string]any{
 		"partition_id": id, "object_id": object, "index_id": index, "partition_number": number, "row_count": rows,

@@ -13,7 +13,7 @@ import (
 	"whalefall/testenv/catalog"
 )
 
-// tablesNamed is a catalog of tables that have one page each; one that is named empty has none.
+// tablesNamed returns a catalog of tables with one page each; the table "empty" has none.
 func tablesNamed(names ...string) catalog.Rows {
 	rows := catalog.Rows{"sys.schemas": {{"schema_id": 1, "name": "dbo"}}}
 	for i, name := range names {
@@ -22,8 +22,12 @@ func tablesNamed(names ...string) catalog.Rows {
 			pages = 0
 		}
 		add := func(view string, row map[string]any) { rows[view] = append(rows[view], row) }
-		add("sys.objects", map[string]any{"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": 0})
-		add("sys.partitions", map[string]any{"partition_id": object, "hobt_id": object, "object_id": object, "index_id": 1, "rows": 10})
+		add("sys.objects", map[string]any{
+			"object_id": object, "schema_id": 1, "name": name, "type": "U", "is_ms_shipped": 0,
+		})
+		add("sys.partitions", map[string]any{
+			"partition_id": object, "hobt_id": object, "object_id": object, "index_id": 1, "rows": 10,
+		})
 		add("sys.allocation_units", map[string]any{
 			"type": 1, "container_id": object, "data_pages": pages, "used_pages": pages, "total_pages": pages,
 		})
@@ -35,8 +39,8 @@ func tablesNamed(names ...string) catalog.Rows {
 	return rows
 }
 
-// until reads this catalog up to the time when a statement is sent for the nth time, and the other one from there.
-func (r reader) until(statement string, nth int, after reader) reader {
+// switchTo returns a reader that changes to another catalog when the statement is sent for the nth time.
+func (r reader) switchTo(statement string, nth int, after reader) reader {
 	before, sent := r.each, 0
 	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
 		if text == statement {
@@ -53,22 +57,22 @@ func (r reader) until(statement string, nth int, after reader) reader {
 func wantTotals(t *testing.T, result models.TableResult, want map[string]int64) {
 	t.Helper()
 	if !result.Complete || result.Proof != models.ProofMetadata {
-		t.Errorf("complete is %v, by %q", result.Complete, result.Proof)
+		t.Errorf("got complete %v, proof %q, want true, %q", result.Complete, result.Proof, models.ProofMetadata)
 	}
 	totals := map[string]int64{}
 	for _, table := range result.Tables {
 		if table.Total == nil || table.Unread != "" {
-			t.Fatalf("%s has no size: %q", table.Name, table.Unread)
+			t.Fatalf("%s has no size, unread: %q", table.Name, table.Unread)
 		}
 		totals[table.Name] = *table.Total
 	}
 	if !maps.Equal(totals, want) {
-		t.Errorf("got %v, want %v", totals, want)
+		t.Errorf("got totals %v, want %v", totals, want)
 	}
 }
 
-// TestSQLServerRuleDroppedTable drops a table after it was listed and before its pages are read.
-func TestRuleDroppedTable(t *testing.T) {
+// A table that is dropped after it was listed and before its pages are read is left out.
+func TestReader_Tables_DroppedBeforeMeasured(t *testing.T) {
 	for name, denied := range map[string]func(string) bool{"with the statistics": nil, "without": needsState} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range []struct {
@@ -80,38 +84,38 @@ func TestRuleDroppedTable(t *testing.T) {
 			} {
 				before := onSQLite(t, tablesNamed(append(c.kept, "dropped")...), denied)
 				after := onSQLite(t, tablesNamed(c.kept...), denied)
-				wantTotals(t, tablesOf(t, before.until(statements["pages"], 1, after)), c.want)
+				wantTotals(t, mustTables(t, before.switchTo(statements["pages"], 1, after)), c.want)
 			}
 		})
 	}
 }
 
-// A table whose pages were read before it was dropped keeps its size.
-func TestRuleDroppedOnceMeasured(t *testing.T) {
+// A table that is dropped after its pages were read keeps its size.
+func TestReader_Tables_DroppedAfterMeasured(t *testing.T) {
 	before := onSQLite(t, tablesNamed("empty", "measured"), needsState)
 	after := onSQLite(t, tablesNamed("empty"), needsState)
-	result := tablesOf(t, before.until(statements["objects"], 2, after))
+	result := mustTables(t, before.switchTo(statements["objects"], 2, after))
 	wantTotals(t, result, map[string]int64{"empty": 0, "measured": pageBytes})
 }
 
-// Whether a table was dropped is only asked when one has no pages; those in memory never have any.
-func TestRuleDroppedIsNotAskedInVain(t *testing.T) {
+// The objects are read again only if a table has no pages, which is normal for memory-optimized ones.
+func TestReader_Tables_ObjectsReadOnce(t *testing.T) {
 	sent := 0
-	tablesOf(t, onSQLite(t, withMemory(smallDatabase()), needsState).before(func(text string) error {
+	mustTables(t, onSQLite(t, withMemory(smallDatabase()), needsState).intercept(func(text string) error {
 		if text == statements["objects"] {
 			sent++
 		}
 		return nil
 	}))
 	if sent != 1 {
-		t.Errorf("objects are read %d times", sent)
+		t.Errorf("objects were read %d times, want once", sent)
 	}
 }
 
-// Nothing is known of what was dropped when the second look at it fails.
-func TestRuleDroppedUnknown(t *testing.T) {
+// When reading the objects again fails, so does the collection.
+func TestReader_Tables_SecondReadingFails(t *testing.T) {
 	failure, sent := errors.New("no"), 0
-	_, _, err := onSQLite(t, tablesNamed("empty"), needsState).before(func(text string) error {
+	_, _, err := onSQLite(t, tablesNamed("empty"), needsState).intercept(func(text string) error {
 		if text == statements["objects"] {
 			sent++
 		}
@@ -121,22 +125,26 @@ func TestRuleDroppedUnknown(t *testing.T) {
 		return nil
 	}).tables(t.Context())
 	if !errors.Is(err, failure) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, failure)
 	}
 }
 
-// What is hidden for good is no proof of anything.
-func TestRuleHiddenIsNoProof(t *testing.T) {
+// An object that is hidden in both readings makes the result incomplete.
+func TestReader_Tables_HiddenObject(t *testing.T) {
 	rows := tablesNamed("seen", "hidden")
 	rows["sys.objects"] = rows["sys.objects"][:1]
-	if result := tablesOf(t, onSQLite(t, rows, nil)); result.Hidden != 1 || result.Complete || result.Proof != "" {
-		t.Errorf("%d hidden, complete is %v by %q", result.Hidden, result.Complete, result.Proof)
+	if result := mustTables(t, onSQLite(t, rows, nil)); result.Hidden != 1 || result.Complete || result.Proof != "" {
+		t.Errorf("got %d hidden, complete %v, proof %q, want 1, false, none", result.Hidden, result.Complete, result.Proof)
 	}
 }
 
-// Tables and indexed views are counted once, however many indexes they have, and at the end only what is listed.
-func TestRuleProgress(t *testing.T) {
-	for objects, told := range map[int]string{collectors.TallyStep - 1: collectortest.Text(nil), collectors.TallyStep: collectortest.Text(new(int64(collectors.TallyStep)))} {
+// Progress counts each table and indexed view once, however many indexes it has; the final counts cover only the listed
+// ones.
+func TestReader_Tables_Progress(t *testing.T) {
+	for objects, want := range map[int]string{
+		collectors.TallyStep - 1: collectortest.Text(nil),
+		collectors.TallyStep:     collectortest.Text(new(int64(collectors.TallyStep))),
+	} {
 		names := make([]string, objects+2)
 		for i := range names {
 			names[i] = "t"
@@ -149,15 +157,15 @@ func TestRuleProgress(t *testing.T) {
 		}
 		stats := rows["sys.dm_db_partition_stats"]
 		rows["sys.dm_db_partition_stats"] = append(stats, stats...)
-		ctx, come := collectortest.Watched(t)
+		ctx, progress := collectortest.Watched(t)
 		reader := onSQLite(t, rows, nil)
 		read := reader.each
 		reader.each = func(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
 			err := read(ctx, statement, scan)
 			if statement == statements["pages"] {
-				collectortest.WantCount(t, "all at first", come().TablesTotal, objects)
-				if seen := collectortest.Text(come().TablesSeen); seen != told {
-					t.Errorf("%s of %d are measured, want %s", seen, objects, told)
+				collectortest.WantCount(t, "tables expected at first", progress().TablesTotal, objects)
+				if seen := collectortest.Text(progress().TablesSeen); seen != want {
+					t.Errorf("got %s of %d tables measured, want %s", seen, objects, want)
 				}
 			}
 			return err
@@ -165,7 +173,7 @@ func TestRuleProgress(t *testing.T) {
 		if _, _, err := reader.tables(ctx); err != nil {
 			t.Fatal(err)
 		}
-		collectortest.WantCount(t, "all", come().TablesTotal, objects-1)
-		collectortest.WantCount(t, "seen", come().TablesSeen, objects-1)
+		collectortest.WantCount(t, "tables expected", progress().TablesTotal, objects-1)
+		collectortest.WantCount(t, "tables seen", progress().TablesSeen, objects-1)
 	}
 }

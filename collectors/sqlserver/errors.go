@@ -12,7 +12,7 @@ import (
 	"whalefall/models"
 )
 
-// Error numbers that more than one place knows.
+// Error numbers used in more than one place.
 const (
 	codeSelectDenied   = 229
 	codeStateDenied    = 262
@@ -24,13 +24,13 @@ const (
 	codeNoReadIntent   = 979
 	codeNoReadable     = 982
 	codeCannotOpen     = 4060
-	codeOpenedDefault  = 4063 // instead of the one that was asked for
-	codeNoDefault      = 4064 // neither that nor the login's own
+	codeOpenedDefault  = 4063 // the login's default instead of the requested database
+	codeNoDefault      = 4064 // neither the requested database nor the login's default
 	codeLoginFailed    = 18456
 	codeLockTimeout    = 1222
 )
 
-// Message keys that more than one place knows.
+// Message keys used in more than one place.
 const (
 	keyDenied     = "collect.sqlserver.denied"
 	keyNoAccess   = "collect.sqlserver.no_access"
@@ -46,7 +46,7 @@ const (
 	keySnapshot   = "collect.sqlserver.snapshot"
 )
 
-// meaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning is how an error number is reported to the user. One with a reason means that there is no connection.
 type meaning struct {
 	key    string
 	reason string
@@ -54,34 +54,34 @@ type meaning struct {
 
 var meanings = map[int32]meaning{
 	codeLoginFailed: {reason: collectors.ReasonLogin}, // wrong user or password
-	18450:           {reason: collectors.ReasonLogin}, // the login is not one that Windows trusts
-	18452:           {reason: collectors.ReasonLogin}, // the login is of an untrusted domain
+	18450:           {reason: collectors.ReasonLogin}, // the login is not associated with a trusted connection
+	18452:           {reason: collectors.ReasonLogin}, // the login is from an untrusted domain
 	18470:           {reason: collectors.ReasonLogin}, // the account is disabled
 	18486:           {reason: collectors.ReasonLogin}, // the account is locked
 	18487:           {reason: collectors.ReasonLogin}, // the password has expired
 	18488:           {reason: collectors.ReasonLogin}, // the password must be changed
-	40532:           {reason: collectors.ReasonLogin}, // Azure: no such server for this login
-	40615:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not know this address
-	40914:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not know this network
-	47073:           {reason: collectors.ReasonLogin}, // Azure: public access is switched off
+	40532:           {reason: collectors.ReasonLogin}, // Azure: the login names no existing server
+	40615:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not allow this address
+	40914:           {reason: collectors.ReasonLogin}, // Azure: the firewall does not allow this network
+	47073:           {reason: collectors.ReasonLogin}, // Azure: public access is disabled
 
-	10928: {reason: collectors.ReasonBusy}, // Azure: the limit of requests or sessions is reached
-	10929: {reason: collectors.ReasonBusy}, // Azure: the same, below the guaranteed minimum
-	10936: {reason: collectors.ReasonBusy}, // Azure: the limit of the elastic pool is reached
-	17809: {reason: collectors.ReasonBusy}, // the limit of user connections is reached
-	18461: {reason: collectors.ReasonBusy}, // single-user mode, and somebody is there
+	10928: {reason: collectors.ReasonBusy}, // Azure: limit of requests or sessions reached
+	10929: {reason: collectors.ReasonBusy}, // Azure: the same, above the guaranteed minimum
+	10936: {reason: collectors.ReasonBusy}, // Azure: limit of the elastic pool reached
+	17809: {reason: collectors.ReasonBusy}, // limit of user connections reached
+	18461: {reason: collectors.ReasonBusy}, // single-user mode, and another administrator is connected
 	40501: {reason: collectors.ReasonBusy}, // Azure: the service is busy
 	49918: {reason: collectors.ReasonBusy}, // Azure: not enough resources for the request
 	49919: {reason: collectors.ReasonBusy}, // Azure: too many operations
 	49920: {reason: collectors.ReasonBusy}, // Azure: too many operations in the subscription
 
-	6005:  {reason: collectors.ReasonStarting}, // the server shuts down
+	6005:  {reason: collectors.ReasonStarting}, // the server is shutting down
 	17142: {reason: collectors.ReasonStarting}, // the server is paused
 	17187: {reason: collectors.ReasonStarting}, // the server is not ready yet
-	18401: {reason: collectors.ReasonStarting}, // the server upgrades itself
-	18451: {reason: collectors.ReasonStarting}, // only administrators may connect now
+	18401: {reason: collectors.ReasonStarting}, // the server is being upgraded
+	18451: {reason: collectors.ReasonStarting}, // only administrators may connect for now
 	40197: {reason: collectors.ReasonStarting}, // Azure: the service is being upgraded or failed over
-	40613: {reason: collectors.ReasonStarting}, // Azure: the database is not available at the moment
+	40613: {reason: collectors.ReasonStarting}, // Azure: the database is temporarily unavailable
 
 	codeSelectDenied:   {key: keyDenied},
 	codeStateDenied:    {key: keyDenied},
@@ -93,17 +93,17 @@ var meanings = map[int32]meaning{
 	924:                {key: keySingleUser},
 	942:                {key: keyOffline},
 	927:                {key: keyRestoring},
-	904:                {key: keyRecovering}, // cannot be started now
+	904:                {key: keyRecovering}, // cannot be started at the moment
 	921:                {key: keyRecovering}, // has not been recovered yet
 	922:                {key: keyRecovering}, // is being recovered
 	926:                {key: keySuspect},
 	945:                {key: keySuspect}, // inaccessible files, memory or disk space
-	946:                {key: keySuspect}, // of an older version
-	948:                {key: keySuspect}, // of a newer version
+	946:                {key: keySuspect}, // created by an older version
+	948:                {key: keySuspect}, // created by a newer version
 	952:                {key: keyTransition},
 	954:                {key: keySecondary}, // a mirror
 	955:                {key: keyReplica},   // mirrored, without quorum
-	956:                {key: keyReplica},   // mirrored, not yet synchronised
+	956:                {key: keyReplica},   // mirrored, not yet synchronized
 	976:                {key: keySecondary},
 	codeReadIntentOnly: {key: keySecondary},
 	codeNoReadIntent:   {key: keySecondary},
@@ -118,7 +118,8 @@ var meanings = map[int32]meaning{
 	codeLockTimeout:    {key: "collect.sqlserver.locked"},
 }
 
-// errorNumbers are the server's numbers for an error, the first one first; none when the server did not send it.
+// errorNumbers returns the numbers that the server sent for an error, in its order; nil when the error did not come
+// from the server.
 func errorNumbers(err error) []int32 {
 	var refused mssql.Error
 	if !errors.As(err, &refused) {
@@ -131,8 +132,9 @@ func errorNumbers(err error) []int32 {
 	return append(numbers, refused.Number)
 }
 
-// errorNumber is the number that says most about an error, 0 when the server did not send it. A login that ends
-// because of its database is told so twice: "cannot open", "login failed"; what comes before these says why.
+// errorNumber returns the most specific number of an error, 0 when the error did not come from the server. A login that
+// fails because of its database ends with the numbers for "cannot open" and "login failed"; those before them give the
+// cause.
 func errorNumber(err error) int32 {
 	numbers := errorNumbers(err)
 	if len(numbers) == 0 {
@@ -147,8 +149,8 @@ func errorNumber(err error) int32 {
 	return numbers[0]
 }
 
-// isClosed reports whether a database could not be opened for a reason that was not told, or because it does not
-// let us in.
+// isClosed reports whether a database could not be opened because the account has no access to it or for a reason that
+// the server did not give.
 func isClosed(err error) bool {
 	switch errorNumber(err) {
 	case codeNoEntry, codeCannotOpen, codeOpenedDefault, codeNoDefault:
@@ -157,13 +159,13 @@ func isClosed(err error) bool {
 	return false
 }
 
-// isDenied reports whether a statement failed for want of a permission.
+// isDenied reports whether a statement failed because the account lacks a permission.
 func isDenied(err error) bool {
 	number := errorNumber(err)
 	return number != 0 && meanings[number].key == keyDenied
 }
 
-// failure makes a *models.Error of an error that came about while the database was asked.
+// failure returns the *models.Error for an error that occurred while the database was queried.
 func failure(ctx context.Context, t collectors.Target, server serverInfo, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -180,8 +182,8 @@ func failure(ctx context.Context, t collectors.Target, server serverInfo, databa
 	return refused(t, server, database, number, err)
 }
 
-// notConnected is the error for a connection that did not come about. What the server says about a database is
-// about that alone.
+// notConnected returns the error for a connection that failed. A number that is about a database does not make the
+// server unreachable.
 func notConnected(ctx context.Context, t collectors.Target, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
@@ -192,7 +194,7 @@ func notConnected(ctx context.Context, t collectors.Target, database string, err
 	return unreachable(t, err)
 }
 
-// refused is the error for what the server answered instead of rows.
+// refused returns the error for a number that the server sent instead of rows.
 func refused(t collectors.Target, server serverInfo, database string, number int32, err error) *models.Error {
 	known, ok := meanings[number]
 	refused := &models.Error{
@@ -213,7 +215,7 @@ func refused(t collectors.Target, server serverInfo, database string, number int
 	return refused.With("error_number", number)
 }
 
-// unreachable is the error for a connection that did not come about or broke.
+// unreachable returns the error for a connection that failed or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
 	if number == 0 {
@@ -226,26 +228,28 @@ func unreachable(t collectors.Target, err error) *models.Error {
 	return collectors.Unreachable(t, reason, err).With("error_number", number)
 }
 
-// connectReason is connectReason for errors of which the driver keeps only the text.
+// connectReason returns the reason for an error that did not come from the server. Of some errors the driver keeps only
+// the text.
 func connectReason(err error) string {
 	reason := collectors.ConnectReason(err)
 	contains := func(text string) bool { return strings.Contains(err.Error(), text) }
 	switch {
 	case reason != collectors.ReasonLost:
 		return reason
-	case contains("TLS Handshake failed"), contains(plainOnly):
+	case contains("TLS Handshake failed"), contains(textNoTLS):
 		return collectors.ReasonTLS
-	case contains("PRELOGIN"), contains("prelogin"), contains("encrypt negotiation failed"), contains("invalid packet size"):
+	case contains("PRELOGIN"), contains("prelogin"),
+		contains("encrypt negotiation failed"), contains("invalid packet size"):
 		return collectors.ReasonProtocol
 	}
 	return reason
 }
 
-// plainOnly is the driver's text, and its only sign, for a server without TLS.
-const plainOnly = "server does not support encryption"
+// textNoTLS is the text of the driver's error for a server without TLS, which has no value to compare with.
+const textNoTLS = "server does not support encryption"
 
-// otherIntent reports whether a connection may come about with the other read intent: the database takes only
-// one of them, or the server sent us on to a replica that did not answer.
+// otherIntent reports whether a connection may succeed with the opposite read intent: the database accepts only one of
+// the two, or the server routed us to a replica that did not answer.
 func otherIntent(err error, readOnly, routed bool) bool {
 	if !readOnly {
 		return slices.Contains(errorNumbers(err), codeReadIntentOnly)

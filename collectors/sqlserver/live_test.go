@@ -13,5 +13,7 @@ import (
 func TestLive(t *testing.T) {
 	impatient := New()
 	impatient.connectTimeout = collectortest.Impatience
-	collectortest.Live(t, "TEST_SQLSERVER_URL", collectortest.Fixture{Collector: New(), Impatient: impatient, Target: collectors.Target{Engine: models.SQLServer, Port: 1433}})
+	collectortest.Live(t, "TEST_SQLSERVER_URL", collectortest.Fixture{
+		Collector: New(), Impatient: impatient, Target: collectors.Target{Engine: models.SQLServer, Port: 1433},
+	})
 }

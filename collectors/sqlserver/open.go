@@ -22,16 +22,16 @@ import (
 	"whalefall/models"
 )
 
-// serverInfo is what a server says it is; its zero value is an unknown one.
+// serverInfo is what a server reports about itself; the zero value is an unknown server.
 type serverInfo struct {
 	number   string // 16.0.4125.3
-	major    int    // 16; grows with the year, but for Azure
+	major    int    // 16; grows with each release, except in Azure
 	edition  string
 	engine   int    // EngineEdition
-	database string // the one that we are in
+	database string // the current one
 }
 
-// Values of EngineEdition that differ from a server of one's own.
+// Values of EngineEdition other than those of a self-hosted server.
 const (
 	engineAzureDatabase = 5
 	engineAzureSynapse  = 6
@@ -40,12 +40,12 @@ const (
 	engineFabric        = 12
 )
 
-// azure reports whether each database is a server of its own: there is no USE and no view of the whole server.
+// azure reports whether each database acts as a server of its own: there is no USE, and no view covers all databases.
 func (v serverInfo) azure() bool {
 	return v.engine == engineAzureDatabase || v.engine == engineFabric
 }
 
-// since reports whether the server has what came with a version. Azure always says 12 and has everything.
+// since reports whether the server has the features of a major version. Azure always reports 12 and has all of them.
 func (v serverInfo) since(major int) bool {
 	return v.azure() || v.engine == engineAzureInstance || v.major >= major
 }
@@ -54,7 +54,7 @@ var years = map[string]string{
 	"11.0": "2012", "12.0": "2014", "13.0": "2016", "14.0": "2017", "15.0": "2019", "16.0": "2022", "17.0": "2025",
 }
 
-// version is the server for people: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)".
+// version returns the version to show: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)".
 func (v serverInfo) version() models.Version {
 	parts := strings.SplitN(v.number, ".", 3)
 	out := models.Version{Main: strings.Join(parts[:min(2, len(parts))], "."), Detailed: v.number}
@@ -72,8 +72,8 @@ func (v serverInfo) version() models.Version {
 
 func quoted(name string) string { return mssql.TSQLQuoter{}.ID(name) }
 
-// use goes to the database before a statement; in Azure one can only connect to it, and so one has to on an unknown
-// server.
+// use returns the USE that has to precede a statement for a database. It is empty in Azure, where a session cannot
+// change its database, and on an unknown server.
 func (v serverInfo) use(database string) string {
 	if v.azure() || v.engine == 0 {
 		return ""
@@ -81,21 +81,23 @@ func (v serverInfo) use(database string) string {
 	return "USE " + quoted(database) + "; "
 }
 
-// grantEntry lets the account into one database.
+// grantEntry returns the statement that gives the account access to one database.
 func (v serverInfo) grantEntry(t collectors.Target, database string) string {
 	user := quoted(t.Username)
 	return v.use(database) + "CREATE USER " + user + " FOR LOGIN " + user + ";"
 }
 
-// grantNames lets the account see every name of one database, and no row of data. An account that gets in by a
-// permission of the server has to become a user first: only users can be granted something in a database.
+// grantNames returns the statement that lets the account see all names in one database, and no data. An account with
+// access by a server permission is made a user first: permissions in a database can only be granted to its users.
 func (v serverInfo) grantNames(t collectors.Target, database string) string {
 	user := quoted(t.Username)
-	return v.use(database) + "IF DATABASE_PRINCIPAL_ID(N" + mssql.TSQLQuoter{}.Value(t.Username) + ") IS NULL CREATE USER " + user +
+	literal := mssql.TSQLQuoter{}.Value(t.Username)
+	return v.use(database) + "IF DATABASE_PRINCIPAL_ID(N" + literal + ") IS NULL CREATE USER " + user +
 		" FOR LOGIN " + user + "; GRANT VIEW DEFINITION TO " + user + ";"
 }
 
-// grantState lets the account, which is a user, see the statistics of the database that it is run in.
+// grantState returns the statement that lets the account see the statistics of the current database, of which it has to
+// be a user.
 func (v serverInfo) grantState(t collectors.Target) string {
 	permission := "VIEW DATABASE STATE"
 	if v.since(release2022) {
@@ -110,8 +112,8 @@ type session struct {
 	server  serverInfo
 	db      *sql.DB
 	conn    *sql.Conn
-	hangUp  func()        // ends the connection at once, whatever it is doing
-	timeout time.Duration // of one statement
+	hangUp  func()        // closes the connection at once
+	timeout time.Duration // of each statement
 }
 
 func (c *Collector) config(t collectors.Target, database string, readOnly bool) (msdsn.Config, error) {
@@ -129,13 +131,13 @@ func (c *Collector) config(t collectors.Target, database string, readOnly bool) 
 	case encrypted == nil:
 		config.Encryption = msdsn.EncryptionDisabled
 	case encrypted.MinVersion == 0:
-		encrypted.ServerName = t.Host           // unverified, but what stands before Azure may go by it
-		encrypted.MinVersion = tls.VersionTLS10 // all that servers before 2016 have without an update
+		encrypted.ServerName = t.Host           // not verified, but gateways such as those of Azure may route by it
+		encrypted.MinVersion = tls.VersionTLS10 // servers before 2016 have nothing newer without an update
 	}
 	return config, nil
 }
 
-// open connects to one database, with the other read intent if that is what it takes. The error is the driver's.
+// open connects to one database, if necessary with the opposite read intent. It returns the driver's errors.
 func (c *Collector) open(ctx context.Context, t collectors.Target, database string, readOnly bool) (*session, error) {
 	config, err := c.config(t, database, readOnly)
 	if err != nil {
@@ -149,20 +151,25 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	return s, err
 }
 
-// connect encrypts as the target's mode says; "prefer" goes without where the server cannot.
-func (c *Collector) connect(ctx context.Context, t collectors.Target, config msdsn.Config) (s *session, routed bool, err error) {
+// connect encrypts as the target's mode demands; with "prefer" it falls back to plain text if the server has no TLS.
+func (c *Collector) connect(
+	ctx context.Context, t collectors.Target, config msdsn.Config,
+) (s *session, routed bool, err error) {
 	s, routed, err = c.dial(ctx, t, config)
-	if err == nil || t.TLSMode != models.TLSPrefer && t.TLSMode != "" || !strings.Contains(err.Error(), plainOnly) {
+	if err == nil || t.TLSMode != models.TLSPrefer && t.TLSMode != "" || !strings.Contains(err.Error(), textNoTLS) {
 		return s, routed, err
 	}
 	config.Encryption, config.TLSConfig = msdsn.EncryptionDisabled, nil
 	return c.dial(ctx, t, config)
 }
 
-// dial connects once; routed says that the server sent us on to another one.
-func (c *Collector) dial(ctx context.Context, t collectors.Target, config msdsn.Config) (s *session, routed bool, err error) {
+// dial connects once. For a connection that failed, routed reports whether the server had routed it to another one.
+func (c *Collector) dial(
+	ctx context.Context, t collectors.Target, config msdsn.Config,
+) (s *session, routed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
+
 	dialer := &dialer{}
 	connector := mssql.NewConnectorConfig(config)
 	connector.Dialer = dialer
@@ -170,6 +177,7 @@ func (c *Collector) dial(ctx context.Context, t collectors.Target, config msdsn.
 	if s.db, err = openSession(connector); err != nil {
 		return nil, false, err
 	}
+
 	s.conn, err = s.db.Conn(ctx)
 	dialer.established()
 	if err == nil {
@@ -197,12 +205,12 @@ func openSession(connector *mssql.Connector) (*sql.DB, error) {
 	return db, nil
 }
 
-// lockWait is longer than other engines' wait for a lock: one that is not granted ends the whole collection, and
-// nobody waits longer for our waiting.
+// lockWait is how long a statement waits for a lock. It is longer than for other engines, because a lock that is not
+// granted fails the whole collection, and our waiting delays no other session.
 const lockWait = 2 * time.Second
 
-// settings make a session harmless: it waits for no lock for long, loses every deadlock and locks nothing that it
-// reads.
+// settings limit what a session can do to others: it does not wait long for locks, is chosen as the victim of deadlocks
+// and takes no locks on what it reads.
 var settings = []string{
 	"SET LOCK_TIMEOUT " + collectors.Milliseconds(lockWait),
 	"SET DEADLOCK_PRIORITY LOW",
@@ -210,7 +218,7 @@ var settings = []string{
 	"SET NOCOUNT ON",
 }
 
-// start sets the session's limits and asks what the server is.
+// start sets the session's limits and reads its serverInfo.
 func (s *session) start(ctx context.Context) error {
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
 	for _, text := range settings {
@@ -218,14 +226,19 @@ func (s *session) start(ctx context.Context) error {
 			return err
 		}
 	}
+
 	var number, edition, database sql.NullString
 	err := collectors.EachRow(ctx, s.conn, statements["session"], func(rows *sql.Rows) error {
 		return rows.Scan(&number, &edition, &s.server.engine, &database)
 	})
+	if err != nil {
+		return err
+	}
+
 	s.server.number, s.server.edition, s.server.database = number.String, edition.String, database.String
 	first, _, _ := strings.Cut(number.String, ".")
 	s.server.major, _ = strconv.Atoi(first)
-	return err
+	return nil
 }
 
 func (s *session) close() {
@@ -235,8 +248,8 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// each runs a statement and hands every row to scan. The driver has the server end it when its time is over, and
-// waits for the server to say that it has; but not for long.
+// each runs a statement and calls scan for each row. At the timeout the driver asks the server to cancel the statement
+// and waits for the confirmation; if that takes too long, the connection is closed.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -247,21 +260,21 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	return nil
 }
 
-// failed classifies an error that came about on this session.
+// failed classifies an error that occurred on this session.
 func (s *session) failed(ctx context.Context, err error) error {
 	return failure(ctx, s.target, s.server, s.server.database, err)
 }
 
-// dialer makes connections that end with the context until they are established: the driver itself looks at the
+// dialer opens connections that fail when the context ends, until they are established: the driver itself checks the
 // context before and after the handshakes, but not during them.
 type dialer struct {
 	net   net.Dialer
 	dials int
-	ended func() bool // no longer ends the connection with the context
+	stop  func() bool // detaches the connection from the context
 	conn  net.Conn
 }
 
-// HostName has the driver leave the resolution of names to us.
+// HostName returns "", which makes the driver leave the resolution of names to the dialer.
 func (d *dialer) HostName() string { return "" }
 
 // DialContext connects to an address.
@@ -273,13 +286,13 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 		return nil, err
 	}
 	d.conn = conn
-	d.ended = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	return &mutedConn{Conn: conn}, nil
+	d.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	return &earlyConn{Conn: conn}, nil
 }
 
-// established lets the connection live on after the context it was made under.
+// established detaches the connection from the context that it was opened with.
 func (d *dialer) established() {
-	if d.ended != nil && d.ended() {
+	if d.stop != nil && d.stop() {
 		_ = d.conn.SetDeadline(time.Time{})
 	}
 }
@@ -291,16 +304,16 @@ func (d *dialer) hangUp() {
 	}
 }
 
-// replyPacket is the first byte of every packet that a server sends.
+// replyPacket is the first byte of every packet from a server.
 const replyPacket = 4
 
-// mutedConn fails when the first byte that it receives cannot be SQL Server's.
-type mutedConn struct {
+// earlyConn is a connection that checks the first byte it receives, as the other side may not be SQL Server.
+type earlyConn struct {
 	net.Conn
 	answered bool
 }
 
-func (c *mutedConn) Read(b []byte) (int, error) {
+func (c *earlyConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.answered {
 		c.answered = true
@@ -311,8 +324,8 @@ func (c *mutedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// firstDatabase is the one to ask the whole server in.
-func firstDatabase(t collectors.Target) string {
+// defaultDatabase returns the database for statements about the whole server: the target's or master.
+func defaultDatabase(t collectors.Target) string {
 	return cmp.Or(collectors.ServerName(t.Database), master)
 }
 

@@ -12,9 +12,10 @@ func TestCollector_TotalFirst(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{})
 	b := catalogBuilder{rows: map[string][]map[string]any{}}
 	b.add("sys.schemas", map[string]any{"schema_id": 1, "name": "dbo"})
-	b.table("one")
+	b.addTable("one")
 	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: b.rows})
-	f.Target, f.Block = asLogin(server, "sa"), func(t *testing.T) func() { return server.Block(t, "sys.dm_db_partition_stats") }
+	f.Target = asLogin(server, "sa")
+	f.Block = func(t *testing.T) func() { return server.Block(t, "sys.dm_db_partition_stats") }
 
 	collectortest.CheckTotalFirst(t, f)
 }

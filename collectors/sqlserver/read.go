@@ -11,7 +11,7 @@ import (
 	"whalefall/models"
 )
 
-// Versions that more than one place knows, by the first number of theirs.
+// Major versions used in more than one place.
 const (
 	release2014 = 12
 	release2016 = 13
@@ -24,17 +24,18 @@ type reader struct {
 	server serverInfo
 }
 
-// tables measures the relations of the database. A table that is dropped meanwhile looks hidden, so what is hidden is
-// read twice.
-func (r reader) tables(ctx context.Context) (result models.TableResult, stateless bool, err error) {
-	catalog, stateless, err := r.catalog(ctx)
+// tables measures the relations of the database; statsDenied reports whether the account may not read the statistics of
+// partitions. A table that is dropped meanwhile looks hidden, so if any are hidden, the catalog is read again, and only
+// those that are hidden both times count.
+func (r reader) tables(ctx context.Context) (result models.TableResult, statsDenied bool, err error) {
+	catalog, statsDenied, err := r.catalog(ctx)
 	if err != nil {
-		return result, stateless, err
+		return result, statsDenied, err
 	}
 	before := catalog.hidden()
 	if len(before) > 0 {
-		if catalog, stateless, err = r.catalog(ctx); err != nil {
-			return result, stateless, err
+		if catalog, statsDenied, err = r.catalog(ctx); err != nil {
+			return result, statsDenied, err
 		}
 	}
 	result = catalog.result()
@@ -46,37 +47,38 @@ func (r reader) tables(ctx context.Context) (result models.TableResult, stateles
 	if result.Complete = result.Hidden == 0; result.Complete {
 		result.Proof = models.ProofMetadata
 	}
-	return result, stateless, nil
+	return result, statsDenied, nil
 }
 
-// catalog reads what sizes are told about; stateless says that the account may not read the statistics of partitions.
-func (r reader) catalog(ctx context.Context) (c systemCatalog, stateless bool, err error) {
+// catalog reads everything that sizes are computed from; statsDenied reports whether the account may not read the
+// statistics of partitions.
+func (r reader) catalog(ctx context.Context) (c systemCatalog, statsDenied bool, err error) {
 	for _, read := range []func(context.Context, *systemCatalog) error{
-		r.partitions, r.objects, r.specials, r.internals, r.schemas,
+		r.partitions, r.objects, r.traits, r.internals, r.schemas,
 	} {
 		if err := read(ctx, &c); err != nil {
 			return c, false, err
 		}
 	}
 	err = r.pages(ctx, &c)
-	if stateless = isDenied(err); err != nil && !stateless {
+	if statsDenied = isDenied(err); err != nil && !statsDenied {
 		return c, false, err
 	}
-	if missing := c.unstated(); len(missing) > 0 {
+	if missing := c.missingStats(); len(missing) > 0 {
 		if err := r.units(ctx, &c, missing); err != nil {
-			return c, stateless, err
+			return c, statsDenied, err
 		}
 	}
-	if c.hasMemory() && !stateless {
+	if c.hasMemory() && !statsDenied {
 		if err := r.memory(ctx, &c); err != nil && !isDenied(err) {
 			return c, false, err
 		}
 	}
-	return c, stateless, nil
+	return c, statsDenied, nil
 }
 
 func (c systemCatalog) hasMemory() bool {
-	for _, s := range c.specials {
+	for _, s := range c.traits {
 		if s.memoryOptimized {
 			return true
 		}
@@ -87,24 +89,30 @@ func (c systemCatalog) hasMemory() bool {
 func (r reader) partitions(ctx context.Context, c *systemCatalog) error {
 	return r.each(ctx, statements["partitions"], func(rows *sql.Rows) error {
 		var p partition
-		err := rows.Scan(&p.id, &p.hobt, &p.object, &p.index, &p.rows)
+		if err := rows.Scan(&p.id, &p.hobt, &p.object, &p.index, &p.rows); err != nil {
+			return err
+		}
+
 		c.partitions = append(c.partitions, p)
-		return err
+		return nil
 	})
 }
 
 func (r reader) objects(ctx context.Context, c *systemCatalog) error {
 	return r.each(ctx, statements["objects"], func(rows *sql.Rows) error {
 		var o object
-		err := rows.Scan(&o.id, &o.schema, &o.name, &o.kind, &o.shipped)
+		if err := rows.Scan(&o.id, &o.schema, &o.name, &o.kind, &o.shipped); err != nil {
+			return err
+		}
+
 		o.kind = strings.TrimRight(o.kind, " ")
 		c.objects = append(c.objects, o)
-		return err
+		return nil
 	})
 }
 
-// uncounted are the objects that the pages of tables and indexed views are told of.
-func (c systemCatalog) uncounted() map[int64]bool {
+// measurable returns the ids of the tables and indexed views, which are the objects that are measured.
+func (c systemCatalog) measurable() map[int64]bool {
 	objects := make(map[int64]bool, len(c.objects))
 	for _, o := range c.objects {
 		if o.kind == "U" || o.kind == "V" {
@@ -114,8 +122,8 @@ func (c systemCatalog) uncounted() map[int64]bool {
 	return objects
 }
 
-// specials are read with the columns that the version has; 2012 has none of them.
-func (r reader) specials(ctx context.Context, c *systemCatalog) error {
+// traits reads the traits of tables that the version knows; 2012 knows none.
+func (r reader) traits(ctx context.Context, c *systemCatalog) error {
 	text := statements["tables"]
 	switch {
 	case !r.server.since(release2014):
@@ -124,22 +132,31 @@ func (r reader) specials(ctx context.Context, c *systemCatalog) error {
 		text = statements["tables_2014"]
 	}
 	return r.each(ctx, text, func(rows *sql.Rows) error {
-		var s special
+		var s tableTraits
 		o := &s.object
-		err := rows.Scan(&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external)
-		c.specials = append(c.specials, s)
-		return err
+		err := rows.Scan(
+			&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external,
+		)
+		if err != nil {
+			return err
+		}
+
+		c.traits = append(c.traits, s)
+		return nil
 	})
 }
 
 func (r reader) internals(ctx context.Context, c *systemCatalog) error {
 	return r.each(ctx, statements["internal_tables"], func(rows *sql.Rows) error {
 		var i internal
-		var parent, kind sql.NullInt64 // the reference page lists neither all types nor all parents
-		err := rows.Scan(&i.id, &parent, &kind)
+		var parent, kind sql.NullInt64 // the documentation does not cover all types and parents
+		if err := rows.Scan(&i.id, &parent, &kind); err != nil {
+			return err
+		}
+
 		i.parent, i.kind = parent.Int64, kind.Int64
 		c.internals = append(c.internals, i)
-		return err
+		return nil
 	})
 }
 
@@ -148,43 +165,52 @@ func (r reader) schemas(ctx context.Context, c *systemCatalog) error {
 	return r.each(ctx, statements["schemas"], func(rows *sql.Rows) error {
 		var id int64
 		var name string
-		err := rows.Scan(&id, &name)
+		if err := rows.Scan(&id, &name); err != nil {
+			return err
+		}
+
 		c.schemas[id] = name
-		return err
+		return nil
 	})
 }
 
 func (r reader) pages(ctx context.Context, c *systemCatalog) error {
-	uncounted, measured := c.uncounted(), collectors.Tally(0)
-	collectors.Expected(ctx, len(uncounted))
+	pending, measured := c.measurable(), collectors.Tally(0)
+	collectors.Expected(ctx, len(pending))
 	return r.each(ctx, statements["pages"], func(rows *sql.Rows) error {
 		var p pageCounts
 		var leaf, lob, overflow int64
-		err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows)
+		if err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows); err != nil {
+			return err
+		}
+
 		p.data = leaf + lob + overflow
 		c.pages = append(c.pages, p)
-		if uncounted[p.object] {
-			delete(uncounted, p.object)
+		if pending[p.object] {
+			delete(pending, p.object)
 			measured.Add(ctx)
 		}
-		return err
+		return nil
 	})
 }
 
-// units reads the pages of the objects from the catalog itself. An object that has none there, either, was perhaps
-// dropped.
+// units reads the pages of the objects from the allocation units. An object without pages there may have been dropped,
+// so whether it still exists is checked.
 func (r reader) units(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
 	var units []unit
 	err := r.each(ctx, statements["units"], func(rows *sql.Rows) error {
 		var u unit
-		err := rows.Scan(&u.kind, &u.container, &u.data, &u.used, &u.reserved)
+		if err := rows.Scan(&u.kind, &u.container, &u.data, &u.used, &u.reserved); err != nil {
+			return err
+		}
+
 		units = append(units, u)
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	empty := c.uncounted()
+	empty := c.measurable()
 	maps.DeleteFunc(empty, func(id int64, _ bool) bool { return !objects[id] })
 	for _, p := range unitPages(units, c.partitions) {
 		if objects[p.object] {
@@ -197,29 +223,33 @@ func (r reader) units(ctx context.Context, c *systemCatalog, objects map[int64]b
 	if len(empty) == 0 {
 		return nil
 	}
-	return r.forgetDropped(ctx, c, empty)
+	return r.removeDropped(ctx, c, empty)
 }
 
-// forgetDropped leaves out those of the objects that are no longer there. Their partitions make them look hidden.
-func (r reader) forgetDropped(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
+// removeDropped removes those of the objects that no longer exist from the catalog, so that they look hidden and are
+// read again.
+func (r reader) removeDropped(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
 	var now systemCatalog
 	if err := r.objects(ctx, &now); err != nil {
 		return err
 	}
-	there := now.uncounted()
+	there := now.measurable()
 	c.objects = slices.DeleteFunc(c.objects, func(o object) bool { return objects[o.id] && !there[o.id] })
 	return nil
 }
 
-// memory reads how much RAM memory-optimised tables use.
+// memory reads how many bytes of RAM memory-optimized tables use.
 func (r reader) memory(ctx context.Context, c *systemCatalog) error {
 	c.memory = map[int64]int64{}
 	return r.each(ctx, statements["memory"], func(rows *sql.Rows) error {
-		var object, table, index *int64 // the engine's own tables have no object
-		err := rows.Scan(&object, &table, &index)
+		var object, table, index *int64 // NULL for the engine's own tables
+		if err := rows.Scan(&object, &table, &index); err != nil {
+			return err
+		}
+
 		if kilobytes := collectors.AddKnown(table, index); object != nil && kilobytes != nil {
 			c.memory[*object] += *kilobytes * 1024
 		}
-		return err
+		return nil
 	})
 }

@@ -9,19 +9,19 @@ import (
 
 const pageBytes = 8192 // bytes
 
-// object is a visible object: a table, or one that has partitions.
+// object is an object that the account may see: a table, or any other object with partitions.
 type object struct {
 	id, schema int64
 	name       string
-	kind       string // type of sys.objects without its padding: U table, V view
-	shipped    bool   // the engine made it
+	kind       string // type in sys.objects, without padding: U is a table, V a view
+	shipped    bool   // created by the engine
 }
 
-// special says of a table that it is more than that.
-type special struct {
+// tableTraits describes a table that is not an ordinary one.
+type tableTraits struct {
 	object          object
-	history         bool   // it keeps the former rows of another one
-	historyTable    *int64 // the table that keeps its former rows
+	history         bool   // holds the former rows of a temporal table
+	historyTable    *int64 // id of the table with its former rows
 	memoryOptimized bool
 	external        bool
 }
@@ -36,55 +36,55 @@ type partition struct {
 // unit is one allocation unit.
 type unit struct {
 	kind                 int64
-	container            int64 // a partition or its heap or B-tree
+	container            int64 // id of a partition, or of its heap or B-tree
 	data, used, reserved int64 // pages
 }
 
-// Types of allocation units that are not like the others: those of rows know their leaf pages, those of LOB belong to a
-// partition, all others to its heap or B-tree.
+// Types of allocation units that need special treatment: units of rows count their leaf pages separately, units of LOB
+// belong to a partition. All others belong to a heap or B-tree.
 const (
 	inRow = 1
 	lob   = 2
 )
 
-// pageCounts is what one partition of an index holds. Data are its leaf, LOB and row-overflow pages.
+// pageCounts is the size of one partition of a heap or index. Data are its leaf, LOB and row-overflow pages.
 type pageCounts struct {
 	object, index        int64
 	data, used, reserved int64 // pages
 	rows                 int64
 }
 
-// internal is a table in which the engine keeps a part of another object, or something of its own.
+// internal is a table in which the engine stores a part of another object or data of its own.
 type internal struct {
 	id, parent, kind int64
 }
 
-// indexKinds are the internal tables that hold indexes: XML, full-text, spatial, semantic.
+// indexKinds are the types of internal tables that store indexes: XML, full-text, spatial, semantic.
 var indexKinds = map[int64]bool{
 	202: true, 204: true, 207: true, 211: true, 212: true, 213: true, 214: true, 215: true, 216: true, 221: true,
 	222: true, 236: true,
 }
 
-// tableKinds are the internal tables that belong to the database even where they name a parent: queues, full-text
+// tableKinds are the types of internal tables that belong to the database even if they have a parent: queues, full-text
 // free lists, query notification, Service Broker, FILESTREAM, change tracking, contained features, FileTables.
 var tableKinds = map[int64]bool{
 	201: true, 203: true, 205: true, 206: true, 208: true, 209: true, 210: true, 220: true, 225: true,
 }
 
-// systemCatalog is the part of a database's catalog that sizes are told about.
+// systemCatalog is the part of a database's catalog that sizes are computed from.
 type systemCatalog struct {
 	schemas    map[int64]string
 	objects    []object
-	specials   []special
+	traits     []tableTraits
 	partitions []partition
 	internals  []internal
 	pages      []pageCounts
-	memory     map[int64]int64 // object → bytes of RAM; nil where the account may not know
+	memory     map[int64]int64 // object → bytes of RAM; nil if the account may not read it
 }
 
-// unitPages are the rows of each partition, and the pages of each allocation unit by the partition that it belongs
-// to. Units of none are left out, as the statistics of partitions do: what is dropped and not yet freed, and a
-// columnstore's own.
+// unitPages returns the rows of each partition, and the pages of each allocation unit attributed to the partition that
+// owns it. Like the statistics of partitions it leaves out units without an owner: those of dropped objects that are
+// not freed yet, and those that only a columnstore has.
 func unitPages(units []unit, partitions []partition) []pageCounts {
 	pages := make([]pageCounts, 0, len(units)+len(partitions))
 	byID, byHobt := make(map[int64]int, len(partitions)), make(map[int64]int, len(partitions))
@@ -109,15 +109,15 @@ func unitPages(units []unit, partitions []partition) []pageCounts {
 	return pages
 }
 
-// relation is a listed relation with what was counted for it.
+// relation is a listed relation with its counts.
 type relation struct {
 	object               object
 	kind                 models.Kind
-	special              special
-	counted              bool  // its heap or clustered index is among what was counted
+	traits               tableTraits
+	counted              bool  // its heap or clustered index has been counted
 	data, used, reserved int64 // pages
 	rows                 int64
-	unclassified         bool // a part of an unknown kind is among its index pages
+	unclassified         bool // its index pages include an internal table of an unknown type
 }
 
 // onDisk reports whether the relation's pages are in the files of the database.
@@ -125,7 +125,7 @@ func (r *relation) onDisk() bool {
 	return r.kind != models.KindExternal && r.kind != models.KindMemoryOptimized
 }
 
-// relations are what is listed, by object.
+// relations returns the relations to list, by the id of their object.
 func (c systemCatalog) relations() map[int64]*relation {
 	out := make(map[int64]*relation, len(c.objects))
 	for _, o := range c.objects {
@@ -137,36 +137,36 @@ func (c systemCatalog) relations() map[int64]*relation {
 			out[o.id] = &relation{object: o, kind: models.KindIndexedView}
 		}
 	}
-	for _, s := range c.specials {
+	for _, s := range c.traits {
 		switch {
 		case s.external && !c.unnamed(s.object):
 			out[s.object.id] = &relation{object: s.object, kind: models.KindExternal}
 		case out[s.object.id] == nil:
 		case s.memoryOptimized:
-			out[s.object.id].kind, out[s.object.id].special = models.KindMemoryOptimized, s
+			out[s.object.id].kind, out[s.object.id].traits = models.KindMemoryOptimized, s
 		default:
-			out[s.object.id].special = s
+			out[s.object.id].traits = s
 		}
 	}
 	return out
 }
 
-// unnamed reports whether an object has no name to list it by: its schema came or went meanwhile, or it is a temporary
-// table, which belongs to a session.
+// unnamed reports whether an object has no name to be listed under: its schema was created or dropped meanwhile, or it
+// is a temporary table, which belongs to a session.
 func (c systemCatalog) unnamed(o object) bool {
 	return c.schemas[o.schema] == "" || strings.HasPrefix(o.name, "#")
 }
 
-// result lists the relations and tells what belongs to none of them, but not what is hidden. Every page is counted
-// once.
+// result returns the listed relations and the bytes that belong to none of them. Every page is counted once. It leaves
+// Hidden, Complete and Proof to the caller.
 func (c systemCatalog) result() models.TableResult {
 	relations := c.relations()
 	residual := c.count(relations)
 	c.countRows(relations)
 	current := map[int64]*relation{}
 	for _, r := range relations {
-		if r.special.historyTable != nil {
-			current[*r.special.historyTable] = r
+		if r.traits.historyTable != nil {
+			current[*r.traits.historyTable] = r
 		}
 	}
 	result := models.TableResult{Residual: &residual}
@@ -181,7 +181,7 @@ func (c systemCatalog) result() models.TableResult {
 	return result
 }
 
-// count adds each partition's pages to the relation that they belong to and returns the bytes that belong to none.
+// count adds each partition's pages to the relation that they belong to, and returns the bytes that belong to none.
 func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
 	internals := make(map[int64]internal, len(c.internals))
 	for _, i := range c.internals {
@@ -210,7 +210,7 @@ func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
 	return residual
 }
 
-// countRows counts the rows of memory-optimised tables, which have no pages.
+// countRows counts the rows of memory-optimized tables, which have no pages.
 func (c systemCatalog) countRows(relations map[int64]*relation) {
 	for _, p := range c.partitions {
 		if r := relations[p.object]; r != nil && r.kind == models.KindMemoryOptimized && (p.index < 2 || p.index == 5) {
@@ -244,7 +244,8 @@ func (c systemCatalog) row(r *relation) models.TableSize {
 }
 
 // splitPages divides the reserved pages into data, index and unused bytes. The engine updates its three counters one
-// after the other, so each part is cut to what the ones before it leave: what is reserved is the total in every case.
+// after another, so they may contradict each other: each part is capped at what the previous ones leave, and the parts
+// always add up to the reserved pages.
 func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *int64) {
 	reserved = max(reserved, 0)
 	data = min(max(data, 0), reserved)
@@ -253,26 +254,29 @@ func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *in
 	return bytes(reserved), bytes(data), bytes(used - data), bytes(reserved - used)
 }
 
-// note says what else is to know. current is the table whose former rows are in this one, nil for none or a hidden one.
+// note adds the note to a row. Current is the temporal table whose former rows the relation holds, nil if there is none
+// or it is hidden.
 func (c systemCatalog) note(row *models.TableSize, r, current *relation) {
 	switch {
 	case r.unclassified:
 		row.Note = models.NoteUnclassified
 	case current != nil:
 		row.Note = models.NoteHistory
-		row.RelatedSchema, row.Related = collectors.ValidName(c.schemas[current.object.schema]), collectors.ValidName(current.object.name)
-	case r.special.history:
+		row.RelatedSchema = collectors.ValidName(c.schemas[current.object.schema])
+		row.Related = collectors.ValidName(current.object.name)
+	case r.traits.history:
 		row.Note = models.NoteHistory
 	case r.object.shipped:
 		row.Note = models.NoteShipped
 	}
 }
 
-// systemID is the last id that objects of the engine have.
+// systemID is the highest id of the objects that the engine reserves for itself.
 const systemID = 100
 
-// unstated are the objects with partitions of which the statistics tell no pages, though they should.
-func (c systemCatalog) unstated() map[int64]bool {
+// missingStats returns the ids of objects with partitions that are missing from the statistics. Memory-optimized tables
+// are not expected there.
+func (c systemCatalog) missingStats() map[int64]bool {
 	out := map[int64]bool{}
 	for _, p := range c.partitions {
 		out[p.object] = true
@@ -280,7 +284,7 @@ func (c systemCatalog) unstated() map[int64]bool {
 	for _, p := range c.pages {
 		delete(out, p.object)
 	}
-	for _, s := range c.specials {
+	for _, s := range c.traits {
 		if s.memoryOptimized {
 			delete(out, s.object.id)
 		}
@@ -288,7 +292,8 @@ func (c systemCatalog) unstated() map[int64]bool {
 	return out
 }
 
-// hidden are the objects that have partitions, which everybody sees, and no name that this account may see.
+// hidden returns the ids of objects whose partitions are visible, as they are to every account, but whose names this
+// account may not see.
 func (c systemCatalog) hidden() map[int64]bool {
 	visible := map[int64]bool{}
 	for _, o := range c.objects {

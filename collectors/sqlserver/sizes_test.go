@@ -20,7 +20,7 @@ import (
 	"whalefall/testenv/catalog"
 )
 
-// onSQLite runs the statements on an emulated catalog; those for which denied is true are refused.
+// onSQLite returns a reader of a catalog emulated in SQLite. Statements for which denied returns true are refused.
 func onSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) reader {
 	t.Helper()
 	db, err := catalog.Open(t.Context(), catalog.Views("sqlserver"), rows)
@@ -42,26 +42,27 @@ func onSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) re
 // needsState reports whether a statement needs VIEW DATABASE STATE.
 func needsState(text string) bool { return text == statements["pages"] || text == statements["memory"] }
 
-// caseCheck is one case, with what is to be found in it.
+// caseCheck is the check of one case of the catalog.
 type caseCheck struct {
 	name string
 	run  func(t testing.TB)
 }
 
-// caseChecks are all cases with the right to read the statistics of partitions, and those without it.
+// caseChecks returns the checks of all cases with access to the statistics of partitions, and of those that support it
+// also without.
 func caseChecks(t *testing.T) []caseCheck {
 	t.Helper()
 	var checks []caseCheck
-	add := func(name string, reader func() reader, stateless bool, want catalog.Want) {
+	add := func(name string, reader func() reader, statsDenied bool, want catalog.Want) {
 		reader = sync.OnceValue(reader)
 		checks = append(checks, caseCheck{name, func(t testing.TB) {
 			t.Helper()
 			result, without, err := reader().tables(t.Context())
-			if err != nil || without != stateless {
-				t.Fatal(err, without)
+			if err != nil || without != statsDenied {
+				t.Fatalf("got statistics denied %v, %v, want %v", without, err, statsDenied)
 			}
 			wantTables(t, result, want)
-			wantEachOnce(t, reader())
+			wantNoDuplicates(t, reader())
 		}})
 	}
 	for _, c := range catalog.Cases(t, "sqlserver") {
@@ -79,8 +80,8 @@ func caseChecks(t *testing.T) []caseCheck {
 	return checks
 }
 
-// wantEachOnce wants no object to be read twice.
-func wantEachOnce(t testing.TB, reader reader) {
+// wantNoDuplicates fails if an object is read twice.
+func wantNoDuplicates(t testing.TB, reader reader) {
 	t.Helper()
 	var found systemCatalog
 	if err := reader.objects(t.Context(), &found); err != nil {
@@ -89,26 +90,26 @@ func wantEachOnce(t testing.TB, reader reader) {
 	seen := map[int64]bool{}
 	for _, o := range found.objects {
 		if seen[o.id] {
-			t.Errorf("%s is read twice", o.name)
+			t.Errorf("%s was read twice", o.name)
 		}
 		seen[o.id] = true
 	}
 }
 
-func TestCases(t *testing.T) {
+func TestReader_Cases(t *testing.T) {
 	for _, check := range caseChecks(t) {
 		t.Run(check.name, func(t *testing.T) { check.run(t) })
 	}
 }
 
-// wantTables compares all that a case says about a result.
+// wantTables fails unless the result is as the case demands.
 func wantTables(t testing.TB, got models.TableResult, want catalog.Want) {
 	t.Helper()
 	if got.Complete != want.Complete || got.Hidden != want.Hidden {
-		t.Errorf("complete is %v, %d are hidden, want %v and %d", got.Complete, got.Hidden, want.Complete, want.Hidden)
+		t.Errorf("got complete %v, %d hidden, want %v, %d", got.Complete, got.Hidden, want.Complete, want.Hidden)
 	}
 	if collectortest.Text(got.Residual) != collectortest.Text(want.Residual) {
-		t.Errorf("the residual is %s, want %s", collectortest.Text(got.Residual), collectortest.Text(want.Residual))
+		t.Errorf("got residual %s, want %s", collectortest.Text(got.Residual), collectortest.Text(want.Residual))
 	}
 	found := make([]catalog.Table, len(got.Tables))
 	for i, table := range got.Tables {
@@ -118,8 +119,10 @@ func wantTables(t testing.TB, got models.TableResult, want catalog.Want) {
 			Rows: table.Rows, RowsSource: string(table.RowsSource), Memory: table.Memory,
 			Note: string(table.Note), RelatedSchema: table.RelatedSchema, Related: table.Related,
 		}
-		if table.SizeSource != sourceOf(table.Total) || (table.Unread != "") != (table.Kind == models.KindTable && table.Total == nil) {
-			t.Errorf("%q has %s bytes from %q, unread: %q", table.Name, collectortest.Text(table.Total), table.SizeSource, table.Unread)
+		unread := table.Kind == models.KindTable && table.Total == nil
+		if table.SizeSource != sourceOf(table.Total) || (table.Unread != "") != unread {
+			t.Errorf("%q: got %s bytes from %q, unread %q, want %q, unread %v", table.Name,
+				collectortest.Text(table.Total), table.SizeSource, table.Unread, sourceOf(table.Total), unread)
 		}
 	}
 	byName := func(a, b catalog.Table) int {
@@ -136,7 +139,7 @@ func wantTables(t testing.TB, got models.TableResult, want catalog.Want) {
 			other = want.Tables[i]
 		}
 		if !reflect.DeepEqual(one, other) {
-			t.Errorf("got  %s\nwant %s", described(one), described(other))
+			t.Errorf("got  %s\nwant %s", describe(one), describe(other))
 		}
 	}
 }
@@ -148,15 +151,17 @@ func sourceOf(total *int64) models.SizeSource {
 	return models.SizeAllocated
 }
 
-func described(t catalog.Table) string {
-	return fmt.Sprintf("%s %q.%q: total %s, data %s, index %s, unused %s, rows %s (%s), memory %s, note %q %q.%q", t.Kind, t.Schema, t.Name,
-		collectortest.Text(t.Total), collectortest.Text(t.Data), collectortest.Text(t.Index), collectortest.Text(t.Unused), collectortest.Text(t.Rows), t.RowsSource, collectortest.Text(t.Memory), t.Note, t.RelatedSchema, t.Related)
+func describe(t catalog.Table) string {
+	text := collectortest.Text
+	return fmt.Sprintf("%s %q.%q: total %s, data %s, index %s, unused %s, rows %s (%s), memory %s, note %q %q.%q",
+		t.Kind, t.Schema, t.Name, text(t.Total), text(t.Data), text(t.Index), text(t.Unused),
+		text(t.Rows), t.RowsSource, text(t.Memory), t.Note, t.RelatedSchema, t.Related)
 }
 
-// schemaOf is the schema of a random object; 9 has no name.
+// schemaOf returns the schema of a random object; schema 9 has no name.
 func schemaOf(id int64) int64 { return []int64{1, 5, 9}[id%3] }
 
-// randomCatalog is a catalog in which anything may belong to anything.
+// randomCatalog draws a catalog in which any object may belong to any other.
 func randomCatalog(t *rapid.T) systemCatalog {
 	ids := rapid.Int64Range(95, 125)
 	pages := rapid.Int64Range(0, 1000)
@@ -169,7 +174,7 @@ func randomCatalog(t *rapid.T) systemCatalog {
 		})
 	}
 	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "specials") {
-		s := special{object: object{id: id, schema: schemaOf(id), name: fmt.Sprint("o", id), kind: "U"}}
+		s := tableTraits{object: object{id: id, schema: schemaOf(id), name: fmt.Sprint("o", id), kind: "U"}}
 		switch rapid.IntRange(0, 3).Draw(t, "special") {
 		case 0:
 			s.memoryOptimized = true
@@ -181,7 +186,7 @@ func randomCatalog(t *rapid.T) systemCatalog {
 			s.historyTable = new(int64)
 			*s.historyTable = ids.Draw(t, "history")
 		}
-		c.specials = append(c.specials, s)
+		c.traits = append(c.traits, s)
 	}
 	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "internals") {
 		c.internals = append(c.internals, internal{
@@ -199,17 +204,17 @@ func randomCatalog(t *rapid.T) systemCatalog {
 	return c
 }
 
-// Without the right to know how much memory tables use, that alone is unknown.
-func TestMemoryDenied(t *testing.T) {
-	c := stateCase(t, "memory-optimised tables")
+// Without the permission to read the memory of tables, only their memory is unknown.
+func TestReader_Tables_MemoryDenied(t *testing.T) {
+	c := caseNamed(t, "memory-optimised tables")
 	want := wantOf(t, c)
 	for i := range want.Tables {
 		want.Tables[i].Memory = nil
 	}
 	reader := onSQLite(t, c.Rows, func(text string) bool { return text == statements["memory"] })
-	result, stateless, err := reader.tables(t.Context())
-	if err != nil || stateless {
-		t.Fatal(err, stateless)
+	result, statsDenied, err := reader.tables(t.Context())
+	if err != nil || statsDenied {
+		t.Fatalf("got statistics denied %v, %v, want false", statsDenied, err)
 	}
 	wantTables(t, result, want)
 	each, broken := reader.each, errors.New("broken")
@@ -220,11 +225,13 @@ func TestMemoryDenied(t *testing.T) {
 		return each(ctx, text, scan)
 	}
 	if _, _, err := reader.tables(t.Context()); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, broken)
 	}
 }
 
-func TestProperties(t *testing.T) {
+func TestSystemCatalog_Result_Properties(t *testing.T) {
+	t.Parallel()
+
 	rapid.Check(t, func(t *rapid.T) {
 		c := randomCatalog(t)
 		result := c.result()
@@ -238,12 +245,14 @@ func TestProperties(t *testing.T) {
 			listed[name] = true
 			if table.Total == nil {
 				if table.Data != nil || table.Index != nil || table.Unused != nil || table.SizeSource != models.SizeNone {
-					t.Fatalf("%q has parts without a total", name)
+					t.Fatalf("%q has parts, but no total", name)
 				}
 				continue
 			}
-			if *table.Data < 0 || *table.Index < 0 || *table.Unused < 0 || *table.Total != *table.Data+*table.Index+*table.Unused {
-				t.Fatalf("%q: %d is not %d + %d + %d", name, *table.Total, *table.Data, *table.Index, *table.Unused)
+			if *table.Data < 0 || *table.Index < 0 || *table.Unused < 0 ||
+				*table.Total != *table.Data+*table.Index+*table.Unused {
+				t.Fatalf("%q: got total %d, want the sum of %d, %d and %d, none of them negative",
+					name, *table.Total, *table.Data, *table.Index, *table.Unused)
 			}
 			sum += *table.Total
 		}
@@ -251,12 +260,12 @@ func TestProperties(t *testing.T) {
 			reserved += p.reserved * pageBytes
 		}
 		if sum+*result.Residual != reserved {
-			t.Fatalf("%d in tables and %d in none, %d are reserved", sum, *result.Residual, reserved)
+			t.Fatalf("got %d bytes in tables and residual %d, want %d together", sum, *result.Residual, reserved)
 		}
 		for _, o := range c.objects {
 			name := collectortest.Relation(c.schemas[o.schema], o.name)
 			if (o.kind == "U" || o.kind == "V") && name.Schema != "" && !listed[name] {
-				t.Fatalf("%q is lost", name)
+				t.Fatalf("%q is not listed", name)
 			}
 		}
 	})

@@ -20,19 +20,19 @@ type Collector struct {
 	statementTimeout time.Duration
 }
 
-// New returns the collector of SQL Server and its kin in Azure.
+// New returns a collector for SQL Server and its variants in Azure.
 func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
 
-// Capabilities returns what is particular to SQL Server: it tells how many tables it hides, not which.
+// Capabilities returns what is particular to SQL Server. It reveals how many tables are hidden, but not their names.
 func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{}
 }
 
-// Version connects to the target's database, or to master, and asks the server what it is.
+// Version connects to the target's database, or to master, and returns the server's version.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
-	s, err := c.enterFirst(ctx, t)
+	s, err := c.enterDefault(ctx, t)
 	if err != nil {
 		return models.Version{}, err
 	}
@@ -40,9 +40,9 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return s.server.version(), nil
 }
 
-// Databases lists every database. Its total are its files: data are those of rows and FILESTREAM, log the others. A
-// database that cannot be entered has an Err; it has a size all the same where the account may see the files of all
-// databases and none of the database's own is a FILESTREAM or memory-optimised container, whose size only it knows.
+// Databases lists every database with the bytes of its files: data are those of rows and FILESTREAM, log the others. A
+// database that cannot be entered has an Err. It still has a size if the account may see the files of all databases and
+// the database has no container of FILESTREAM or memory-optimized data, whose size is visible only from inside.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.DatabasesTimeout, errors.New("list of databases"))
 	defer cancel()
@@ -70,9 +70,9 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	return result, nil
 }
 
-// Tables measures every table and indexed view. A partitioned table is one row. The result is complete when every
-// object that has partitions, which everybody sees, has a name that the account may see. Scope is empty: the sizes of
-// all schemas are read at once.
+// Tables measures every table and indexed view. A partitioned table is one row. The result is complete if the account
+// may see the name of every object with partitions, which are visible to all accounts. Scope is empty: the sizes of all
+// schemas are read at once.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.TablesTimeout, errors.New("collection of tables"))
 	defer cancel()
@@ -81,7 +81,7 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 		return models.TableResult{}, err
 	}
 	defer s.close()
-	if s.server.database != collectors.ServerName(database) { // the server takes names that differ in case for the same
+	if s.server.database != collectors.ServerName(database) { // the server may match names regardless of case
 		return models.TableResult{}, collectors.DatabaseGone(database, nil)
 	}
 	result, err := s.tables(ctx)
@@ -100,17 +100,17 @@ func (s *session) tables(ctx context.Context) (models.TableResult, error) {
 	case source != nil:
 		return models.TableResult{}, stateError(keySnapshot, s.server.database)
 	}
-	result, stateless, err := reader{each: s.each, server: s.server}.tables(ctx)
-	if err == nil && (!result.Complete || stateless && slices.ContainsFunc(result.Tables, withoutMemory)) {
+	result, statsDenied, err := reader{each: s.each, server: s.server}.tables(ctx)
+	if err == nil && (!result.Complete || statsDenied && slices.ContainsFunc(result.Tables, withoutMemory)) {
 		result.Grant = s.server.grantNames(s.target, s.server.database)
-		if stateless {
+		if statsDenied {
 			result.Grant += " " + s.server.grantState(s.target)
 		}
 	}
 	return result, err
 }
 
-// withoutMemory reports whether a table is in memory and nobody told how much of it.
+// withoutMemory reports whether a table is memory-optimized and its use of memory is unknown.
 func withoutMemory(t models.TableSize) bool {
 	return t.Kind == models.KindMemoryOptimized && t.Memory == nil
 }
@@ -119,11 +119,11 @@ func withoutMemory(t models.TableSize) bool {
 type databaseRow struct {
 	id         int64
 	name       string
-	source     *int64 // of a snapshot: the database it was made of
-	state      *int64 // nil where the server cannot tell, as while the database comes or goes
+	source     *int64 // id of the database a snapshot was taken of
+	state      *int64 // nil if unknown, as while the database is being created or dropped
 	userAccess *int64 // nil like state
 	inGroup    bool   // in an availability group
-	accessible *int64 // 1: may be entered
+	accessible *int64 // 1 if the account may enter it
 }
 
 // Values of sys.databases.
@@ -132,32 +132,32 @@ const (
 	accessSingleUser = 1
 )
 
-// states are the states of a database that is not online.
+// states maps the states of databases that are not online to message keys.
 var states = map[int64]string{
 	1: keyRestoring, 2: keyRecovering, 3: keySuspect, 4: keySuspect, 5: keyEmergency,
 	6: keyOffline, 7: keyTransition, 10: keySecondary,
 }
 
-// closedKeys are the errors of databases whose state keeps everybody out, whatever the account's rights.
+// closedKeys are the message keys for databases whose state keeps out every account, whatever its permissions.
 var closedKeys = []string{
 	keyOffline, keyRestoring, keyRecovering, keySuspect, keyEmergency, keyTransition,
 	keySecondary, keySnapshot,
 }
 
-// systemDatabases are made by the server, its features and those who host it.
+// systemDatabases are the databases that the server, its features or a hosting provider creates.
 var systemDatabases = []string{"master", "tempdb", "model", "msdb", "ssisdb", "distribution", "rdsadmin"}
 
 func (d databaseRow) system() bool {
 	return slices.Contains(systemDatabases, strings.ToLower(d.name))
 }
 
-// stateError is the error for a database in a state that keeps us out.
+// stateError returns the error for a database whose state keeps us out.
 func stateError(key, name string) *models.Error {
 	return &models.Error{Code: models.CodeCollection, Key: key, Args: models.Args("Name", collectors.ValidName(name))}
 }
 
-// obstacle is why a database is not even tried; nil if it is. A replica is tried in any case, since only its refusal
-// tells why, and so is everything in Azure, where one database does not know who may enter another.
+// obstacle returns why connecting to a database is pointless, nil if it should be tried. Replicas are always tried, as
+// only the error reveals their role, and so are all databases in Azure, where one cannot tell who may enter another.
 func (d databaseRow) obstacle(t collectors.Target, server serverInfo) *models.Error {
 	switch {
 	case d.source != nil:
@@ -174,17 +174,17 @@ func (d databaseRow) obstacle(t collectors.Target, server serverInfo) *models.Er
 	return stateError(keyNoAccess, d.name).WithGrant(server.grantEntry(t, d.name))
 }
 
-// listing is what the server says about its databases.
+// listing is what the server reports about its databases.
 type listing struct {
 	server    serverInfo
 	databases []databaseRow
-	complete  bool               // none is hidden from the account
-	files     map[int64]fileSums // by database, of those whose files the account may see from outside
+	complete  bool               // no database is hidden from the account
+	files     map[int64]fileSums // by id of the database, as far as visible from outside it
 }
 
-// list reads the databases, and their files from outside where one of them cannot be entered.
+// list reads the databases, and if any of them cannot be entered, also the files of all databases as seen from outside.
 func (c *Collector) list(ctx context.Context, t collectors.Target) (list listing, err error) {
-	s, err := c.enterFirst(ctx, t)
+	s, err := c.enterDefault(ctx, t)
 	if err != nil {
 		return list, err
 	}
@@ -209,8 +209,8 @@ func (s *session) list(ctx context.Context) (list listing, err error) {
 	return list, err
 }
 
-// grant is the statement that shows all databases and opens those that refused us. Permissions of the server are
-// granted in master only.
+// grant returns the statements that show the account all databases and let it enter those that denied access, "" if
+// none are needed. Server permissions can only be granted in master.
 func (l listing) grant(t collectors.Target, denied []string) string {
 	var statements []string
 	onServer := func(permission string) string {
@@ -235,32 +235,38 @@ func (s *session) databases(ctx context.Context) (found []databaseRow, err error
 	err = s.each(ctx, statements["databases"], func(rows *sql.Rows) error {
 		var d databaseRow
 		err := rows.Scan(&d.id, &d.name, &d.source, &d.state, &d.userAccess, &d.inGroup, &d.accessible)
+		if err != nil {
+			return err
+		}
+
 		found = append(found, d)
-		return err
+		return nil
 	})
+
 	slices.SortFunc(found, func(a, b databaseRow) int { return cmp.Compare(a.name, b.name) })
 	return found, err
 }
 
-// seesAll reports whether no database is hidden from the account. In Azure only master knows of the others.
+// seesAll reports whether no database is hidden from the account. In Azure only master lists the others.
 func (s *session) seesAll(ctx context.Context) (bool, error) {
 	var all sql.NullInt64
 	err := s.each(ctx, statements["every_database"], func(rows *sql.Rows) error { return rows.Scan(&all) })
 	return all.Int64 == 1 && (!s.server.azure() || s.server.database == master), err
 }
 
-// fileSums are the files of one database by what is in them.
+// fileSums adds up the files of one database.
 type fileSums struct {
 	data, log  int64 // bytes
-	containers int64 // FILESTREAM and memory-optimised ones
+	containers int64 // number of containers of FILESTREAM and memory-optimized data
 }
 
-// Types of files; all others hold rows.
+// Types of files other than those of rows.
 const (
 	fileLog       = 1
 	fileContainer = 2
 )
 
+// plus returns the sums with one more file.
 func (f fileSums) plus(kind, pages int64) fileSums {
 	switch kind {
 	case fileLog:
@@ -274,19 +280,25 @@ func (f fileSums) plus(kind, pages int64) fileSums {
 	return f
 }
 
-// masterFiles are the files of each database as they are seen from outside.
+// masterFiles returns the files of each database, by its id, as far as they are visible from outside it.
 func (s *session) masterFiles(ctx context.Context) (map[int64]fileSums, error) {
 	files := map[int64]fileSums{}
 	return files, s.each(ctx, statements["master_files"], func(rows *sql.Rows) error {
 		var database, kind, pages int64
-		err := rows.Scan(&database, &kind, &pages)
+		if err := rows.Scan(&database, &kind, &pages); err != nil {
+			return err
+		}
+
 		files[database] = files[database].plus(kind, pages)
-		return err
+		return nil
 	})
 }
 
-// sizeDatabase measures one database, from inside if it lets us in. An error is one that every other would meet, too.
-func (c *Collector) sizeDatabase(ctx context.Context, t collectors.Target, list listing, d databaseRow) (models.DatabaseSize, error) {
+// sizeDatabase measures one database, from inside if it can be entered. It returns only errors that concern the whole
+// server; those of the database alone are in the result's Err.
+func (c *Collector) sizeDatabase(
+	ctx context.Context, t collectors.Target, list listing, d databaseRow,
+) (models.DatabaseSize, error) {
 	size := models.DatabaseSize{Name: collectors.ValidName(d.name), IsSystem: d.system()}
 	size.Err = d.obstacle(t, list.server)
 	if size.Err == nil {
@@ -299,12 +311,14 @@ func (c *Collector) sizeDatabase(ctx context.Context, t collectors.Target, list 
 		switch number, answered := size.Err.Extra["error_number"]; {
 		case !answered && collectors.ConcernsAll(ctx, size.Err):
 			return size, err
-		case number == int32(codeLoginFailed): // though the account was let in to list the databases
-			size.Err = stateError(keyNoAccess, d.name).With("error_number", number).WithGrant(list.server.grantEntry(t, d.name))
+		case number == int32(codeLoginFailed): // about this database, as the account could log in to list them
+			size.Err = stateError(keyNoAccess, d.name).
+				With("error_number", number).WithGrant(list.server.grantEntry(t, d.name))
 		}
 	}
+
 	files, seen := list.files[d.id]
-	if !seen || d.source != nil { // a snapshot's files are as large as they may ever get
+	if !seen || d.source != nil { // the files of a snapshot have the size they may grow to
 		return size, nil
 	}
 	size.Log = &files.log
@@ -314,8 +328,10 @@ func (c *Collector) sizeDatabase(ctx context.Context, t collectors.Target, list 
 	return size, nil
 }
 
-// databaseFiles are the files of one database as it sees them itself.
-func (c *Collector) databaseFiles(ctx context.Context, t collectors.Target, database string) (files fileSums, err error) {
+// databaseFiles returns the files of one database as seen from inside.
+func (c *Collector) databaseFiles(
+	ctx context.Context, t collectors.Target, database string,
+) (files fileSums, err error) {
 	s, err := c.enter(ctx, t, database, true)
 	if err != nil {
 		return files, err
@@ -323,9 +339,12 @@ func (c *Collector) databaseFiles(ctx context.Context, t collectors.Target, data
 	defer s.close()
 	err = s.each(ctx, statements["database_files"], func(rows *sql.Rows) error {
 		var kind, pages int64
-		err := rows.Scan(&kind, &pages)
+		if err := rows.Scan(&kind, &pages); err != nil {
+			return err
+		}
+
 		files = files.plus(kind, pages)
-		return err
+		return nil
 	})
 	if err != nil {
 		return files, s.failed(ctx, err)
@@ -333,14 +352,14 @@ func (c *Collector) databaseFiles(ctx context.Context, t collectors.Target, data
 	return files, nil
 }
 
-// enterFirst connects to the database that the whole server is asked in. It wants no read intent: a listener would send
-// us on to a replica, which has other databases.
-func (c *Collector) enterFirst(ctx context.Context, t collectors.Target) (*session, error) {
-	return c.enter(ctx, t, firstDatabase(t), false)
+// enterDefault connects to the database for statements about the whole server. It does not set the read intent, with
+// which a listener would route us to a replica, whose databases differ.
+func (c *Collector) enterDefault(ctx context.Context, t collectors.Target) (*session, error) {
+	return c.enter(ctx, t, defaultDatabase(t), false)
 }
 
-// enter connects to a database, or says why it cannot: the number for a database that cannot be opened is the same for
-// one that does not exist, is not online or refuses us, so the server is asked which it is.
+// enter connects to a database. The server uses the same error number for a database that does not exist, is not online
+// or denies access, so enter queries its state to return a specific error.
 func (c *Collector) enter(ctx context.Context, t collectors.Target, database string, readOnly bool) (*session, error) {
 	s, err := c.open(ctx, t, database, readOnly)
 	switch {
@@ -355,15 +374,16 @@ func (c *Collector) enter(ctx context.Context, t collectors.Target, database str
 	return s, nil
 }
 
-// whyClosed asks the server why a database cannot be opened.
+// whyClosed returns the error for a database that cannot be opened, as specific as the list of databases in master
+// allows.
 func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database string, refusal error) error {
 	number := errorNumber(refusal)
-	told := func(e *models.Error) error {
+	explained := func(e *models.Error) error {
 		e.Err = refusal
 		return e.With("error_number", number)
 	}
 	if database == master {
-		return told(stateError("collect.sqlserver.no_master", database))
+		return explained(stateError("collect.sqlserver.no_master", database))
 	}
 	unknown := stateError("collect.sqlserver.cannot_open", database).WithGrant(serverInfo{}.grantEntry(t, database))
 	if number == codeNoEntry {
@@ -371,22 +391,22 @@ func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database
 	}
 	list, err := c.listIn(ctx, t, master)
 	if err != nil {
-		return told(unknown)
+		return explained(unknown)
 	}
 	at := slices.IndexFunc(list.databases, func(d databaseRow) bool { return d.name == database })
 	switch {
 	case at < 0 && list.complete:
-		return told(collectors.DatabaseGone(collectors.ValidName(database), nil))
+		return explained(collectors.DatabaseGone(collectors.ValidName(database), nil))
 	case at < 0:
-		return told(unknown)
+		return explained(unknown)
 	}
 	if known := list.databases[at].obstacle(t, list.server); known != nil {
-		return told(known)
+		return explained(known)
 	}
-	return told(stateError(keyNoAccess, database).WithGrant(list.server.grantEntry(t, database)))
+	return explained(stateError(keyNoAccess, database).WithGrant(list.server.grantEntry(t, database)))
 }
 
-// listIn reads the databases that one of them knows. The error is the driver's.
+// listIn reads the list of databases in one of them. It returns the driver's errors.
 func (c *Collector) listIn(ctx context.Context, t collectors.Target, database string) (list listing, err error) {
 	s, err := c.open(ctx, t, database, false)
 	if err != nil {

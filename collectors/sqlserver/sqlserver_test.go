@@ -23,7 +23,7 @@ import (
 	"whalefall/testenv/tds"
 )
 
-// asLogin is the server as a login sees it.
+// asLogin returns the server as a target for a login.
 func asLogin(server *sqlserver.Server, login string) collectors.Target {
 	return collectors.Target{
 		Name: "测试", Engine: models.SQLServer, Host: server.Host, Port: server.Port, TLSMode: models.TLSPrefer,
@@ -31,7 +31,8 @@ func asLogin(server *sqlserver.Server, login string) collectors.Target {
 	}
 }
 
-func stateCase(t *testing.T, prefix string) catalog.Case {
+// caseNamed returns the first case of the catalog whose name has the prefix.
+func caseNamed(t *testing.T, prefix string) catalog.Case {
 	t.Helper()
 	for _, c := range catalog.Cases(t, "sqlserver") {
 		if strings.HasPrefix(c.Name, prefix) {
@@ -48,7 +49,7 @@ func wantOf(t *testing.T, c catalog.Case) (want catalog.Want) {
 	return want
 }
 
-func TestOverTheWire(t *testing.T) {
+func TestCollector_Tables_Cases(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{})
 	users := map[string]sqlserver.User{}
 	cases := catalog.Cases(t, "sqlserver")
@@ -70,25 +71,29 @@ func TestOverTheWire(t *testing.T) {
 				want := wantOf(t, c)
 				wantTables(t, result, want)
 				if (result.Grant == "") != want.Complete {
-					t.Errorf("complete: %v, and the statement is %q", want.Complete, result.Grant)
+					t.Errorf("got grant %q, want one only if incomplete; complete %v", result.Grant, want.Complete)
 				}
 			})
 		}
 	}
 }
 
-func TestTellsItsVersion(t *testing.T) {
+func TestCollector_Version(t *testing.T) {
 	for _, c := range []struct {
 		options sqlserver.Options
 		want    models.Version
 	}{
 		{
 			sqlserver.Options{Edition: "Developer Edition (64-bit)"},
-			models.Version{Main: "16.0", Detailed: "16.0.4125.3", Full: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)"},
+			models.Version{
+				Main: "16.0", Detailed: "16.0.4125.3", Full: "SQL Server 2022 (16.0.4125.3) Developer Edition (64-bit)",
+			},
 		},
 		{
 			sqlserver.Options{Version: "11.0.7001.0"},
-			models.Version{Main: "11.0", Detailed: "11.0.7001.0", Full: "SQL Server 2012 (11.0.7001.0) Enterprise Edition (64-bit)"},
+			models.Version{
+				Main: "11.0", Detailed: "11.0.7001.0", Full: "SQL Server 2012 (11.0.7001.0) Enterprise Edition (64-bit)",
+			},
 		},
 		{
 			sqlserver.Options{Version: "12.0.2000.8", EngineEdition: sqlserver.AzureSQL},
@@ -105,19 +110,22 @@ func TestTellsItsVersion(t *testing.T) {
 		}
 	}
 	future := serverInfo{number: "99.1.2.3", edition: "Express", engine: 4}.version()
-	if want := (models.Version{Main: "99.1", Detailed: "99.1.2.3", Full: "SQL Server (99.1.2.3) Express"}); future != want {
-		t.Errorf("got %+v", future)
+	want := models.Version{Main: "99.1", Detailed: "99.1.2.3", Full: "SQL Server (99.1.2.3) Express"}
+	if future != want {
+		t.Errorf("got %+v, want %+v", future, want)
 	}
 	managed := serverInfo{number: "12.0.2000.8", engine: engineAzureInstance}.version()
-	if managed.Full != "Azure SQL Managed Instance (12.0.2000.8)" {
-		t.Errorf("got %+v", managed)
+	if want := "Azure SQL Managed Instance (12.0.2000.8)"; managed.Full != want {
+		t.Errorf("got %q, want %q", managed.Full, want)
 	}
 }
 
-// Every version is asked only for what it has: the emulation knows which columns came when.
-func TestAsksEachVersionForWhatItHas(t *testing.T) {
-	c := stateCase(t, "heap with a nonclustered index")
-	for _, version := range []string{"11.0.7001.0", "12.0.6024.0", "13.0.1601.5", "14.0.1000.169", "15.0.2000.5", "16.0.4125.3", "17.0.1000.7"} {
+// Statements use only what the version has; the emulation knows which columns each version added.
+func TestCollector_ServerVersions(t *testing.T) {
+	c := caseNamed(t, "heap with a nonclustered index")
+	for _, version := range []string{
+		"11.0.7001.0", "12.0.6024.0", "13.0.1601.5", "14.0.1000.169", "15.0.2000.5", "16.0.4125.3", "17.0.1000.7",
+	} {
 		server := sqlserver.Start(t, sqlserver.Options{Version: version})
 		server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
 		result, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
@@ -127,10 +135,10 @@ func TestAsksEachVersionForWhatItHas(t *testing.T) {
 		wantTables(t, result, wantOf(t, c))
 		databases, err := New().Databases(t.Context(), asLogin(server, "sa"))
 		if err != nil || !databases.Complete || collectortest.DatabaseNamed(t, databases, "app").Err != nil {
-			t.Errorf("%s: %+v, %v", version, databases, err)
+			t.Errorf("%s: got %+v, %v, want a complete list with app", version, databases, err)
 		}
 	}
-	memory := stateCase(t, "memory-optimised tables")
+	memory := caseNamed(t, "memory-optimised tables")
 	server := sqlserver.Start(t, sqlserver.Options{Version: "12.0.6024.0"})
 	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: memory.Rows})
 	result, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
@@ -143,13 +151,13 @@ func TestAsksEachVersionForWhatItHas(t *testing.T) {
 	})
 	result, err = New().Tables(t.Context(), asLogin(server, "stateless"), "app")
 	if err != nil || !result.Complete || !strings.Contains(result.Grant, "GRANT VIEW DATABASE STATE") {
-		t.Errorf("complete: %v, and what shows the memory is %q (%v)", result.Complete, result.Grant, err)
+		t.Errorf("got complete %v, grant %q, %v, want true, VIEW DATABASE STATE", result.Complete, result.Grant, err)
 	}
 }
 
 const megabyte = 1 << 20
 
-// newFixture has a database in every state.
+// newFixture starts a server with a database in every state.
 func newFixture(t *testing.T, options sqlserver.Options) *sqlserver.Server {
 	t.Helper()
 	server := sqlserver.Start(t, options)
@@ -179,18 +187,18 @@ func newFixture(t *testing.T, options sqlserver.Options) *sqlserver.Server {
 	return server
 }
 
-func TestDatabasesInEveryState(t *testing.T) {
+func TestCollector_Databases_States(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	result, err := New().Databases(t.Context(), asLogin(server, "sa"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !result.Complete || result.Grant != "" {
-		t.Errorf("complete: %v, grant: %q", result.Complete, result.Grant)
+		t.Errorf("got complete %v, grant %q, want true, none", result.Complete, result.Grant)
 	}
 	for _, c := range []struct {
 		name      string
-		data, log int64 // MiB; -1: unknown
+		data, log int64 // MiB; -1 is unknown
 		key       string
 	}{
 		{"app", 3, 0, ""},
@@ -211,7 +219,7 @@ func TestDatabasesInEveryState(t *testing.T) {
 	} {
 		d := collectortest.DatabaseNamed(t, result, c.name)
 		if got := keyOf(d.Err); got != c.key {
-			t.Errorf("%s: the reason is %q, want %q", c.name, got, c.key)
+			t.Errorf("%s: got key %q, want %q", c.name, got, c.key)
 		}
 		want := map[string]*int64{"data": mebibytes(c.data), "log": nil, "total": nil}
 		if c.log >= 0 {
@@ -223,16 +231,16 @@ func TestDatabasesInEveryState(t *testing.T) {
 		}
 		for part, got := range map[string]*int64{"data": d.Data, "log": d.Log, "total": d.Total} {
 			if collectortest.Text(got) != collectortest.Text(want[part]) {
-				t.Errorf("%s: %s is %s, want %s", c.name, part, collectortest.Text(got), collectortest.Text(want[part]))
+				t.Errorf("%s: got %s %s, want %s", c.name, part, collectortest.Text(got), collectortest.Text(want[part]))
 			}
 		}
 		if d.IsSystem != (c.name == "SSISDB") {
-			t.Errorf("%s is a system database: %v", c.name, d.IsSystem)
+			t.Errorf("%s: got system database %v, want %v", c.name, d.IsSystem, c.name == "SSISDB")
 		}
 	}
 	for _, name := range []string{"master", "tempdb", "model", "msdb"} {
 		if !collectortest.DatabaseNamed(t, result, name).IsSystem {
-			t.Errorf("%s is no system database", name)
+			t.Errorf("%s is not a system database", name)
 		}
 	}
 }
@@ -252,8 +260,8 @@ func mebibytes(n int64) *int64 {
 	return &n
 }
 
-// An account that may see nothing but its own database still gets the list, and knows what would help.
-func TestDatabasesOfASmallAccount(t *testing.T) {
+// An account with access to a single database still gets the list, and the grants that it lacks.
+func TestCollector_Databases_LimitedAccount(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	server.AddLogin(t, sqlserver.Login{Name: "a]b", Users: map[string]sqlserver.User{"app": {}}})
 	result, err := New().Databases(t.Context(), asLogin(server, "a]b"))
@@ -261,39 +269,42 @@ func TestDatabasesOfASmallAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "USE [master]; GRANT CONNECT ANY DATABASE TO [a]]b];"; !result.Complete || result.Grant != want {
-		t.Errorf("complete: %v, grant: %q, want %q", result.Complete, result.Grant, want)
+		t.Errorf("got complete %v, grant %q, want true, %q", result.Complete, result.Grant, want)
 	}
 	if app := collectortest.DatabaseNamed(t, result, "app"); app.Err != nil || app.Total == nil {
-		t.Errorf("app is %+v", app)
+		t.Errorf("app: got %+v, want a size", app)
 	}
 	denied := collectortest.DatabaseNamed(t, result, "documents")
 	want := "USE [documents]; CREATE USER [a]]b] FOR LOGIN [a]]b];"
 	if keyOf(denied.Err) != keyNoAccess || denied.Err.Grant != want || denied.Total != nil {
-		t.Errorf("documents is %+v: %v", denied, denied.Err)
+		t.Errorf("documents: got %+v, %v, want key %q, grant %q, no size", denied, denied.Err, keyNoAccess, want)
 	}
-	if off := collectortest.DatabaseNamed(t, result, "off"); keyOf(off.Err) != keyOffline || off.Total != nil || off.Log != nil {
-		t.Errorf("off is %+v: %v", off, off.Err)
+	off := collectortest.DatabaseNamed(t, result, "off")
+	if keyOf(off.Err) != keyOffline || off.Total != nil || off.Log != nil {
+		t.Errorf("off: got %+v, %v, want key %q, no size", off, off.Err, keyOffline)
 	}
 
 	server.AddLogin(t, sqlserver.Login{Name: "a]b", Users: map[string]sqlserver.User{"app": {}}, OwnDatabases: true})
 	result, err = New().Databases(t.Context(), asLogin(server, "a]b"))
-	if err != nil || result.Complete || result.Grant != "USE [master]; GRANT VIEW ANY DATABASE TO [a]]b];" {
-		t.Errorf("complete: %v, grant: %q, %v", result.Complete, result.Grant, err)
+	want = "USE [master]; GRANT VIEW ANY DATABASE TO [a]]b];"
+	if err != nil || result.Complete || result.Grant != want {
+		t.Errorf("got complete %v, grant %q, %v, want false, %q", result.Complete, result.Grant, err, want)
 	}
 	_, err = New().Tables(t.Context(), asLogin(server, "a]b"), "documents")
 	collectortest.WantError(t, err, models.CodeCollection, "collect.sqlserver.cannot_open")
 }
 
-func TestGrantBefore2014(t *testing.T) {
+func TestCollector_Databases_GrantBefore2014(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{Version: "11.0.7001.0"})
 	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
 	result, err := New().Databases(t.Context(), asLogin(server, "w"))
-	if err != nil || !strings.Contains(result.Grant, "USE [documents]; CREATE USER [w] FOR LOGIN [w]; ") {
-		t.Errorf("the statement is %q, %v", result.Grant, err)
+	want := "USE [documents]; CREATE USER [w] FOR LOGIN [w]; "
+	if err != nil || !strings.Contains(result.Grant, want) {
+		t.Errorf("got grant %q, %v, want %q in it", result.Grant, err, want)
 	}
 }
 
-func TestTablesSayWhyADatabaseIsClosed(t *testing.T) {
+func TestCollector_Tables_ClosedDatabases(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	server.AddLogin(t, sqlserver.Login{Name: "w", Users: map[string]sqlserver.User{"app": {}}})
 	for _, c := range []struct{ database, login, key string }{
@@ -314,15 +325,15 @@ func TestTablesSayWhyADatabaseIsClosed(t *testing.T) {
 		collectortest.WantError(t, err, models.CodeCollection, c.key)
 		e := models.AsError(err)
 		if c.key != collectors.KeyDatabaseGone && e.Args["Name"] != c.database {
-			t.Errorf("%s: the message is about %v", c.database, e.Args["Name"])
+			t.Errorf("got name %v, want %s", e.Args["Name"], c.database)
 		}
 		if (e.Grant != "") != (c.key == keyNoAccess) {
-			t.Errorf("%s: the statement is %v", c.database, e.Grant)
+			t.Errorf("%s: got grant %v, want one only for key %q", c.database, e.Grant, keyNoAccess)
 		}
 	}
 }
 
-func TestWithoutMaster(t *testing.T) {
+func TestCollector_AzureWithoutMaster(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
 	server.AddDatabase(t, sqlserver.Database{Name: "app"})
 	server.AddDatabase(t, sqlserver.Database{Name: "other"})
@@ -333,7 +344,7 @@ func TestWithoutMaster(t *testing.T) {
 	target.Database = "app"
 	result, err := New().Databases(t.Context(), target)
 	if err != nil || result.Complete || collectortest.DatabaseNamed(t, result, "app").Total == nil {
-		t.Errorf("%+v, %v", result, err)
+		t.Errorf("got %+v, %v, want an incomplete list with the size of app", result, err)
 	}
 	_, err = New().Tables(t.Context(), target, "app")
 	if err != nil {
@@ -341,15 +352,15 @@ func TestWithoutMaster(t *testing.T) {
 	}
 	_, err = New().Tables(t.Context(), target, "other")
 	collectortest.WantError(t, err, models.CodeCollection, keyNoAccess)
-	if grant := models.AsError(err).Grant; grant != "CREATE USER [w] FOR LOGIN [w];" {
-		t.Errorf("the statement is %v", grant)
+	if got, want := models.AsError(err).Grant, "CREATE USER [w] FOR LOGIN [w];"; got != want {
+		t.Errorf("got grant %v, want %q", got, want)
 	}
 }
 
-// In Azure SQL Database nobody is asked for the files of all databases, and each is asked for its own.
-func TestInAzure(t *testing.T) {
+// In Azure SQL Database, files are read in each database, never for all of them at once.
+func TestCollector_Azure(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
-	c := stateCase(t, "a bit of everything")
+	c := caseNamed(t, "a bit of everything")
 	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
 	server.AddDatabase(t, sqlserver.Database{Name: "secondary", Replica: sqlserver.Unreadable})
 	server.AddDatabase(t, sqlserver.Database{Name: "strange"})
@@ -360,12 +371,16 @@ func TestInAzure(t *testing.T) {
 		return nil
 	})
 	result, err := New().Databases(t.Context(), asLogin(server, "sa"))
-	if err != nil || collectortest.DatabaseNamed(t, result, "app").Total == nil || keyOf(collectortest.DatabaseNamed(t, result, "secondary").Err) != keySecondary {
-		t.Errorf("%+v, %v", result, err)
+	if err != nil || collectortest.DatabaseNamed(t, result, "app").Total == nil {
+		t.Errorf("got %+v, %v, want the size of app", result, err)
+	}
+	if got := keyOf(collectortest.DatabaseNamed(t, result, "secondary").Err); got != keySecondary {
+		t.Errorf("secondary: got key %q, want %q", got, keySecondary)
 	}
 	strange := collectortest.DatabaseNamed(t, result, "strange").Err
-	if keyOf(strange) != keyNoAccess || strange.Grant != "CREATE USER [sa] FOR LOGIN [sa];" || result.Grant != strange.Grant {
-		t.Errorf("a database that does not know the account: %v, %q", strange, result.Grant)
+	const grant = "CREATE USER [sa] FOR LOGIN [sa];"
+	if keyOf(strange) != keyNoAccess || strange.Grant != grant || result.Grant != grant {
+		t.Errorf("strange: got %v, grant %q, want key %q, grant %q", strange, result.Grant, keyNoAccess, grant)
 	}
 	tables, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
 	if err != nil {
@@ -374,13 +389,13 @@ func TestInAzure(t *testing.T) {
 	wantTables(t, tables, wantOf(t, c))
 	for _, q := range server.Queries() {
 		if slices.Contains(q.Views, "sys.master_files") {
-			t.Errorf("asked %q", q.Text)
+			t.Errorf("sent %q, which Azure does not have", q.Text)
 		}
 	}
 }
 
-// The server knows neither state nor access of a database that comes or goes while it is asked.
-func TestDatabaseWithoutAState(t *testing.T) {
+// The state and access of a database that is created or dropped meanwhile are NULL.
+func TestCollector_Databases_UnknownState(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{})
 	server.AddDatabase(t, sqlserver.Database{Name: "coming", Properties: map[string]any{"state": nil, "user_access": nil}})
 	server.AddDatabase(t, sqlserver.Database{Name: "copying", Properties: map[string]any{"state": 8}})
@@ -392,17 +407,18 @@ func TestDatabaseWithoutAState(t *testing.T) {
 	}
 	for name, want := range map[string]string{"coming": keyTransition, "copying": keyTransition, "closed": keyNoAccess} {
 		if got := keyOf(collectortest.DatabaseNamed(t, result, name).Err); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+			t.Errorf("%s: got key %q, want %q", name, got, want)
 		}
 	}
 }
 
-// What is hidden makes the result incomplete, and the statement that would help names what is missing.
-func TestHiddenTables(t *testing.T) {
-	c := stateCase(t, "a bit of everything")
+// Hidden tables make the result incomplete, and its grant has only the missing permissions.
+func TestCollector_Tables_Hidden(t *testing.T) {
+	c := caseNamed(t, "a bit of everything")
 	server := sqlserver.Start(t, sqlserver.Options{Version: "15.0.2000.5"})
 	server.AddDatabase(t, sqlserver.Database{Name: "a]b", Rows: c.Rows})
-	const names = "USE [a]]b]; IF DATABASE_PRINCIPAL_ID(N'o''[w]') IS NULL CREATE USER [o'[w]]] FOR LOGIN [o'[w]]]; GRANT VIEW DEFINITION TO [o'[w]]];"
+	const names = "USE [a]]b]; IF DATABASE_PRINCIPAL_ID(N'o''[w]') IS NULL CREATE USER [o'[w]]] " +
+		"FOR LOGIN [o'[w]]]; GRANT VIEW DEFINITION TO [o'[w]]];"
 	for _, step := range []struct {
 		user  sqlserver.User
 		grant string
@@ -416,19 +432,21 @@ func TestHiddenTables(t *testing.T) {
 			t.Fatal(err)
 		}
 		if result.Complete || result.Hidden == 0 || len(result.Tables) != 0 || result.Grant != step.grant {
-			t.Errorf("complete: %v, %d hidden, %d listed, grant %q", result.Complete, result.Hidden, len(result.Tables), result.Grant)
+			t.Errorf("got complete %v, %d hidden, %d listed, grant %q, want all hidden, grant %q",
+				result.Complete, result.Hidden, len(result.Tables), result.Grant, step.grant)
 		}
 		if result.Residual == nil || *result.Residual == 0 {
-			t.Errorf("the hidden ones have %s bytes", collectortest.Text(result.Residual))
+			t.Errorf("got residual %s, want the bytes of the hidden tables", collectortest.Text(result.Residual))
 		}
 	}
-	if got := (serverInfo{major: 16}).grantState(collectors.Target{Username: "w"}); got != "GRANT VIEW DATABASE PERFORMANCE STATE TO [w];" {
-		t.Errorf("got %q", got)
+	got := serverInfo{major: release2022}.grantState(collectors.Target{Username: "w"})
+	if want := "GRANT VIEW DATABASE PERFORMANCE STATE TO [w];"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// Each connection is harmless, and no name of another database is in a statement.
-func TestIsAPoliteGuest(t *testing.T) {
+// Each session has its limits set, and no statement contains the name of a database.
+func TestCollector_SessionSettings(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	release := server.Block(t, "sys.schemas")
 	done := make(chan error, 1)
@@ -436,14 +454,14 @@ func TestIsAPoliteGuest(t *testing.T) {
 		_, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
 		done <- err
 	}()
-	collectortest.Eventually(t, "nothing is asked", func() bool { return server.Waiting() == 1 })
+	collectortest.Eventually(t, "no statement is blocked", func() bool { return server.Waiting() == 1 })
 	got := server.Connections()
 	want := sqlserver.Connection{
 		Login: "sa", Database: "app", App: "whalefall", ReadOnlyIntent: true,
 		LockTimeout: lockWait, DeadlockPriority: "LOW", Isolation: "READ UNCOMMITTED",
 	}
 	if len(got) != 1 || got[0] != want {
-		t.Errorf("the connections are %+v, want %+v", got, want)
+		t.Errorf("got connections %+v, want %+v", got, want)
 	}
 	release()
 	if err := <-done; err != nil {
@@ -454,31 +472,31 @@ func TestIsAPoliteGuest(t *testing.T) {
 	}
 	for _, q := range server.Queries() {
 		if strings.Contains(q.Text, "app") || strings.Contains(q.Text, "..") || q.Procedure != "" || len(q.Params) > 0 {
-			t.Errorf("asked %q %q %v", q.Text, q.Procedure, q.Params)
+			t.Errorf("sent %q %q %v", q.Text, q.Procedure, q.Params)
 		}
 	}
 }
 
-func TestLockedCatalog(t *testing.T) {
+func TestCollector_Tables_LockedCatalog(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	server.Block(t, "sys.objects")
 	started := time.Now()
 	_, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
 	collectortest.WantError(t, err, models.CodeCollection, "collect.sqlserver.locked")
 	if elapsed := time.Since(started); elapsed < lockWait || elapsed > 2*lockWait {
-		t.Errorf("that took %v", elapsed)
+		t.Errorf("returned after %v, want %v to %v", elapsed, lockWait, 2*lockWait)
 	}
 }
 
-// A statement that takes too long is ended on the server.
-func TestEndsLongStatements(t *testing.T) {
+// A statement that exceeds the timeout is also cancelled on the server.
+func TestCollector_Tables_StatementTimeout(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	server.Block(t, "sys.partitions")
-	hasty := New()
-	hasty.statementTimeout = lockWait / 10 // else the lock ends it
-	_, err := hasty.Tables(t.Context(), asLogin(server, "sa"), "app")
+	impatient := New()
+	impatient.statementTimeout = lockWait / 10 // before the wait for the lock ends
+	_, err := impatient.Tables(t.Context(), asLogin(server, "sa"), "app")
 	collectortest.WantError(t, err, models.CodeTimeout, "")
-	collectortest.Eventually(t, "the server still waits", func() bool { return server.Waiting() == 0 })
+	collectortest.Eventually(t, "the statement still runs", func() bool { return server.Waiting() == 0 })
 }
 
 type cannedAnswer struct {
@@ -486,7 +504,7 @@ type cannedAnswer struct {
 	reason, key string
 }
 
-// answers are errors and what becomes of them; a reason makes it unreachable.
+// answers are error numbers and how they are reported: as unreachable for a reason, or with a key.
 var answers = []cannedAnswer{
 	{number: 18456, reason: collectors.ReasonLogin},
 	{number: 18470, reason: collectors.ReasonLogin},
@@ -551,17 +569,17 @@ var answers = []cannedAnswer{
 	{number: 12345, key: "collect.sqlserver.failed"},
 }
 
-// Errors are told apart by their numbers: the texts are the server's own, in whatever language, and say nothing to us.
-func TestErrors(t *testing.T) {
+// Errors are classified by their numbers alone, as their texts are in the language of the server.
+func TestCollector_Tables_ErrorNumbers(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	var number int32
 	server.Fail(func(q sqlserver.Query) error {
 		if number != 0 && slices.Contains(q.Views, "sys.schemas") {
 			class := uint8(14)
 			if number == 596 {
-				class = 21 // the connection ends with it
+				class = 21 // closes the connection
 			}
-			return tds.Error{Number: number, Class: class, State: 1, Message: "数据库 'app' 说: login TLS prelogin denied"}
+			return tds.Error{Number: number, Class: class, State: 1, Message: "数据库 'app': login TLS prelogin denied"}
 		}
 		return nil
 	})
@@ -576,21 +594,21 @@ func TestErrors(t *testing.T) {
 		var typed mssql.Error
 		e := models.AsError(err)
 		if e.Extra["error_number"] != c.number || !errors.As(err, &typed) || typed.Number != c.number {
-			t.Errorf("%d: %v of %v", c.number, e.Extra["error_number"], err)
+			t.Errorf("got error number %v of %v, want %d", e.Extra["error_number"], err, c.number)
 		}
 		if needs := c.key == keyDenied || c.key == keyNoAccess; needs != (e.Grant != "") {
-			t.Errorf("%d: the statement is %v", c.number, e.Grant)
+			t.Errorf("%d: got grant %v, want one: %v", c.number, e.Grant, needs)
 		}
 	}
 	for number := range meanings {
 		if !slices.ContainsFunc(answers, func(a cannedAnswer) bool { return a.number == number }) {
-			t.Errorf("%d is not among the answers", number)
+			t.Errorf("%d is missing from the answers", number)
 		}
 	}
 }
 
-// The same numbers at the door.
-func TestLoginErrors(t *testing.T) {
+// The same numbers are classified the same way when they are sent during login.
+func TestCollector_LoginErrorNumbers(t *testing.T) {
 	server := sqlserver.Start(t, sqlserver.Options{})
 	server.AddDatabase(t, sqlserver.Database{Name: "app"})
 	var number int32
@@ -598,10 +616,14 @@ func TestLoginErrors(t *testing.T) {
 		if number == 0 || login.Database != "app" {
 			return nil
 		}
-		return tds.Errors{{Number: number, Class: 14, State: 1, Message: "x"}, {Number: 4060, Class: 11, State: 1, Message: "y"}, {Number: 18456, Class: 14, State: 1, Message: "z"}}
+		return tds.Errors{
+			{Number: number, Class: 14, State: 1, Message: "x"},
+			{Number: codeCannotOpen, Class: 11, State: 1, Message: "y"},
+			{Number: codeLoginFailed, Class: 14, State: 1, Message: "z"},
+		}
 	})
 	for _, c := range answers {
-		if c.number == 18456 || c.number == 12345 { // alone with 4060 they say nothing of their own
+		if c.number == codeLoginFailed || c.number == 12345 { // no more specific than the numbers sent with them
 			continue
 		}
 		number = c.number
@@ -612,22 +634,22 @@ func TestLoginErrors(t *testing.T) {
 			collectortest.WantError(t, err, models.CodeCollection, c.key)
 		}
 		if got := models.AsError(err).Extra["error_number"]; got != c.number {
-			t.Errorf("%d: %v", c.number, got)
+			t.Errorf("got error number %v, want %d", got, c.number)
 		}
 		result, err := New().Databases(t.Context(), asLogin(server, "sa"))
 		if err != nil {
-			t.Errorf("%d at one database fails all: %v", c.number, err)
+			t.Errorf("%d for one database: got %v, want a list", c.number, err)
 			continue
 		}
 		at := slices.IndexFunc(result.Databases, func(d models.DatabaseSize) bool { return d.Name == "app" })
 		if gone := c.key == collectors.KeyDatabaseGone; gone != (at < 0) || !gone && result.Databases[at].Err == nil {
-			t.Errorf("%d: app is at %d of the list", c.number, at)
+			t.Errorf("%d: got app at %d of the list, want it missing %v, else with an error", c.number, at, gone)
 		}
 	}
 }
 
-// A database that refuses read intent is asked without it, and the other way round.
-func TestReadIntent(t *testing.T) {
+// When a database refuses the read intent of a connection, the opposite is tried.
+func TestCollector_ReadIntent(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	server.FailLogin(func(login tds.Login) error {
 		if login.Database == "app" && login.ReadOnlyIntent {
@@ -647,7 +669,7 @@ func TestReadIntent(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+func TestCollector_TLSModes(t *testing.T) {
 	const refused = collectors.ReasonTLS
 	for _, c := range []struct {
 		offers tds.Encryption
@@ -695,12 +717,15 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
-	target := collectors.Target{Name: "x", Host: "127.0.0.1", Port: 1, TLSMode: models.TLSVerifyFull, Options: map[string]string{models.OptionCACertificate: "no PEM"}}
+	target := collectors.Target{
+		Name: "x", Host: "127.0.0.1", Port: 1, TLSMode: models.TLSVerifyFull,
+		Options: map[string]string{models.OptionCACertificate: "no PEM"},
+	}
 	_, err := New().Version(t.Context(), target)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
-// forward has the target reached by another address than its certificate is for.
+// forward points the target to a forwarder at host, an address that its certificate is not for.
 func forward(t *testing.T, target *collectors.Target, host string) {
 	t.Helper()
 	to := net.JoinHostPort(target.Host, fmt.Sprint(target.Port))
@@ -735,12 +760,14 @@ func forward(t *testing.T, target *collectors.Target, host string) {
 	target.Host, target.Port = host, listener.Addr().(*net.TCPAddr).Port
 }
 
-func TestIsNoSuchServer(t *testing.T) {
+func TestCollector_Version_OtherProtocols(t *testing.T) {
+	t.Parallel()
+
 	for _, c := range []struct{ name, greeting string }{
 		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"},
 		{"MySQL", "J\x00\x00\x00\x0a8.0.36\x00"},
-		{"garbage that begins like it", "\x04\x01\xff\xff\x00\x00\x01\x00"},
-		{"no options", "\x04\x01\x00\x09\x00\x00\x01\x00\xff"},
+		{"garbage that begins like a reply", "\x04\x01\xff\xff\x00\x00\x01\x00"},
+		{"reply without options", "\x04\x01\x00\x09\x00\x00\x01\x00\xff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := collectortest.Listener(t, c.greeting)
@@ -752,23 +779,30 @@ func TestIsNoSuchServer(t *testing.T) {
 	}
 }
 
-func TestUnknownHost(t *testing.T) {
-	_, err := New().Version(t.Context(), collectors.Target{Name: "t", Host: "no-such-host.invalid", Port: 1433, Username: "u", Password: "p"})
+func TestCollector_Version_UnknownHost(t *testing.T) {
+	_, err := New().Version(t.Context(), collectors.Target{
+		Name: "t", Host: "no-such-host.invalid", Port: 1433, Username: "u", Password: "p",
+	})
 	collectortest.WantUnreachable(t, err, collectors.ReasonUnresolved)
 }
 
-// A replica that the server sends us to and that does not answer is left aside.
-func TestRoutedNowhere(t *testing.T) {
+// The opposite read intent is tried if the server routed us to a replica that does not answer.
+func TestOtherIntent(t *testing.T) {
+	t.Parallel()
+
 	if !otherIntent(&net.OpError{Op: "dial"}, true, true) {
-		t.Error("it is not tried without read intent")
+		t.Error("routed without an answer: got false, want true")
 	}
-	if otherIntent(&net.OpError{Op: "dial"}, true, false) || otherIntent(mssql.Error{Number: 18456}, true, true) {
-		t.Error("it is tried again for nothing")
+	if otherIntent(&net.OpError{Op: "dial"}, true, false) {
+		t.Error("not routed: got true, want false")
+	}
+	if otherIntent(mssql.Error{Number: codeLoginFailed}, true, true) {
+		t.Error("login failed: got true, want false")
 	}
 }
 
-// A database that vanishes between the list and its turn is left out.
-func TestDatabaseDroppedMeanwhile(t *testing.T) {
+// A database that is dropped after it was listed is left out.
+func TestCollector_Databases_DroppedMeanwhile(t *testing.T) {
 	server := newFixture(t, sqlserver.Options{})
 	dropped := false
 	server.Fail(func(q sqlserver.Query) error {
@@ -783,31 +817,31 @@ func TestDatabaseDroppedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if slices.ContainsFunc(result.Databases, func(d models.DatabaseSize) bool { return d.Name == "huge" }) {
-		t.Error("a database that is gone is listed")
+		t.Error("huge is listed, although it was dropped")
 	}
 }
 
-// A table that is dropped between two statements is no hidden one.
-func TestTableDroppedMeanwhile(t *testing.T) {
-	c := stateCase(t, "hidden objects")
+// A table that is dropped between two statements does not count as hidden.
+func TestCollector_Tables_DroppedMeanwhile(t *testing.T) {
+	c := caseNamed(t, "hidden objects")
 	server := sqlserver.Start(t, sqlserver.Options{})
 	server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: c.Rows})
 	readings := 0
 	server.Fail(func(q sqlserver.Query) error {
 		if slices.Equal(q.Views, []string{"sys.partitions"}) {
 			if readings++; readings == 2 {
-				server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: stateCase(t, "empty database").Rows})
+				server.AddDatabase(t, sqlserver.Database{Name: "app", Rows: caseNamed(t, "empty database").Rows})
 			}
 		}
 		return nil
 	})
 	result, err := New().Tables(t.Context(), asLogin(server, "sa"), "app")
 	if err != nil || !result.Complete || result.Hidden != 0 || readings != 2 {
-		t.Errorf("%+v, %v after %d readings", result, err, readings)
+		t.Errorf("got %+v, %v after %d readings, want a complete result after 2", result, err, readings)
 	}
 }
 
-func TestCancelledWhileConnecting(t *testing.T) {
+func TestCollector_Version_CancelledWhileConnecting(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -822,6 +856,6 @@ func TestCancelledWhileConnecting(t *testing.T) {
 	})
 	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
 	if elapsed := time.Since(started); elapsed > time.Second {
-		t.Errorf("that took %v", elapsed)
+		t.Errorf("returned after %v, want at most 1s", elapsed)
 	}
 }

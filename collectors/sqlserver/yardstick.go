@@ -13,19 +13,27 @@ import (
 	"whalefall/models"
 )
 
-// Yardstick asks sp_spaceused about each relation.
+// Yardstick returns the sizes of each relation by sp_spaceused.
 func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database string) (models.Yardstick, error) {
 	s, err := c.enter(ctx, t, collectors.ServerName(database), true)
 	if err != nil {
 		return models.Yardstick{}, err
 	}
 	defer s.close()
-	y := models.Yardstick{Means: "sp_spaceused of each table and indexed view", Lacks: "bytes of external and memory-optimised tables", Whole: true}
+
+	y := models.Yardstick{
+		Means: "sp_spaceused of each table and indexed view",
+		Lacks: "bytes of external and memory-optimised tables",
+		Whole: true,
+	}
 	err = s.each(ctx, statements["yardstick"], func(rows *sql.Rows) error {
 		var r models.YardstickRelation
-		err := rows.Scan(&r.Schema, &r.Name)
+		if err := rows.Scan(&r.Schema, &r.Name); err != nil {
+			return err
+		}
+
 		y.Relations = append(y.Relations, r)
-		return err
+		return nil
 	})
 	for i := range y.Relations {
 		if err == nil {
@@ -41,16 +49,16 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, database
 	return y, nil
 }
 
-// means adds what a collection of the account goes by.
-func (s *session) means(ctx context.Context, asked string) (string, error) {
+// means adds to the yardstick's means the view that collections with this account read sizes from.
+func (s *session) means(ctx context.Context, yardstick string) (string, error) {
 	err := s.each(ctx, statements["pages"], func(*sql.Rows) error { return nil })
 	if isDenied(err) {
-		return asked + " (ours: sys.allocation_units, as the account may not read sys.dm_db_partition_stats)", nil
+		return yardstick + " (ours: sys.allocation_units, as the account may not read sys.dm_db_partition_stats)", nil
 	}
-	return asked + " (ours: sys.dm_db_partition_stats)", err
+	return yardstick + " (ours: sys.dm_db_partition_stats)", err
 }
 
-// spaceUsed asks about one relation. What the server refuses to say about this one is not known.
+// spaceUsed reads the sizes of one relation. If the server refuses, it sets Unread and returns nil.
 func (s *session) spaceUsed(ctx context.Context, r *models.YardstickRelation) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -58,18 +66,29 @@ func (s *session) spaceUsed(ctx context.Context, r *models.YardstickRelation) er
 	r.Schema, r.Name = collectors.ValidName(r.Schema), collectors.ValidName(r.Name)
 	err := collectors.EachRow(ctx, s.conn, statements["yardstick_object"], func(rows *sql.Rows) error {
 		var count, reserved, data, index, unused sql.NullString
-		err := rows.Scan(new(sql.NullString), &count, &reserved, &data, &index, &unused)
+		if err := rows.Scan(new(sql.NullString), &count, &reserved, &data, &index, &unused); err != nil {
+			return err
+		}
+
 		for _, part := range []struct {
 			text sql.NullString
 			to   **int64
 			unit int64
-		}{{count, &r.Rows, 1}, {reserved, &r.Total, 1024}, {data, &r.Data, 1024}, {index, &r.Index, 1024}, {unused, &r.Unused, 1024}} {
-			if err == nil {
-				*part.to, err = parseAmount(part.text, part.unit)
+		}{
+			{count, &r.Rows, 1},
+			{reserved, &r.Total, 1024},
+			{data, &r.Data, 1024},
+			{index, &r.Index, 1024},
+			{unused, &r.Unused, 1024},
+		} {
+			var err error
+			if *part.to, err = parseAmount(part.text, part.unit); err != nil {
+				return err
 			}
 		}
-		return err
+		return nil
 	}, object)
+
 	switch number := errorNumber(err); {
 	case err == nil, number == 0, ctx.Err() != nil:
 		return err
@@ -81,11 +100,12 @@ func (s *session) spaceUsed(ctx context.Context, r *models.YardstickRelation) er
 	return nil
 }
 
-// parseAmount is a number that the procedure gives as text, padded and with its unit: "24 KB". NULL is nil.
+// parseAmount parses a number that sp_spaceused returns as text, padded and perhaps with its unit, such as "24 KB", and
+// multiplies it by unit. It returns nil for NULL and for an empty number.
 func parseAmount(text sql.NullString, unit int64) (*int64, error) {
 	number := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text.String), "KB"))
 	if !text.Valid || number == "" {
-		return nil, nil //nolint:nilnil // nil is a number that is not known
+		return nil, nil //nolint:nilnil // nil is an unknown number
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n > math.MaxInt64/unit {

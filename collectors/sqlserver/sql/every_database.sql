@@ -1,4 +1,4 @@
--- Whether sys.databases hides none.
+-- Whether the account may see every database.
 -- Needs: nothing.
--- Columns: 1 if none is hidden.
+-- Columns: 1 if no database is hidden.
 SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DATABASE') AS every_database

@@ -1,4 +1,4 @@
--- Memory that memory-optimised tables use (2014 and later).
+-- Memory used by memory-optimized tables (2014 and later).
 -- Since: 2014 (12.x).
 -- Needs: VIEW DATABASE STATE, since 2022 VIEW DATABASE PERFORMANCE STATE; without it error 262, 297 or 300.
 -- Columns: object, KB of rows, KB of indexes.

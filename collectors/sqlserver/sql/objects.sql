@@ -1,7 +1,7 @@
--- The tables, and the other objects that have partitions: indexed views and what the engine keeps for itself. One condition
--- with OR may have the server look through all partitions for each constraint and procedure.
+-- The tables and the other objects with partitions: indexed views and what the engine stores for itself. A
+-- single condition with OR might make the server scan all partitions for each constraint and procedure.
 -- Needs: VIEW DEFINITION or a right on each object; others are missing, without an error.
--- Columns: id, schema, name, type (padded), made by the engine.
+-- Columns: id, schema, name, type (padded), created by the engine.
 SELECT o.object_id AS object_id, o.schema_id AS schema_id, o.name AS name, o.type AS type,
     o.is_ms_shipped AS is_ms_shipped
 FROM sys.objects AS o

@@ -1,4 +1,4 @@
--- The tables and indexed views that sp_spaceused is asked about.
+-- The tables and indexed views to call sp_spaceused for.
 -- Needs: VIEW DEFINITION or a right on each object; others are missing, without an error.
 -- Columns: schema, name.
 SELECT s.name AS schema_name, t.name AS name
