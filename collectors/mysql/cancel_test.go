@@ -75,7 +75,7 @@ func TestCancelledWhoMayLogInNoMore(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		var n int
-		done <- s.failed(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
+		done <- s.classify(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
 	}()
 	time.Sleep(100 * time.Millisecond)
 	cancel()

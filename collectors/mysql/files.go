@@ -12,31 +12,31 @@ import (
 // tablespaceFile is one InnoDB tablespace.
 type tablespaceFile struct {
 	space int64
-	// name is the table's, or where the server shows names as they are that of the file: a "/" or "#p#" in it may belong
-	// to an identifier.
+	// name is the name of the table if decoded is set. Otherwise it is schema/table with a suffix for partitions, in
+	// which a "/" or "#p#" may also belong to an identifier.
 	name      string
-	decoded   bool // name is the table's
+	decoded   bool
 	flag      int64
 	size      int64 // bytes of the file
 	allocated int64 // bytes on disk, less than size for a file with holes
 }
 
-// fileIndex are the tablespaces of an instance.
+// fileIndex holds the tablespaces of an instance.
 type fileIndex struct {
-	known    bool                        // false without PROCESS
-	bySchema map[string][]tablespaceFile // a file whose name fits several schemas is in each of them
-	shared   map[string]bool             // names that fit several schemas
-	owners   map[int64]int64             // id of an InnoDB table → id of its tablespace; nil until it is needed
+	known     bool                        // false without PROCESS
+	bySchema  map[string][]tablespaceFile // a file whose name fits several schemas is in each of them
+	ambiguous map[string]bool             // names that fit several schemas
+	owners    map[int64]int64             // id of an InnoDB table → id of its tablespace; nil until it is needed
 }
 
 func newFileIndex() fileIndex {
-	return fileIndex{known: true, bySchema: map[string][]tablespaceFile{}, shared: map[string]bool{}}
+	return fileIndex{known: true, bySchema: map[string][]tablespaceFile{}, ambiguous: map[string]bool{}}
 }
 
-// fullCRC32 marks MariaDB's newer layout of the flags. In the older one, and in MySQL's, the bit is always clear.
+// fullCRC32 is set in MariaDB's newer layout of the flags, and never in its older one or in MySQL's.
 const fullCRC32 = 1 << 4
 
-// pageCompressed reports whether MariaDB punches holes into the file.
+// pageCompressed reports whether the file is page-compressed, which leaves holes in it. Only MariaDB has that flag.
 func (f tablespaceFile) pageCompressed() bool {
 	if f.flag&fullCRC32 != 0 {
 		return f.flag>>5&7 != 0
@@ -44,7 +44,7 @@ func (f tablespaceFile) pageCompressed() bool {
 	return f.flag>>16&1 != 0
 }
 
-// zipPageBytes is the size of a page of ROW_FORMAT=COMPRESSED, 0 for any other.
+// zipPageBytes returns the bytes of a page of ROW_FORMAT=COMPRESSED, 0 for other formats.
 func (f tablespaceFile) zipPageBytes() int64 {
 	if f.flag&fullCRC32 != 0 || f.flag>>1&15 == 0 {
 		return 0
@@ -52,37 +52,45 @@ func (f tablespaceFile) zipPageBytes() int64 {
 	return 512 << (f.flag >> 1 & 15)
 }
 
-// files reads the tablespaces of the schema, or with none of the whole instance: the server goes through all of them in
-// either case, but then it has less to send. An account without PROCESS may not, and some versions cannot.
+// files reads the tablespaces of the schema, or of the whole instance if schema is empty. The server goes through all
+// of them in either case, but sends less for one schema. The index is not known without PROCESS, or if the version
+// has no list of tablespaces.
 func (s *session) files(ctx context.Context, schemas map[string]bool, schema string) (fileIndex, error) {
-	out := newFileIndex()
-	var owner []string
-	text, which := statements["files_encoded"], any(schema)
+	text, arg := statements["files_encoded"], any(schema)
 	switch {
 	case s.version.dictionary():
-		text, which = statements["files"], likeEscaper.Replace(schema)
+		text, arg = statements["files"], likeEscaper.Replace(schema)
 	case schema == "":
-		which = nil
+		arg = nil
 	}
+
+	out := newFileIndex()
+	var owner []string
 	err := s.each(ctx, text, func(rows *sql.Rows) error {
 		var f tablespaceFile
 		var name, inSchema, table sql.RawBytes
 		err := rows.Scan(&f.space, &name, &inSchema, &table, &f.flag, &f.size, &f.allocated)
-		switch f.decoded = table != nil || !s.version.dictionary(); {
+		if err != nil {
+			return err
+		}
+
+		f.decoded = table != nil || !s.version.dictionary()
+		switch {
 		case !f.decoded:
 			f.name = string(name)
 			out.add(f, f.schemas(schemas))
-			return err
+			return nil
 		case table == nil:
 			inSchema, table = splitFileName(name)
 		}
 		f.name = string(table)
-		if len(owner) != 1 || owner[0] != string(inSchema) { // most are of the same one as the last
+		if len(owner) != 1 || owner[0] != string(inSchema) { // most files are in the schema of the previous one
 			owner = []string{string(inSchema)}
 		}
 		out.add(f, owner)
-		return err
-	}, which)
+		return nil
+	}, arg)
+
 	switch errorNumber(err) {
 	case codePrivilegeMissing, codeUnknownTable, codeUnknownColumn, codeUnknownCharset:
 		return fileIndex{}, nil
@@ -90,27 +98,27 @@ func (s *session) files(ctx context.Context, schemas map[string]bool, schema str
 	return out, err
 }
 
-// splitFileName is the schema and the table in a name without an '@', of which nothing has to be decoded.
+// splitFileName returns the schema and the table of a file name without an '@', which needs no decoding.
 func splitFileName(name []byte) (schema, table []byte) {
 	schema, table, _ = bytes.Cut(name, []byte("/"))
 	table, _, _ = bytes.Cut(table, []byte("#"))
 	return schema, table
 }
 
-// likeEscaper has a name stand for itself in a pattern of LIKE.
+// likeEscaper turns a name into a LIKE pattern that matches only this name.
 var likeEscaper = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
 
-// add sorts a tablespace by the schemas it can belong to.
+// add files a tablespace under the schemas it can belong to.
 func (fs *fileIndex) add(f tablespaceFile, schemas []string) {
 	for _, schema := range schemas {
 		fs.bySchema[schema] = append(fs.bySchema[schema], f)
 	}
 	if len(schemas) > 1 {
-		fs.shared[f.name] = true
+		fs.ambiguous[f.name] = true
 	}
 }
 
-// schemas are the known schemas the file can belong to, or where there is none the text before the first "/".
+// schemas returns the known schemas the file can belong to, or the text before the first "/" if there are none.
 func (f tablespaceFile) schemas(known map[string]bool) (out []string) {
 	for i, c := range []byte(f.name) {
 		if c == '/' && known[f.name[:i]] {
@@ -124,7 +132,7 @@ func (f tablespaceFile) schemas(known map[string]bool) (out []string) {
 	return out
 }
 
-// within is the file's name inside the schema, its partition included where the server does not tell it apart.
+// within returns the file's name without the schema. If the name is not decoded, it may end with a partition.
 func (f tablespaceFile) within(schema string) string {
 	if f.decoded {
 		return f.name
@@ -132,9 +140,11 @@ func (f tablespaceFile) within(schema string) string {
 	return strings.TrimPrefix(f.name, schema+"/")
 }
 
-// attribute gives each file of the schema to its table and returns the names of tables that own a file but are not
-// listed. Full-text files of tables are named after the table's id; ids maps it to the tablespace of the table.
-func (fs fileIndex) attribute(schema string, tables map[string]*tableFiles, ids func() (map[int64]int64, error)) (hidden map[string]bool, err error) {
+// attribute adds each file of the schema to its table and returns the names of tables that have a file but are not
+// listed. Full-text files are named after the id of their table; ids returns the id of each table's tablespace by it.
+func (fs fileIndex) attribute(
+	schema string, tables map[string]*tableFiles, ids func() (map[int64]int64, error),
+) (hidden map[string]bool, err error) {
 	hidden = map[string]bool{}
 	var fullText []tablespaceFile
 	for _, f := range fs.bySchema[schema] {
@@ -144,8 +154,8 @@ func (fs fileIndex) attribute(schema string, tables map[string]*tableFiles, ids 
 			owner.add(f)
 		case fullTextFile.MatchString(name):
 			fullText = append(fullText, f)
-		case name == "" || strings.HasPrefix(name, "#") || fs.shared[f.name]:
-			// a temporary file of an ALTER, or perhaps another schema's
+		case name == "" || strings.HasPrefix(name, "#") || fs.ambiguous[f.name]:
+			// a temporary file of an ALTER TABLE, or a file that may be another schema's
 		default:
 			hidden[withoutPartition(name)] = true
 		}
@@ -156,23 +166,28 @@ func (fs fileIndex) attribute(schema string, tables map[string]*tableFiles, ids 
 	return hidden, err
 }
 
-func (fs fileIndex) attributeFullText(schema string, tables map[string]*tableFiles, fullText []tablespaceFile,
-	ids func() (map[int64]int64, error),
+func (fs fileIndex) attributeFullText(
+	schema string, tables map[string]*tableFiles, fullText []tablespaceFile, ids func() (map[int64]int64, error),
 ) error {
 	bySpace := map[int64]*tableFiles{}
 	for _, f := range fs.bySchema[schema] {
 		bySpace[f.space] = f.owner(f.within(schema), tables)
 	}
+
 	spaces, err := ids()
+	if err != nil {
+		return err
+	}
 	for _, f := range fullText {
 		if owner := bySpace[spaces[fullTextOwner(f.within(schema))]]; owner != nil {
 			owner.fullText += f.size
 		}
 	}
-	return err
+	return nil
 }
 
-// owner is the table the file belongs to, nil when it is not listed. Of "t#p#p0" a table of that very name comes first.
+// owner returns the table the file belongs to, nil if it is not listed. A table that is itself named "t#p#p0" takes
+// precedence over the partition p0 of t.
 func (f tablespaceFile) owner(name string, tables map[string]*tableFiles) *tableFiles {
 	if f.decoded {
 		return tables[name]
@@ -180,7 +195,7 @@ func (f tablespaceFile) owner(name string, tables map[string]*tableFiles) *table
 	return partitionOwner(name, tables)
 }
 
-// partitionOwner finds a table by its own name or by that of one of its partitions.
+// partitionOwner returns the table with the name, or the one with a partition of that name, or nil.
 func partitionOwner(name string, tables map[string]*tableFiles) *tableFiles {
 	if t := tables[name]; t != nil {
 		return t
@@ -204,7 +219,7 @@ func withoutPartition(name string) string {
 
 var fullTextFile = regexp.MustCompile(`^(?i:fts)_([0-9a-f]{16})_`)
 
-// fullTextOwner is the id in the name of a full-text file; 0 is no table's.
+// fullTextOwner returns the id of the table that a full-text file is named after, 0 for other files.
 func fullTextOwner(name string) int64 {
 	m := fullTextFile.FindStringSubmatch(name)
 	if m == nil {
@@ -217,9 +232,8 @@ func fullTextOwner(name string) int64 {
 	return id
 }
 
-// findLateFiles looks again for the files of tables that had none and should. A server without a data dictionary
-// lists those of tables that were opened since it started, so measuring a table may have brought its file into the
-// list.
+// findLateFiles lists the files once more if InnoDB tables have none. A server without a data dictionary lists only
+// files of tables that were opened since it started, so measuring a table may have added its file to the list.
 func (s *session) findLateFiles(ctx context.Context, seen *view, schema string, tables map[string]*tableFiles) error {
 	late := map[string]*tableFiles{}
 	for name, t := range tables {
@@ -230,14 +244,17 @@ func (s *session) findLateFiles(ctx context.Context, seen *view, schema string, 
 	if len(late) == 0 || len(late) > openLimit || s.version.dictionary() {
 		return nil
 	}
+
 	files, err := s.files(ctx, seen.schemas, schema)
-	if err == nil {
-		_, err = files.attribute(schema, late, s.tableIDs(ctx, &files))
+	if err != nil {
+		return err
 	}
+	_, err = files.attribute(schema, late, s.tableIDs(ctx, &files))
 	return err
 }
 
-// tableIDs reads which tablespace each InnoDB table is in, once a collection: on MySQL 8 it is slow.
+// tableIDs returns a function that returns the id of each InnoDB table's tablespace by the id of the table. It reads
+// them once per index, since that is slow on MySQL 8.
 func (s *session) tableIDs(ctx context.Context, files *fileIndex) func() (map[int64]int64, error) {
 	return func() (map[int64]int64, error) {
 		if files.owners != nil {
@@ -247,12 +264,16 @@ func (s *session) tableIDs(ctx context.Context, files *fileIndex) func() (map[in
 		if s.version.dictionary() {
 			text = statements["table_ids"]
 		}
+
 		files.owners = map[int64]int64{}
-		return files.owners, s.each(ctx, text, func(rows *sql.Rows) error {
+		err := s.each(ctx, text, func(rows *sql.Rows) error {
 			var table, space int64
-			err := rows.Scan(&table, &space)
+			if err := rows.Scan(&table, &space); err != nil {
+				return err
+			}
 			files.owners[table] = space
-			return err
+			return nil
 		})
+		return files.owners, err
 	}
 }

@@ -26,18 +26,19 @@ func New() *Collector {
 	return &Collector{connectTimeout: collectors.ConnectTimeout, statementTimeout: collectors.StatementTimeout}
 }
 
-// Capabilities returns what is particular to MySQL.
+// Capabilities returns what is particular to MySQL and MariaDB.
 func (c *Collector) Capabilities() models.Capabilities {
 	return models.Capabilities{NamesHiddenTables: true}
 }
 
-// Version connects without choosing a database and asks the server what it is.
+// Version connects without a database and returns the server's version.
 func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Version, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.Version{}, err
 	}
 	defer s.close()
+
 	v := models.Version{Full: s.version.full, Detailed: s.version.number}
 	if s.version.number != "" {
 		v.Main = fmt.Sprintf("%d.%d", s.version.major, s.version.minor)
@@ -48,9 +49,9 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 	return v, nil
 }
 
-// Databases lists every schema. Its total is the sum of what Tables finds in it. information_schema and
-// performance_schema hold nothing on disk: 0 bytes. A schema of which the
-// account does not provably see all tables has an Err instead of a sum that is too small.
+// Databases lists every schema with the sum of its tables' sizes. information_schema and performance_schema have 0
+// bytes, since they hold nothing on disk. A schema has an Err instead of a total, which would be too small, unless the
+// account's grants prove that it sees all tables.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.DatabasesTimeout, errors.New("list of databases"))
 	defer cancel()
@@ -59,34 +60,37 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 		return models.DatabaseResult{}, err
 	}
 	defer s.close()
+
 	result, err := s.databases(ctx)
 	if err != nil {
-		return models.DatabaseResult{}, s.failed(ctx, err)
+		return models.DatabaseResult{}, s.classify(ctx, err)
 	}
 	return result, nil
 }
 
 func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) {
-	seen, err := s.look(ctx, "")
+	seen, err := s.readView(ctx, "")
 	if err != nil {
 		return models.DatabaseResult{}, err
 	}
-	return s.databasesSeen(ctx, &seen)
+	return s.databasesInView(ctx, &seen)
 }
 
-// databasesSeen sizes the schemas of the view, but those that are dropped meanwhile.
-func (s *session) databasesSeen(ctx context.Context, seen *view) (result models.DatabaseResult, err error) {
+// databasesInView sizes the schemas of the view, except those dropped meanwhile.
+func (s *session) databasesInView(ctx context.Context, seen *view) (result models.DatabaseResult, err error) {
 	sized, err := s.sizeDatabases(ctx, seen)
 	if err != nil {
 		return result, err
 	}
-	if err := s.lookAgain(ctx, seen); err != nil {
+	if err := s.rereadView(ctx, seen); err != nil {
 		return result, err
 	}
+
 	result.Complete = seen.allSchemas()
 	if !result.Complete {
 		result.Grant = grant(s.account)
 	}
+
 	for _, database := range sized {
 		if !seen.schemas[database.Name] {
 			continue
@@ -104,40 +108,43 @@ func (s *session) databasesSeen(ctx context.Context, seen *view) (result models.
 
 var systemSchemas = []string{"information_schema", "mysql", "performance_schema", "sys"}
 
-// virtualSchema reports whether a schema is made up by the server and holds nothing on disk.
+// virtualSchema reports whether the server makes the schema up, so that it has nothing on disk.
 func virtualSchema(name string) bool {
 	return name == "information_schema" || name == "performance_schema"
 }
 
-// sizeDatabases sums the tables of each schema. Where a file belongs to none it sums them again, with what files
-// there are then: the table may just have been dropped, renamed or created. What both readings miss is hidden.
+// sizeDatabases sums the tables of each schema. A schema with files of unlisted tables is summed a second time with a
+// fresh list of files, because the table may just have been dropped, renamed or created. Tables that are unlisted both
+// times are hidden from the account.
 func (s *session) sizeDatabases(ctx context.Context, seen *view) (sized []models.DatabaseSize, err error) {
-	hidden := map[string]map[string]bool{}
+	firstHidden := map[string]map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(seen.schemas)) {
-		size, strange, err := s.sizeDatabase(ctx, seen, name)
+		size, hidden, err := s.sizeDatabase(ctx, seen, name)
 		if err != nil {
 			return nil, err
 		}
-		if sized = append(sized, size); len(strange) > 0 {
-			hidden[name] = strange
+		sized = append(sized, size)
+		if len(hidden) > 0 {
+			firstHidden[name] = hidden
 		}
 	}
-	if len(hidden) == 0 {
+	if len(firstHidden) == 0 {
 		return sized, nil
 	}
+
 	if seen.files, err = s.files(ctx, seen.schemas, ""); err != nil {
 		return nil, err
 	}
 	for i, first := range sized {
-		if hidden[first.Name] == nil {
+		if firstHidden[first.Name] == nil {
 			continue
 		}
-		size, strange, err := s.sizeDatabase(ctx, seen, first.Name)
+		size, hidden, err := s.sizeDatabase(ctx, seen, first.Name)
 		if err != nil {
 			return nil, err
 		}
-		maps.DeleteFunc(strange, func(name string, _ bool) bool { return !hidden[first.Name][name] })
-		if len(strange) > 0 {
+		maps.DeleteFunc(hidden, func(name string, _ bool) bool { return !firstHidden[first.Name][name] })
+		if len(hidden) > 0 {
 			size.Total, size.Data, size.Err = nil, nil, s.notVisible(size.Name)
 		}
 		sized[i] = size
@@ -145,9 +152,11 @@ func (s *session) sizeDatabases(ctx context.Context, seen *view) (sized []models
 	return sized, nil
 }
 
-// sizeDatabase sums the schema's tables, or says in Err why it cannot; hidden are tables that have files and are not
-// listed.
-func (s *session) sizeDatabase(ctx context.Context, seen *view, name string) (d models.DatabaseSize, hidden map[string]bool, err error) {
+// sizeDatabase sums the tables of a schema, or sets Err if they cannot be summed. It also returns the names of hidden
+// tables, which have files but are not listed.
+func (s *session) sizeDatabase(
+	ctx context.Context, seen *view, name string,
+) (d models.DatabaseSize, hidden map[string]bool, err error) {
 	d = models.DatabaseSize{Name: name, IsSystem: slices.Contains(systemSchemas, name)}
 	switch {
 	case virtualSchema(name):
@@ -157,12 +166,13 @@ func (s *session) sizeDatabase(ctx context.Context, seen *view, name string) (d 
 		d.Err = s.notVisible(name)
 		return d, nil, nil
 	}
+
 	found, err := s.collect(ctx, seen, name, false)
 	if err != nil && (ctx.Err() != nil || errorNumber(err) == 0) {
 		return d, nil, err
 	}
 	if err != nil {
-		d.Err = models.AsError(s.failed(ctx, err))
+		d.Err = models.AsError(s.classify(ctx, err))
 		return d, nil, nil
 	}
 	d.Total, d.Err = sumTables(name, found.tables)
@@ -170,7 +180,7 @@ func (s *session) sizeDatabase(ctx context.Context, seen *view, name string) (d 
 	return d, found.hidden, nil
 }
 
-// sumMySQL is the sum of the tables' bytes, or which of them could not be measured.
+// sumTables returns the sum of the tables' bytes, or an error that names a table without a size.
 func sumTables(schema string, tables map[string]*tableFiles) (*int64, *models.Error) {
 	var sum int64
 	for _, table := range tables {
@@ -187,9 +197,9 @@ func sumTables(schema string, tables map[string]*tableFiles) (*int64, *models.Er
 	return &sum, nil
 }
 
-// Tables measures every table of the schema but its views and temporary tables. A partitioned table is one row. The
-// result is complete when the account's grants show every table and every file of the schema belongs to one that is
-// listed; tables whose files say that they exist and are not shown are listed as unread.
+// Tables measures every table of the schema except views and temporary tables. A partitioned table is one row. The
+// result is complete if the account's grants show every table and every file of the schema belongs to a listed table.
+// A table that is only known by its files is listed as unread.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.TablesTimeout, errors.New("collection of tables"))
 	defer cancel()
@@ -198,15 +208,16 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 		return models.TableResult{}, err
 	}
 	defer s.close()
+
 	result, err := s.tables(ctx, database)
 	if err != nil {
-		return models.TableResult{}, s.failed(ctx, err)
+		return models.TableResult{}, s.classify(ctx, err)
 	}
 	result.ServerBytes = s.memory(ctx)
 	return result, nil
 }
 
-// memory is the most that the server needed for the connection so far; nil where it does not tell everybody.
+// memory returns the peak memory of our connection on the server in bytes, nil where the account may not read it.
 func (s *session) memory(ctx context.Context) (bytes *int64) {
 	text := statements["memory"]
 	if !s.version.mariadb {
@@ -219,27 +230,27 @@ func (s *session) memory(ctx context.Context) (bytes *int64) {
 }
 
 func (s *session) tables(ctx context.Context, database string) (models.TableResult, error) {
-	seen, err := s.look(ctx, database)
+	seen, err := s.readView(ctx, database)
 	if err != nil {
 		return models.TableResult{}, err
 	}
-	return s.tablesSeen(ctx, &seen, database)
+	return s.tablesInView(ctx, &seen, database)
 }
 
-// tablesSeen measures the tables of a schema of the view. It is gone when the last reading does
-// not list it and the account sees every schema.
-func (s *session) tablesSeen(ctx context.Context, seen *view, database string) (models.TableResult, error) {
+// tablesInView measures the tables of a schema. The schema is gone if the last reading of the view does not list it and
+// the account sees every schema.
+func (s *session) tablesInView(ctx context.Context, seen *view, database string) (models.TableResult, error) {
 	listed := seen.schemas[database]
 	if listed && virtualSchema(database) {
 		return models.TableResult{Complete: true, Proof: models.ProofGrants}, nil
 	}
-	var found found
+	var found schemaTables
 	var err error
 	if listed {
 		found, err = s.collectSettled(ctx, seen, database)
 	}
 	if err == nil {
-		err = s.lookAgain(ctx, seen)
+		err = s.rereadView(ctx, seen)
 	}
 	switch {
 	case err != nil:
@@ -249,6 +260,7 @@ func (s *session) tablesSeen(ctx context.Context, seen *view, database string) (
 	case !listed || !seen.schemas[database]:
 		return models.TableResult{}, s.notVisible(database)
 	}
+
 	result := models.TableResult{Hidden: int64(len(found.hidden))}
 	result.Complete = result.Hidden == 0 && seen.allTables(database)
 	if result.Complete {
@@ -256,6 +268,7 @@ func (s *session) tablesSeen(ctx context.Context, seen *view, database string) (
 	} else {
 		result.Grant = grant(s.account)
 	}
+
 	result.Tables = make([]models.TableSize, 0, len(found.tables)+len(found.hidden))
 	for _, name := range slices.Sorted(maps.Keys(found.tables)) {
 		result.Tables = append(result.Tables, found.tables[name].size(database))
@@ -270,7 +283,7 @@ func (s *session) tablesSeen(ctx context.Context, seen *view, database string) (
 	return result, nil
 }
 
-// notVisible is the error for a schema that the account does not see, or not all of.
+// notVisible returns the error for a schema that the account cannot see, or of which it cannot see every table.
 func (s *session) notVisible(database string) *models.Error {
 	return &models.Error{
 		Code: models.CodeCollection, Key: "collect.mysql.not_visible", Args: models.Args("Name", database),
@@ -280,7 +293,7 @@ func (s *session) notVisible(database string) *models.Error {
 
 // view is what the account sees of the instance.
 type view struct {
-	rights  []accountRights // one of each reading
+	rights  []accountRights // one per reading
 	schemas map[string]bool // of the last reading
 	files   fileIndex
 }
@@ -295,8 +308,9 @@ func (v *view) allTables(schema string) bool {
 	return !slices.ContainsFunc(v.rights, func(r accountRights) bool { return !r.allTables(schema) })
 }
 
-// look sees the schemas, and the files of one of them or with an empty name those of all.
-func (s *session) look(ctx context.Context, schema string) (seen view, err error) {
+// readView reads the account's rights, the schemas, and the files of one schema or, if its name is empty, of all
+// schemas.
+func (s *session) readView(ctx context.Context, schema string) (seen view, err error) {
 	rights, err := s.rights(ctx)
 	if err != nil {
 		return seen, err
@@ -309,35 +323,44 @@ func (s *session) look(ctx context.Context, schema string) (seen view, err error
 	return seen, err
 }
 
-// lookAgain reads schemas and rights once more, after the tables: a REVOKE or a DROP DATABASE before they were read
-// left none to see, without an error.
-func (s *session) lookAgain(ctx context.Context, seen *view) (err error) {
+// rereadView rereads the schemas and the rights after the tables were read: a REVOKE or DROP DATABASE before that
+// empties the list of tables without an error.
+func (s *session) rereadView(ctx context.Context, seen *view) (err error) {
 	if seen.schemas, err = s.schemas(ctx); err != nil {
 		return err
 	}
 	rights, err := s.rights(ctx)
+	if err != nil {
+		return err
+	}
 	seen.rights = append(seen.rights, rights)
-	return err
+	return nil
 }
 
 func (s *session) schemas(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}
-	return names, s.each(ctx, statements["schemas"], func(rows *sql.Rows) error {
+	err := s.each(ctx, statements["schemas"], func(rows *sql.Rows) error {
 		var name string
-		err := rows.Scan(&name)
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
 		names[name] = true
-		return err
+		return nil
 	})
+	return names, err
 }
 
-// found is what one reading of a schema found.
-type found struct {
+// schemaTables holds the tables that one reading of a schema found.
+type schemaTables struct {
 	tables map[string]*tableFiles
-	hidden map[string]bool // tables that have files and are not listed
+	hidden map[string]bool // tables that have files but are not listed
 }
 
-// collect reads the tables of one schema.
-func (s *session) collect(ctx context.Context, seen *view, schema string, split bool) (found found, err error) {
+// collect lists and measures the tables of one schema. If split is set it also finds their rows, the division of their
+// bytes into data and index, and files that the server lists late.
+func (s *session) collect(
+	ctx context.Context, seen *view, schema string, split bool,
+) (found schemaTables, err error) {
 	if found.tables, err = s.names(ctx, schema); err != nil {
 		return found, err
 	}
@@ -345,11 +368,15 @@ func (s *session) collect(ctx context.Context, seen *view, schema string, split 
 		s.measured = 0
 		collectors.Expected(ctx, len(found.tables))
 	}
-	if found.hidden, err = seen.files.attribute(schema, found.tables, s.tableIDs(ctx, &seen.files)); err != nil {
+
+	found.hidden, err = seen.files.attribute(schema, found.tables, s.tableIDs(ctx, &seen.files))
+	if err != nil {
 		return found, err
 	}
 	delete(seen.files.bySchema, schema)
-	if err = s.measure(ctx, schema, found.tables, seen.files.known, split); err != nil || !split || !seen.files.known {
+
+	err = s.measure(ctx, schema, found.tables, seen.files.known, split)
+	if err != nil || !split || !seen.files.known {
 		return found, err
 	}
 	if err := s.noteFullText(ctx, schema, found.tables); err != nil {
@@ -358,13 +385,15 @@ func (s *session) collect(ctx context.Context, seen *view, schema string, split 
 	return found, s.findLateFiles(ctx, seen, schema, found.tables)
 }
 
-// collectSettled reads a schema, and where a file belongs to no table reads it again: the table may just have been
-// dropped, renamed or created. What both readings miss is hidden.
-func (s *session) collectSettled(ctx context.Context, seen *view, schema string) (found, error) {
+// collectSettled collects the tables of a schema, and does so a second time if there are files of unlisted tables:
+// the table may just have been dropped, renamed or created. Tables that are unlisted both times are hidden from the
+// account.
+func (s *session) collectSettled(ctx context.Context, seen *view, schema string) (schemaTables, error) {
 	first, err := s.collect(ctx, seen, schema, true)
 	if err != nil || len(first.hidden) == 0 {
 		return first, err
 	}
+
 	if seen.files, err = s.files(ctx, seen.schemas, schema); err != nil {
 		return first, err
 	}

@@ -362,20 +362,20 @@ func TestWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
 			s, err := New().open(t.Context(), target)
 			collectortest.Must(t, err)
 			defer s.close()
-			ofTables, err := s.look(t.Context(), database)
+			ofTables, err := s.readView(t.Context(), database)
 			collectortest.Must(t, err)
-			ofDatabases, err := s.look(t.Context(), "")
+			ofDatabases, err := s.readView(t.Context(), "")
 			collectortest.Must(t, err)
 			statement := strings.Replace(c.statement, "%s", database, 1)
 			server.Exec(t, "", strings.Replace(statement, "%s", testenv.QuoteMySQL(target.Username), 1))
 
-			tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+			tables, err := s.tablesInView(t.Context(), &ofTables, database)
 			if c.key != "" {
 				collectortest.WantError(t, err, models.CodeCollection, c.key)
 			} else if err != nil || !tables.Complete || len(tables.Tables) != 1 {
 				t.Errorf("%+v, %v", tables, err)
 			}
-			list, err := s.databasesSeen(t.Context(), &ofDatabases)
+			list, err := s.databasesInView(t.Context(), &ofDatabases)
 			collectortest.Must(t, err)
 			listed := slices.ContainsFunc(list.Databases, func(d models.DatabaseSize) bool { return d.Name == database })
 			if listed != c.listed || list.Complete != c.complete {
@@ -394,16 +394,16 @@ func TestRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
 	s, err := New().open(t.Context(), target)
 	collectortest.Must(t, err)
 	defer s.close()
-	ofTables, err := s.look(t.Context(), database)
+	ofTables, err := s.readView(t.Context(), database)
 	collectortest.Must(t, err)
-	ofDatabases, err := s.look(t.Context(), "")
+	ofDatabases, err := s.readView(t.Context(), "")
 	collectortest.Must(t, err)
 	server.Exec(t, "", "REVOKE SELECT ON "+database+".* FROM "+testenv.QuoteMySQL(target.Username))
-	tables, err := s.tablesSeen(t.Context(), &ofTables, database)
+	tables, err := s.tablesInView(t.Context(), &ofTables, database)
 	if err != nil || tables.Complete || tables.Grant == "" || len(tables.Tables) != 0 {
 		t.Errorf("%+v, %v", tables, err)
 	}
-	list, err := s.databasesSeen(t.Context(), &ofDatabases)
+	list, err := s.databasesInView(t.Context(), &ofDatabases)
 	collectortest.Must(t, err)
 	if d := collectortest.DatabaseNamed(t, list, database); d.Total != nil || d.Err == nil {
 		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
@@ -417,10 +417,10 @@ func TestTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
 	s, err := New().open(t.Context(), root(server))
 	collectortest.Must(t, err)
 	defer s.close()
-	seen, err := s.look(t.Context(), "")
+	seen, err := s.readView(t.Context(), "")
 	collectortest.Must(t, err)
 	server.Exec(t, database, "DROP TABLE b")
-	list, err := s.databasesSeen(t.Context(), &seen)
+	list, err := s.databasesInView(t.Context(), &seen)
 	collectortest.Must(t, err)
 	if d := collectortest.DatabaseNamed(t, list, database); d.Total == nil || *d.Total == 0 || d.Err != nil {
 		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
@@ -633,7 +633,7 @@ func TestTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lockTable(t, server, database, "slow")()
-	if err := s.lookUp(t.Context(), database, tables, missing(tables)); err != nil {
+	if err := s.lookUp(t.Context(), database, tables, withoutStatistics(tables)); err != nil {
 		t.Fatal(err)
 	}
 	if slow := tables["slow"].size(database); slow.Unread == "" || slow.Total != nil {
@@ -739,10 +739,10 @@ func TestFilesOfOneSchemaOfMany(t *testing.T) {
 	s, err := New().open(t.Context(), root(server))
 	collectortest.Must(t, err)
 	defer s.close()
-	all, err := s.look(t.Context(), "")
+	all, err := s.readView(t.Context(), "")
 	collectortest.Must(t, err)
 	for name := range all.schemas {
-		one, err := s.look(t.Context(), name)
+		one, err := s.readView(t.Context(), name)
 		collectortest.Must(t, err)
 		if len(one.files.bySchema[name]) != len(all.files.bySchema[name]) {
 			t.Errorf("%q: %d files, in the list of all are %d", name, len(one.files.bySchema[name]), len(all.files.bySchema[name]))
@@ -773,7 +773,7 @@ func TestTableDroppedMeanwhileIsNoRow(t *testing.T) {
 		s, err := New().open(t.Context(), root(server))
 		collectortest.Must(t, err)
 		defer s.close()
-		seen, err := s.look(t.Context(), database)
+		seen, err := s.readView(t.Context(), database)
 		collectortest.Must(t, err)
 		tables, err := s.names(t.Context(), database)
 		collectortest.Must(t, err)
@@ -906,7 +906,7 @@ func TestCancelledStatementEndsOnTheServer(t *testing.T) {
 	timer := time.AfterFunc(200*time.Millisecond, cancel)
 	defer timer.Stop()
 	var n int
-	err = s.failed(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
+	err = s.classify(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
 	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
 	start := time.Now()
 	s.close()
@@ -930,7 +930,7 @@ func TestServerEndsLongStatements(t *testing.T) {
 	var n int
 	err = s.conn.QueryRowContext(t.Context(),
 		"SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, information_schema.columns c").Scan(&n)
-	collectortest.WantError(t, s.failed(t.Context(), err), models.CodeTimeout, "")
+	collectortest.WantError(t, s.classify(t.Context(), err), models.CodeTimeout, "")
 	if number := errorNumber(err); number != codeMaxStatementTime && number != codeMaxExecutionTime {
 		t.Errorf("error %d", number)
 	}

@@ -12,38 +12,48 @@ import (
 	"whalefall/models"
 )
 
-// kindsShare is how many tables the server describes at once in the time of one that is asked for alone.
-const kindsShare = 10
+// singleKindCost is how many tables of a whole schema the server describes in the time that a query for a single one
+// takes.
+const singleKindCost = 10
 
-// Waiting for locks. MySQL waits a second for each table that is locked; a session asks for no more after so many.
-// MariaDB is asked again after lockTimeout, a few times a session for all that are locked then.
 const (
-	lockWaits  = 10
-	lockPauses = 3
+	// maxLockWaits is after how many locked tables MySQL is queried for no more: it waits a second for each.
+	maxLockWaits = 10
+	// maxLockRetries is how many times a session retries the tables that MariaDB says are locked, after
+	// collectors.LockTimeout.
+	maxLockRetries = 3
 )
 
-// names lists the tables of a schema. The server may compare names loosely, so they are compared again. MariaDB opens
-// the definition of each table of which it is asked more than the name, ten times the work: kinds does that where it
-// has to be. One without an engine could not be looked at, because it is locked or broken.
+// names lists the tables of a schema. Names are compared here once more, since the server's collation may take
+// different ones for equal. On MariaDB it reads nothing but names: the server opens the definition of a table for any
+// other column, which takes ten times as long and is left to kinds. On MySQL a table without an engine is unread,
+// because it is locked or broken.
 func (s *session) names(ctx context.Context, schema string) (map[string]*tableFiles, error) {
 	tables := map[string]*tableFiles{}
 	if s.version.mariadb {
-		return tables, s.each(ctx, statements["names_alone"], func(rows *sql.Rows) error {
+		err := s.each(ctx, statements["names_alone"], func(rows *sql.Rows) error {
 			var inSchema sql.RawBytes
 			t := &tableFiles{}
-			err := rows.Scan(&inSchema, &t.name)
+			if err := rows.Scan(&inSchema, &t.name); err != nil {
+				return err
+			}
 			if string(inSchema) == schema {
 				tables[t.name] = t
 			}
-			return err
+			return nil
 		}, schema)
+		return tables, err
 	}
+
 	var unread []*tableFiles
 	err := s.each(ctx, statements["names"], func(rows *sql.Rows) error {
 		var inSchema string
 		var engine, options sql.NullString
 		t := &tableFiles{}
-		err := rows.Scan(&inSchema, &t.name, &t.kind, &engine, &options)
+		if err := rows.Scan(&inSchema, &t.name, &t.kind, &engine, &options); err != nil {
+			return err
+		}
+
 		t.engine, t.options = engine.String, options.String
 		if inSchema == schema && !t.is("PERFORMANCE_SCHEMA") {
 			tables[t.name] = t
@@ -51,37 +61,44 @@ func (s *session) names(ctx context.Context, schema string) (map[string]*tableFi
 				unread = append(unread, t)
 			}
 		}
-		return err
+		return nil
 	}, schema)
 	if err != nil || len(unread) == 0 {
 		return tables, err
 	}
-	reason, err := s.whyUnread(ctx)
+
+	reason, err := s.unreadReason(ctx)
 	for _, t := range unread {
 		t.unread = reason
 	}
 	return tables, err
 }
 
-// kinds finds out what the tables of a kind that is not known are, among those that are asked for, and drops what is no
-// table. Other servers than MariaDB have told it with the names.
-func (s *session) kinds(ctx context.Context, schema string, tables map[string]*tableFiles, asked func(*tableFiles) bool) error {
+// kinds finds the kind and the engine of those tables that are wanted and have no kind yet, and deletes entries that
+// are not tables. It does nothing on MySQL, where names has read the kinds.
+func (s *session) kinds(
+	ctx context.Context, schema string, tables map[string]*tableFiles, wanted func(*tableFiles) bool,
+) error {
 	if !s.version.mariadb {
 		return nil
 	}
 	var names []string
 	for name, t := range tables {
-		if t.kind == "" && asked(t) {
+		if t.kind == "" && wanted(t) {
 			names = append(names, name)
 		}
 	}
-	if len(names)*kindsShare > len(tables) {
+
+	if len(names)*singleKindCost > len(tables) {
 		if err := s.allKinds(ctx, schema, tables, names); err != nil {
 			return err
 		}
-		names = slices.DeleteFunc(names, func(name string) bool { return tables[name] == nil || tables[name].engine != "" })
+		names = slices.DeleteFunc(names, func(name string) bool {
+			return tables[name] == nil || tables[name].engine != ""
+		})
 	}
-	err := s.oneByOne(ctx, question{statements["kind"], schema, tables, func(t *tableFiles, row *nameRow) bool {
+
+	err := s.queryTables(ctx, tableQuery{statements["kind"], schema, tables, func(t *tableFiles, row *tableRow) bool {
 		t.kind, t.engine = row.kind.String, row.engine.String
 		return row.engine.Valid || !t.isTable()
 	}}, names)
@@ -89,32 +106,37 @@ func (s *session) kinds(ctx context.Context, schema string, tables map[string]*t
 	return err
 }
 
-// isTable reports whether it may be one, as long as its kind is not known.
+// isTable reports whether the entry is a table, or may be one because its kind is unknown.
 func (t *tableFiles) isTable() bool {
 	return t.kind != "VIEW" && t.kind != "SYSTEM VIEW" && t.kind != "TEMPORARY" && !t.is("PERFORMANCE_SCHEMA")
 }
 
-// allKinds asks for the whole schema at once. What was asked for and is not there is gone.
-func (s *session) allKinds(ctx context.Context, schema string, tables map[string]*tableFiles, asked []string) error {
-	words := map[string]string{} // there are few, and many rows
-	word := func(b []byte) string {
-		if _, known := words[string(b)]; !known {
-			words[string(b)] = string(b)
+// allKinds reads the kinds and engines of the whole schema with one statement. Wanted tables that it does not list are
+// gone and are deleted.
+func (s *session) allKinds(ctx context.Context, schema string, tables map[string]*tableFiles, wanted []string) error {
+	interned := map[string]string{} // many tables share few kinds and engines
+	intern := func(b []byte) string {
+		if _, seen := interned[string(b)]; !seen {
+			interned[string(b)] = string(b)
 		}
-		return words[string(b)]
+		return interned[string(b)]
 	}
-	err := s.each(ctx, unwaiting+statements["kinds"], func(rows *sql.Rows) error {
+
+	err := s.each(ctx, withoutLockWait+statements["kinds"], func(rows *sql.Rows) error {
 		var inSchema, name, kind, engine sql.RawBytes
-		err := rows.Scan(&inSchema, &name, &kind, &engine)
-		if t := tables[string(name)]; t != nil && string(inSchema) == schema {
-			t.kind, t.engine = word(kind), word(engine)
+		if err := rows.Scan(&inSchema, &name, &kind, &engine); err != nil {
+			return err
 		}
-		return err
+		if t := tables[string(name)]; t != nil && string(inSchema) == schema {
+			t.kind, t.engine = intern(kind), intern(engine)
+		}
+		return nil
 	}, schema)
 	if err != nil {
 		return err
 	}
-	for _, name := range asked {
+
+	for _, name := range wanted {
 		if tables[name].kind == "" {
 			delete(tables, name)
 		}
@@ -122,63 +144,69 @@ func (s *session) allKinds(ctx context.Context, schema string, tables map[string
 	return nil
 }
 
-// unwaiting has MariaDB not wait for a lock.
-const unwaiting = "SET STATEMENT lock_wait_timeout = 0 FOR "
+// withoutLockWait before a statement keeps MariaDB from waiting for locks.
+const withoutLockWait = "SET STATEMENT lock_wait_timeout = 0 FOR "
 
-// nameRow is what the server says of one table.
-type nameRow struct {
+// tableRow is one row of a tableQuery.
+type tableRow struct {
 	schema, name string
 	kind, engine sql.NullString
 	stat         statistics
 }
 
-// question is what is asked about one table after the other. Take keeps what the server said and reports whether that
-// was what it was asked for.
-type question struct {
+// tableQuery is a statement that is executed for one table after another. The function take stores the row in the table
+// and reports whether the server filled in the wanted columns.
+type tableQuery struct {
 	text, schema string
 	tables       map[string]*tableFiles
-	take         func(*tableFiles, *nameRow) bool
+	take         func(*tableFiles, *tableRow) bool
 }
 
-// oneByOne asks for tables one by one: one that is locked or takes too long costs only itself, and one that is gone
-// leaves the list. MariaDB waits for no lock, but is asked once more about what is locked.
-func (s *session) oneByOne(ctx context.Context, q question, names []string) error {
+// queryTables queries tables one by one, so that a table that is locked or takes too long is the only one unread. It
+// deletes tables that are gone. MariaDB does not wait for locks, but is queried once more for locked tables.
+func (s *session) queryTables(ctx context.Context, q tableQuery, names []string) error {
 	if !s.version.mariadb {
-		_, err := s.askEach(ctx, q, names)
+		_, err := s.queryEach(ctx, q, names)
 		return err
 	}
-	q.text = unwaiting + q.text
-	locked, err := s.askEach(ctx, q, names)
-	if err != nil || len(locked) == 0 || s.pauses == 0 {
+
+	q.text = withoutLockWait + q.text
+	locked, err := s.queryEach(ctx, q, names)
+	if err != nil || len(locked) == 0 || s.lockRetries == 0 {
 		return err
 	}
-	s.pauses--
+
+	s.lockRetries--
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(collectors.LockTimeout):
 	}
-	_, err = s.askEach(ctx, q, locked)
+	_, err = s.queryEach(ctx, q, locked)
 	return err
 }
 
-// askEach asks for each table. Where the server waits a second for each that is locked, those behind too many are left
-// unread.
-func (s *session) askEach(ctx context.Context, q question, names []string) (locked []string, err error) {
+// queryEach executes the query for each table and returns the names of the locked ones. After maxLockWaits locked
+// tables it leaves the others unread, unless the server is a MariaDB.
+func (s *session) queryEach(ctx context.Context, q tableQuery, names []string) (locked []string, err error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	one, err := s.conn.PrepareContext(ctx, q.text)
+
+	prepared, err := s.conn.PrepareContext(ctx, q.text)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = one.Close() }()
+	defer func() { _ = prepared.Close() }()
+
 	for _, name := range names {
 		t := q.tables[name]
-		if t.unread = models.UnreadFailed; len(locked) >= lockWaits && !s.version.mariadb {
+		t.unread = models.UnreadFailed
+		if len(locked) >= maxLockWaits && !s.version.mariadb {
 			continue
 		}
-		row, err := askOne(ctx, one, q.schema, name)
+
+		row, err := queryTable(ctx, prepared, q.schema, name)
 		switch number := errorNumber(err); {
 		case errors.Is(err, sql.ErrNoRows):
 			delete(q.tables, name)
@@ -190,7 +218,7 @@ func (s *session) askEach(ctx context.Context, q question, names []string) (lock
 		case q.take(t, row):
 			t.unread = ""
 		default:
-			if t.unread, err = s.whyUnread(ctx); err != nil {
+			if t.unread, err = s.unreadReason(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -201,48 +229,57 @@ func (s *session) askEach(ctx context.Context, q question, names []string) (lock
 	return locked, nil
 }
 
-func askOne(ctx context.Context, one *sql.Stmt, schema, name string) (*nameRow, error) {
-	rows, err := one.QueryContext(ctx, schema, name)
+// queryTable returns the row of a table, or sql.ErrNoRows.
+func queryTable(ctx context.Context, prepared *sql.Stmt, schema, name string) (*tableRow, error) {
+	rows, err := prepared.QueryContext(ctx, schema, name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	var found *nameRow
+
+	var found *tableRow
 	for rows.Next() {
-		r := &nameRow{}
-		if err := rows.Scan(&r.schema, &r.name, &r.kind, &r.engine, &r.stat.rows, &r.stat.data, &r.stat.index); err != nil {
+		r := &tableRow{}
+		err := rows.Scan(&r.schema, &r.name, &r.kind, &r.engine, &r.stat.rows, &r.stat.data, &r.stat.index)
+		if err != nil {
 			return nil, err
 		}
 		if r.schema == schema && r.name == name {
 			found = r
 		}
 	}
-	if found == nil && rows.Err() == nil {
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if found == nil {
 		return nil, sql.ErrNoRows
 	}
-	return found, rows.Err()
+	return found, nil
 }
 
-// lookUp asks for the sizes of tables.
+// lookUp queries the statistics of the named tables one by one.
 func (s *session) lookUp(ctx context.Context, schema string, tables map[string]*tableFiles, names []string) error {
-	return s.oneByOne(ctx, question{statements["size"], schema, tables, func(t *tableFiles, row *nameRow) bool {
+	return s.queryTables(ctx, tableQuery{statements["size"], schema, tables, func(t *tableFiles, row *tableRow) bool {
 		t.stat = row.stat
 		s.measured.Add(ctx)
 		return row.stat.data.Valid
 	}}, names)
 }
 
-// whyUnread reads from the warnings of the last statement why a table has no sizes: there is no error for it.
-func (s *session) whyUnread(ctx context.Context) (models.Unread, error) {
+// unreadReason returns why the last statement left out values of a table. The server reports that as a warning, not as
+// an error.
+func (s *session) unreadReason(ctx context.Context) (models.Unread, error) {
 	reason := models.UnreadFailed
 	err := s.each(ctx, "SHOW WARNINGS", func(rows *sql.Rows) error {
 		var level, message string
 		var number int
-		err := rows.Scan(&level, &number, &message)
+		if err := rows.Scan(&level, &number, &message); err != nil {
+			return err
+		}
 		if number == codeLockWait {
 			reason = models.UnreadLocked
 		}
-		return err
+		return nil
 	})
 	return reason, err
 }

@@ -22,7 +22,7 @@ import (
 	"whalefall/models"
 )
 
-// Error numbers that more than one place knows.
+// Error numbers of the server.
 const (
 	codeUnknownDatabase  = 1049
 	codeUnknownColumn    = 1054
@@ -38,7 +38,7 @@ const (
 	codeMaxExecutionTime = 3024 // MySQL
 )
 
-// meaning is what an error number tells the user. One with a reason says that there is no connection.
+// meaning is how an error number is reported. A reason makes it an unreachable target.
 type meaning struct {
 	code   models.Code
 	key    string
@@ -47,19 +47,19 @@ type meaning struct {
 
 var meanings = map[int]meaning{
 	1040: {reason: collectors.ReasonBusy},     // too many connections
-	1203: {reason: collectors.ReasonBusy},     // of this user
-	1226: {reason: collectors.ReasonBusy},     // in this hour
-	1044: {reason: collectors.ReasonLogin},    // not this database
+	1203: {reason: collectors.ReasonBusy},     // too many connections of this account
+	1226: {reason: collectors.ReasonBusy},     // too many connections of this account in an hour
+	1044: {reason: collectors.ReasonLogin},    // no access to the database
 	1045: {reason: collectors.ReasonLogin},    // wrong user or password
-	1129: {reason: collectors.ReasonLogin},    // host blocked after failures
+	1129: {reason: collectors.ReasonLogin},    // host blocked after too many failures
 	1130: {reason: collectors.ReasonLogin},    // host not allowed
-	1698: {reason: collectors.ReasonLogin},    // the account logs in without a password, by a socket or plugin
+	1698: {reason: collectors.ReasonLogin},    // account authenticates by socket or plugin, not by password
 	1820: {reason: collectors.ReasonLogin},    // password expired
-	1862: {reason: collectors.ReasonLogin},    // the same, for clients that cannot set a new one
+	1862: {reason: collectors.ReasonLogin},    // password expired, for clients that cannot set a new one
 	3118: {reason: collectors.ReasonLogin},    // account locked (MySQL)
 	4151: {reason: collectors.ReasonLogin},    // account locked (MariaDB)
-	3159: {reason: collectors.ReasonTLS},      // the server insists on encryption
-	1053: {reason: collectors.ReasonStarting}, // the server shuts down
+	3159: {reason: collectors.ReasonTLS},      // server requires TLS
+	1053: {reason: collectors.ReasonStarting}, // server is shutting down
 
 	codeUnknownDatabase:  {code: models.CodeCollection, key: collectors.KeyDatabaseGone},
 	codeTableDenied:      {code: models.CodeCollection, key: keyDenied},
@@ -73,11 +73,11 @@ var meanings = map[int]meaning{
 
 const keyDenied = "collect.mysql.denied"
 
-// killTimeout is how long ending the statement of a cancelled collection may take. Where the account may log in no
-// more, or that takes longer, the statement goes on until its own limit ends it.
+// killTimeout limits how long killing the connection of a cancelled collection may take. If that takes longer, or the
+// account can no longer log in, the statement runs until the server's own limit ends it.
 const killTimeout = 900 * time.Millisecond
 
-// session is one connection with its limits in force.
+// session is one connection with its limits set.
 type session struct {
 	target    collectors.Target
 	connector *mysqldriver.Config
@@ -86,14 +86,14 @@ type session struct {
 	unwatch   func()
 
 	id       int64  // of the connection
-	account  string // user@host, as grants name it
+	account  string // user@host, as in grants
 	pageSize int64  // bytes of an InnoDB page; 0 without InnoDB
 	version  version
 
-	literalGrants bool // "%" and "_" in grants are letters: MySQL 8 with partial_revokes
+	literalGrants bool // "%" and "_" in grants are no wildcards: MySQL 8 with partial_revokes
 
-	pauses   int // so many more times it waits for locked tables
-	measured collectors.Tally
+	lockRetries int // how many more times it waits for locked tables
+	measured    collectors.Tally
 }
 
 type version struct {
@@ -105,7 +105,7 @@ type version struct {
 
 var versionNumber = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.\d+)?`)
 
-// parseMySQLVersion reads what VERSION() says. Replication made some MariaDB versions put "5.5.5-" before their own.
+// parseVersion parses the text of VERSION(). Some MariaDB versions prefix theirs with "5.5.5-", for replication.
 func parseVersion(text string) version {
 	v := version{full: text, mariadb: strings.Contains(strings.ToLower(text), "mariadb")}
 	if v.mariadb {
@@ -119,13 +119,13 @@ func parseVersion(text string) version {
 	return v
 }
 
-// dictionary reports whether the server keeps its tables in a data dictionary, which it reads without opening them.
+// dictionary reports whether the server has a data dictionary, so that it lists tables without opening them.
 func (v version) dictionary() bool { return !v.mariadb && v.major >= 8 }
 
-// settings are the statements that make a session harmless. Each exists on this version: an unknown variable is an
-// error.
+// settings returns the statements that make a session read-only and limit its statements and its waits for locks. It
+// leaves out variables that the version lacks, since the server rejects unknown ones.
 func (v version) settings(statement time.Duration) []string {
-	lock := int(math.Ceil(collectors.LockTimeout.Seconds())) // whole seconds are the finest there are
+	lock := int(math.Ceil(collectors.LockTimeout.Seconds())) // the server takes whole seconds only
 	out := []string{
 		"SET SESSION TRANSACTION READ ONLY",
 		"SET SESSION sql_mode = ''",
@@ -152,29 +152,31 @@ func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
 	config.Net, config.Addr = "tcp", net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 	config.User, config.Passwd = t.Username, t.Password
 	config.TLS, config.AllowFallbackToPlaintext = encrypted, t.TLSMode == models.TLSPrefer || t.TLSMode == ""
-	config.Timeout, config.ReadTimeout, config.WriteTimeout = c.connectTimeout, c.statementTimeout+collectors.ConnectTimeout, collectors.ConnectTimeout
+	config.Timeout, config.WriteTimeout = c.connectTimeout, collectors.ConnectTimeout
+	config.ReadTimeout = c.statementTimeout + collectors.ConnectTimeout
 	config.ConnectionAttributes = "program_name:whalefall"
 	config.Logger = &mysqldriver.NopLogger{}
 	err = config.Apply(mysqldriver.Charset("utf8mb4", ""))
 	return config, err
 }
 
-// open connects, finds out what the server is, sets the session's limits, and has the server end what it is doing when
-// ctx ends.
+// open connects, reads the server's version and sets the limits of the session. When ctx ends, the server's end of the
+// connection is killed.
 func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, error) {
 	config, err := c.config(t)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{target: t, connector: config, unwatch: func() {}, pauses: lockPauses}
+	s := &session{target: t, connector: config, unwatch: func() {}, lockRetries: maxLockRetries}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
 		return nil, err
 	}
+
 	s.unwatch = s.killWhenDone(ctx)
 	for _, text := range s.version.settings(c.statementTimeout) {
 		if _, err := s.conn.ExecContext(ctx, text); err != nil {
 			s.close()
-			return nil, failure(ctx, t, s.account, err)
+			return nil, classify(ctx, t, s.account, err)
 		}
 	}
 	collectors.Reached(ctx, models.PhaseQuerying)
@@ -190,30 +192,42 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 			s.close()
 		}
 	}()
+
 	dial, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if s.conn, err = s.db.Conn(dial); err == nil {
-		var version string
-		err = s.conn.QueryRowContext(dial, statements["server"]).Scan(&version, &s.id, &s.account)
-		s.version = parseVersion(version)
+		err = s.identify(dial)
 	}
-	if err == nil {
-		err = s.variables(dial)
-	}
+
 	switch {
 	case err != nil && ctx.Err() == nil && errorNumber(err) != codeUnknownDatabase:
 		return unreachable(s.target, err)
 	case err != nil:
-		return failure(ctx, s.target, "", err)
+		return classify(ctx, s.target, "", err)
 	}
 	return nil
 }
 
-// variables reads those that not every server has.
+// identify reads the version and the settings of the server, and which connection and account the session has.
+func (s *session) identify(ctx context.Context) error {
+	var version string
+	err := s.conn.QueryRowContext(ctx, statements["server"]).Scan(&version, &s.id, &s.account)
+	if err != nil {
+		return err
+	}
+	s.version = parseVersion(version)
+	return s.variables(ctx)
+}
+
+// variables reads the settings that not every server has.
 func (s *session) variables(ctx context.Context) error {
 	return s.each(ctx, statements["variables"], func(rows *sql.Rows) error {
 		var name, value string
-		err := rows.Scan(&name, &value)
+		if err := rows.Scan(&name, &value); err != nil {
+			return err
+		}
+
+		var err error
 		switch name {
 		case "partial_revokes":
 			s.literalGrants = value == "ON"
@@ -250,9 +264,9 @@ func (s *session) close() {
 	_ = s.db.Close()
 }
 
-// killWhenDone ends the session's statement on the server when ctx ends: the driver only closes its own socket, and
-// the server would go on. What it returns stops watching, waits for a kill that is under way, and kills where the end
-// of ctx reached the statement before it reached the watch.
+// killWhenDone kills the connection on the server when ctx ends: the driver only closes its own socket, and the server
+// would go on with the statement. The function it returns stops watching ctx and waits for a kill in progress. It kills
+// the connection itself if ctx ended the statement before the watch noticed.
 func (s *session) killWhenDone(ctx context.Context) func() {
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -269,39 +283,39 @@ func (s *session) killWhenDone(ctx context.Context) func() {
 	}
 }
 
-// kill ends the whole connection, since a statement may be on its way there. It has no error: a connection that has
-// ended already cannot be killed, and a server that is gone runs nothing.
+// kill ends the whole connection, not only its statement, since another one may already have been sent. Errors are
+// ignored: the connection may have ended by itself, and a server that cannot be reached is left to its own limits.
 func (s *session) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	side, err := openSession(s.connector)
+	db, err := openSession(s.connector)
 	if err != nil {
 		return
 	}
-	defer func() { _ = side.Close() }()
-	_, _ = side.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
+	defer func() { _ = db.Close() }()
+	_, _ = db.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
 }
 
-// each runs a statement and hands every row to scan.
+// each runs a statement and calls scan for each row.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	return collectors.EachRow(ctx, s.conn, text, scan, args...)
 }
 
-// failed classifies an error that came about on this session.
-func (s *session) failed(ctx context.Context, err error) error {
-	return failure(ctx, s.target, s.account, err)
+// classify returns the *models.Error for an error of this session.
+func (s *session) classify(ctx context.Context, err error) error {
+	return classify(ctx, s.target, s.account, err)
 }
 
-// errorNumber is the server's number for an error, 0 when the server did not send it.
+// errorNumber returns the number of an error that the server sent, 0 for any other error.
 func errorNumber(err error) int {
-	if refused, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
-		return int(refused.Number)
+	if sent, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
+		return int(sent.Number)
 	}
 	return 0
 }
 
-// failure makes a *models.Error of an error that came about on a connection. The account is as grants name it.
-func failure(ctx context.Context, t collectors.Target, account string, err error) error {
+// classify returns the *models.Error for an error of a connection. The account is user@host, as in grants.
+func classify(ctx context.Context, t collectors.Target, account string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
 		return known
 	}
@@ -314,41 +328,43 @@ func failure(ctx context.Context, t collectors.Target, account string, err error
 	case number == 0:
 		return &models.Error{Code: models.CodeCollection, Err: err}
 	}
-	return refused(t, account, number, err)
+	return serverError(t, account, number, err)
 }
 
-// refused is the error for what the server answered instead of rows.
-func refused(t collectors.Target, account string, number int, err error) *models.Error {
+// serverError returns the error for one that the server sent, with its number.
+func serverError(t collectors.Target, account string, number int, err error) *models.Error {
 	known, ok := meanings[number]
-	refused := &models.Error{Code: known.code, Key: known.key, Err: err}
+	out := &models.Error{Code: known.code, Key: known.key, Err: err}
 	switch {
 	case !ok:
-		refused = &models.Error{
+		out = &models.Error{
 			Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", number), Err: err,
 		}
 	case known.reason != "":
 		return unreachable(t, err)
 	case known.key == collectors.KeyDatabaseGone:
-		refused = collectors.DatabaseGone(t.Database, err)
+		out = collectors.DatabaseGone(t.Database, err)
 	case known.key == keyDenied:
-		refused = refused.WithGrant(grant(account))
+		out = out.WithGrant(grant(account))
 	}
-	return refused.With("error_number", number)
+	return out.With("error_number", number)
 }
 
-// unreachable is the error for a connection that did not come about or broke.
+// unreachable returns the error for a connection that failed or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
 	if number == 0 {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
-	return collectors.Unreachable(t, cmp.Or(meanings[number].reason, collectors.ReasonLost), err).With("error_number", number)
+	reason := cmp.Or(meanings[number].reason, collectors.ReasonLost)
+	return collectors.Unreachable(t, reason, err).With("error_number", number)
 }
 
-// connectReason returns the reason for an error that the server did not send, with what the driver tells of it.
+// connectReason returns the reason for an error that the server did not send, including the driver's own errors.
 func connectReason(err error) string {
 	switch {
-	case errors.Is(err, mysqldriver.ErrMalformPkt), errors.Is(err, mysqldriver.ErrPktSync), errors.Is(err, mysqldriver.ErrPktSyncMul):
+	case errors.Is(err, mysqldriver.ErrMalformPkt), errors.Is(err, mysqldriver.ErrPktSync),
+		errors.Is(err, mysqldriver.ErrPktSyncMul):
 		return collectors.ReasonProtocol
 	case errors.Is(err, mysqldriver.ErrNoTLS):
 		return collectors.ReasonTLS

@@ -179,7 +179,7 @@ func TestExternalTablesAreNeverOpened(t *testing.T) {
 	for _, engine := range []string{"FEDERATED", "CONNECT", "SPIDER", "S3", "MRG_MyISAM", "CSV", "MyISAM"} {
 		tables[engine] = &tableFiles{name: engine, engine: engine}
 	}
-	if diff := cmp.Diff([]string{"MyISAM"}, toOpen(tables, true)); diff != "" {
+	if diff := cmp.Diff([]string{"MyISAM"}, tablesToOpen(tables, true)); diff != "" {
 		t.Error(diff)
 	}
 	for _, engine := range []string{"FEDERATED", "CONNECT", "SPIDER", "S3"} {
@@ -281,7 +281,7 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		3024: {Code: models.CodeTimeout},
 		1064: {Code: models.CodeCollection, Key: "collect.mysql.failed"},
 	} {
-		got := models.AsError(failure(t.Context(), target, "u@%", &mysqldriver.MySQLError{Number: number, Message: "secret"}))
+		got := models.AsError(classify(t.Context(), target, "u@%", &mysqldriver.MySQLError{Number: number, Message: "secret"}))
 		if got.Code != want.Code || got.Key != want.Key || got.Extra["error_number"] != int(number) {
 			t.Errorf("%d: %+v", number, got)
 		}
@@ -295,7 +295,7 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		1820: collectors.ReasonLogin, 1862: collectors.ReasonLogin, 3118: collectors.ReasonLogin, 4151: collectors.ReasonLogin,
 	} {
 		refused := &mysqldriver.MySQLError{Number: number, Message: "secret"}
-		for _, err := range []error{failure(t.Context(), target, "u@%", refused), unreachable(target, refused)} {
+		for _, err := range []error{classify(t.Context(), target, "u@%", refused), unreachable(target, refused)} {
 			collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
 			if e := models.AsError(err); e.Reason != reason || e.Extra["error_number"] != int(number) {
 				t.Errorf("%d: %v", number, e.Members())
@@ -303,6 +303,6 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		}
 	}
 	for _, err := range []error{mysqldriver.ErrInvalidConn, driver.ErrBadConn, io.ErrUnexpectedEOF} {
-		collectortest.WantError(t, failure(t.Context(), target, "", err), models.CodeUnreachable, "error.unreachable")
+		collectortest.WantError(t, classify(t.Context(), target, "", err), models.CodeUnreachable, "error.unreachable")
 	}
 }

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// accountRights is what an account's grants prove: a table or schema the account has no privilege on is not listed, and
-// nothing says so.
+// accountRights holds what the grants of an account prove. Nothing else does: the server silently leaves out tables and
+// schemas that the account has no privilege on.
 type accountRights struct {
 	schemas bool // sees every schema
-	tables  bool // sees every table, but where revoked says otherwise
-	revoked bool // some privilege is taken back for some schema (MySQL 8 partial revokes)
-	literal bool // patterns are names
+	tables  bool // sees every table, except where a schemaRight says otherwise
+	revoked bool // some privilege is revoked on some schema (MySQL 8 partial revokes)
+	literal bool // patterns are names, without wildcards
 	single  []schemaRight
 }
 
-// schemaRight is a privilege line for the schemas that match a pattern.
+// schemaRight is a grant or revoke on the schemas that match a pattern.
 type schemaRight struct {
 	pattern string
 	tables  bool // sees every table there
@@ -26,18 +26,18 @@ type schemaRight struct {
 }
 
 var (
-	// Privileges are words in capitals. A name in quotes cannot pass for them, nor for "*.*".
+	// Privileges are words in capitals, so that a quoted name is never taken for them or for "*.*".
 	globalGrant = regexp.MustCompile(`^GRANT ([A-Z_, ]+) ON \*\.\* TO `)
 	schemaGrant = regexp.MustCompile("^(GRANT|REVOKE) ([A-Z_, ]+) ON `((?:[^`]|``)*)`\\.\\* (?:TO|FROM) ")
 )
 
-// tablePrivileges are those that make a table visible in information_schema.tables.
+// tablePrivileges are the privileges that make a table visible in information_schema.tables.
 var tablePrivileges = []string{
 	"ALL", "ALL PRIVILEGES", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
 	"CREATE VIEW", "SHOW VIEW", "TRIGGER", "DELETE HISTORY", "DELETE VERSIONING ROWS",
 }
 
-// parseMySQLRights reads the lines of SHOW GRANTS; literal says that "%" and "_" are letters in them.
+// parseRights parses the lines of SHOW GRANTS. If literal is set, "%" and "_" in schema names are no wildcards.
 func parseRights(grants []string, literal bool) accountRights {
 	rights := accountRights{literal: literal}
 	for _, line := range grants {
@@ -63,8 +63,8 @@ func showsTables(privileges string) bool {
 	})
 }
 
-// allTables reports whether the account sees every table of the schema. Of several patterns that match, the server
-// applies one, so all of them must allow it.
+// allTables reports whether the account sees every table of the schema. The server applies only one of the patterns
+// that match the schema, so each of them must grant that.
 func (r accountRights) allTables(schema string) bool {
 	granted := false
 	for _, right := range r.single {
@@ -79,7 +79,8 @@ func (r accountRights) allTables(schema string) bool {
 	return r.tables || granted
 }
 
-// likeMySQL matches a name with a pattern of LIKE: % any run, _ one character, \ takes the next as it is.
+// matchesLike reports whether the name matches the pattern, in which % stands for any characters, _ for one, and \
+// escapes the next.
 func matchesLike(pattern, name string) bool {
 	var expression strings.Builder
 	escaped := false
@@ -101,22 +102,28 @@ func matchesLike(pattern, name string) bool {
 	return err == nil && matched
 }
 
-// rights reads the account's own grants, those of its active roles included.
+// rights reads the grants of the account, including those of its active roles.
 func (s *session) rights(ctx context.Context) (accountRights, error) {
 	var grants []string
 	err := s.each(ctx, "SHOW GRANTS", func(rows *sql.Rows) error {
 		var line string
-		err := rows.Scan(&line)
+		if err := rows.Scan(&line); err != nil {
+			return err
+		}
 		grants = append(grants, line)
-		return err
+		return nil
 	})
-	if errorNumber(err) == codeNoGrants {
+	switch {
+	case errorNumber(err) == codeNoGrants:
 		return accountRights{}, nil
+	case err != nil:
+		return accountRights{}, err
 	}
-	return parseRights(grants, s.literalGrants), err
+	return parseRights(grants, s.literalGrants), nil
 }
 
-// grant lets the account, as CURRENT_USER() says it, see every table and every file, and no row of data.
+// grant returns the statement that lets the account, given as user@host, see every table and file but no data. It is
+// empty if the account has no "@".
 func grant(account string) string {
 	at := strings.LastIndex(account, "@")
 	if at < 0 {

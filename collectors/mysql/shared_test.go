@@ -17,7 +17,7 @@ func TestSequencesAreNoTables(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	var create strings.Builder
-	for i := range 4 * kindsShare {
+	for i := range 4 * singleKindCost {
 		fmt.Fprintf(&create, "CREATE TABLE t%d (a INT PRIMARY KEY) ENGINE=InnoDB;", i)
 	}
 	server.Exec(t, database, create.String(), "CREATE SEQUENCE usual", "CREATE SEQUENCE `序列/1` ENGINE=InnoDB",
@@ -28,7 +28,7 @@ func TestSequencesAreNoTables(t *testing.T) {
 		"without files": collectortest.MySQLAccount(t, server, "SELECT ON *.*"),
 	} {
 		result, found := tableNames(t, target, database)
-		if !result.Complete || len(found) != 4*kindsShare+len(sequences) {
+		if !result.Complete || len(found) != 4*singleKindCost+len(sequences) {
 			t.Errorf("%s: complete: %v, %d relations", name, result.Complete, len(found))
 		}
 		for _, sequence := range sequences {

@@ -12,31 +12,32 @@ import (
 	"whalefall/models"
 )
 
-// openLimit is how many InnoDB tables of a schema may be opened to learn their rows and how their bytes divide, where
-// the statistics table is not readable. Servers without a data dictionary open a table to answer, 1 ms each when cold.
+// openLimit is how many InnoDB tables of a schema may be opened to find their rows and the division of their bytes if
+// the statistics table is not readable. Servers without a data dictionary open each table for that, 1 ms each when
+// cold.
 const openLimit = 500
 
-// tableFiles is one table with what was found out about it.
+// tableFiles is one table with its files and statistics.
 type tableFiles struct {
 	name         string
-	kind, engine string // empty: not asked for, as of MariaDB's tables with files, or not told
+	kind, engine string // empty if not queried, as for MariaDB's tables with files, or if the server left them out
 	options      string // empty on MariaDB
 
-	files    int   // how many of its own it has
-	own      int64 // bytes of those
-	zipPage  int64 // bytes of their pages if ROW_FORMAT=COMPRESSED, else 0
+	files    int   // number of its own files
+	own      int64 // bytes of its own files
+	zipPage  int64 // bytes of a page with ROW_FORMAT=COMPRESSED, else 0
 	fullText int64 // bytes of the files of its full-text indexes
 	stat     statistics
 	unread   models.Unread
 
-	shared    bool // the server says that it is in a tablespace of several; MySQL 8 is not asked
-	uncounted bool // it has full-text indexes without files
+	shared    bool // it is in a shared tablespace; never set on MySQL 8
+	uncounted bool // it has full-text indexes that are in no figure
 }
 
-// statistics are what the engine says of a table, in rows and bytes, each if it says it at all.
+// statistics holds the engine's own figures of a table in rows and bytes; NULL if unknown.
 type statistics struct{ rows, data, index sql.NullInt64 }
 
-// divided reports whether the statistics tell how the table's bytes divide.
+// divided reports whether the statistics divide the table's bytes into data and index.
 func (m *statistics) divided() bool { return m.data.Valid && m.index.Valid }
 
 func (t *tableFiles) is(engines ...string) bool {
@@ -48,26 +49,29 @@ func (t *tableFiles) is(engines ...string) bool {
 	return false
 }
 
-// innodb reports whether InnoDB keeps the table. Only its tables have files that are listed, so who has one is not
-// asked.
+// innodb reports whether it is an InnoDB table. Only InnoDB tables have listed files, so a table with a file needs no
+// engine lookup.
 func (t *tableFiles) innodb() bool { return t.is("InnoDB") || t.engine == "" && t.files > 0 }
 
-// external reports whether opening the table may ask another server; merged, whether it would count others' bytes.
+// external reports whether opening the table may access another server.
 func (t *tableFiles) external() bool { return t.is("FEDERATED", "CONNECT", "SPIDER", "S3", "OQGRAPH") }
-func (t *tableFiles) merged() bool   { return t.is("MRG_MyISAM") }
+
+// merged reports whether the table's bytes are those of other tables.
+func (t *tableFiles) merged() bool { return t.is("MRG_MyISAM") }
 
 // exact reports whether the engine counts rows and bytes instead of estimating them.
 func (t *tableFiles) exact() bool {
 	return t.is("MyISAM", "Aria", "MEMORY", "ARCHIVE", "BLACKHOLE")
 }
 
-// unsized reports whether the engine says 0 bytes whatever it holds.
+// unsized reports whether the engine has no size of its own for the table.
 func (t *tableFiles) unsized() bool { return t.is("CSV") || t.external() || t.merged() }
 
-// compressedOption is how MySQL marks a table whose file has holes; MariaDB does it in the file's flags.
+// compressedOption matches the create options of a page-compressed table on MySQL. MariaDB sets a flag of the file
+// instead.
 var compressedOption = regexp.MustCompile(`(?i)\bcompression=['"](zlib|lz4)`)
 
-// add gives the table a file. A page-compressed one is what it has on disk, unless nothing was written out yet.
+// add adds a file to the table. A page-compressed file counts with its bytes on disk, once there are any.
 func (t *tableFiles) add(f tablespaceFile) {
 	t.files++
 	if f.allocated > 0 && (f.pageCompressed() || compressedOption.MatchString(t.options)) {
@@ -78,15 +82,18 @@ func (t *tableFiles) add(f tablespaceFile) {
 	t.zipPage = cmp.Or(t.zipPage, f.zipPageBytes())
 }
 
-// size is the table as a row of the result.
+// size returns the table as a row of the result.
 func (t *tableFiles) size(schema string) models.TableSize {
-	out := models.TableSize{Schema: schema, Name: t.name, Kind: t.resultKind(), Unread: t.unread, SizeSource: models.SizeNone}
+	out := models.TableSize{
+		Schema: schema, Name: t.name, Kind: t.resultKind(), Unread: t.unread, SizeSource: models.SizeNone,
+	}
 	if t.merged() {
-		out.RolledUp = true // its bytes are its children's; which those are only SHOW CREATE TABLE says
+		out.RolledUp = true // its bytes are its children's, which only SHOW CREATE TABLE names
 	}
 	if t.unread != "" || t.unsized() {
 		return out
 	}
+
 	if t.uncounted {
 		out.Note = models.NoteFullText
 	}
@@ -96,6 +103,7 @@ func (t *tableFiles) size(schema string) models.TableSize {
 			out.RowsSource = models.RowsExact
 		}
 	}
+
 	if t.files > 0 {
 		t.sizeFiles(&out)
 	} else {
@@ -104,7 +112,7 @@ func (t *tableFiles) size(schema string) models.TableSize {
 	return out
 }
 
-// sizeFiles: the files say how much, the statistics how it divides.
+// sizeFiles sets the total from the files and divides it by the statistics.
 func (t *tableFiles) sizeFiles(out *models.TableSize) {
 	total := t.own + t.fullText
 	out.SizeSource = models.SizeAllocated
@@ -117,6 +125,7 @@ func (t *tableFiles) sizeFiles(out *models.TableSize) {
 	setBytes(out, total, data, index+t.fullText)
 }
 
+// sizeStatistics sets all sizes from the statistics.
 func (t *tableFiles) sizeStatistics(out *models.TableSize) {
 	if !t.stat.divided() {
 		return
@@ -129,7 +138,7 @@ func (t *tableFiles) sizeStatistics(out *models.TableSize) {
 	}
 }
 
-// setBytes keeps the four numbers in one piece of memory: there are as many as tables.
+// setBytes sets all sizes. They share one allocation, since there is a result for every table.
 func setBytes(out *models.TableSize, total, data, index int64) {
 	bytes := &struct{ total, data, index, unused int64 }{total, data, index, total - data - index}
 	out.Total, out.Data, out.Index, out.Unused = &bytes.total, &bytes.data, &bytes.index, &bytes.unused
@@ -149,7 +158,8 @@ func (t *tableFiles) resultKind() models.Kind {
 	return models.KindTable
 }
 
-// fit scales data and index down to what their file holds, when the statistics say more; bytes, none negative.
+// fit scales data and index down to the size of their file if the statistics exceed it, which stale reports. All are in
+// bytes and not negative.
 func fit(data, index, file int64) (fitData, fitIndex int64, stale bool) {
 	sum := uint64(data) + uint64(index)
 	if sum <= uint64(file) {
@@ -160,16 +170,17 @@ func fit(data, index, file int64) (fitData, fitIndex int64, stale bool) {
 	return int64(quotient), file - int64(quotient), true
 }
 
-// measure finds the statistics of the tables; files says whether tablespaces were readable. Where tables have files
-// it may do without statistics: split says whether rows and the division into data and index are wanted, too.
+// measure reads the statistics of the tables. With files set the tablespaces were readable. Unless split is set, it
+// skips statistics that are needed only for rows and for the division into data and index.
 func (s *session) measure(ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool) error {
 	if s.version.dictionary() {
 		err := s.sizes(ctx, schema, tables)
 		if number := errorNumber(err); number != codeMaxExecutionTime && number != codeLockWait {
 			return err
 		}
-		return s.lookUp(ctx, schema, tables, missing(tables))
+		return s.lookUp(ctx, schema, tables, withoutStatistics(tables))
 	}
+
 	if err := s.kinds(ctx, schema, tables, func(t *tableFiles) bool { return t.files == 0 }); err != nil {
 		return err
 	}
@@ -182,27 +193,27 @@ func (s *session) measure(ctx context.Context, schema string, tables map[string]
 		}
 		collectors.Expected(ctx, len(tables))
 	}
-	return s.lookUp(ctx, schema, tables, toOpen(tables, split))
+	return s.lookUp(ctx, schema, tables, tablesToOpen(tables, split))
 }
 
-// toOpen are the tables that have to be opened to be measured.
-func toOpen(tables map[string]*tableFiles, split bool) (names []string) {
-	var known []string // but not how their bytes divide
-	for _, name := range missing(tables) {
+// tablesToOpen returns the tables that have to be opened to be measured.
+func tablesToOpen(tables map[string]*tableFiles, split bool) (names []string) {
+	var undivided []string // tables whose files give a total
+	for _, name := range withoutStatistics(tables) {
 		if tables[name].files == 0 {
 			names = append(names, name)
 		} else {
-			known = append(known, name)
+			undivided = append(undivided, name)
 		}
 	}
-	if split && len(known) <= openLimit {
-		names = append(names, known...)
+	if split && len(undivided) <= openLimit {
+		names = append(names, undivided...)
 	}
 	return names
 }
 
-// missing are the tables that could have statistics and do not.
-func missing(tables map[string]*tableFiles) (names []string) {
+// withoutStatistics returns the tables that lack statistics although they could have some.
+func withoutStatistics(tables map[string]*tableFiles) (names []string) {
 	for _, t := range tables {
 		if !t.stat.divided() && t.unread == "" && !t.unsized() {
 			names = append(names, t.name)
@@ -211,23 +222,28 @@ func missing(tables map[string]*tableFiles) (names []string) {
 	return names
 }
 
+// sizes reads the statistics of the whole schema from a data dictionary.
 func (s *session) sizes(ctx context.Context, schema string, tables map[string]*tableFiles) error {
 	return s.each(ctx, statements["sizes"], func(rows *sql.Rows) error {
 		var inSchema, name string
 		var stat statistics
-		err := rows.Scan(&inSchema, &name, &stat.rows, &stat.data, &stat.index)
+		if err := rows.Scan(&inSchema, &name, &stat.rows, &stat.data, &stat.index); err != nil {
+			return err
+		}
 		if t := tables[name]; t != nil && inSchema == schema {
 			t.stat = stat
 			s.measured.Add(ctx)
 		}
-		return err
+		return nil
 	}, schema)
 }
 
-// statistics reads InnoDB's own statistics and adds up partitions. Where the account may not read them, or somebody
-// holds them locked, there are none. Those of a table without a file of its own may be of a file that was discarded:
-// the server is asked about each such table instead, unless they are too many to open.
-func (s *session) statistics(ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool) error {
+// statistics reads InnoDB's persistent statistics and adds up those of partitions. There are none if the account may
+// not read them or they are locked. Those of a table without a file may be of a discarded one: such tables are left
+// to lookUp, unless they are too many to open.
+func (s *session) statistics(
+	ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool,
+) error {
 	fileless := 0
 	for _, t := range tables {
 		if t.innodb() && t.files == 0 {
@@ -238,10 +254,13 @@ func (s *session) statistics(ctx context.Context, schema string, tables map[stri
 	if s.pageSize == 0 || !split && (!trust || fileless == 0) {
 		return nil
 	}
+
 	err := s.each(ctx, statements["statistics"], func(rows *sql.Rows) error {
 		var name sql.RawBytes
 		var count, data, index int64
-		err := rows.Scan(&name, &count, &data, &index)
+		if err := rows.Scan(&name, &count, &data, &index); err != nil {
+			return err
+		}
 		if t := statisticsOwner(name, tables); t != nil && t.innodb() && (trust || t.files > 0) {
 			if !t.stat.divided() {
 				s.measured.Add(ctx)
@@ -249,8 +268,9 @@ func (s *session) statistics(ctx context.Context, schema string, tables map[stri
 			page := cmp.Or(t.zipPage, s.pageSize)
 			t.stat.add(count, data*page, index*page)
 		}
-		return err
+		return nil
 	}, schema)
+
 	switch errorNumber(err) {
 	case codeTableDenied, codeColumnDenied, codeLockWait:
 		return nil
@@ -258,7 +278,7 @@ func (s *session) statistics(ctx context.Context, schema string, tables map[stri
 	return err
 }
 
-// statisticsOwner is partitionOwner without a string made for each table that has no partitions.
+// statisticsOwner is partitionOwner without an allocation for tables without partitions.
 func statisticsOwner(name []byte, tables map[string]*tableFiles) *tableFiles {
 	if t := tables[string(name)]; t != nil {
 		return t
@@ -266,7 +286,7 @@ func statisticsOwner(name []byte, tables map[string]*tableFiles) *tableFiles {
 	return partitionOwner(string(name), tables)
 }
 
-// add adds the statistics of one more partition.
+// add adds the rows and bytes of a partition.
 func (m *statistics) add(rows, data, index int64) {
 	m.rows = sql.NullInt64{Int64: m.rows.Int64 + rows, Valid: true}
 	m.data = sql.NullInt64{Int64: m.data.Int64 + data, Valid: true}

@@ -1,4 +1,4 @@
--- The most memory that our connection needed so far (MariaDB 10.4 and later).
+-- The peak memory of our connection (MariaDB 10.4 and later).
 -- Needs: nothing.
 -- Columns: bytes.
 SELECT max_memory_used

@@ -1,4 +1,4 @@
--- The most memory that our connection needed so far (MySQL 8.0.31 and later).
+-- The peak memory of our connection (MySQL 8.0.31 and later).
 -- Needs: SELECT on performance_schema.threads; without it error 1142.
 -- Columns: bytes.
 SELECT max_total_memory

@@ -1,4 +1,4 @@
--- The tables of one schema on MySQL, without a column that would open any of them.
+-- The tables of one schema (MySQL), with no column for which the server opens them.
 -- Needs: a privilege on each table; others are missing, without an error.
 -- Columns: schema, name, type, engine, create options.
 SELECT table_schema, table_name, table_type, engine, create_options

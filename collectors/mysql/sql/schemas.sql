@@ -1,4 +1,4 @@
--- Every schema the account may see.
+-- The schemas that the account can see.
 -- Needs: nothing, but without SHOW DATABASES or a privilege ON *.* some are missing, without an error.
 -- Columns: name.
 SELECT schema_name

@@ -1,4 +1,4 @@
--- What the server is and who we are on it.
+-- The version of the server, our connection and our account.
 -- Needs: nothing.
 -- Columns: version text, connection id, account as user@host.
 SELECT VERSION(), CONNECTION_ID(), CURRENT_USER()

@@ -1,4 +1,4 @@
--- InnoDB's persistent statistics of one schema, one row a partition.
+-- InnoDB's persistent statistics of one schema, one row per partition.
 -- Needs: SELECT on mysql.innodb_table_stats; without it error 1142.
 -- Columns: table or table#P#partition, rows, pages of data, pages of other indexes.
 SELECT table_name, n_rows, clustered_index_size, sum_of_other_index_sizes

@@ -1,4 +1,4 @@
--- Which tablespace each InnoDB table is in (MariaDB, MySQL 5.7): full-text files are named after the table's id.
+-- The tablespace of each InnoDB table (MariaDB, MySQL 5.7), for full-text files, which are named after the table's id.
 -- Needs: PROCESS; without it error 1227.
 -- Columns: id of the table, id of its tablespace.
 SELECT table_id, space

@@ -1,4 +1,4 @@
--- Settings that not every server has: no InnoDB, no page size.
+-- Settings that not every server has; one without InnoDB has no page size.
 -- Needs: nothing.
 -- Columns: name, value.
 SHOW VARIABLES WHERE variable_name IN ('innodb_page_size', 'partial_revokes')

@@ -1,4 +1,4 @@
--- Every InnoDB tablespace by its name (MySQL 8 and later).
+-- The InnoDB tablespaces of single tables, by name (MySQL 8 and later).
 -- Needs: PROCESS; without it error 1227.
 -- Columns: id, name, bytes of the file, bytes allocated on disk.
 SELECT space, name, file_size, allocated_size

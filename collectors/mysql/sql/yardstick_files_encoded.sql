@@ -1,4 +1,4 @@
--- Every InnoDB tablespace of a single table by its id (MariaDB, MySQL 5.7); shared ones have no '/' in their names.
+-- The InnoDB tablespaces of single tables, by id (MariaDB, MySQL 5.7). Names of shared ones have no '/'.
 -- Needs: PROCESS; without it error 1227.
 -- Columns: id, bytes of the file, bytes allocated on disk.
 SELECT space, file_size, allocated_size
