@@ -13,18 +13,20 @@ import (
 	"whalefall/testenv"
 )
 
-// wantGone has the server end every connection of the account within a second.
-func wantGone(t *testing.T, server *testenv.MySQLServer, user string) {
+// wantNoConnections fails unless the server ends all connections of the user within a second.
+func wantNoConnections(t *testing.T, server *testenv.MySQLServer, user string) {
 	t.Helper()
-	for start := time.Now(); connections(t, server, user) > 0; time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > time.Second {
-			t.Fatal("the server still has our connection")
-		}
+	start := time.Now()
+	collectortest.Eventually(t, "connections are still open, want none", func() bool {
+		return connections(t, server, user) == 0
+	})
+	if elapsed := time.Since(start); elapsed > time.Second {
+		t.Errorf("connections ended after %v, want at most 1 s", elapsed)
 	}
 }
 
-// Each of these tables is asked for by a statement of its own, so that most cancels come between two of them.
-func TestCancelledBetweenManyShortStatements(t *testing.T) {
+// Each table is queried by a statement of its own, so that most deadlines pass between two of them.
+func TestCollector_Tables_CancelBetweenStatements(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	var create strings.Builder
@@ -35,7 +37,7 @@ func TestCancelledBetweenManyShortStatements(t *testing.T) {
 	target := collectortest.MySQLAccount(t, server, "ALL PRIVILEGES ON *.*")
 	ended := 0
 	for after := time.Duration(0); after < 100*time.Millisecond; after += 10 * time.Millisecond {
-		server.Exec(t, "", "FLUSH TABLES") // opening them takes longer
+		server.Exec(t, "", "FLUSH TABLES") // so that the tables have to be opened, which takes longer
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		_, err := New().Tables(ctx, target, database)
 		cancel()
@@ -43,24 +45,24 @@ func TestCancelledBetweenManyShortStatements(t *testing.T) {
 			collectortest.WantError(t, err, models.CodeTimeout, "")
 			ended++
 		}
-		wantGone(t, server, target.Username)
+		wantNoConnections(t, server, target.Username)
 	}
 	if ended < 3 {
-		t.Errorf("%d collections were ended", ended)
+		t.Errorf("%d collections were cancelled, want at least 3", ended)
 	}
 }
 
-func TestCancelledWhileConnecting(t *testing.T) {
+func TestCollector_Tables_CancelWhileConnecting(t *testing.T) {
 	server := testenv.MySQL(t)
 	target := collectortest.MySQLAccount(t, server)
 	target.Host, target.Port = "127.0.0.1", testenv.SilentPort(t)
 	if late := collectortest.CancelTables(t, New(), target, "any", 50*time.Millisecond); late > time.Second {
-		t.Errorf("that took %v", late)
+		t.Errorf("returned after %v, want at most 1 s", late)
 	}
 }
 
-// Who may log in no more can end nothing either: the server goes on to the limit that the session was given.
-func TestCancelledWhoMayLogInNoMore(t *testing.T) {
+// A locked account cannot kill its own connection, so that the server runs the statement up to the session's limit.
+func TestSession_Kill_AccountLocked(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
@@ -77,18 +79,25 @@ func TestCancelledWhoMayLogInNoMore(t *testing.T) {
 		var n int
 		done <- s.classify(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
 	}()
-	time.Sleep(100 * time.Millisecond)
+	collectortest.Eventually(t, "the statement does not run", func() bool {
+		var n int
+		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist"+
+			" WHERE user = ? AND info LIKE 'SELECT SLEEP%'", target.Username).Scan(&n)
+		return err == nil && n == 1
+	})
 	cancel()
 	ended := time.Now()
 	collectortest.WantError(t, <-done, models.CodeCollection, "collect.cancelled")
 	s.close()
 	if late := time.Since(ended); late > time.Second {
-		t.Errorf("that took %v", late)
+		t.Errorf("returned after %v, want at most 1 s", late)
 	}
-	collectortest.Eventually(t, "the server goes on beyond the limit", func() bool { return connections(t, server, target.Username) == 0 })
+	collectortest.Eventually(t, "the statement runs beyond its limit", func() bool {
+		return connections(t, server, target.Username) == 0
+	})
 }
 
-func TestCancelledWhenTheNetworkIsCut(t *testing.T) {
+func TestCollector_Tables_CancelWithNetworkCut(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
@@ -97,24 +106,24 @@ func TestCancelledWhenTheNetworkIsCut(t *testing.T) {
 	defer collectortest.LockMySQL(t, server)()
 	time.AfterFunc(100*time.Millisecond, w.CutOff)
 	if late := collectortest.CancelTables(t, New(), target, database, 200*time.Millisecond); late > time.Second {
-		t.Errorf("that took %v", late)
+		t.Errorf("returned after %v, want at most 1 s", late)
 	}
 }
 
-func TestTellsWhatTheServerNeeded(t *testing.T) {
+func TestCollector_Tables_ServerBytes(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
 	target := collectortest.MySQLAccount(t, server, "REFERENCES ON *.*")
 	result, err := New().Tables(t.Context(), target, database)
 	if err != nil || result.ServerBytes == nil || *result.ServerBytes < 1<<14 {
-		t.Errorf("%s bytes, %v", collectortest.Text(result.ServerBytes), err)
+		t.Errorf("got %s bytes, %v, want at least %d", collectortest.Text(result.ServerBytes), err, 1<<14)
 	}
 }
 
-// A run makes one connection, which is gone when it is over; one that is cancelled makes one more, which is short.
-// The server counts them: it lets the account make no third one.
-func TestARunIsOneConnection(t *testing.T) {
+// A collection opens one connection, and a cancelled one opens a second to kill the first. The server counts them: the
+// account may open only two.
+func TestCollector_Connections(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
@@ -123,9 +132,9 @@ func TestARunIsOneConnection(t *testing.T) {
 		server.Exec(t, "", "ALTER USER "+testenv.QuoteMySQL(target.Username)+" WITH MAX_CONNECTIONS_PER_HOUR 2")
 		return target
 	}
-	wantSpent := func(target collectors.Target) {
+	wantNoneLeft := func(target collectors.Target) {
 		t.Helper()
-		wantGone(t, server, target.Username)
+		wantNoConnections(t, server, target.Username)
 		_, err := New().Version(t.Context(), target)
 		collectortest.WantUnreachable(t, err, collectors.ReasonBusy)
 	}
@@ -134,12 +143,12 @@ func TestARunIsOneConnection(t *testing.T) {
 	collectortest.Must(t, err)
 	_, err = New().Databases(t.Context(), target)
 	collectortest.Must(t, err)
-	wantSpent(target)
+	wantNoneLeft(target)
 
 	target = limited()
 	defer collectortest.LockMySQL(t, server)()
 	if late := collectortest.CancelTables(t, New(), target, database, 100*time.Millisecond); late > time.Second {
-		t.Errorf("that took %v", late)
+		t.Errorf("returned after %v, want at most 1 s", late)
 	}
-	wantSpent(target)
+	wantNoneLeft(target)
 }

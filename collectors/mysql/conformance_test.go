@@ -18,7 +18,7 @@ var engine = collectortest.Engine{
 	Setup: setup,
 	Cannot: map[string]string{
 		"empty table has exactly 0 rows": "InnoDB only estimates rows",
-		"uncounted rows are unknown":     "InnoDB counts a sample on its own; an old estimate looks like a new one",
+		"uncounted rows are unknown":     "InnoDB samples tables on its own; an old estimate looks like a new one",
 		"partitions are rolled up":       "a partitioned table is one row, with the bytes of its partitions",
 	},
 }
@@ -46,13 +46,16 @@ func setup(t *testing.T) collectortest.Fixture {
 		Denied: func(t *testing.T) (collectors.Target, string, string) {
 			readable := server.NewDatabase(t)
 			server.Exec(t, readable, "CREATE TABLE a (id INT PRIMARY KEY)")
-			return collectortest.MySQLAccount(t, server, "SHOW DATABASES ON *.*", "SELECT ON "+readable+".*"), database, readable
+			target := collectortest.MySQLAccount(t, server, "SHOW DATABASES ON *.*", "SELECT ON "+readable+".*")
+			return target, database, readable
 		},
 	}
 }
 
-// serverSizes is what the file system says: the bytes of each table's files, under the names the server gave them.
-func serverSizes(t *testing.T, server *testenv.MySQLServer, database string) map[collectortest.RelationName]collectortest.Sizes {
+// serverSizes returns the bytes of each table's files in the file system.
+func serverSizes(
+	t *testing.T, server *testenv.MySQLServer, database string,
+) map[collectortest.RelationName]collectortest.Sizes {
 	t.Helper()
 	out := map[collectortest.RelationName]collectortest.Sizes{}
 	for name, total := range fileSizes(t, server, database) {
@@ -61,11 +64,11 @@ func serverSizes(t *testing.T, server *testenv.MySQLServer, database string) map
 	return out
 }
 
-// fileSizes sums the .ibd files of each InnoDB table of a database, partitions included, full-text files left out.
+// fileSizes returns the bytes of the .ibd files of each InnoDB table, including partitions but not full-text files.
 func fileSizes(t *testing.T, server *testenv.MySQLServer, database string) map[string]int64 {
 	t.Helper()
 	if server.DataDir == "" || server.Flavor != "mariadb" {
-		testenv.Missing(t, "a private MariaDB, whose files can be looked at")
+		testenv.Missing(t, "a private MariaDB, whose files can be read")
 	}
 	db := server.DB(t)
 	out := map[string]int64{}
@@ -75,14 +78,14 @@ func fileSizes(t *testing.T, server *testenv.MySQLServer, database string) map[s
 			continue
 		}
 		var name string
-		if err := db.QueryRow("SELECT CONVERT(CONVERT(CAST(? AS BINARY) USING filename) USING utf8mb4)", encoded).Scan(&name); err != nil {
-			t.Fatal(err)
-		}
+		const decode = "SELECT CONVERT(CONVERT(CAST(? AS BINARY) USING filename) USING utf8mb4)"
+		collectortest.Must(t, db.QueryRow(decode, encoded).Scan(&name))
 		out[strings.TrimRight(name, "\x00")] += size
 	}
 	return out
 }
 
+// ibdFiles returns the bytes of each .ibd file in the directory.
 func ibdFiles(t *testing.T, dir string) map[string]int64 {
 	t.Helper()
 	out := map[string]int64{}
@@ -100,6 +103,7 @@ func ibdFiles(t *testing.T, dir string) map[string]int64 {
 	return out
 }
 
+// connections returns how many connections of the user the server has.
 func connections(t *testing.T, server *testenv.MySQLServer, user string) (n int) {
 	t.Helper()
 	err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE user = ?", user).Scan(&n)
@@ -109,12 +113,12 @@ func connections(t *testing.T, server *testenv.MySQLServer, user string) (n int)
 	return n
 }
 
+// status returns a global status variable of the server.
 func status(t *testing.T, server *testenv.MySQLServer, name string) int64 {
 	t.Helper()
 	var ignored, value string
-	if err := server.DB(t).QueryRow("SHOW GLOBAL STATUS LIKE "+testenv.QuoteMySQL(name)).Scan(&ignored, &value); err != nil {
-		t.Fatal(err)
-	}
+	row := server.DB(t).QueryRow("SHOW GLOBAL STATUS LIKE " + testenv.QuoteMySQL(name))
+	collectortest.Must(t, row.Scan(&ignored, &value))
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func (f tablespaceFile) within(schema string) string {
 }
 
 // attribute adds each file of the schema to its table and returns the names of tables that have a file but are not
-// listed. Full-text files are named after the id of their table; ids returns the id of each table's tablespace by it.
+// listed. Full-text files are named after the id of their table; ids maps it to the id of the table's tablespace.
 func (fs fileIndex) attribute(
 	schema string, tables map[string]*tableFiles, ids func() (map[int64]int64, error),
 ) (hidden map[string]bool, err error) {
@@ -253,8 +253,8 @@ func (s *session) findLateFiles(ctx context.Context, seen *view, schema string, 
 	return err
 }
 
-// tableIDs returns a function that returns the id of each InnoDB table's tablespace by the id of the table. It reads
-// them once per index, since that is slow on MySQL 8.
+// tableIDs returns a function that maps the id of each InnoDB table to the id of its tablespace. The function queries
+// the server once per index, since that is slow on MySQL 8.
 func (s *session) tableIDs(ctx context.Context, files *fileIndex) func() (map[int64]int64, error) {
 	return func() (map[int64]int64, error) {
 		if files.owners != nil {

@@ -108,7 +108,7 @@ func (s *session) databasesInView(ctx context.Context, seen *view) (result model
 
 var systemSchemas = []string{"information_schema", "mysql", "performance_schema", "sys"}
 
-// virtualSchema reports whether the server makes the schema up, so that it has nothing on disk.
+// virtualSchema reports whether the server generates the schema, so that it has nothing on disk.
 func virtualSchema(name string) bool {
 	return name == "information_schema" || name == "performance_schema"
 }
@@ -217,7 +217,7 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 	return result, nil
 }
 
-// memory returns the peak memory of our connection on the server in bytes, nil where the account may not read it.
+// memory returns the peak memory of our connection on the server in bytes, nil if the account may not read it.
 func (s *session) memory(ctx context.Context) (bytes *int64) {
 	text := statements["memory"]
 	if !s.version.mariadb {

@@ -22,6 +22,7 @@ import (
 	"whalefall/testenv"
 )
 
+// root returns a target whose account is root.
 func root(server *testenv.MySQLServer) collectors.Target {
 	return collectors.Target{
 		Name: "测试", Engine: models.MySQL, Host: server.Host, Port: server.Port, TLSMode: models.TLSPrefer,
@@ -29,7 +30,10 @@ func root(server *testenv.MySQLServer) collectors.Target {
 	}
 }
 
-func tableNames(t *testing.T, target collectors.Target, database string) (models.TableResult, map[string]models.TableSize) {
+// tablesByName collects the tables of a database and returns the result and its tables by name.
+func tablesByName(
+	t *testing.T, target collectors.Target, database string,
+) (models.TableResult, map[string]models.TableSize) {
 	t.Helper()
 	result, err := New().Tables(t.Context(), target, database)
 	if err != nil {
@@ -41,13 +45,14 @@ func tableNames(t *testing.T, target collectors.Target, database string) (models
 			t.Errorf("%q is listed twice", table.Name)
 		}
 		if table.Schema != database {
-			t.Errorf("%q is in %q", table.Name, table.Schema)
+			t.Errorf("%q: got schema %q, want %q", table.Name, table.Schema, database)
 		}
 		found[table.Name] = table
 	}
 	return result, found
 }
 
+// totalOf returns the total of a table, and ends the test if it has none.
 func totalOf(t *testing.T, table models.TableSize) int64 {
 	t.Helper()
 	if table.Total == nil {
@@ -56,6 +61,7 @@ func totalOf(t *testing.T, table models.TableSize) int64 {
 	return *table.Total
 }
 
+// onMariaDB returns the shared server, and skips the test if that is a MySQL.
 func onMariaDB(t *testing.T) *testenv.MySQLServer {
 	t.Helper()
 	server := testenv.MySQL(t)
@@ -65,38 +71,41 @@ func onMariaDB(t *testing.T) *testenv.MySQLServer {
 	return server
 }
 
+// wantFileSizes fails unless each InnoDB table has the size of its files.
 func wantFileSizes(t *testing.T, server *testenv.MySQLServer, database string, found map[string]models.TableSize) {
 	t.Helper()
 	for name, size := range fileSizes(t, server, database) {
 		if got := totalOf(t, found[name]); got != size {
-			t.Errorf("%q: %d bytes, its files have %d", name, got, size)
+			t.Errorf("%q: got %d bytes, want %d as its files", name, got, size)
 		}
 		if found[name].SizeSource != models.SizeAllocated {
-			t.Errorf("%q: sizes from %q", name, found[name].SizeSource)
+			t.Errorf("%q: got sizes from %q, want %q", name, found[name].SizeSource, models.SizeAllocated)
 		}
 	}
 }
 
-func TestTotalsAreFileSizesRightAfterALoad(t *testing.T) {
+func TestCollector_Tables_OldStatistics(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE loaded (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, KEY (v(20))) ENGINE=InnoDB STATS_AUTO_RECALC=0",
+	server.Exec(t, database,
+		"CREATE TABLE loaded (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, KEY (v(20))) ENGINE=InnoDB STATS_AUTO_RECALC=0",
 		"INSERT INTO loaded (v) SELECT REPEAT('x', 400) FROM seq_1_to_32000",
-		"CREATE TABLE shrunk LIKE loaded", "INSERT INTO shrunk SELECT * FROM loaded", "ANALYZE TABLE shrunk", "TRUNCATE shrunk",
+		"CREATE TABLE shrunk LIKE loaded", "INSERT INTO shrunk SELECT * FROM loaded",
+		"ANALYZE TABLE shrunk", "TRUNCATE shrunk",
 		"UPDATE mysql.innodb_table_stats SET clustered_index_size = 1000, sum_of_other_index_sizes = 500"+
 			" WHERE database_name = '"+database+"' AND table_name = 'shrunk'")
-	_, found := tableNames(t, root(server), database)
+	_, found := tablesByName(t, root(server), database)
 	wantFileSizes(t, server, database, found)
 	if loaded := found["loaded"]; *loaded.Total < 13<<20 || *loaded.Data > 1<<20 || loaded.StatsStale {
-		t.Errorf("loaded: %+v", loaded)
+		t.Errorf("loaded: got %+v, want the file's total and old statistics", loaded)
 	}
 	shrunk := found["shrunk"]
 	if !shrunk.StatsStale || *shrunk.Unused != 0 || *shrunk.Data+*shrunk.Index != *shrunk.Total {
-		t.Errorf("statistics above the file: %+v", shrunk)
+		t.Errorf("shrunk: got %+v, want stale statistics scaled to the file", shrunk)
 	}
 }
 
-func TestFullTextFilesCountAsIndex(t *testing.T) {
+func TestCollector_Tables_FullTextFiles(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE ft (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT, FULLTEXT (v)) ENGINE=InnoDB",
@@ -113,54 +122,60 @@ func TestFullTextFilesCountAsIndex(t *testing.T) {
 		}
 		return own, auxiliary
 	}
+
 	own, auxiliary := files()
 	var result models.TableResult
 	var found map[string]models.TableSize
-	for before := int64(-1); before != own+auxiliary; { // the server goes on writing words into its files
+	for before := int64(-1); before != own+auxiliary; { // the server still writes words into its files
 		before = own + auxiliary
-		result, found = tableNames(t, root(server), database)
+		result, found = tablesByName(t, root(server), database)
 		own, auxiliary = files()
 	}
 	if len(found) != 2 || !result.Complete {
-		t.Errorf("found %v, complete: %v", slices.Collect(maps.Keys(found)), result.Complete)
+		t.Errorf("got tables %v, complete: %v, want 2, complete", slices.Collect(maps.Keys(found)), result.Complete)
 	}
 	if got := totalOf(t, found["ft"]); auxiliary == 0 || got != own+auxiliary || *found["ft"].Index < auxiliary {
-		t.Errorf("%d bytes, %d of indexes; the files have %d and %d", got, *found["ft"].Index, own, auxiliary)
+		t.Errorf("got %d bytes, %d of indexes, want %d + %d as the files", got, *found["ft"].Index, own, auxiliary)
 	}
 }
 
-func TestPartitionedTableIsOneRow(t *testing.T) {
+func TestCollector_Tables_Partitions(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database,
-		"CREATE TABLE p (a INT) ENGINE=InnoDB PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (10), PARTITION pMax VALUES LESS THAN MAXVALUE)",
-		"CREATE TABLE `s#P#x` (a INT, b DATE) ENGINE=InnoDB PARTITION BY RANGE (a) SUBPARTITION BY HASH (TO_DAYS(b)) SUBPARTITIONS 2"+
+		"CREATE TABLE p (a INT) ENGINE=InnoDB PARTITION BY RANGE (a)"+
+			" (PARTITION p0 VALUES LESS THAN (10), PARTITION pMax VALUES LESS THAN MAXVALUE)",
+		"CREATE TABLE `s#P#x` (a INT, b DATE) ENGINE=InnoDB PARTITION BY RANGE (a)"+
+			" SUBPARTITION BY HASH (TO_DAYS(b)) SUBPARTITIONS 2"+
 			" (PARTITION `订` VALUES LESS THAN (10), PARTITION `p@x#p#` VALUES LESS THAN MAXVALUE)",
 		"CREATE TABLE s (a INT) ENGINE=InnoDB",
 		"INSERT INTO p SELECT seq FROM seq_1_to_500", "ANALYZE TABLE p")
-	result, found := tableNames(t, root(server), database)
+	result, found := tablesByName(t, root(server), database)
 	if len(found) != 3 || !result.Complete || found["p"].Kind != models.KindTable || found["p"].RolledUp {
-		t.Errorf("complete: %v, %+v", result.Complete, found)
+		t.Errorf("got complete: %v, %+v, want 3 plain tables, complete", result.Complete, found)
 	}
 	wantFileSizes(t, server, database, found)
 	if rows := found["p"].Rows; rows == nil || *rows < 400 || *rows > 600 {
-		t.Errorf("%s rows of 500", collectortest.Text(rows))
+		t.Errorf("got %s rows, want about 500", collectortest.Text(rows))
 	}
 }
 
-func TestEnginesOfEveryKind(t *testing.T) {
+func TestCollector_Tables_StorageEngines(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE child1 (a INT, KEY (a)) ENGINE=MyISAM", "INSERT INTO child1 SELECT seq FROM seq_1_to_1000",
+	server.Exec(t, database,
+		"CREATE TABLE child1 (a INT, KEY (a)) ENGINE=MyISAM", "INSERT INTO child1 SELECT seq FROM seq_1_to_1000",
 		"CREATE TABLE child2 LIKE child1", "CREATE TABLE merged (a INT, KEY (a)) ENGINE=MERGE UNION=(child1, child2)",
 		"CREATE TABLE aria (a INT) ENGINE=Aria", "INSERT INTO aria SELECT seq FROM seq_1_to_1000",
-		"CREATE TABLE memory (a INT) ENGINE=MEMORY", "CREATE TABLE csv (a INT NOT NULL) ENGINE=CSV", "INSERT INTO csv VALUES (1)",
+		"CREATE TABLE memory (a INT) ENGINE=MEMORY",
+		"CREATE TABLE csv (a INT NOT NULL) ENGINE=CSV", "INSERT INTO csv VALUES (1)",
 		"CREATE SEQUENCE counter", "CREATE TABLE versioned (a INT) ENGINE=InnoDB WITH SYSTEM VERSIONING",
 		"CREATE VIEW broken AS SELECT * FROM memory", "DROP TABLE memory", "CREATE TABLE memory (b INT) ENGINE=MEMORY",
 		"FLUSH TABLES")
-	result, found := tableNames(t, root(server), database)
+	result, found := tablesByName(t, root(server), database)
 	if !result.Complete || len(found) != 8 {
-		t.Fatalf("complete: %v, %d tables: %v", result.Complete, len(found), slices.Sorted(maps.Keys(found)))
+		t.Fatalf("got complete: %v, %d tables %v, want 8, complete",
+			result.Complete, len(found), slices.Sorted(maps.Keys(found)))
 	}
 	onDisk := func(names ...string) (sum int64) {
 		for _, name := range names {
@@ -173,17 +188,20 @@ func TestEnginesOfEveryKind(t *testing.T) {
 		return sum
 	}
 	if got, want := totalOf(t, found["child1"]), onDisk("child1.MYD", "child1.MYI"); got != want {
-		t.Errorf("MyISAM: %d, on disk %d", got, want)
+		t.Errorf("MyISAM: got %d bytes, want %d", got, want)
 	}
 	if got, want := totalOf(t, found["aria"]), onDisk("aria.MAD", "aria.MAI"); got != want {
-		t.Errorf("Aria: %d, on disk %d", got, want)
+		t.Errorf("Aria: got %d bytes, want %d", got, want)
 	}
 	for _, name := range []string{"child1", "aria"} {
-		if *found[name].Rows != 1000 || found[name].RowsSource != models.RowsExact || found[name].SizeSource != models.SizeAllocated {
-			t.Errorf("%s: %+v", name, found[name])
+		got := found[name]
+		if *got.Rows != 1000 || got.RowsSource != models.RowsExact || got.SizeSource != models.SizeAllocated {
+			t.Errorf("%s: got %+v, want exactly 1000 rows and allocated bytes", name, got)
 		}
 	}
-	unknown := models.TableSize{Schema: database, Name: "merged", Kind: models.KindMerge, RolledUp: true, SizeSource: models.SizeNone}
+	unknown := models.TableSize{
+		Schema: database, Name: "merged", Kind: models.KindMerge, RolledUp: true, SizeSource: models.SizeNone,
+	}
 	if diff := cmp.Diff(unknown, found["merged"]); diff != "" {
 		t.Error(diff)
 	}
@@ -191,14 +209,17 @@ func TestEnginesOfEveryKind(t *testing.T) {
 	if diff := cmp.Diff(unknown, found["csv"]); diff != "" {
 		t.Error(diff)
 	}
-	for name, kind := range map[string]models.Kind{"memory": models.KindMemory, "counter": models.KindSequence, "versioned": models.KindTable} {
+	for name, kind := range map[string]models.Kind{
+		"memory": models.KindMemory, "counter": models.KindSequence, "versioned": models.KindTable,
+	} {
 		if found[name].Kind != kind || found[name].Total == nil {
-			t.Errorf("%s: %+v", name, found[name])
+			t.Errorf("%s: got %+v, want a total and kind %q", name, found[name], kind)
 		}
 	}
 }
 
-// Names of letters that file names encode in different ways, of device names and of file endings.
+// hardNames returns names with letters that file names encode in different ways, names of devices and names with file
+// extensions.
 func hardNames() []string {
 	names := slices.Clone(collectortest.HostileNames)
 	for _, span := range [][2]rune{
@@ -223,10 +244,11 @@ func hardNames() []string {
 			names = append(names, "n"+string(chunk)+"n")
 		}
 	}
-	return append(names, "con", "NUL", "lpt1", "we$ird/na me", "#sql-x", "a@b", "@0041", "a#P#b", "a.ibd", "123", strings.Repeat("x", 64))
+	return append(names, "con", "NUL", "lpt1", "we$ird/na me", "#sql-x", "a@b", "@0041", "a#P#b", "a.ibd", "123",
+		strings.Repeat("x", 64))
 }
 
-func TestNamesAreMatchedByteExact(t *testing.T) {
+func TestCollector_Tables_HardNames(t *testing.T) {
 	server := testenv.MySQL(t)
 	for _, database := range []string{"szt", "Szt", "sz-t.x", "we/ird #p# `名`"} {
 		server.CreateDatabase(t, database)
@@ -238,18 +260,20 @@ func TestNamesAreMatchedByteExact(t *testing.T) {
 	for _, database := range []string{"Szt", "sz-t.x", "we/ird #p# `名`"} {
 		server.Exec(t, database, "CREATE TABLE plain (id INT PRIMARY KEY, v TEXT) ENGINE=InnoDB",
 			"CREATE TABLE `a/b#p#c` (id INT PRIMARY KEY) ENGINE=InnoDB")
-		result, found := tableNames(t, root(server), database)
-		if !result.Complete || len(found) != 2 || found["plain"].SizeSource != models.SizeAllocated || found["a/b#p#c"].SizeSource != models.SizeAllocated {
-			t.Errorf("%q: complete: %v, %+v", database, result.Complete, found)
+		result, found := tablesByName(t, root(server), database)
+		if !result.Complete || len(found) != 2 || found["plain"].SizeSource != models.SizeAllocated ||
+			found["a/b#p#c"].SizeSource != models.SizeAllocated {
+			t.Errorf("%q: got complete: %v, %+v, want 2 allocated, complete", database, result.Complete, found)
 		}
 	}
-	result, found := tableNames(t, root(server), "szt")
+	result, found := tablesByName(t, root(server), "szt")
 	if !result.Complete || result.Hidden != 0 || len(found) != len(names) {
-		t.Errorf("complete: %v, hidden: %d, %d tables of %d", result.Complete, result.Hidden, len(found), len(names))
+		t.Errorf("got complete: %v, %d hidden, %d tables, want complete, 0 hidden, %d tables",
+			result.Complete, result.Hidden, len(found), len(names))
 	}
 	for _, name := range names {
 		if table, ok := found[name]; !ok || table.SizeSource != models.SizeAllocated {
-			t.Errorf("%q: found: %v, sizes from %q", name, ok, table.SizeSource)
+			t.Errorf("%q: got listed: %v, sizes from %q, want %q", name, ok, table.SizeSource, models.SizeAllocated)
 		}
 	}
 	if server.Flavor == "mariadb" {
@@ -257,18 +281,19 @@ func TestNamesAreMatchedByteExact(t *testing.T) {
 	}
 }
 
-func TestShortResultsAreNeverComplete(t *testing.T) {
+func TestRights(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE one (a INT, b INT) ENGINE=InnoDB", "CREATE TABLE `订单/2` (a INT) ENGINE=InnoDB",
+	server.Exec(t, database,
+		"CREATE TABLE one (a INT, b INT) ENGINE=InnoDB", "CREATE TABLE `订单/2` (a INT) ENGINE=InnoDB",
 		"CREATE TABLE my (a INT) ENGINE=MyISAM")
 	const all = 3
 	cases := []struct {
 		name                 string
 		grants               []string
-		seen                 int // tables with sizes; -1: the database itself is not visible
+		seen                 int // tables with sizes; -1 if the database is not visible
 		hidden               int64
-		complete, everything bool // of Tables, of Databases
+		complete, everything bool // Complete of Tables and of Databases
 		source               models.SizeSource
 	}{
 		{"none", nil, -1, 0, false, false, ""},
@@ -276,81 +301,93 @@ func TestShortResultsAreNeverComplete(t *testing.T) {
 		{"show databases", []string{"SHOW DATABASES ON *.*"}, 0, 0, false, true, ""},
 		{"select on the database", []string{"SELECT ON " + database + ".*"}, all, 0, true, false, models.SizeStatistic},
 		{"select on one column", []string{"SELECT (a) ON " + database + ".one"}, 1, 0, false, false, models.SizeStatistic},
-		{"select on one table and process", []string{"SELECT ON " + database + ".one", "PROCESS ON *.*"}, 1, 1, false, false, models.SizeAllocated},
+		{
+			"select on one table and process",
+			[]string{"SELECT ON " + database + ".one", "PROCESS ON *.*"},
+			1, 1, false, false, models.SizeAllocated,
+		},
 		{"select", []string{"SELECT ON *.*"}, all, 0, true, true, models.SizeStatistic},
 		{"references", []string{"REFERENCES ON *.*"}, all, 0, true, true, models.SizeStatistic},
 		{"show view and process", []string{"SHOW VIEW, PROCESS ON *.*"}, all, 0, true, true, models.SizeAllocated},
-		{"the grant we advise", []string{"PROCESS, REFERENCES ON *.*"}, all, 0, true, true, models.SizeAllocated},
+		{"the suggested grant", []string{"PROCESS, REFERENCES ON *.*"}, all, 0, true, true, models.SizeAllocated},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			target := collectortest.MySQLAccount(t, server, c.grants...)
 			databases, err := New().Databases(t.Context(), target)
 			if err != nil || databases.Complete != c.everything {
-				t.Errorf("databases complete: %v, %v", databases.Complete, err)
+				t.Errorf("got databases complete: %v, %v, want %v", databases.Complete, err, c.everything)
 			}
 			for _, d := range databases.Databases {
 				if d.Name == database && (d.Total != nil) != c.complete {
-					t.Errorf("the database has %s bytes, %v", collectortest.Text(d.Total), d.Err)
+					t.Errorf("got %s bytes, %v, want known: %v", collectortest.Text(d.Total), d.Err, c.complete)
 				}
 			}
 			if c.seen < 0 {
 				_, err := New().Tables(t.Context(), target, database)
 				collectortest.WantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
-				if grant := models.AsError(err).Grant; grant != "GRANT PROCESS, REFERENCES ON *.* TO '"+target.Username+"'@'%';" {
-					t.Errorf("the grant is %v", grant)
+				want := "GRANT PROCESS, REFERENCES ON *.* TO '" + target.Username + "'@'%';"
+				if grant := models.AsError(err).Grant; grant != want {
+					t.Errorf("got grant %v, want %s", grant, want)
 				}
 				return
 			}
-			result, found := tableNames(t, target, database)
-			if result.Complete != c.complete || result.Hidden != c.hidden || len(found) != c.seen+int(c.hidden) || (result.Grant == "") != c.complete {
-				t.Errorf("complete: %v, hidden: %d, grant: %q, tables: %+v", result.Complete, result.Hidden, result.Grant, found)
+
+			result, found := tablesByName(t, target, database)
+			if result.Complete != c.complete || result.Hidden != c.hidden ||
+				len(found) != c.seen+int(c.hidden) || (result.Grant == "") != c.complete {
+				t.Errorf("got complete: %v, %d hidden, grant %q, tables %+v, want complete: %v, %d hidden, %d seen",
+					result.Complete, result.Hidden, result.Grant, found, c.complete, c.hidden, c.seen)
 			}
-			if c.seen > 0 && (totalOf(t, found["one"]) == 0 || found["one"].SizeSource != c.source || found["one"].Data == nil) {
-				t.Errorf("one is %+v", found["one"])
+			one := found["one"]
+			if c.seen > 0 && (totalOf(t, one) == 0 || one.SizeSource != c.source || one.Data == nil) {
+				t.Errorf("one: got %+v, want sizes from %q", one, c.source)
 			}
 			if c.hidden > 0 && found["订单/2"].Unread != models.UnreadHidden {
-				t.Errorf("the hidden one is %+v", found["订单/2"])
+				t.Errorf("hidden table: got %+v, want unread %q", found["订单/2"], models.UnreadHidden)
 			}
 		})
 	}
 }
 
-func TestGrantWeAdviseCanBeRun(t *testing.T) {
+func TestGrant_Executable(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE secret (a INT) ENGINE=InnoDB")
 	target := collectortest.MySQLAccount(t, server, "SELECT ON "+database+".*")
 	list, err := New().Databases(t.Context(), target)
 	if err != nil || list.Complete {
-		t.Fatalf("complete: %v, %v", list.Complete, err)
+		t.Fatalf("before the grant: got complete: %v, %v, want incomplete", list.Complete, err)
 	}
 	server.Exec(t, "", list.Grant)
 	list, err = New().Databases(t.Context(), target)
 	if err != nil || !list.Complete || list.Grant != "" {
-		t.Fatalf("after the grant: complete: %v, %q, %v", list.Complete, list.Grant, err)
+		t.Fatalf("after the grant: got complete: %v, grant %q, %v, want complete", list.Complete, list.Grant, err)
 	}
 	for _, d := range list.Databases {
 		full, empty := d.Name == database || d.Name == "mysql", virtualSchema(d.Name)
 		if d.Total == nil || d.Err != nil || full && *d.Total == 0 || empty && *d.Total != 0 {
-			t.Errorf("%s: %s bytes, %v", d.Name, collectortest.Text(d.Total), d.Err)
+			t.Errorf("%s: got %s bytes, %v, want a total", d.Name, collectortest.Text(d.Total), d.Err)
 		}
 		if d.IsSystem != slices.Contains(systemSchemas, d.Name) {
-			t.Errorf("%s is a system database: %v", d.Name, d.IsSystem)
+			t.Errorf("%s: got system database: %v, want %v", d.Name, d.IsSystem, !d.IsSystem)
 		}
 	}
 }
 
-// What the account saw before it read the tables may not hold any more when it reads them.
-func TestWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
+// Schemas and rights may change after the view was read and before the tables are.
+func TestSession_RereadView(t *testing.T) {
 	server := testenv.MySQL(t)
 	cases := []struct {
-		name, grant, statement string // the statement runs between
-		key                    string // of the error of Tables
-		listed, complete       bool   // in Databases, which is complete
+		name, grant, statement string // the statement is executed in between
+		key                    string // of the error of tablesInView
+		listed, complete       bool   // in the result of databasesInView, and whether that is complete
 	}{
 		{"nothing", "SELECT ON %s.*", "DO 1", "", true, false},
-		{"revoked from the schema", "SELECT ON %s.*", "REVOKE SELECT ON %s.* FROM %s", "collect.mysql.not_visible", false, false},
+		{
+			"revoked from the schema", "SELECT ON %s.*", "REVOKE SELECT ON %s.* FROM %s",
+			"collect.mysql.not_visible", false, false,
+		},
 		{"dropped, not all schemas seen", "SELECT ON %s.*", "DROP DATABASE %s", "collect.mysql.not_visible", false, false},
 		{"dropped", "SELECT ON *.*", "DROP DATABASE %s", collectors.KeyDatabaseGone, false, true},
 	}
@@ -366,6 +403,7 @@ func TestWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
 			collectortest.Must(t, err)
 			ofDatabases, err := s.readView(t.Context(), "")
 			collectortest.Must(t, err)
+
 			statement := strings.Replace(c.statement, "%s", database, 1)
 			server.Exec(t, "", strings.Replace(statement, "%s", testenv.QuoteMySQL(target.Username), 1))
 
@@ -373,20 +411,20 @@ func TestWhatChangesBeforeTheTablesAreReadIsNoticed(t *testing.T) {
 			if c.key != "" {
 				collectortest.WantError(t, err, models.CodeCollection, c.key)
 			} else if err != nil || !tables.Complete || len(tables.Tables) != 1 {
-				t.Errorf("%+v, %v", tables, err)
+				t.Errorf("got %+v, %v, want 1 table, complete", tables, err)
 			}
 			list, err := s.databasesInView(t.Context(), &ofDatabases)
 			collectortest.Must(t, err)
 			listed := slices.ContainsFunc(list.Databases, func(d models.DatabaseSize) bool { return d.Name == database })
 			if listed != c.listed || list.Complete != c.complete {
-				t.Errorf("listed: %v, complete: %v", listed, list.Complete)
+				t.Errorf("got listed: %v, complete: %v, want %v, %v", listed, list.Complete, c.listed, c.complete)
 			}
 		})
 	}
 }
 
-// A right that remains keeps the schema listed and hides its tables.
-func TestRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
+// A remaining privilege keeps the schema listed while its tables are hidden, so that an empty result is not complete.
+func TestSession_RereadView_TablePrivilegeRevoked(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB")
@@ -401,16 +439,16 @@ func TestRightLostMeanwhileMakesNoCompleteEmptyResult(t *testing.T) {
 	server.Exec(t, "", "REVOKE SELECT ON "+database+".* FROM "+testenv.QuoteMySQL(target.Username))
 	tables, err := s.tablesInView(t.Context(), &ofTables, database)
 	if err != nil || tables.Complete || tables.Grant == "" || len(tables.Tables) != 0 {
-		t.Errorf("%+v, %v", tables, err)
+		t.Errorf("got %+v, %v, want no tables, incomplete, with a grant", tables, err)
 	}
 	list, err := s.databasesInView(t.Context(), &ofDatabases)
 	collectortest.Must(t, err)
 	if d := collectortest.DatabaseNamed(t, list, database); d.Total != nil || d.Err == nil {
-		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
+		t.Errorf("got %s bytes, %v, want an error", collectortest.Text(d.Total), d.Err)
 	}
 }
 
-func TestTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
+func TestSession_DatabasesInView_TableDropped(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
@@ -423,11 +461,11 @@ func TestTableDroppedMeanwhileHidesNoDatabase(t *testing.T) {
 	list, err := s.databasesInView(t.Context(), &seen)
 	collectortest.Must(t, err)
 	if d := collectortest.DatabaseNamed(t, list, database); d.Total == nil || *d.Total == 0 || d.Err != nil {
-		t.Errorf("%s bytes, %v", collectortest.Text(d.Total), d.Err)
+		t.Errorf("got %s bytes, %v, want a total", collectortest.Text(d.Total), d.Err)
 	}
 }
 
-func TestAccountThatMayNotLogInIsUnreachable(t *testing.T) {
+func TestCollector_Version_AccountCannotLogIn(t *testing.T) {
 	server := testenv.MySQL(t)
 	for _, state := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
 		target := collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*")
@@ -435,29 +473,30 @@ func TestAccountThatMayNotLogInIsUnreachable(t *testing.T) {
 		_, err := New().Version(t.Context(), target)
 		collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
 		if reason := models.AsError(err).Reason; reason != collectors.ReasonLogin {
-			t.Errorf("%s: %v, %v", state, reason, err)
+			t.Errorf("%s: got reason %v, %v, want %s", state, reason, err, collectors.ReasonLogin)
 		}
 	}
 }
 
-func TestServerWithoutInnoDB(t *testing.T) {
+func TestCollector_WithoutInnoDB(t *testing.T) {
 	onMariaDB(t)
 	server := testenv.StartMySQL(t, "skip-innodb", "default-storage-engine=Aria")
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT)", "INSERT INTO a SELECT seq FROM seq_1_to_1000")
-	result, found := tableNames(t, root(server), database)
+	result, found := tablesByName(t, root(server), database)
 	if !result.Complete || len(found) != 1 || totalOf(t, found["a"]) == 0 || *found["a"].Rows != 1000 {
-		t.Errorf("%+v", result)
+		t.Errorf("got %+v, want 1 table of 1000 rows, complete", result)
 	}
 	list, err := New().Databases(t.Context(), root(server))
 	collectortest.Must(t, err)
-	if d := collectortest.DatabaseNamed(t, list, database); !list.Complete || d.Total == nil || *d.Total != *found["a"].Total {
-		t.Errorf("complete: %v, %+v", list.Complete, d)
+	d := collectortest.DatabaseNamed(t, list, database)
+	if !list.Complete || d.Total == nil || *d.Total != *found["a"].Total {
+		t.Errorf("got complete: %v, %+v, want %d bytes, complete", list.Complete, d, *found["a"].Total)
 	}
 }
 
-// With partial_revokes MySQL takes patterns for names; everywhere else "_" is any character.
-func TestPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
+// With partial_revokes MySQL takes patterns for names; otherwise "_" matches any character.
+func TestRights_Patterns(t *testing.T) {
 	server := testenv.MySQL(t)
 	patterns := server.Flavor == "mariadb"
 	if !patterns {
@@ -468,47 +507,49 @@ func TestPatternsInGrantsMeanWhatTheServerSays(t *testing.T) {
 		server.Exec(t, database, "CREATE TABLE seen (n INT)", "CREATE TABLE t (n INT)")
 	}
 	target := collectortest.MySQLAccount(t, server, "SELECT ON `a_b`.*", "SELECT ON `axb`.`seen`")
-	if result, found := tableNames(t, target, "a_b"); !result.Complete || len(found) != 2 {
-		t.Errorf("a_b: %+v", result)
+	if result, found := tablesByName(t, target, "a_b"); !result.Complete || len(found) != 2 {
+		t.Errorf("a_b: got %+v, want 2 tables, complete", result)
 	}
-	if result, found := tableNames(t, target, "axb"); result.Complete != patterns || (len(found) == 2) != patterns {
-		t.Errorf("axb: %+v", result)
+	if result, found := tablesByName(t, target, "axb"); result.Complete != patterns || (len(found) == 2) != patterns {
+		t.Errorf("axb: got %+v, want complete: %v", result, patterns)
 	}
 	target = collectortest.MySQLAccount(t, server, "SELECT ON `a\\_b`.*", "SELECT ON `a_b`.`seen`")
-	if result, found := tableNames(t, target, "a_b"); result.Complete != (len(found) == 2) {
-		t.Errorf("escaped: %+v", result)
+	if result, found := tablesByName(t, target, "a_b"); result.Complete != (len(found) == 2) {
+		t.Errorf("escaped: got %+v with %d tables, want complete only with 2", result, len(found))
 	}
 }
 
-// A table that somebody rebuilds keeps its file until that is done, so InnoDB's can be measured all the same; another
-// engine would have to open it.
-func TestLockedTableIsUnreadNotEmpty(t *testing.T) {
+// A table that is being rebuilt keeps its file until then, so that an InnoDB table can be measured all the same. A
+// table of another engine would have to be opened.
+func TestCollector_Tables_Locked(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=InnoDB", "CREATE TABLE rebuilt (a INT) ENGINE=InnoDB",
 		"INSERT INTO rebuilt SELECT seq FROM seq_1_to_20000", "CREATE TABLE locked (a INT) ENGINE=Aria",
 		"INSERT INTO locked SELECT seq FROM seq_1_to_20000", "ANALYZE TABLE rebuilt")
-	_, before := tableNames(t, root(server), database)
+	_, before := tablesByName(t, root(server), database)
 	defer lockTable(t, server, database, "locked")()
 	defer lockTable(t, server, database, "rebuilt")()
+
 	start := time.Now()
-	result, found := tableNames(t, root(server), database)
+	result, found := tablesByName(t, root(server), database)
 	if elapsed := time.Since(start); elapsed > 2500*time.Millisecond {
-		t.Errorf("that took %v", elapsed)
+		t.Errorf("took %v, want at most 2.5 s", elapsed)
 	}
 	want := models.TableSize{
-		Schema: database, Name: "locked", Kind: models.KindTable, SizeSource: models.SizeNone, Unread: models.UnreadLocked,
+		Schema: database, Name: "locked", Kind: models.KindTable,
+		SizeSource: models.SizeNone, Unread: models.UnreadLocked,
 	}
 	if diff := cmp.Diff(want, found["locked"]); diff != "" || totalOf(t, found["free"]) == 0 || !result.Complete {
-		t.Errorf("complete: %v, free: %+v\n%s", result.Complete, found["free"], diff)
+		t.Errorf("got complete: %v, free: %+v, want complete; locked (-want +got):\n%s", result.Complete, found["free"], diff)
 	}
 	if diff := cmp.Diff(before["rebuilt"], found["rebuilt"]); diff != "" || totalOf(t, found["rebuilt"]) == 0 {
 		t.Error(diff)
 	}
 }
 
-// Nobody waits a second for each of a hundred tables, nor is one lost that is not locked.
-func TestManyLockedTablesCostNoMoreThanAFew(t *testing.T) {
+// A collection does not wait a second for each of a hundred locked tables, and measures all that are not locked.
+func TestCollector_Tables_ManyLocked(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	const count = 100
@@ -518,27 +559,32 @@ func TestManyLockedTablesCostNoMoreThanAFew(t *testing.T) {
 		names[i] = fmt.Sprintf("t%03d", i)
 		fmt.Fprintf(&create, "CREATE TABLE %s (a INT) ENGINE=Aria;", names[i])
 	}
-	server.Exec(t, database, create.String(), "CREATE TABLE zz (a INT) ENGINE=Aria", "CREATE TABLE free (a INT) ENGINE=Aria")
+	server.Exec(t, database, create.String(),
+		"CREATE TABLE zz (a INT) ENGINE=Aria", "CREATE TABLE free (a INT) ENGINE=Aria")
 	defer queueDrop(t, server, database, append(names, "zz"))()
+
 	start := time.Now()
-	result, found := tableNames(t, root(server), database)
+	result, found := tablesByName(t, root(server), database)
 	if elapsed := time.Since(start); elapsed > 2*time.Second {
-		t.Errorf("that took %v", elapsed)
+		t.Errorf("took %v, want at most 2 s", elapsed)
 	}
-	if !result.Complete || len(found) != count+2 || found["free"].Total == nil || found["t000"].Unread != models.UnreadLocked {
-		t.Errorf("complete: %v, %d tables, %+v, %+v", result.Complete, len(found), found["free"], found["t000"])
+	free, locked := found["free"], found["t000"]
+	if !result.Complete || len(found) != count+2 || free.Total == nil || locked.Unread != models.UnreadLocked {
+		t.Errorf("got complete: %v, %d tables, %+v, %+v, want %d, complete, the first with a total, the second locked",
+			result.Complete, len(found), free, locked, count+2)
 	}
 	for _, table := range found {
 		if (table.Total == nil) != (table.Unread == models.UnreadLocked) {
-			t.Errorf("%+v", table)
+			t.Errorf("got %+v, want either a total or locked", table)
 		}
 	}
 }
 
-// queueDrop has a DROP hold exclusive locks on all tables but the last, for which it waits.
+// queueDrop runs a DROP that locks all tables but the last, for which it waits until release is called.
 func queueDrop(t *testing.T, server *testenv.MySQLServer, database string, tables []string) (release func()) {
 	t.Helper()
 	reader, dropper := collectortest.ConnectMySQL(t, server), collectortest.ConnectMySQL(t, server)
+
 	last := tables[len(tables)-1]
 	_, err := reader.ExecContext(t.Context(), "LOCK TABLES "+database+"."+last+" READ")
 	collectortest.Must(t, err)
@@ -549,23 +595,31 @@ func queueDrop(t *testing.T, server *testenv.MySQLServer, database string, table
 		_, err := dropper.ExecContext(t.Context(), "DROP TABLE "+database+"."+strings.Join(tables, ", "+database+"."))
 		done <- err
 	}()
-	collectortest.Eventually(t, "the DROP never waited", func() bool {
-		var n int
-		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'Waiting%'", id).Scan(&n)
-		return err == nil && n == 1
-	})
+	waitForState(t, server, id, "Waiting%")
+
 	return func() {
 		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
 		if err := <-done; errorNumber(err) != codeInterrupted {
-			t.Errorf("the tables were not locked for as long as the test needs: %v", err)
+			t.Errorf("DROP: got %v, want error %d; the tables were not locked throughout the test", err, codeInterrupted)
 		}
 		_, err := reader.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
 		collectortest.Must(t, err)
 	}
 }
 
-// What others lock for their own reading and writing keeps nobody from looking.
-func TestLocksOfTablesAndOfTheServerAreNotWaitedFor(t *testing.T) {
+// waitForState waits until the state of a connection matches the LIKE pattern.
+func waitForState(t *testing.T, server *testenv.MySQLServer, id int64, pattern string) {
+	t.Helper()
+	const count = "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE ?"
+	collectortest.Eventually(t, "the statement did not reach the state "+pattern, func() bool {
+		var n int
+		err := server.DB(t).QueryRow(count, id, pattern).Scan(&n)
+		return err == nil && n == 1
+	})
+}
+
+// Locks for reading and writing rows do not keep a collection from measuring.
+func TestCollector_Tables_ReadAndWriteLocks(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (a INT) ENGINE=Aria", "CREATE TABLE b (a INT) ENGINE=InnoDB")
@@ -575,9 +629,9 @@ func TestLocksOfTablesAndOfTheServerAreNotWaitedFor(t *testing.T) {
 			_, err := conn.ExecContext(t.Context(), text)
 			collectortest.Must(t, err)
 		}
-		result, found := tableNames(t, root(server), database)
+		result, found := tablesByName(t, root(server), database)
 		if !result.Complete || found["a"].Total == nil || found["b"].Total == nil {
-			t.Errorf("%s: %+v", lock, result)
+			t.Errorf("%s: got %+v, want 2 totals, complete", lock, result)
 		}
 		for _, text := range []string{"UNLOCK TABLES", "BACKUP STAGE END"} {
 			_, err := conn.ExecContext(t.Context(), text)
@@ -588,7 +642,8 @@ func TestLocksOfTablesAndOfTheServerAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// lockTable rebuilds a table under an exclusive lock until release: the server answers NULL for it and only warns.
+// lockTable rebuilds a table under an exclusive lock until release is called. Meanwhile the server returns NULL for it
+// with a warning.
 func lockTable(t *testing.T, server *testenv.MySQLServer, database, table string) (release func()) {
 	t.Helper()
 	alter := collectortest.ConnectMySQL(t, server)
@@ -602,21 +657,18 @@ func lockTable(t *testing.T, server *testenv.MySQLServer, database, table string
 			" ADD COLUMN b INT DEFAULT (LENGTH(SHA2(REPEAT(a, 1000000), 512))), ALGORITHM=COPY, LOCK=EXCLUSIVE")
 		done <- err
 	}()
-	collectortest.Eventually(t, "the ALTER never started", func() bool {
-		var n int
-		err := server.DB(t).QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND state LIKE 'copy%'", id).Scan(&n)
-		return err == nil && n == 1
-	})
+	waitForState(t, server, id, "copy%")
+
 	return func() {
 		server.Exec(t, "", fmt.Sprintf("KILL QUERY %d", id))
 		if err := <-done; errorNumber(err) != codeInterrupted {
-			t.Errorf("the table was not locked for as long as the test needs: %v", err)
+			t.Errorf("ALTER: got %v, want error %d; the table was not locked throughout the test", err, codeInterrupted)
 		}
 	}
 }
 
-// The limit of a statement passes while one table of many is looked at.
-func TestTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
+// A table that exceeds the limit of a statement is the only one unread.
+func TestSession_LookUp_StatementTimeout(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE free (a INT) ENGINE=MyISAM", "CREATE TABLE slow (a INT) ENGINE=InnoDB",
@@ -637,26 +689,28 @@ func TestTableThatTakesTooLongCostsOnlyItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	if slow := tables["slow"].size(database); slow.Unread == "" || slow.Total != nil {
-		t.Errorf("slow is %+v", slow)
+		t.Errorf("slow: got %+v, want it unread", slow)
 	}
 	if free := tables["free"].size(database); free.Unread != "" || free.Total == nil {
-		t.Errorf("free is %+v", free)
+		t.Errorf("free: got %+v, want a total", free)
 	}
 }
 
-func TestSharedTablespaceIsNoDatabase(t *testing.T) {
+func TestCollector_SharedTablespace(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	statements := []string{"CREATE TABLE shared (a INT) ENGINE=InnoDB TABLESPACE=innodb_system"}
 	if server.Flavor == "mariadb" {
 		statements = []string{
-			"SET GLOBAL innodb_file_per_table=0", "CREATE TABLE shared (a INT) ENGINE=InnoDB", "SET GLOBAL innodb_file_per_table=1",
+			"SET GLOBAL innodb_file_per_table=0", "CREATE TABLE shared (a INT) ENGINE=InnoDB",
+			"SET GLOBAL innodb_file_per_table=1",
 		}
 	}
 	server.Exec(t, database, append(statements, "INSERT INTO shared VALUES (1)")...)
-	result, found := tableNames(t, root(server), database)
-	if shared := found["shared"]; !result.Complete || shared.SizeSource != models.SizeStatistic || totalOf(t, shared) != 16384 {
-		t.Errorf("complete: %v, %+v", result.Complete, shared)
+	result, found := tablesByName(t, root(server), database)
+	shared := found["shared"]
+	if !result.Complete || shared.SizeSource != models.SizeStatistic || totalOf(t, shared) != 16384 {
+		t.Errorf("got complete: %v, %+v, want 16384 bytes from statistics, complete", result.Complete, shared)
 	}
 	list, err := New().Databases(t.Context(), root(server))
 	if err != nil {
@@ -668,18 +722,18 @@ func TestSharedTablespaceIsNoDatabase(t *testing.T) {
 	}
 	for _, name := range append([]string{database}, systemSchemas...) {
 		if !slices.Contains(names, name) {
-			t.Errorf("%s is missing in %q", name, names)
+			t.Errorf("got databases %q, want %s among them", names, name)
 		}
 	}
 	for _, name := range []string{"innodb_system", "innodb_temporary", "innodb_undo001"} {
 		if slices.Contains(names, name) {
-			t.Errorf("the tablespace %s is taken for a database", name)
+			t.Errorf("got tablespace %s as a database", name)
 		}
 	}
 }
 
-// What a statement must never ask of a server with many tables: InnoDB opens all of them to fill it.
-func TestNeverAsksForWhatOpensEveryTable(t *testing.T) {
+// InnoDB opens every table to fill these views.
+func TestStatements_OpenNoTables(t *testing.T) {
 	texts, err := fs.Glob(sqlFiles, "sql/*.sql")
 	collectortest.Must(t, err)
 	if len(texts) == 0 {
@@ -690,13 +744,13 @@ func TestNeverAsksForWhatOpensEveryTable(t *testing.T) {
 		collectortest.Must(t, err)
 		for _, never := range []string{"innodb_sys_tablestats", "innodb_tablestats"} {
 			if strings.Contains(strings.ToLower(string(text)), never) {
-				t.Errorf("%s asks for %s", name, never)
+				t.Errorf("%s: got %s in its text, want none", name, never)
 			}
 		}
 	}
 }
 
-func TestManyTablesAreNotOpened(t *testing.T) {
+func TestCollector_OpensFewTables(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	const count = 2000
@@ -706,35 +760,37 @@ func TestManyTablesAreNotOpened(t *testing.T) {
 	}
 	server.Exec(t, database, create.String(), "FLUSH TABLES")
 	for name, target := range map[string]collectors.Target{
-		"root": root(server), "the grant we advise": collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*"),
+		"root": root(server), "the suggested grant": collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*"),
 	} {
 		before := status(t, server, "Opened_tables")
-		result, found := tableNames(t, target, database)
+		result, found := tablesByName(t, target, database)
 		list, err := New().Databases(t.Context(), target)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if opened := status(t, server, "Opened_tables") - before; opened >= 100 {
-			t.Errorf("%s: %d tables were opened", name, opened)
+			t.Errorf("%s: got %d tables opened, want less than 100", name, opened)
 		}
 		var sum int64
 		for _, table := range found {
 			sum += totalOf(t, table)
 		}
-		if total := collectortest.DatabaseNamed(t, list, database).Total; !result.Complete || len(found) != count || total == nil || *total != sum {
-			t.Errorf("%s: complete: %v, %d tables of %d bytes, the database has %s", name, result.Complete, len(found), sum, collectortest.Text(total))
+		if !result.Complete || len(found) != count {
+			t.Errorf("%s: got complete: %v, %d tables, want %d, complete", name, result.Complete, len(found), count)
+		}
+		if total := collectortest.DatabaseNamed(t, list, database).Total; total == nil || *total != sum {
+			t.Errorf("%s: got a database of %s bytes, want %d as its tables", name, collectortest.Text(total), sum)
 		}
 	}
 }
 
-// A refresh reads the files of its own schema only, also of one whose name is no file name.
-func TestFilesOfOneSchemaOfMany(t *testing.T) {
+// A collection reads the files of its own schema only, even if the file system encodes the name of the schema.
+func TestSession_Files_OneSchema(t *testing.T) {
 	server := testenv.MySQL(t)
 	for i, name := range []string{"con", "Üñï 表", "a_b", "axb", "a%", "a", `q"'` + "`/.", "con@@@"} {
 		server.CreateDatabase(t, name)
-		statements := []string{"CREATE TABLE `con` (a INT) ENGINE=InnoDB", "CREATE TABLE `ü/#p#` (a INT) ENGINE=InnoDB"}
-		server.Exec(t, name, statements...)
-		server.Exec(t, name, fmt.Sprintf("CREATE TABLE own_%d (a INT) ENGINE=InnoDB", i))
+		server.Exec(t, name, "CREATE TABLE `con` (a INT) ENGINE=InnoDB", "CREATE TABLE `ü/#p#` (a INT) ENGINE=InnoDB",
+			fmt.Sprintf("CREATE TABLE own_%d (a INT) ENGINE=InnoDB", i))
 	}
 	s, err := New().open(t.Context(), root(server))
 	collectortest.Must(t, err)
@@ -744,28 +800,28 @@ func TestFilesOfOneSchemaOfMany(t *testing.T) {
 	for name := range all.schemas {
 		one, err := s.readView(t.Context(), name)
 		collectortest.Must(t, err)
-		if len(one.files.bySchema[name]) != len(all.files.bySchema[name]) {
-			t.Errorf("%q: %d files, in the list of all are %d", name, len(one.files.bySchema[name]), len(all.files.bySchema[name]))
+		if got, want := len(one.files.bySchema[name]), len(all.files.bySchema[name]); got != want {
+			t.Errorf("%q: got %d files, want %d as in the list of all schemas", name, got, want)
 		}
 		for other, files := range one.files.bySchema {
 			if server.Flavor == "mariadb" && other != name && len(files) > 0 {
-				t.Errorf("%q has files of %q", name, other)
+				t.Errorf("%q: got files of %q, want none", name, other)
 			}
 		}
 	}
 	for name := range all.schemas {
-		result, found := tableNames(t, root(server), name)
+		result, found := tablesByName(t, root(server), name)
 		if !result.Complete {
-			t.Errorf("%q: %+v", name, result)
+			t.Errorf("%q: got %+v, want it complete", name, result)
 		}
 		if table, ours := found["con"]; ours && (totalOf(t, table) == 0 || table.SizeSource != models.SizeAllocated) {
-			t.Errorf("%q: %+v", name, table)
+			t.Errorf("%q: got %+v, want allocated bytes", name, table)
 		}
 	}
 }
 
-// A table that is dropped between two statements of a collection is not in its result, wherever it is dropped.
-func TestTableDroppedMeanwhileIsNoRow(t *testing.T) {
+// A table that is dropped between two statements of a collection is not in its result.
+func TestSession_Measure_TableDropped(t *testing.T) {
 	server := testenv.MySQL(t)
 	for _, engine := range []string{"InnoDB", "MyISAM"} {
 		database := server.NewDatabase(t)
@@ -782,44 +838,45 @@ func TestTableDroppedMeanwhileIsNoRow(t *testing.T) {
 		server.Exec(t, database, "DROP TABLE b")
 		collectortest.Must(t, s.measure(t.Context(), database, tables, seen.files.known, true))
 		if len(tables) != 1 || tables["a"].size(database).Total == nil {
-			t.Errorf("%s: %d tables", engine, len(tables))
+			t.Errorf("%s: got %d tables, want 1 with a total", engine, len(tables))
 		}
 	}
 }
 
-func TestRightsRevokedBetweenTwoCollections(t *testing.T) {
+func TestRights_Revoked(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (n INT) ENGINE=InnoDB", "CREATE TABLE b (n INT) ENGINE=InnoDB")
 	target := collectortest.MySQLAccount(t, server, "PROCESS, REFERENCES ON *.*")
-	if result, found := tableNames(t, target, database); !result.Complete || len(found) != 2 {
-		t.Fatalf("%+v", result)
+	if result, found := tablesByName(t, target, database); !result.Complete || len(found) != 2 {
+		t.Fatalf("got %+v, want 2 tables, complete", result)
 	}
 	user := testenv.QuoteMySQL(target.Username)
 	server.Exec(t, "", "REVOKE REFERENCES ON *.* FROM "+user)
 	_, err := New().Tables(t.Context(), target, database)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.mysql.not_visible")
 	server.Exec(t, "", "GRANT SELECT ON "+database+".a TO "+user)
-	if result, found := tableNames(t, target, database); result.Complete || result.Hidden != 1 || len(found) != 2 || found["b"].Unread != models.UnreadHidden {
-		t.Errorf("%+v", result)
+	result, found := tablesByName(t, target, database)
+	if result.Complete || result.Hidden != 1 || len(found) != 2 || found["b"].Unread != models.UnreadHidden {
+		t.Errorf("got %+v, want 2 tables, 1 of them hidden", result)
 	}
 	server.Exec(t, "", "REVOKE PROCESS ON *.* FROM "+user)
-	if result, found := tableNames(t, target, database); result.Complete || result.Grant == "" || len(found) != 1 {
-		t.Errorf("%+v", result)
+	if result, found := tablesByName(t, target, database); result.Complete || result.Grant == "" || len(found) != 1 {
+		t.Errorf("got %+v, want 1 table, incomplete, with a grant", result)
 	}
 }
 
-// The account goes, or its database, while a collection waits.
-func TestWhatEndsACollectionFromOutside(t *testing.T) {
+// The connection, the statement or the database ends while a collection waits for a lock.
+func TestCollector_Tables_Interrupted(t *testing.T) {
 	server := onMariaDB(t)
 	for name, c := range map[string]struct {
 		statement string
 		code      models.Code
 		key       string
 	}{
-		"killed":   {"KILL %d", models.CodeUnreachable, "error.unreachable"},
-		"stopped":  {"KILL QUERY %d", models.CodeCollection, "collect.mysql.interrupted"},
-		"not here": {"DROP DATABASE %s", models.CodeCollection, collectors.KeyDatabaseGone},
+		"connection killed": {"KILL %d", models.CodeUnreachable, "error.unreachable"},
+		"query killed":      {"KILL QUERY %d", models.CodeCollection, "collect.mysql.interrupted"},
+		"database dropped":  {"DROP DATABASE %s", models.CodeCollection, collectors.KeyDatabaseGone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			database := server.NewDatabase(t)
@@ -832,30 +889,52 @@ func TestWhatEndsACollectionFromOutside(t *testing.T) {
 				done <- err
 			}()
 			var id int64
-			collectortest.Eventually(t, "nobody waits", func() bool {
-				return server.DB(t).QueryRow("SELECT id FROM information_schema.processlist WHERE user = ? AND state LIKE 'Waiting%'",
-					target.Username).Scan(&id) == nil
+			collectortest.Eventually(t, "the collection does not wait", func() bool {
+				return server.DB(t).QueryRow("SELECT id FROM information_schema.processlist"+
+					" WHERE user = ? AND state LIKE 'Waiting%'", target.Username).Scan(&id) == nil
 			})
 			if strings.Contains(c.statement, "%d") {
 				server.Exec(t, "", fmt.Sprintf(c.statement, id))
 				collectortest.WantError(t, <-done, c.code, c.key)
 				release()
 			} else {
-				dropped := make(chan bool)
-				go func() { defer close(dropped); server.Exec(t, "", fmt.Sprintf(c.statement, database)) }()
-				time.Sleep(50 * time.Millisecond) // the DROP deletes statistics, too, and waits for who has them locked
-				release()
-				<-dropped
+				dropWhileLocked(t, server, fmt.Sprintf(c.statement, database), release)
 				if err := <-done; err != nil {
 					collectortest.WantError(t, err, c.code, c.key)
 				}
 			}
-			wantGone(t, server, target.Username)
+			wantNoConnections(t, server, target.Username)
 		})
 	}
 }
 
-func TestPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
+// dropWhileLocked executes a DROP, which also deletes statistics, and calls release once it has ended or waits for
+// them.
+func dropWhileLocked(t *testing.T, server *testenv.MySQLServer, statement string, release func()) {
+	t.Helper()
+	dropped := make(chan bool)
+	go func() {
+		defer close(dropped)
+		server.Exec(t, "", statement)
+	}()
+
+	const waiting = "SELECT COUNT(*) FROM information_schema.processlist" +
+		" WHERE info = ? AND (state LIKE 'Waiting%' OR time_ms >= 50)"
+	collectortest.Eventually(t, "the DROP neither ends nor waits", func() bool {
+		select {
+		case <-dropped:
+			return true
+		default:
+		}
+		var n int
+		err := server.DB(t).QueryRow(waiting, statement).Scan(&n)
+		return err == nil && n == 1
+	})
+	release()
+	<-dropped
+}
+
+func TestCollector_Tables_PageCompression(t *testing.T) {
 	server := onMariaDB(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE sparse (a INT PRIMARY KEY, b TEXT) ENGINE=InnoDB PAGE_COMPRESSED=1",
@@ -863,7 +942,7 @@ func TestPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
 		"INSERT INTO sparse SELECT seq, REPEAT('a', 3000) FROM seq_1_to_2000", "INSERT INTO packed SELECT * FROM sparse",
 		"FLUSH TABLES sparse FOR EXPORT", "UNLOCK TABLES", "ANALYZE TABLE packed")
 	syscall.Sync()
-	_, found := tableNames(t, root(server), database)
+	_, found := tablesByName(t, root(server), database)
 	info, err := os.Stat(filepath.Join(server.DataDir, database, "sparse.ibd"))
 	if err != nil {
 		t.Fatal(err)
@@ -873,28 +952,29 @@ func TestPageCompressedTableIsWhatItTakesOnDisk(t *testing.T) {
 		testenv.Missing(t, "a file system with holes in files")
 	}
 	if got := totalOf(t, found["sparse"]); got != allocated {
-		t.Errorf("%d bytes, on disk are %d of %d", got, allocated, info.Size())
+		t.Errorf("got %d bytes, want %d, allocated for a file of %d", got, allocated, info.Size())
 	}
 	var data int64
-	if err := server.DB(t).QueryRow("SELECT data_length FROM information_schema.tables WHERE table_schema = ? AND table_name = 'packed'", database).Scan(&data); err != nil {
-		t.Fatal(err)
-	}
+	row := server.DB(t).QueryRow("SELECT data_length FROM information_schema.tables"+
+		" WHERE table_schema = ? AND table_name = 'packed'", database)
+	collectortest.Must(t, row.Scan(&data))
 	if got := found["packed"]; *got.Data != data || got.StatsStale {
-		t.Errorf("packed: %d bytes of data, the server says %d", *got.Data, data)
+		t.Errorf("packed: got %d bytes of data, stale: %v, want %d, not stale", *got.Data, got.StatsStale, data)
 	}
 }
 
-func TestDiscardedTablespaceIsEmpty(t *testing.T) {
+func TestCollector_Tables_DiscardedTablespace(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
-	server.Exec(t, database, "CREATE TABLE discarded (a INT PRIMARY KEY) ENGINE=InnoDB", "ALTER TABLE discarded DISCARD TABLESPACE")
-	result, found := tableNames(t, root(server), database)
+	server.Exec(t, database,
+		"CREATE TABLE discarded (a INT PRIMARY KEY) ENGINE=InnoDB", "ALTER TABLE discarded DISCARD TABLESPACE")
+	result, found := tablesByName(t, root(server), database)
 	if got := totalOf(t, found["discarded"]); got != 0 || !result.Complete {
-		t.Errorf("complete: %v, %d bytes", result.Complete, got)
+		t.Errorf("got complete: %v, %d bytes, want 0, complete", result.Complete, got)
 	}
 }
 
-func TestCancelledStatementEndsOnTheServer(t *testing.T) {
+func TestSession_Kill(t *testing.T) {
 	server := testenv.MySQL(t)
 	target := collectortest.MySQLAccount(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -910,15 +990,15 @@ func TestCancelledStatementEndsOnTheServer(t *testing.T) {
 	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
 	start := time.Now()
 	s.close()
-	for connections(t, server, target.Username) > 0 {
-		if time.Since(start) > time.Second {
-			t.Fatal("the statement still runs")
-		}
-		time.Sleep(10 * time.Millisecond)
+	collectortest.Eventually(t, "the statement still runs", func() bool {
+		return connections(t, server, target.Username) == 0
+	})
+	if elapsed := time.Since(start); elapsed > time.Second {
+		t.Errorf("the statement ended after %v, want at most 1 s", elapsed)
 	}
 }
 
-func TestServerEndsLongStatements(t *testing.T) {
+func TestSession_StatementTimeout(t *testing.T) {
 	server := testenv.MySQL(t)
 	c := New()
 	c.statementTimeout = 200 * time.Millisecond
@@ -928,15 +1008,15 @@ func TestServerEndsLongStatements(t *testing.T) {
 	}
 	defer s.close()
 	var n int
-	err = s.conn.QueryRowContext(t.Context(),
-		"SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, information_schema.columns c").Scan(&n)
+	err = s.conn.QueryRowContext(t.Context(), "SELECT COUNT(*)"+
+		" FROM information_schema.columns a, information_schema.columns b, information_schema.columns c").Scan(&n)
 	collectortest.WantError(t, s.classify(t.Context(), err), models.CodeTimeout, "")
 	if number := errorNumber(err); number != codeMaxStatementTime && number != codeMaxExecutionTime {
-		t.Errorf("error %d", number)
+		t.Errorf("got error %d, want %d or %d", number, codeMaxStatementTime, codeMaxExecutionTime)
 	}
 }
 
-func TestSessionCannotWrite(t *testing.T) {
+func TestSession_ReadOnly(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	s, err := New().open(t.Context(), root(server))
@@ -946,11 +1026,11 @@ func TestSessionCannotWrite(t *testing.T) {
 	defer s.close()
 	const readOnly = 1792
 	if _, err := s.conn.ExecContext(t.Context(), "CREATE TABLE "+database+".t (a INT)"); errorNumber(err) != readOnly {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want error %d", err, readOnly)
 	}
 }
 
-func TestTLSModes(t *testing.T) {
+func TestCollector_TLSModes(t *testing.T) {
 	server := onMariaDB(t)
 	if server.Certificate == "" {
 		testenv.Missing(t, "a private MariaDB with a certificate")
@@ -968,13 +1048,13 @@ func TestTLSModes(t *testing.T) {
 	}{
 		{"disable", server, models.TLSDisable, nil, "127.0.0.1", true, false},
 		{"prefer", server, models.TLSPrefer, nil, "127.0.0.1", true, true},
-		{"prefer without", plain, models.TLSPrefer, nil, "127.0.0.1", true, false},
+		{"prefer, server without TLS", plain, models.TLSPrefer, nil, "127.0.0.1", true, false},
 		{"require", server, models.TLSRequire, nil, "127.0.0.1", true, true},
-		{"require without", plain, models.TLSRequire, nil, "127.0.0.1", false, false},
+		{"require, server without TLS", plain, models.TLSRequire, nil, "127.0.0.1", false, false},
 		{"verify-ca", server, models.TLSVerifyCA, trusted, "localhost", true, true},
-		{"verify-ca of another", server, models.TLSVerifyCA, nil, "127.0.0.1", false, false},
+		{"verify-ca, other CA", server, models.TLSVerifyCA, nil, "127.0.0.1", false, false},
 		{"verify-full", server, models.TLSVerifyFull, trusted, "127.0.0.1", true, true},
-		{"verify-full of another name", server, models.TLSVerifyFull, trusted, "localhost", false, false},
+		{"verify-full, other host name", server, models.TLSVerifyFull, trusted, "localhost", false, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -990,21 +1070,21 @@ func TestTLSModes(t *testing.T) {
 			}
 			defer s.close()
 			var name, cipher string
-			if err := s.conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'").Scan(&name, &cipher); err != nil {
-				t.Fatal(err)
-			}
+			row := s.conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+			collectortest.Must(t, row.Scan(&name, &cipher))
 			if (cipher != "") != c.encrypted {
-				t.Errorf("the cipher is %q", cipher)
+				t.Errorf("got cipher %q, want encrypted: %v", cipher, c.encrypted)
 			}
 		})
 	}
 	target := root(server)
-	target.TLSMode, target.Options = models.TLSVerifyCA, map[string]string{models.OptionCACertificate: "no certificate"}
+	target.TLSMode = models.TLSVerifyCA
+	target.Options = map[string]string{models.OptionCACertificate: "no certificate"}
 	_, err := New().Version(t.Context(), target)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
-func TestStoppedServerIsUnreachable(t *testing.T) {
+func TestCollector_ServerStops(t *testing.T) {
 	server := testenv.StartMySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE a (id INT)")
@@ -1013,10 +1093,10 @@ func TestStoppedServerIsUnreachable(t *testing.T) {
 	collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
 	var e *models.Error
 	if !errors.As(err, &e) || e.Args["Name"] != "测试" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the target's name", err)
 	}
 	server.Start(t)
-	if result, _ := tableNames(t, root(server), database); len(result.Tables) != 1 {
-		t.Errorf("after the start: %+v", result)
+	if result, _ := tablesByName(t, root(server), database); len(result.Tables) != 1 {
+		t.Errorf("after the restart: got %+v, want 1 table", result)
 	}
 }

@@ -12,12 +12,11 @@ import (
 	"whalefall/models"
 )
 
-// singleKindCost is how many tables of a whole schema the server describes in the time that a query for a single one
-// takes.
+// singleKindCost is how many tables of a whole schema the server describes in the time of a query for a single one.
 const singleKindCost = 10
 
 const (
-	// maxLockWaits is after how many locked tables MySQL is queried for no more: it waits a second for each.
+	// maxLockWaits is how many locked tables MySQL is queried for, waiting a second for each. The rest are left unread.
 	maxLockWaits = 10
 	// maxLockRetries is how many times a session retries the tables that MariaDB says are locked, after
 	// collectors.LockTimeout.

@@ -18,45 +18,59 @@ import (
 	"whalefall/models"
 )
 
-func TestVersionsAndTheirSettings(t *testing.T) {
+func TestVersion_Settings(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		text, number string
 		mariadb      bool
 		dictionary   bool
-		has, lacks   []string
+		has, lacks   []string // settings
 	}{
 		{"5.6.51-log", "5.6.51", false, false, nil, []string{"max_execution_time", "max_statement_time", "expiry"}},
 		{"5.7.44", "5.7.44", false, false, []string{"max_execution_time = 60000"}, []string{"max_statement_time", "expiry"}},
-		{"8.0.36-28", "8.0.36", false, true, []string{"max_execution_time = 60000", "stats_expiry = 0"}, []string{"max_statement_time"}},
+		{
+			"8.0.36-28", "8.0.36", false, true,
+			[]string{"max_execution_time = 60000", "stats_expiry = 0"},
+			[]string{"max_statement_time"},
+		},
 		{"9.7.4-2", "9.7.4", false, true, []string{"stats_expiry = 0"}, []string{"max_statement_time"}},
-		{"10.11.19-MariaDB-0+deb12u1", "10.11.19", true, false, []string{"max_statement_time = 60.000"}, []string{"max_execution_time", "expiry"}},
-		{"5.5.5-10.3.39-MariaDB-log", "10.3.39", true, false, []string{"max_statement_time"}, []string{"max_execution_time"}},
+		{
+			"10.11.19-MariaDB-0+deb12u1", "10.11.19", true, false,
+			[]string{"max_statement_time = 60.000"},
+			[]string{"max_execution_time", "expiry"},
+		},
+		{
+			"5.5.5-10.3.39-MariaDB-log", "10.3.39", true, false,
+			[]string{"max_statement_time"},
+			[]string{"max_execution_time"},
+		},
 	}
 	for _, c := range cases {
 		v := parseVersion(c.text)
 		if v.number != c.number || v.mariadb != c.mariadb || v.dictionary() != c.dictionary {
-			t.Errorf("%q is %+v", c.text, v)
+			t.Errorf("%q: got %+v, want number %s, MariaDB: %v, dictionary: %v", c.text, v, c.number, c.mariadb, c.dictionary)
 		}
 		settings := strings.Join(v.settings(time.Minute), ";")
 		for _, part := range append(c.has, "TRANSACTION READ ONLY", "lock_wait_timeout = 1") {
 			if !strings.Contains(settings, part) {
-				t.Errorf("%q lacks %q: %s", c.text, part, settings)
+				t.Errorf("%q: got settings %s, want %q", c.text, settings, part)
 			}
 		}
 		for _, part := range c.lacks {
 			if strings.Contains(settings, part) {
-				t.Errorf("%q sets %q", c.text, part)
+				t.Errorf("%q: got settings %s, want none of %q", c.text, settings, part)
 			}
 		}
 	}
 }
 
-func TestRightsAreReadFromGrants(t *testing.T) {
+func TestParseRights(t *testing.T) {
+	t.Parallel()
 	const to = " TO `u`@`%`"
 	cases := []struct {
 		name            string
 		grants          []string
-		schemas, tables bool // every schema is seen; all tables of "a_b" are
+		schemas, tables bool // sees every schema, sees all tables of "a_b"
 	}{
 		{"usage", []string{"GRANT USAGE ON *.*" + to}, false, false},
 		{"process", []string{"GRANT PROCESS ON *.*" + to}, false, false},
@@ -68,10 +82,22 @@ func TestRightsAreReadFromGrants(t *testing.T) {
 		{"another pattern", []string{"GRANT SELECT ON `a\\%`.*" + to}, false, false},
 		{"another schema", []string{"GRANT SELECT ON `a`.*" + to}, false, false},
 		{"no table privilege", []string{"GRANT EXECUTE, EVENT ON `a_b`.*" + to}, false, false},
-		{"two patterns, one too little", []string{"GRANT SELECT ON `a%`.*" + to, "GRANT EXECUTE ON `a_b`.*" + to}, false, false},
+		{
+			"two patterns, one without table privileges",
+			[]string{"GRANT SELECT ON `a%`.*" + to, "GRANT EXECUTE ON `a_b`.*" + to},
+			false, false,
+		},
 		{"a table", []string{"GRANT SELECT ON `a_b`.`t`" + to}, false, false},
-		{"a partial revoke here", []string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `a_b`.* FROM `u`@`%`"}, false, false},
-		{"a partial revoke elsewhere", []string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `x`.* FROM `u`@`%`"}, false, true},
+		{
+			"a partial revoke here",
+			[]string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `a_b`.* FROM `u`@`%`"},
+			false, false,
+		},
+		{
+			"a partial revoke elsewhere",
+			[]string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `x`.* FROM `u`@`%`"},
+			false, true,
+		},
 		{"a column that looks like a grant", []string{"GRANT SELECT (` ON *.* TO `) ON `x`.`y`" + to}, false, false},
 		{"a schema that looks like a grant", []string{"GRANT SELECT ON ` ON *.* TO `.*" + to}, false, false},
 		{"a table that looks like all tables", []string{"GRANT SELECT ON `a_b`.`*.* TO `" + to}, false, false},
@@ -79,16 +105,18 @@ func TestRightsAreReadFromGrants(t *testing.T) {
 	for _, c := range cases {
 		rights := parseRights(c.grants, false)
 		if rights.schemas != c.schemas || rights.allTables("a_b") != c.tables {
-			t.Errorf("%s: all schemas: %v, all tables: %v", c.name, rights.schemas, rights.allTables("a_b"))
+			t.Errorf("%s: got all schemas: %v, all tables: %v, want %v, %v",
+				c.name, rights.schemas, rights.allTables("a_b"), c.schemas, c.tables)
 		}
 	}
 }
 
-func TestPatternsAreNamesWithPartialRevokes(t *testing.T) {
+func TestParseRights_PartialRevokes(t *testing.T) {
+	t.Parallel()
 	const to = " TO `u`@`%`"
 	cases := []struct {
 		grant, schema   string
-		pattern, byName bool // all tables are seen where grants hold patterns, where they hold names
+		pattern, byName bool // sees all tables if grants hold patterns, if they hold names
 	}{
 		{"GRANT SELECT ON `a_b`.*" + to, "a_b", true, true},
 		{"GRANT SELECT ON `a_b`.*" + to, "axb", true, false},
@@ -99,49 +127,52 @@ func TestPatternsAreNamesWithPartialRevokes(t *testing.T) {
 	for _, c := range cases {
 		for literal, want := range map[bool]bool{false: c.pattern, true: c.byName} {
 			if got := parseRights([]string{c.grant}, literal).allTables(c.schema); got != want {
-				t.Errorf("%s, schema %s, names: %v: %v", c.grant, c.schema, literal, got)
+				t.Errorf("%s, schema %s, literal: %v: got all tables: %v, want %v", c.grant, c.schema, literal, got, want)
 			}
 		}
 	}
 	revoked := parseRights([]string{"GRANT SELECT ON *.*" + to, "REVOKE SELECT ON `a_b`.* FROM `u`@`%`"}, true)
 	if revoked.schemas || revoked.allTables("a_b") || !revoked.allTables("axb") {
-		t.Errorf("%+v", revoked)
+		t.Errorf("got %+v, want all tables of axb only", revoked)
 	}
 }
 
-func TestGrantQuotesTheAccount(t *testing.T) {
+func TestGrant(t *testing.T) {
+	t.Parallel()
 	for account, want := range map[string]string{
 		"sizemon@%":   "GRANT PROCESS, REFERENCES ON *.* TO 'sizemon'@'%';",
 		`o'b\@x@10.%`: `GRANT PROCESS, REFERENCES ON *.* TO 'o''b\\@x'@'10.%';`,
 		"@localhost":  "GRANT PROCESS, REFERENCES ON *.* TO ''@'localhost';",
 	} {
 		if got := grant(account); got != want {
-			t.Errorf("%q: %s", account, got)
+			t.Errorf("%q: got %s, want %s", account, got, want)
 		}
 	}
 }
 
-func TestFitKeepsTheSum(t *testing.T) {
+func TestFit(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.Int64Range(0, 1<<62)
 		data, index, file := size.Draw(t, "data"), size.Draw(t, "index"), size.Draw(t, "file")
 		gotData, gotIndex, stale := fit(data, index, file)
 		if gotData < 0 || gotIndex < 0 || gotData+gotIndex > file {
-			t.Fatalf("%d + %d in a file of %d", gotData, gotIndex, file)
+			t.Fatalf("got %d + %d, want at most %d", gotData, gotIndex, file)
 		}
 		if stale == (data+index <= file && data+index >= 0) {
-			t.Fatalf("stale: %v", stale)
+			t.Fatalf("got stale: %v, want %v", stale, !stale)
 		}
 		if !stale && (gotData != data || gotIndex != index) {
-			t.Fatalf("%d, %d became %d, %d", data, index, gotData, gotIndex)
+			t.Fatalf("got %d, %d, want %d, %d unchanged", gotData, gotIndex, data, index)
 		}
 		if stale && gotData+gotIndex != file {
-			t.Fatalf("%d + %d do not fill %d", gotData, gotIndex, file)
+			t.Fatalf("got %d + %d, want the sum %d", gotData, gotIndex, file)
 		}
 	})
 }
 
-func TestSizeAddsUp(t *testing.T) {
+func TestTableFiles_Size(t *testing.T) {
+	t.Parallel()
 	bytes := rapid.Int64Range(0, 1<<50)
 	rapid.Check(t, func(t *rapid.T) {
 		table := &tableFiles{
@@ -160,21 +191,23 @@ func TestSizeAddsUp(t *testing.T) {
 		}
 		got := table.size("s")
 		if (got.Total == nil) != (got.SizeSource == models.SizeNone) || (got.Rows == nil) != (got.RowsSource == "") {
-			t.Fatalf("%+v", got)
+			t.Fatalf("got %+v, want a source only for known figures", got)
 		}
 		if (got.Data == nil) != (got.Index == nil) || (got.Data == nil) != (got.Unused == nil) {
-			t.Fatalf("known in part: %+v", got)
+			t.Fatalf("got %+v, want data, index and unused all known or all unknown", got)
 		}
-		if got.Data != nil && (*got.Data < 0 || *got.Index < 0 || *got.Unused < 0 || *got.Total != *got.Data+*got.Index+*got.Unused) {
-			t.Fatalf("%d is not %d + %d + %d", *got.Total, *got.Data, *got.Index, *got.Unused)
+		if got.Data != nil && (*got.Data < 0 || *got.Index < 0 || *got.Unused < 0 ||
+			*got.Total != *got.Data+*got.Index+*got.Unused) {
+			t.Fatalf("got a total of %d, want %d + %d + %d", *got.Total, *got.Data, *got.Index, *got.Unused)
 		}
 		if table.unsized() && got.Total != nil {
-			t.Fatalf("%s has a size: %+v", table.engine, got)
+			t.Fatalf("%s: got %+v, want no size", table.engine, got)
 		}
 	})
 }
 
-func TestExternalTablesAreNeverOpened(t *testing.T) {
+func TestTablesToOpen_External(t *testing.T) {
+	t.Parallel()
 	tables := map[string]*tableFiles{}
 	for _, engine := range []string{"FEDERATED", "CONNECT", "SPIDER", "S3", "MRG_MyISAM", "CSV", "MyISAM"} {
 		tables[engine] = &tableFiles{name: engine, engine: engine}
@@ -183,35 +216,39 @@ func TestExternalTablesAreNeverOpened(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, engine := range []string{"FEDERATED", "CONNECT", "SPIDER", "S3"} {
-		if got := tables[engine].size("s"); got.Kind != models.KindExternal || got.Total != nil || got.Rows != nil || got.RolledUp {
-			t.Errorf("%s: %+v", engine, got)
+		got := tables[engine].size("s")
+		if got.Kind != models.KindExternal || got.Total != nil || got.Rows != nil || got.RolledUp {
+			t.Errorf("%s: got %+v, want kind %q without figures", engine, got, models.KindExternal)
 		}
 	}
 }
 
-func TestFlagsOfFiles(t *testing.T) {
+func TestTablespaceFile_Flags(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		flag       int64
 		compressed bool
 		zip        int64
 	}{
 		{21, false, 0},        // MariaDB 10.5 and later, 16 kB pages
-		{1610612789, true, 0}, // the same with PAGE_COMPRESSED
+		{1610612789, true, 0}, // MariaDB 10.5 and later, PAGE_COMPRESSED
 		{39, false, 4096},     // ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4
 		{33, false, 0},        // DYNAMIC, older layout
-		{33 | 1<<16, true, 0}, // the same with PAGE_COMPRESSED
+		{33 | 1<<16, true, 0}, // older layout, PAGE_COMPRESSED
 		{16417, false, 0},     // MySQL 8
 		{16425, false, 8192},  // MySQL 8, KEY_BLOCK_SIZE=8
 	} {
 		f := tablespaceFile{flag: c.flag}
 		if f.pageCompressed() != c.compressed || f.zipPageBytes() != c.zip {
-			t.Errorf("%d: compressed: %v, zip: %d", c.flag, f.pageCompressed(), f.zipPageBytes())
+			t.Errorf("%d: got compressed: %v, zip page: %d, want %v, %d",
+				c.flag, f.pageCompressed(), f.zipPageBytes(), c.compressed, c.zip)
 		}
 	}
 }
 
-// Every file of a raw list (MySQL 8) finds the table it was made from, whatever is in the names.
-func TestRawFilesFindTheirTables(t *testing.T) {
+// Every file of an unencoded list, as on MySQL 8, is added to its own table, whatever characters the names have.
+func TestFileIndex_Attribute_UnencodedNames(t *testing.T) {
+	t.Parallel()
 	names := rapid.StringMatching(`[abA/#_p]{1,6}`)
 	rapid.Check(t, func(t *rapid.T) {
 		listed := rapid.SliceOfNDistinct(names, 1, 6, rapid.ID).Draw(t, "listed")
@@ -227,17 +264,17 @@ func TestRawFilesFindTheirTables(t *testing.T) {
 		files := filesOf(list, map[string]bool{"s": true})
 		hidden, err := files.attribute("s", tables, nil)
 		if err != nil || !slices.Equal(slices.Collect(maps.Keys(hidden)), []string{"zz_hidden"}) {
-			t.Fatalf("hidden: %v, %v", hidden, err)
+			t.Fatalf("got hidden tables %v, %v, want zz_hidden", hidden, err)
 		}
 		for i, name := range listed {
 			if table := tables[name]; table.files != 1 || table.own != 1<<i {
-				t.Fatalf("%q has %d files of %b", name, table.files, table.own)
+				t.Fatalf("%q: got %d files of %d bytes, want 1 of %d", name, table.files, table.own, 1<<i)
 			}
 		}
 	})
 }
 
-// filesOf sorts files as a server of raw names lists them.
+// filesOf returns the index of files with unencoded names.
 func filesOf(list []tablespaceFile, schemas map[string]bool) fileIndex {
 	files := newFileIndex()
 	for _, f := range list {
@@ -246,7 +283,8 @@ func filesOf(list []tablespaceFile, schemas map[string]bool) fileIndex {
 	return files
 }
 
-func TestFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
+func TestFileIndex_Attribute(t *testing.T) {
+	t.Parallel()
 	tables := map[string]*tableFiles{"t": {name: "t"}, "ft": {name: "ft"}, "t#p#x": {name: "t#p#x"}}
 	list := []tablespaceFile{
 		{space: 1, name: "s/t#p#p0", size: 1},
@@ -259,16 +297,19 @@ func TestFilesOfPartitionsTemporariesAndFullText(t *testing.T) {
 		{space: 8, name: "s/x/y", size: 128},
 	}
 	files := filesOf(list, map[string]bool{"s": true, "s/x": true})
-	hidden, err := files.attribute("s", tables, func() (map[int64]int64, error) { return map[int64]int64{255: 4}, nil })
+	ids := func() (map[int64]int64, error) { return map[int64]int64{255: 4}, nil }
+	hidden, err := files.attribute("s", tables, ids)
 	if err != nil || len(hidden) != 0 {
-		t.Errorf("hidden: %v, %v", hidden, err)
+		t.Errorf("got hidden tables %v, %v, want none", hidden, err)
 	}
-	if got := [3]int64{tables["t"].own, tables["t#p#x"].own, tables["ft"].fullText}; got != [3]int64{3, 4, 16} {
-		t.Errorf("got %v", got)
+	want := [3]int64{3, 4, 16}
+	if got := [3]int64{tables["t"].own, tables["t#p#x"].own, tables["ft"].fullText}; got != want {
+		t.Errorf("got %v bytes, want %v", got, want)
 	}
 }
 
-func TestErrorsAreClassifiedByNumber(t *testing.T) {
+func TestClassify(t *testing.T) {
+	t.Parallel()
 	target := collectors.Target{Name: "n"}
 	for number, want := range map[uint16]models.Error{
 		1049: {Code: models.CodeCollection, Key: collectors.KeyDatabaseGone},
@@ -281,24 +322,27 @@ func TestErrorsAreClassifiedByNumber(t *testing.T) {
 		3024: {Code: models.CodeTimeout},
 		1064: {Code: models.CodeCollection, Key: "collect.mysql.failed"},
 	} {
-		got := models.AsError(classify(t.Context(), target, "u@%", &mysqldriver.MySQLError{Number: number, Message: "secret"}))
+		sent := &mysqldriver.MySQLError{Number: number, Message: "secret"}
+		got := models.AsError(classify(t.Context(), target, "u@%", sent))
 		if got.Code != want.Code || got.Key != want.Key || got.Extra["error_number"] != int(number) {
-			t.Errorf("%d: %+v", number, got)
+			t.Errorf("%d: got %+v, want %s %s", number, got, want.Code, want.Key)
 		}
 		if grant := got.Grant != ""; grant != (want.Key == "collect.mysql.denied") {
-			t.Errorf("%d has a grant: %v", number, grant)
+			t.Errorf("%d: got a grant: %v, want %v", number, grant, !grant)
 		}
 	}
 	for number, reason := range map[uint16]string{
-		1040: collectors.ReasonBusy, 1203: collectors.ReasonBusy, 1226: collectors.ReasonBusy, 1053: collectors.ReasonStarting, 3159: collectors.ReasonTLS,
-		1044: collectors.ReasonLogin, 1045: collectors.ReasonLogin, 1129: collectors.ReasonLogin, 1130: collectors.ReasonLogin, 1698: collectors.ReasonLogin,
-		1820: collectors.ReasonLogin, 1862: collectors.ReasonLogin, 3118: collectors.ReasonLogin, 4151: collectors.ReasonLogin,
+		1040: collectors.ReasonBusy, 1203: collectors.ReasonBusy, 1226: collectors.ReasonBusy,
+		1053: collectors.ReasonStarting, 3159: collectors.ReasonTLS,
+		1044: collectors.ReasonLogin, 1045: collectors.ReasonLogin, 1129: collectors.ReasonLogin,
+		1130: collectors.ReasonLogin, 1698: collectors.ReasonLogin, 1820: collectors.ReasonLogin,
+		1862: collectors.ReasonLogin, 3118: collectors.ReasonLogin, 4151: collectors.ReasonLogin,
 	} {
-		refused := &mysqldriver.MySQLError{Number: number, Message: "secret"}
-		for _, err := range []error{classify(t.Context(), target, "u@%", refused), unreachable(target, refused)} {
+		sent := &mysqldriver.MySQLError{Number: number, Message: "secret"}
+		for _, err := range []error{classify(t.Context(), target, "u@%", sent), unreachable(target, sent)} {
 			collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
 			if e := models.AsError(err); e.Reason != reason || e.Extra["error_number"] != int(number) {
-				t.Errorf("%d: %v", number, e.Members())
+				t.Errorf("%d: got %v, want reason %s and the number", number, e.Members(), reason)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"whalefall/testenv"
 )
 
-func TestSelfCheckComparesEveryKindOfFile(t *testing.T) {
+func TestCollector_Yardstick_Files(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	compressed := "page_compressed=1"
@@ -17,39 +17,46 @@ func TestSelfCheckComparesEveryKindOfFile(t *testing.T) {
 		compressed = "COMPRESSION='zlib'"
 	}
 	server.Exec(
-		t, database, "CREATE TABLE words (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "INSERT INTO words VALUES (1, 'quick brown fox')",
+		t, database,
+		"CREATE TABLE words (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))", "INSERT INTO words VALUES (1, 'quick brown fox')",
 		"CREATE TABLE `Tree#P#1` (id INT PRIMARY KEY) PARTITION BY RANGE (id) SUBPARTITION BY HASH (id) SUBPARTITIONS 2 "+
 			"(PARTITION pLow VALUES LESS THAN (10), PARTITION pMax VALUES LESS THAN MAXVALUE)",
 		"CREATE TABLE zipped (id INT PRIMARY KEY) ROW_FORMAT=COMPRESSED",
-		"CREATE TABLE holes (id INT PRIMARY KEY, v LONGTEXT) "+compressed, "INSERT INTO holes VALUES (1, REPEAT('x', 2000000))",
+		"CREATE TABLE holes (id INT PRIMARY KEY, v LONGTEXT) "+compressed,
+		"INSERT INTO holes VALUES (1, REPEAT('x', 2000000))",
 		"CREATE TABLE `sales/2024 ü$#` (id INT PRIMARY KEY)", "CREATE TABLE elsewhere (id INT) ENGINE=MyISAM",
 	)
-	check := collectortest.SelfCheck(t, New(), collectortest.MySQLAccount(t, server, "ALL PRIVILEGES ON *.*"), database, 5)
+	target := collectortest.MySQLAccount(t, server, "ALL PRIVILEGES ON *.*")
+	check := collectortest.SelfCheck(t, New(), target, database, 5)
 	for _, r := range check.Relations {
 		want := collectors.Equal
 		if r.Name == "elsewhere" {
 			want = collectors.NoWord
 		}
 		if r.Verdict != want {
-			t.Errorf("%+v", r)
+			t.Errorf("got %+v, want %v", r, want)
 		}
 	}
 	if len(check.Relations) != 6 || !check.Passed() {
-		t.Errorf("%d relations: %+v", len(check.Relations), check.Relations)
+		t.Errorf("got %d relations %+v, want 6, passed", len(check.Relations), check.Relations)
 	}
 }
 
-func TestSelfCheckNeedsThePrivilegesItTells(t *testing.T) {
+func TestSelfCheck_MissingPrivileges(t *testing.T) {
 	server := testenv.MySQL(t)
 	database := server.NewDatabase(t)
 	server.Exec(t, database, "CREATE TABLE shown (id INT) ENGINE=InnoDB", "CREATE TABLE hidden (id INT) ENGINE=InnoDB")
-	_, err := collectors.SelfCheck(t.Context(), New(), collectortest.MySQLAccount(t, server, "SELECT ON "+database+".*"), database, 1)
+	target := collectortest.MySQLAccount(t, server, "SELECT ON "+database+".*")
+	_, err := collectors.SelfCheck(t.Context(), New(), target, database, 1)
 	collectortest.WantError(t, err, models.CodeCollection, keyDenied)
-	check := collectortest.SelfCheck(t, New(), collectortest.MySQLAccount(t, server, "PROCESS ON *.*", "SELECT ON "+database+".shown"), database, 1)
-	if r := collectortest.RelationNamed(t, check, "hidden"); r.Verdict != collectors.Unread || r.Why != string(models.UnreadHidden) {
-		t.Errorf("%+v", r)
+
+	target = collectortest.MySQLAccount(t, server, "PROCESS ON *.*", "SELECT ON "+database+".shown")
+	check := collectortest.SelfCheck(t, New(), target, database, 1)
+	hidden := collectortest.RelationNamed(t, check, "hidden")
+	if hidden.Verdict != collectors.Unread || hidden.Why != string(models.UnreadHidden) {
+		t.Errorf("hidden: got %+v, want it unread, hidden", hidden)
 	}
 	if collectortest.RelationNamed(t, check, "shown").Verdict != collectors.Equal || check.Passed() {
-		t.Errorf("%+v", check.Relations)
+		t.Errorf("got %+v, want shown equal, not passed", check.Relations)
 	}
 }
