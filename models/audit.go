@@ -8,16 +8,16 @@ import (
 	"gorm.io/gorm"
 )
 
-// auditTimeout is how long the log may take to note one action. A SQLite store takes nothing else while it keeps a large
-// snapshot: 100,000 tables for some seconds, a million for half a minute.
+// auditTimeout limits how long one entry may wait for the store. A SQLite store accepts no other write while it saves
+// a large snapshot: some seconds for 100,000 tables, half a minute for a million.
 const auditTimeout = time.Minute
 
 var errAuditTimeout = fmt.Errorf("the audit log did not take an entry within %s", auditTimeout)
 
-// Action is what somebody did, as the audit log calls it: what it was done to, a dot, and what was done.
+// Action names what a user did in the audit log: the kind of object, a dot, and the verb.
 type Action string
 
-// Every write of the product, of both doors.
+// The actions that are recorded, of pages and API alike.
 const (
 	ActionLogin          Action = "auth.login"
 	ActionLogout         Action = "auth.logout"
@@ -53,48 +53,54 @@ const (
 	ActionCancelRefresh Action = "refresh.cancel"
 )
 
-// Actions lists every action in the order in which people are offered them.
+// Actions lists every action in the order of the filter on the audit page.
 var Actions = []Action{
-	ActionLogin, ActionLogout, ActionChangePassword, ActionCreateUser, ActionUpdateUser, ActionCreateToken, ActionDeleteToken,
-	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential, ActionCreateTag, ActionUpdateTag, ActionDeleteTag,
-	ActionCreateInstance, ActionUpdateInstance, ActionDeleteInstance, ActionRestoreInstance, ActionImportInstances,
-	ActionDeleteInstances, ActionSyncInstance, ActionResumeSchedule, ActionTestConnection, ActionTestConnections, ActionRefreshTables, ActionCancelRefresh,
+	ActionLogin, ActionLogout, ActionChangePassword,
+	ActionCreateUser, ActionUpdateUser,
+	ActionCreateToken, ActionDeleteToken,
+	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential,
+	ActionCreateTag, ActionUpdateTag, ActionDeleteTag,
+	ActionCreateInstance, ActionUpdateInstance, ActionDeleteInstance, ActionRestoreInstance,
+	ActionImportInstances, ActionDeleteInstances, ActionSyncInstance, ActionResumeSchedule,
+	ActionTestConnection, ActionTestConnections,
+	ActionRefreshTables, ActionCancelRefresh,
 }
 
-// CommandLine stands for whoever runs the program's own commands. No user can have the name.
+// CommandLine is the user name of entries written by the program's own commands. No user can have it.
 const CommandLine = "(command line)"
 
-// AuditEntry is one action of somebody: who, what, when, from where, and how it ended. It holds no secret and no body.
+// AuditEntry records one action: who did what to which object, when, from where, and with which result. It contains no
+// secret and no request body.
 type AuditEntry struct {
 	ID          int64 `gorm:"primaryKey"`
 	At          time.Time
-	UserID      *int64 // nil: nobody who is known
-	Username    string // as it was then; of a failed login the name that was tried, empty if that can be none; or CommandLine
-	TokenName   string // of the token that acted for the user; empty: a session
+	UserID      *int64 // nil: unknown
+	Username    string // at that time; for a failed login the name tried, empty if it cannot be one; or CommandLine
+	TokenName   string // of the API token used; empty: a session
 	Action      Action
 	TargetID    *int64 // nil: none, or more than one
-	TargetName  string // as it was then
-	Method      string // empty: the command line
+	TargetName  string // at that time
+	Method      string // empty: command line
 	Path        string
 	IP          string
-	Status      int  // of the answer; 0: the command line
-	MessageCode Code // of the error; empty: it succeeded
+	Status      int  // HTTP status; 0: command line
+	MessageCode Code // of the error; empty: succeeded
 	RequestID   string
 }
 
-// TableName is the table of AuditEntry.
+// TableName returns the name of the table of audit entries.
 func (AuditEntry) TableName() string { return "audit_log" }
 
-// How an action ended.
+// Results of an action.
 const (
 	AuditSuccess = "success"
 	AuditFailure = "failure"
 )
 
-// Succeeded reports whether what was tried was done.
+// Succeeded reports whether the action succeeded.
 func (e *AuditEntry) Succeeded() bool { return e.MessageCode == "" }
 
-// Result is AuditSuccess or AuditFailure.
+// Result returns AuditSuccess or AuditFailure.
 func (e *AuditEntry) Result() string {
 	if e.Succeeded() {
 		return AuditSuccess
@@ -118,7 +124,7 @@ type AuditPage struct {
 	Total   int64
 }
 
-// RecordAudit notes an action, also when the request that did it is over. The time is the store's.
+// RecordAudit adds an entry to the audit log, even if ctx is already cancelled. It sets the entry's id and time.
 func (s *Store) RecordAudit(ctx context.Context, e AuditEntry) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), auditTimeout, errAuditTimeout)
 	defer cancel()
@@ -131,7 +137,7 @@ func (s *Store) RecordAudit(ctx context.Context, e AuditEntry) error {
 	return s.writer.WithContext(ctx).Table(e.TableName()).Create(&row).Error
 }
 
-// AuditLog is a page of the audit log, newest first.
+// AuditLog returns a page of the audit log, newest entry first.
 func (s *Store) AuditLog(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	var page AuditPage
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -160,7 +166,7 @@ func (s *Store) filterAudit(tx *gorm.DB, q AuditQuery) *gorm.DB {
 	return s.search(tx, q.Target, "target_fold")
 }
 
-// startOf is when a calendar day of the store's zone begins, days later; false: it is no day.
+// startOf returns when the calendar day (YYYY-MM-DD) plus days begins in the store's zone; false if day is not a date.
 func (s *Store) startOf(day string, days int) (time.Time, bool) {
 	date, err := time.ParseInLocation(time.DateOnly, day, s.Zone)
 	return stamp(date.AddDate(0, 0, days)), err == nil

@@ -10,34 +10,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// How long things about budgets take.
+// Intervals of request budgets.
 const (
-	budgetWindow       = time.Minute            // for which a budget is told, and in which it becomes whole
-	budgetShareEvery   = 500 * time.Millisecond // processes tell each other what clients have used
-	budgetShareTimeout = 2 * time.Second        // a store that is slower is not told
-	budgetForgetEvery  = time.Minute            // whole ones
+	budgetWindow       = time.Minute            // the period a budget is given for
+	budgetShareEvery   = 500 * time.Millisecond // how often processes exchange used requests
+	budgetShareTimeout = 2 * time.Second        // deadline of one exchange
+	budgetForgetEvery  = time.Minute            // how often unused budgets are deleted
 )
 
-// budgets are what clients have used of their requests a minute. Each request uses up a share of the minute, and time gives
-// it back (the generic cell rate algorithm), so that one moment tells all there is to know of a client.
+// budgets tracks how many of their requests a minute clients have used, by the generic cell rate algorithm: each
+// request uses a share of the window and time gives it back, so one moment is all the state of a client.
 type budgets struct {
 	mu        sync.Mutex
 	clients   map[string]*budget
-	forgotten time.Time // when whole ones were last forgotten
+	forgotten time.Time // when unused budgets were last deleted
 
-	stop context.CancelFunc // nil: nobody shares them
+	stop context.CancelFunc // nil: not shared
 	work sync.WaitGroup
 }
 
 type budget struct {
-	wholeAt  time.Time     // nothing is used from then on
-	each     time.Duration // of the window that a request uses
-	unshared int64         // requests that other processes do not know of
+	wholeAt  time.Time     // when all requests are available again
+	each     time.Duration // share of the window that one request uses
+	unshared int64         // requests not yet shared with other processes
 }
 
-// TakeRequest uses one of the requests that a client has a minute; as many may come at once. When there is none left, it is
-// refused, and next is when there is one. Processes that share a PostgreSQL store count together, half a second late, and
-// each for itself while the store does not answer. The store is not waited for.
+// TakeRequest uses one of the client's perMinute requests. A client may use all of them in a burst. If none is left it
+// returns false and when the next one is available. Processes that share a PostgreSQL store count together, half a
+// second behind, and on their own while the store does not answer. TakeRequest never waits for the store.
 func (s *Store) TakeRequest(client string, perMinute int) (next time.Time, allowed bool) {
 	now := s.now()
 	s.budgets.mu.Lock()
@@ -59,12 +59,12 @@ func (s *Store) TakeRequest(client string, perMinute int) (next time.Time, allow
 	return now, true
 }
 
-// used is the part of the window that the client has used; all of it at most, also after the clock was set back.
+// used returns how much of the window the client has used: at most all of it, even after the clock was set back.
 func (b *budget) used(now time.Time) time.Duration {
 	return min(max(0, b.wholeAt.Sub(now)), budgetWindow)
 }
 
-// forget forgets whole budgets once in a while. The caller holds mu, as for every field.
+// forget deletes unused budgets once every budgetForgetEvery. The caller holds mu.
 func (a *budgets) forget(now time.Time) {
 	if age := now.Sub(a.forgotten); age >= 0 && age < budgetForgetEvery {
 		return
@@ -73,7 +73,7 @@ func (a *budgets) forget(now time.Time) {
 	maps.DeleteFunc(a.clients, func(_ string, b *budget) bool { return b.used(now) == 0 })
 }
 
-// shareBudgets has the processes of a PostgreSQL store count together until Close.
+// shareBudgets starts exchanging used requests with the other processes of a PostgreSQL store, until Close.
 func (s *Store) shareBudgets(ctx context.Context) {
 	ctx, s.budgets.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.budgets.work.Go(func() {
@@ -91,13 +91,13 @@ func (s *Store) shareBudgets(ctx context.Context) {
 				err = s.forgetBudgets(ctx)
 			}
 			if err != nil && ctx.Err() == nil {
-				s.log.DebugContext(ctx, "requests are counted by this process alone", "error", err)
+				s.log.DebugContext(ctx, "request budgets not shared", "error", err)
 			}
 		}
 	})
 }
 
-// end is safe to call on budgets that nobody shares.
+// end stops sharing. It does nothing if the budgets are not shared.
 func (a *budgets) end() {
 	if a.stop != nil {
 		a.stop()
@@ -105,13 +105,14 @@ func (a *budgets) end() {
 	a.work.Wait()
 }
 
-// usedRequests are what clients have used since it was last told.
+// usedRequests are what clients have used since this process last shared it.
 type usedRequests struct {
 	clients []string
-	micros  []int64 // of the window
+	micros  []int64 // used share of the window, microseconds
 }
 
-// takeUnshared is in one order, in which all processes lock the rows.
+// takeUnshared returns what other processes do not know yet, sorted by client: all processes lock the rows in that
+// order.
 func (a *budgets) takeUnshared() (used usedRequests) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,8 +126,8 @@ func (a *budgets) takeUnshared() (used usedRequests) {
 	return used
 }
 
-// shareUsed tells what clients have used, and learns what they have used elsewhere. What the store does not take stays
-// unknown to the others.
+// shareUsed writes what clients have used here and reads what they have used everywhere. If the store does not accept
+// it, the other processes never learn of these requests.
 func (s *Store) shareUsed(ctx context.Context) error {
 	used := s.budgets.takeUnshared()
 	if len(used.clients) == 0 {
@@ -153,7 +154,7 @@ func (s *Store) shareUsed(ctx context.Context) error {
 	return err
 }
 
-// learn keeps what a client has used everywhere. What it used here meanwhile comes on top.
+// learn sets what a client has used in all processes, plus what it has used here in the meantime.
 func (a *budgets) learn(client string, used time.Duration, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,7 +163,7 @@ func (a *budgets) learn(client string, used time.Duration, now time.Time) {
 	}
 }
 
-// forgetBudgets leaves those to others that they are changing.
+// forgetBudgets deletes unused budgets from the store and skips rows that another process has locked.
 func (s *Store) forgetBudgets(ctx context.Context) error {
 	ctx, done := context.WithTimeoutCause(ctx, budgetShareTimeout, errQueryTimeout)
 	defer done()

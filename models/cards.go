@@ -7,27 +7,28 @@ import (
 	"gorm.io/gorm"
 )
 
-// CapacityCards are the figures above the database list. Nil means there is no data for it yet.
+// CapacityCards holds the figures above the database list. Nil means there is no data yet.
 type CapacityCards struct {
 	UsedBytes     *int64 // newest instance total
-	CapacityBytes *int64 // of the disk under it; nil: no engine of this release can tell
-	DailyGrowth   *int64 // bytes a day: (newest − oldest total of the last 7 days) / days between; nil: fewer than two days known
+	CapacityBytes *int64 // of the underlying disk; nil: not collected from any engine yet
+	DailyGrowth   *int64 // bytes a day over the last 7 days; nil: fewer than two days known
 	DaysLeft      *int64 // (capacity − used) / daily growth; nil: capacity unknown or no growth
 	Abnormal      int64  // active databases whose newest measurement failed or is missing
 	Active        int64
 	Gone          int64
 	LastDay       string // day of the newest total
-	MeasuredDays  int64  // days with a total within the last 7
+	MeasuredDays  int64  // days with a total among the last 7
 }
 
-// databaseCounts are how many databases an instance has.
+// databaseCounts counts the databases of an instance.
 type databaseCounts struct{ Active, Gone, Abnormal int64 }
 
 const databaseCountsSQL = `count(CASE WHEN d.gone_at IS NULL THEN 1 END) AS active,
 	count(CASE WHEN d.gone_at IS NOT NULL THEN 1 END) AS gone,
-	count(CASE WHEN d.gone_at IS NULL AND (d.last_error IS NOT NULL OR s.size_bytes IS NULL OR s.day < ?) THEN 1 END) AS abnormal`
+	count(CASE WHEN d.gone_at IS NULL
+		AND (d.last_error IS NOT NULL OR s.size_bytes IS NULL OR s.day < ?) THEN 1 END) AS abnormal`
 
-// Cards are the figures above an instance's database list.
+// Cards returns the figures above an instance's database list.
 func (s *Store) Cards(ctx context.Context, instanceID int64) (CapacityCards, error) {
 	var cards CapacityCards
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -48,7 +49,8 @@ func (s *Store) Cards(ctx context.Context, instanceID int64) (CapacityCards, err
 	return cards, err
 }
 
-// measure takes an instance's totals, newest first; those from the day since on count for growth.
+// measure computes usage and growth from an instance's totals, newest first. Growth counts from the day since
+// (YYYY-MM-DD).
 func (c *CapacityCards) measure(totals []InstanceSizeStat, since string) error {
 	if len(totals) == 0 {
 		return nil

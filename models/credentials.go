@@ -23,10 +23,10 @@ type Credential struct {
 	UpdatedAt      time.Time
 }
 
-// credentialType is the only one of the contract.
+// credentialType is the only credential_type of the contract.
 const credentialType = "database"
 
-// Credentials lists all credentials by name.
+// Credentials returns all credentials, sorted by name.
 func (s *Store) Credentials(ctx context.Context) ([]Credential, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -35,7 +35,7 @@ func (s *Store) Credentials(ctx context.Context) ([]Credential, error) {
 	return credentials, err
 }
 
-// Credential finds a credential by id.
+// Credential returns the credential with the id, or CodeNotFound.
 func (s *Store) Credential(ctx context.Context, id int64) (Credential, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -51,7 +51,7 @@ func takeCredential(tx *gorm.DB, id int64) (Credential, error) {
 	return credential, err
 }
 
-// Password opens the credential's sealed password.
+// Password decrypts the credential's password.
 func (s *Store) Password(c Credential) (string, error) {
 	plain, err := s.Keys.Open(c.Secret, credentialPurpose(c.ID))
 	if err != nil {
@@ -60,10 +60,11 @@ func (s *Store) Password(c Credential) (string, error) {
 	return string(plain), nil
 }
 
-// credentialPurpose binds a secret to its row: copied to another credential it cannot be opened.
+// credentialPurpose returns the associated data that binds a secret to its row: copied to another credential it cannot
+// be decrypted.
 func credentialPurpose(id int64) string { return fmt.Sprintf("credential:%d", id) }
 
-// CreateCredential adds a credential with name, db_type, username and description of c.
+// CreateCredential adds a credential with c's name, db_type, username and description. A name in use is CodeConflict.
 func (s *Store) CreateCredential(ctx context.Context, c Credential, password string) (Credential, error) {
 	var fresh Credential
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {
@@ -73,7 +74,7 @@ func (s *Store) CreateCredential(ctx context.Context, c Credential, password str
 	return fresh, err
 }
 
-// insertCredential writes twice, because sealing needs the id.
+// insertCredential inserts the row first and updates its secret afterwards, because sealing needs the id.
 func (s *Store) insertCredential(tx *gorm.DB, c Credential, password string) (Credential, error) {
 	if err := requireStorable(c.Name, c.Username, c.Description); err != nil {
 		return Credential{}, err
@@ -100,7 +101,7 @@ func credentialNameTaken(err error) error {
 }
 
 // UpdateCredential writes name, db_type, username and description of the credential with c's id, and the password
-// unless it is nil.
+// unless it is nil. A changed login resumes paused schedules of the instances that use it.
 func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *string) (Credential, error) {
 	if err := requireStorable(c.Name, c.Username, c.Description); err != nil {
 		return Credential{}, err
@@ -127,7 +128,7 @@ func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *st
 	return credential, err
 }
 
-// DeleteCredential removes a credential that no instance uses, deleted instances included.
+// DeleteCredential deletes a credential. One that an instance uses, even in the recycle bin, is CodeConflict.
 func (s *Store) DeleteCredential(ctx context.Context, id int64) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -143,7 +144,7 @@ func (s *Store) DeleteCredential(ctx context.Context, id int64) error {
 	return nil
 }
 
-// freeCredentialName is name, or name with the first number behind it that is not taken.
+// freeCredentialName returns name, or name with the lowest number from 2 that makes it unique.
 func freeCredentialName(tx *gorm.DB, name string) (string, error) {
 	for n, free := 2, name; ; n++ {
 		var taken int64
@@ -166,8 +167,8 @@ type CredentialQuery struct {
 // CredentialItem is one row of the credential list, without its secret.
 type CredentialItem struct {
 	Credential
-	Instances int64 // that use it, those in the recycle bin included
-	Binned    int64 // of these in the recycle bin
+	Instances int64 // instances that use it, those in the recycle bin included
+	Binned    int64 // those of Instances in the recycle bin
 }
 
 // CredentialPage is one page of credentials and the number of all that match.
@@ -176,16 +177,18 @@ type CredentialPage struct {
 	Total int64
 }
 
-const credentialItemSQL = `c.id, c.name, c.credential_type, c.db_type, c.username, c.description, c.created_at, c.updated_at,
+const credentialItemSQL = `c.id, c.name, c.credential_type, c.db_type, c.username, c.description,
+	c.created_at, c.updated_at,
 	(SELECT count(*) FROM instances i WHERE i.credential_id = c.id) AS instances,
 	(SELECT count(*) FROM instances i WHERE i.credential_id = c.id AND i.deleted_at IS NOT NULL) AS binned`
 
-// credentialOrders are the sorts of the list; each may be a column alias of credentialItemSQL.
+// credentialOrders maps the sorts of the list to SQL; each may use a column alias of credentialItemSQL.
 var credentialOrders = map[string]string{
-	"id": "c.id", "name": "c.name", "db_type": "c.db_type", "username": "c.username", "instances": "instances", "updated": "c.updated_at",
+	"id": "c.id", "name": "c.name", "db_type": "c.db_type", "username": "c.username",
+	"instances": "instances", "updated": "c.updated_at",
 }
 
-// FindCredentials is a page of the credentials that q selects. An unknown sort is by id.
+// FindCredentials returns a page of the credentials that q selects. An unknown sort means by id.
 func (s *Store) FindCredentials(ctx context.Context, q CredentialQuery) (CredentialPage, error) {
 	var page CredentialPage
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -211,8 +214,8 @@ func (s *Store) filterCredentials(tx *gorm.DB, q CredentialQuery, ids string) *g
 	return tx
 }
 
-// credentialsHolding are the ids of the credentials that hold the term, for dialect.ids. Go compares: the store has no
-// folded columns of them, and its own idea of case is ASCII's.
+// credentialsHolding returns, as a parameter for dialect.ids, the ids of the credentials that contain the term. They
+// are compared in Go: the store has no folded columns for them, and SQLite folds only ASCII.
 func credentialsHolding(tx *gorm.DB, term string) (string, error) {
 	if term == "" {
 		return "", nil
@@ -223,14 +226,17 @@ func credentialsHolding(tx *gorm.DB, term string) (string, error) {
 	}
 	ids, term := []int64{}, fold(term)
 	for _, c := range all {
-		if strings.Contains(fold(c.Name), term) || strings.Contains(fold(c.Username), term) || strings.Contains(fold(c.Description), term) {
-			ids = append(ids, c.ID)
+		for _, text := range []string{c.Name, c.Username, c.Description} {
+			if strings.Contains(fold(text), term) {
+				ids = append(ids, c.ID)
+				break
+			}
 		}
 	}
 	return jsonParameter(ids)
 }
 
-// maxNamedUsers is how many instances the refusal to delete a credential names.
+// maxNamedUsers limits how many instances a refused deletion of a credential names.
 const maxNamedUsers = 20
 
 // CredentialUse is an instance that uses a credential.
@@ -240,7 +246,8 @@ type CredentialUse struct {
 	Status string `json:"status"` // active|inactive|deleted
 }
 
-// inUse refuses to delete a credential and names the instances that use it: first those that are not in the recycle bin.
+// inUse returns the CodeConflict for deleting a credential in use. It names the instances, those outside the recycle
+// bin first.
 func (s *Store) inUse(ctx context.Context, id int64, cause error) error {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -261,6 +268,8 @@ func (s *Store) inUse(ctx context.Context, id int64, cause error) error {
 		}
 	}
 	refused := conflict("credential.in_use", cause)
-	refused.Args = Args("Names", strings.Join(live, ", "), "Binned", strings.Join(binned, ", "), "More", len(instances) > len(uses))
+	refused.Args = Args(
+		"Names", strings.Join(live, ", "), "Binned", strings.Join(binned, ", "), "More", len(instances) > len(uses),
+	)
 	return refused.With("instances", uses).With("instance_count", len(instances))
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// tableCursor is the last row of a page; what follows it is the next page.
+// tableCursor identifies the last row of a page; the next page starts behind it.
 type tableCursor struct {
 	DatabaseID int64  `json:"d"`
 	Order      string `json:"o"`
@@ -30,16 +30,17 @@ func newTableCursor(q TableQuery, order tableOrder, last *TableSizeRow) *tableCu
 	return cursor
 }
 
-// encode is the cursor as addresses have it.
+// encode returns the cursor as it appears in addresses.
 func (c *tableCursor) encode() string {
 	text, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // texts and numbers only
+		panic(err) // strings and numbers always encode
 	}
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// CheckCursor is a CodeInvalid for a cursor of another sort or, with a DatabaseID, of another database, and for what is none.
+// CheckCursor returns CodeInvalid if the cursor is malformed or belongs to another sort or, with a DatabaseID, to
+// another database.
 func (q TableQuery) CheckCursor() error {
 	if q.Cursor == "" {
 		return nil
@@ -61,7 +62,10 @@ func parseTableCursor(q TableQuery) (*tableCursor, error) {
 		return nil, broken
 	}
 	foreign := q.DatabaseID != 0 && cursor.DatabaseID != q.DatabaseID
-	if foreign || cursor.Order != newTableOrder(q, Snapshot{}).name || !storable(cursor.Schema) || !storable(cursor.Table) {
+	if foreign || cursor.Order != newTableOrder(q, Snapshot{}).name {
+		return nil, broken
+	}
+	if requireStorable(cursor.Schema, cursor.Table) != nil {
 		return nil, broken
 	}
 	return &cursor, nil

@@ -14,8 +14,8 @@ type DatabaseSizeStat struct {
 	DatabaseID  int64
 	Day         string // YYYY-MM-DD
 	SizeBytes   *int64 // nil: unknown
-	DataBytes   *int64 // nil: unknown, or the engine does not tell data from the rest
-	LogBytes    *int64 // nil: unknown, or the engine has no log of one database
+	DataBytes   *int64 // nil: unknown, or not reported separately by the engine
+	LogBytes    *int64 // nil: unknown, or the engine has no log per database
 	CollectedAt time.Time
 }
 
@@ -24,8 +24,8 @@ type InstanceSizeStat struct {
 	ID            int64 `gorm:"primaryKey"`
 	InstanceID    int64
 	Day           string // YYYY-MM-DD
-	SizeBytes     int64  // Σ of the sizes known of that day
-	DatabaseCount int64  // databases with a size known of that day
+	SizeBytes     int64  // Σ of the known sizes of the day
+	DatabaseCount int64  // databases with a known size of the day
 	CollectedAt   time.Time
 }
 
@@ -33,7 +33,7 @@ type InstanceSizeStat struct {
 type DatabaseQuery struct {
 	InstanceID      int64
 	Name            string // case-insensitive substring, taken literally
-	IncludeInactive bool   // databases that are gone, too
+	IncludeInactive bool   // also databases that are gone
 	LatestOnly      bool
 	StartDay        string // YYYY-MM-DD inclusive; empty: open
 	EndDay          string
@@ -57,7 +57,7 @@ type DatabaseSizeRow struct {
 	LastSeenAt  time.Time
 	Growth7d    *int64  // latest only: bytes since the oldest measurement of the last 7 days; nil: unknown
 	History     []int64 // latest only: known sizes of the last 30 days, oldest first
-	Failed      *Error  // why it could not be measured, or measured from outside only, at the last attempt; nil: neither
+	Failed      *Error  // why the last attempt could not measure it, or not from inside; nil: it could
 }
 
 // DatabaseSizePage is one page of database sizes; the counts span all pages.
@@ -82,10 +82,13 @@ var sizeColumns = []column{
 	{"collected_at", "timestamptz"},
 }
 
-// SaveDatabaseSizes keeps one row a database and calendar day of the zone; a later run of a day replaces the earlier one's.
-// The instance's row of the day is the sum over the databases measured on it that are not gone. A database with
-// an unknown total writes no row; its Err is remembered in any case. saved counts rows of databases; if it is 0, the instance counts as not synced.
-func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (saved int64, err error) {
+// SaveDatabaseSizes stores one row per database and calendar day of the store's zone; a later run replaces the row of
+// the same day. The instance's row of the day is the sum over its databases that were measured that day and are not
+// gone. A database with an unknown total gets no row, but its Err is stored. saved counts rows of databases; if it is
+// 0, last_sync_time stays as it is.
+func (s *Store) SaveDatabaseSizes(
+	ctx context.Context, instanceID int64, r DatabaseResult, at time.Time,
+) (saved int64, err error) {
 	found, err := uniqueDatabases(r.Databases)
 	if err != nil {
 		return 0, err
@@ -102,7 +105,7 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 		if err != nil {
 			return err
 		}
-		if err := s.rememberErrors(tx, instanceID, found); err != nil {
+		if err := s.saveErrors(tx, instanceID, found); err != nil {
 			return err
 		}
 		if saved, err = s.upsertSizes(tx, instanceID, measured); err != nil || saved == 0 {
@@ -116,8 +119,8 @@ func (s *Store) SaveDatabaseSizes(ctx context.Context, instanceID int64, r Datab
 	return saved, err
 }
 
-// rememberErrors keeps why each database could not be measured or entered, or forgets it.
-func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSize) error {
+// saveErrors stores why each database could not be measured or entered, and clears the errors of the others.
+func (s *Store) saveErrors(tx *gorm.DB, instanceID int64, found []DatabaseSize) error {
 	records := make([][]any, len(found))
 	for i, d := range found {
 		if d.Err == nil {
@@ -134,9 +137,10 @@ func (s *Store) rememberErrors(tx *gorm.DB, instanceID int64, found []DatabaseSi
 	if err != nil {
 		return err
 	}
+	columns := []column{{"name", "text"}, {"last_error", "text"}}
 	// DISTINCT keeps SQLite from merging the subquery into the join, where it would parse the parameter for each database.
 	return tx.Exec(`UPDATE instance_databases AS d SET last_error = found.last_error
-		FROM (SELECT DISTINCT m.id, r.last_error FROM `+s.dialect.records([]column{{"name", "text"}, {"last_error", "text"}})+`
+		FROM (SELECT DISTINCT m.id, r.last_error FROM `+s.dialect.records(columns)+`
 			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS found
 		WHERE d.id = found.id`, parameter, instanceID).Error
 }
@@ -155,7 +159,8 @@ func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int
 	return written.RowsAffected, written.Error
 }
 
-// saveInstanceSize sums up what the databases' rows of the day say, so that a run that saw few of them loses nothing.
+// saveInstanceSize sums up the day's rows of all databases, so a run that measured only some of them does not shrink
+// the total.
 func saveInstanceSize(tx *gorm.DB, instanceID int64, day string) error {
 	return tx.Exec(`INSERT INTO instance_size_stats (instance_id, day, size_bytes, database_count, collected_at)
 		SELECT d.instance_id, s.day, CAST(sum(s.size_bytes) AS bigint), count(s.size_bytes), max(s.collected_at)
@@ -166,7 +171,7 @@ func saveInstanceSize(tx *gorm.DB, instanceID int64, day string) error {
 			database_count = excluded.database_count, collected_at = excluded.collected_at`, instanceID, day).Error
 }
 
-// databaseScan is a row of the database list as the store gives it.
+// databaseScan is a row of the database list as the store returns it.
 type databaseScan struct {
 	StatID      *int64
 	DatabaseID  int64
@@ -182,10 +187,10 @@ type databaseScan struct {
 	LastError   *string
 }
 
-const databaseColumns = `s.id AS stat_id, d.id AS database_id, d.name, d.is_system, s.size_bytes, s.data_bytes, s.log_bytes,
-	s.day, s.collected_at, d.gone_at, d.last_seen_at, d.last_error`
+const databaseColumns = `s.id AS stat_id, d.id AS database_id, d.name, d.is_system,
+	s.size_bytes, s.data_bytes, s.log_bytes, s.day, s.collected_at, d.gone_at, d.last_seen_at, d.last_error`
 
-// databaseTotals are the counts of a DatabaseSizePage.
+// databaseTotals holds the counts and sums of a DatabaseSizePage.
 type databaseTotals struct {
 	Total, ActiveCount, FilteredCount int64
 	TotalMB                           int64 `gorm:"column:total_mb"`
@@ -203,8 +208,9 @@ var databaseOrders = map[string]string{
 	"status": "CASE WHEN d.gone_at IS NULL THEN 0 ELSE 1 END",
 }
 
-// Databases is a page of the database sizes that q selects: every measurement, newest day first, or with LatestOnly
-// the newest of each database. With a day range, LatestOnly leaves out what was not measured within it.
+// Databases returns a page of the database sizes that q selects: every measurement, newest day first, or with
+// LatestOnly the newest one of each database. With a day range, LatestOnly leaves out databases without a measurement
+// in it.
 func (s *Store) Databases(ctx context.Context, q DatabaseQuery) (DatabaseSizePage, error) {
 	var page DatabaseSizePage
 	err := s.view(ctx, func(tx *gorm.DB) error {

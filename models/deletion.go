@@ -8,14 +8,14 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Deletion says what became of instances that were to be deleted. One that was in the recycle bin already and is only
-// moved there is in neither list.
+// Deletion reports what happened to the instances of a deletion. One that was to be moved to the recycle bin and
+// already was there is in neither list.
 type Deletion struct {
 	Deleted []Instance // by id, without credential and tags
 	Missing []int64    // ascending
 }
 
-// DeleteInstances moves instances to the recycle bin and switches them off, in one transaction.
+// DeleteInstances moves instances to the recycle bin and deactivates them, in one transaction.
 func (s *Store) DeleteInstances(ctx context.Context, ids []int64) (Deletion, error) {
 	parameter, err := jsonParameter(ids)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Store) DeleteInstances(ctx context.Context, ids []int64) (Deletion, err
 	return out, err
 }
 
-// missingFrom are the ids that none of the instances has.
+// missingFrom returns the ids, ascending, that none of the instances has.
 func missingFrom(found []Instance, ids []int64) []int64 {
 	missing := slices.Compact(slices.Sorted(slices.Values(ids)))
 	return slices.DeleteFunc(missing, func(id int64) bool {
@@ -45,9 +45,9 @@ func missingFrom(found []Instance, ids []int64) []int64 {
 	})
 }
 
-// DestroyInstances removes instances and all that belongs to them for good, also from the recycle bin. Each goes in a
-// transaction of its own, so that nobody who wants to write waits for more than one of them; an error leaves those that
-// were not reached as they are.
+// DestroyInstances permanently deletes instances, in the recycle bin or not, with all their data. Each is deleted in
+// its own transaction, so other writers wait for one at most. On an error the remaining instances are left as they
+// are.
 func (s *Store) DestroyInstances(ctx context.Context, ids []int64) (Deletion, error) {
 	var out Deletion
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
@@ -64,7 +64,8 @@ func (s *Store) DestroyInstances(ctx context.Context, ids []int64) (Deletion, er
 	return out, nil
 }
 
-// DestroyDeletedInstance removes an instance that is in the recycle bin, and all that belongs to it, for good.
+// DestroyDeletedInstance permanently deletes an instance in the recycle bin with all its data. One outside it is
+// CodeConflict.
 func (s *Store) DestroyDeletedInstance(ctx context.Context, id int64) (Instance, error) {
 	return s.destroy(ctx, id, func(i Instance) error {
 		if i.DeletedAt == nil {
@@ -74,8 +75,8 @@ func (s *Store) DestroyDeletedInstance(ctx context.Context, id int64) (Instance,
 	})
 }
 
-// destroy leaves it to the foreign keys to remove what belongs to the instance; its credential stays. The runs go first:
-// one that ends meanwhile refers to a database, and would wait for us while we wait for it.
+// destroy deletes the instance unless refuse returns an error. Foreign keys delete its data; the credential is kept.
+// Runs are deleted first: a run that ends in the meantime refers to a database, and would deadlock with the cascade.
 func (s *Store) destroy(ctx context.Context, id int64, refuse func(Instance) error) (Instance, error) {
 	var gone Instance
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {

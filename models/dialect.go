@@ -11,33 +11,33 @@ import (
 	"gorm.io/gorm"
 )
 
-// dialect is what the two kinds of store say differently.
+// dialect is the SQL that differs between SQLite and PostgreSQL.
 type dialect interface {
-	// snapshot are the options of a transaction that sees one state of the store.
+	// snapshot returns the options of a read transaction that sees one state of the store.
 	snapshot() *sql.TxOptions
-	// contains is a condition with one parameter, which pattern builds: column holds the text as it is.
+	// contains returns a condition that column contains a text, with one parameter made by pattern.
 	contains(column string) string
 	pattern(text string) string
 	// records returns a table r made of one JSON parameter: an array of rows, each an array of the columns' values. Other
 	// tables are joined to it by CROSS JOIN and conditions in WHERE: SQLite then reads the records once and looks the
 	// others up by index. By JOIN it may parse the whole parameter again for each of their rows.
 	records(columns []column) string
-	// value is a parameter of a kind of column.
+	// value returns a placeholder for a value of the column type kind.
 	value(kind string) string
-	// analyze has the planner learn about a table that has grown a lot; empty: it need not.
+	// analyze returns the statement that updates the planner's statistics of a table; empty if none is needed.
 	analyze(table string) string
-	// ids is a list of ids made of one JSON parameter, for IN.
+	// ids returns a subquery for IN that expands one JSON parameter of ids.
 	ids() string
-	// size is a query for the size of the store's database, bytes.
+	// size returns a query for the size of the store's database in bytes.
 	size() string
-	// lockText makes transactions that lock the same text follow each other.
+	// lockText locks a text until the transaction ends; other transactions that lock the same one wait.
 	lockText(tx *gorm.DB, text string) error
 }
 
-// column of a table made of JSON.
+// column is a column of dialect.records: its name and its type in PostgreSQL.
 type column struct{ name, kind string }
 
-// jsonParameter is a list of ids or records as one parameter, however many they are.
+// jsonParameter encodes a list of ids or records of any length as one parameter.
 func jsonParameter(list any) (string, error) {
 	text, err := json.Marshal(list)
 	return string(text), err
@@ -65,7 +65,7 @@ func (postgresDialect) records(columns []column) string {
 
 func (postgresDialect) value(kind string) string { return "CAST(? AS " + kind + ")" }
 
-// Autovacuum would come a minute later, and until then a page sorts the whole database.
+// analyze does not wait for autovacuum: that comes a minute later, and until then a page sorts the whole database.
 func (postgresDialect) analyze(table string) string { return "ANALYZE " + table }
 
 func (postgresDialect) ids() string {
@@ -81,10 +81,10 @@ func (postgresDialect) lockText(tx *gorm.DB, text string) error {
 
 type sqliteDialect struct{}
 
-// A read transaction of SQLite in WAL mode always sees one state.
+// snapshot needs no isolation level: in WAL mode every read transaction sees one state.
 func (sqliteDialect) snapshot() *sql.TxOptions { return &sql.TxOptions{ReadOnly: true} }
 
-// LIKE would fold ASCII only, and cannot use the length of the pattern.
+// contains avoids LIKE, which folds ASCII and ignores how long the pattern is.
 func (sqliteDialect) contains(column string) string { return "instr(" + column + ", ?) > 0" }
 
 func (sqliteDialect) pattern(text string) string { return text }
@@ -97,10 +97,10 @@ func (sqliteDialect) records(columns []column) string {
 	return "(SELECT " + strings.Join(fields, ", ") + " FROM jsonb_each(?)) AS r"
 }
 
-// A cast would make a number of a time.
+// value does not cast: a cast would turn a time into a number.
 func (sqliteDialect) value(string) string { return "?" }
 
-// SQLite's planner takes an index that gives the asked-for order without knowing how large a table is.
+// analyze is not needed: SQLite uses an index in the requested order whatever the size of the table.
 func (sqliteDialect) analyze(string) string { return "" }
 
 func (sqliteDialect) ids() string { return "(SELECT value FROM json_each(?))" }
@@ -109,7 +109,7 @@ func (sqliteDialect) size() string {
 	return "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 }
 
-// SQLite has one writer, and its transactions begin as such.
+// lockText has nothing to do: SQLite has one writer, and write transactions start as such.
 func (sqliteDialect) lockText(*gorm.DB, string) error { return nil }
 
 // jsonTime is how times go into JSON parameters: as both kinds of store write them.

@@ -44,8 +44,8 @@ const (
 	CodeLastAdmin          Code = "LAST_ADMIN_REQUIRED"
 )
 
-// Error is the only error type that packages of the product return to one another. It is classified once, where it happens,
-// and written once, by the HTTP error handler or the command line.
+// Error is the only error type that packages of the product return to one another. It is classified once, where it
+// happens, and written once, by the HTTP error handler or the command line.
 type Error struct {
 	Code Code
 	Key  string         // message key in the catalogue; empty: the code's default message
@@ -127,15 +127,15 @@ func WholeSeconds(wait time.Duration) time.Duration {
 	return max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 }
 
-// Invalid is a 400 with the message key and its placeholder values given as name, value pairs.
+// Invalid returns a CodeInvalid with the message key and its placeholder values as name, value pairs.
 func Invalid(key string, pairs ...any) *Error {
 	return &Error{Code: CodeInvalid, Key: key, Args: Args(pairs...)}
 }
 
-// NotFound is a 404 with the message key.
+// NotFound returns a CodeNotFound with the message key.
 func NotFound(key string) *Error { return &Error{Code: CodeNotFound, Key: key} }
 
-// Args builds the placeholder map of a message from name, value pairs.
+// Args returns the placeholder values of a message, given as name, value pairs.
 func Args(pairs ...any) map[string]any {
 	if len(pairs) == 0 {
 		return nil
@@ -147,7 +147,8 @@ func Args(pairs ...any) map[string]any {
 	return args
 }
 
-// Is reports whether err is, or wraps, an *Error with the code. A nil err has no code; an unclassified one is CodeInternal.
+// Is reports whether err is, or wraps, an *Error with the code. A nil err has no code; an unclassified one is
+// CodeInternal.
 func Is(err error, code Code) bool {
 	return err != nil && AsError(err).Code == code
 }
@@ -160,7 +161,7 @@ func AsError(err error) *Error {
 	return &Error{Code: CodeInternal, Err: err}
 }
 
-// storedError is an Error in the store.
+// storedError is an Error as JSON in the store.
 type storedError struct {
 	Code  Code           `json:"code"`
 	Key   string         `json:"key"`
@@ -174,7 +175,7 @@ func encodeError(e *Error) (string, error) {
 	return string(text), err
 }
 
-// decodeError returns the error that encodeError made the text of. Numbers in Args and Extra are json.Number.
+// decodeError reverses encodeError. Numbers in Args and Extra are json.Number.
 func decodeError(text string) (*Error, error) {
 	var stored storedError
 	if err := json.Unmarshal([]byte(text), &stored); err != nil {
@@ -190,7 +191,7 @@ func decodeError(text string) (*Error, error) {
 	return e, nil
 }
 
-// takeNumber removes a number from the members and returns it; 0: it is not there.
+// takeNumber removes a number from the members and returns it, 0 if there is none.
 func takeNumber(members map[string]any, name string) int64 {
 	text, ok := members[name].(json.Number)
 	if !ok {
@@ -204,7 +205,7 @@ func takeNumber(members map[string]any, name string) int64 {
 	return number
 }
 
-// takeText removes a text from the members and returns it.
+// takeText removes a text from the members and returns it, empty if there is none.
 func takeText(members map[string]any, name string) string {
 	text, ok := members[name].(string)
 	if ok {

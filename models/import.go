@@ -9,24 +9,24 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// InstanceDraft is an instance to create and the names of its tags.
+// InstanceDraft is an instance to create with the names of its tags.
 type InstanceDraft struct {
 	Instance Instance
 	TagNames []string
 }
 
-// Imported says what became of drafts, in their order.
+// Imported reports what CreateInstances did, in the order of the drafts.
 type Imported struct {
-	IDs   []int64  // of the instances created
-	Taken []string // names that other instances have, of which none was created
+	IDs   []int64  // ids of the created instances
+	Taken []string // names in use, for which no instance was created
 }
 
-// CreateInstances adds all instances whose names are free, or none when it fails; tags that do not exist are created.
+// CreateInstances creates all instances whose names are free, with tags that do not exist yet, in one transaction.
 func (s *Store) CreateInstances(ctx context.Context, drafts []InstanceDraft) (Imported, error) {
 	var out Imported
 	err := s.change(ctx, func(tx *gorm.DB) error {
 		out = Imported{IDs: []int64{}, Taken: []string{}}
-		// Two imports of the same names in different orders would wait for each other.
+		// Two imports of the same names in different orders would deadlock.
 		if err := s.dialect.lockText(tx, "instances/import"); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *Store) CreateInstances(ctx context.Context, drafts []InstanceDraft) (Im
 	return out, err
 }
 
-// insertDraft adds one instance, unless its name is not free.
+// insertDraft creates one instance; free is false if its name is taken.
 func insertDraft(tx *gorm.DB, i Instance) (id int64, free bool, err error) {
 	if err := i.checkTexts(); err != nil {
 		return 0, false, err
@@ -67,8 +67,8 @@ func insertDraft(tx *gorm.DB, i Instance) (id int64, free bool, err error) {
 	return i.ID, true, foldInstance(tx, i)
 }
 
-// tagAll gives new instances their tags. All tags are created before the first is used, in one order: others who create
-// some of them at the same time do so in the same.
+// tagAll tags new instances. It creates all tags first and in sorted order, as concurrent transactions do, which
+// avoids deadlocks.
 func tagAll(tx *gorm.DB, ids []int64, names map[int64][]string) error {
 	all := map[string]bool{}
 	for _, some := range names {

@@ -11,8 +11,8 @@ import (
 type InstanceQuery struct {
 	Search         string // case-insensitive substring of name, host or description, taken literally
 	DBType         Engine
-	Status         string   // "active", "inactive", "paused" (active, but not collected by schedule any more), "deleted"; that implies IncludeDeleted
-	Tags           []string // tag names, OR
+	Status         string   // active|inactive|paused (active, its schedule is paused)|deleted (implies IncludeDeleted)
+	Tags           []string // names of tags, any of which the instance has
 	IncludeDeleted bool
 	Sort           string // id|name|db_type|host|status|active_dbs|size|growth|last_sync_time
 	Desc           bool
@@ -24,9 +24,9 @@ type InstanceItem struct {
 	Instance
 	ActiveDatabases int64
 	SizeBytes       *int64   // newest instance_size_stats row; nil: never measured
-	Growth7d        *int64   // bytes gained since the oldest measurement of the last 7 days; nil: fewer than two days known
-	Planned         Schedule // when it is collected next, or why it is not; zero but for Store.Instances, which reads no more of it
-	PausedBy        *Error   // the last failure before the schedule was paused; nil: it is not, or that is not known
+	Growth7d        *int64   // bytes since the first measurement of the last 7 days; nil: fewer than two days known
+	Planned         Schedule // next collection, or why there is none; only set, and only in part, by Store.Instances
+	PausedBy        *Error   // failure that paused the schedule; nil: not paused, or unknown
 }
 
 // InstancePage is one page of instances and the number of all that match.
@@ -38,7 +38,7 @@ type InstancePage struct {
 // growthDays is how many calendar days, today included, "the last 7 days" are.
 const growthDays = 7
 
-// instanceFigures are an instance's numbers in the list.
+// instanceFigures holds the numbers of an instance in the list.
 type instanceFigures struct {
 	ID              int64
 	ActiveDatabases int64
@@ -54,10 +54,11 @@ const instanceFiguresSQL = `i.id,
 const newestInstanceSizeSQL = `LEFT JOIN instance_size_stats newest ON newest.instance_id = i.id
 	AND newest.day = (SELECT max(day) FROM instance_size_stats m WHERE m.instance_id = i.id)`
 
-const oldestInstanceSizeSQL = `LEFT JOIN instance_size_stats oldest ON oldest.instance_id = i.id AND oldest.day < newest.day
+const oldestInstanceSizeSQL = `LEFT JOIN instance_size_stats oldest ON oldest.instance_id = i.id
+	AND oldest.day < newest.day
 	AND oldest.day = (SELECT min(day) FROM instance_size_stats m WHERE m.instance_id = i.id AND m.day >= ?)`
 
-// instanceOrders are the sorts of the list; each may be a column alias of instanceFiguresSQL.
+// instanceOrders maps the sorts of the list to SQL; each may use a column alias of instanceFiguresSQL.
 var instanceOrders = map[string]string{
 	"id": "i.id", "name": "i.name", "db_type": "i.db_type", "host": "i.host", "last_sync_time": "i.last_sync_time",
 	"active_dbs": "active_databases", "size": "size_bytes", "growth": "growth7d", "status": "status_rank",
@@ -65,7 +66,7 @@ var instanceOrders = map[string]string{
 
 const instanceStatusSQL = `CASE WHEN i.deleted_at IS NOT NULL THEN 2 WHEN i.is_active THEN 0 ELSE 1 END AS status_rank`
 
-// Instances is a page of the instances that q selects. An unknown sort is by id.
+// Instances returns a page of the instances that q selects. An unknown sort means by id.
 func (s *Store) Instances(ctx context.Context, q InstanceQuery) (InstancePage, error) {
 	var page InstancePage
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -119,7 +120,7 @@ func instanceOrder(q InstanceQuery) string {
 	return order + direction(q.Desc) + ", i.id" + direction(q.Desc)
 }
 
-// instanceItems loads the instances of the figures, in their order.
+// instanceItems loads the instances that figures lists, in the same order.
 func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, error) {
 	ids := make([]int64, len(figures))
 	for i, f := range figures {
@@ -135,12 +136,14 @@ func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, erro
 	}
 	items := make([]InstanceItem, len(figures))
 	for i, f := range figures {
-		items[i] = InstanceItem{Instance: byID[f.ID], ActiveDatabases: f.ActiveDatabases, SizeBytes: f.SizeBytes, Growth7d: f.Growth7d}
+		items[i] = InstanceItem{
+			Instance: byID[f.ID], ActiveDatabases: f.ActiveDatabases, SizeBytes: f.SizeBytes, Growth7d: f.Growth7d,
+		}
 	}
 	return items, nil
 }
 
-// addSchedules adds to a page of instances when they are collected. It reads no run but those of the paused.
+// addSchedules sets Planned and PausedBy of a page's instances. It reads runs only for paused schedules.
 func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 	listed := make([]int64, len(items))
 	for i := range items {
@@ -155,8 +158,9 @@ func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 		Failure *string
 	}
 	err = tx.Table("instance_schedules AS s").Where("s.instance_id IN "+s.dialect.ids(), ids).
-		Select(`s.instance_id, s.enabled, s.cron, s.zone, s.jitter_minutes, s.blackout, s.next_at, s.basis, s.failures, s.paused_at,
-			CASE WHEN s.paused_at IS NOT NULL THEN (SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`).
+		Select(`s.instance_id, s.enabled, s.cron, s.zone, s.jitter_minutes, s.blackout, s.next_at, s.basis, s.failures,
+			s.paused_at, CASE WHEN s.paused_at IS NOT NULL
+				THEN (SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`).
 		Scan(&rows).Error
 	if err != nil {
 		return err
@@ -177,13 +181,14 @@ func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 			items[i].PausedBy = last.Failure
 		}
 		if items[i].Planned, err = s.scheduleNow(items[i].Instance, schedule, stored); err != nil {
-			items[i].Planned.NextAt = nil // a schedule that makes no sense (any more) has none
+			items[i].Planned.NextAt = nil // an invalid schedule has no next time
 		}
 	}
 	return nil
 }
 
-// InstancesAfter are the next instances that q selects, by id. Sort and page of q do not count.
+// InstancesAfter returns up to limit instances that q selects with ids above id, sorted by id. It ignores q's sort,
+// limit and offset.
 func (s *Store) InstancesAfter(ctx context.Context, q InstanceQuery, id int64, limit int) ([]InstanceItem, error) {
 	var items []InstanceItem
 	err := s.view(ctx, func(tx *gorm.DB) error {

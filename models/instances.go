@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// TLSMode says how a connection to a target is encrypted; docs/operations.md has what it means for each driver.
+// TLSMode is how connections to a target are encrypted; docs/operations.md says what each mode means to each driver.
 type TLSMode string
 
 // The contract's tls_mode values.
@@ -29,29 +29,29 @@ type Instance struct {
 	DBType          Engine  `gorm:"column:db_type"`
 	Host            *string // nil for SQLite
 	Port            *int    // nil for SQLite
-	DatabaseName    string  // database to connect to first; for SQLite the file's path; may be empty
+	DatabaseName    string  // database to connect to first; SQLite: path of the file; may be empty
 	CredentialID    *int64
 	Description     string
 	IsActive        bool
 	TLSMode         TLSMode           `gorm:"column:tls_mode"`
-	Options         map[string]string `gorm:"serializer:json"` // engine specific, documented in docs/operations.md
-	DatabaseVersion string            // as the server says it; empty: never connected
+	Options         map[string]string `gorm:"serializer:json"` // see OptionCACertificate and the following
+	DatabaseVersion string            // as the server reports it; empty: never connected
 	MainVersion     string            // "16", "10.11", "9.7"
 	DetailedVersion string
 	LastConnected   *time.Time // nil: never
 	LastSyncTime    *time.Time // last successful capacity sync; nil: never
 
 	DatabasesComplete *bool  // the last listing proved that no database is missing; nil: never listed
-	DatabasesGrant    string // statement that would make it complete; empty when none is needed or known
+	DatabasesGrant    string // statement that would make the listing complete; empty: none needed or known
 
-	DeletedAt *time.Time // nil: not in the recycle bin. A plain column: reading the bin is a filter like any other
+	DeletedAt *time.Time // nil: not in the recycle bin. No gorm.DeletedAt: queries say whether they want the bin
 	CreatedAt time.Time
 	UpdatedAt time.Time
 
 	Credential *Credential
 	Tags       []Tag `gorm:"many2many:instance_tags"`
 
-	Schedule *ScheduleEdit `gorm:"-"` // to be written with it; nil: stays as it is. See Store.Schedule
+	Schedule *ScheduleEdit `gorm:"-"` // written with the instance, never read: see Store.Schedule; nil: unchanged
 }
 
 // Names of Instance.Options. An empty value is the same as none.
@@ -61,7 +61,7 @@ const (
 	OptionWallet        = "wallet_directory" // Oracle: directory of cwallet.sso, for TLS
 )
 
-// Status is active, inactive or deleted, as the contract has it.
+// Status returns active, inactive or deleted, the values of the contract.
 func (i *Instance) Status() string {
 	switch {
 	case i.DeletedAt != nil:
@@ -72,7 +72,7 @@ func (i *Instance) Status() string {
 	return "inactive"
 }
 
-// NewCredential is a user name and password typed into the instance form; it is created in the same transaction.
+// NewCredential is a credential to create together with the instance that uses it.
 type NewCredential struct{ Username, Password string }
 
 func withDetails(tx *gorm.DB) *gorm.DB {
@@ -80,14 +80,14 @@ func withDetails(tx *gorm.DB) *gorm.DB {
 	return tx.Preload("Tags", byName).Preload("Credential")
 }
 
-// Instance finds an instance that is not deleted, with its credential and tags.
+// Instance returns an instance outside the recycle bin, with its credential and tags, or CodeNotFound.
 func (s *Store) Instance(ctx context.Context, id int64) (Instance, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return takeInstance(db, "id = ? AND deleted_at IS NULL", id)
 }
 
-// InstanceHead is Instance without its credential and tags.
+// InstanceHead returns an instance outside the recycle bin without its credential and tags, or CodeNotFound.
 func (s *Store) InstanceHead(ctx context.Context, id int64) (instance Instance, err error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -98,7 +98,8 @@ func (s *Store) InstanceHead(ctx context.Context, id int64) (instance Instance, 
 	return instance, err
 }
 
-// InstanceByName finds an instance that is not deleted, with its credential and tags.
+// InstanceByName returns the instance outside the recycle bin that has the name, with its credential and tags, or
+// CodeNotFound.
 func (s *Store) InstanceByName(ctx context.Context, name string) (Instance, error) {
 	if !storable(name) {
 		return Instance{}, NotFound("instance.not_found")
@@ -108,7 +109,8 @@ func (s *Store) InstanceByName(ctx context.Context, name string) (Instance, erro
 	return takeInstance(db, "name = ? AND deleted_at IS NULL", name)
 }
 
-// InstanceIncludingDeleted finds an instance that may be in the recycle bin.
+// InstanceIncludingDeleted returns an instance, in the recycle bin or not, with its credential and tags, or
+// CodeNotFound.
 func (s *Store) InstanceIncludingDeleted(ctx context.Context, id int64) (Instance, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -124,7 +126,7 @@ func takeInstance(tx *gorm.DB, condition string, value any) (Instance, error) {
 	return instance, err
 }
 
-// lockInstance is the instance, which nobody else can change until the transaction ends.
+// lockInstance loads the instance and locks its row until the transaction ends.
 func lockInstance(tx *gorm.DB, id int64) (Instance, error) {
 	var instance Instance
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&instance, "id = ?", id).Error
@@ -134,13 +136,15 @@ func lockInstance(tx *gorm.DB, id int64) (Instance, error) {
 	return instance, err
 }
 
-// holdInstance keeps an instance, if there is one, from being changed or deleted until the transaction ends. Transactions
-// that add what refers to it do so before they lock anything else, as those do that change it.
+// holdInstance prevents changes and deletion of an instance, if it exists, until the transaction ends. Transactions
+// that insert rows referring to the instance take this lock before any other, as those that change the instance do.
 func holdInstance(tx *gorm.DB, id int64) error {
-	return tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE"}).Where("id = ?", id).Pluck("id", &[]int64{}).Error
+	return tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE"}).
+		Where("id = ?", id).Pluck("id", &[]int64{}).Error
 }
 
-// holdFreeInstances does the same to those that a query names and that nobody changes now. They are a JSON parameter.
+// holdFreeInstances locks like holdInstance the instances whose ids the query returns, skips those that are locked,
+// and returns the ids it locked as a JSON parameter.
 func holdFreeInstances(tx *gorm.DB, query string, values ...any) (string, error) {
 	held := []int64{}
 	err := tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE", Options: "SKIP LOCKED"}).
@@ -151,8 +155,11 @@ func holdFreeInstances(tx *gorm.DB, query string, values ...any) (string, error)
 	return jsonParameter(held)
 }
 
-// CreateInstance adds an instance; tags that do not exist are created, and so is newCredential unless it is nil.
-func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []string, newCredential *NewCredential) (Instance, error) {
+// CreateInstance creates an instance with its tags, creating those that do not exist, and newCredential unless it is
+// nil.
+func (s *Store) CreateInstance(
+	ctx context.Context, i Instance, tagNames []string, newCredential *NewCredential,
+) (Instance, error) {
 	if err := i.checkTexts(); err != nil {
 		return Instance{}, err
 	}
@@ -185,14 +192,16 @@ func (s *Store) CreateInstance(ctx context.Context, i Instance, tagNames []strin
 	return fresh, err
 }
 
-// editableColumns are what UpdateInstance writes.
+// editableColumns lists the columns UpdateInstance writes.
 var editableColumns = []string{
 	"name", "db_type", "host", "port", "database_name", "credential_id", "description", "is_active", "tls_mode", "options",
 }
 
-// UpdateInstance writes what a person can edit of the instance with i's id. Nil tagNames and a nil newCredential
-// leave tags and credential as i has them.
-func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]string, newCredential *NewCredential) (Instance, error) {
+// UpdateInstance writes the editable columns of the instance with i's id. Nil tagNames keep the tags; a nil
+// newCredential keeps i.CredentialID. Changes to how the server is reached resume a paused schedule.
+func (s *Store) UpdateInstance(
+	ctx context.Context, i Instance, tagNames *[]string, newCredential *NewCredential,
+) (Instance, error) {
 	if err := i.checkTexts(); err != nil {
 		return Instance{}, err
 	}
@@ -238,11 +247,14 @@ func (s *Store) UpdateInstance(ctx context.Context, i Instance, tagNames *[]stri
 	return updated, err
 }
 
-// reconnects reports whether the instance is reached in another way than the stored one, or again.
+// reconnects reports whether the instance is reached differently than the stored one, or becomes active.
 func (i *Instance) reconnects(stored Instance) bool {
-	return i.IsActive && !stored.IsActive || i.DBType != stored.DBType || !sameValue(i.Host, stored.Host) || !sameValue(i.Port, stored.Port) ||
-		i.DatabaseName != stored.DatabaseName || !sameValue(i.CredentialID, stored.CredentialID) || i.TLSMode != stored.TLSMode ||
-		!maps.Equal(i.Options, stored.Options)
+	return i.IsActive && !stored.IsActive ||
+		i.DBType != stored.DBType ||
+		!sameValue(i.Host, stored.Host) || !sameValue(i.Port, stored.Port) ||
+		i.DatabaseName != stored.DatabaseName ||
+		!sameValue(i.CredentialID, stored.CredentialID) ||
+		i.TLSMode != stored.TLSMode || !maps.Equal(i.Options, stored.Options)
 }
 
 func sameValue[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -264,7 +276,8 @@ func (s *Store) attachCredential(tx *gorm.DB, i Instance, fresh *NewCredential) 
 	if err != nil {
 		return i, err
 	}
-	credential, err := s.insertCredential(tx, Credential{Name: name, DBType: i.DBType, Username: fresh.Username}, fresh.Password)
+	credential := Credential{Name: name, DBType: i.DBType, Username: fresh.Username}
+	credential, err = s.insertCredential(tx, credential, fresh.Password)
 	i.CredentialID = &credential.ID
 	return i, err
 }
@@ -289,7 +302,8 @@ func foldInstance(tx *gorm.DB, i Instance) error {
 	}).Error
 }
 
-// DeleteInstance moves an instance to the recycle bin and switches it off. One that is there already stays as it is.
+// DeleteInstance moves an instance to the recycle bin and deactivates it. It does nothing if the instance is already
+// there.
 func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error) {
 	var deleted Instance
 	err := s.change(ctx, func(tx *gorm.DB) error {
@@ -309,7 +323,7 @@ func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error) 
 	return deleted, err
 }
 
-// RestoreInstance takes an instance out of the recycle bin, switched off; false: it was not in there.
+// RestoreInstance takes an instance out of the recycle bin, inactive. It returns false if the instance was not in it.
 func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, error) {
 	var restored Instance
 	var wasDeleted bool
@@ -329,14 +343,15 @@ func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, 
 	return restored, wasDeleted && err == nil, err
 }
 
-// Version of a monitored server.
+// Version is the version of a monitored server.
 type Version struct {
-	Full     string // as the server says it
+	Full     string // as the server reports it
 	Main     string // "16", "10.11", "9.7", "3.50"
 	Detailed string // "16.14", "10.11.19-MariaDB"
 }
 
-// RecordConnection keeps what a server said about itself when it was connected to, without what no store can hold.
+// RecordConnection stores the server's version and when it was connected to. Characters that the store cannot hold are
+// replaced.
 func (s *Store) RecordConnection(ctx context.Context, id int64, v Version, at time.Time) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()

@@ -10,25 +10,25 @@ import (
 	"gorm.io/gorm"
 )
 
-// DatabaseSize is one database as a collector found it. Nil bytes are unknown.
+// DatabaseSize is one database as a collector found it. Sizes are bytes; nil is unknown.
 type DatabaseSize struct {
 	Name     string
 	IsSystem bool
 	Total    *int64
 	Data     *int64
 	Log      *int64
-	Closed   bool   // its state keeps everybody out, whatever the account's rights
-	Err      *Error // why it could not be measured or, where its size is known from outside, not be entered
+	Closed   bool   // its state allows no connections, whatever the account's privileges
+	Err      *Error // why it could not be measured or, with a size measured from outside, not be connected to
 }
 
 // DatabaseResult is the list of databases of one instance.
 type DatabaseResult struct {
 	Databases []DatabaseSize
-	Complete  bool   // every database of the server is listed; only then are absent ones marked gone
-	Grant     string // statement that would complete it
+	Complete  bool   // the list has every database of the server; only then are missing ones marked gone
+	Grant     string // statement that would make the list complete; empty: none needed or known
 }
 
-// InstanceDatabase is one database of an instance (for Oracle: a tablespace) and the header of its table-size snapshot.
+// InstanceDatabase is a database of an instance (Oracle: a tablespace) and the header of its table-size snapshot.
 type InstanceDatabase struct {
 	ID          int64 `gorm:"primaryKey"`
 	InstanceID  int64
@@ -36,12 +36,12 @@ type InstanceDatabase struct {
 	IsSystem    bool
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
-	GoneAt      *time.Time // nil: on the server when last asked
+	GoneAt      *time.Time // when it was first missing from the server; nil: it is there
 
 	Snapshot `gorm:"embedded"`
 }
 
-// Database finds a database of an instance by its exact name.
+// Database returns the database of an instance with the exact name, or CodeNotFound.
 func (s *Store) Database(ctx context.Context, instanceID int64, name string) (InstanceDatabase, error) {
 	if !storable(name) {
 		return InstanceDatabase{}, NotFound("database.not_found")
@@ -51,7 +51,7 @@ func (s *Store) Database(ctx context.Context, instanceID int64, name string) (In
 	return takeDatabase(db, "instance_id = ? AND name = ?", instanceID, name)
 }
 
-// DatabaseByID finds a database by id.
+// DatabaseByID returns the database with the id, or CodeNotFound.
 func (s *Store) DatabaseByID(ctx context.Context, id int64) (InstanceDatabase, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -67,8 +67,11 @@ func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabas
 	return database, err
 }
 
-// AddDatabase adds a database that was found on the server, or takes back that it was gone, if that is not known since later.
-func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, at time.Time) (InstanceDatabase, error) {
+// AddDatabase adds a database that was seen on the server at the given time. One already known is no longer gone,
+// unless it was found gone later than that.
+func (s *Store) AddDatabase(
+	ctx context.Context, instanceID int64, name string, at time.Time,
+) (InstanceDatabase, error) {
 	if err := requireStorable(name); err != nil {
 		return InstanceDatabase{}, err
 	}
@@ -88,7 +91,7 @@ func (s *Store) AddDatabase(ctx context.Context, instanceID int64, name string, 
 	return database, err
 }
 
-// MarkGone remembers that the server does not have the database any more. Its snapshot stays.
+// MarkGone records that the server no longer has the database. Its snapshot stays.
 func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -100,16 +103,23 @@ func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) er
 	return found.Error
 }
 
-var inventoryColumns = []column{{"name", "text"}, {"name_fold", "text"}, {"is_system", "boolean"}, {"seen_at", "timestamptz"}}
+var inventoryColumns = []column{
+	{"name", "text"},
+	{"name_fold", "text"},
+	{"is_system", "boolean"},
+	{"seen_at", "timestamptz"},
+}
 
-// databaseRecord are the values of inventoryColumns.
+// databaseRecord returns the values of inventoryColumns.
 func databaseRecord(d DatabaseSize, at time.Time) []any {
 	return []any{d.Name, fold(d.Name), d.IsSystem, stamp(at).Format(jsonTime)}
 }
 
-const backUnlessGoneLater = "gone_at = CASE WHEN instance_databases.gone_at > excluded.last_seen_at THEN instance_databases.gone_at END"
+const backUnlessGoneLater = `gone_at =
+	CASE WHEN instance_databases.gone_at > excluded.last_seen_at THEN instance_databases.gone_at END`
 
-// upsertDatabases adds what is new, and marks what is known as seen. update are further assignments to what is known.
+// upsertDatabases inserts new databases and updates last_seen_at of known ones; update has further assignments for the
+// latter.
 func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, update string) error {
 	parameter, err := jsonParameter(records)
 	if err != nil {
@@ -122,9 +132,11 @@ func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, 
 		instanceID, parameter).Error
 }
 
-// SaveInventory keeps which databases an instance has, and whether these are all. Those that r does not have are marked
-// gone if r is complete.
-func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseResult, at time.Time) (InventoryChange, error) {
+// SaveInventory stores which databases an instance has and whether the list is complete. If it is, known databases not
+// in r are marked gone.
+func (s *Store) SaveInventory(
+	ctx context.Context, instanceID int64, r DatabaseResult, at time.Time,
+) (InventoryChange, error) {
 	found, err := uniqueDatabases(r.Databases)
 	if err != nil {
 		return InventoryChange{}, err
@@ -139,7 +151,7 @@ func (s *Store) SaveInventory(ctx context.Context, instanceID int64, r DatabaseR
 		if err != nil {
 			return err
 		}
-		// Columns, not updates: what was found out about an instance is no edit of it.
+		// UpdateColumns leaves updated_at alone: a listing is not an edit of the instance.
 		listing := map[string]any{"databases_complete": r.Complete, "databases_grant": r.Grant}
 		if err := tx.Model(&instance).UpdateColumns(listing).Error; err != nil {
 			return err
@@ -169,7 +181,7 @@ func (s *Store) markGone(tx *gorm.DB, ids []int64, at time.Time) error {
 	return tx.Exec("UPDATE instance_databases SET gone_at = ? WHERE id IN "+s.dialect.ids(), stamp(at), parameter).Error
 }
 
-// uniqueDatabases are the databases by name, each once: the larger of two of the same name.
+// uniqueDatabases returns the databases sorted by name, of those with the same name the largest.
 func uniqueDatabases(databases []DatabaseSize) ([]DatabaseSize, error) {
 	unique := slices.Clone(databases)
 	slices.SortStableFunc(unique, func(a, b DatabaseSize) int {
@@ -184,7 +196,7 @@ func uniqueDatabases(databases []DatabaseSize) ([]DatabaseSize, error) {
 	return unique, nil
 }
 
-// compareBytes orders sizes, the unknown one first.
+// compareBytes compares sizes; unknown sorts first.
 func compareBytes(a, b *int64) int {
 	switch {
 	case a == nil && b == nil:
@@ -197,8 +209,10 @@ func compareBytes(a, b *int64) int {
 	return cmp.Compare(*a, *b)
 }
 
-// compareInventory tells what changes, and the ids of the databases that are gone from now on.
-func compareInventory(known []InstanceDatabase, found []DatabaseSize, complete bool) (change InventoryChange, gone []int64) {
+// compareInventory returns what the list changes and the ids of the databases to mark gone.
+func compareInventory(
+	known []InstanceDatabase, found []DatabaseSize, complete bool,
+) (change InventoryChange, gone []int64) {
 	unmatched := make(map[string]InstanceDatabase, len(known))
 	for _, d := range known {
 		unmatched[d.Name] = d
@@ -232,9 +246,9 @@ func compareInventory(known []InstanceDatabase, found []DatabaseSize, complete b
 	return change, gone
 }
 
-// InventoryChange says what a list of databases changed in the inventory. Names, sorted.
+// InventoryChange reports what a list of databases changed in the inventory. Names are sorted.
 type InventoryChange struct {
 	Created, Refreshed, Reactivated, Deactivated int64
 	Active                                       []string // on the server now
-	Gone                                         []string // known but no longer on the server
+	Gone                                         []string // known, but no longer on the server
 }

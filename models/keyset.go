@@ -15,13 +15,13 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// ErrWrongKeyset is why Open refuses a store whose secrets were sealed by other keys.
+// ErrWrongKeyset reports that the store's secrets were sealed with another keyset.
 var ErrWrongKeyset = errors.New("the keyset does not belong to this store")
 
-// Keyset seals secrets with AES-256-GCM. The zero Keyset refuses to.
+// Keyset seals secrets with AES-256-GCM. The zero Keyset returns an error instead.
 type Keyset struct{ primitive tink.AEAD }
 
-// LoadKeyset reads a keyset in Tink's JSON form: inline when it is not empty, else the file.
+// LoadKeyset reads a keyset in Tink's JSON format from inline, or from the file at path if inline is empty.
 func LoadKeyset(path, inline string) (Keyset, error) {
 	if inline != "" {
 		return parseKeyset([]byte(inline))
@@ -33,8 +33,8 @@ func LoadKeyset(path, inline string) (Keyset, error) {
 	return parseKeyset(text)
 }
 
-// CreateKeyset writes new keys to a file only its owner can read. A file that is there stays as it is: the error
-// is then fs.ErrExist.
+// CreateKeyset writes a new keyset to a file that only its owner can read. If the file exists it is left alone and the
+// error is fs.ErrExist.
 func CreateKeyset(path string) (Keyset, error) {
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
@@ -50,7 +50,8 @@ func CreateKeyset(path string) (Keyset, error) {
 	return newKeyset(handle)
 }
 
-// writeNewFile lets nobody see half a file: it is linked to its name when it is whole, which fails if that is taken.
+// writeNewFile writes a temporary file and links it to path, so that no reader sees half of it. An existing path is
+// fs.ErrExist.
 func writeNewFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -85,7 +86,7 @@ func newKeyset(handle *keyset.Handle) (Keyset, error) {
 
 var errNoKeyset = errors.New("no keyset was given")
 
-// Seal encrypts plain so that only Open with the same purpose gives it back.
+// Seal encrypts plain. Only Open with the same purpose can decrypt it.
 func (k Keyset) Seal(plain []byte, purpose string) ([]byte, error) {
 	if k.primitive == nil {
 		return nil, errNoKeyset
@@ -93,7 +94,7 @@ func (k Keyset) Seal(plain []byte, purpose string) ([]byte, error) {
 	return k.primitive.Encrypt(plain, []byte(purpose))
 }
 
-// Open decrypts what Seal made for the same purpose.
+// Open decrypts what Seal returned for the same purpose.
 func (k Keyset) Open(sealed []byte, purpose string) ([]byte, error) {
 	if k.primitive == nil {
 		return nil, errNoKeyset
@@ -106,16 +107,16 @@ const (
 	cookieKeyLength = 32
 )
 
-// setting is a row of settings.
+// setting is a row of the table settings.
 type setting struct {
 	Name  string `gorm:"primaryKey"`
 	Value []byte
 }
 
-// CookieKey is the 32-byte key that signs cookies and CSRF tokens, the same for all replicas.
+// CookieKey returns the 32-byte key that signs cookies and CSRF tokens. All replicas share it.
 func (s *Store) CookieKey() []byte { return bytes.Clone(s.cookieKey) }
 
-// loadCookieKey reads the key, or makes it in a new store. Being sealed, it proves that the keyset is the store's own.
+// loadCookieKey reads the key, or creates it in a new store. Since it is sealed, reading it verifies the keyset.
 func (s *Store) loadCookieKey(ctx context.Context) error {
 	stored, err := s.storedCookieKey(ctx)
 	if err != nil {
@@ -128,7 +129,8 @@ func (s *Store) loadCookieKey(ctx context.Context) error {
 	return nil
 }
 
-// storedCookieKey lets replicas that start at once agree on the key that was inserted first.
+// storedCookieKey inserts a key unless there is one and returns the first that was inserted, so replicas that start
+// together agree.
 func (s *Store) storedCookieKey(ctx context.Context) (setting, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()

@@ -12,20 +12,21 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Logins. After LoginFailureLimit failures within LoginFailureWindow a name cannot log in from that address
-// until the oldest of them is that old. The same holds for a user's wrong old passwords, wherever they come from.
+// Limits of logins. After LoginFailureLimit failures within LoginFailureWindow, a name cannot log in from the same
+// address until the oldest of them has left the window. The same applies to a user's wrong old passwords, whatever the
+// address.
 const (
 	LoginFailureLimit  = 10
 	LoginFailureWindow = 60 * time.Second
 
-	// loginsAtOnce is far below the limit: a guess counts as failed until it is known not to be.
+	// loginsAtOnce must be far below LoginFailureLimit: a guess counts as failed until it is checked.
 	loginsAtOnce = 4
-	loginTimeout = time.Minute // waiting for other logins and the store included
+	loginTimeout = time.Minute // includes waiting for other logins and the store
 )
 
 var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
 
-// loginFailure is a login or old password that was wrong or is not decided yet; its key hides whose it was.
+// loginFailure is a wrong or undecided login or old password. Its key hides the name.
 type loginFailure struct {
 	ID  int64 `gorm:"primaryKey"`
 	Key string
@@ -34,11 +35,11 @@ type loginFailure struct {
 
 func loginKey(name, from string) string { return digest(strings.ToLower(name) + "\x00" + from) }
 
-// passwordKey is nobody's login: those have an address.
+// passwordKey returns the key of a user's old passwords. It differs from every login's, which contains an address.
 func passwordKey(userID int64) string { return loginKey("", strconv.FormatInt(userID, 10)) }
 
 // Login checks a name and password given from an address. Too many failures are CodeRateLimited, a wrong name or
-// password is CodeInvalidCredentials, and a user who is switched off hears CodeAccountDisabled if the password was right.
+// password is CodeInvalidCredentials, and an inactive user with the right password is CodeAccountDisabled.
 func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) {
 	ctx, done, err := s.takeTurn(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 	if err != nil {
 		return User{}, err
 	}
-	user, err := s.userOrNobody(ctx, name)
+	user, err := s.userOrUnknown(ctx, name)
 	if err != nil {
 		return User{}, err
 	}
@@ -59,10 +60,11 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 	if !user.IsActive {
 		return User{}, errors.Join(&Error{Code: CodeAccountDisabled}, s.forgetGuess(ctx, guess))
 	}
-	return s.loggedIn(ctx, user, guess)
+	return s.finishLogin(ctx, user, guess)
 }
 
-// takeTurn waits until the password may be looked at: few are at once. The context ends with the turn.
+// takeTurn waits until fewer than loginsAtOnce passwords are being checked. The returned context ends after
+// loginTimeout; the caller must call done.
 func (s *Store) takeTurn(ctx context.Context) (turn context.Context, done func(), err error) {
 	turn, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
 	select {
@@ -74,7 +76,7 @@ func (s *Store) takeTurn(ctx context.Context) (turn context.Context, done func()
 	}
 }
 
-// startGuess counts a guess as failed before the password is looked at, so that guesses at once cannot be more than the limit.
+// startGuess counts a guess as failed before the password is checked, so concurrent guesses cannot exceed the limit.
 func (s *Store) startGuess(ctx context.Context, key string) (loginFailure, error) {
 	guess := loginFailure{Key: key, At: s.Now()}
 	err := s.change(ctx, func(tx *gorm.DB) error {
@@ -96,17 +98,18 @@ func (s *Store) startGuess(ctx context.Context, key string) (loginFailure, error
 	return guess, err
 }
 
-// forgetOldGuesses leaves those to another login that it is forgetting, too: waiting for each other could be a deadlock.
+// forgetOldGuesses deletes failures outside the window and skips rows that another login has locked: waiting could
+// deadlock.
 func forgetOldGuesses(tx *gorm.DB, now time.Time) error {
 	old := tx.Model(&loginFailure{}).Select("id").Where("at <= ?", now.Add(-LoginFailureWindow)).
 		Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 	return tx.Delete(&loginFailure{}, "id IN (?)", old).Error
 }
 
-func (s *Store) userOrNobody(ctx context.Context, name string) (User, error) {
+func (s *Store) userOrUnknown(ctx context.Context, name string) (User, error) {
 	user, err := s.UserByName(ctx, name)
 	if Is(err, CodeNotFound) {
-		return s.nobody()
+		return s.unknownUser()
 	}
 	return user, err
 }
@@ -115,8 +118,8 @@ func (s *Store) forgetGuess(ctx context.Context, guess loginFailure) error {
 	return s.change(ctx, func(tx *gorm.DB) error { return tx.Delete(&guess).Error })
 }
 
-// loggedIn forgets the failures of the guess's key.
-func (s *Store) loggedIn(ctx context.Context, user User, guess loginFailure) (User, error) {
+// finishLogin deletes the failures of the guess's key and records the login.
+func (s *Store) finishLogin(ctx context.Context, user User, guess loginFailure) (User, error) {
 	now := s.Now()
 	err := s.change(ctx, func(tx *gorm.DB) error {
 		if err := s.forgetGuesses(tx, guess.Key); err != nil {
@@ -142,12 +145,12 @@ func tooManyLogins(reset, now time.Time) *Error {
 	}
 }
 
-// LoginBudget tells how many more failures name may have from this address, and when one of them is forgotten.
+// LoginBudget returns how many more failures name may have from the address, and when the oldest one expires.
 func (s *Store) LoginBudget(ctx context.Context, name, from string) (left int, reset time.Time, err error) {
 	return s.guessBudget(ctx, loginKey(name, from))
 }
 
-// PasswordBudget tells how many more wrong old passwords the user may give, and when one of them is forgotten.
+// PasswordBudget returns how many more wrong old passwords the user may give, and when the oldest one expires.
 func (s *Store) PasswordBudget(ctx context.Context, userID int64) (left int, reset time.Time, err error) {
 	return s.guessBudget(ctx, passwordKey(userID))
 }

@@ -8,12 +8,12 @@ const (
 	MinHistoryDays     = tableGrowthDays + 1
 )
 
-// historyBatch is how many rows PruneHistory deletes in one statement, so that other writers wait for no more than that.
+// historyBatch is how many rows PruneHistory deletes in one statement: other writers wait no longer than that.
 const historyBatch = 5000
 
-// PruneHistory deletes the daily sizes of tables, databases and instances that are older than Options.HistoryDays and returns
-// how many rows it deleted. Three kinds of rows stay however old they are: the newest size of each database, the newest of each
-// instance, and the sizes of tables that the next save still needs to compute their growth.
+// PruneHistory deletes the daily sizes of tables, databases and instances that are older than Options.HistoryDays and
+// returns how many rows it deleted. Three kinds of rows stay however old they are: the newest size of each database,
+// the newest of each instance, and the sizes of tables that the next save still needs to compute their growth.
 func (s *Store) PruneHistory(ctx context.Context) (pruned int64, err error) {
 	tables, err := s.pruneTables(ctx)
 	if err != nil {
@@ -31,7 +31,8 @@ func (s *Store) pruneTables(ctx context.Context) (pruned int64, err error) {
 	var databases []InstanceDatabase
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	if err := db.Select("id", "growth_day").Where("growth_day IS NOT NULL").Order("id").Find(&databases).Error; err != nil {
+	err = db.Select("id", "growth_day").Where("growth_day IS NOT NULL").Order("id").Find(&databases).Error
+	if err != nil {
 		return 0, err
 	}
 
@@ -60,9 +61,11 @@ func (s *Store) pruneTableBatch(ctx context.Context, databaseID, first int64) (i
 
 // Queries for the ids of rows to prune; parameters are the first day to keep and a limit.
 const (
-	oldDatabaseSizes = `SELECT m.id FROM instance_databases d JOIN database_size_stats m ON m.database_id = d.id AND m.day < ?
+	oldDatabaseSizes = `SELECT m.id FROM instance_databases d
+		JOIN database_size_stats m ON m.database_id = d.id AND m.day < ?
 		WHERE m.day < (SELECT max(n.day) FROM database_size_stats n WHERE n.database_id = d.id) LIMIT ?`
-	oldInstanceSizes = `SELECT m.id FROM instances i JOIN instance_size_stats m ON m.instance_id = i.id AND m.day < ?
+	oldInstanceSizes = `SELECT m.id FROM instances i
+		JOIN instance_size_stats m ON m.instance_id = i.id AND m.day < ?
 		WHERE m.day < (SELECT max(n.day) FROM instance_size_stats n WHERE n.instance_id = i.id) LIMIT ?`
 )
 

@@ -2,29 +2,29 @@ package models
 
 import "slices"
 
-// Role of a user. What each may do is decided in Role.May.
+// Role is the role of a user. Role.May says what each role may do.
 type Role string
 
-// The three roles of the contract.
+// Roles of the contract.
 const (
 	RoleAdmin Role = "admin"
 	RoleUser  Role = "user"
 	RoleGuest Role = "guest"
 )
 
-// Roles lists every role, the one that may least first.
+// Roles lists every role, least privileged first.
 var Roles = []Role{RoleGuest, RoleUser, RoleAdmin}
 
-// Known reports whether there is such a role.
+// Known reports whether r is a role.
 func (r Role) Known() bool { return slices.Contains(Roles, r) }
 
-// Covers reports whether r may everything that other may; an unknown role covers none and is covered by none.
+// Covers reports whether r may do everything that other may. An unknown role covers none and is covered by none.
 func (r Role) Covers(other Role) bool {
 	mine, others := slices.Index(Roles, r), slices.Index(Roles, other)
 	return others >= 0 && mine >= others
 }
 
-// lesser is the role that may less; of an unknown one and any other, none.
+// lesser returns the less privileged of two roles; empty if one of two different roles is unknown.
 func lesser(a, b Role) Role {
 	switch {
 	case a.Covers(b):
@@ -35,10 +35,10 @@ func lesser(a, b Role) Role {
 	return ""
 }
 
-// Permission is what a route asks for.
+// Permission is what a route requires.
 type Permission string
 
-// The contract's permissions.
+// Permissions of the contract.
 const (
 	PermView   Permission = "view"
 	PermCreate Permission = "create"

@@ -8,10 +8,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// fold maps text to the form in which case does not matter. Folded columns hold it beside the original.
+// fold returns text in the form in which case does not matter. Folded columns hold it beside the original.
 func fold(text string) string {
 	if isASCII(text) {
-		return strings.ToLower(text) // the same, in a fraction of the time
+		return strings.ToLower(text) // the same for ASCII, and much faster
 	}
 	return cases.Fold().String(text)
 }
@@ -25,10 +25,10 @@ func isASCII(text string) bool {
 	return true
 }
 
-// nothing is the condition of a filter that no stored row can meet.
+// nothing is a condition that no row meets.
 const nothing = "1 = 0"
 
-// search keeps the rows in which one of the folded columns holds the term, literally. An empty term keeps all.
+// search keeps rows in which one of the folded columns contains the term, taken literally. An empty term keeps all.
 func (s *Store) search(tx *gorm.DB, term string, columns ...string) *gorm.DB {
 	if term == "" {
 		return tx
@@ -45,7 +45,7 @@ func (s *Store) search(tx *gorm.DB, term string, columns ...string) *gorm.DB {
 	return tx.Where("("+strings.Join(conditions, " OR ")+")", patterns...)
 }
 
-// equal keeps the rows whose column is the value. An empty value keeps all.
+// equal keeps rows whose column equals the value. An empty value keeps all.
 func equal(tx *gorm.DB, column, value string) *gorm.DB {
 	switch {
 	case value == "":
@@ -63,7 +63,7 @@ func direction(desc bool) string {
 	return " ASC NULLS LAST"
 }
 
-// listOrder sorts by a column of orders, and by the row's id where that is the same.
+// listOrder returns the ORDER BY for a sort of orders, by id if it is unknown, with id as the last key.
 func listOrder(orders map[string]string, sort string, desc bool, id string) string {
 	order, known := orders[sort]
 	if !known {

@@ -13,11 +13,11 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Session is one login. The cookie holds the id itself, the store only its SHA-256.
+// Session is one login. The cookie holds the id, the store only its SHA-256.
 type Session struct {
 	ID        string `gorm:"primaryKey"` // hex SHA-256 of the cookie's id
 	UserID    int64
-	User      User // only where it was asked for
+	User      User // loaded by SessionUser only
 	CreatedAt time.Time
 	SeenAt    time.Time
 }
@@ -30,7 +30,7 @@ const (
 
 const (
 	sessionTouch = time.Minute           // precision of Session.SeenAt
-	touchTimeout = 50 * time.Millisecond // for the store's writer: a page does not wait for a large refresh
+	touchTimeout = 50 * time.Millisecond // pages do not wait for the writer longer, which a large refresh may hold
 )
 
 func digest(text string) string {
@@ -44,10 +44,10 @@ func randomBytes(n int) []byte {
 	return random
 }
 
-// SessionLifetime returns how long a session lasts at most, however busy it is. A cookie need not outlive it.
+// SessionLifetime returns how long a session lasts at most, however busy it is.
 func (s *Store) SessionLifetime() time.Duration { return s.sessionLifetime }
 
-// CreateSession logs a user in and returns the id for the cookie; the store keeps only its digest.
+// CreateSession starts a session of a user and returns its id for the cookie. An unknown user is CodeNotFound.
 func (s *Store) CreateSession(ctx context.Context, userID int64) (id string, err error) {
 	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
 	now := s.Now()
@@ -71,8 +71,8 @@ func (s *Store) deleteEndedSessions(tx *gorm.DB, now time.Time) error {
 	return tx.Delete(&Session{}, "id IN (?)", ended).Error
 }
 
-// SessionUser is the active user whose cookie holds the id; CodeUnauthenticated, with the zero User, when there is none
-// (any more). That the session was seen is kept when the store is free to.
+// SessionUser returns the active user whose session has the id. If there is none, or it has ended, it returns the zero
+// User and CodeUnauthenticated. It updates seen_at at most once a minute, and only if the writer is free.
 func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -94,12 +94,12 @@ func (s *Store) SessionUser(ctx context.Context, id string) (User, error) {
 	return session.User, nil
 }
 
-// touch notes when a session or token was used.
+// touch updates the time at which a session or token was last used, best effort.
 func (s *Store) touch(ctx context.Context, login any, column string, now time.Time) {
 	limited, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
 	if err := s.writer.WithContext(limited).Model(login).Update(column, now).Error; err != nil {
-		s.log.DebugContext(ctx, "a session or token looks less recent than it is", "error", err)
+		s.log.DebugContext(ctx, "last use of session or token not saved", "error", err)
 	}
 }
 
@@ -107,14 +107,14 @@ func (s *Store) sessionEnded(session Session, now time.Time) bool {
 	return now.Sub(session.CreatedAt) >= s.sessionLifetime || now.Sub(session.SeenAt) >= s.sessionIdle
 }
 
-// EndSession logs out. A session that is over already is no error.
+// EndSession deletes a session. One that has ended is no error.
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()
 	return db.Delete(&Session{}, "id = ?", digest(id)).Error
 }
 
-// endSessions ends a user's sessions but keep, a cookie's id.
+// endSessions deletes a user's sessions except the one with the id keep (as in the cookie).
 func endSessions(tx *gorm.DB, userID int64, keep string) error {
 	return tx.Delete(&Session{}, "user_id = ? AND id <> ?", userID, digest(keep)).Error
 }

@@ -12,62 +12,62 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Snapshot is the header of a database's stored table sizes: all of it is zero and nil until the first refresh succeeds.
+// Snapshot is the header of a database's stored table sizes. It is zero until the first refresh succeeds.
 type Snapshot struct {
 	SnapshotNo   int64      // counts successful refreshes; 0: never collected
-	CollectedAt  *time.Time // when the newest refresh ended; nil: never
+	CollectedAt  *time.Time // end of the newest refresh; nil: never collected
 	TableCount   int64      // stored rows, partitions and roll-ups included
-	TopCount     int64      // stored rows that are no partition of another row
-	TotalBytes   int64      // Σ known total bytes of rows that are not rolled up
-	UnknownCount int64      // rows, roll-ups left out, whose total is unknown
+	TopCount     int64      // stored rows without partitions of other rows
+	TotalBytes   int64      // Σ known total bytes of rows that are not roll-ups
+	UnknownCount int64      // rows with an unknown total, without roll-ups
 	KeptCount    int64      // rows carried over from an earlier run
-	HiddenCount  int64      // relations the server has but whose names the account may not see
-	Complete     bool       // the collector proved that nothing is missing
-	Grant        string     `gorm:"column:missing_grant"` // statement that would make it complete; empty when none is known
-	ElapsedMS    int64      `gorm:"column:elapsed_ms"`    // collect and store, milliseconds
+	HiddenCount  int64      // relations whose names the account cannot see
+	Complete     bool       // the collector proved that no relation is missing
+	Grant        string     `gorm:"column:missing_grant"` // statement that would make it complete; empty: none known
+	ElapsedMS    int64      `gorm:"column:elapsed_ms"`    // milliseconds for collecting and storing
 
-	Scope         string // not empty: the newest refresh looked at this schema alone, and Complete is false
-	ResidualBytes *int64 // allocated in the database to no row, in no sum; nil: unknown
-	GrowthDay     *int64 // day, counted from 1970-01-01, from which growth is counted; nil: not counted yet
+	Scope         string // the only schema the newest refresh read, Complete is then false; empty: all
+	ResidualBytes *int64 // bytes allocated to no relation, in no sum; nil: unknown
+	GrowthDay     *int64 // first day of the growth window, days since 1970-01-01; nil: none yet
 }
 
-// SaveTables is one successful collection to be stored as a database's snapshot.
+// SaveTables is the result of a successful collection, to be stored as a database's snapshot.
 type SaveTables struct {
 	DatabaseID  int64
 	Result      TableResult
 	CollectedAt time.Time
-	Started     time.Time // nothing that became known later is overwritten; also for elapsed milliseconds
+	Started     time.Time // anything stored since is newer and not overwritten
 }
 
-// Receipt says what a stored refresh did. Of the relations that it saw, Saved counts those that are in the new snapshot,
-// Locked, Failed and Hidden those among them that have no value of this run.
+// Receipt describes a stored refresh. Saved counts the relations in the new snapshot; Locked, Failed and Hidden count
+// those among the seen relations that this run has no values of.
 type Receipt struct {
 	CollectedAt time.Time
 	Saved       int64 // tables in the new snapshot
-	Changed     int64 // rows that had to be written
-	Pruned      int64 // rows deleted because a complete result no longer has them
-	Kept        int64 // rows that keep an earlier run's values
-	Duplicates  int64 // identities the result had more than once; the larger was stored
+	Changed     int64 // rows written because a value differs
+	Pruned      int64 // rows deleted because a complete result does not have them
+	Kept        int64 // rows with values of an earlier run
+	Duplicates  int64 // surplus relations with the same identity; the largest was stored
 	Hidden      int64
-	Locked      int64 // relations that could not be measured because somebody else had them locked
-	Failed      int64 // relations that could not be measured for another reason
+	Locked      int64 // relations not measured because another session had them locked
+	Failed      int64 // relations not measured for another reason
 	Complete    bool
-	Proof       Proof // why it counts as complete; empty: it does not, or nobody has said
+	Proof       Proof // why it counts as complete; empty: it does not, or unknown
 	Grant       string
 	ElapsedMS   int64
-	ServerBytes *int64 // the most memory that the server's process needed for one connection of ours; nil: unknown
+	ServerBytes *int64 // largest memory use of a server process for one of our connections; nil: unknown
 }
 
-// analyzeFrom is how many rows a refresh must have added for the planner to hear of it.
+// analyzeFrom is how many rows a refresh must add before the planner's statistics are updated.
 const analyzeFrom = 1000
 
-// tableKey is what makes a relation itself.
+// tableKey identifies a relation within a database.
 type tableKey struct{ schema, name string }
 
-// measured reports whether the row has ever had values.
+// measured reports whether the row has values, of this run or an earlier one.
 func (row *DatabaseTableSizeStat) measured() bool { return row.Unread == "" || row.KeptFrom != nil }
 
-// keep marks values as those of the run that ended at collected, unless they are older still.
+// keep marks the row's values as those of the run that ended at collected, unless they are older.
 func (row *DatabaseTableSizeStat) keep(collected *time.Time) {
 	if row.KeptFrom == nil && row.measured() {
 		row.KeptFrom = collected
@@ -81,10 +81,11 @@ func newTableRow(t *TableSize) DatabaseTableSizeStat {
 	return row
 }
 
-// SaveTableSizes makes the result the database's snapshot, in one transaction, and writes only what differs. Rows that
-// the result does not have are deleted if it is complete, of its scope only if it has one, else they stay and remember which
-// run they are from; so do the values of relations it could not read. An error changes nothing; so does a result whose collection began before the
-// stored one ended (collect.superseded), and one of an instance that was deleted meanwhile (instance.not_found).
+// SaveTableSizes stores the result as the database's snapshot, in one transaction, and writes only rows that differ.
+// Rows without a relation in the result are deleted if the result is complete (with a scope: those of its schema),
+// else they are kept and marked with the run they come from. So are the values of relations that could not be read.
+// On an error nothing changes. A collection that began before the stored one ended is collect.superseded; a deleted
+// instance is instance.not_found.
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
 	planned, err := s.planAhead(ctx, in)
 	if err != nil {
@@ -101,10 +102,10 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 				return err
 			}
 		}
-		if err := s.takeBackDays(tx, database, s.dayNumber(in.CollectedAt)); err != nil {
+		if err := s.mergeLaterDays(tx, database, s.dayNumber(in.CollectedAt)); err != nil {
 			return err
 		}
-		if err := planned.carryOut(tx); err != nil {
+		if err := planned.execute(tx); err != nil {
 			return err
 		}
 		if err := s.rollGrowth(tx, database, &planned.header, in.CollectedAt); err != nil {
@@ -120,7 +121,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 	return receipt, err
 }
 
-// planAhead does all reading and comparing before anything is locked: other writers wait for the writing alone.
+// planAhead reads and compares before any lock is taken, so other writers wait only while rows are written.
 func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
 	var planned *plan
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -134,7 +135,7 @@ func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
 	return planned, err
 }
 
-// planRefresh compares the result with the stored rows.
+// planRefresh compares the result with the stored rows and prepares the writes.
 func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTables) (*plan, error) {
 	fresh, duplicates, err := mergeTables(in.Result.Tables)
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTable
 	return p, p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
 }
 
-// analyzeTables may fail: pages are slow then, but what was stored is stored.
+// analyzeTables updates the planner's statistics. A failure is only logged: pages are slower, but nothing is lost.
 func (s *Store) analyzeTables(ctx context.Context) {
 	statement := s.dialect.analyze("database_table_size_stats")
 	if statement == "" {
@@ -161,23 +162,24 @@ func (s *Store) analyzeTables(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, analyzeTimeout)
 	defer cancel()
 	if err := s.writer.WithContext(ctx).Exec(statement).Error; err != nil {
-		s.log.WarnContext(ctx, "the store's planner statistics are old", "error", err)
+		s.log.WarnContext(ctx, "planner statistics of the store not updated", "error", err)
 	}
 }
 
-// toCome reports whether a stored moment is later than the collection can have ended: the clock has been set back since,
-// and the moment says nothing about what was first.
-func (in *SaveTables) toCome(stored time.Time) bool {
+// afterCollection reports whether a stored time is later than the collection can have ended. The clock was then set
+// back in between, and the time does not tell which came first.
+func (in *SaveTables) afterCollection(stored time.Time) bool {
 	return stored.After(in.CollectedAt.Add(transactionTimeout))
 }
 
-// lockForRefresh is the database, if the collection may still become its snapshot.
+// lockForRefresh locks and returns the database if the collection may become its snapshot.
 func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
-	database, err := takeDatabase(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), "id = ?", in.DatabaseID)
+	locking := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+	database, err := takeDatabase(locking, "id = ?", in.DatabaseID)
 	if err != nil {
 		return database, err
 	}
-	if at := database.CollectedAt; at != nil && at.After(in.Started) && !in.toCome(*at) {
+	if at := database.CollectedAt; at != nil && at.After(in.Started) && !in.afterCollection(*at) {
 		return database, &Error{Code: CodeCollection, Key: "collect.superseded", Args: Args("Name", database.Name)}
 	}
 	var instances int64
@@ -188,7 +190,7 @@ func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
 	return database, err
 }
 
-// mergeTables indexes relations by identity. Of several with the same identity the larger stays.
+// mergeTables indexes relations by identity, keeping the largest of several with the same one.
 func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates int64, err error) {
 	unique = make(map[tableKey]*TableSize, len(tables))
 	for i := range tables {
@@ -210,27 +212,27 @@ func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates
 
 // plan is what a refresh has to write.
 type plan struct {
-	fresh      map[tableKey]*TableSize // what no stored row was found for yet
-	complete   bool                    // of the scope
-	scope      string                  // the only schema that was looked at; empty: all were
-	previous   *time.Time              // when the snapshot before this one was collected
+	fresh      map[tableKey]*TableSize // relations without a stored row so far
+	complete   bool                    // within the scope
+	scope      string                  // the only schema read; empty: all
+	previous   *time.Time              // when the previous snapshot was collected
 	header     Snapshot
-	skipped    map[Unread]int64 // relations without a value of this run
+	skipped    map[Unread]int64 // relations without values of this run, by reason
 	duplicates int64
-	changed    int64 // stored rows with other values
+	changed    int64 // stored rows whose values differ
 	newest     int64 // id of the newest stored row
 
-	differing []int64                 // ids of rows whose fingerprint is not that of the result
-	rewritten []DatabaseTableSizeStat // stored rows with what they will hold
-	added     []*TableSize            // by names
-	resized   [][3]*int64             // id, size and change of size of stored rows
+	differing []int64                 // ids of rows whose fingerprint differs from the result's
+	rewritten []DatabaseTableSizeStat // stored rows with their new values
+	added     []*TableSize            // sorted by schema and name
+	resized   [][3]*int64             // id, new size and change of size of stored rows
 	removed   []int64
 	writes    []write
 
 	fingerprints fingerprinter
 }
 
-// write is a statement with its values.
+// write is a statement with its parameters.
 type write struct {
 	statement string
 	values    []any
@@ -238,18 +240,18 @@ type write struct {
 
 func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
 	return &plan{fresh: fresh, complete: r.Complete, scope: r.Scope, previous: before.CollectedAt, header: Snapshot{
-		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "", Grant: cleaned(r.Grant),
-		Scope: cleaned(r.Scope), ResidualBytes: r.Residual, GrowthDay: before.GrowthDay,
+		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "",
+		Grant: cleaned(r.Grant), Scope: cleaned(r.Scope), ResidualBytes: r.Residual, GrowthDay: before.GrowthDay,
 	}}
 }
 
-// proves reports whether the result shows that a relation of the schema which it does not have is gone.
+// proves reports whether a relation of the schema that is not in the result is gone.
 func (p *plan) proves(schema string) bool {
 	return p.complete && (p.scope == "" || p.scope == schema)
 }
 
-// compareKeys finds the rows that stay as they are by their fingerprints, which spares reading them. It reads along the
-// names (no schema comes before the empty one), as SQLite has written the rows in that order.
+// compareKeys finds unchanged rows by their fingerprints, which avoids reading the rows. The condition on schema_name,
+// true for every row, makes SQLite read along the index on names, the order in which it wrote the rows.
 func (p *plan) compareKeys(tx *gorm.DB, databaseID int64) error {
 	rows, err := tx.Raw(`SELECT id, fingerprint, schema_name, table_name FROM database_table_size_stats
 		WHERE database_id = ? AND schema_name >= ''`, databaseID).Rows()
@@ -290,7 +292,7 @@ func (p *plan) compareKey(id int64, stored sql.NullInt64, key tableKey, scratch 
 	p.differing = append(p.differing, id)
 }
 
-// compareRows looks at the values of the rows that may differ.
+// compareRows reads and compares the rows that may differ.
 func (p *plan) compareRows(tx *gorm.DB, d dialect, databaseID int64) error {
 	for batch := range slices.Chunk(p.differing, snapshotBatch) {
 		parameter, err := jsonParameter(batch)
@@ -334,7 +336,8 @@ func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64)
 		next.keep(p.previous)
 		next.Unread = found.Unread
 		if found.Kind != "" {
-			next.Kind, next.ParentSchema, next.Parent, next.RolledUp = found.Kind, found.ParentSchema, found.Parent, found.RolledUp
+			next.Kind, next.RolledUp = found.Kind, found.RolledUp
+			next.ParentSchema, next.Parent = found.ParentSchema, found.Parent
 		}
 	default:
 		next = newTableRow(found)
@@ -352,7 +355,7 @@ func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64)
 	}
 }
 
-// difference is nil if a or b is.
+// difference returns a − b, nil if either is nil.
 func difference(a, b *int64) *int64 {
 	if a == nil || b == nil {
 		return nil
@@ -361,7 +364,8 @@ func difference(a, b *int64) *int64 {
 	return &d
 }
 
-// addNew puts the rows in the order of the store's indexes, which makes writing and later reading them cheaper.
+// addNew adds the remaining relations in the order of the store's indexes, which makes writing and later reading
+// cheaper.
 func (p *plan) addNew() {
 	p.added = make([]*TableSize, 0, len(p.fresh))
 	for _, t := range p.fresh {
@@ -400,9 +404,11 @@ func (s *Store) finish(header *Snapshot, in SaveTables) {
 func (p *plan) receipt(r TableResult) Receipt {
 	h := p.header
 	return Receipt{
-		CollectedAt: *h.CollectedAt, Saved: h.TableCount, Changed: p.changed + int64(len(p.added)), Pruned: int64(len(p.removed)),
-		Kept: h.KeptCount, Duplicates: p.duplicates, Hidden: h.HiddenCount, Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
-		Locked: p.skipped[UnreadLocked], Failed: p.skipped[UnreadFailed], ElapsedMS: h.ElapsedMS, ServerBytes: r.ServerBytes,
+		CollectedAt: *h.CollectedAt, ElapsedMS: h.ElapsedMS, ServerBytes: r.ServerBytes,
+		Saved: h.TableCount, Changed: p.changed + int64(len(p.added)), Pruned: int64(len(p.removed)),
+		Kept: h.KeptCount, Duplicates: p.duplicates,
+		Hidden: h.HiddenCount, Locked: p.skipped[UnreadLocked], Failed: p.skipped[UnreadFailed],
+		Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
 	}
 }
 
@@ -416,10 +422,11 @@ func countUnread(tables map[tableKey]*TableSize) map[Unread]int64 {
 	return count
 }
 
-// saveHeader also takes back that the database was gone, unless that was found out after the collection had started.
+// saveHeader writes the header and clears gone_at, unless the database was found gone after the collection had
+// started.
 func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, in SaveTables) error {
 	fresh := InstanceDatabase{Snapshot: header, LastSeenAt: *header.CollectedAt, GoneAt: stored.GoneAt}
-	if at := stored.GoneAt; at != nil && (at.Before(in.Started) || in.toCome(*at)) {
+	if at := stored.GoneAt; at != nil && (at.Before(in.Started) || in.afterCollection(*at)) {
 		fresh.GoneAt = nil
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).

@@ -7,10 +7,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// snapshotBatch is how many rows go into one JSON parameter.
+// snapshotBatch is how many rows one JSON parameter holds.
 const snapshotBatch = 5000
 
-// prepare makes the statements of the plan.
+// prepare builds the statements of the plan.
 func (p *plan) prepare(d dialect, databaseID, day int64) error {
 	rows := make([][]any, 0, min(len(p.added)+len(p.rewritten), snapshotBatch))
 	collect := func(row *DatabaseTableSizeStat) error {
@@ -36,7 +36,7 @@ func (p *plan) prepare(d dialect, databaseID, day int64) error {
 	if err := p.upsert(d, databaseID, day, rows); err != nil {
 		return err
 	}
-	if err := p.remember(d, databaseID, day); err != nil {
+	if err := p.saveHistory(d, databaseID, day); err != nil {
 		return err
 	}
 	return inBatches(p.removed, func(ids string) {
@@ -48,7 +48,7 @@ func (p *plan) add(statement string, values ...any) {
 	p.writes = append(p.writes, write{statement, values})
 }
 
-func (p *plan) carryOut(tx *gorm.DB) error {
+func (p *plan) execute(tx *gorm.DB) error {
 	for _, w := range p.writes {
 		if err := tx.Exec(w.statement, w.values...).Error; err != nil {
 			return err
@@ -57,7 +57,7 @@ func (p *plan) carryOut(tx *gorm.DB) error {
 	return nil
 }
 
-// inBatches hands the list on as JSON parameters.
+// inBatches calls do with the list, encoded as JSON parameters of up to snapshotBatch elements.
 func inBatches[T any](list []T, do func(parameter string)) error {
 	for batch := range slices.Chunk(list, snapshotBatch) {
 		parameter, err := jsonParameter(batch)
@@ -69,13 +69,14 @@ func inBatches[T any](list []T, do func(parameter string)) error {
 	return nil
 }
 
-// The base stays what was known first, but a day's last value is the day's.
+// The base of growth keeps the first known size, except that later runs of the base's own day replace it.
 var upsertTablesSQL = ` WHERE true
 	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET ` + updateTableColumns + `,
-		base_bytes = CASE WHEN t.base_day IS NULL OR t.base_day = excluded.base_day THEN excluded.base_bytes ELSE t.base_bytes END,
+		base_bytes = CASE WHEN t.base_day IS NULL OR t.base_day = excluded.base_day
+			THEN excluded.base_bytes ELSE t.base_bytes END,
 		base_day = COALESCE(t.base_day, excluded.base_day)`
 
-// upsert writes one batch. What all of its rows have in common goes beside the JSON, whose reading is half of the work.
+// upsert writes one batch. Values that all rows share are passed outside the JSON, whose parsing is half of the work.
 func (p *plan) upsert(d dialect, databaseID, day int64, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
@@ -96,7 +97,8 @@ func (p *plan) upsert(d dialect, databaseID, day int64, rows [][]any) error {
 	if err != nil {
 		return err
 	}
-	p.add("INSERT INTO database_table_size_stats AS t (database_id, "+strings.Join(names, ", ")+", base_bytes, base_day) SELECT "+
+	p.add("INSERT INTO database_table_size_stats AS t (database_id, "+strings.Join(names, ", ")+
+		", base_bytes, base_day) SELECT "+
 		d.value("bigint")+", "+strings.Join(sources, ", ")+", r.size_bytes, CASE WHEN r.size_bytes IS NOT NULL THEN "+
 		d.value("integer")+" END FROM "+d.records(varying)+upsertTablesSQL, append(values, day, parameter)...)
 	return nil
@@ -107,7 +109,7 @@ func common(rows [][]any, i int) bool {
 	return !slices.ContainsFunc(rows, func(row []any) bool { return row[i] != rows[0][i] })
 }
 
-// project are the values at the positions.
+// project returns the values of each row at the positions.
 func project(rows [][]any, positions []int) [][]any {
 	out := make([][]any, len(rows))
 	for i, row := range rows {

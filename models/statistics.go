@@ -6,15 +6,15 @@ import (
 	"gorm.io/gorm"
 )
 
-// InstanceStatistics counts instances. Those in the recycle bin are in no figure but Deleted.
+// InstanceStatistics counts instances. Those in the recycle bin count only in Deleted.
 type InstanceStatistics struct {
 	Total, Active, Disabled, Deleted int64
-	DatabaseCount                    int64         // on the servers when last asked
-	SizeBytes                        *int64        // Σ of the newest totals; nil: none was ever measured
-	Engines                          []EngineCount `gorm:"-"` // the most frequent first
+	DatabaseCount                    int64         // without databases that are gone
+	SizeBytes                        *int64        // Σ of the newest totals; nil: none measured yet
+	Engines                          []EngineCount `gorm:"-"` // most frequent first
 }
 
-// EngineCount is how many instances of an engine there are.
+// EngineCount is the number of instances of an engine.
 type EngineCount struct {
 	DBType Engine `gorm:"column:db_type"`
 	Count  int64
@@ -32,7 +32,7 @@ const instanceStatisticsSQL = `SELECT
 			AND m.day = (SELECT max(day) FROM instance_size_stats n WHERE n.instance_id = m.instance_id)) AS size_bytes
 	FROM instances`
 
-// InstanceStatistics counts all instances.
+// InstanceStatistics returns the statistics of all instances.
 func (s *Store) InstanceStatistics(ctx context.Context) (InstanceStatistics, error) {
 	var out InstanceStatistics
 	err := s.view(ctx, func(tx *gorm.DB) error {
@@ -45,7 +45,7 @@ func (s *Store) InstanceStatistics(ctx context.Context) (InstanceStatistics, err
 	return out, err
 }
 
-// Size is how large the store's own database is, bytes.
+// Size returns the size of the store's own database in bytes.
 func (s *Store) Size(ctx context.Context) (bytes int64, err error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()

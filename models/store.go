@@ -28,18 +28,18 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Deadlines of the store. A caller's own deadline counts when it is sooner.
+// Deadlines of the store. A sooner deadline of the caller takes precedence.
 const (
-	openTimeout        = 30 * time.Second // first answer of the store
-	migrateTimeout     = 10 * time.Minute // waiting for another replica's migration included
-	transactionTimeout = 5 * time.Minute  // one change, waiting for its turn included; each of its statements on PostgreSQL
-	queryTimeout       = 2 * time.Minute  // one page or single statement, waiting for its turn included; a lock on PostgreSQL
+	openTimeout        = 30 * time.Second // connecting
+	migrateTimeout     = 10 * time.Minute // includes waiting for another replica's migration
+	transactionTimeout = 5 * time.Minute  // a write, including waiting for the writer; on PostgreSQL also each statement
+	queryTimeout       = 2 * time.Minute  // a page or single statement, including waiting; on PostgreSQL also each lock
 	analyzeTimeout     = 30 * time.Second // planner statistics after a large refresh
 	lockRetry          = 50 * time.Millisecond
-	busyTimeout        = 30 * time.Second // another process writing to the SQLite file
+	busyTimeout        = 30 * time.Second // waiting for another process that writes to the SQLite file
 )
 
-// poolConnections are for pages, for runs that store, and for the queue, which listens on one.
+// poolConnections is the minimum size of the pool, which serves pages, saving runs, and the queue's listener.
 const poolConnections = 10
 
 const (
@@ -48,13 +48,13 @@ const (
 )
 
 var (
-	errBadAddress = errors.New("the postgres:// address cannot be understood: percent-encode special characters of its password, " +
-		"and check its parameters")
+	errBadAddress = errors.New("the postgres:// address cannot be understood: " +
+		"percent-encode special characters of its password, and check its parameters")
 	errTransactionTimeout = fmt.Errorf("store transaction took longer than %s", transactionTimeout)
 	errQueryTimeout       = fmt.Errorf("store query took longer than %s", queryTimeout)
 )
 
-// postgresLimits end what a vanished or hanging replica left behind, too.
+// postgresLimits are server-side timeouts. They also end what a vanished or hanging replica left behind.
 var postgresLimits = map[string]string{
 	"statement_timeout": milliseconds(transactionTimeout),
 	"lock_timeout":      milliseconds(queryTimeout),
@@ -62,7 +62,7 @@ var postgresLimits = map[string]string{
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Store is the only thing that talks to WhaleFall's own database, on SQLite or PostgreSQL alike.
+// Store is the only access to WhaleFall's own database, on SQLite or PostgreSQL.
 type Store struct {
 	Keys Keyset
 	Zone *time.Location
@@ -72,7 +72,7 @@ type Store struct {
 	log       *slog.Logger
 	dialect   dialect
 	writer    *gorm.DB
-	reader    *gorm.DB // the same as writer on PostgreSQL
+	reader    *gorm.DB // equal to writer on PostgreSQL
 	path      string
 	pool      *pgxpool.Pool // nil on SQLite
 	cookieKey []byte
@@ -81,21 +81,21 @@ type Store struct {
 	sessionIdle     time.Duration
 	sessionLifetime time.Duration
 	passwordCost    int
-	nobody          func() (User, error)
-	logins          chan struct{} // holds one for each login in progress
-	exports         chan struct{} // holds one for each export in progress
+	unknownUser     func() (User, error) // see newUnknownUser
+	logins          chan struct{}        // a slot per login in progress
+	exports         chan struct{}        // a slot per export in progress
 	budgets         budgets
 }
 
-// Migrate brings a database to the current schema; dialect is "sqlite" or "postgres".
+// Migrate migrates a database to the current schema; dialect is "sqlite" or "postgres".
 type Migrate func(ctx context.Context, db *sql.DB, dialect string) error
 
-// Options of Open.
+// Options configures Open.
 type Options struct {
 	Address string // postgres:// URL or path of a SQLite file
 	Keyset  Keyset
-	Zone    *time.Location   // calendar days are counted in it; nil: UTC
-	Migrate Migrate          // nil: the schema is current
+	Zone    *time.Location   // of calendar days; nil: UTC
+	Migrate Migrate          // nil: no migration, the schema is current
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 
@@ -109,7 +109,7 @@ type Options struct {
 	PasswordCost int // of bcrypt; 0: 12. Tests take bcrypt.MinCost
 }
 
-// Open opens (and creates, for SQLite) the store and migrates it. A wrong keyset fails here with ErrWrongKeyset.
+// Open opens the store, creating the SQLite file if needed, and migrates it. A wrong keyset is ErrWrongKeyset.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log, logins: make(chan struct{}, loginsAtOnce)}
 	s.budgets.clients = map[string]*budget{}
@@ -127,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.sessionIdle = cmp.Or(o.SessionIdle, DefaultSessionIdle)
 	s.sessionLifetime = cmp.Or(o.SessionLifetime, DefaultSessionLifetime)
 	s.passwordCost = cmp.Or(o.PasswordCost, passwordCost)
-	s.nobody = sync.OnceValues(func() (User, error) { return newNobody(s.passwordCost) })
+	s.unknownUser = sync.OnceValues(func() (User, error) { return newUnknownUser(s.passwordCost) })
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -201,14 +201,15 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 	if err := limitConnections(s.writer, 1); err != nil {
 		return err
 	}
-	if s.reader, err = s.openHandle(ctx, &sqlite.Dialector{DSN: sqliteAddress(path, "_pragma=query_only(1)")}); err != nil {
+	s.reader, err = s.openHandle(ctx, &sqlite.Dialector{DSN: sqliteAddress(path, "_pragma=query_only(1)")})
+	if err != nil {
 		return err
 	}
 	return limitConnections(s.reader, sqliteReaders)
 }
 
-// lockStart lets processes that start on the same SQLite file migrate it one after the other. The lock is on a file beside
-// it, which stays: SQLite locks its own no longer than for one transaction.
+// lockStart serializes processes that start on the same SQLite file, for as long as they migrate it. The lock is a
+// file beside it, which stays: SQLite's own locks last no longer than a transaction.
 func lockStart(ctx context.Context, path string) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -223,7 +224,7 @@ func lockStart(ctx context.Context, path string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// createPrivateFile makes the file before SQLite does, because SQLite would let everybody read it.
+// createPrivateFile creates the file before SQLite does, which would make it readable for everyone.
 func createPrivateFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -299,7 +300,7 @@ func (s *Store) migrate(ctx context.Context, migrate Migrate) error {
 	return migrate(ctx, db, s.writer.Name())
 }
 
-// unlimited are connections for migrations, which may take as long as migrateTimeout.
+// unlimited returns connections without postgresLimits, for migrations.
 func (s *Store) unlimited() *sql.DB {
 	config := s.pool.Config().ConnConfig
 	for name := range postgresLimits {
@@ -308,7 +309,7 @@ func (s *Store) unlimited() *sql.DB {
 	return stdlib.OpenDB(*config)
 }
 
-// Close ends all connections.
+// Close closes all connections.
 func (s *Store) Close() error {
 	s.budgets.end()
 	var failed []error
@@ -336,16 +337,16 @@ func (s *Store) Ping(ctx context.Context) error {
 	return db.Raw("SELECT 1").Scan(&one).Error
 }
 
-// Pool is what everything that shares a PostgreSQL store uses; nil for an embedded one.
+// Pool returns the connection pool of a PostgreSQL store, nil for SQLite.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// Path is the SQLite file of an embedded store, "" for PostgreSQL.
+// Path returns the file of a SQLite store, empty for PostgreSQL.
 func (s *Store) Path() string { return s.path }
 
-// Now is the store's clock: UTC, in the microseconds both kinds of store can keep.
+// Now returns the store's time in UTC, in microseconds, which both kinds of store can hold.
 func (s *Store) Now() time.Time { return stamp(s.now()) }
 
-// Clock is Options.Now, for those who work for the store and measure durations.
+// Clock returns Options.Now, for measuring durations by the same clock.
 func (s *Store) Clock() func() time.Time { return s.now }
 
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
@@ -358,36 +359,37 @@ func stampPointer(t *time.Time) *time.Time {
 	return &stamped
 }
 
-// Day is the calendar day of t in the configured zone, YYYY-MM-DD.
+// Day returns the calendar day of t in the configured zone, YYYY-MM-DD.
 func (s *Store) Day(t time.Time) string { return s.day(t, 0) }
 
-// day is the calendar day of t in the store's zone, days later (or, negative, earlier).
+// day returns the calendar day of t in the store's zone plus days, YYYY-MM-DD.
 func (s *Store) day(t time.Time, days int) string {
 	year, month, day := t.In(s.Zone).Date()
-	return time.Date(year, month, day+days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly) // in the zone, a day may lack its midnight
+	// Not in the zone: a day there may have no midnight.
+	return time.Date(year, month, day+days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 }
 
-// change runs do in one write transaction; an error of do takes back everything.
+// change runs do in a write transaction and rolls it back on an error.
 func (s *Store) change(ctx context.Context, do func(tx *gorm.DB) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, transactionTimeout, errTransactionTimeout)
 	defer cancel()
 	return s.writer.WithContext(ctx).Transaction(do)
 }
 
-// view runs do on one unchanging state of the store.
+// view runs do in a read transaction that sees one state of the store.
 func (s *Store) view(ctx context.Context, do func(tx *gorm.DB) error) error {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return db.Transaction(do, s.dialect.snapshot())
 }
 
-// bounded is the handle for a single statement, until done.
+// bounded returns a handle whose statements end after queryTimeout. The caller must call done.
 func bounded(ctx context.Context, handle *gorm.DB) (db *gorm.DB, done context.CancelFunc) {
 	ctx, done = context.WithTimeoutCause(ctx, queryTimeout, errQueryTimeout)
 	return handle.WithContext(ctx), done
 }
 
-// storable reports whether both kinds of store can hold the text: PostgreSQL refuses NUL and broken UTF-8.
+// storable reports whether both kinds of store can hold the text: PostgreSQL rejects NUL and invalid UTF-8.
 func storable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
@@ -401,7 +403,7 @@ func requireStorable(texts ...string) error {
 	return nil
 }
 
-// cleaned makes a text of a server storable.
+// cleaned returns the text with what cannot be stored removed or replaced.
 func cleaned(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, string(utf8.RuneError)), "\x00", "")
 }

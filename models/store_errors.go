@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Message keys of a store that somebody has to look after.
+// Message keys of a store that needs attention.
 const (
 	keyStoreFull        = "store.full"
 	keyStoreReadOnly    = "store.read_only"
@@ -20,32 +20,35 @@ const (
 	keyStoreUnavailable = "store.unavailable"
 )
 
-// sqliteTroubles are the primary result codes of SQLite, https://sqlite.org/rescode.html.
+// sqliteTroubles maps primary result codes of SQLite (https://sqlite.org/rescode.html) to message keys.
 var sqliteTroubles = map[int]string{
 	8: keyStoreReadOnly, 10: keyStoreBroken, 11: keyStoreBroken, 13: keyStoreFull, 14: keyStoreBroken, 26: keyStoreBroken,
 }
 
-// sqlitePrimary are the bits of a result code that hold the primary one.
+// sqlitePrimary masks the primary code of a result code.
 const sqlitePrimary = 0xff
 
-// postgresTroubles are SQLSTATEs of PostgreSQL, https://www.postgresql.org/docs/current/errcodes-appendix.html.
+// postgresTroubles maps SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html) to message keys.
 var postgresTroubles = map[string]string{
-	"25006": keyStoreReadOnly, "53100": keyStoreFull, "58030": keyStoreBroken, "XX001": keyStoreBroken, "XX002": keyStoreBroken,
-	"53300": keyStoreUnavailable, "57P01": keyStoreUnavailable, "57P02": keyStoreUnavailable, "57P03": keyStoreUnavailable,
+	"25006": keyStoreReadOnly,
+	"53100": keyStoreFull,
+	"58030": keyStoreBroken, "XX001": keyStoreBroken, "XX002": keyStoreBroken,
+	"53300": keyStoreUnavailable,
+	"57P01": keyStoreUnavailable, "57P02": keyStoreUnavailable, "57P03": keyStoreUnavailable,
 	"57P04": keyStoreUnavailable, "57P05": keyStoreUnavailable,
 }
 
-// driverDialector is what gorm asks of a driver, and what it asks for where it is there.
+// driverDialector is what gorm requires of a driver, with the optional interfaces ours implement.
 type driverDialector interface {
 	gorm.Dialector
 	gorm.SavePointerDialectorInterface
 	gorm.ErrorTranslator
 }
 
-// classifying classifies the errors of a store.
+// classifying wraps a driver to classify the errors of the store.
 type classifying struct{ driverDialector }
 
-// Translate is called by gorm.
+// Translate implements gorm.ErrorTranslator.
 func (c classifying) Translate(err error) error {
 	if _, classified := errors.AsType[*Error](err); classified {
 		return err
@@ -57,14 +60,14 @@ func (c classifying) Translate(err error) error {
 	return err
 }
 
-// classifyRows does so after the only statements whose errors gorm has nobody translate.
+// classifyRows translates the errors of Rows, the only statements that gorm does not translate itself.
 func classifyRows(tx *gorm.DB) {
 	if translator, ok := tx.Dialector.(gorm.ErrorTranslator); ok && tx.Error != nil {
 		tx.Error = translator.Translate(tx.Error)
 	}
 }
 
-// storeTrouble is the message key of an error about the store as a whole, "" for any other.
+// storeTrouble returns the message key of an error that concerns the store as a whole, empty for any other.
 func storeTrouble(err error) string {
 	var file *gosqlite.Error
 	var server *pgconn.PgError

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// DatabaseTableSizeStat is a stored row of a database's snapshot: one relation, as it was last measured. A new value needs
-// a field, a line in tableColumns and a migration.
+// DatabaseTableSizeStat is a stored row of a database's snapshot: one relation, as it was last measured. A new value
+// needs a field, a line in tableColumns and a migration.
 type DatabaseTableSizeStat struct {
 	ID int64
 	TableSize
@@ -20,14 +20,14 @@ type DatabaseTableSizeStat struct {
 type tableColumn struct {
 	name  string
 	field func(row *DatabaseTableSizeStat) any // pointer to the row's value
-	fold  bool                                 // holds the folded text of the field, for search; only written
-	key   bool                                 // identifies the row: in no update, and not in the fingerprint
-	sort  string                               // name of the sort of a page by this number; empty: none
+	fold  bool                                 // stores the field's folded text, for search; never read
+	key   bool                                 // part of the row's identity: not updated, and not in the fingerprint
+	sort  string                               // sort of a page by this number; empty: none
 }
 
 // tableColumns lists the columns that hold what a collection found. Everything that reads, writes or compares rows is
-// derived from it. The fingerprint hashes the columns in this order: changing the order, or adding a column, makes the first
-// refresh after an upgrade rewrite every row.
+// derived from it. The fingerprint hashes the columns in this order: changing the order, or adding a column, makes the
+// first refresh after an upgrade rewrite every row.
 var tableColumns = []tableColumn{
 	{name: "schema_name", field: func(row *DatabaseTableSizeStat) any { return &row.Schema }, key: true},
 	{name: "table_name", field: func(row *DatabaseTableSizeStat) any { return &row.Name }, key: true},
@@ -140,7 +140,7 @@ func appendNumber(text []byte, value int64) []byte {
 	return binary.BigEndian.AppendUint64(append(text, 1), uint64(value))
 }
 
-// What follows from tableColumns.
+// Derived from tableColumns.
 var (
 	selectTableColumns  = selectedColumns()
 	writtenTableColumns = writtenColumns()

@@ -9,25 +9,25 @@ import (
 	"gorm.io/gorm"
 )
 
-// Limits of an export. While one is read the store keeps the state it shows, so that nothing lasts longer than exportTimeout.
+// Limits of an export. While it runs the store has to keep the state that it reads.
 const (
-	exportTimeout = 15 * time.Minute // the whole, as slow as its reader is; its statements are short
-	exportWait    = 30 * time.Second // for an export before it to end
+	exportTimeout = 15 * time.Minute // a whole export, which takes as long as its reader; the statements are short
+	exportWait    = 30 * time.Second // waiting for another export to end
 	exportBatch   = 5000             // rows read at a time
 )
 
 var errExportTimeout = fmt.Errorf("export took longer than %s", exportTimeout)
 
-// TableExport is a stored snapshot that is read to its end.
+// TableExport streams a stored snapshot.
 type TableExport struct {
 	Database InstanceDatabase // header; its ID is 0 when the database is not known
 	Total    int64            // rows of the filter
 	Rows     iter.Seq2[TableSizeRow, error]
 }
 
-// ExportTables hands all rows that the query selects to do, in its order and of one moment; limit, offset and cursor do not
-// count. do runs once the first rows are there, and its error ends the export. When half of the store's connections are
-// exporting, the next export waits for a while and is then CodeRateLimited.
+// ExportTables passes all rows that the query selects to do, in its order and from one state of the store. It ignores
+// q's limit, offset and cursor. do is called once the first rows are read; its error ends the export. While half of
+// the store's connections are exporting, further exports wait up to exportWait and are then CodeRateLimited.
 func (s *Store) ExportTables(ctx context.Context, q TableQuery, do func(TableExport) error) error {
 	q.Limit, q.Offset, q.Cursor = exportBatch, 0, ""
 	ctx, cancel := context.WithTimeoutCause(ctx, exportTimeout, errExportTimeout)
@@ -46,7 +46,7 @@ func (s *Store) ExportTables(ctx context.Context, q TableQuery, do func(TableExp
 	}, s.dialect.snapshot())
 }
 
-// takeExport waits for one of the places, which done gives back.
+// takeExport waits for a free place and returns the function that gives it back.
 func (s *Store) takeExport(ctx context.Context) (done func(), err error) {
 	wait := time.NewTimer(exportWait)
 	defer wait.Stop()
@@ -78,8 +78,10 @@ func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
 	return TableExport{Database: database, Total: total, Rows: s.exportRows(tx, q, database.Snapshot, first, next)}, err
 }
 
-// exportRows are the given rows and all behind them; an error is the last.
-func (s *Store) exportRows(tx *gorm.DB, q TableQuery, header Snapshot, rows []TableSizeRow, next *tableCursor) iter.Seq2[TableSizeRow, error] {
+// exportRows yields the given rows and all after them. An error comes last.
+func (s *Store) exportRows(
+	tx *gorm.DB, q TableQuery, header Snapshot, rows []TableSizeRow, next *tableCursor,
+) iter.Seq2[TableSizeRow, error] {
 	return func(yield func(TableSizeRow, error) bool) {
 		for {
 			for _, row := range rows {

@@ -11,48 +11,48 @@ import (
 
 // TableQuery selects a page of a database's table-size snapshot.
 type TableQuery struct {
-	DatabaseID     int64  // 0: the one of the next two
-	InstanceID     int64  // whose database it is
-	Database       string // its exact name
+	DatabaseID     int64 // 0: identified by InstanceID and Database
+	InstanceID     int64
+	Database       string // exact name
 	Schema, Table  string // case-insensitive (Unicode) substrings, taken literally
-	FoldPartitions bool   // leave partitions out
-	ParentSchema   string // with Parent: only the partitions below this table
+	FoldPartitions bool   // leave out partitions
+	ParentSchema   string // with Parent: only the partitions of this table
 	Parent         string
-	Unsettled      bool   // only rows that the newest run could not measure, or that are kept from an earlier one
+	Unsettled      bool   // only rows without values of the newest run
 	Sort           string // size|data|index|unused|rows|name|schema|growth; empty: size
 	Desc           bool
 	Limit, Offset  int
-	Cursor         string // continues after a row; empty: by Offset
+	Cursor         string // TablePage.NextCursor of the page before; empty: by Offset
 }
 
-// TableSizeRow is a stored row as pages show it.
+// TableSizeRow is a stored row with the figures that pages add.
 type TableSizeRow struct {
 	DatabaseTableSizeStat
-	PartitionCount int64  // rows whose parent this is
-	Growth         *int64 // bytes since the first of the last 30 days, or since it was known; nil: not known before the snapshot's day
+	PartitionCount int64  // rows that are direct partitions of this one
+	Growth         *int64 // bytes, see tableGrowthDays; nil: first seen on the snapshot's day, or unknown
 }
 
 // TablePage is one page of a snapshot with its header.
 type TablePage struct {
 	Database   InstanceDatabase // header; its ID is 0 when the database is not known
 	Rows       []TableSizeRow
-	Total      int64  // rows of the filter before paging
+	Total      int64  // rows that match the filter
 	NextCursor string // empty: this is the last page
 }
 
-// tablePageSize is a page's rows when the query does not say, mostRows how many have room from the start.
+// tablePageSize is the default number of rows of a page, mostRows the initial capacity at most.
 const tablePageSize, mostRows = 200, 1000
 
-// tableOrder is a sort of a snapshot: by a value, unknown last, and then by schema and name; or by names alone.
+// tableOrder is the order of a page: by a value, unknown last, then by schema and name; or by names alone.
 type tableOrder struct {
-	name  string // of the sort, "-" in front for descending
+	name  string // sort, with a leading "-" if descending
 	value string // column or expression; empty: by names
-	first string // of the two names
+	first string // column of the two names to sort by first
 	then  string
 	desc  bool
 }
 
-// growthSQL gives growth_bytes on a day of a snapshot; it is unknown for a table that was first known on the snapshot's own day.
+// growthSQL computes the growth on a day of a snapshot. It is NULL for a table first seen on the snapshot's own day.
 const growthSQL = "CASE WHEN base_day < %d THEN size_bytes - base_bytes END"
 
 func growthOf(header Snapshot) string {
@@ -62,7 +62,7 @@ func growthOf(header Snapshot) string {
 	return fmt.Sprintf(growthSQL, *header.GrowthDay+tableGrowthDays-1)
 }
 
-// newTableOrder takes an unknown sort for the largest first. Only growth needs to know the header.
+// newTableOrder returns the order of the query; an unknown sort means largest first. Only growth needs the header.
 func newTableOrder(q TableQuery, header Snapshot) tableOrder {
 	order := tableOrder{name: q.Sort, first: "schema_name", then: "table_name", desc: q.Desc}
 	column, known := tableSorts[q.Sort]
@@ -93,16 +93,16 @@ func (o tableOrder) sql() string {
 	return o.first + ", " + o.then
 }
 
-// condition of rows, with its values.
+// condition is a SQL condition with its parameters.
 type condition struct {
 	sql    string
 	values []any
 }
 
-// everything is the range without a cursor.
+// everything is the range of all rows.
 var everything = condition{sql: "1 = 1"}
 
-// after are conditions of the rows behind the cursor. Each is one range of an index; their rows follow each other.
+// after returns the conditions of the rows behind the cursor, in order. Each is one range of an index.
 func (o tableOrder) after(c tableCursor) []condition {
 	greater := map[bool]string{false: " > ", true: " < "}[o.desc]
 	if o.value == "" {
@@ -120,8 +120,9 @@ func (o tableOrder) after(c tableCursor) []condition {
 	}
 }
 
-// TableSizes is a page of a database's stored snapshot with its header, both of the same moment. A database nobody
-// knows, or whose tables were never collected, has an empty page. A cursor of another sort or database is CodeInvalid.
+// TableSizes returns a page of a database's stored snapshot with its header, both from one state of the store. The
+// page is empty if the database is unknown or was never collected. A cursor of another sort or database is
+// CodeInvalid.
 func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error) {
 	if q.Limit <= 0 {
 		q.Limit = tablePageSize
@@ -159,7 +160,7 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	return page, err
 }
 
-// databaseOf is the header of the database that is asked about.
+// databaseOf returns the header of the query's database.
 func databaseOf(tx *gorm.DB, q TableQuery) (InstanceDatabase, error) {
 	switch {
 	case q.DatabaseID != 0:
@@ -170,8 +171,10 @@ func databaseOf(tx *gorm.DB, q TableQuery) (InstanceDatabase, error) {
 	return takeDatabase(tx, "instance_id = ? AND name = ?", q.InstanceID, q.Database)
 }
 
-// nextTables are the first rows behind the cursor, as many as the limit allows, and a cursor when there are more.
-func (s *Store) nextTables(tx *gorm.DB, q TableQuery, header Snapshot, behind *tableCursor) ([]TableSizeRow, *tableCursor, error) {
+// nextTables returns up to q.Limit rows behind the cursor, and the next cursor if there are more.
+func (s *Store) nextTables(
+	tx *gorm.DB, q TableQuery, header Snapshot, behind *tableCursor,
+) ([]TableSizeRow, *tableCursor, error) {
 	order := newTableOrder(q, header)
 	ranges := []condition{everything}
 	if behind != nil {
@@ -189,7 +192,8 @@ func (s *Store) nextTables(tx *gorm.DB, q TableQuery, header Snapshot, behind *t
 	return rows, next, s.addPartitionCounts(tx, q.DatabaseID, rows)
 }
 
-// countTables counts only under a filter, else the header knows, and only if the found rows are not all there are.
+// countTables returns how many rows the query selects. Without a filter the header knows; with one it counts only if
+// the page does not hold all of them.
 func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int, more bool) (int64, error) {
 	if q.Schema == "" && q.Table == "" && q.Parent == "" && !q.Unsettled {
 		if q.FoldPartitions {
@@ -221,8 +225,10 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 	return s.search(s.search(tx, q.Schema, "schema_fold"), q.Table, "table_fold")
 }
 
-// tableRows are the first rows of the ranges, one more than the limit if there are more.
-func (s *Store) tableRows(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition) ([]TableSizeRow, error) {
+// tableRows returns the first rows of the ranges, q.Limit + 1 at most.
+func (s *Store) tableRows(
+	tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition,
+) ([]TableSizeRow, error) {
 	stored := make([]TableSizeRow, 0, min(q.Limit, mostRows)+1)
 	for _, r := range ranges {
 		rows, err := s.tableRange(tx, q, header, order, r).Limit(q.Limit + 1 - len(stored)).Rows()
@@ -253,7 +259,7 @@ func (s *Store) tableRange(tx *gorm.DB, q TableQuery, header Snapshot, order tab
 		Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
 }
 
-// partitionCount is how many rows have a parent.
+// partitionCount is the number of rows with a parent.
 type partitionCount struct {
 	ParentSchema, ParentName string
 	Partitions               int64

@@ -18,7 +18,7 @@ type Tag struct {
 	Color       string // palette name: blue, green, …
 }
 
-// TagColors are the names of the colours a tag can have. The first is what a tag gets that was made by naming it.
+// TagColors lists the colors of tags. Tags created by naming them get the first.
 var TagColors = []string{"gray", "blue", "teal", "green", "yellow", "orange", "red", "pink", "purple"}
 
 // TagQuery selects and orders a page of tags. Zero values mean no filter.
@@ -29,7 +29,7 @@ type TagQuery struct {
 	Limit, Offset int
 }
 
-// TagItem is a tag and how many instances carry it, those in the recycle bin left out.
+// TagItem is a tag with the number of instances that have it, those in the recycle bin excluded.
 type TagItem struct {
 	Tag
 	InstanceCount int64
@@ -44,12 +44,14 @@ type TagPage struct {
 const tagItemSQL = `t.id, t.name, t.display_name, t.color, (SELECT count(*) FROM instance_tags it
 	JOIN instances i ON i.id = it.instance_id WHERE it.tag_id = t.id AND i.deleted_at IS NULL) AS instance_count`
 
-var tagOrders = map[string]string{"name": "t.name", "display_name": "t.display_name", "color": "t.color", "instances": "instance_count"}
+var tagOrders = map[string]string{
+	"name": "t.name", "display_name": "t.display_name", "color": "t.color", "instances": "instance_count",
+}
 
-// instanceTag says that an instance has a tag.
+// instanceTag links an instance to a tag.
 type instanceTag struct{ InstanceID, TagID int64 }
 
-// Tags lists all tags by name.
+// Tags returns all tags, sorted by name.
 func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -58,7 +60,7 @@ func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
 	return tags, err
 }
 
-// TagPage is a page of the tags that q selects. An unknown sort is by name.
+// TagPage returns a page of the tags that q selects. An unknown sort means by name.
 func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
 	order, known := tagOrders[q.Sort]
 	if !known {
@@ -79,8 +81,8 @@ func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
 	return page, err
 }
 
-// filterTags keeps the tags that a person means by term. Tags are few and have no folded columns, so their names are
-// compared here, as everywhere, by Unicode's rules and not by those of the store.
+// filterTags selects tags by a search term. Tags are few and have no folded columns, so they are compared in Go, by
+// Unicode's case folding.
 func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
 	filtered := tx.Table("tags AS t").Session(&gorm.Session{})
 	if term == "" {
@@ -100,7 +102,7 @@ func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
 	return filtered.Where("t.id IN "+s.dialect.ids(), parameter).Session(&gorm.Session{}), err
 }
 
-// Tag finds a tag by id.
+// Tag returns the tag with the id, or CodeNotFound.
 func (s *Store) Tag(ctx context.Context, id int64) (TagItem, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -116,7 +118,7 @@ func takeTag(tx *gorm.DB, id int64) (TagItem, error) {
 	return tag, err
 }
 
-// CreateTag adds a tag.
+// CreateTag adds a tag. A name in use is CodeConflict.
 func (s *Store) CreateTag(ctx context.Context, t Tag) (TagItem, error) {
 	if err := requireStorable(t.Name, t.DisplayName); err != nil {
 		return TagItem{}, err
@@ -130,7 +132,7 @@ func (s *Store) CreateTag(ctx context.Context, t Tag) (TagItem, error) {
 	return TagItem{Tag: t}, nil
 }
 
-// UpdateTag writes name, display name and colour of the tag with t's id.
+// UpdateTag writes name, display name and color of the tag with t's id. A name in use is CodeConflict.
 func (s *Store) UpdateTag(ctx context.Context, t Tag) (TagItem, error) {
 	if err := requireStorable(t.Name, t.DisplayName); err != nil {
 		return TagItem{}, err
@@ -153,7 +155,7 @@ func tagNameTaken(err error) error {
 	return err
 }
 
-// DeleteTag removes a tag, and takes it off all instances that carry it.
+// DeleteTag deletes a tag and removes it from all instances.
 func (s *Store) DeleteTag(ctx context.Context, id int64) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -164,9 +166,9 @@ func (s *Store) DeleteTag(ctx context.Context, id int64) error {
 	return gone.Error
 }
 
-// setTags makes the named tags the instance's only ones, and creates those that do not exist: in one order, as two
-// transactions that create the same tags in different orders would wait for each other. Who deletes a tag takes it off its
-// instances afterwards, so that here, too, the tags are locked first. One that is deleted meanwhile is not there.
+// setTags replaces the instance's tags by the named ones, creating those that do not exist. Tags are created and
+// locked in sorted order and before the links change: a concurrent transaction with the same tags, or one that deletes
+// a tag, takes the locks in the same order and cannot deadlock with it. A tag deleted in the meantime is left out.
 func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if err := requireStorable(names...); err != nil {
@@ -192,10 +194,10 @@ func setTags(tx *gorm.DB, instanceID int64, names []string) error {
 	return tx.Create(&links).Error
 }
 
-// tagsAtOnce is how many tags one statement creates: it has parameters for each, and there are not many.
+// tagsAtOnce is how many tags one statement creates; each needs several of its parameters.
 const tagsAtOnce = 500
 
-// createTags adds those of the tags that do not exist. The names are sorted.
+// createTags creates the tags that do not exist. The names must be sorted.
 func createTags(tx *gorm.DB, names []string) error {
 	missing := make([]Tag, len(names))
 	for i, name := range names {

@@ -11,33 +11,33 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Tokens. Whoever finds one can see by its beginning what it is.
+// TokenPrefix makes leaked tokens recognizable.
 const (
 	TokenPrefix   = "whalefall_"
-	TokenLifetime = 90 * 24 * time.Hour // of a token that is made without saying how long it lasts
+	TokenLifetime = 90 * 24 * time.Hour // of a token created without an expiry
 
-	tokenTouch = time.Minute // LastUsedAt is this exact
+	tokenTouch = time.Minute // precision of Token.LastUsedAt
 )
 
-// Token lets a program act for a user. The store keeps only its digest.
+// Token lets a program act for a user. The store holds only a digest of its secret.
 type Token struct {
 	ID         int64 `gorm:"primaryKey"`
 	UserID     int64
 	Name       string // unique among the user's tokens
 	Digest     string `json:"-"` // hex SHA-256 of the secret
-	Role       Role   // what it may do at most; never more than its user may by then
+	Role       Role   // upper limit; the user's current role limits it further
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
 	LastUsedAt *time.Time // nil: never
 }
 
-// TableName is the table of Token.
+// TableName returns the name of the table of tokens.
 func (Token) TableName() string { return "api_tokens" }
 
-// ExpiredAt reports whether the token is no longer good at that time.
+// ExpiredAt reports whether the token has expired at the given time.
 func (t *Token) ExpiredAt(now time.Time) bool { return !t.ExpiresAt.After(now) }
 
-// Tokens lists a user's tokens, expired ones included, newest first.
+// Tokens returns a user's tokens, expired ones included, newest first.
 func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -46,8 +46,8 @@ func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
 	return tokens, err
 }
 
-// CreateToken adds a token with user, name, role and expiry of t and returns the secret, which nobody can read again.
-// A name that the user's other tokens have is CodeConflict.
+// CreateToken adds a token with t's user, name, role and expiry and returns its secret, which cannot be read again. A
+// name that another token of the user has is CodeConflict.
 func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error) {
 	if err := requireStorable(t.Name); err != nil {
 		return Token{}, "", err
@@ -72,7 +72,7 @@ func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error)
 	return fresh, secret, err
 }
 
-// DeleteToken ends a user's token and returns what it was.
+// DeleteToken deletes a user's token and returns it, or CodeNotFound.
 func (s *Store) DeleteToken(ctx context.Context, userID, id int64) (Token, error) {
 	var token Token
 	err := s.change(ctx, func(tx *gorm.DB) error {
@@ -88,9 +88,9 @@ func (s *Store) DeleteToken(ctx context.Context, userID, id int64) (Token, error
 	return token, err
 }
 
-// TokenUser is the active user for whom the secret's token acts, with the token's role where that is the lesser one;
-// CodeUnauthenticated, with zero values, when there is none (any more). That the token was used is kept when the store
-// is free to.
+// TokenUser returns the token with the secret and its user, whose role is lowered to the token's. If there is none,
+// the token has expired or the user is inactive, it returns zero values and CodeUnauthenticated. It updates
+// last_used_at at most once a minute, and only if the writer is free.
 func (s *Store) TokenUser(ctx context.Context, secret string) (User, Token, error) {
 	refused := &Error{Code: CodeUnauthenticated}
 	if !strings.HasPrefix(secret, TokenPrefix) {

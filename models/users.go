@@ -25,18 +25,18 @@ type User struct {
 	LastLoginAt  *time.Time // nil: never logged in
 }
 
-// Password policy, bytes. bcrypt ignores nothing but refuses more than 72.
+// Length of passwords in bytes. bcrypt rejects more than 72.
 const (
 	passwordMinLength = 8
 	passwordMaxLength = 72
 )
 
-// passwordCost is bcrypt's, a quarter of a second.
+// passwordCost is the default cost of bcrypt: a quarter of a second.
 const passwordCost = 12
 
 var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
-// CheckPassword applies the password policy; nil: the password is good enough.
+// CheckPassword returns nil if the password meets the policy, else CodePasswordInvalid.
 func CheckPassword(password string) *Error {
 	refused := func(key string) *Error { return &Error{Code: CodePasswordInvalid, Key: key} }
 	switch {
@@ -66,13 +66,14 @@ func (u *User) hasPassword(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
 }
 
-// newNobody has a password that nobody knows: logging in as an unknown user takes as long as a wrong password does.
-func newNobody(cost int) (User, error) {
+// newUnknownUser returns a user with a random password. Comparing with it makes logins of unknown users as slow as those
+// with a wrong password.
+func newUnknownUser(cost int) (User, error) {
 	hash, err := bcrypt.GenerateFromPassword(randomBytes(passwordMaxLength/2), cost)
 	return User{PasswordHash: string(hash)}, err
 }
 
-// Users lists all users by id.
+// Users returns all users, sorted by id.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
@@ -81,14 +82,14 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	return users, err
 }
 
-// User finds a user by id.
+// User returns the user with the id, or CodeNotFound.
 func (s *Store) User(ctx context.Context, id int64) (User, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 	return takeUser(db, "id = ?", id)
 }
 
-// UserByName finds a user by the exact name.
+// UserByName returns the user with the exact name, or CodeNotFound.
 func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
 	if !storable(name) {
 		return User{}, NotFound("user.not_found")
@@ -117,7 +118,7 @@ func (u *User) check() error {
 	return nil
 }
 
-// CreateUser adds a user with the name, role and state of u.
+// CreateUser adds a user with u's name, role and state. A name in use, in any case, is CodeUsernameExists.
 func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, error) {
 	if err := u.check(); err != nil {
 		return User{}, err
@@ -139,7 +140,7 @@ func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, 
 	return fresh, nil
 }
 
-// requireFreeName refuses a name that another user has, in whatever case: "Admin" beside "admin" would only deceive.
+// requireFreeName refuses a name that another user has in any case: "Admin" beside "admin" would only mislead.
 func (s *Store) requireFreeName(tx *gorm.DB, name string, own int64) error {
 	lower := strings.ToLower(name)
 	if err := s.dialect.lockText(tx, "username "+lower); err != nil {
@@ -160,8 +161,8 @@ func nameTaken(err error) error {
 	return err
 }
 
-// UpdateUser writes name, role and state of the user with u's id, and the password unless it is nil.
-// A new password or switching the user off ends the user's sessions.
+// UpdateUser writes name, role and state of the user with u's id, and the password unless it is nil. A new password or
+// deactivation ends the user's sessions.
 func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User, error) {
 	if err := u.check(); err != nil {
 		return User{}, err
@@ -199,14 +200,15 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User,
 	return user, err
 }
 
-// keepAnAdmin refuses an update after which nobody could administrate. Locking all active admins makes
-// two administrators who switch each other off at once wait for each other.
+// keepAnAdmin refuses an update after which there is no active admin. It locks all active admins, so two of them who
+// deactivate each other at the same time wait for each other.
 func keepAnAdmin(tx *gorm.DB, u User) error {
 	if u.Role == RoleAdmin && u.IsActive {
 		return nil
 	}
 	var admins []User
-	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Find(&admins, "role = ? AND is_active", RoleAdmin).Error
+	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").
+		Find(&admins, "role = ? AND is_active", RoleAdmin).Error
 	if err != nil {
 		return err
 	}
@@ -216,8 +218,8 @@ func keepAnAdmin(tx *gorm.DB, u User) error {
 	return nil
 }
 
-// ChangePassword replaces a user's own password and ends the user's sessions but keepSession (a cookie's id; empty: none).
-// Too many wrong old passwords are CodeRateLimited.
+// ChangePassword replaces a user's own password and ends the user's other sessions; keepSession is the id in the
+// cookie, empty to keep none. Too many wrong old passwords are CodeRateLimited.
 func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
 	if old == fresh {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
@@ -278,7 +280,7 @@ var userOrders = map[string]string{
 	"status": "CASE WHEN is_active THEN 0 ELSE 1 END",
 }
 
-// FindUsers is a page of the users that q selects. An unknown sort is by id.
+// FindUsers returns a page of the users that q selects. An unknown sort means by id.
 func (s *Store) FindUsers(ctx context.Context, q UserQuery) (UserPage, error) {
 	var page UserPage
 	err := s.view(ctx, func(tx *gorm.DB) error {

@@ -1,16 +1,16 @@
 package models
 
-// Yardstick is an engine's own word about one database, asked for by other means than a collection uses. Bytes are int64;
-// nil is where the engine has no word.
+// Yardstick is what the engine itself reports about one database, by other means than a collection uses. Sizes are
+// bytes; nil if the engine does not report one.
 type Yardstick struct {
-	Means     string // what was asked, for people
-	Lacks     string // of what it has no word by its nature, for people; empty: of nothing
+	Means     string // what the engine was asked, for people
+	Lacks     string // what it cannot report, for people; empty: nothing
 	Relations []YardstickRelation
-	Whole     bool // Relations are all the database has
+	Whole     bool // Relations lists every relation of the database
 	Sums      []YardstickSum
 }
 
-// YardstickRelation is the engine's word about one relation; of a partitioned one with all its partitions.
+// YardstickRelation is what the engine reports about one relation, with all its partitions.
 type YardstickRelation struct {
 	Schema, Name string // as in TableSize
 	Total        *int64
@@ -18,14 +18,14 @@ type YardstickRelation struct {
 	Index        *int64
 	Unused       *int64
 	Rows         *int64
-	Unread       Unread // not empty: the engine could not be asked about this one
+	Unread       Unread // why the engine could not report it; empty: it could
 }
 
-// YardstickSum is what the engine has in all for a group of relations, each with whatever belongs to it.
+// YardstickSum is the engine's total for a group of relations.
 type YardstickSum struct {
-	Name     string // what it is the sum of, for people
+	Name     string // what is summed up, for people
 	Schema   string // the relations of this schema; empty: all
 	Total    int64  // bytes
 	Rest     int64  // bytes of Total that belong to no relation
-	Residual bool   // the collection's own residual is a part of Total, too
+	Residual bool   // Total also contains the collection's residual
 }
