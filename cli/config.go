@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -61,7 +62,7 @@ func settingText(value any, tag reflect.StructTag) string {
 	}
 	separator := ','
 	if text := tag.Get("sep"); text != "" {
-		separator = []rune(text)[0]
+		separator, _ = utf8.DecodeRuneInString(text)
 	}
 	return kong.JoinEscaped(elements, separator)
 }

@@ -86,7 +86,8 @@ func readRecords() (map[string]record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return known, json.Unmarshal(text, &known)
+	err = json.Unmarshal(text, &known)
+	return known, err
 }
 
 // writeDocument prints the matrix and replaces that of the document.

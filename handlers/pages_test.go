@@ -84,7 +84,6 @@ var htmx = []string{"HX-Request", "true"}
 
 func into(target string) []string { return []string{"HX-Request", "true", "HX-Target", target} }
 
-//go:fix inline
 func n(v int64) *int64 { return new(v) }
 
 // snapshot stores a result for a database of a new instance and returns the path of its tables.

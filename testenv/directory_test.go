@@ -11,7 +11,7 @@ func TestNewDirectory_RemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	old := time.Now().Add(-2 * leftoverAge)
-	make := func(name string, modified time.Time) string {
+	newDirectory := func(name string, modified time.Time) string {
 		t.Helper()
 		path := filepath.Join(parent, name)
 		if err := os.Mkdir(path, 0o700); err != nil {
@@ -22,9 +22,9 @@ func TestNewDirectory_RemovesLeftovers(t *testing.T) {
 		}
 		return path
 	}
-	leftover := make("fixture-1", old)
-	fresh := make("fixture-2", time.Now())
-	other := make("other-1", old)
+	leftover := newDirectory("fixture-1", old)
+	fresh := newDirectory("fixture-2", time.Now())
+	other := newDirectory("other-1", old)
 
 	used, err := NewDirectory(parent, "fixture-")
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"whalefall/models"
 )
 
-//go:fix inline
 func ref[T any](v T) *T { return new(v) }
 
 func TestBytes(t *testing.T) {

@@ -111,7 +111,6 @@ func (s *schemas) structure(component string, t reflect.Type) Object {
 // properties returns the members of a struct as encoding/json writes them. Members of an embedded pointer are optional.
 func (s *schemas) properties(component string, t reflect.Type, optional bool) (properties Object, required []string) {
 	for f := range t.Fields() {
-		f := f
 		name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
 
 		if f.Anonymous && name == "" {
