@@ -202,7 +202,8 @@ func ParseSyncResult(text *string) (r SyncResult, err error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(*text))
 	decoder.UseNumber()
-	return r, decoder.Decode(&r)
+	err = decoder.Decode(&r)
+	return r, err
 }
 
 func (r SyncResult) encode() *string {

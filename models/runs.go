@@ -237,8 +237,9 @@ func (s *Store) NextRuns(ctx context.Context, instanceID int64, limit int) ([]Ru
 	}
 
 	var next []Run
-	return next, db.Table("(?) AS q", queued).Select("id, instance_id, user_id, username").Where("turn = 1").
+	err := db.Table("(?) AS q", queued).Select("id, instance_id, user_id, username").Where("turn = 1").
 		Order(runOrder).Limit(limit).Find(&next).Error
+	return next, err
 }
 
 // Heartbeat records the progress of a run and that its process is alive. It reports whether the run's cancellation has
@@ -337,7 +338,8 @@ func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	return r, r.readFailure()
+	err = r.readFailure()
+	return r, err
 }
 
 // readFailure parses the stored error. Its numbers become json.Number.
