@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"whalefall/models"
 )
 
@@ -77,7 +79,7 @@ func TestError_Stored(t *testing.T) {
 	}
 	got, err := models.StoreAndReadError(e)
 	check(t, err)
-	if !reflect.DeepEqual(got, e) {
-		t.Errorf("got %+v, want %+v", got, e)
+	if diff := cmp.Diff(e, got); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
 	}
 }

@@ -150,7 +150,8 @@ func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTable
 		return nil, err
 	}
 	p.addNew()
-	return p, p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
+	err = p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
+	return p, err
 }
 
 // analyzeTables updates the planner's statistics. A failure is only logged: pages are slower, but nothing is lost.
