@@ -31,7 +31,7 @@ func (f *fixture) wantLog(q models.AuditQuery, targets ...string) {
 	equal(f, fmt.Sprintf("%+v", q), fmt.Sprintf("%q", names), fmt.Sprintf("%q", append([]string{}, targets...)))
 }
 
-func TestAuditLog(t *testing.T) {
+func TestStore_AuditLog(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		entry := models.AuditEntry{
@@ -60,7 +60,7 @@ func TestAuditLog(t *testing.T) {
 	})
 }
 
-func TestAuditFilters(t *testing.T) {
+func TestStore_AuditLog_Filters(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		hostile := []string{`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE audit_log; --`, `100%_`, `a/b`, "two\nlines", `back\slash`, "İzmir 鲸"}
 		for _, name := range hostile {
@@ -89,7 +89,7 @@ func TestAuditFilters(t *testing.T) {
 	})
 }
 
-func TestAuditDaysAreOfTheZone(t *testing.T) {
+func TestStore_AuditLog_DaysOfTheZone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		// The clock begins on the 10th in Shanghai, which is the 9th in UTC.
 		midnight := time.Date(2026, 3, 10, 16, 0, 0, 0, time.UTC) // of the 11th
@@ -110,7 +110,7 @@ func TestAuditDaysAreOfTheZone(t *testing.T) {
 	})
 }
 
-func TestAuditPages(t *testing.T) {
+func TestStore_AuditLog_Pages(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for i := range 25 {
 			f.record(models.AuditEntry{Username: []string{"even", "odd"}[i%2], TargetName: fmt.Sprint(i)})

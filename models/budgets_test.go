@@ -25,7 +25,7 @@ func (f *fixture) take(client string, most int) (taken int) {
 	return taken
 }
 
-func TestABudgetIsUsedAndComesBack(t *testing.T) {
+func TestStore_TakeRequest(t *testing.T) {
 	f := newFixture(t, filepath.Join(t.TempDir(), "store.db"))
 	equal(t, "at once", f.take("a", 100), 60)
 	equal(t, "of another client", f.take("b", 100), 60)
@@ -39,7 +39,7 @@ func TestABudgetIsUsedAndComesBack(t *testing.T) {
 	equal(t, "after an hour", f.take("a", 100), 60)
 }
 
-func TestProcessesCountRequestsTogether(t *testing.T) {
+func TestStore_TakeRequest_SharedByProcesses(t *testing.T) {
 	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	f.options.Now = nil
 	other, err := models.Open(t.Context(), f.options)
@@ -58,7 +58,7 @@ func TestProcessesCountRequestsTogether(t *testing.T) {
 	}
 }
 
-func TestRequestsAreCountedWithoutTheStore(t *testing.T) {
+func TestStore_TakeRequest_StoreAway(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	f := newFixture(t, server.NewDatabase(t))
 	server.Kill(t)

@@ -7,7 +7,7 @@ import (
 	"whalefall/models"
 )
 
-func TestAClockThatWasSetBackHoldsNoRefreshUp(t *testing.T) {
+func TestStore_SaveTableSizes_ClockSetBack(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 1))

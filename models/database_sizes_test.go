@@ -52,7 +52,7 @@ func databaseNames(page models.DatabaseSizePage) string {
 	return fmt.Sprint(names)
 }
 
-func TestInventory(t *testing.T) {
+func TestStore_SaveInventory(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		change := f.saveInventory(instance, true, "b", "a", "b")
@@ -85,7 +85,7 @@ func TestInventory(t *testing.T) {
 	})
 }
 
-func TestInventoryRemembersWhetherItIsAll(t *testing.T) {
+func TestStore_SaveInventory_Completeness(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		fresh := f.instance("n")
 		equal(f, "never listed", fresh.DatabasesComplete, nil)
@@ -101,7 +101,7 @@ func TestInventoryRemembersWhetherItIsAll(t *testing.T) {
 	})
 }
 
-func TestAddDatabaseAndMarkGone(t *testing.T) {
+func TestStore_AddDatabase_MarkGone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		added, err := f.AddDatabase(f.ctx, instance.ID, "x", start)
@@ -124,7 +124,7 @@ func TestAddDatabaseAndMarkGone(t *testing.T) {
 	})
 }
 
-func TestHostileDatabaseNames(t *testing.T) {
+func TestStore_SaveInventory_HostileNames(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		f.saveInventory(instance, true, hostile...)
@@ -152,7 +152,7 @@ func TestHostileDatabaseNames(t *testing.T) {
 	})
 }
 
-func TestDaysAreOfTheZone(t *testing.T) {
+func TestStore_SaveDatabaseSizes_DaysOfTheZone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		f.saveInventory(instance, true, "a")
@@ -184,7 +184,7 @@ func TestDaysAreOfTheZone(t *testing.T) {
 	})
 }
 
-func TestLatestDatabases(t *testing.T) {
+func TestStore_Databases_LatestOnly(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		const mib = 1 << 20
 		instance, other := f.instance("n"), f.instance("other")
@@ -238,7 +238,7 @@ func TestLatestDatabases(t *testing.T) {
 	})
 }
 
-func TestGrowthAndCards(t *testing.T) {
+func TestStore_Cards(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		cards := func() models.CapacityCards {
@@ -307,7 +307,7 @@ func TestGrowthAndCards(t *testing.T) {
 	})
 }
 
-func TestAShortRunKeepsTheDaysTotal(t *testing.T) {
+func TestStore_SaveDatabaseSizes_PartialRunKeepsTotal(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		total := func() int64 {
@@ -343,7 +343,7 @@ func TestAShortRunKeepsTheDaysTotal(t *testing.T) {
 	})
 }
 
-func TestAllDatabasesRefuse(t *testing.T) {
+func TestStore_SaveDatabaseSizes_NothingMeasured(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		f.saveInventory(instance, true, "a")

@@ -46,7 +46,7 @@ func describeDeletion(d models.Deletion) string {
 	return fmt.Sprintf("%s, missing %v", strings.Join(names, " "), d.Missing)
 }
 
-func TestInstancesGoToTheBinTogether(t *testing.T) {
+func TestStore_DeleteInstances(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		a, b, c := f.filled("a"), f.filled("b"), f.filled("c")
 		_, err := f.DeleteInstance(f.ctx, b.ID)
@@ -69,7 +69,7 @@ func TestInstancesGoToTheBinTogether(t *testing.T) {
 	})
 }
 
-func TestDestroyLeavesNothingButTheCredential(t *testing.T) {
+func TestStore_DestroyInstances(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		a, b, kept := f.filled("a"), f.filled("b"), f.filled("kept")
 		equal(f, "before", f.rowsOf(a.ID), filledRows)
@@ -104,7 +104,7 @@ func TestDestroyLeavesNothingButTheCredential(t *testing.T) {
 	})
 }
 
-func TestInstanceStatistics(t *testing.T) {
+func TestStore_InstanceStatistics(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		none, err := f.InstanceStatistics(f.ctx)
 		check(f, err)
@@ -130,7 +130,7 @@ func TestInstanceStatistics(t *testing.T) {
 	})
 }
 
-func BenchmarkDestroy(b *testing.B) {
+func BenchmarkStore_DestroyInstances(b *testing.B) {
 	benchStores(b, func(b *testing.B, s *models.Store, save func([]models.TableSize) models.Receipt, id int64) {
 		save(tables(benchTables))
 		database, err := s.DatabaseByID(b.Context(), id)

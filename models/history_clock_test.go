@@ -7,7 +7,7 @@ import (
 	"whalefall/models"
 )
 
-func TestPruningKeepsWhatGrowthStillNeeds(t *testing.T) {
+func TestStore_PruneHistory_KeepsBaseOfGrowth(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}
@@ -27,7 +27,7 @@ func TestPruningKeepsWhatGrowthStillNeeds(t *testing.T) {
 }
 
 // A change of the zone does the same as a clock that is set back over midnight.
-func TestGrowthAfterTheClockWasSetBack(t *testing.T) {
+func TestStore_SaveTableSizes_GrowthAfterClockSetBack(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}
@@ -47,7 +47,7 @@ func TestGrowthAfterTheClockWasSetBack(t *testing.T) {
 	})
 }
 
-func TestGrowthAfterTheClockWasFarAhead(t *testing.T) {
+func TestStore_SaveTableSizes_GrowthAfterClockFarAhead(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}

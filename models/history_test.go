@@ -68,7 +68,7 @@ func (f *fixture) grown(q models.TableQuery) string {
 	return strings.Join(all, " ")
 }
 
-func TestHistoryHoldsChangedSizesOnly(t *testing.T) {
+func TestStore_SaveTableSizes_HistoryOfChangedSizes(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 10), table("b", 20), unread("c", models.UnreadLocked))
@@ -88,7 +88,7 @@ func TestHistoryHoldsChangedSizesOnly(t *testing.T) {
 	})
 }
 
-func TestGrowthIsCountedFromTheFirstOf30Days(t *testing.T) {
+func TestStore_SaveTableSizes_GrowthWindow(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}
@@ -112,7 +112,7 @@ func TestGrowthIsCountedFromTheFirstOf30Days(t *testing.T) {
 	})
 }
 
-func TestPagesInTheOrderOfGrowth(t *testing.T) {
+func TestStore_TableSizes_SortByGrowth(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		var before, after []models.TableSize
@@ -144,7 +144,7 @@ func TestPagesInTheOrderOfGrowth(t *testing.T) {
 	})
 }
 
-func TestPruningHistoryKeepsGrowth(t *testing.T) {
+func TestStore_PruneHistory_KeepsGrowth(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.options.HistoryDays = 40
 		store, err := models.Open(f.ctx, f.options)
@@ -174,7 +174,7 @@ func TestPruningHistoryKeepsGrowth(t *testing.T) {
 	})
 }
 
-func TestHistoryGoesWithItsInstance(t *testing.T) {
+func TestStore_DestroyInstances_History(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, tables(10)...)
@@ -189,7 +189,7 @@ func TestHistoryGoesWithItsInstance(t *testing.T) {
 }
 
 // The counts are those at which parameters run out: 32,766 and 65,535, in 11 columns or one.
-func TestNothingIsLostAtAnyCount(t *testing.T) {
+func TestStore_SaveTableSizes_AnyCount(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		db := f.sql()
@@ -214,7 +214,7 @@ func TestNothingIsLostAtAnyCount(t *testing.T) {
 }
 
 // What is written when nothing has changed is the header alone.
-func TestAnUnchangedSnapshotWritesNoRow(t *testing.T) {
+func TestStore_SaveTableSizes_UnchangedWritesNoRow(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		all := append(tables(3000), unread("locked", models.UnreadLocked))
@@ -249,7 +249,7 @@ func TestAnUnchangedSnapshotWritesNoRow(t *testing.T) {
 }
 
 // A PostgreSQL without the extensions, or a role that may not create them, has a store that searches more slowly.
-func TestAStoreWithoutTrigrams(t *testing.T) {
+func TestOpen_WithoutTrigrams(t *testing.T) {
 	t.Parallel()
 	server := testenv.PostgreSQL(t)
 	address := server.NewDatabase(t)
@@ -271,7 +271,7 @@ func TestAStoreWithoutTrigrams(t *testing.T) {
 }
 
 // Two collections of one database that end at the same moment store one after the other.
-func TestSavesThatOvertakeEachOther(t *testing.T) {
+func TestStore_SaveTableSizes_Overtaken(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		at := f.clock.Now()
@@ -299,7 +299,7 @@ func TestSavesThatOvertakeEachOther(t *testing.T) {
 }
 
 // Pages of SQLite that are filled in another order than that of the key stay half empty.
-func TestHistoryIsSmall(t *testing.T) {
+func TestStore_SaveTableSizes_HistorySize(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, t.TempDir()+"/store.db")
 	database := f.database()

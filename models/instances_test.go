@@ -29,7 +29,7 @@ func (f *fixture) instance(name string) models.Instance {
 	return instance
 }
 
-func TestCredentials(t *testing.T) {
+func TestStore_Credentials(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		secret := "ü'\"\x00%\n " + strings.Repeat("x", 500)
 		created, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", DBType: models.MySQL, Username: "root"}, secret)
@@ -80,7 +80,7 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-func TestCredentialInUseStays(t *testing.T) {
+func TestStore_DeleteCredential_InUse(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		made := models.NewCredential{Username: "u", Password: "p"}
 		first, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &made)
@@ -102,7 +102,7 @@ func TestCredentialInUseStays(t *testing.T) {
 	})
 }
 
-func TestInstanceEdit(t *testing.T) {
+func TestStore_UpdateInstance(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		created, err := f.CreateInstance(f.ctx, models.Instance{
 			Name: "prod", DBType: models.PostgreSQL, Host: pointer("h"), Port: pointer(1), IsActive: true,
@@ -138,7 +138,7 @@ func TestInstanceEdit(t *testing.T) {
 	})
 }
 
-func TestRecycleBin(t *testing.T) {
+func TestStore_RestoreInstance(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		created := f.instance("n")
 		check(f, f.RecordConnection(f.ctx, created.ID, models.Version{Full: "f", Main: "m", Detailed: "d"}, start))
@@ -190,7 +190,7 @@ func (f *fixture) names(q models.InstanceQuery) []string {
 	return names
 }
 
-func TestInstanceSearchIsLiteral(t *testing.T) {
+func TestStore_Instances_SearchIsLiteral(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for i, name := range hostile {
 			_, err := f.CreateInstance(f.ctx, models.Instance{Name: fmt.Sprint(i), Description: name}, nil, nil)
@@ -215,7 +215,7 @@ func TestInstanceSearchIsLiteral(t *testing.T) {
 	})
 }
 
-func TestInstanceByName(t *testing.T) {
+func TestStore_InstanceByName(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		upper, binned := f.instance("Case"), f.instance("case")
 		_, err := f.DeleteInstance(f.ctx, binned.ID)
@@ -230,7 +230,7 @@ func TestInstanceByName(t *testing.T) {
 	})
 }
 
-func TestInstancePages(t *testing.T) {
+func TestStore_Instances_Pages(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for i := range 5 {
 			instance := models.Instance{Name: fmt.Sprintf("n%d", i), DBType: models.Engines[i], IsActive: i%2 == 0}
@@ -275,7 +275,7 @@ func TestInstancePages(t *testing.T) {
 	})
 }
 
-func TestInstancesWithTheSameNewTagsAtOnce(t *testing.T) {
+func TestStore_CreateInstance_SameNewTagsAtOnce(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for round := range 40 {
 			forth := make([]string, 40)
@@ -300,7 +300,7 @@ func TestInstancesWithTheSameNewTagsAtOnce(t *testing.T) {
 	})
 }
 
-func TestAVersionIsCleaned(t *testing.T) {
+func TestStore_RecordConnection_CleansVersion(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		check(f, f.RecordConnection(f.ctx, instance.ID, models.Version{Full: "8.0\x00 caf\xe9", Main: "8.0\x00", Detailed: "\xff8.0.1"}, start))
@@ -311,7 +311,7 @@ func TestAVersionIsCleaned(t *testing.T) {
 }
 
 // The list says of an instance when it is collected next or, once that was given up, since when and why.
-func TestTheListKnowsSchedules(t *testing.T) {
+func TestStore_Instances_Schedules(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		fresh, off, paused, idle := f.fileInstance("fresh"), f.fileInstance("off"), f.fileInstance("paused"), f.fileInstance("idle")
 		check(f, f.saveSchedule(off.ID, models.ScheduleEdit{}))

@@ -21,7 +21,7 @@ func newSQLiteFixture(t *testing.T) *fixture {
 	return newFixture(t, filepath.Join(t.TempDir(), "whalefall.db"))
 }
 
-func TestSQLiteSaysWhatIsWrongWithTheStore(t *testing.T) {
+func TestStoreErrors_SQLite(t *testing.T) {
 	t.Parallel()
 	const write = "CREATE TABLE large AS SELECT zeroblob(1000000) AS content"
 	for key, setting := range map[string]string{"store.full": "PRAGMA max_page_count = 1", "store.read_only": "PRAGMA query_only = 1"} {
@@ -48,7 +48,7 @@ func TestSQLiteSaysWhatIsWrongWithTheStore(t *testing.T) {
 	})
 }
 
-func TestPostgresSaysWhatIsWrongWithTheStore(t *testing.T) {
+func TestStoreErrors_PostgreSQL(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	wantError(t, f.Try(f.ctx, "SET TRANSACTION READ ONLY", "CREATE TABLE another (n int)"), models.CodeInternal, "store.read_only")
@@ -57,8 +57,8 @@ func TestPostgresSaysWhatIsWrongWithTheStore(t *testing.T) {
 	check(t, f.Ping(f.ctx))
 }
 
-// TestAPostgresStoreThatIsAway has connections lost, and refused.
-func TestAPostgresStoreThatIsAway(t *testing.T) {
+// TestStoreErrors_PostgreSQLAway has connections lost, and refused.
+func TestStoreErrors_PostgreSQLAway(t *testing.T) {
 	t.Parallel()
 	server := testenv.PostgreSQL(t)
 	proxy := testenv.NewProxy(t, server.Host, server.Port)
@@ -75,8 +75,8 @@ func TestAPostgresStoreThatIsAway(t *testing.T) {
 	check(t, f.Try(f.ctx, "SELECT 1"))
 }
 
-// TestOtherErrorsOfTheStoreStay: of a statement, and of a caller who left.
-func TestOtherErrorsOfTheStoreStay(t *testing.T) {
+// TestStoreErrors_Others: of a statement, and of a caller who left.
+func TestStoreErrors_Others(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		wantError(f, f.Try(f.ctx, "SELECT nothing FROM nowhere"), models.CodeInternal, "")
 		equal(f, "key", models.AsError(f.Try(f.ctx, "SELECT nothing FROM nowhere")).Key, "")

@@ -111,7 +111,7 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
+func TestOpen_KeepsCookieKey(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		check(f, f.Ping(f.ctx))
 		again, err := models.Open(f.ctx, f.options)
@@ -123,7 +123,7 @@ func TestOpenTwiceKeepsTheCookieKey(t *testing.T) {
 }
 
 // Each opens connections of its own, as processes do.
-func TestReplicasStartingAtOnceAgree(t *testing.T) {
+func TestOpen_ReplicasAtOnce(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		fresh := []string{testenv.PostgreSQL(f.T).NewDatabase(f.T)}
 		if f.isSQLite() {
@@ -157,7 +157,7 @@ func TestReplicasStartingAtOnceAgree(t *testing.T) {
 	})
 }
 
-func TestWrongKeysetStopsTheStart(t *testing.T) {
+func TestOpen_WrongKeyset(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		other, err := models.CreateKeyset(filepath.Join(f.TempDir(), "other.json"))
 		check(f, err)
@@ -169,7 +169,7 @@ func TestWrongKeysetStopsTheStart(t *testing.T) {
 	})
 }
 
-func TestSQLiteFileIsPrivate(t *testing.T) {
+func TestOpen_SQLiteFileIsPrivate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "store.db")
 	f := newFixture(t, path)
@@ -184,7 +184,7 @@ func TestSQLiteFileIsPrivate(t *testing.T) {
 	equal(t, "directory", info.Mode().Perm(), fs.FileMode(0o700))
 }
 
-func TestOpenErrors(t *testing.T) {
+func TestOpen_Errors(t *testing.T) {
 	t.Parallel()
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	check(t, err)
@@ -202,7 +202,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 // In these zones daylight saving time has started at midnight.
-func TestDaysWithoutMidnight(t *testing.T) {
+func TestStore_Day_WithoutMidnight(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, filepath.Join(t.TempDir(), "store.db"))
 	for zone, today := range map[string]string{
@@ -225,7 +225,7 @@ func TestDaysWithoutMidnight(t *testing.T) {
 	}
 }
 
-func TestMigrationsAreNotCutShort(t *testing.T) {
+func TestOpen_LongMigration(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
 	limits := map[string]string{"statement_timeout": "5min", "lock_timeout": "2min"}
@@ -249,7 +249,7 @@ func TestMigrationsAreNotCutShort(t *testing.T) {
 	check(t, again.Close())
 }
 
-func TestMigrationStatus(t *testing.T) {
+func TestOpen_MigrationStatus(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		var states []migrations.State
 		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) (err error) {

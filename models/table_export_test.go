@@ -26,7 +26,7 @@ func (f *fixture) export(q models.TableQuery) (header models.TableExport, rows [
 	return header, rows
 }
 
-func TestExportIsAllPages(t *testing.T) {
+func TestStore_ExportTables(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		all := tables(12_000) // more than two readings of the store
@@ -60,8 +60,8 @@ func TestExportIsAllPages(t *testing.T) {
 	})
 }
 
-// TestExportsTakeTurns: half of the connections stay for those who wait at a page.
-func TestExportsTakeTurns(t *testing.T) {
+// TestStore_ExportTables_Limit: half of the connections stay for those who wait at a page.
+func TestStore_ExportTables_Limit(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 10))

@@ -77,7 +77,7 @@ func describe(rows []models.TableSizeRow) string {
 	return strings.Join(texts, " ")
 }
 
-func TestNoSnapshot(t *testing.T) {
+func TestStore_TableSizes_NoSnapshot(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		page := f.tables(models.TableQuery{DatabaseID: 4711})
 		equal(f, "unknown database", page.Database.ID, 0)
@@ -99,7 +99,7 @@ func TestNoSnapshot(t *testing.T) {
 	})
 }
 
-func TestRefreshWritesOnlyWhatDiffers(t *testing.T) {
+func TestStore_SaveTableSizes_WritesOnlyDifferences(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		all := []models.TableSize{table("a", 10), table("b", 20), table("c", 30)}
@@ -128,7 +128,7 @@ func TestRefreshWritesOnlyWhatDiffers(t *testing.T) {
 	})
 }
 
-func TestIncompleteNeverPrunes(t *testing.T) {
+func TestStore_SaveTableSizes_IncompleteNeverPrunes(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 10), table("b", 20))
@@ -154,7 +154,7 @@ func TestIncompleteNeverPrunes(t *testing.T) {
 	})
 }
 
-func TestUnreadKeepsItsValues(t *testing.T) {
+func TestStore_SaveTableSizes_UnreadKeepsValues(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 10))
@@ -178,7 +178,7 @@ func TestUnreadKeepsItsValues(t *testing.T) {
 	})
 }
 
-func TestDuplicatesMerge(t *testing.T) {
+func TestStore_SaveTableSizes_Duplicates(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		receipt := f.refresh(database, true, table("a", 1), table("a", 3), table("a", 2), unread("a", models.UnreadLocked), table("A", 1))
@@ -188,7 +188,7 @@ func TestDuplicatesMerge(t *testing.T) {
 	})
 }
 
-func TestPartitions(t *testing.T) {
+func TestStore_TableSizes_Partitions(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		parent := table("p", 30)
@@ -216,7 +216,7 @@ func TestPartitions(t *testing.T) {
 	})
 }
 
-func TestHostileTableNames(t *testing.T) {
+func TestStore_SaveTableSizes_HostileNames(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		var all []models.TableSize
@@ -251,7 +251,7 @@ func TestHostileTableNames(t *testing.T) {
 	})
 }
 
-func TestFailureChangesNothing(t *testing.T) {
+func TestStore_SaveTableSizes_FailureChangesNothing(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, tables(20_000)...)
@@ -282,7 +282,7 @@ func TestFailureChangesNothing(t *testing.T) {
 	})
 }
 
-func TestConcurrentRefreshesFollowEachOther(t *testing.T) {
+func TestStore_SaveTableSizes_Concurrent(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		const writers = 4
@@ -334,7 +334,7 @@ func TestConcurrentRefreshesFollowEachOther(t *testing.T) {
 	})
 }
 
-func TestNothingIsLostAtAnySize(t *testing.T) {
+func TestStore_SaveTableSizes_AnySize(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		sizes := []int{2978, 2979, 5957, 5958}
 		if f.isSQLite() {
@@ -352,7 +352,7 @@ func TestNothingIsLostAtAnySize(t *testing.T) {
 	})
 }
 
-func TestRefreshBringsADatabaseBack(t *testing.T) {
+func TestStore_SaveTableSizes_ClearsGone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 1))
@@ -366,7 +366,7 @@ func TestRefreshBringsADatabaseBack(t *testing.T) {
 	})
 }
 
-func TestAnOlderCollectionChangesNothing(t *testing.T) {
+func TestStore_SaveTableSizes_Superseded(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 1), table("b", 2)) // from 0:00 to 1:00
@@ -384,7 +384,7 @@ func TestAnOlderCollectionChangesNothing(t *testing.T) {
 	})
 }
 
-func TestACollectionDoesNotBringBackWhatWentLater(t *testing.T) {
+func TestStore_SaveTableSizes_GoneLater(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		gone := start.Add(time.Minute)
@@ -402,7 +402,7 @@ func TestACollectionDoesNotBringBackWhatWentLater(t *testing.T) {
 	})
 }
 
-func TestADeletedInstanceGetsNoTables(t *testing.T) {
+func TestStore_SaveTableSizes_DeletedInstance(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		_, err := f.DeleteInstance(f.ctx, database.InstanceID)
@@ -412,7 +412,7 @@ func TestADeletedInstanceGetsNoTables(t *testing.T) {
 	})
 }
 
-func TestTablePagesInEveryOrder(t *testing.T) {
+func TestStore_TableSizes_Orders(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		var all []models.TableSize
@@ -506,7 +506,7 @@ func checkOrder(t testing.TB, q models.TableQuery, rows []models.TableSizeRow) {
 	}
 }
 
-func TestForeignCursors(t *testing.T) {
+func TestTableQuery_CheckCursor(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, tables(10)...)
@@ -537,7 +537,7 @@ func TestForeignCursors(t *testing.T) {
 }
 
 // A page must not read or sort all rows of its database.
-func TestPagesAreIndexRanges(t *testing.T) {
+func TestStore_TableSizes_IndexRanges(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, tables(20_000)...)
@@ -568,7 +568,7 @@ func of(schema string, t models.TableSize) models.TableSize {
 	return t
 }
 
-func TestAScopePrunesOnlyItself(t *testing.T) {
+func TestStore_SaveTableSizes_Scope(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		q := models.TableQuery{DatabaseID: database.ID, Sort: "name"}
@@ -609,7 +609,7 @@ func TestAScopePrunesOnlyItself(t *testing.T) {
 	})
 }
 
-func TestWhatIsKnownBesidesSizes(t *testing.T) {
+func TestStore_SaveTableSizes_Notes(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		counted := start.Add(-time.Hour + 789*time.Nanosecond)

@@ -22,7 +22,7 @@ func (f *fixture) tagNames(q models.TagQuery) []string {
 	return names
 }
 
-func TestTagsAreCountedOnLiveInstances(t *testing.T) {
+func TestStore_TagPage_InstanceCount(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		create := func(name string, tags ...string) models.Instance {
 			i, err := f.CreateInstance(f.ctx, models.Instance{Name: name}, tags, nil)
@@ -80,7 +80,7 @@ func TestTagsAreCountedOnLiveInstances(t *testing.T) {
 	})
 }
 
-func TestTagSearchIsLiteralAndKnowsUnicode(t *testing.T) {
+func TestStore_TagPage_Search(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		for _, name := range hostile {
 			_, err := f.CreateTag(f.ctx, models.Tag{Name: name, DisplayName: "ÄÖ " + name, Color: "gray"})

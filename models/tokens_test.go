@@ -39,7 +39,7 @@ func (f *fixture) refuses(secrets ...string) {
 	}
 }
 
-func TestTokens(t *testing.T) {
+func TestStore_Tokens(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		admin, other := f.user("admin", models.RoleAdmin), f.user("other", models.RoleUser)
 		first, secret := f.token(admin, "ci", models.RoleUser)
@@ -80,7 +80,7 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-func TestATokenMayWhatItAndItsUserMay(t *testing.T) {
+func TestStore_TokenUser_Role(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.user("keeper", models.RoleAdmin)
 		user := f.user("changing", models.RoleAdmin)
@@ -113,7 +113,7 @@ func TestATokenMayWhatItAndItsUserMay(t *testing.T) {
 	})
 }
 
-func TestTokensExpire(t *testing.T) {
+func TestStore_TokenUser_Expired(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		token, secret := f.token(user, "ci", models.RoleUser)
@@ -145,7 +145,7 @@ func TestTokensExpire(t *testing.T) {
 	})
 }
 
-func TestATokenUsedAtOnceAndDeleted(t *testing.T) {
+func TestStore_TokenUser_ConcurrentDelete(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		token, secret := f.token(user, "ci", models.RoleUser)
@@ -176,7 +176,7 @@ func TestATokenUsedAtOnceAndDeleted(t *testing.T) {
 	})
 }
 
-func TestOldPasswordsAreThrottled(t *testing.T) {
+func TestStore_ChangePassword_Throttled(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user, other := f.user("user", models.RoleUser), f.user("other", models.RoleUser)
 		again, err := models.Open(f.ctx, f.options)

@@ -53,7 +53,7 @@ func upgraded(ctx context.Context, db *sql.DB, dialect string, version int64, da
 	return migrations.Up(ctx, db, dialect)
 }
 
-func TestAStoreOfTheFirstVersionKeepsItsData(t *testing.T) {
+func TestOpen_UpgradeFromFirstVersion(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		address := filepath.Join(f.TempDir(), "old.db")
 		if !f.isSQLite() {

@@ -40,7 +40,7 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
-func TestUsers(t *testing.T) {
+func TestStore_Users(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		admin := f.user("admin", models.RoleAdmin)
 		equal(f, "created", admin.CreatedAt, f.clock.Now())
@@ -77,7 +77,7 @@ func TestUsers(t *testing.T) {
 	})
 }
 
-func TestLastAdminStays(t *testing.T) {
+func TestStore_UpdateUser_LastAdmin(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		admins := []models.User{f.user("first", models.RoleAdmin), f.user("second", models.RoleAdmin)}
 		errs := make([]error, len(admins))
@@ -104,7 +104,7 @@ func TestLastAdminStays(t *testing.T) {
 	})
 }
 
-func TestLoginThrottle(t *testing.T) {
+func TestStore_Login_Throttled(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.user("admin", models.RoleAdmin)
 		fail := func(name string) {
@@ -174,7 +174,7 @@ func guessAtOnce(f *fixture, password string) map[models.Code]int {
 	return answers
 }
 
-func TestGuessesAtOnceAreLimited(t *testing.T) {
+func TestStore_Login_ConcurrentGuesses(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		f.user("admin", models.RoleAdmin)
 		for range 2 {
@@ -185,7 +185,7 @@ func TestGuessesAtOnceAreLimited(t *testing.T) {
 	})
 }
 
-func TestSwitchedOffUserIsNoGuess(t *testing.T) {
+func TestStore_Login_InactiveUserIsNoFailure(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		user.IsActive = false
@@ -198,7 +198,7 @@ func TestSwitchedOffUserIsNoGuess(t *testing.T) {
 	})
 }
 
-func TestSwitchedOffUser(t *testing.T) {
+func TestStore_Login_InactiveUser(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		session, err := f.CreateSession(f.ctx, user.ID)
@@ -225,7 +225,7 @@ func (f *fixture) visit(session string) {
 	}
 }
 
-func TestSessionsEnd(t *testing.T) {
+func TestStore_SessionUser_Ended(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		open := func() string {
@@ -292,7 +292,7 @@ func TestOptions_Session(t *testing.T) {
 	})
 }
 
-func TestChangePassword(t *testing.T) {
+func TestStore_ChangePassword(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		mine, err := f.CreateSession(f.ctx, user.ID)
@@ -323,7 +323,7 @@ func TestChangePassword(t *testing.T) {
 	})
 }
 
-func TestASessionDoesNotWaitForTheWriter(t *testing.T) {
+func TestStore_SessionUser_WriterBusy(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		session, err := f.CreateSession(f.ctx, user.ID)
