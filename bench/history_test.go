@@ -34,11 +34,11 @@ func measureHistory(t *testing.T, kind string) {
 			f.tidy(t)
 		}
 	}
-	f.reportHistory(t, database)
+	f.reportHistory(t, database.ID)
 	var took []time.Duration
 	for range 3 * rounds {
 		start := time.Now()
-		query := models.TableQuery{DatabaseID: database, Sort: "growth", Desc: true, Limit: 20}
+		query := models.TableQuery{DatabaseID: database.ID, Sort: "growth", Desc: true, Limit: 20}
 		page, err := f.store.TableSizes(t.Context(), query)
 		took = append(took, time.Since(start))
 		if err != nil || len(page.Rows) != 20 || page.Rows[0].Growth == nil || *page.Rows[0].Growth <= 0 {

@@ -48,9 +48,9 @@ func newReading(t *testing.T, kind string) *reading {
 	t.Helper()
 	r := &reading{filled: newFilled(t, newPlace(t, kind))}
 	for i := range max(1, storedRows/savedTables) {
-		id := r.database(t, databaseName(i))
-		r.save(t, id, madeUpTables(savedTables))
-		r.ids = append(r.ids, id)
+		database := r.database(t, databaseName(i))
+		r.save(t, database, madeUpTables(savedTables))
+		r.ids = append(r.ids, database.ID)
 	}
 	r.tidy(t)
 	return r

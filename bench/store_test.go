@@ -204,24 +204,29 @@ func newFilled(t *testing.T, p *place) *filled {
 	return f
 }
 
-func (f *filled) database(t *testing.T, name string) int64 {
+func (f *filled) database(t *testing.T, name string) models.InstanceDatabase {
 	t.Helper()
-	database, err := f.store.AddDatabase(t.Context(), f.instance.ID, name, time.Now())
+	found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+	if _, err := f.store.SaveInventory(t.Context(), f.instance.ID, found, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	database, err := f.store.Database(t.Context(), f.instance.ID, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return database.ID
+	return database
 }
 
-func (f *filled) save(t *testing.T, database int64, tables []models.TableSize) {
+func (f *filled) save(t *testing.T, database models.InstanceDatabase, tables []models.TableSize) {
 	t.Helper()
 	f.saveAt(t, database, tables, time.Now())
 }
 
-func (f *filled) saveAt(t *testing.T, database int64, tables []models.TableSize, at time.Time) {
+func (f *filled) saveAt(t *testing.T, database models.InstanceDatabase, tables []models.TableSize, at time.Time) {
 	t.Helper()
 	receipt, err := f.store.SaveTableSizes(t.Context(), models.SaveTables{
-		DatabaseID: database, Result: models.TableResult{Tables: tables, Complete: true}, Started: at, CollectedAt: at,
+		InstanceID: database.InstanceID, Database: database.Name,
+		Result: models.TableResult{Tables: tables, Complete: true}, Started: at, CollectedAt: at,
 	})
 	if err != nil || receipt.Saved != int64(len(tables)) {
 		t.Fatalf("got %d tables saved, %v, want %d", receipt.Saved, err, len(tables))

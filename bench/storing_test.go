@@ -54,12 +54,12 @@ func (s *storing) run(t *testing.T) {
 }
 
 // turn measures both ways to save into a database, after tidying up.
-func (s *storing) turn(t *testing.T, database int64, ours, theirs *cost) {
+func (s *storing) turn(t *testing.T, database models.InstanceDatabase, ours, theirs *cost) {
 	t.Helper()
 	s.tidy(t)
 	s.ours.measure(ours, func() { s.save(t, database, s.all) })
 	s.beside.tidy(t)
-	s.theirs.measure(theirs, func() { s.reference.save(t, database, s.all) })
+	s.theirs.measure(theirs, func() { s.reference.save(t, database.ID, s.all) })
 }
 
 func (s *storing) saveFirst(t *testing.T) {
@@ -154,7 +154,7 @@ func (s *storing) countAtLimits(t *testing.T) {
 	for _, n := range limits {
 		database := s.database(t, fmt.Sprintf("limit%d", n))
 		s.save(t, database, tables[:n])
-		lost += int64(n) - s.count(t, "SELECT count(*) FROM database_table_size_stats WHERE database_id = ?", database)
+		lost += int64(n) - s.count(t, "SELECT count(*) FROM database_table_size_stats WHERE database_id = ?", database.ID)
 	}
 	report(t, s.kind+"-limits", thousands(int(lost)), lost == 0, fmt.Sprint(limits))
 }

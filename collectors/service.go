@@ -62,7 +62,7 @@ func (s *Service) Test(ctx context.Context, t Target) (version models.Version, e
 
 // TestInstance connects to a saved instance, active or not, and records its version and the time of the connection.
 func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, error) {
-	instance, err := s.store.Instance(ctx, id)
+	instance, err := s.store.TargetInstance(ctx, id)
 	if err != nil {
 		return models.Version{}, err
 	}
@@ -94,13 +94,13 @@ func (s *Service) probe(ctx context.Context, instance models.Instance, t Target)
 func (s *Service) Prepare(
 	ctx context.Context, kind models.RunKind, instanceID int64, database string,
 ) (models.Run, error) {
-	instance, target, err := s.target(ctx, instanceID)
+	instance, err := s.instance(ctx, instanceID)
 	if err != nil {
 		return models.Run{}, err
 	}
 
 	if kind == models.RunTables {
-		_, err := s.collector(target.Engine)
+		_, err := s.collector(instance.DBType)
 		if err == nil && !IsStoredName(database) {
 			err = DatabaseGone(database, nil)
 		}
@@ -111,7 +111,7 @@ func (s *Service) Prepare(
 
 	return models.Run{
 		InstanceID: instanceID, InstanceName: instance.Name, Engine: instance.DBType,
-		Kind: kind, DatabaseName: database, Configuration: configuration(instance),
+		Kind: kind, DatabaseName: database, Configuration: instance.Configuration(),
 	}, nil
 }
 
@@ -139,7 +139,11 @@ func (s *Service) Collect(ctx context.Context, run models.Run) (Outcome, error) 
 }
 
 func (s *Service) collectLogged(ctx context.Context, run models.Run) (out Outcome, err error) {
-	instance, target, err := s.target(ctx, run.InstanceID)
+	instance, err := s.instance(ctx, run.InstanceID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	target, err := s.TargetOf(instance)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -321,19 +325,26 @@ func (s *Service) measureTables(
 	}
 	Counted(ctx, len(result.Tables))
 	Reached(ctx, models.PhaseStoring)
-	var receipt models.Receipt
-	err = s.save(ctx, instance, func(ctx context.Context) error {
-		known, err := s.store.AddDatabase(ctx, instance.ID, database, started)
-		if err != nil {
-			return err
-		}
-		receipt, err = s.store.SaveTableSizes(ctx, models.SaveTables{
-			DatabaseID: known.ID, Result: result, Started: started, CollectedAt: s.now(),
-		})
-		return err
-	})
+
+	receipt, err := s.saveTables(ctx, instance, models.SaveTables{Database: database, Result: result, Started: started})
 	if err == nil {
 		s.saveOthers(ctx, instance, result.Others, started)
+	}
+	return receipt, err
+}
+
+// saveTables stores what was collected of a database of the instance.
+func (s *Service) saveTables(
+	ctx context.Context, collected models.Instance, in models.SaveTables,
+) (receipt models.Receipt, err error) {
+	in.InstanceID, in.Configuration = collected.ID, collected.Configuration()
+	err = s.storing(ctx, func(ctx context.Context) error {
+		in.CollectedAt = s.now()
+		receipt, err = s.store.SaveTableSizes(ctx, in)
+		return err
+	})
+	if models.Is(err, models.CodeNotFound) && !in.OnlyKnown {
+		err = models.InstanceChanged(collected.Name, err)
 	}
 	return receipt, err
 }
@@ -344,20 +355,8 @@ func (s *Service) saveOthers(
 	ctx context.Context, instance models.Instance, others map[string]models.TableResult, started time.Time,
 ) {
 	for _, name := range slices.Sorted(maps.Keys(others)) {
-		err := s.save(ctx, instance, func(ctx context.Context) error {
-			known, err := s.store.Database(ctx, instance.ID, name)
-			if models.Is(err, models.CodeNotFound) || err == nil && known.GoneAt != nil {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			_, err = s.store.SaveTableSizes(ctx, models.SaveTables{
-				DatabaseID: known.ID, Result: others[name], Started: started, CollectedAt: s.now(),
-			})
-			return err
-		})
-		if err != nil {
+		in := models.SaveTables{Database: name, OnlyKnown: true, Result: others[name], Started: started}
+		if _, err := s.saveTables(ctx, instance, in); err != nil && !models.Is(err, models.CodeNotFound) {
 			s.log.WarnContext(ctx, "snapshot of another database not saved",
 				"instance_id", instance.ID, "database", name, "error", err)
 		}
@@ -367,24 +366,30 @@ func (s *Service) saveOthers(
 	}
 }
 
-// save calls store unless the collection has been ended or the instance has changed since it was read: collected is the
-// instance that the target was made of. Once it has begun, storing ends by saveTimeout only, not with ctx.
-func (s *Service) save(ctx context.Context, collected models.Instance, store func(context.Context) error) error {
+// storing calls store unless the collection has been ended. Once it has begun, storing ends by saveTimeout only, not
+// with ctx.
+func (s *Service) storing(ctx context.Context, store func(context.Context) error) error {
 	if ended := Settled(ctx, context.Cause(ctx)); ended != nil {
 		return ended
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), saveTimeout, errSaving)
 	defer cancel()
-	instance, err := s.store.Instance(ctx, collected.ID)
-	switch {
-	case err == nil && configuration(instance) == configuration(collected):
-		return store(ctx)
-	case err == nil, models.Is(err, models.CodeNotFound):
-		return &models.Error{
-			Code: models.CodeCollection, Key: "collect.instance_changed", Args: models.Args("Name", collected.Name), Err: err,
+	return store(ctx)
+}
+
+// save is storing unless the instance has changed since it was read: collected is the instance that the target was made
+// of.
+func (s *Service) save(ctx context.Context, collected models.Instance, store func(context.Context) error) error {
+	return s.storing(ctx, func(ctx context.Context) error {
+		instance, err := s.store.TargetInstance(ctx, collected.ID)
+		switch {
+		case err == nil && instance.Configuration() == collected.Configuration():
+			return store(ctx)
+		case err == nil, models.Is(err, models.CodeNotFound):
+			return models.InstanceChanged(collected.Name, err)
 		}
-	}
-	return err
+		return err
+	})
 }
 
 // noteGone marks a database of the inventory gone if the cause says that the target does not have it.

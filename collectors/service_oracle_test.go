@@ -127,7 +127,7 @@ func TestService_Collect_NewerSnapshotOfOtherTablespaceStays(t *testing.T) {
 	server.Fail(func(text string) error {
 		if strings.Contains(text, "dba_users") {
 			_, err := f.store.SaveTableSizes(t.Context(), models.SaveTables{
-				DatabaseID: f.database("DATA"), Result: models.TableResult{Complete: true},
+				InstanceID: f.instance.ID, Database: "DATA", Result: models.TableResult{Complete: true},
 				Started: time.Now(), CollectedAt: time.Now().Add(time.Minute),
 			})
 			return err

@@ -2,23 +2,28 @@ package collectors
 
 import (
 	"context"
-	"strconv"
 
 	"whalefall/models"
 )
 
-// target loads an instance and returns it with what is needed to connect to it. An inactive instance and one without a
-// credential are CodeCollection errors.
-func (s *Service) target(ctx context.Context, id int64) (models.Instance, Target, error) {
-	instance, err := s.store.Instance(ctx, id)
-	if err != nil {
-		return instance, Target{}, err
+// instance loads an instance that can be collected. An inactive one and one without a credential are CodeCollection
+// errors.
+func (s *Service) instance(ctx context.Context, id int64) (models.Instance, error) {
+	i, err := s.store.TargetInstance(ctx, id)
+	switch {
+	case err != nil:
+		return i, err
+	case !i.IsActive:
+		return i, About(&models.Error{Code: models.CodeCollection, Key: "collect.instance_inactive"}, id, "")
 	}
-	if !instance.IsActive {
-		return instance, Target{}, About(&models.Error{Code: models.CodeCollection, Key: "collect.instance_inactive"}, id, "")
+	return i, requireCredential(i)
+}
+
+func requireCredential(i models.Instance) error {
+	if i.DBType == models.SQLite || i.Credential != nil {
+		return nil
 	}
-	t, err := s.TargetOf(instance)
-	return instance, t, err
+	return About(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
 }
 
 // TargetOf returns what is needed to connect to a stored instance, with the password unsealed. An instance that needs a
@@ -31,9 +36,10 @@ func (s *Service) TargetOf(i models.Instance) (Target, error) {
 	if i.DBType == models.SQLite {
 		return t, nil
 	}
-	if i.Credential == nil {
-		return t, About(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
+	if err := requireCredential(i); err != nil {
+		return t, err
 	}
+
 	password, err := s.store.Password(*i.Credential)
 	if err != nil {
 		return t, err
@@ -74,14 +80,4 @@ func About(err error, id int64, database string) error {
 		e = e.With("database_name", database)
 	}
 	return e
-}
-
-// configuration returns a fingerprint of what an instance is collected with. It changes with every edit of the instance
-// or its credential.
-func configuration(i models.Instance) string {
-	edited := strconv.FormatInt(i.UpdatedAt.UnixMicro(), 36)
-	if c := i.Credential; c != nil {
-		edited += "-" + strconv.FormatInt(c.ID, 36) + "-" + strconv.FormatInt(c.UpdatedAt.UnixMicro(), 36)
-	}
-	return edited
 }

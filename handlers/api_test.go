@@ -358,6 +358,14 @@ func (a *app) sqliteInstance(name, file string) string {
 	return fmt.Sprintf("/instances/%d", r.id("instance", "id"))
 }
 
+// addDatabase adds a database to the inventory of an instance.
+func (a *app) addDatabase(instance int64, name string) {
+	a.Helper()
+	found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+	_, err := a.store.SaveInventory(a.Context(), instance, found, time.Now())
+	check(a, err)
+}
+
 func tablesPath(instance, database string) string {
 	return instance + "/databases/" + url.PathEscape(database) + "/tables/sizes"
 }

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"whalefall/collectors"
 	"whalefall/models"
@@ -44,8 +43,7 @@ func onePatiently(t *testing.T) (*app, patient, string) {
 	p := patient{asked: make(chan string, 10), answer: make(chan error)}
 	a := newAppWith(t, t.TempDir()+"/store.db", map[models.Engine]collectors.Collector{models.SQLite: p})
 	instance := a.sqliteInstance("被测", "/patient.db")
-	_, err := a.store.AddDatabase(a.Context(), 1, "app", time.Now())
-	check(a, err)
+	a.addDatabase(1, "app")
 	return a, p, instance + "/databases/app/tables"
 }
 

@@ -68,14 +68,9 @@ func (h *handlers) readSizes(c echo.Context, m *views.TableSizes) (err error) {
 
 // bindPathDatabase sets the database of the page. A name in the path need not be in the inventory.
 func (h *handlers) bindPathDatabase(c echo.Context, m *views.TableSizes) error {
-	if c.Param("name") == "" {
-		d, err := h.databaseByID(c)
-		m.Instance, m.Name, m.Query.DatabaseID = d.instance, d.header.Name, d.header.ID
-		return err
-	}
-	d, err := h.databaseByName(c)
+	d, err := h.databaseOfPath(c)
 	m.Instance, m.Name = d.instance, d.header.Name
-	m.Query.InstanceID, m.Query.Database = d.instance.ID, d.header.Name
+	m.Query.Known, m.Query.InstanceID, m.Query.Database = d.header, d.instance.ID, d.header.Name
 	return err
 }
 

@@ -72,7 +72,9 @@ func (h *handlers) readTables(c echo.Context, r tableRead) error {
 	if r.format != formatJSON {
 		return h.exportTables(c, r)
 	}
-	page, err := h.Store.TableSizes(c.Request().Context(), r.query)
+	q := r.query
+	q.Known = r.header
+	page, err := h.Store.TableSizes(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func (h *handlers) tablePage(
 	case err != nil:
 		return models.TablePage{}, err
 	}
-	q.DatabaseID = known.ID
+	q.Known = known
 	return h.Store.TableSizes(c.Request().Context(), q)
 }
 

@@ -37,11 +37,15 @@ func benchStores(b *testing.B, run func(b *testing.B, s *models.Store, save func
 			b.Cleanup(func() { check(b, s.Close()) })
 			instance, err := s.CreateInstance(b.Context(), models.Instance{Name: "n"}, nil, nil)
 			check(b, err)
-			database, err := s.AddDatabase(b.Context(), instance.ID, "app", time.Now())
+			found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "app"}}}
+			_, err = s.SaveInventory(b.Context(), instance.ID, found, time.Now())
+			check(b, err)
+			database, err := s.Database(b.Context(), instance.ID, "app")
 			check(b, err)
 			run(b, s, func(all []models.TableSize) models.Receipt {
 				receipt, err := s.SaveTableSizes(b.Context(), models.SaveTables{
-					DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true}, CollectedAt: time.Now(), Started: time.Now(),
+					InstanceID: instance.ID, Database: database.Name, Result: models.TableResult{Tables: all, Complete: true},
+					CollectedAt: time.Now(), Started: time.Now(),
 				})
 				check(b, err)
 				return receipt

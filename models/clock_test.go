@@ -3,8 +3,6 @@ package models_test
 import (
 	"testing"
 	"time"
-
-	"whalefall/models"
 )
 
 func TestStore_SaveTableSizes_ClockSetBack(t *testing.T) {
@@ -13,10 +11,9 @@ func TestStore_SaveTableSizes_ClockSetBack(t *testing.T) {
 		f.refresh(database, true, table("a", 1))
 		check(f, f.MarkGone(f.ctx, database.ID, f.clock.Now()))
 		yesterday := f.clock.Now().AddDate(0, 0, -1)
-		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-			DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{table("a", 2)}, Complete: true},
-			Started: yesterday, CollectedAt: yesterday.Add(time.Second),
-		})
+		in := saved(database, table("a", 2))
+		in.Started, in.CollectedAt = yesterday, yesterday.Add(time.Second)
+		_, err := f.SaveTableSizes(f.ctx, in)
 		check(f, err)
 		back, err := f.DatabaseByID(f.ctx, database.ID)
 		check(f, err)

@@ -77,7 +77,7 @@ func TestStore_SaveInventory(t *testing.T) {
 		for _, name := range []string{"a\x00b", "\xff"} {
 			_, err = f.SaveInventory(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}, start)
 			wantError(f, err, models.CodeInvalid, "text.not_storable")
-			_, err = f.AddDatabase(f.ctx, instance.ID, name, start)
+			_, err = f.SaveTableSizes(f.ctx, models.SaveTables{InstanceID: instance.ID, Database: name})
 			wantError(f, err, models.CodeInvalid, "text.not_storable")
 			_, err = f.Database(f.ctx, instance.ID, name)
 			wantError(f, err, models.CodeNotFound, "database.not_found")
@@ -101,24 +101,21 @@ func TestStore_SaveInventory_Completeness(t *testing.T) {
 	})
 }
 
-func TestStore_AddDatabase_MarkGone(t *testing.T) {
+func TestStore_MarkGone(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
-		added, err := f.AddDatabase(f.ctx, instance.ID, "x", start)
-		check(f, err)
+		added := f.addDatabase(instance.ID, "x")
 		check(f, f.MarkGone(f.ctx, added.ID, start))
 		check(f, f.MarkGone(f.ctx, added.ID, start.Add(time.Hour)))
 		gone, err := f.DatabaseByID(f.ctx, added.ID)
 		check(f, err)
 		equal(f, "gone since", *gone.GoneAt, start)
-		back, err := f.AddDatabase(f.ctx, instance.ID, "x", start.Add(time.Hour))
-		check(f, err)
+		f.clock.add(time.Hour)
+		back := f.addDatabase(instance.ID, "x")
 		equal(f, "same row", back.ID, added.ID)
 		equal(f, "gone", back.GoneAt, nil)
 		equal(f, "seen", back.LastSeenAt, start.Add(time.Hour))
 		wantError(f, f.MarkGone(f.ctx, 4711, start), models.CodeNotFound, "database.not_found")
-		_, err = f.AddDatabase(f.ctx, 4711, "x", start)
-		wantError(f, err, models.CodeNotFound, "instance.not_found")
 		_, err = f.DatabaseByID(f.ctx, 4711)
 		wantError(f, err, models.CodeNotFound, "database.not_found")
 	})

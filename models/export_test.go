@@ -10,6 +10,15 @@ import (
 	"gorm.io/gorm"
 )
 
+// SessionSeen returns when a session was last used, as far as the store knows.
+func (s *Store) SessionSeen(ctx context.Context, id string) (time.Time, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var session Session
+	err := db.Take(&session, "id = ?", digest(id)).Error
+	return session.SeenAt, err
+}
+
 // ExplainTables is the store's plan for each statement a page of tables may need.
 func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, error) {
 	database, err := s.DatabaseByID(ctx, q.DatabaseID)
@@ -34,7 +43,7 @@ func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, erro
 	var plans []string
 	for _, r := range ranges {
 		statement := db.ToSQL(func(tx *gorm.DB) *gorm.DB {
-			return s.tableRange(tx, q, database.Snapshot, order, r).Limit(q.Limit + 1).Find(&[]DatabaseTableSizeStat{})
+			return s.newTableReader(tx, q, database).selected(r).Limit(q.Limit + 1).Find(&[]DatabaseTableSizeStat{})
 		})
 		plan, err := explainPlan(db, explain+statement)
 		if err != nil {

@@ -238,9 +238,9 @@ func TestStore_SaveTableSizes_UnchangedWritesNoRow(t *testing.T) {
 		equal(f, "saved", receipt.Saved, 3001)
 		equal(f, "changed", receipt.Changed, 0)
 		all[0] = table("table_000000", 1)
-		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-			DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true}, Started: f.clock.Now(), CollectedAt: f.clock.Now(),
-		})
+		in := saved(database, all...)
+		in.Started, in.CollectedAt = f.clock.Now(), f.clock.Now()
+		_, err := f.SaveTableSizes(f.ctx, in)
 		if err == nil || !strings.Contains(err.Error(), "written") {
 			f.Errorf("a changed row: %v", err)
 		}
@@ -274,14 +274,10 @@ func TestOpen_WithoutTrigrams(t *testing.T) {
 func TestStore_SaveTableSizes_Overtaken(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
-		at := f.clock.Now()
 		done := make(chan error)
 		for i := range 8 {
 			go func() {
-				_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-					DatabaseID: database.ID, Started: at, CollectedAt: at,
-					Result: models.TableResult{Complete: true, Tables: []models.TableSize{table("a", int64(i)), table(fmt.Sprint("only", i), 1)}},
-				})
+				_, err := f.SaveTableSizes(f.ctx, saved(database, table("a", int64(i)), table(fmt.Sprint("only", i), 1)))
 				done <- err
 			}()
 		}

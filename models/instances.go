@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
@@ -87,6 +88,27 @@ func (s *Store) Instance(ctx context.Context, id int64) (Instance, error) {
 	return takeInstance(db, "id = ? AND deleted_at IS NULL", id)
 }
 
+// TargetInstance returns an instance outside the recycle bin with its credential and without its tags, or CodeNotFound.
+func (s *Store) TargetInstance(ctx context.Context, id int64) (instance Instance, err error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	err = db.Joins("Credential").Take(&instance, "instances.id = ? AND instances.deleted_at IS NULL", id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Instance{}, NotFound("instance.not_found")
+	}
+	return instance, err
+}
+
+// Configuration returns a fingerprint of what the instance, loaded with its credential, is collected with. It changes
+// with every edit of either.
+func (i *Instance) Configuration() string {
+	edited := strconv.FormatInt(i.UpdatedAt.UnixMicro(), 36)
+	if c := i.Credential; c != nil {
+		edited += "-" + strconv.FormatInt(c.ID, 36) + "-" + strconv.FormatInt(c.UpdatedAt.UnixMicro(), 36)
+	}
+	return edited
+}
+
 // InstanceHead returns an instance outside the recycle bin without its credential and tags, or CodeNotFound.
 func (s *Store) InstanceHead(ctx context.Context, id int64) (instance Instance, err error) {
 	db, done := bounded(ctx, s.reader)
@@ -141,6 +163,30 @@ func lockInstance(tx *gorm.DB, id int64) (Instance, error) {
 func holdInstance(tx *gorm.DB, id int64) error {
 	return tx.Table("instances").Clauses(clause.Locking{Strength: "KEY SHARE"}).
 		Where("id = ?", id).Pluck("id", &[]int64{}).Error
+}
+
+// holdConfiguration locks like holdInstance an instance outside the recycle bin. Another configuration than the given
+// one, unless that is empty, is collect.instance_changed.
+func holdConfiguration(tx *gorm.DB, id int64, configuration string) error {
+	var instance Instance
+	held := clause.Locking{Strength: "KEY SHARE", Table: clause.Table{Name: "instances"}}
+	err := tx.Clauses(held).Joins("Credential").
+		Take(&instance, "instances.id = ? AND instances.deleted_at IS NULL", id).Error
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return NotFound("instance.not_found")
+	case err != nil:
+		return err
+	case configuration != "" && configuration != instance.Configuration():
+		return InstanceChanged(instance.Name, nil)
+	}
+	return nil
+}
+
+// InstanceChanged is the error of a collection whose instance was edited or, with the cause that says so, deleted since
+// it started.
+func InstanceChanged(name string, cause error) *Error {
+	return &Error{Code: CodeCollection, Key: "collect.instance_changed", Args: Args("Name", name), Err: cause}
 }
 
 // holdFreeInstances locks like holdInstance the instances whose ids the query returns, skips those that are locked,

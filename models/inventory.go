@@ -67,30 +67,6 @@ func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabas
 	return database, err
 }
 
-// AddDatabase adds a database that was seen on the server at the given time. One already known is no longer gone,
-// unless it was found gone later than that.
-func (s *Store) AddDatabase(
-	ctx context.Context, instanceID int64, name string, at time.Time,
-) (InstanceDatabase, error) {
-	if err := requireStorable(name); err != nil {
-		return InstanceDatabase{}, err
-	}
-	var database InstanceDatabase
-	err := s.change(ctx, func(tx *gorm.DB) error {
-		if _, err := lockInstance(tx, instanceID); err != nil {
-			return err
-		}
-		found := databaseRecord(DatabaseSize{Name: name}, at)
-		if err := s.upsertDatabases(tx, instanceID, [][]any{found}, backUnlessGoneLater); err != nil {
-			return err
-		}
-		var err error
-		database, err = takeDatabase(tx, "instance_id = ? AND name = ?", instanceID, name)
-		return err
-	})
-	return database, err
-}
-
 // MarkGone records that the server no longer has the database. Its snapshot stays.
 func (s *Store) MarkGone(ctx context.Context, databaseID int64, at time.Time) error {
 	db, done := bounded(ctx, s.writer)
@@ -115,11 +91,7 @@ func databaseRecord(d DatabaseSize, at time.Time) []any {
 	return []any{d.Name, fold(d.Name), d.IsSystem, stamp(at).Format(jsonTime)}
 }
 
-const backUnlessGoneLater = `gone_at =
-	CASE WHEN instance_databases.gone_at > excluded.last_seen_at THEN instance_databases.gone_at END`
-
-// upsertDatabases inserts new databases and updates last_seen_at of known ones; update has further assignments for the
-// latter.
+// upsertDatabases inserts new databases and makes the assignments of update to known ones.
 func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, update string) error {
 	parameter, err := jsonParameter(records)
 	if err != nil {
@@ -128,7 +100,7 @@ func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, 
 	return tx.Exec(`INSERT INTO instance_databases (instance_id, name, name_fold, is_system, first_seen_at, last_seen_at)
 		SELECT CAST(? AS bigint), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
 		FROM `+s.dialect.records(inventoryColumns)+` WHERE true
-		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, `+update,
+		ON CONFLICT (instance_id, name) DO UPDATE SET `+update,
 		instanceID, parameter).Error
 }
 
@@ -162,7 +134,8 @@ func (s *Store) SaveInventory(
 		}
 		var gone []int64
 		change, gone = compareInventory(known, found, r.Complete)
-		if err := s.upsertDatabases(tx, instanceID, records, "gone_at = NULL, is_system = excluded.is_system"); err != nil {
+		const seen = "last_seen_at = excluded.last_seen_at, gone_at = NULL, is_system = excluded.is_system"
+		if err := s.upsertDatabases(tx, instanceID, records, seen); err != nil {
 			return err
 		}
 		return s.markGone(tx, gone, at)

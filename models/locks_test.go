@@ -85,8 +85,7 @@ func TestStore_DestroyInstances_WhileRunsAreInterrupted(t *testing.T) {
 func TestStore_UpdateInstance_WhileScheduleOutcome(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
 		i := f.fileInstance("a")
-		_, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
-		check(f, err)
+		f.addDatabase(i.ID, "app")
 		f.tick()
 		f.until(i.ID)
 		equal(f, "due", fmt.Sprint(f.tick()), fmt.Sprint([]int64{i.ID}))

@@ -43,13 +43,12 @@ func runIDs(runs []models.Run) (out []int64) {
 func TestStore_Runs(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		one, other, gone := f.fileInstance("one"), f.fileInstance("other"), f.fileInstance("gone")
-		_, err := f.AddDatabase(f.ctx, one.ID, "订单_Archive%", f.Now())
-		check(f, err)
+		f.addDatabase(one.ID, "订单_Archive%")
 		a := f.recorded(models.Run{InstanceID: one.ID, DatabaseName: "订单_Archive%"}, models.RunSucceeded, time.Second)
 		b := f.recorded(models.Run{InstanceID: one.ID, DatabaseName: "never' known"}, models.RunFailed, time.Second)
 		c := f.recorded(models.Run{InstanceID: other.ID, Kind: models.RunDatabases}, models.RunSucceeded, time.Second)
 		f.recorded(models.Run{InstanceID: gone.ID, DatabaseName: "x"}, models.RunSucceeded, time.Second)
-		_, err = f.DeleteInstance(f.ctx, gone.ID)
+		_, err := f.DeleteInstance(f.ctx, gone.ID)
 		check(f, err)
 		d := f.begun(models.Run{InstanceID: one.ID, DatabaseName: "订单_Archive%"})
 
@@ -85,9 +84,8 @@ func TestStore_Runs(t *testing.T) {
 func TestStore_RunOfTables_LastGoodRun(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("one")
-		app, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
-		check(f, err)
-		_, err = f.LastGoodRun(f.ctx, app.ID)
+		app := f.addDatabase(i.ID, "app")
+		_, err := f.LastGoodRun(f.ctx, app.ID)
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
 		_, err = f.RunOfTables(f.ctx, i.ID, "a\x00")
 		wantError(f, err, models.CodeNotFound, "refresh.not_found")
@@ -116,8 +114,7 @@ func TestStore_RunOfTables_LastGoodRun(t *testing.T) {
 func TestStore_UsualOf(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("one")
-		_, err := f.AddDatabase(f.ctx, i.ID, "app", f.Now())
-		check(f, err)
+		f.addDatabase(i.ID, "app")
 		asked := models.Run{InstanceID: i.ID, DatabaseName: "app", Kind: models.RunTables}
 		usual, err := f.UsualOf(f.ctx, asked)
 		check(f, err)

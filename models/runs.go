@@ -168,9 +168,34 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	db, done := bounded(ctx, s.writer)
 	defer done()
 
-	var r Run
+	r, err := s.claimRun(db, instanceOfRun, id, owner, at)
+	if !errors.Is(err, ErrRunTaken) {
+		return r, err
+	}
+	err = db.Select("id").Take(&r, "id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).Error
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return Run{}, ErrRunTaken
+	case err != nil:
+		return Run{}, err
+	}
+	return Run{}, ErrInstanceBusy
+}
+
+// ClaimNextRun is ClaimRun for an instance. It returns ErrRunTaken if no run of the instance is queued, or one is
+// running.
+func (s *Store) ClaimNextRun(ctx context.Context, instanceID int64, owner string, at time.Time) (Run, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	return s.claimRun(db, "?", instanceID, owner, at)
+}
+
+// claimRun claims the next run of the instance that the expression selects.
+func (s *Store) claimRun(db *gorm.DB, instance string, id int64, owner string, at time.Time) (r Run, err error) {
+	next := `(SELECT q.id FROM collection_runs q WHERE q.ended_at IS NULL AND q.status = 'queued'
+		AND q.instance_id = ` + instance + ` ORDER BY q.` + runOrder + ` LIMIT 1)`
 	claimed := db.Model(&r).Clauses(claimedColumns).
-		Where("id = "+nextOfInstance+" AND ended_at IS NULL AND status = ?", id, RunQueued).Where("NOT " + instanceRead).
+		Where("id = "+next+" AND ended_at IS NULL AND status = ?", id, RunQueued).Where("NOT " + instanceRead).
 		Updates(map[string]any{
 			"status": RunRunning, "phase": PhaseConnecting, "owner": owner, "started_at": stamp(at), "heartbeat_at": s.Now(),
 		})
@@ -179,18 +204,10 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 		return Run{}, ErrInstanceBusy
 	case claimed.Error != nil:
 		return Run{}, claimed.Error
-	case claimed.RowsAffected > 0:
-		return r, nil
-	}
-
-	err := db.Select("id").Take(&r, "id = ? AND status = ? AND ended_at IS NULL", id, RunQueued).Error
-	switch {
-	case errors.Is(err, gorm.ErrRecordNotFound):
+	case claimed.RowsAffected == 0:
 		return Run{}, ErrRunTaken
-	case err != nil:
-		return Run{}, err
 	}
-	return Run{}, ErrInstanceBusy
+	return r, nil
 }
 
 // ReleaseRun makes a claimed run a queued one again. It is CodeNotFound if the run has ended, is not its owner's, or is
@@ -206,9 +223,8 @@ func (s *Store) ReleaseRun(ctx context.Context, r Run) error {
 // runOrder is the order in which the queued runs of an instance start: requests of users first, then the oldest.
 const runOrder = "username = '', id"
 
-// nextOfInstance selects the id of the next queued run of a run's instance.
-const nextOfInstance = `(SELECT q.id FROM collection_runs q WHERE q.ended_at IS NULL AND q.status = 'queued'
-	AND q.instance_id = (SELECT o.instance_id FROM collection_runs o WHERE o.id = ?) ORDER BY q.` + runOrder + ` LIMIT 1)`
+// instanceOfRun selects the instance of a run.
+const instanceOfRun = "(SELECT o.instance_id FROM collection_runs o WHERE o.id = ?)"
 
 // claimedColumns returns a claimed run with what its owner needs to know of the instance.
 var claimedColumns = clause.Returning{Columns: []clause.Column{

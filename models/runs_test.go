@@ -76,8 +76,7 @@ func TestStore_EndRun_Receipt(t *testing.T) {
 		equal(f, "heartbeat", run.HeartbeatAt, f.Now())
 		equal(f, "elapsed", run.Elapsed(f.Now()), 5*time.Second)
 
-		known, err := f.AddDatabase(f.ctx, instance.ID, database, f.Now())
-		check(f, err)
+		known := f.addDatabase(instance.ID, database)
 		receipt := models.Receipt{
 			CollectedAt: f.Now(), Saved: 12, Changed: 3, Pruned: 2, Kept: 1, Duplicates: 4, Hidden: 5, Grant: "GRANT x", ElapsedMS: 4321,
 		}

@@ -469,8 +469,7 @@ func TestStore_ScheduleOutcome_QueuesTables(t *testing.T) {
 		check(f, err)
 		_, err = f.SaveDatabaseSizes(f.ctx, i.ID, found, f.Now())
 		check(f, err)
-		gone, err := f.AddDatabase(f.ctx, i.ID, "gone", f.Now())
-		check(f, err)
+		gone := f.addDatabase(i.ID, "gone")
 		check(f, f.MarkGone(f.ctx, gone.ID, f.Now()))
 		wantQueued := func(what string, want ...string) {
 			f.Helper()

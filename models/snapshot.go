@@ -33,10 +33,13 @@ type Snapshot struct {
 
 // SaveTables is the result of a successful collection, to be stored as a database's snapshot.
 type SaveTables struct {
-	DatabaseID  int64
-	Result      TableResult
-	CollectedAt time.Time
-	Started     time.Time // anything stored since is newer and not overwritten
+	InstanceID    int64
+	Database      string // byte-exact; one that the inventory lacks is added to it
+	OnlyKnown     bool   // store nothing if the inventory lacks the database or has it as gone
+	Configuration string // the instance's when the collection started; empty: it may have changed since
+	Result        TableResult
+	CollectedAt   time.Time
+	Started       time.Time // anything stored since is newer and not overwritten
 }
 
 // Receipt describes a stored refresh. Saved counts the relations in the new snapshot; Locked, Failed and Hidden count
@@ -84,20 +87,25 @@ func newTableRow(t *TableSize) DatabaseTableSizeStat {
 // SaveTableSizes stores the result as the database's snapshot, in one transaction, and writes only rows that differ.
 // Rows without a relation in the result are deleted if the result is complete (with a scope: those of its schema),
 // else they are kept and marked with the run they come from. So are the values of relations that could not be read.
-// On an error nothing changes. A collection that began before the stored one ended is collect.superseded; a deleted
-// instance is instance.not_found.
+// On an error nothing changes. A collection that began before the stored one ended is collect.superseded, one of an
+// instance that was edited meanwhile collect.instance_changed; a deleted instance is instance.not_found, and a database
+// that is not OnlyKnown database.not_found.
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
+	if err := requireStorable(in.Database); err != nil {
+		return Receipt{}, err
+	}
 	planned, err := s.planAhead(ctx, in)
 	if err != nil {
 		return Receipt{}, err
 	}
+
 	var receipt Receipt
 	err = s.change(ctx, func(tx *gorm.DB) error {
-		database, err := lockForRefresh(tx, in)
+		database, err := s.lockForRefresh(tx, in)
 		if err != nil {
 			return err
 		}
-		if planned.header.SnapshotNo != database.SnapshotNo+1 {
+		if planned == nil || planned.header.SnapshotNo != database.SnapshotNo+1 {
 			if planned, err = s.planRefresh(tx, database, in); err != nil {
 				return err
 			}
@@ -115,24 +123,37 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		receipt = planned.receipt(in.Result)
 		return saveHeader(tx, database, planned.header, in)
 	})
+
 	if err == nil && len(planned.added) >= analyzeFrom {
 		s.analyzeTables(ctx)
 	}
 	return receipt, err
 }
 
-// planAhead reads and compares before any lock is taken, so other writers wait only while rows are written.
+// planAhead reads and compares before any lock is taken, so other writers wait only while rows are written. The plan is
+// of use only if the header has the same number once it is locked: every change of the rows increments that. It is nil
+// for a database that is to be added.
 func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
-	var planned *plan
-	err := s.view(ctx, func(tx *gorm.DB) error {
-		database, err := takeDatabase(tx, "id = ?", in.DatabaseID)
-		if err != nil {
-			return err
-		}
-		planned, err = s.planRefresh(tx, database, in)
-		return err
-	})
-	return planned, err
+	db, done := bounded(ctx, s.reader)
+	defer done()
+
+	database, err := in.take(db)
+	if Is(err, CodeNotFound) && !in.OnlyKnown {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.planRefresh(db, database, in)
+}
+
+// take loads the database, or returns CodeNotFound.
+func (in *SaveTables) take(tx *gorm.DB) (InstanceDatabase, error) {
+	database, err := takeDatabase(tx, "instance_id = ? AND name = ?", in.InstanceID, in.Database)
+	if err == nil && in.OnlyKnown && database.GoneAt != nil {
+		return database, NotFound("database.not_found")
+	}
+	return database, err
 }
 
 // planRefresh compares the result with the stored rows and prepares the writes.
@@ -173,22 +194,29 @@ func (in *SaveTables) afterCollection(stored time.Time) bool {
 	return stored.After(in.CollectedAt.Add(transactionTimeout))
 }
 
-// lockForRefresh locks and returns the database if the collection may become its snapshot.
-func lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
-	locking := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
-	database, err := takeDatabase(locking, "id = ?", in.DatabaseID)
+// lockForRefresh locks and returns the database if the collection may become its snapshot. It adds one that is missing.
+func (s *Store) lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, error) {
+	if err := holdConfiguration(tx, in.InstanceID, in.Configuration); err != nil {
+		return InstanceDatabase{}, err
+	}
+
+	locking := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Session(&gorm.Session{})
+	database, err := in.take(locking)
+	if Is(err, CodeNotFound) && !in.OnlyKnown {
+		found := databaseRecord(DatabaseSize{Name: in.Database}, in.Started)
+		if err := s.upsertDatabases(tx, in.InstanceID, [][]any{found}, "last_seen_at = excluded.last_seen_at"); err != nil {
+			return database, err
+		}
+		database, err = in.take(locking)
+	}
 	if err != nil {
 		return database, err
 	}
+
 	if at := database.CollectedAt; at != nil && at.After(in.Started) && !in.afterCollection(*at) {
 		return database, &Error{Code: CodeCollection, Key: "collect.superseded", Args: Args("Name", database.Name)}
 	}
-	var instances int64
-	err = tx.Model(&Instance{}).Where("id = ? AND deleted_at IS NULL", database.InstanceID).Count(&instances).Error
-	if err == nil && instances == 0 {
-		err = NotFound("instance.not_found")
-	}
-	return database, err
+	return database, nil
 }
 
 // mergeTables indexes relations by identity, keeping the largest of several with the same one.

@@ -69,19 +69,18 @@ func (s *Store) beginExport(tx *gorm.DB, q TableQuery) (TableExport, error) {
 	if err != nil {
 		return TableExport{}, err
 	}
-	q.DatabaseID = database.ID
-	first, next, err := s.nextTables(tx, q, database.Snapshot, nil)
+
+	r := s.newTableReader(tx, q, database)
+	first, next, err := r.next(nil)
 	if err != nil {
 		return TableExport{}, err
 	}
-	total, err := s.countTables(tx, q, database.Snapshot, len(first), next != nil)
-	return TableExport{Database: database, Total: total, Rows: s.exportRows(tx, q, database.Snapshot, first, next)}, err
+	total, err := r.count(len(first), next != nil)
+	return TableExport{Database: database, Total: total, Rows: r.all(first, next)}, err
 }
 
-// exportRows yields the given rows and all after them. An error comes last.
-func (s *Store) exportRows(
-	tx *gorm.DB, q TableQuery, header Snapshot, rows []TableSizeRow, next *tableCursor,
-) iter.Seq2[TableSizeRow, error] {
+// all yields the given rows and all after them. An error comes last.
+func (r *tableReader) all(rows []TableSizeRow, next *tableCursor) iter.Seq2[TableSizeRow, error] {
 	return func(yield func(TableSizeRow, error) bool) {
 		for {
 			for _, row := range rows {
@@ -93,7 +92,7 @@ func (s *Store) exportRows(
 				return
 			}
 			var err error
-			if rows, next, err = s.nextTables(tx, q, header, next); err != nil {
+			if rows, next, err = r.next(next); err != nil {
 				yield(TableSizeRow{}, err)
 				return
 			}

@@ -11,7 +11,8 @@ import (
 
 // TableQuery selects a page of a database's table-size snapshot.
 type TableQuery struct {
-	DatabaseID     int64 // 0: identified by InstanceID and Database
+	Known          InstanceDatabase // header as read before; its ID is 0 if it has to be read
+	DatabaseID     int64            // 0: identified by InstanceID and Database
 	InstanceID     int64
 	Database       string // exact name
 	Schema, Table  string // case-insensitive (Unicode) substrings, taken literally
@@ -130,34 +131,35 @@ func (s *Store) TableSizes(ctx context.Context, q TableQuery) (TablePage, error)
 	if err := q.CheckCursor(); err != nil {
 		return TablePage{}, err
 	}
-	var page TablePage
-	err := s.view(ctx, func(tx *gorm.DB) (err error) {
-		if page.Database, err = databaseOf(tx, q); err != nil {
-			return err
-		}
-		q.DatabaseID = page.Database.ID
-		var cursor *tableCursor
-		if q.Cursor != "" {
-			if cursor, err = parseTableCursor(q); err != nil {
-				return err
-			}
-			q.Offset = 0
-		}
-		rows, next, err := s.nextTables(tx, q, page.Database.Snapshot, cursor)
-		if err != nil {
-			return err
-		}
-		page.Rows = rows
-		if next != nil {
-			page.NextCursor = next.encode()
-		}
-		page.Total, err = s.countTables(tx, q, page.Database.Snapshot, len(rows), next != nil)
-		return err
-	})
+	db, done := bounded(ctx, s.reader)
+	defer done()
+
+	page, err := s.readPage(db, q)
 	if Is(err, CodeNotFound) {
 		return TablePage{}, nil
 	}
 	return page, err
+}
+
+// readPage reads without a transaction, whose begin and end would take as long as the page: the rows come with the
+// number of their snapshot. Unless that proves that they belong to the header, it reads the header again, and with
+// another number the page, too.
+func (s *Store) readPage(db *gorm.DB, q TableQuery) (page TablePage, err error) {
+	header := q.Known
+	if header.ID == 0 {
+		if header, err = databaseOf(db, q); err != nil {
+			return page, err
+		}
+	}
+	for {
+		r := s.newTableReader(db, q, header)
+		if page, err = r.page(); err != nil || r.consistent() {
+			return page, err
+		}
+		if header, err = takeDatabase(db, "id = ?", header.ID); err != nil || header.SnapshotNo == r.header.SnapshotNo {
+			return page, err
+		}
+	}
 }
 
 // databaseOf returns the header of the query's database.
@@ -171,46 +173,94 @@ func databaseOf(tx *gorm.DB, q TableQuery) (InstanceDatabase, error) {
 	return takeDatabase(tx, "instance_id = ? AND name = ?", q.InstanceID, q.Database)
 }
 
-// nextTables returns up to q.Limit rows behind the cursor, and the next cursor if there are more.
-func (s *Store) nextTables(
-	tx *gorm.DB, q TableQuery, header Snapshot, behind *tableCursor,
-) ([]TableSizeRow, *tableCursor, error) {
-	order := newTableOrder(q, header)
+// tableReader reads what a query selects of a database's snapshot.
+type tableReader struct {
+	store      *Store
+	tx         *gorm.DB
+	query      TableQuery
+	header     InstanceDatabase
+	order      tableOrder
+	statements int   // executed so far
+	snapshotNo int64 // of the rows read last; -1: none
+}
+
+func (s *Store) newTableReader(tx *gorm.DB, q TableQuery, header InstanceDatabase) *tableReader {
+	q.DatabaseID = header.ID
+	return &tableReader{
+		store: s, tx: tx, query: q, header: header, order: newTableOrder(q, header.Snapshot), snapshotNo: -1,
+	}
+}
+
+// consistent reports whether what was read is known to belong to the header.
+func (r *tableReader) consistent() bool {
+	return r.statements == 1 && r.snapshotNo == r.header.SnapshotNo
+}
+
+// page returns the page that the query selects.
+func (r *tableReader) page() (page TablePage, err error) {
+	page.Database = r.header
+	var cursor *tableCursor
+	if r.query.Cursor != "" {
+		if cursor, err = parseTableCursor(r.query); err != nil {
+			return page, err
+		}
+		r.query.Offset = 0
+	}
+
+	rows, next, err := r.next(cursor)
+	if err != nil {
+		return page, err
+	}
+	page.Rows = rows
+	if next != nil {
+		page.NextCursor = next.encode()
+	}
+	page.Total, err = r.count(len(rows), next != nil)
+	return page, err
+}
+
+// next returns up to the query's limit of rows behind the cursor, and the next cursor if there are more.
+func (r *tableReader) next(behind *tableCursor) ([]TableSizeRow, *tableCursor, error) {
 	ranges := []condition{everything}
 	if behind != nil {
-		ranges = order.after(*behind)
+		ranges = r.order.after(*behind)
 	}
-	rows, err := s.tableRows(tx, q, header, order, ranges)
+	rows, err := r.rows(ranges)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	var next *tableCursor
-	if len(rows) > q.Limit {
-		rows = rows[:q.Limit]
-		next = newTableCursor(q, order, &rows[q.Limit-1])
+	if limit := r.query.Limit; len(rows) > limit {
+		rows = rows[:limit]
+		next = newTableCursor(r.query, r.order, &rows[limit-1])
 	}
-	return rows, next, s.addPartitionCounts(tx, q.DatabaseID, rows)
+	return rows, next, r.addPartitionCounts(rows)
 }
 
-// countTables returns how many rows the query selects. Without a filter the header knows; with one it counts only if
-// the page does not hold all of them.
-func (s *Store) countTables(tx *gorm.DB, q TableQuery, header Snapshot, found int, more bool) (int64, error) {
+// count returns how many rows the query selects. Without a filter the header knows; with one it counts only if the page
+// does not hold all of them.
+func (r *tableReader) count(found int, more bool) (int64, error) {
+	q := r.query
 	if q.Schema == "" && q.Table == "" && q.Parent == "" && !q.Unsettled {
 		if q.FoldPartitions {
-			return header.TopCount, nil
+			return r.header.TopCount, nil
 		}
-		return header.TableCount, nil
+		return r.header.TableCount, nil
 	}
 	if q.Cursor == "" && q.Offset == 0 && !more {
 		return int64(found), nil
 	}
 	var total int64
-	err := s.filterTables(tx, q).Count(&total).Error
+	r.statements++
+	err := r.filtered().Count(&total).Error
 	return total, err
 }
 
-func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
-	tx = tx.Table("database_table_size_stats").Where("database_id = ?", q.DatabaseID)
+// filtered selects from the rows that pass the query's filter.
+func (r *tableReader) filtered() *gorm.DB {
+	q := r.query
+	tx := r.tx.Table("database_table_size_stats").Where("database_id = ?", q.DatabaseID)
 	switch {
 	case q.Parent != "" && !storable(q.ParentSchema+q.Parent):
 		tx = tx.Where(nothing)
@@ -222,41 +272,41 @@ func (s *Store) filterTables(tx *gorm.DB, q TableQuery) *gorm.DB {
 	if q.Unsettled {
 		tx = tx.Where("(unread <> '' OR kept_from IS NOT NULL)")
 	}
-	return s.search(s.search(tx, q.Schema, "schema_fold"), q.Table, "table_fold")
+	return r.store.search(r.store.search(tx, q.Schema, "schema_fold"), q.Table, "table_fold")
 }
 
-// tableRows returns the first rows of the ranges, q.Limit + 1 at most.
-func (s *Store) tableRows(
-	tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, ranges []condition,
-) ([]TableSizeRow, error) {
-	stored := make([]TableSizeRow, 0, min(q.Limit, mostRows)+1)
-	for _, r := range ranges {
-		rows, err := s.tableRange(tx, q, header, order, r).Limit(q.Limit + 1 - len(stored)).Rows()
+// rows returns the first rows of the ranges, one more than the query's limit at most.
+func (r *tableReader) rows(ranges []condition) ([]TableSizeRow, error) {
+	stored := make([]TableSizeRow, 0, min(r.query.Limit, mostRows)+1)
+	for _, within := range ranges {
+		r.statements++
+		rows, err := r.selected(within).Limit(r.query.Limit + 1 - len(stored)).Rows()
 		if err != nil {
 			return nil, err
 		}
-		if stored, err = appendTables(stored, rows); err != nil || len(stored) > q.Limit {
+		if stored, err = r.appendTo(stored, rows); err != nil || len(stored) > r.query.Limit {
 			return stored, err
 		}
 	}
 	return stored, nil
 }
 
-func appendTables(stored []TableSizeRow, rows *sql.Rows) ([]TableSizeRow, error) {
+func (r *tableReader) selected(within condition) *gorm.DB {
+	const snapshotNo = "(SELECT d.snapshot_no FROM instance_databases d WHERE d.id = ?)"
+	return r.filtered().Select(selectTableColumns+", "+growthOf(r.header.Snapshot)+", "+snapshotNo, r.query.DatabaseID).
+		Where(within.sql, within.values...).Order(r.order.sql()).Offset(r.query.Offset)
+}
+
+func (r *tableReader) appendTo(stored []TableSizeRow, rows *sql.Rows) ([]TableSizeRow, error) {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var row TableSizeRow
-		if err := rows.Scan(row.destinations(&row.Growth)...); err != nil {
+		if err := rows.Scan(row.destinations(&row.Growth, &r.snapshotNo)...); err != nil {
 			return nil, err
 		}
 		stored = append(stored, row)
 	}
 	return stored, errors.Join(rows.Err(), rows.Close())
-}
-
-func (s *Store) tableRange(tx *gorm.DB, q TableQuery, header Snapshot, order tableOrder, r condition) *gorm.DB {
-	return s.filterTables(tx, q).Select(selectTableColumns+", "+growthOf(header)).
-		Where(r.sql, r.values...).Order(order.sql()).Offset(q.Offset)
 }
 
 // partitionCount is the number of rows with a parent.
@@ -266,7 +316,7 @@ type partitionCount struct {
 }
 
 // addPartitionCounts sets PartitionCount of the rows that can have partitions.
-func (s *Store) addPartitionCounts(tx *gorm.DB, databaseID int64, rows []TableSizeRow) error {
+func (r *tableReader) addPartitionCounts(rows []TableSizeRow) error {
 	var parents [][]any
 	for i := range rows {
 		if rows[i].Kind == KindPartitioned || rows[i].RolledUp {
@@ -282,12 +332,13 @@ func (s *Store) addPartitionCounts(tx *gorm.DB, databaseID int64, rows []TableSi
 		return err
 	}
 	var counts []partitionCount
-	err = tx.Raw(`SELECT t.parent_schema, t.parent_name, count(*) AS partitions
-		FROM `+s.dialect.records([]column{{"schema_name", "text"}, {"table_name", "text"}})+`
+	r.statements++
+	err = r.tx.Raw(`SELECT t.parent_schema, t.parent_name, count(*) AS partitions
+		FROM `+r.store.dialect.records([]column{{"schema_name", "text"}, {"table_name", "text"}})+`
 		CROSS JOIN database_table_size_stats t
 		WHERE t.database_id = ? AND t.parent_schema = r.schema_name AND t.parent_name = r.table_name AND t.parent_name <> ''
 		GROUP BY t.parent_schema, t.parent_name`,
-		parameter, databaseID).Scan(&counts).Error
+		parameter, r.query.DatabaseID).Scan(&counts).Error
 	if err != nil {
 		return err
 	}

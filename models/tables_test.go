@@ -15,9 +15,25 @@ import (
 
 func (f *fixture) database() models.InstanceDatabase {
 	f.Helper()
-	database, err := f.AddDatabase(f.ctx, f.instance("n").ID, "app", start)
+	return f.addDatabase(f.instance("n").ID, "app")
+}
+
+// addDatabase adds a database to the inventory.
+func (f *fixture) addDatabase(instance int64, name string) models.InstanceDatabase {
+	f.Helper()
+	_, err := f.SaveInventory(f.ctx, instance, models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}, f.clock.Now())
+	check(f, err)
+	database, err := f.Database(f.ctx, instance, name)
 	check(f, err)
 	return database
+}
+
+// saved returns a result to be stored as collected at start.
+func saved(database models.InstanceDatabase, all ...models.TableSize) models.SaveTables {
+	return models.SaveTables{
+		InstanceID: database.InstanceID, Database: database.Name, Started: start, CollectedAt: start,
+		Result: models.TableResult{Tables: all, Complete: true},
+	}
 }
 
 func table(name string, total int64) models.TableSize {
@@ -51,7 +67,8 @@ func (f *fixture) save(database models.InstanceDatabase, result models.TableResu
 	began := f.clock.Now()
 	f.clock.add(time.Minute)
 	receipt, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-		DatabaseID: database.ID, Result: result, CollectedAt: f.clock.Now(), Started: began,
+		InstanceID: database.InstanceID, Database: database.Name,
+		Result: result, CollectedAt: f.clock.Now(), Started: began,
 	})
 	check(f, err)
 	return receipt
@@ -94,8 +111,8 @@ func TestStore_TableSizes_NoSnapshot(t *testing.T) {
 		equal(f, "complete", page.Database.Complete, true)
 		equal(f, "elapsed", page.Database.ElapsedMS, 60_000)
 
-		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: 4711})
-		wantError(f, err, models.CodeNotFound, "database.not_found")
+		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{InstanceID: 4711, Database: "app"})
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
 	})
 }
 
@@ -242,9 +259,7 @@ func TestStore_SaveTableSizes_HostileNames(t *testing.T) {
 			equal(f, term, f.tables(models.TableQuery{DatabaseID: database.ID, Table: term}).Total, want)
 		}
 		for _, name := range []string{"a\x00b", "\xff"} {
-			_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-				DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{{Name: name}}, Complete: true},
-			})
+			_, err := f.SaveTableSizes(f.ctx, saved(database, models.TableSize{Name: name}))
 			wantError(f, err, models.CodeInvalid, "text.not_storable")
 		}
 		equal(f, "nothing lost", f.tables(models.TableQuery{DatabaseID: database.ID}).Total, int64(len(hostile)))
@@ -260,7 +275,8 @@ func TestStore_SaveTableSizes_FailureChangesNothing(t *testing.T) {
 		for i := range changed {
 			changed[i].Total = pointer(int64(1))
 		}
-		in := models.SaveTables{DatabaseID: database.ID, Result: models.TableResult{Tables: changed, Complete: true}, CollectedAt: f.clock.Now(), Started: f.clock.Now()}
+		in := saved(database, changed...)
+		in.Started, in.CollectedAt = f.clock.Now(), f.clock.Now()
 		failed := 0
 		for wait := 20 * time.Millisecond; wait < 200*time.Millisecond; wait += 60 * time.Millisecond {
 			ctx, cancel := context.WithTimeout(f.ctx, wait)
@@ -317,10 +333,7 @@ func TestStore_SaveTableSizes_Concurrent(t *testing.T) {
 					for i := range all {
 						all[i].Total = pointer(int64(writer))
 					}
-					_, err := f.SaveTableSizes(f.ctx, models.SaveTables{
-						DatabaseID: database.ID, Result: models.TableResult{Tables: all, Complete: true},
-						CollectedAt: f.clock.Now(), Started: f.clock.Now(),
-					})
+					_, err := f.SaveTableSizes(f.ctx, saved(database, all...))
 					if err != nil {
 						f.Error(err)
 					}
@@ -370,10 +383,8 @@ func TestStore_SaveTableSizes_Superseded(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
 		f.refresh(database, true, table("a", 1), table("b", 2)) // from 0:00 to 1:00
-		older := models.SaveTables{
-			DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{table("a", 9)}, Complete: true},
-			Started: start.Add(time.Minute - time.Microsecond), CollectedAt: start.Add(2 * time.Minute),
-		}
+		older := saved(database, table("a", 9))
+		older.Started, older.CollectedAt = start.Add(time.Minute-time.Microsecond), start.Add(2*time.Minute)
 		_, err := f.SaveTableSizes(f.ctx, older)
 		wantError(f, err, models.CodeCollection, "collect.superseded")
 		equal(f, "rows", describe(f.tables(models.TableQuery{DatabaseID: database.ID}).Rows), "b=2 a=1")
@@ -391,9 +402,9 @@ func TestStore_SaveTableSizes_GoneLater(t *testing.T) {
 		check(f, f.MarkGone(f.ctx, database.ID, gone))
 		for began, back := range map[time.Time]bool{start: false, gone: false, gone.Add(time.Second): true} {
 			check(f, f.MarkGone(f.ctx, database.ID, gone))
-			_, err := f.AddDatabase(f.ctx, database.InstanceID, database.Name, start)
-			check(f, err)
-			_, err = f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Started: began, CollectedAt: start})
+			in := saved(database)
+			in.Started = began
+			_, err := f.SaveTableSizes(f.ctx, in)
 			check(f, err)
 			stored, err := f.DatabaseByID(f.ctx, database.ID)
 			check(f, err)
@@ -407,7 +418,7 @@ func TestStore_SaveTableSizes_DeletedInstance(t *testing.T) {
 		database := f.database()
 		_, err := f.DeleteInstance(f.ctx, database.InstanceID)
 		check(f, err)
-		_, err = f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Started: start, CollectedAt: start})
+		_, err = f.SaveTableSizes(f.ctx, saved(database))
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
 	})
 }
@@ -514,8 +525,7 @@ func TestTableQuery_CheckCursor(t *testing.T) {
 		if cursor == "" {
 			f.Fatal("no cursor")
 		}
-		other, err := f.AddDatabase(f.ctx, database.InstanceID, "other", start)
-		check(f, err)
+		other := f.addDatabase(database.InstanceID, "other")
 		encode := base64.RawURLEncoding.EncodeToString
 		for name, q := range map[string]models.TableQuery{
 			"of another sort":      {DatabaseID: database.ID, Sort: "name", Cursor: cursor},
@@ -641,7 +651,7 @@ func TestStore_SaveTableSizes_Notes(t *testing.T) {
 		equal(f, "counted", row.RowsAt, nil)
 
 		told.Related = "\x00"
-		_, err := f.SaveTableSizes(f.ctx, models.SaveTables{DatabaseID: database.ID, Result: models.TableResult{Tables: []models.TableSize{told}}})
+		_, err := f.SaveTableSizes(f.ctx, saved(database, told))
 		wantError(f, err, models.CodeInvalid, "text.not_storable")
 	})
 }

@@ -25,6 +25,14 @@
     if (!dialog.open) show(dialog);
   }
 
+  // What the content of the modal is still reading must not change its successor. An event of a removed element reaches
+  // only listeners of its own.
+  function ignoreLate(successor) {
+    for (const reader of all("[hx-get]", body)) {
+      if (reader !== successor) reader.addEventListener("htmx:beforeOnLoad", (e) => e.preventDefault());
+    }
+  }
+
   let shownAt = 0; // ms, on the clock of event timestamps
   const doubleClick = 400; // ms; the second click of a double click hits the backdrop of the dialog that the first one opened
 
@@ -79,6 +87,7 @@
   document.addEventListener("htmx:beforeRequest", (e) => {
     if (e.detail.target !== body) return;
     if (!dialog.open && opener) afterClose();
+    ignoreLate(e.detail.elt);
     openModal(body.contains(e.detail.elt) ? opener || e.detail.elt : e.detail.elt);
   });
 

@@ -25,30 +25,15 @@ func (r *Runner) executeQueued(ctx context.Context, id int64) error {
 			return r.release(ctx, run)
 		}
 		r.updateSchedule(ctx, ended)
-		run, err = r.claimNext(ctx, run.InstanceID)
+		if r.closing() {
+			return nil
+		}
+		run, err = r.store.ClaimNextRun(ctx, run.InstanceID, r.owner, r.now())
 	}
 	if errors.Is(err, models.ErrRunTaken) || errors.Is(err, models.ErrInstanceBusy) {
 		return nil
 	}
 	return err
-}
-
-// claimNext claims the next queued run of the instance. It returns ErrRunTaken if there is none.
-func (r *Runner) claimNext(ctx context.Context, instanceID int64) (models.Run, error) {
-	for !r.closing() {
-		next, err := r.store.NextRuns(ctx, instanceID, 1)
-		if err != nil {
-			return models.Run{}, err
-		}
-		if len(next) == 0 {
-			break
-		}
-		run, err := r.store.ClaimRun(ctx, next[0].ID, r.owner, r.now())
-		if !errors.Is(err, models.ErrRunTaken) { // it was cancelled meanwhile: look again
-			return run, err
-		}
-	}
-	return models.Run{}, models.ErrRunTaken
 }
 
 // execute executes a claimed run and returns it as it ended. It does nothing and returns false once the runner is

@@ -105,6 +105,14 @@ func (f *fixture) addInstance(name string) models.Instance {
 	return i
 }
 
+// addDatabase adds a database to the inventory.
+func (f *fixture) addDatabase(instance int64, name string) {
+	f.Helper()
+	found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+	_, err := f.store.SaveInventory(f.Context(), instance, found, f.clock.Now())
+	must(f.T, err)
+}
+
 // someone is the user of the tests.
 var someone = models.Requester{Username: "someone"}
 

@@ -225,8 +225,7 @@ func TestRunner_RequestAndWait(t *testing.T) {
 		f := newFixture(t, c)
 		databases := []string{"USERS", "DATA"}
 		for _, name := range databases {
-			_, err := f.store.AddDatabase(t.Context(), f.instance.ID, name, time.Now())
-			must(t, err)
+			f.addDatabase(f.instance.ID, name)
 		}
 
 		errs := make(chan error, len(databases))

@@ -181,8 +181,7 @@ func TestRunner_Tick(t *testing.T) {
 			_, _, err := h.store.ClaimDue(h.Context(), h.clock.Now(), 1)
 			must(h.T, err)
 			for _, database := range []string{"app", strangeName} {
-				_, err := h.store.AddDatabase(h.Context(), h.instance.ID, database, h.clock.Now())
-				must(h.T, err)
+				h.addDatabase(h.instance.ID, database)
 			}
 			prepared, err := h.service.Prepare(h.Context(), models.RunDatabases, h.instance.ID, "")
 			must(h.T, err)
