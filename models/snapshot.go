@@ -105,7 +105,7 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 		if err != nil {
 			return err
 		}
-		if planned == nil || planned.header.SnapshotNo != database.SnapshotNo+1 {
+		if planned.header.SnapshotNo != database.SnapshotNo+1 {
 			if planned, err = s.planRefresh(tx, database, in); err != nil {
 				return err
 			}
@@ -131,15 +131,15 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 }
 
 // planAhead reads and compares before any lock is taken, so other writers wait only while rows are written. The plan is
-// of use only if the header has the same number once it is locked: every change of the rows increments that. It is nil
-// for a database that is to be added.
+// of use only if the header has the same number once it is locked: every change of the rows increments that. For a database
+// that is to be added it plans nothing.
 func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
 
 	database, err := in.take(db)
 	if Is(err, CodeNotFound) && !in.OnlyKnown {
-		return nil, nil
+		return &plan{}, nil
 	}
 	if err != nil {
 		return nil, err
