@@ -423,6 +423,67 @@ func TestStore_SaveTableSizes_DeletedInstance(t *testing.T) {
 	})
 }
 
+func TestStore_SaveTableSizes_UnknownDatabase(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		known := f.database()
+		in := saved(known, table("a", 1))
+		in.Database = "new"
+		in.OnlyKnown = true
+		_, err := f.SaveTableSizes(f.ctx, in)
+		wantError(f, err, models.CodeNotFound, "database.not_found")
+		_, err = f.Database(f.ctx, known.InstanceID, "new")
+		wantError(f, err, models.CodeNotFound, "database.not_found")
+
+		in.OnlyKnown = false
+		_, err = f.SaveTableSizes(f.ctx, in)
+		check(f, err)
+		added, err := f.Database(f.ctx, known.InstanceID, "new")
+		check(f, err)
+		equal(f, "number", added.SnapshotNo, 1)
+		equal(f, "first seen", added.FirstSeenAt, start)
+
+		in.OnlyKnown = true
+		_, err = f.SaveTableSizes(f.ctx, in)
+		check(f, err)
+		check(f, f.MarkGone(f.ctx, added.ID, start))
+		_, err = f.SaveTableSizes(f.ctx, in)
+		wantError(f, err, models.CodeNotFound, "database.not_found")
+		equal(f, "rows", describe(f.tables(models.TableQuery{DatabaseID: added.ID}).Rows), "a=1")
+	})
+}
+
+func TestStore_SaveTableSizes_InstanceChanged(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &models.NewCredential{Username: "u", Password: "p"})
+		check(f, err)
+		database := f.addDatabase(instance.ID, "app")
+		target := func() models.Instance {
+			f.Helper()
+			read, err := f.TargetInstance(f.ctx, instance.ID)
+			check(f, err)
+			return read
+		}
+		in := saved(database, table("a", 1))
+		edits := map[string]func() error{
+			"instance":   func() error { _, err := f.UpdateInstance(f.ctx, target(), nil, nil); return err },
+			"credential": func() error { _, err := f.UpdateCredential(f.ctx, *target().Credential, nil); return err },
+		}
+		for what, edit := range edits {
+			before := target()
+			in.Configuration = before.Configuration()
+			_, err = f.SaveTableSizes(f.ctx, in)
+			check(f, err)
+			f.clock.add(time.Second)
+			check(f, edit())
+			changed := in
+			changed.Result.Tables = []models.TableSize{table("a", 2)}
+			_, err = f.SaveTableSizes(f.ctx, changed)
+			wantError(f, err, models.CodeCollection, "collect.instance_changed")
+			equal(f, what, describe(f.tables(models.TableQuery{DatabaseID: database.ID}).Rows), "a=1")
+		}
+	})
+}
+
 func TestStore_TableSizes_Orders(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
