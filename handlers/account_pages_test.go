@@ -31,20 +31,12 @@ func TestAccountPage(t *testing.T) {
 			{password, "short", "short", "密码长度至少8位", 400},
 			{"Wrong1horse", "Another1one", "Another1one", "当前密码错误", 401},
 		} {
-			inForm := change(
-				wrong.old,
-				wrong.fresh,
-				wrong.again,
-				into("form-problem")...).wantStatus(wrong.status).
+			inForm := change(wrong.old, wrong.fresh, wrong.again, into("form-problem")...).wantStatus(wrong.status).
 				says(wrong.says).
 				has(1, ".inline-result")
 			equal(a, "target", inForm.header.Get("HX-Retarget"), "#form-problem")
 			// Without scripts the form comes back, without any password.
-			p := change(
-				wrong.old,
-				wrong.fresh,
-				wrong.again,
-			).wantStatus(wrong.status).
+			p := change(wrong.old, wrong.fresh, wrong.again).wantStatus(wrong.status).
 				says(wrong.says).
 				has(1, "#password-form #form-problem .inline-result")
 			if strings.Contains(plainHTML(p), password) || strings.Contains(plainHTML(p), "Another1one") {
@@ -68,9 +60,8 @@ func TestTokensPage(t *testing.T) {
 		a.admin.visit("/tokens/new", into("modal")...).has(3, "#token-form option").has(0, "nav")
 
 		name := `"><script>alert(1)</script>`
-		made := a.user.submit(
-			"/tokens", url.Values{"name": {name}, "role": {"guest"}, "expires_at": {"2099-07-01"}}, into("form-problem")...,
-		).
+		token := url.Values{"name": {name}, "role": {"guest"}, "expires_at": {"2099-07-01"}}
+		made := a.user.submit("/tokens", token, into("form-problem")...).
 			wantStatus(http.StatusOK).
 			says(name).
 			says("2099-07-01 23:59:59 Asia/Shanghai").

@@ -73,10 +73,7 @@ func newAppWith(t testing.TB, address string, others map[models.Engine]collector
 
 // newAppLimited limits how many requests its clients may send.
 func newAppLimited(
-	t testing.TB,
-	address string,
-	others map[models.Engine]collectors.Collector,
-	limits handlers.Limits,
+	t testing.TB, address string, others map[models.Engine]collectors.Collector, limits handlers.Limits,
 ) *app {
 	t.Helper()
 	return newAppWaiting(t, address, others, limits, jobs.Options{})

@@ -17,12 +17,8 @@ func (h *handlers) auditPage(c echo.Context) error {
 		return err
 	}
 	p := h.pageWithNotice(c)
-	return h.render(
-		c,
-		http.StatusOK,
-		p,
-		screen{title: p.T("audit.title"), body: views.Audit(p, m), fragments: []string{m.Target}},
-	)
+	return h.render(c, http.StatusOK, p,
+		screen{title: p.T("audit.title"), body: views.Audit(p, m), fragments: []string{m.Target}})
 }
 
 func (h *handlers) auditLog(c echo.Context) (views.AuditLog, error) {

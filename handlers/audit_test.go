@@ -137,13 +137,8 @@ func TestAudit_APIWrites(t *testing.T) {
 		a.total += 2
 		a.noted(login("user_1", password), "user_1 auth.login user_1 #2 200")
 		a.noted(c.post("/auth/change-password", obj{}), "user_1 auth.change_password user_1 #2 400 VALIDATION_ERROR")
-		a.noted(
-			c.post(
-				"/auth/change-password",
-				obj{"old_password": "Wrong1horse", "new_password": "Another1one", "confirm_password": "Another1one"},
-			),
-			"user_1 auth.change_password user_1 #2 401 INVALID_OLD_PASSWORD",
-		)
+		wrong := obj{"old_password": "Wrong1horse", "new_password": "Another1one", "confirm_password": "Another1one"}
+		a.noted(c.post("/auth/change-password", wrong), "user_1 auth.change_password user_1 #2 401 INVALID_OLD_PASSWORD")
 		a.noted(c.post("/auth/logout", nil), "user_1 auth.logout 200")
 		c.post("/auth/logout", nil).want(401, "请先登录") // no actor, no entry
 		c.post("/tags", obj{"name": "x"}).want(401, "请先登录")
@@ -152,10 +147,8 @@ func TestAudit_APIWrites(t *testing.T) {
 		a.noted(made, `admin token.create ci "1" #1 201`)
 		token := a.bearer(made.at("secret").(string))
 		a.noted(token.post("/tags", obj{"name": "核心", "color": "red"}), `admin [ci "1"] tag.create 核心 #1 201`)
-		a.noted(
-			token.post("/auth/login", obj{"username": "guest_1", "password": password}),
-			"guest_1 auth.login guest_1 #3 200",
-		)
+		a.noted(token.post("/auth/login", obj{"username": "guest_1", "password": password}),
+			"guest_1 auth.login guest_1 #3 200")
 		a.noted(a.admin.post("/tokens", obj{"name": `ci "1"`}), `admin token.create ci "1" 409 CONSTRAINT_VIOLATION`)
 		a.noted(a.guest.post("/tokens", obj{"name": "x", "role": "admin"}), "guest_1 token.create 403 PERMISSION_REQUIRED")
 		a.noted(a.guest.remove("/tokens/1"), "guest_1 token.delete #1 404 RESOURCE_NOT_FOUND")
@@ -166,14 +159,10 @@ func TestAudit_APIWrites(t *testing.T) {
 		a.noted(a.admin.put("/tags/1", obj{"name": "核心", "display_name": "核"}), "admin tag.update 核心 #1 200")
 		a.noted(a.user.remove("/tags/1"), "user_1 tag.delete 403 PERMISSION_REQUIRED")
 		a.noted(a.admin.remove("/tags/1"), "admin tag.delete 核心 #1 200")
-		a.noted(
-			a.admin.post("/users", obj{"username": "fourth", "password": "Secret1word", "role": "guest"}),
-			"admin user.create fourth #4 201",
-		)
-		a.noted(
-			a.admin.post("/users", obj{"username": "fourth", "password": "Secret1word", "role": "guest"}),
-			"admin user.create fourth 409 USERNAME_EXISTS",
-		)
+		a.noted(a.admin.post("/users", obj{"username": "fourth", "password": "Secret1word", "role": "guest"}),
+			"admin user.create fourth #4 201")
+		a.noted(a.admin.post("/users", obj{"username": "fourth", "password": "Secret1word", "role": "guest"}),
+			"admin user.create fourth 409 USERNAME_EXISTS")
 		a.noted(a.admin.put("/users/4", obj{"role": "user"}), "admin user.update fourth #4 200")
 		a.noted(a.admin.put("/users/1", obj{"is_active": false}), "admin user.update admin #1 409 LAST_ADMIN_REQUIRED")
 		a.noted(a.admin.put("/users/99", obj{"role": "user"}), "admin user.update #99 404 RESOURCE_NOT_FOUND")
@@ -207,29 +196,21 @@ func (a *auditor) instances() {
 	a.noted(a.user.post("/instances/99/actions/sync-capacity", nil), "user_1 instance.sync #99 404 RESOURCE_NOT_FOUND")
 	const refresh = "/tables/sizes/actions/refresh"
 	a.noted(a.user.post("/instances/2/databases/main"+refresh, nil), "user_1 tables.refresh files / main #2 200")
-	a.noted(
-		a.user.post("/instances/2/databases/a%2Fb%25%3Cscript%3E"+refresh, nil),
-		"user_1 tables.refresh files / a/b%<script> #2 409 SYNC_DATA_ERROR",
-	)
+	a.noted(a.user.post("/instances/2/databases/a%2Fb%25%3Cscript%3E"+refresh, nil),
+		"user_1 tables.refresh files / a/b%<script> #2 409 SYNC_DATA_ERROR")
 	a.noted(a.user.post("/databases/1"+refresh, nil), "user_1 tables.refresh files / main #2 200")
 	a.noted(a.user.post("/databases/99"+refresh, nil), "user_1 tables.refresh 404 RESOURCE_NOT_FOUND")
-	a.noted(
-		a.user.post("/instances/2/databases/main"+refresh+"?limit=x", nil),
-		"user_1 tables.refresh 400 VALIDATION_ERROR",
-	)
+	a.noted(a.user.post("/instances/2/databases/main"+refresh+"?limit=x", nil),
+		"user_1 tables.refresh 400 VALIDATION_ERROR")
 	a.noted(test(obj{"instance_id": 2}), "admin connection.test files #2 200")
 	a.noted(test(obj{"instance_id": 99}), "admin connection.test #99 404 RESOURCE_NOT_FOUND")
 	a.noted(test(obj{"db_type": "sqlite", "database_name": file}), "admin connection.test "+file+" 200")
 	a.noted(test(obj{"db_type": "mysql", "host": "db.example", "port": 3306, "username": "u", "password": "Secret1word"}),
 		"admin connection.test db.example:3306 504 COLLECTION_TIMEOUT")
-	a.noted(
-		a.user.post("/connections/actions/batch-test", obj{"instance_ids": []int{2}}),
-		"user_1 connection.batch_test files 200",
-	)
-	a.noted(
-		a.admin.importFile("servers.csv", importHeader+"pg,postgresql,h,5432\n"),
-		"admin instance.import servers.csv 200",
-	)
+	a.noted(a.user.post("/connections/actions/batch-test", obj{"instance_ids": []int{2}}),
+		"user_1 connection.batch_test files 200")
+	a.noted(a.admin.importFile("servers.csv", importHeader+"pg,postgresql,h,5432\n"),
+		"admin instance.import servers.csv 200")
 	a.noted(a.user.importFile("servers.csv", importHeader), "user_1 instance.import 403 PERMISSION_REQUIRED")
 	a.noted(a.admin.remove("/instances/2"), "admin instance.delete files #2 200")
 	a.noted(a.admin.post("/instances/2/restore", nil), "admin instance.restore files #2 200")
@@ -237,10 +218,8 @@ func (a *auditor) instances() {
 	a.noted(a.admin.post("/instances/2/actions/restore", nil), "admin instance.restore files #2 200")
 	a.noted(a.admin.post("/instances/batch-delete", obj{"instance_ids": []int{1, 2}, "deletion_mode": "soft"}),
 		"admin instance.batch_delete soft: slow, files 200")
-	a.noted(
-		a.admin.post("/instances/batch-delete", obj{"instance_ids": []int{}}),
-		"admin instance.batch_delete 400 VALIDATION_ERROR",
-	)
+	a.noted(a.admin.post("/instances/batch-delete", obj{"instance_ids": []int{}}),
+		"admin instance.batch_delete 400 VALIDATION_ERROR")
 }
 
 // secrets checks that no audit entry contains any of the texts.
@@ -265,26 +244,15 @@ func TestAudit_PageWrites(t *testing.T) {
 			return values
 		}
 		c := a.newClient()
-		a.noted(
-			c.submit("/login", form("username", "user_1", "password", "Wrong1horse")),
-			"user_1 auth.login 401 INVALID_CREDENTIALS",
-		)
+		a.noted(c.submit("/login", form("username", "user_1", "password", "Wrong1horse")),
+			"user_1 auth.login 401 INVALID_CREDENTIALS")
 		a.noted(c.submit("/login", form("username", "user_1", "password", password)), "user_1 auth.login user_1 #2 303")
-		a.noted(
-			a.admin.submit("/login", form("username", "guest_1", "password", "Wrong1horse")),
-			"guest_1 auth.login 401 INVALID_CREDENTIALS",
-		)
-		a.noted(
-			c.submit("/account/password", form("old_password", "x"), htmx...),
-			"user_1 auth.change_password user_1 #2 400 VALIDATION_ERROR",
-		)
-		a.noted(
-			c.submit(
-				"/account/password",
-				form("old_password", password, "new_password", "Another1one", "confirm_password", "Another1one"),
-			),
-			"user_1 auth.change_password user_1 #2 303",
-		)
+		a.noted(a.admin.submit("/login", form("username", "guest_1", "password", "Wrong1horse")),
+			"guest_1 auth.login 401 INVALID_CREDENTIALS")
+		a.noted(c.submit("/account/password", form("old_password", "x"), htmx...),
+			"user_1 auth.change_password user_1 #2 400 VALIDATION_ERROR")
+		change := form("old_password", password, "new_password", "Another1one", "confirm_password", "Another1one")
+		a.noted(c.submit("/account/password", change), "user_1 auth.change_password user_1 #2 303")
 		a.noted(c.submit("/tokens", form("name", "ci"), htmx...), "user_1 token.create ci #1 200")
 		a.noted(c.submit("/tokens", form("name", "ci")), "user_1 token.create ci 409 CONSTRAINT_VIOLATION")
 		a.noted(a.guest.submit("/tokens/1/delete", form()), "guest_1 token.delete #1 404 RESOURCE_NOT_FOUND")
@@ -295,48 +263,31 @@ func TestAudit_PageWrites(t *testing.T) {
 		a.user = a.login("user_1", "Another1one")
 		a.total++
 
-		a.noted(
-			a.admin.submit("/users", form("username", "fourth", "password", "Secret1word", "role", "guest"), htmx...),
-			"admin user.create fourth #4 200",
-		)
+		a.noted(a.admin.submit("/users", form("username", "fourth", "password", "Secret1word", "role", "guest"), htmx...),
+			"admin user.create fourth #4 200")
 		a.noted(a.admin.submit("/users/4", form("is_active", "false"), htmx...), "admin user.update fourth #4 200")
-		a.noted(
-			a.admin.submit("/credentials", form("name", "prod", "username", "u", "password", "Secret1word"), htmx...),
-			"admin credential.create prod #1 200",
-		)
-		a.noted(
-			a.admin.submit("/credentials/1", form("name", "prod", "username", "v"), htmx...),
-			"admin credential.update prod #1 200",
-		)
+		a.noted(a.admin.submit("/credentials", form("name", "prod", "username", "u", "password", "Secret1word"), htmx...),
+			"admin credential.create prod #1 200")
+		a.noted(a.admin.submit("/credentials/1", form("name", "prod", "username", "v"), htmx...),
+			"admin credential.update prod #1 200")
 		a.noted(a.admin.submit("/credentials/1/delete", form(), htmx...), "admin credential.delete prod #1 200")
 		a.noted(a.admin.submit("/tags", form("name", "核心", "color", "red"), htmx...), "admin tag.create 核心 #1 200")
 		a.noted(a.guest.submit("/tags/1", form("name", "x"), htmx...), "guest_1 tag.update 403 PERMISSION_REQUIRED")
 		a.noted(a.admin.submit("/tags/1/delete", form(), htmx...), "admin tag.delete 核心 #1 200")
 
 		file := a.sqliteFile("CREATE TABLE t (id)")
-		a.noted(
-			a.admin.submit(
-				"/instances",
-				form("name", "files", "db_type", "sqlite", "database_name", file, "is_active", "true"),
-				htmx...),
-			"admin instance.create files #1 200",
-		)
-		a.noted(
-			a.admin.submit("/connections/test", form("db_type", "sqlite", "database_name", file), htmx...),
-			"admin connection.test "+file+" 200",
-		)
+		files := form("name", "files", "db_type", "sqlite", "database_name", file, "is_active", "true")
+		a.noted(a.admin.submit("/instances", files, htmx...), "admin instance.create files #1 200")
+		a.noted(a.admin.submit("/connections/test", form("db_type", "sqlite", "database_name", file), htmx...),
+			"admin connection.test "+file+" 200")
 		a.noted(a.guest.submit("/instances/1/test", form(), htmx...), "guest_1 connection.test files #1 200")
 		a.noted(a.user.submit("/instances/1/sync", form(), htmx...), "user_1 instance.sync files #1 200")
 		a.user.ended("/refreshes/1")
-		a.noted(
-			a.user.submit("/instances/1/databases/main/tables/refresh", form(), htmx...),
-			"user_1 tables.refresh files / main #1 200",
-		)
+		a.noted(a.user.submit("/instances/1/databases/main/tables/refresh", form(), htmx...),
+			"user_1 tables.refresh files / main #1 200")
 		a.noted(a.user.submit("/databases/1/tables/refresh", form(), htmx...), "user_1 tables.refresh files / main #1 200")
-		a.noted(
-			a.admin.submit("/instances/1", form("name", "", "db_type", "sqlite"), htmx...),
-			"admin instance.update files #1 400 VALIDATION_ERROR",
-		)
+		a.noted(a.admin.submit("/instances/1", form("name", "", "db_type", "sqlite"), htmx...),
+			"admin instance.update files #1 400 VALIDATION_ERROR")
 		a.noted(a.admin.submit("/instances/1/delete", form(), htmx...), "admin instance.delete files #1 200")
 		a.noted(a.admin.submit("/instances/1/restore", form(), htmx...), "admin instance.restore files #1 200")
 		a.secrets("Secret1word", "Wrong1horse", "Another1one", password, models.TokenPrefix)
@@ -381,18 +332,11 @@ func TestAuditList(t *testing.T) {
 			return r
 		}
 		all := []any{nil, "标签_2%", "标签_1%", "标签_0%", "guest_1", "user_1", "admin"}
-		first := list(
-			"",
-			all...).wantAt(
-			"total", 7, "page", 1, "pages", 1, "limit", 20, "items.0.result", "failure", "items.1.result", "success",
-		)
-		equal(
-			a,
-			"members",
-			members(first.at("items", 0).(obj)),
+		first := list("", all...).wantAt("total", 7, "page", 1, "pages", 1, "limit", 20,
+			"items.0.result", "failure", "items.1.result", "success")
+		equal(a, "members", members(first.at("items", 0).(obj)),
 			"action at id ip message_code method path request_id result status target_id target_name token_name user_id "+
-				"username",
-		)
+				"username")
 		list("?limit=2&page=2", "标签_1%", "标签_0%").wantAt("total", 7, "pages", 4, "limit", 2)
 		list("?page_size=3", nil, "标签_2%", "标签_1%").wantAt("limit", 3)
 		list("?limit=0&page=-1&page_size=x", all...).wantAt("limit", 20, "page", 1)
@@ -470,20 +414,10 @@ func TestAuditPage(t *testing.T) {
 	hostile := `<script>alert(1)</script>`
 	token := a.admin.token(hostile, "admin")
 	token.post("/tags", obj{"name": "核心"}).want(201, "数据保存成功")
-	check(
-		t,
-		a.store.RecordAudit(
-			t.Context(),
-			models.AuditEntry{Username: models.CommandLine, Action: models.ActionUpdateUser, TargetName: "admin"},
-		),
-	)
-	check(
-		t,
-		a.store.RecordAudit(
-			t.Context(),
-			models.AuditEntry{Action: models.ActionLogin, Status: 401, MessageCode: models.CodeInvalidCredentials},
-		),
-	)
+	check(t, a.store.RecordAudit(t.Context(),
+		models.AuditEntry{Username: models.CommandLine, Action: models.ActionUpdateUser, TargetName: "admin"}))
+	check(t, a.store.RecordAudit(t.Context(),
+		models.AuditEntry{Action: models.ActionLogin, Status: 401, MessageCode: models.CodeInvalidCredentials}))
 	p := a.admin.visit("/audit").wantStatus(http.StatusOK).has(7, "#audit-list tbody tr").has(1, ".status.failed").
 		says("命令行").says("未知").says(hostile).says("401 INVALID_CREDENTIALS").says("添加标签")
 	p.has(0, "#audit-list script")

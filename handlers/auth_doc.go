@@ -74,14 +74,8 @@ func authOperations() []operation {
 				openapi.Required("new_password", newPassword, passwordRule),
 				openapi.Required("confirm_password", newPassword, "The new password again."),
 			},
-			example: openapi.Dict(
-				"old_password",
-				"Correct1horse",
-				"new_password",
-				"Another1horse",
-				"confirm_password",
-				"Another1horse",
-			),
+			example: openapi.Dict("old_password", "Correct1horse", "new_password", "Another1horse",
+				"confirm_password", "Another1horse"),
 			message: "api.password_changed",
 			fails: append([]*models.Error{
 				models.Invalid("auth.password_incomplete"),

@@ -100,10 +100,8 @@ func TestChangePassword(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	other := a.login("guest_1", password)
 	change := func(old, fresh, again any) *response {
-		return a.guest.post(
-			"/auth/change-password",
-			obj{"old_password": old, "new_password": fresh, "confirm_password": again},
-		)
+		return a.guest.post("/auth/change-password",
+			obj{"old_password": old, "new_password": fresh, "confirm_password": again})
 	}
 	for _, r := range []*response{change("", "x", "x"), change("x", "", "x"), change("x", "x", ""), change(nil, 1, 1)} {
 		r.wantCode(400, models.CodeInvalid, "所有字段都不能为空")

@@ -20,33 +20,21 @@ func batchTestOperation() []operation {
 			about: "Answers 200 whatever the results are; `error_code` and `extra` are what a single test would " +
 				"answer.",
 			body: []openapi.Field{
-				openapi.Required(
-					"instance_ids",
-					openapi.Dict(
-						"type",
-						"array",
-						"items",
-						openapi.Dict("type", "integer", "format", "int64"),
-						"minItems",
-						1,
-						"maxItems",
-						maxBatchTests,
-					),
-					"IDs of the instances.",
-				),
+				openapi.Required("instance_ids",
+					openapi.Dict("type", "array", "items", openapi.Dict("type", "integer", "format", "int64"),
+						"minItems", 1, "maxItems", maxBatchTests),
+					"IDs of the instances."),
 			},
 			example: openapi.Dict("instance_ids", []int{7, 8}),
 			message: "connections.tested",
 			data: batchTestJSON{
 				Results: []connectionResultJSON{
 					{
-						InstanceID:   7,
-						InstanceName: orNull("orders"),
-						Success:      true,
-						Message:      "连接成功,数据库版本: PostgreSQL 16.14",
-						Version: orNull(
-							"PostgreSQL 16.14",
-						),
+						InstanceID:      7,
+						InstanceName:    orNull("orders"),
+						Success:         true,
+						Message:         "连接成功,数据库版本: PostgreSQL 16.14",
+						Version:         orNull("PostgreSQL 16.14"),
 						DatabaseVersion: orNull("PostgreSQL 16.14"),
 						MainVersion:     orNull("16"),
 						DetailedVersion: orNull("16.14"),
@@ -66,9 +54,7 @@ func batchTestOperation() []operation {
 				Summary: batchSummaryJSON{Total: 2, Success: 1, Failed: 1},
 			},
 			fails: []*models.Error{
-				models.Invalid(
-					"connections.ids_missing",
-				),
+				models.Invalid("connections.ids_missing"),
 				models.Invalid("connections.ids_not_integers"),
 				models.Invalid("connections.ids_empty"),
 				models.Invalid("connections.too_many", "Limit", maxBatchTests),

@@ -71,28 +71,10 @@ func TestConnectionBatch_RealServers(t *testing.T) {
 				}
 			}
 		}
-		r.wantAt(
-			"results.0.message",
-			"数据库连接失败",
-			"results.0.extra.reason",
-			"timeout",
-			"results.4.extra.reason",
-			"refused",
-			"results.8.extra.reason",
-			"login",
-			"results.5.message",
-			"实例不存在",
-			"results.5.instance_name",
-			nil,
-			"results.6.instance_name",
-			nil,
-			"results.7.message",
-			"实例未配置凭据",
-			"results.0.instance_name",
-			"silent",
-			"results.0.extra.instance_id",
-			silent,
-		)
+		r.wantAt("results.0.message", "数据库连接失败", "results.0.extra.reason", "timeout", "results.4.extra.reason", "refused",
+			"results.8.extra.reason", "login", "results.5.message", "实例不存在", "results.5.instance_name", nil,
+			"results.6.instance_name", nil, "results.7.message", "实例未配置凭据", "results.0.instance_name", "silent",
+			"results.0.extra.instance_id", silent)
 		if advice, _ := results[4].(obj)["extra"].(obj)["advice"].(string); advice == "" {
 			a.Errorf("no advice: %v", results[4])
 		}
@@ -184,11 +166,8 @@ func TestConnectionBatch_Concurrency(t *testing.T) {
 // TestConnectionBatch_Timeout tests servers that never answer: all tests end with a timeout, including those that never
 // started.
 func TestConnectionBatch_Timeout(t *testing.T) {
-	a := newAppWith(
-		t,
-		t.TempDir()+"/store.db",
-		map[models.Engine]collectors.Collector{models.SQLite: &slowCollector{stuck: true}},
-	)
+	a := newAppWith(t, t.TempDir()+"/store.db",
+		map[models.Engine]collectors.Collector{models.SQLite: &slowCollector{stuck: true}})
 	var ids []int64
 	for i := range 10 {
 		ids = append(
@@ -199,14 +178,8 @@ func TestConnectionBatch_Timeout(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	w := a.admin.serve(
-		ctx,
-		t,
-		http.MethodPost,
-		batchTest,
-		strings.NewReader(plain(obj{"instance_ids": ids})),
-		"application/json",
-	)
+	w := a.admin.serve(ctx, t, http.MethodPost, batchTest,
+		strings.NewReader(plain(obj{"instance_ids": ids})), "application/json")
 	var answer struct {
 		Data struct {
 			Results []struct {

@@ -21,11 +21,8 @@ func connectionOperations() []operation {
 				"user name and password of the body: that takes the permission `create`, since a stored password must not be " +
 				"sendable to a host of one's choice.",
 			body: append([]openapi.Field{
-				openapi.Optional(
-					"instance_id",
-					openapi.Dict("type", "integer", "format", "int64"),
-					"A saved instance; all other members are then ignored.",
-				),
+				openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64"),
+					"A saved instance; all other members are then ignored."),
 			}, openapi.AllOptional(addressFields())...),
 			example: openapi.Dict("instance_id", 7),
 			message: "api.instance_connected",
@@ -39,18 +36,13 @@ func connectionOperations() []operation {
 			}{true, "连接成功,数据库版本: PostgreSQL 16.14", "PostgreSQL 16.14", "PostgreSQL 16.14", "16", "16.14"},
 			missing: instanceMissing,
 			fails: slices.Concat([]*models.Error{
-				models.Invalid(
-					"body.empty",
-				),
+				models.Invalid("body.empty"),
 				models.Invalid("field.not_integer", "Field", "instance_id"),
 				required("db_type, host, port"),
 			}, addressRefusals, []*models.Error{
 				forbidden(models.PermCreate),
 				unreachableError("", "refused"),
-				targetError(
-					models.CodeCollection,
-					"collect.no_credential",
-				),
+				targetError(models.CodeCollection, "collect.no_credential"),
 				targetError(models.CodeCollection, "collect.instance_inactive"),
 				{Code: models.CodeTimeout},
 			}),
@@ -62,15 +54,9 @@ func connectionOperations() []operation {
 func targetRefusals() []*models.Error {
 	return []*models.Error{
 		unreachableError("error.unreachable", "login").With("sqlstate", "28P01"),
-		targetError(
-			models.CodeCollection,
-			"collect.instance_inactive",
-		),
+		targetError(models.CodeCollection, "collect.instance_inactive"),
 		targetError(models.CodeCollection, "collect.no_credential"),
-		targetError(
-			models.CodeCollection,
-			"collect.instance_changed",
-		),
+		targetError(models.CodeCollection, "collect.instance_changed"),
 		targetError(models.CodeCollection, "collect.cancelled"),
 		targetError(models.CodeTimeout, ""),
 	}

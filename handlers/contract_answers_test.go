@@ -102,9 +102,7 @@ func examineHeaders(r *response) {
 	read := strings.HasPrefix(r.what, "GET ") || strings.HasPrefix(r.what, "HEAD ")
 	mayHaveCookie := strings.Contains(r.what, " /api/v1/auth/csrf-token") ||
 		strings.Contains(r.what, " /api/v1/auth/session")
-	if cookie := r.header.Get(
-		"Set-Cookie",
-	); cookie != "" &&
+	if cookie := r.header.Get("Set-Cookie"); cookie != "" &&
 		(r.client.header.Get("Authorization") != "" || read && !mayHaveCookie) {
 		r.Errorf("%s: Set-Cookie %s", r.what, cookie)
 	}
@@ -135,11 +133,8 @@ func examineSuccess(r *response) {
 
 func examineFailure(r *response) {
 	r.Helper()
-	examineEnvelope(
-		r,
-		false,
-		"success error error_id category severity message_code message timestamp recoverable suggestions context extra",
-	)
+	examineEnvelope(r, false,
+		"success error error_id category severity message_code message timestamp recoverable suggestions context extra")
 	code, _ := r.body["message_code"].(string)
 	want, known := verdicts[models.Code(code)]
 	if code == string(models.CodeInvalidRequest) && r.header.Get("Allow") != "" {
@@ -155,9 +150,7 @@ func examineFailure(r *response) {
 	if id, _ := r.body["error_id"].(string); !hexID.MatchString(id) {
 		r.Errorf("%s: error_id %q", r.what, id)
 	}
-	if said := plain(
-		r.body["suggestions"],
-	); said != plain(strings.Split(suggestions[got.category], ", ")) &&
+	if said := plain(r.body["suggestions"]); said != plain(strings.Split(suggestions[got.category], ", ")) &&
 		!r.isEnglish() {
 		r.Errorf("%s: suggestions %s", r.what, said)
 	}
@@ -246,12 +239,8 @@ func inBothLanguages(t testing.TB, chinese, english *response) {
 	if chinese.isEnglish() || !english.isEnglish() {
 		t.Errorf("%s: the languages are mixed up: %v, %v", chinese.what, chinese.body["message"], english.body["message"])
 	}
-	if said := plain(
-		english.body["suggestions"],
-	); strings.ContainsFunc(
-		said,
-		func(c rune) bool { return unicode.Is(unicode.Han, c) },
-	) {
+	han := func(c rune) bool { return unicode.Is(unicode.Han, c) }
+	if said := plain(english.body["suggestions"]); strings.ContainsFunc(said, han) {
 		t.Errorf("%s: suggestions in English: %s", chinese.what, said)
 	}
 }
@@ -269,14 +258,7 @@ func wordless(v any) any {
 		out := maps.Clone(v)
 		for name, value := range v {
 			switch name {
-			case "message",
-				"suggestions",
-				"advice",
-				"timestamp",
-				"error_id",
-				"request_id",
-				"csrf_token",
-				"elapsed_ms",
+			case "message", "suggestions", "advice", "timestamp", "error_id", "request_id", "csrf_token", "elapsed_ms",
 				"last_used_at":
 				out[name] = "…"
 			default:

@@ -98,11 +98,7 @@ func TestPaths_Unknown(t *testing.T) {
 	} {
 		for _, c := range []*client{a.admin, a.anonymous} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "X"} {
-				if r := c.send(
-					method,
-					path,
-					nil,
-				); r.status != 404 ||
+				if r := c.send(method, path, nil); r.status != 404 ||
 					method != "HEAD" && r.body["message_code"] != string(models.CodeInvalidRequest) {
 					t.Errorf("%.90s: %d %.300s", r.what, r.status, r.raw)
 				}

@@ -132,20 +132,16 @@ func (s *scene) everyIdentity() []identity {
 
 func (s *scene) token(userID int64, role models.Role, life time.Duration) *client {
 	s.Helper()
-	_, secret, err := s.store.CreateToken(
-		s.Context(),
-		models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)},
-	)
+	_, secret, err := s.store.CreateToken(s.Context(),
+		models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)})
 	check(s, err)
 	return s.bearer(secret)
 }
 
 func (s *scene) newToken(userID int64, name string) models.Token {
 	s.Helper()
-	token, _, err := s.store.CreateToken(
-		s.Context(),
-		models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)},
-	)
+	token, _, err := s.store.CreateToken(s.Context(),
+		models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)})
 	check(s, err)
 	return token
 }
@@ -170,11 +166,8 @@ func (s *scene) fresh(kind string) string {
 // somebody creates a user.
 func (s *scene) somebody(role models.Role) models.User {
 	s.Helper()
-	user, err := s.store.CreateUser(
-		s.Context(),
-		models.User{Username: s.fresh("somebody"), Role: role, IsActive: true},
-		password,
-	)
+	user, err := s.store.CreateUser(s.Context(),
+		models.User{Username: s.fresh("somebody"), Role: role, IsActive: true}, password)
 	check(s, err)
 	return user
 }
@@ -198,11 +191,8 @@ func (s *scene) asNew(who identity) identity {
 
 func (s *scene) newCredential() int64 {
 	s.Helper()
-	c, err := s.store.CreateCredential(
-		s.Context(),
-		models.Credential{Name: s.fresh("credential"), Username: "u"},
-		targetSecret,
-	)
+	c, err := s.store.CreateCredential(s.Context(),
+		models.Credential{Name: s.fresh("credential"), Username: "u"}, targetSecret)
 	check(s, err)
 	return c.ID
 }
@@ -224,9 +214,7 @@ func (s *scene) newInstance() int64 {
 	s.Helper()
 	host, port := "db.example", 1
 	i, err := s.store.CreateInstance(s.Context(), models.Instance{
-		Name: s.fresh(
-			"server",
-		),
+		Name:     s.fresh("server"),
 		DBType:   models.MySQL,
 		Host:     &host,
 		Port:     &port,
@@ -386,9 +374,8 @@ func (s *scene) refuseAt(c *client, e endpoint, at call, id string, code models.
 // audited checks that a write of a known user is the newest audit entry, and that a read has none.
 func (s *scene) audited(e endpoint, r *response) {
 	s.Helper()
-	newest := s.rows(
-		"SELECT request_id, status, message_code, method, username, path FROM audit_log ORDER BY id DESC LIMIT 1",
-	)
+	newest := s.rows("SELECT request_id, status, message_code, method, username, path " +
+		"FROM audit_log ORDER BY id DESC LIMIT 1")
 	code, _ := r.body["message_code"].(string)
 	where, _ := r.body["context"].(obj)
 	known := r.status < 400 || where["user_id"] != nil

@@ -80,16 +80,8 @@ func invalid(name string, values ...any) []wrong { return each(name, models.Code
 
 // Values that are wrong for every member of a type.
 func text(name string) []wrong {
-	return invalid(
-		name,
-		5,
-		json.RawMessage("1e400"),
-		true,
-		[]any{"x"},
-		obj{"x": "y"},
-		json.RawMessage(`"\ud800"`),
-		json.RawMessage(`"\udc00\ud800"`),
-	)
+	return invalid(name, 5, json.RawMessage("1e400"), true, []any{"x"}, obj{"x": "y"}, json.RawMessage(`"\ud800"`),
+		json.RawMessage(`"\udc00\ud800"`))
 }
 
 func line(name string, limit int) []wrong {
@@ -104,22 +96,8 @@ func number(name string) []wrong {
 func flag(name string) []wrong { return invalid(name, 0, 1, "true", "", []any{true}, obj{}) }
 
 func ids(name string) []wrong {
-	return invalid(
-		name,
-		nil,
-		"",
-		"1",
-		1,
-		true,
-		obj{},
-		[]any{},
-		[]any{"x"},
-		[]any{1.5},
-		[]any{true},
-		[]any{nil},
-		[]any{[]any{}},
-		[]any{json.RawMessage("1e400")},
-	)
+	return invalid(name, nil, "", "1", 1, true, obj{}, []any{}, []any{"x"}, []any{1.5}, []any{true}, []any{nil},
+		[]any{[]any{}}, []any{json.RawMessage("1e400")})
 }
 
 // csvUpload returns a form with a file.
@@ -146,62 +124,27 @@ func parameter(name string, values ...string) []wrong {
 
 func window(limit string) []wrong {
 	return slices.Concat(
-		parameter(
-			limit,
-			"",
-			"x",
-			"1.5",
-			"1.0",
-			"1e2",
-			"0x10",
-			"0",
-			"-0",
-			"-1",
-			"2001",
-			"9223372036854775808",
-			"-9223372036854775809",
-			"%00",
-			"1%00",
-			"%FF",
-			"%D9%A1",
-		),
+		parameter(limit, "", "x", "1.5", "1.0", "1e2", "0x10", "0", "-0", "-1", "2001", "9223372036854775808",
+			"-9223372036854775809", "%00", "1%00", "%FF", "%D9%A1"),
 		parameter("offset", "", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"),
 	)
 }
 
 // pages are parameters of a list that falls back to its defaults.
 var pages = []string{
-	"page=0",
-	"page=-1",
-	"page=x",
-	"page=1.0",
-	"page=9223372036854775808",
-	"page=%00",
-	"page=",
-	"limit=0",
-	"limit=101",
-	"limit=x",
-	"limit=-9223372036854775809",
-	"limit=%FF",
-	"page_size=0",
-	"page_size=101",
-	"page_size=x",
-	"page_size=%00",
+	"page=0", "page=-1", "page=x", "page=1.0", "page=9223372036854775808", "page=%00", "page=", "limit=0", "limit=101",
+	"limit=x", "limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=101", "page_size=x", "page_size=%00",
 }
 
 var (
 	instanceMembers = slices.Concat(
 		line("name", 100),
 		invalid("name", "a b", "<script>", "", "  ", nil),
-		text(
-			"db_type",
-		),
+		text("db_type"),
 		invalid("db_type", "db2", "", nil),
 		line("host", 253),
 		invalid("host", "a b", "256.1.1.1", "http://x", "", nil),
-		number(
-			"port",
-		),
+		number("port"),
 		invalid("port", 65536, nil),
 		line("database_name", 512),
 		number("credential_id"),
@@ -210,37 +153,18 @@ var (
 		invalid("description", "a\x00b", strings.Repeat("描", 501)),
 		flag("is_active"),
 		invalid("tag_names", "a", 1, true, obj{}, []any{1}, []any{nil, "a\x00"}, []any{strings.Repeat("x", 51)}),
-		text(
-			"tls_mode",
-		),
+		text("tls_mode"),
 		invalid("tls_mode", "sometimes"),
 		invalid("options", "x", 1, []any{}, obj{"a": 1}, obj{"a b": "x"}, obj{"a": "\x00"}),
 		line("username", 255),
 		invalid("username", "u"),
 		text("password"),
 		invalid("password", "p", strings.Repeat("x", 513)),
-		invalid(
-			"schedule",
-			"daily",
-			1,
-			true,
-			[]any{},
-			obj{"enabled": "true"},
-			obj{"cron": 5},
-			obj{"cron": "0 2 * *"},
-			obj{"cron": "* * * * *"},
-			obj{
-				"cron": "0 2 30 2 *",
-			},
-			obj{"cron": "\x00"},
-			obj{"timezone": "Mars"},
-			obj{"timezone": "../UTC"},
-			obj{"jitter_minutes": 1.5},
-			obj{"jitter_minutes": -1},
-			obj{"jitter_minutes": 1441},
-			obj{"blackout": "9-12"},
-			obj{"blackout": "00:00-24:00"},
-		),
+		invalid("schedule", "daily", 1, true, []any{}, obj{"enabled": "true"}, obj{"cron": 5}, obj{"cron": "0 2 * *"},
+			obj{"cron": "* * * * *"}, obj{"cron": "0 2 30 2 *"}, obj{"cron": "\x00"},
+			obj{"timezone": "Mars"}, obj{"timezone": "../UTC"},
+			obj{"jitter_minutes": 1.5}, obj{"jitter_minutes": -1}, obj{"jitter_minutes": 1441},
+			obj{"blackout": "9-12"}, obj{"blackout": "00:00-24:00"}),
 	)
 	credentialMembers = slices.Concat(
 		line("name", 100),
@@ -251,9 +175,7 @@ var (
 		invalid("password", "", strings.Repeat("x", 513)),
 		text("db_type"),
 		invalid("db_type", "db2"),
-		text(
-			"credential_type",
-		),
+		text("credential_type"),
 		invalid("credential_type", "ssh"),
 		text("description"),
 		invalid("description", "a\x00b", strings.Repeat("描", 501)),
@@ -263,18 +185,9 @@ var (
 		invalid("username", "ab", "a b c", "鲸鲸鲸", ""),
 		text("role"),
 		invalid("role", "king", ""),
-		text(
-			"password",
-		),
-		each(
-			"password",
-			models.CodePasswordInvalid,
-			"Short1x",
-			"Aa1"+strings.Repeat("x", 70),
-			"lower1234",
-			"UPPER1234",
-			"NoDigitsHere",
-		),
+		text("password"),
+		each("password", models.CodePasswordInvalid, "Short1x", "Aa1"+strings.Repeat("x", 70),
+			"lower1234", "UPPER1234", "NoDigitsHere"),
 		flag("is_active"),
 	)
 	tagMembers = slices.Concat(
@@ -320,15 +233,7 @@ var endpoints = []endpoint{
 		wrong: slices.Concat(
 			invalid("username", 5, true, []any{}, obj{}, "", nil),
 			each("username", models.CodeInvalidCredentials, "nobody", "a\x00", strings.Repeat("x", 9999)),
-			invalid(
-				"password",
-				5,
-				true,
-				[]any{},
-				obj{},
-				"",
-				nil,
-			),
+			invalid("password", 5, true, []any{}, obj{}, "", nil),
 			each("password", models.CodeInvalidCredentials, "x", "\x00", strings.Repeat("x", 9999)),
 		),
 	},
@@ -501,14 +406,7 @@ var endpoints = []endpoint{
 		loose: slices.Concat(
 			pages,
 			[]string{
-				"sort=port",
-				"sort=%00",
-				"order=up",
-				"db_type=db2",
-				"db_type=%FF",
-				"status=x",
-				"include_deleted=x",
-				"tags=",
+				"sort=port", "sort=%00", "order=up", "db_type=db2", "db_type=%FF", "status=x", "include_deleted=x", "tags=",
 				"search=",
 			},
 		),

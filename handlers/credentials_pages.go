@@ -29,12 +29,8 @@ func (h *handlers) credentialsPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(
-		c,
-		http.StatusOK,
-		p,
-		screen{title: p.T("credentials.title"), body: views.Credentials(p, m), fragments: []string{m.Target}},
-	)
+	return h.render(c, http.StatusOK, p,
+		screen{title: p.T("credentials.title"), body: views.Credentials(p, m), fragments: []string{m.Target}})
 }
 
 func (h *handlers) newCredentialPage(c echo.Context) error {
@@ -95,12 +91,8 @@ func (h *handlers) submitCredential(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerChanged(
-		c,
-		credentialsChanged,
-		"/credentials",
-		h.page(c).T("notice.credential_created", "Name", credential.Name),
-	)
+	return h.answerChanged(c, credentialsChanged, "/credentials",
+		h.page(c).T("notice.credential_created", "Name", credential.Name))
 }
 
 // submitCredentialEdit updates the credential. An empty password leaves the stored one.
@@ -119,12 +111,8 @@ func (h *handlers) submitCredentialEdit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerChanged(
-		c,
-		credentialsChanged,
-		"/credentials",
-		h.page(c).T("notice.credential_updated", "Name", credential.Name),
-	)
+	return h.answerChanged(c, credentialsChanged, "/credentials",
+		h.page(c).T("notice.credential_updated", "Name", credential.Name))
 }
 
 func (h *handlers) submitCredentialDelete(c echo.Context) error {
@@ -132,10 +120,6 @@ func (h *handlers) submitCredentialDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerChanged(
-		c,
-		credentialsChanged,
-		"/credentials",
-		h.page(c).T("notice.credential_deleted", "Name", credential.Name),
-	)
+	return h.answerChanged(c, credentialsChanged, "/credentials",
+		h.page(c).T("notice.credential_deleted", "Name", credential.Name))
 }

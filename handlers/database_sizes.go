@@ -66,10 +66,7 @@ type databaseSizesJSON struct {
 }
 
 func (h *handlers) newDatabaseSizes(
-	c echo.Context,
-	q models.DatabaseQuery,
-	page models.DatabaseSizePage,
-	numbered bool,
+	c echo.Context, q models.DatabaseQuery, page models.DatabaseSizePage, numbered bool,
 ) databaseSizesJSON {
 	out := databaseSizesJSON{
 		windowJSON: newWindow(page.Total, q.Limit, q.Offset, numbered), Databases: make([]databaseSizeJSON, len(page.Rows)),
@@ -137,8 +134,7 @@ func (h *handlers) readDatabases(c echo.Context, q models.DatabaseQuery, numbere
 
 // bindDatabaseQuery reads the filter of an instance's database sizes, and with window limit and offset.
 func bindDatabaseQuery(
-	c echo.Context,
-	window func(echo.Context, int) (limit, offset int, err error),
+	c echo.Context, window func(echo.Context, int) (limit, offset int, err error),
 ) (models.DatabaseQuery, error) {
 	q := models.DatabaseQuery{
 		Name:       c.QueryParam("database_name"),

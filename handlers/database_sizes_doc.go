@@ -13,29 +13,18 @@ func databaseFilter() []openapi.Field {
 		startDate,
 		endDate,
 		openapi.Optional("database_name", openapi.Text(0), "Case-insensitive substring of the name, taken literally."),
-		openapi.Optional(
-			"latest_only",
-			openapi.Bool(false),
-			"The newest row of each database instead of the history. `true`, `1`, `on` and `yes` count, in any case.",
-		),
+		openapi.Optional("latest_only", openapi.Bool(false),
+			"The newest row of each database instead of the history. `true`, `1`, `on` and `yes` count, in any case."),
 		openapi.Optional("include_inactive", openapi.Bool(false), "Also databases that are gone."),
-		openapi.Optional(
-			"sort",
-			signed(databaseSorts),
-			"Column to sort by, descending with `-`; absent: newest day first, or with `latest_only` largest first.",
-		),
+		openapi.Optional("sort", signed(databaseSorts),
+			"Column to sort by, descending with `-`; absent: newest day first, or with `latest_only` largest first."),
 	}
 }
 
 func exampleDatabases(numbered bool) databaseSizesJSON {
 	id, size, data, megabytes, one, none := int64(11), int64(92_274_688), int64(92_274_688), int64(88), int64(1), int64(0)
 	return databaseSizesJSON{
-		windowJSON: newWindow(
-			1,
-			databaseLimit,
-			0,
-			numbered,
-		),
+		windowJSON:     newWindow(1, databaseLimit, 0, numbered),
 		ActiveCount:    &one,
 		FilteredCount:  &none,
 		TotalSizeMB:    &megabytes,
@@ -105,11 +94,9 @@ func databaseOperations() []operation {
 			about:   about,
 			query: slices.Concat(
 				[]openapi.Field{
-					openapi.Required(
-						"instance_id",
+					openapi.Required("instance_id",
 						openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}),
-						"The instance.",
-					),
+						"The instance."),
 				},
 				databaseFilter(),
 				numberedFields(databaseLimit),

@@ -22,33 +22,9 @@ const (
 
 // hostileNames are possible names of tables and databases.
 var hostileNames = []string{
-	`a"b`,
-	`<script>alert(1)</script>`,
-	`x'; DROP TABLE y; --`,
-	`100%_`,
-	`a/b`,
-	`%2F`,
-	`a%2Fb`,
-	`%`,
-	`%25`,
-	`a\b`,
-	"new\nline",
-	"tab\t",
-	strings.Repeat(
-		"鲸",
-		21,
-	),
-	"Case",
-	"case",
-	" space ",
-	"?q=1#f",
-	"sizes",
-	"tables",
-	"{{.Name}}",
-	"a+b",
-	";:@&=",
-	"..x",
-	"İstanbul",
+	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, `%2F`, `a%2Fb`, `%`, `%25`, `a\b`,
+	"new\nline", "tab\t", strings.Repeat("鲸", 21), "Case", "case", " space ", "?q=1#f", "sizes", "tables", "{{.Name}}",
+	"a+b", ";:@&=", "..x", "İstanbul",
 }
 
 func TestDatabaseSizes_SQLiteFile(t *testing.T) {
@@ -64,62 +40,27 @@ func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 		inst := a.sqliteInstance("files", file)
 		empty := a.guest.get(inst+"/databases/sizes?latest_only=1").want(200, readSizes).
 			wantAt("total", 0, "databases", []any{}, "active_count", 0, "filtered_count", 0, "total_size_mb", 0)
-		equal(
-			a,
-			"members",
-			members(empty.data),
-			"active_count databases filtered_count limit offset total total_size_bytes total_size_mb",
-		)
+		equal(a, "members", members(empty.data),
+			"active_count databases filtered_count limit offset total total_size_bytes total_size_mb")
 
 		r := a.user.post(inst+"/actions/sync-capacity", nil).want(200, fmt.Sprintf(synced, "files"))
-		equal(
-			a,
-			"members",
-			members(r.at("result").(obj)),
+		equal(a, "members", members(r.at("result").(obj)),
 			"complete database_count databases instance_stat_updated inventory message "+
-				"saved_count status total_size_bytes total_size_mb",
-		)
-		equal(
-			a,
-			"database",
-			members(r.at("result", "databases", 0).(obj)),
+				"saved_count status total_size_bytes total_size_mb")
+		equal(a, "database", members(r.at("result", "databases", 0).(obj)),
 			"collected_at collected_date data_size_bytes data_size_mb "+
-				"database_name is_system log_size_bytes log_size_mb size_bytes size_mb",
-		)
+				"database_name is_system log_size_bytes log_size_mb size_bytes size_mb")
 		zone, err := time.LoadLocation("Asia/Shanghai")
 		check(a, err)
 		today := time.Now().In(zone).Format(time.DateOnly)
-		r.wantAt(
-			"result.status",
-			"completed",
-			"result.database_count",
-			1,
-			"result.saved_count",
-			1,
-			"result.instance_stat_updated",
-			true,
-			"result.total_size_mb",
-			size>>20,
-			"result.total_size_bytes",
-			size,
-			"result.message",
-			fmt.Sprintf(synced, "files"),
-			"result.databases.0.size_mb",
-			size>>20,
-			"result.databases.0.size_bytes",
-			size,
-			"result.databases.0.database_name",
-			"main",
-			"result.databases.0.collected_date",
-			today,
-			"result.databases.0.is_system",
-			false,
-			"result.inventory",
-			obj{
+		r.wantAt("result.status", "completed", "result.database_count", 1, "result.saved_count", 1,
+			"result.instance_stat_updated", true, "result.total_size_mb", size>>20, "result.total_size_bytes", size,
+			"result.message", fmt.Sprintf(synced, "files"), "result.databases.0.size_mb", size>>20,
+			"result.databases.0.size_bytes", size, "result.databases.0.database_name", "main",
+			"result.databases.0.collected_date", today, "result.databases.0.is_system", false, "result.inventory", obj{
 				"created": 1, "refreshed": 0, "reactivated": 0, "deactivated": 0, "active_databases": []string{"main"},
 				"filtered_databases": []any{}, "synchronized_databases": []string{"main"},
-			},
-		)
+			})
 		a.user.post(inst+"/actions/sync-capacity", nil).wantAt("result.inventory.created", 0, "result.inventory.refreshed", 1)
 
 		for _, query := range []string{
@@ -128,13 +69,9 @@ func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 			r := a.guest.get(inst+"/databases/sizes"+query).want(200, readSizes).wantAt("total", 1, "limit", 100, "offset", 0,
 				"databases.0.size_mb", size>>20, "databases.0.size_bytes", size, "databases.0.collected_date", today,
 				"databases.0.last_seen_date", today, "databases.0.is_active", true, "databases.0.deleted_at", nil)
-			equal(
-				a,
-				"row",
-				members(r.at("databases", 0).(obj)),
+			equal(a, "row", members(r.at("databases", 0).(obj)),
 				"collected_at collected_date data_size_bytes data_size_mb database_id "+
-					"database_name deleted_at id is_active is_system last_seen_date log_size_bytes log_size_mb size_bytes size_mb",
-			)
+					"database_name deleted_at id is_active is_system last_seen_date log_size_bytes log_size_mb size_bytes size_mb")
 			_, counted := r.data["active_count"]
 			equal(a, query+" counted", counted, strings.Contains(query, "latest_only"))
 		}
@@ -324,11 +261,8 @@ func TestPostgreSQLTarget(t *testing.T) {
 	names := append([]string{".", ".."}, hostileNames...)
 	for i, name := range names {
 		server.Exec(t, "postgres", "CREATE DATABASE "+quoted(name))
-		server.Exec(
-			t,
-			name,
-			fmt.Sprintf("CREATE TABLE only_%d (x int); INSERT INTO only_%d SELECT generate_series(1, 10)", i, i),
-		)
+		server.Exec(t, name,
+			fmt.Sprintf("CREATE TABLE only_%d (x int); INSERT INTO only_%d SELECT generate_series(1, 10)", i, i))
 	}
 	inst := a.postgresTarget("pg", server, server.User, server.Password)
 	r := a.user.post(inst+"/actions/sync-capacity", nil).want(200, fmt.Sprintf(synced, "pg"))
@@ -393,13 +327,8 @@ func TestPostgreSQLTarget_Refuses(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartPostgreSQL(t)
 	a := newApp(t, t.TempDir()+"/store.db")
-	server.Exec(
-		t,
-		"postgres",
-		"CREATE DATABASE closed",
-		"REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
-		"CREATE ROLE limited LOGIN PASSWORD 'l:@/%'",
-	)
+	server.Exec(t, "postgres", "CREATE DATABASE closed", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
+		"CREATE ROLE limited LOGIN PASSWORD 'l:@/%'")
 	limited := a.postgresTarget("limited", server, "limited", "l:@/%")
 	r := a.user.post(limited+"/actions/sync-capacity", nil).want(200, fmt.Sprintf(synced, "limited"))
 	refused := 0
@@ -413,16 +342,8 @@ func TestPostgreSQLTarget_Refuses(t *testing.T) {
 	equal(t, "refused", refused, 1)
 	latest := a.guest.get(limited+"/databases/sizes?latest_only=1&database_name=closed").
 		wantAt("total", 1, "active_count", 1)
-	latest.wantAt(
-		"databases.0.size_bytes",
-		nil,
-		"databases.0.collected_at",
-		nil,
-		"databases.0.size_mb",
-		0,
-		"databases.0.id",
-		nil,
-	)
+	latest.wantAt("databases.0.size_bytes", nil, "databases.0.collected_at", nil,
+		"databases.0.size_mb", 0, "databases.0.id", nil)
 
 	wrong := a.postgresTarget("wrong", server, server.User, "not the password")
 	for _, r := range []*response{

@@ -145,13 +145,7 @@ func examineDocumented(r *response) {
 		return
 	}
 	place := []string{
-		"paths",
-		template,
-		strings.ToLower(operationMethod(method)),
-		"responses",
-		strconv.Itoa(r.status),
-		"content",
-		kind,
+		"paths", template, strings.ToLower(operationMethod(method)), "responses", strconv.Itoa(r.status), "content", kind,
 		"schema",
 	}
 	if r.status >= http.StatusBadRequest {

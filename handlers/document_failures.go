@@ -22,35 +22,25 @@ type failureStatus struct {
 var failureStatuses = []failureStatus{
 	{http.StatusBadRequest, "BadRequest", "The request is not valid.", writeRefusals[:2], nil},
 	{
-		http.StatusUnauthorized,
-		"Unauthorized",
-		"Nobody is logged in, or the token is wrong, expired or deleted.",
+		http.StatusUnauthorized, "Unauthorized", "Nobody is logged in, or the token is wrong, expired or deleted.",
 		[]*models.Error{unauthenticated},
 		[]string{"WWW-Authenticate"},
 	},
 	{
-		http.StatusForbidden,
-		"Forbidden",
-		"The role does not permit it, or the CSRF token is missing or wrong.",
-		csrfRefusals,
-		nil,
+		http.StatusForbidden, "Forbidden", "The role does not permit it, or the CSRF token is missing or wrong.",
+		csrfRefusals, nil,
 	},
 	{http.StatusNotFound, "NotFound", "Not found.", []*models.Error{{Code: models.CodeNotFound}}, nil},
 	{
-		http.StatusMethodNotAllowed,
-		"MethodNotAllowed",
-		"The path does not support this method.",
+		http.StatusMethodNotAllowed, "MethodNotAllowed", "The path does not support this method.",
 		[]*models.Error{{Code: models.CodeMethodNotAllowed}},
 		[]string{"Allow"},
 	},
 	{http.StatusConflict, "Conflict", "Not possible in the current state.", nil, nil},
 	{http.StatusRequestEntityTooLarge, "TooLarge", "The body is larger than 1 MiB.", writeRefusals[2:3], nil},
 	{
-		http.StatusUnsupportedMediaType,
-		"UnsupportedMediaType",
-		"The body is of another type than the operation reads.",
-		writeRefusals[3:4],
-		nil,
+		http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The body is of another type than the operation reads.",
+		writeRefusals[3:4], nil,
 	},
 	{
 		http.StatusTooManyRequests,
@@ -66,16 +56,12 @@ var failureStatuses = []failureStatus{
 		[]string{"Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"},
 	},
 	{
-		http.StatusInternalServerError,
-		"InternalError",
-		"An error inside WhaleFall. Its error ID is in the WhaleFall log.",
+		http.StatusInternalServerError, "InternalError", "An error inside WhaleFall. Its error ID is in the WhaleFall log.",
 		[]*models.Error{{Code: models.CodeInternal}},
 		nil,
 	},
 	{
-		http.StatusGatewayTimeout,
-		"Timeout",
-		"The monitored server did not answer in time.",
+		http.StatusGatewayTimeout, "Timeout", "The monitored server did not answer in time.",
 		[]*models.Error{{Code: models.CodeTimeout}},
 		nil,
 	},
@@ -90,9 +76,7 @@ var (
 		{Code: models.CodeUnsupportedMedia},
 	}
 	uploadRefusals = []*models.Error{
-		models.Invalid(
-			"import.no_file",
-		),
+		models.Invalid("import.no_file"),
 		{Code: models.CodeTooLarge},
 		{Code: models.CodeUnsupportedMedia, Key: "body.not_upload"},
 	}

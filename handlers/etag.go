@@ -16,11 +16,8 @@ const answerShape = 1
 // the answer may be compressed.
 func (h *handlers) entityTag(c echo.Context, parts ...any) string {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(
-		sum,
-		"%#v",
-		append([]any{h.Version, answerShape, lang(c)}, parts...),
-	) // writing to a hash never fails
+	all := append([]any{h.Version, answerShape, lang(c)}, parts...)
+	_, _ = fmt.Fprintf(sum, "%#v", all) // writing to a hash never fails
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
 }
 

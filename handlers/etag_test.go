@@ -40,15 +40,8 @@ func (a *app) readAddresses(instance, database string) []string {
 	a.Helper()
 	var all []string
 	for _, path := range a.bothPaths(instance, database) {
-		all = append(
-			all,
-			path,
-			path+"?limit=1&sort=name",
-			path+"?format=csv",
-			path+"?format=csv&bom=1",
-			path+"?format=ndjson",
-			path+"?table_name=x",
-		)
+		all = append(all, path, path+"?limit=1&sort=name", path+"?format=csv", path+"?format=csv&bom=1",
+			path+"?format=ndjson", path+"?table_name=x")
 	}
 	return append(all, instance+"/databases/sizes", instance+"/databases/sizes?latest_only=1",
 		"/databases/sizes?instance_id="+strings.TrimPrefix(instance, "/instances/"))

@@ -141,7 +141,8 @@ func FuzzBodies(f *testing.F) {
 		`{"port":1e999,"db_type":{}}`,
 		`{"name":"c","username":"u","password":"p","db_type":"","description":"a\nb"}`,
 		`{"username":"abc","password":"Aa345678","role":"user"}`,
-		`{"name":"鲸","db_type":"mysql","host":"db.example","port":3306,"tag_names":["a","b"],"tls_mode":"require","description":"\t","is_active":false}`,
+		`{"name":"鲸","db_type":"mysql","host":"db.example","port":3306,"tag_names":["a","b"],"tls_mode":"require",` +
+			`"description":"\t","is_active":false}`,
 		`{"name":"t","display_name":"d","color":"blue"}`, `{"name":"k","role":"guest","expires_at":"2999-01-01"}`,
 		`{"name":"k","expires_at":"2999-01-01T00:00:00+14:00"}`,
 		`{"db_type":"sqlite","database_name":"/etc/passwd","options":{"immutable":"1"}}`,

@@ -37,9 +37,7 @@ func (h *handlers) guardUpload(perm models.Permission, handler echo.HandlerFunc)
 }
 
 func (h *handlers) guardWith(
-	perm models.Permission,
-	read func(echo.Context) error,
-	handler echo.HandlerFunc,
+	perm models.Permission, read func(echo.Context) error, handler echo.HandlerFunc,
 ) echo.HandlerFunc {
 	withBody := func(c echo.Context) error {
 		if err := read(c); err != nil {

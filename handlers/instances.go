@@ -78,15 +78,13 @@ type instanceJSON struct {
 
 func newInstanceJSON(i models.Instance, s models.Schedule) instanceJSON {
 	out := instanceJSON{
-		ID:           i.ID,
-		Name:         i.Name,
-		DBType:       i.DBType,
-		Host:         i.Host,
-		Port:         i.Port,
-		DatabaseName: orNull(i.DatabaseName),
-		DatabaseVersion: orNull(
-			i.DatabaseVersion,
-		),
+		ID:              i.ID,
+		Name:            i.Name,
+		DBType:          i.DBType,
+		Host:            i.Host,
+		Port:            i.Port,
+		DatabaseName:    orNull(i.DatabaseName),
+		DatabaseVersion: orNull(i.DatabaseVersion),
 		MainVersion:     orNull(i.MainVersion),
 		DetailedVersion: orNull(i.DetailedVersion),
 		CredentialID:    i.CredentialID,

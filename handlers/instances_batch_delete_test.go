@@ -28,26 +28,21 @@ func TestInstancesBatchDelete(t *testing.T) {
 			paths = append(paths, a.serverInstance(name, models.MySQL))
 			ids = append(ids, instanceID(paths[len(paths)-1]))
 		}
-		a.snapshotOf(
-			paths[2],
-			"app",
-			models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "s", Name: "t", Total: n(1)}}},
-		)
+		a.snapshotOf(paths[2], "app",
+			models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "s", Name: "t", Total: n(1)}}})
 		a.admin.remove(paths[0]).want(200, "实例已移入回收站")
 
 		soft := a.admin.post(path, obj{"instance_ids": []any{ids[0], fmt.Sprint(ids[1]), 999}}).want(200, "成功移入回收站 1 个实例").
-			wantAt(
-				"deleted_count", 1, "deletion_mode", "soft", "deleted_instance_ids", ids[1:2], "missing_instance_ids", []int64{999},
-			)
+			wantAt("deleted_count", 1, "deletion_mode", "soft",
+				"deleted_instance_ids", ids[1:2], "missing_instance_ids", []int64{999})
 		equal(a, "members", members(soft.data), "deleted_count deleted_instance_ids deletion_mode missing_instance_ids")
 		a.guest.get(paths[1]).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.guest.get("/instances?status=deleted").wantAt("total", 2)
 
 		a.admin.post(path, obj{"instance_ids": []any{ids[2], ids[1], ids[2], 998}, "deletion_mode": "hard"}).
 			want(200, "成功删除 2 个实例").
-			wantAt(
-				"deleted_count", 2, "deletion_mode", "hard", "deleted_instance_ids", ids[1:3], "missing_instance_ids", []int64{998},
-			)
+			wantAt("deleted_count", 2, "deletion_mode", "hard",
+				"deleted_instance_ids", ids[1:3], "missing_instance_ids", []int64{998})
 		a.guest.get("/instances?include_deleted=1").wantAt("total", 2)
 		a.admin.post(paths[1]+"/restore", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 		a.admin.post(path, obj{"instance_ids": ids[1:2], "deletion_mode": "hard"}).want(200, "成功删除 0 个实例").
@@ -110,13 +105,9 @@ func TestInstancesStatistics(t *testing.T) {
 			"total_instances", 0, "active_instances", 0, "disabled_instances", 0, "deleted_instances", 0, "db_type_stats",
 			[]any{},
 			"database_count", 0, "total_size_bytes", nil)
-		equal(
-			a,
-			"members",
-			members(empty.data),
+		equal(a, "members", members(empty.data),
 			"active_instances database_count db_type_stats deleted_instances disabled_instances total_instances "+
-				"total_size_bytes",
-		)
+				"total_size_bytes")
 		a.serverInstance("a", models.Oracle)
 		a.serverInstance("b", models.SQLServer)
 		a.serverInstance("c", models.SQLServer)
@@ -181,10 +172,7 @@ func TestInstancesBatchDelete_WhileCollecting(t *testing.T) {
 	stores(t, map[models.Engine]collectors.Collector{models.MySQL: server}, func(a *app) {
 		for i, action := range []string{"/actions/sync-capacity", "/databases/app/tables/sizes/actions/refresh"} {
 			made := a.admin.post("/instances", obj{
-				"name": fmt.Sprint(
-					"slow",
-					i,
-				),
+				"name":          fmt.Sprint("slow", i),
 				"db_type":       "mysql",
 				"host":          "h",
 				"port":          1,
@@ -192,11 +180,8 @@ func TestInstancesBatchDelete_WhileCollecting(t *testing.T) {
 			}).want(201, "实例创建成功")
 			id := made.id("instance", "id")
 			path := fmt.Sprintf("/instances/%d", id)
-			a.snapshotOf(
-				path,
-				"app",
-				models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "app", Name: "t", Total: n(1)}}},
-			)
+			a.snapshotOf(path, "app",
+				models.TableResult{Complete: true, Tables: []models.TableSize{{Schema: "app", Name: "t", Total: n(1)}}})
 			answered := make(chan *response, 1)
 			go func() { answered <- a.admin.post(path+action, nil) }()
 			<-server.asked

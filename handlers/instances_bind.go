@@ -40,9 +40,7 @@ var tlsModes = []models.TLSMode{
 // bindInstance returns the existing instance, or a new one if it is nil, with the changes of the body. Nil tag names
 // mean no change. The credential is not nil if a user name and password were typed in.
 func (h *handlers) bindInstance(
-	c echo.Context,
-	f fields,
-	existing *models.Instance,
+	c echo.Context, f fields, existing *models.Instance,
 ) (models.Instance, *[]string, *models.NewCredential, error) {
 	instance := models.Instance{IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{}}
 	if existing != nil {
@@ -290,9 +288,7 @@ func cleanTagNames[T any](list []T) ([]string, error) {
 
 // bindInstanceCredential reads the chosen credential, or a new one typed in.
 func (h *handlers) bindInstanceCredential(
-	c echo.Context,
-	f fields,
-	instance *models.Instance,
+	c echo.Context, f fields, instance *models.Instance,
 ) (typed models.NewCredential, given bool, err error) {
 	if value, there := f["credential_id"]; there {
 		stored, chosen, err := h.chosenCredential(c, value)

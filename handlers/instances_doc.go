@@ -9,64 +9,36 @@ import (
 )
 
 // engineName is the schema of a db_type in requests.
-var engineName = openapi.Dict(
-	"type",
-	"string",
-	"examples",
-	models.Engines,
-	"description",
-	"mysql, oracle, postgresql, sqlserver or sqlite, in any case; mariadb, pg, postgres and mssql stand for theirs.",
-)
+var engineName = openapi.Dict("type", "string", "examples", models.Engines,
+	"description", "mysql, oracle, postgresql, sqlserver or sqlite, in any case; "+
+		"mariadb, pg, postgres and mssql stand for theirs.")
 
 const instanceMissing = "instance.not_found"
 
 // addressFields returns the members that describe a server and how to connect to it.
 func addressFields() []openapi.Field {
 	return []openapi.Field{
-		openapi.Required(
-			"db_type",
-			engineName,
+		openapi.Required("db_type", engineName,
 			"Engine: `mysql` (MariaDB, too), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
-				"`mariadb`, `pg`, `postgres` and `mssql` are understood.",
-		),
-		openapi.Optional(
-			"host",
+				"`mariadb`, `pg`, `postgres` and `mssql` are understood."),
+		openapi.Optional("host",
 			openapi.Example(openapi.Dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
-			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none.",
-		),
-		openapi.Optional(
-			"port",
-			openapi.Example(openapi.Nullable(openapi.IntUpTo(65535)), 5432),
-			"Required, but for SQLite, which has none. A text of digits is understood.",
-		),
-		openapi.Optional(
-			"database_name",
-			openapi.Nullable(openapi.Text(maxDatabaseName)),
+			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none."),
+		openapi.Optional("port", openapi.Example(openapi.Nullable(openapi.IntUpTo(65535)), 5432),
+			"Required, but for SQLite, which has none. A text of digits is understood."),
+		openapi.Optional("database_name", openapi.Nullable(openapi.Text(maxDatabaseName)),
 			"Database to connect to first. For SQLite, required: the path of the file on the server that WhaleFall runs on, "+
 				"in a directory that it may read. "+
-				"For Oracle: the service name, with its domain if it has one. Otherwise optional.",
-		),
+				"For Oracle: the service name, with its domain if it has one. Otherwise optional."),
 		openapi.Optional("tls_mode", openapi.Default(openapi.Enum(tlsModes...), models.TLSPrefer), tlsAbout),
-		openapi.Optional(
-			"options",
-			instanceOptions,
-			"Options that only some engines have. Replaces all options that were set before.",
-		),
-		openapi.Optional(
-			"credential_id",
-			openapi.Nullable(openapi.Dict("type", "integer", "format", "int64")),
-			"Credential to log in with; null: none.",
-		),
-		openapi.Optional(
-			"username",
-			openapi.Text(maxUsername),
-			"User name on the server, instead of a credential: with `password` it becomes a new one.",
-		),
-		openapi.Optional(
-			"password",
-			openapi.Dict("type", "string", "format", "password"),
-			"Exactly as typed, at most 512 bytes. Never comes out again.",
-		),
+		openapi.Optional("options", instanceOptions,
+			"Options that only some engines have. Replaces all options that were set before."),
+		openapi.Optional("credential_id", openapi.Nullable(openapi.Dict("type", "integer", "format", "int64")),
+			"Credential to log in with; null: none."),
+		openapi.Optional("username", openapi.Text(maxUsername),
+			"User name on the server, instead of a credential: with `password` it becomes a new one."),
+		openapi.Optional("password", openapi.Dict("type", "string", "format", "password"),
+			"Exactly as typed, at most 512 bytes. Never comes out again."),
 	}
 }
 
@@ -80,41 +52,21 @@ const tlsAbout = `How the connection is encrypted.
 | verify-ca | yes | yes | no |
 | verify-full | yes | yes | yes |
 
-The chain is checked against the option ca_certificate, or the authorities of the system when that is empty. SQLite has no connection.`
+The chain is checked against the option ca_certificate, or the authorities of the system when that is empty. ` +
+	"SQLite has no connection."
 
-var instanceOptions = openapi.Dict(
-	"type",
-	"object",
-	"additionalProperties",
-	openapi.Dict("type", "string", "maxLength", maxOptionBytes),
-	"maxProperties",
-	maxOptions,
-	"properties",
-	openapi.Dict(
-		models.OptionCACertificate,
-		openapi.Dict(
-			"type",
-			"string",
-			"description",
-			"PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with verify-ca and verify-full.",
-		),
-		models.OptionSID,
-		openapi.Dict(
-			"type",
-			"string",
-			"description",
-			"Oracle: SID to connect to instead of a service; database_name is then empty.",
-		),
-		models.OptionWallet,
-		openapi.Dict(
-			"type",
-			"string",
-			"description",
-			"Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
-				"modes, below `wallets` in the data directory or a directory of WHALEFALL_WALLET_DIRS.",
-		),
-	),
-)
+var instanceOptions = openapi.Dict("type", "object",
+	"additionalProperties", openapi.Dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,
+	"properties", openapi.Dict(
+		models.OptionCACertificate, openapi.Dict("type", "string",
+			"description", "PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with "+
+				"verify-ca and verify-full."),
+		models.OptionSID, openapi.Dict("type", "string",
+			"description", "Oracle: SID to connect to instead of a service; database_name is then empty."),
+		models.OptionWallet, openapi.Dict("type", "string",
+			"description", "Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
+				"modes, below `wallets` in the data directory or a directory of WHALEFALL_WALLET_DIRS."),
+	))
 
 func instanceFields() []openapi.Field {
 	return slices.Concat([]openapi.Field{
@@ -122,35 +74,21 @@ func instanceFields() []openapi.Field {
 			"Letters, digits, `_`, `-` and Chinese characters. Unique among instances that are not deleted."),
 	}, addressFields(), []openapi.Field{
 		openapi.Optional("description", openapi.Text(maxDescription), "Free text."),
-		openapi.Optional(
-			"is_active",
-			openapi.Bool(true),
-			"An inactive instance can be read, but not synced or refreshed.",
-		),
-		openapi.Optional(
-			"tag_names",
-			openapi.Dict("type", "array", "items", openapi.Text(maxTagName), "maxItems", maxTags),
-			"Tags; those that do not exist yet are created.",
-		),
-		openapi.Optional(
-			"schedule",
-			openapi.ObjectOf(scheduleFields()),
-			"When it is collected automatically; absent members stay as they are.",
-		),
+		openapi.Optional("is_active", openapi.Bool(true), "An inactive instance can be read, but not synced or refreshed."),
+		openapi.Optional("tag_names", openapi.Dict("type", "array", "items", openapi.Text(maxTagName), "maxItems", maxTags),
+			"Tags; those that do not exist yet are created."),
+		openapi.Optional("schedule", openapi.ObjectOf(scheduleFields()),
+			"When it is collected automatically; absent members stay as they are."),
 	})
 }
 
 var addressRefusals = []*models.Error{
 	models.Invalid("instance.engine_unknown", "Engine", "db2"),
 	models.Invalid("instance.host_invalid"),
-	models.Invalid(
-		"instance.port_not_integer",
-	),
+	models.Invalid("instance.port_not_integer"),
 	models.Invalid("instance.port_range"),
 	models.Invalid("instance.tls_mode_invalid"),
-	models.Invalid(
-		"instance.options_invalid",
-	),
+	models.Invalid("instance.options_invalid"),
 	models.Invalid("instance.certificate_invalid", "Field", "options."+models.OptionCACertificate),
 	models.Invalid("instance.credential_missing"),
 	models.Invalid("credential.password_long"),
@@ -169,18 +107,10 @@ var instanceRefusals = slices.Concat([]*models.Error{
 	models.Invalid("schedule.not_object"),
 	models.Invalid("schedule.cron_invalid"),
 	models.Invalid("schedule.cron_never"),
-	models.Invalid(
-		"schedule.cron_often",
-		"Minutes",
-		5,
-	),
+	models.Invalid("schedule.cron_often", "Minutes", 5),
 	models.Invalid("schedule.zone_unknown"),
 	models.Invalid("schedule.jitter_not_integer"),
-	models.Invalid(
-		"schedule.jitter_range",
-		"Limit",
-		24*60,
-	),
+	models.Invalid("schedule.jitter_range", "Limit", 24*60),
 	models.Invalid("schedule.blackout_invalid"),
 	models.Invalid("schedule.blackout_always"),
 	{Code: models.CodeConflict, Key: "instance.name_taken"},
@@ -195,14 +125,12 @@ func exampleInstance() oneInstance {
 	port, credential := 5432, int64(3)
 	return oneInstance{
 		instanceJSON{
-			ID:     7,
-			Name:   "orders",
-			DBType: models.PostgreSQL,
-			Host:   orNull("db.example.com"),
-			Port:   &port,
-			DatabaseVersion: orNull(
-				"PostgreSQL 16.14",
-			),
+			ID:              7,
+			Name:            "orders",
+			DBType:          models.PostgreSQL,
+			Host:            orNull("db.example.com"),
+			Port:            &port,
+			DatabaseVersion: orNull("PostgreSQL 16.14"),
 			MainVersion:     orNull("16"),
 			DetailedVersion: orNull("16.14"),
 			CredentialID:    &credential,
@@ -258,24 +186,8 @@ func exampleInstanceItem() instanceItemJSON {
 }
 
 func instanceOperations() []operation {
-	postgres := openapi.Dict(
-		"name",
-		"orders",
-		"db_type",
-		"postgresql",
-		"host",
-		"db.example.com",
-		"port",
-		5432,
-		"tls_mode",
-		"verify-full",
-		"username",
-		"whalefall",
-		"password",
-		"p@ss word!",
-		"tag_names",
-		[]string{"production"},
-	)
+	postgres := openapi.Dict("name", "orders", "db_type", "postgresql", "host", "db.example.com", "port", 5432,
+		"tls_mode", "verify-full", "username", "whalefall", "password", "p@ss word!", "tag_names", []string{"production"})
 	return slices.Concat([]operation{
 		{
 			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances,
@@ -304,22 +216,13 @@ func instanceOperations() []operation {
 
 func instanceFilter() []openapi.Field {
 	return []openapi.Field{
-		openapi.Optional(
-			"search",
-			openapi.Text(0),
-			"Case-insensitive substring of name, host and description, taken literally.",
-		),
+		openapi.Optional("search", openapi.Text(0),
+			"Case-insensitive substring of name, host and description, taken literally."),
 		openapi.Optional("db_type", engineName, "Only this engine."),
-		openapi.Optional(
-			"status",
-			openapi.Enum("active", "inactive", "paused", "deleted"),
-			"Only these; `paused` are active ones whose scheduled collections kept failing and have stopped.",
-		),
-		openapi.Optional(
-			"tags",
-			openapi.List(openapi.Dict("type", "string")),
-			"Names of tags, repeated; instances with any of them.",
-		),
+		openapi.Optional("status", openapi.Enum("active", "inactive", "paused", "deleted"),
+			"Only these; `paused` are active ones whose scheduled collections kept failing and have stopped."),
+		openapi.Optional("tags", openapi.List(openapi.Dict("type", "string")),
+			"Names of tags, repeated; instances with any of them."),
 		openapi.Optional("include_deleted", openapi.Bool(false), "Also those in the recycle bin."),
 		openapi.Optional("sort", openapi.Default(openapi.Enum(instanceSorts...), "id"), "Column to sort by."),
 		openapi.Optional("order", openapi.Default(openapi.Enum("asc", "desc"), "desc"), "Direction."),

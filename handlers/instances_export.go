@@ -15,14 +15,7 @@ const exportPage = 500
 
 // exportColumns starts with the columns of an import, so that an export can be imported.
 var exportColumns = slices.Concat(contractColumns, []string{
-	"id",
-	"status",
-	"tls_mode",
-	"tags",
-	"main_version",
-	"active_db_count",
-	"total_size_bytes",
-	"last_sync_time",
+	"id", "status", "tls_mode", "tags", "main_version", "active_db_count", "total_size_bytes", "last_sync_time",
 	"created_at",
 })
 

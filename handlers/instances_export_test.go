@@ -42,16 +42,9 @@ func TestInstancesExport(t *testing.T) {
 		rows := r.cells()
 		equal(a, "header", strings.Join(rows[0], ","), exportHeader)
 		equal(a, "rows", len(rows), 3)
-		equal(
-			a,
-			"server",
-			strings.Join(rows[1][:13], "|"),
-			fmt.Sprintf(
-				"'-pg|postgresql|db.example.com|5432||'=1+1, \"x\"|%d|%d|active|prefer|\"a;c\";b||0",
-				credential,
-				server,
-			),
-		)
+		equal(a, "server", strings.Join(rows[1][:13], "|"),
+			fmt.Sprintf("'-pg|postgresql|db.example.com|5432||'=1+1, \"x\"|%d|%d|active|prefer|\"a;c\";b||0",
+				credential, server))
 		stored := a.admin.get("/instances?search=file").at("items", 0).(obj)
 		equal(a, "file", strings.Join(slices.Concat(rows[2][:4], rows[2][8:10], rows[2][11:15]), "|"), strings.Join([]string{
 			"file", "sqlite", "", "", "active", "prefer", stored["main_version"].(string), "1",

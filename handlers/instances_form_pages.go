@@ -140,11 +140,8 @@ func withTyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 			f.DatabaseName = typed.Get("database_name")
 		}
 		if shown == models.Oracle {
-			f.Options[models.OptionSID], f.Options[models.OptionWallet] = typed.Get(
-				"options."+models.OptionSID,
-			), typed.Get(
-				"options."+models.OptionWallet,
-			)
+			f.Options[models.OptionSID] = typed.Get("options." + models.OptionSID)
+			f.Options[models.OptionWallet] = typed.Get("options." + models.OptionWallet)
 		}
 	}
 	if f.Port == "" || shown != f.DBType && f.Port == strconv.Itoa(defaultPorts[shown]) {

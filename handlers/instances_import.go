@@ -83,10 +83,8 @@ func (h *handlers) importRows(c echo.Context, rows []importRow) (importJSON, err
 				return importJSON{}, err
 			}
 			reason := views.Failed(lang(c), e)
-			out.Errors = append(
-				out.Errors,
-				views.Message(lang(c), "import.row_invalid", models.Args("Row", row.number, "Reason", reason)),
-			)
+			out.Errors = append(out.Errors,
+				views.Message(lang(c), "import.row_invalid", models.Args("Row", row.number, "Reason", reason)))
 			continue
 		}
 		drafts = append(drafts, draft)
@@ -103,16 +101,12 @@ func (h *handlers) importRows(c echo.Context, rows []importRow) (importJSON, err
 // summarize adds errors about names that were skipped.
 func (r *importJSON) summarize(lang string) {
 	if len(r.DuplicateNames) > 0 {
-		r.Errors = append(
-			r.Errors,
-			views.Message(lang, "import.names_repeated", models.Args("Names", strings.Join(r.DuplicateNames, ", "))),
-		)
+		r.Errors = append(r.Errors,
+			views.Message(lang, "import.names_repeated", models.Args("Names", strings.Join(r.DuplicateNames, ", "))))
 	}
 	if len(r.SkippedExistingNames) > 0 {
-		r.Errors = append(
-			r.Errors,
-			views.Message(lang, "import.names_taken", models.Args("Names", strings.Join(r.SkippedExistingNames, ", "))),
-		)
+		r.Errors = append(r.Errors,
+			views.Message(lang, "import.names_taken", models.Args("Names", strings.Join(r.SkippedExistingNames, ", "))))
 	}
 }
 
@@ -235,10 +229,8 @@ func importColumns(header []string) ([]string, error) {
 		}
 		columns[i] = name
 	}
-	missing := slices.DeleteFunc(
-		slices.Clone(requiredColumns),
-		func(name string) bool { return slices.Contains(columns, name) },
-	)
+	missing := slices.DeleteFunc(slices.Clone(requiredColumns),
+		func(name string) bool { return slices.Contains(columns, name) })
 	if len(missing) > 0 {
 		return nil, models.Invalid("import.columns_missing", "Columns", strings.Join(missing, ", "))
 	}

@@ -36,11 +36,8 @@ func importOperations() []operation {
 				"Valid rows are created; the others are reported.",
 			upload: true,
 			body: []openapi.Field{
-				openapi.Required(
-					"file",
-					openapi.Dict("type", "string", "contentMediaType", "text/csv"),
-					"The file; its name ends in .csv.",
-				),
+				openapi.Required("file", openapi.Dict("type", "string", "contentMediaType", "text/csv"),
+					"The file; its name ends in .csv."),
 			},
 			message: "import.created",
 			args:    []any{"Count", 2},
@@ -56,11 +53,7 @@ func importOperations() []operation {
 				models.Invalid("import.columns_missing", "Columns", "host, port"),
 				models.Invalid("import.column_repeated", "Column", "host"),
 				models.Invalid("import.not_utf8"),
-				models.Invalid(
-					"import.malformed",
-					"Line",
-					3,
-				),
+				models.Invalid("import.malformed", "Line", 3),
 				models.Invalid("import.too_many_rows", "Limit", maxImportRows),
 				models.Invalid("body.not_form"),
 			},

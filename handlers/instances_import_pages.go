@@ -23,10 +23,8 @@ func (h *handlers) submitImport(c echo.Context) error {
 	if result.CreatedCount > 0 {
 		c.Response().Header().Set("HX-Trigger", "instances-changed")
 	}
-	return h.renderImport(
-		c,
-		views.ImportForm{Result: &views.ImportResult{File: file, Created: result.CreatedCount, Errors: result.Errors}},
-	)
+	return h.renderImport(c,
+		views.ImportForm{Result: &views.ImportResult{File: file, Created: result.CreatedCount, Errors: result.Errors}})
 }
 
 func (h *handlers) renderImport(c echo.Context, f views.ImportForm) error {

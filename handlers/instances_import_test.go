@@ -179,10 +179,8 @@ func TestInstancesImport_Concurrent(t *testing.T) {
 		}
 		all.Go(func() {
 			for i := range count {
-				r := a.admin.post(
-					"/instances",
-					obj{"name": fmt.Sprintf("n%d", i), "db_type": "mysql", "host": "h", "port": 1, "tag_names": []string{"t5", "t4"}},
-				)
+				r := a.admin.post("/instances",
+					obj{"name": fmt.Sprintf("n%d", i), "db_type": "mysql", "host": "h", "port": 1, "tag_names": []string{"t5", "t4"}})
 				if r.status == http.StatusCreated {
 					created[4]++
 				} else if r.status != http.StatusConflict {
@@ -224,10 +222,7 @@ func TestInstancesImport_WithoutScripts(t *testing.T) {
 			has(1, `input[form=instance-export][name=search][value=x]`, `input[form=instance-export][name=db_type][value=mysql]`)
 		a.guest.visit("/instances/import").wantStatus(403)
 		a.admin.visit("/instances/import").wantStatus(200).has(1, "#import-form[enctype='multipart/form-data']")
-		send(
-			"a.csv",
-			importHeader+"a,mysql,h,1\n<i>,mysql,h,1\n",
-		).wantStatus(200).
+		send("a.csv", importHeader+"a,mysql,h,1\n<i>,mysql,h,1\n").wantStatus(200).
 			has(1, "main #import-form", "#import-result .success", "#import-result .error li").
 			says("成功创建 1 个实例").
 			says("第 2 个实例数据无效：实例名称只能包含")

@@ -133,10 +133,6 @@ func (h *handlers) testSavedConnection(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerChanged(
-		c,
-		inventoryChanged,
-		views.InstancePath(instance.ID),
-		h.page(c).T("notice.connected", "Version", version.Full),
-	)
+	return h.answerChanged(c, inventoryChanged, views.InstancePath(instance.ID),
+		h.page(c).T("notice.connected", "Version", version.Full))
 }

@@ -24,21 +24,15 @@ func TestInstances(t *testing.T) {
 			"name": "生产-PG_1", "db_type": "Postgres", "host": "db.example.com", "port": "5432", "database_name": "app.svc",
 			"credential_id": credential, "description": "主库\n第二行", "tag_names": []string{"prod", "主", "prod"}, "nonsense": 1,
 		}).want(201, "实例创建成功")
-		equal(
-			a,
-			"members",
-			members(created.at("instance").(obj)),
+		equal(a, "members", members(created.at("instance").(obj)),
 			"created_at credential credential_id database_name database_version "+
 				"db_type deleted_at description detailed_version host id is_active last_connected last_sync_time main_version "+
-				"name options port schedule "+
-				"status tags tls_mode updated_at",
-		)
+				"name options port schedule status tags tls_mode updated_at")
 		path := fmt.Sprintf("/instances/%d", created.id("instance", "id"))
 		detail := a.guest.get(path).want(200, "获取实例详情成功").wantAt(
-			"instance.name", "生产-PG_1", "instance.db_type", "postgresql", "instance.port", 5432, "instance.host",
-			"db.example.com",
-			"instance.database_name", "app.svc", "instance.status", "active", "instance.is_active", true, "instance.tls_mode",
-			"prefer",
+			"instance.name", "生产-PG_1", "instance.db_type", "postgresql",
+			"instance.host", "db.example.com", "instance.port", 5432, "instance.database_name", "app.svc",
+			"instance.status", "active", "instance.is_active", true, "instance.tls_mode", "prefer",
 			"instance.options", obj{}, "instance.last_connected", nil, "instance.database_version", nil,
 			"instance.credential",
 			obj{"id": credential, "name": "monitor", "username": "mon", "password": "******", "credential_type": "database"},
@@ -184,10 +178,8 @@ func TestInstances_Input(t *testing.T) {
 			body["name"] = fmt.Sprintf("fine-%d", i)
 			a.admin.post("/instances", body).want(201, "实例创建成功")
 		}
-		sqlite := a.admin.post(
-			"/instances",
-			obj{"name": "f", "db_type": "sqlite", "database_name": "/a b/c.db", "host": "ignored", "port": "x"},
-		)
+		sqlite := a.admin.post("/instances",
+			obj{"name": "f", "db_type": "sqlite", "database_name": "/a b/c.db", "host": "ignored", "port": "x"})
 		sqlite.want(201, "实例创建成功").wantAt("instance.host", nil, "instance.port", nil, "instance.database_name", "/a b/c.db")
 	})
 }
@@ -284,22 +276,10 @@ func TestCredentials(t *testing.T) {
 			"password":        secret,
 			"description":     "d",
 		}).want(201, "数据保存成功")
-		equal(
-			a,
-			"members",
-			members(created.at("credential").(obj)),
-			"created_at credential_type db_type description id name password updated_at username",
-		)
-		created.wantAt(
-			"credential.name",
-			"main",
-			"credential.db_type",
-			"mysql",
-			"credential.username",
-			"root@%",
-			"credential.password",
-			"******",
-		)
+		equal(a, "members", members(created.at("credential").(obj)),
+			"created_at credential_type db_type description id name password updated_at username")
+		created.wantAt("credential.name", "main", "credential.db_type", "mysql",
+			"credential.username", "root@%", "credential.password", "******")
 		id := created.id("credential", "id")
 		path := fmt.Sprintf("/credentials/%d", id)
 		stored, err := a.store.Credential(a.Context(), id)
@@ -367,9 +347,9 @@ func TestConnections(t *testing.T) {
 		}
 		down["name"] = "down"
 		saved := a.admin.post("/instances", down).want(201, "实例创建成功").id("instance", "id")
-		extra := a.guest.post("/connections/actions/test", obj{"instance_id": saved}).wantCode(
-			409, models.CodeUnreachable, "数据库连接失败",
-		).body["extra"].(obj)
+		unreachable := a.guest.post("/connections/actions/test", obj{"instance_id": saved}).
+			wantCode(409, models.CodeUnreachable, "数据库连接失败")
+		extra := unreachable.body["extra"].(obj)
 		equal(a, "extra", plain(extra["instance_id"]), plain(saved))
 
 		for _, bad := range []struct {

@@ -139,32 +139,17 @@ func TestDatabaseSizes_Latest(t *testing.T) {
 			Args: models.Args("Name", "closed"),
 		}
 		first, today := time.Now().AddDate(0, 0, -3), time.Now()
-		a.saveSizes(
-			inst,
-			first,
-			models.DatabaseSize{Name: "a", Total: n(9 << 20)},
-			models.DatabaseSize{Name: "gone", Total: n(700 << 20)},
-			models.DatabaseSize{Name: "late", Total: n(1<<20 - 1)},
-			models.DatabaseSize{Name: "closed", Err: refused},
-		)
-		a.saveSizes(
-			inst,
-			today,
-			models.DatabaseSize{Name: "a", Total: n(2<<20 - 1), Data: n(1 << 20), Log: n(0)},
-			models.DatabaseSize{Name: "A", Total: n(2<<20 - 1)},
-			models.DatabaseSize{
-				Name: "late",
-				Err:  refused,
-			},
-			models.DatabaseSize{Name: "closed", Err: refused},
-			models.DatabaseSize{Name: "zero", Total: n(0)},
-		)
+		a.saveSizes(inst, first, models.DatabaseSize{Name: "a", Total: n(9 << 20)},
+			models.DatabaseSize{Name: "gone", Total: n(700 << 20)}, models.DatabaseSize{Name: "late", Total: n(1<<20 - 1)},
+			models.DatabaseSize{Name: "closed", Err: refused})
+		a.saveSizes(inst, today, models.DatabaseSize{Name: "a", Total: n(2<<20 - 1), Data: n(1 << 20), Log: n(0)},
+			models.DatabaseSize{Name: "A", Total: n(2<<20 - 1)}, models.DatabaseSize{Name: "late", Err: refused},
+			models.DatabaseSize{Name: "closed", Err: refused}, models.DatabaseSize{Name: "zero", Total: n(0)})
 		sizes := inst + "/databases/sizes?"
 		for _, page := range []string{"", "&limit=1", "&limit=1&offset=3", "&offset=100"} {
 			a.guest.get(sizes+"latest_only=1"+page).
-				wantAt(
-					"total", 5, "active_count", 5, "filtered_count", 0, "total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1),
-				)
+				wantAt("total", 5, "active_count", 5, "filtered_count", 0,
+					"total_size_mb", 2, "total_size_bytes", 2*(2<<20-1)+(1<<20-1))
 			a.guest.get(sizes+"latest_only=1&include_inactive=1"+page).
 				wantAt("total", 6, "active_count", 5, "filtered_count", 1, "total_size_mb", 2)
 		}
@@ -176,15 +161,12 @@ func TestDatabaseSizes_Latest(t *testing.T) {
 		for _, null := range []string{"id", "collected_at", "collected_date", "deleted_at", "data_size_mb", "log_size_mb"} {
 			equal(a, null, never[null], nil)
 		}
-		equal(
-			a,
-			"data",
-			plain([]any{measured["data_size_mb"], measured["log_size_mb"], measured["log_size_bytes"]}),
-			"[1,0,0]",
-		)
-		reason := plain(
-			obj{"code": models.CodeCollection, "message": "数据库 closed 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE"},
-		)
+		equal(a, "data",
+			plain([]any{measured["data_size_mb"], measured["log_size_mb"], measured["log_size_bytes"]}), "[1,0,0]")
+		reason := plain(obj{
+			"code":    models.CodeCollection,
+			"message": "数据库 closed 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE",
+		})
 		for i, want := range []string{"null", "null", "null", reason, "null", reason} {
 			equal(a, "error of "+latest[i].(obj)["database_name"].(string), plain(latest[i].(obj)["error"]), want)
 		}
@@ -194,12 +176,8 @@ func TestDatabaseSizes_Latest(t *testing.T) {
 		history := a.guest.get(sizes).wantAt("total", 5)
 		equal(a, "days", strings.Join(column(history.at("databases").([]any), "database_name"), " "), "A a zero a late")
 		all := a.guest.get(sizes+"include_inactive=1").wantAt("total", 6)
-		equal(
-			a,
-			"days of all",
-			strings.Join(column(all.at("databases").([]any), "database_name"), " "),
-			"A a zero a gone late",
-		)
+		equal(a, "days of all",
+			strings.Join(column(all.at("databases").([]any), "database_name"), " "), "A a zero a gone late")
 		if strings.Contains(history.raw, `"error":{`) || strings.Contains(history.raw, "active_count") {
 			a.Errorf("history: %s", history.raw)
 		}
@@ -247,18 +225,11 @@ func TestTableSizes_Contract(t *testing.T) {
 		rows := r.at("tables").([]any)
 		equal(a, "order", strings.Join(column(rows, "table_name"), " "), "part whole ix İx 100%")
 		equal(a, "size_mb", strings.Join(column(rows, "size_mb"), " "), "5 5 3 0 <nil>")
-		equal(
-			a,
-			"unknown is left out",
-			strings.Join(slices.Sorted(maps.Keys(rows[4].(obj))), " "),
-			"collected_at kind schema_name size_source table_name",
-		)
-		equal(
-			a,
-			"partition",
+		equal(a, "unknown is left out", strings.Join(slices.Sorted(maps.Keys(rows[4].(obj))), " "),
+			"collected_at kind schema_name size_source table_name")
+		equal(a, "partition",
 			plain([]any{rows[0].(obj)["parent_schema"], rows[0].(obj)["parent_table"], rows[1].(obj)["rolled_up"]}),
-			`["S","whole",true]`,
-		)
+			`["S","whole",true]`)
 		folded := a.guest.get(path+"?partitions=fold&limit=1").
 			wantAt("total", 4, "tables.0.table_name", "whole", "tables.0.partition_count", 1)
 		equal(a, "fold by cursor", walkCursor(a, path+"?partitions=fold&limit=1", folded), "whole ix İx 100%")
@@ -289,12 +260,8 @@ func TestTableSizes_Contract(t *testing.T) {
 		equal(a, "kept", len(a.guest.get(path+"?only=unsettled").at("tables").([]any)), 3)
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true})
 		gone := a.guest.get(path+"?table_name=x").wantAt("total", 0)
-		equal(
-			a,
-			"time of an empty snapshot",
-			gone.at("collected_at") == nil || gone.at("collected_at") == any(collected),
-			false,
-		)
+		equal(a, "time of an empty snapshot",
+			gone.at("collected_at") == nil || gone.at("collected_at") == any(collected), false)
 	})
 }
 

@@ -70,21 +70,9 @@ func NewMetrics(store *models.Store, version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(
-		m.requests,
-		m.requestSeconds,
-		m.collections,
-		m.collectionSeconds,
-		m.collectionsRunning,
-		m.auditFailures,
-		build,
-		storeSize{
-			store,
-		},
-		schedules{store},
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+	m.registry.MustRegister(m.requests, m.requestSeconds, m.collections, m.collectionSeconds, m.collectionsRunning,
+		m.auditFailures, build, storeSize{store}, schedules{store}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -107,18 +95,10 @@ func (s storeSize) Collect(to chan<- prometheus.Metric) {
 type schedules struct{ store *models.Store }
 
 var (
-	pausedMetric = prometheus.NewDesc(
-		"whalefall_instances_paused",
-		"Instances that are no longer collected by schedule because they kept failing.",
-		nil,
-		nil,
-	)
-	overdueMetric = prometheus.NewDesc(
-		"whalefall_instances_overdue",
-		"Instances whose scheduled collection should have begun.",
-		nil,
-		nil,
-	)
+	pausedMetric = prometheus.NewDesc("whalefall_instances_paused",
+		"Instances that are no longer collected by schedule because they kept failing.", nil, nil)
+	overdueMetric = prometheus.NewDesc("whalefall_instances_overdue",
+		"Instances whose scheduled collection should have begun.", nil, nil)
 )
 
 func (schedules) Describe(to chan<- *prometheus.Desc) {

@@ -179,7 +179,8 @@ func TestMetrics_AuditFailures(t *testing.T) {
 	}
 }
 
-// TestNew_WhileCollecting builds handlers while a runner collects. The race detector reports a New that changes its runner.
+// TestNew_WhileCollecting builds handlers while a runner collects. The race detector reports a New that changes its
+// runner.
 func TestNew_WhileCollecting(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
@@ -195,7 +196,8 @@ func TestNew_WhileCollecting(t *testing.T) {
 	for range 4 {
 		collections.Go(func() {
 			for range 5 {
-				if _, err := runner.RequestAndWait(t.Context(), jobs.Tables(models.Requester{Username: "u"}, id, "main")); err != nil {
+				request := jobs.Tables(models.Requester{Username: "u"}, id, "main")
+				if _, err := runner.RequestAndWait(t.Context(), request); err != nil {
 					t.Error(err)
 				}
 			}

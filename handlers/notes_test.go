@@ -84,23 +84,8 @@ func TestTableSizesPage_Badges(t *testing.T) {
 			SizeSource: models.SizeAllocated,
 		}
 	}
-	inMemory, history, odd, view := row(
-		"hot",
-		models.KindMemoryOptimized,
-		nil,
-	), row(
-		"h",
-		models.KindTable,
-		n(8192),
-	), row(
-		"odd",
-		models.KindTable,
-		n(8192),
-	), row(
-		"v",
-		models.KindIndexedView,
-		n(8192),
-	)
+	inMemory, history := row("hot", models.KindMemoryOptimized, nil), row("h", models.KindTable, n(8192))
+	odd, view := row("odd", models.KindTable, n(8192)), row("v", models.KindIndexedView, n(8192))
 	inMemory.Memory, inMemory.SizeSource = n(12<<20), models.SizeNone
 	history.Note, history.RelatedSchema, history.Related = models.NoteHistory, "dbo", hostile
 	history.Rows, history.RowsSource, history.RowsAt = n(70), models.RowsStatistic, &counted
@@ -203,16 +188,8 @@ func TestFailure_ErrorNumber(t *testing.T) {
 	equal(t, "number", toast.doc.Find(".error-number").Text(), "ORA-00942")
 	equal(t, "to copy", toast.doc.Find("[data-copy]").AttrOr("data-copy", ""), "GRANT SELECT_CATALOG_ROLE TO app")
 	text := toast.doc.Find(".toast-text").Text()
-	explained, numbered, granted := strings.Index(
-		text,
-		"权限不足",
-	), strings.Index(
-		text,
-		"ORA-00942",
-	), strings.Index(
-		text,
-		"GRANT",
-	)
+	explained, numbered := strings.Index(text, "权限不足"), strings.Index(text, "ORA-00942")
+	granted := strings.Index(text, "GRANT")
 	if explained < 0 || explained > numbered || numbered > granted {
 		t.Errorf("order: %q", text)
 	}
@@ -260,12 +237,8 @@ func TestInstancePage_InaccessibleDatabase(t *testing.T) {
 	for _, selector := range []string{
 		"tr[data-database=archive] .badge", "tr[data-database=archive] td.muted", "tr[data-database=lost] td.size",
 	} {
-		equal(
-			t,
-			selector,
-			p.doc.Find(selector).First().AttrOr("title", ""),
-			"数据库 archive 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE",
-		)
+		equal(t, selector, p.doc.Find(selector).First().AttrOr("title", ""),
+			"数据库 archive 不接受连接：datallowconn 为 false，或有未完成的 DROP DATABASE")
 	}
 }
 

@@ -99,10 +99,8 @@ func (a *app) snapshotOf(instance, database string, r models.TableResult) string
 	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(a, err)
 	now := time.Now()
-	_, err = a.store.SaveTableSizes(
-		a.Context(),
-		models.SaveTables{InstanceID: id, Database: database, Result: r, CollectedAt: now, Started: now},
-	)
+	_, err = a.store.SaveTableSizes(a.Context(),
+		models.SaveTables{InstanceID: id, Database: database, Result: r, CollectedAt: now, Started: now})
 	check(a, err)
 	return instance + "/databases/" + url.PathEscape(database) + "/tables"
 }
@@ -301,14 +299,12 @@ func TestInstanceFormPage(t *testing.T) {
 
 	certificate := certificateText(t)
 	form := url.Values{
-		"name":          {"formed"},
-		"db_type":       {"postgresql"},
-		"host":          {"db.example"},
-		"port":          {"5432"},
-		"credential_id": {""},
-		"username": {
-			"mon",
-		},
+		"name":                   {"formed"},
+		"db_type":                {"postgresql"},
+		"host":                   {"db.example"},
+		"port":                   {"5432"},
+		"credential_id":          {""},
+		"username":               {"mon"},
 		"password":               {"p:@/%"},
 		"tag_names":              {"a, b"},
 		"is_active":              {"false", "true"},
@@ -357,17 +353,13 @@ func TestInstanceFormPage_Oracle(t *testing.T) {
 	equal(t, "typed before", kept.doc.Find(own[0]).AttrOr("value", ""), "ORCL")
 
 	form := url.Values{
-		"name": {
-			"ora",
-		},
-		"db_type":       {"oracle"},
-		"host":          {"db.example"},
-		"port":          {"1521"},
-		"credential_id": {""},
-		"database_name": {"pdb.example.com"},
-		"options.sid": {
-			"ORCL",
-		},
+		"name":                     {"ora"},
+		"db_type":                  {"oracle"},
+		"host":                     {"db.example"},
+		"port":                     {"1521"},
+		"credential_id":            {""},
+		"database_name":            {"pdb.example.com"},
+		"options.sid":              {"ORCL"},
 		"options.wallet_directory": {"/etc/wallet"},
 		"options.ca_certificate":   {""},
 		"is_active":                {"true"},

@@ -13,12 +13,8 @@ import (
 func TestTableSizesPage_PartialAccount(t *testing.T) {
 	t.Parallel()
 	server := testenv.MySQL(t)
-	server.Exec(
-		t,
-		"",
-		"CREATE USER 'little'@'%' IDENTIFIED BY 'p'",
-		"CREATE TABLE "+testenv.QuoteMySQLName(server.NewDatabase(t))+".unseen (a INT)",
-	)
+	server.Exec(t, "", "CREATE USER 'little'@'%' IDENTIFIED BY 'p'",
+		"CREATE TABLE "+testenv.QuoteMySQLName(server.NewDatabase(t))+".unseen (a INT)")
 	a := newApp(t, t.TempDir()+"/store.db")
 	added := a.admin.post("/instances", obj{
 		"name": "little", "db_type": "mysql", "host": server.Host, "port": server.Port, "username": "little", "password": "p",

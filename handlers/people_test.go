@@ -47,9 +47,7 @@ func TestUsers_Names(t *testing.T) {
 			create(name).wantCode(400, models.CodeInvalid, "字段 'username' 是必填的")
 		}
 		for _, name := range []string{"abc", strings.Repeat("a", 20), "___", "123", "A_1"} {
-			create(
-				name,
-			).want(201, "用户创建成功").
+			create(name).want(201, "用户创建成功").
 				wantAt("user.username", name, "user.role", "guest", "user.is_active", true, "user.last_login_at", nil)
 		}
 
@@ -269,32 +267,17 @@ func TestCredentials_Members(t *testing.T) {
 		a.admin.post("/credentials", good(obj{"name": " first "})).wantCode(409, models.CodeConflict, "凭据名称已存在")
 
 		r := a.admin.post("/credentials", good(obj{
-			"name": " " + strings.Repeat(
-				"鲸",
-				100,
-			) + " ",
+			"name":            " " + strings.Repeat("鲸", 100) + " ",
 			"credential_type": "database",
 			"db_type":         "MariaDB",
 			"username":        strings.Repeat("u", 255),
 			"description":     strings.Repeat("鲸", 499) + "\n",
 			"nonsense":        1,
 		})).want(201, "数据保存成功")
-		r.wantAt(
-			"credential.name",
-			strings.Repeat("鲸", 100),
-			"credential.db_type",
-			"mysql",
-			"credential.credential_type",
-			"database",
-			"credential.password",
-			"******",
-		)
-		equal(
-			a,
-			"members",
-			members(r.at("credential").(obj)),
-			"created_at credential_type db_type description id name password updated_at username",
-		)
+		r.wantAt("credential.name", strings.Repeat("鲸", 100), "credential.db_type", "mysql",
+			"credential.credential_type", "database", "credential.password", "******")
+		equal(a, "members", members(r.at("credential").(obj)),
+			"created_at credential_type db_type description id name password updated_at username")
 		second := fmt.Sprintf("/credentials/%d", r.id("credential", "id"))
 		a.admin.put(second, obj{"name": "first"}).wantCode(409, models.CodeConflict, "凭据名称已存在")
 		a.admin.put(second, obj{"name": "FIRST", "description": ""}).want(200, "数据更新成功").
@@ -624,17 +607,13 @@ func TestInstanceFormPage_Refused(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	form := url.Values{
-		"name": {
-			"kept",
-		},
-		"db_type":       {"oracle"},
-		"host":          {"db.example"},
-		"port":          {"x"},
-		"credential_id": {""},
-		"username":      {"mon"},
-		"password": {
-			"Hidden1Secret",
-		},
+		"name":             {"kept"},
+		"db_type":          {"oracle"},
+		"host":             {"db.example"},
+		"port":             {"x"},
+		"credential_id":    {""},
+		"username":         {"mon"},
+		"password":         {"Hidden1Secret"},
 		"tls_mode":         {"require"},
 		"options.sid":      {"ORCL"},
 		"tag_names":        {"a, b"},

@@ -9,37 +9,21 @@ import (
 
 // pageFields describes the query that bindPage reads.
 var pageFields = []openapi.Field{
-	openapi.Optional(
-		"page",
-		openapi.Example(openapi.Dict("type", "integer", "default", 1), 1),
-		"Number of the page, from 1.",
-	),
-	openapi.Optional(
-		"limit",
-		openapi.Example(openapi.Dict("type", "integer", "default", instanceLimit), 20),
-		"Rows of a page, 1 to 100; anything else is the default.",
-	),
+	openapi.Optional("page", openapi.Example(openapi.Dict("type", "integer", "default", 1), 1),
+		"Number of the page, from 1."),
+	openapi.Optional("limit", openapi.Example(openapi.Dict("type", "integer", "default", instanceLimit), 20),
+		"Rows of a page, 1 to 100; anything else is the default."),
 	openapi.Optional("page_size", openapi.Dict("type", "integer"), "The same as `limit`, which wins."),
 }
 
 var (
-	startDate = openapi.Optional(
-		"start_date",
-		openapi.Dict("type", "string", "format", "date"),
-		"First day, YYYY-MM-DD, in WhaleFall's configured time zone.",
-	)
-	endDate = openapi.Optional(
-		"end_date",
-		openapi.Dict("type", "string", "format", "date"),
-		"Last day, YYYY-MM-DD, inclusive.",
-	)
+	startDate = openapi.Optional("start_date", openapi.Dict("type", "string", "format", "date"),
+		"First day, YYYY-MM-DD, in WhaleFall's configured time zone.")
+	endDate = openapi.Optional("end_date", openapi.Dict("type", "string", "format", "date"),
+		"Last day, YYYY-MM-DD, inclusive.")
 
 	dayRefusals = []*models.Error{
-		models.Invalid(
-			"query.not_day",
-			"Name",
-			"start_date",
-		),
+		models.Invalid("query.not_day", "Name", "start_date"),
 		models.Invalid("query.not_day", "Name", "end_date"),
 		models.Invalid("query.days_reversed"),
 	}
@@ -49,40 +33,24 @@ var (
 	}
 	windowRefusals = append(slices.Clone(limitRefusals),
 		models.Invalid("query.not_integer", "Name", "offset"), models.Invalid("query.negative", "Name", "offset"))
-	numberedRefusals = append(
-		slices.Clone(limitRefusals),
-		models.Invalid("query.offset_unsupported"),
-		models.Invalid("query.not_integer", "Name", "page"),
-		models.Invalid(
-			"query.too_small",
-			"Name",
-			"page",
-			"Limit",
-			1,
-		),
-		models.Invalid("query.too_large", "Name", "page", "Limit", maxOffset/maxSizeLimit),
-	)
+	numberedRefusals = append(slices.Clone(limitRefusals), models.Invalid("query.offset_unsupported"),
+		models.Invalid("query.not_integer", "Name", "page"), models.Invalid("query.too_small", "Name", "page", "Limit", 1),
+		models.Invalid("query.too_large", "Name", "page", "Limit", maxOffset/maxSizeLimit))
 )
 
 // windowFields describes limit and offset; numberedFields describes limit and page of the later path style.
 func windowFields(rows int) []openapi.Field {
 	return []openapi.Field{
 		openapi.Optional("limit", openapi.Default(openapi.IntUpTo(maxSizeLimit), rows), "Rows of the answer."),
-		openapi.Optional(
-			"offset",
-			openapi.Default(openapi.Dict("type", "integer", "minimum", 0), 0),
-			"Rows left out before the first.",
-		),
+		openapi.Optional("offset", openapi.Default(openapi.Dict("type", "integer", "minimum", 0), 0),
+			"Rows left out before the first."),
 	}
 }
 
 func numberedFields(rows int) []openapi.Field {
 	return []openapi.Field{
-		openapi.Optional(
-			"limit",
-			openapi.Default(openapi.IntUpTo(maxSizeLimit), rows),
-			"Rows of a page. There is no `offset` here: sending one is 400.",
-		),
+		openapi.Optional("limit", openapi.Default(openapi.IntUpTo(maxSizeLimit), rows),
+			"Rows of a page. There is no `offset` here: sending one is 400."),
 		openapi.Optional("page", openapi.Default(openapi.IntUpTo(maxOffset/maxSizeLimit), 1), "Number of the page."),
 	}
 }

@@ -62,9 +62,11 @@ func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 
 // rateLimited returns a 429 that says how many requests are allowed and when the next one is.
 func rateLimited(limit int, reset, now time.Time) *models.Error {
-	return &models.Error{Code: models.CodeRateLimited, RetryAfter: models.WholeSeconds(reset.Sub(now)), Extra: map[string]any{
-		"limit": limit, "remaining": 0, "reset": reset.Unix(),
-	}}
+	return &models.Error{
+		Code:       models.CodeRateLimited,
+		RetryAfter: models.WholeSeconds(reset.Sub(now)),
+		Extra:      map[string]any{"limit": limit, "remaining": 0, "reset": reset.Unix()},
+	}
 }
 
 // rateLimitHeaders sets the headers of a 429.

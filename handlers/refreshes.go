@@ -75,12 +75,10 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 		QueryingMS:   r.QueryingMS,
 		StoringMS:    r.StoringMS,
 		Attempt:      max(1, r.Attempt),
-		RequestedBy: orNull(
-			r.Username,
-		),
-		RequestedAt: timestamp(r.RequestedAt),
-		StartedAt:   timestampOrNull(r.StartedAt),
-		EndedAt:     timestampOrNull(r.EndedAt),
+		RequestedBy:  orNull(r.Username),
+		RequestedAt:  timestamp(r.RequestedAt),
+		StartedAt:    timestampOrNull(r.StartedAt),
+		EndedAt:      timestampOrNull(r.EndedAt),
 	}
 	if r.Phase != "" {
 		out.Phase = &r.Phase
@@ -129,11 +127,7 @@ func requester(c echo.Context) models.Requester {
 // refreshTables collects the tables of a database and answers with the new page, or with the run if the client prefers
 // not to wait.
 func (h *handlers) refreshTables(
-	c echo.Context,
-	q models.TableQuery,
-	instanceID int64,
-	name string,
-	numbered bool,
+	c echo.Context, q models.TableQuery, instanceID int64, name string, numbered bool,
 ) error {
 	if prefers(c.Request(), respondAsync) {
 		return h.startRefresh(c, instanceID, name)

@@ -64,11 +64,8 @@ func exampleReceipt() refreshJSON {
 // runFilter describes the query of a list of runs.
 func runFilter(more ...openapi.Field) []openapi.Field {
 	return slices.Concat(more, []openapi.Field{
-		openapi.Optional(
-			"database_name",
-			openapi.Text(0),
-			"Case-insensitive substring of a database's name, taken literally.",
-		),
+		openapi.Optional("database_name", openapi.Text(0),
+			"Case-insensitive substring of a database's name, taken literally."),
 		openapi.Optional("kind", openapi.Enum(models.RunKinds...), "Only this kind; an unknown value means all."),
 		openapi.Optional("status", openapi.Enum(models.RunStatuses...), "Only this status; an unknown value means all."),
 	}, pageFields)
@@ -101,11 +98,9 @@ func refreshOperations() []operation {
 			about: "Refreshes of tables and capacity syncs with their receipts, newest first, without those of instances " +
 				"in the recycle bin.",
 			query: runFilter(
-				openapi.Optional(
-					"instance_id",
+				openapi.Optional("instance_id",
 					openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}),
-					"Only of this instance.",
-				),
+					"Only of this instance."),
 			),
 			message: "api.runs",
 			data:    list,

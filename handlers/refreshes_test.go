@@ -141,16 +141,12 @@ func TestRefreshes_Cancel(t *testing.T) {
 		<-p.asked
 		a.admin.remove(other).want(http.StatusOK, "采集已取消")
 
-		log, err := a.store.AuditLog(
-			a.Context(),
-			models.AuditQuery{Action: models.ActionCancelRefresh, Target: "被测 / app", Limit: 50},
-		)
+		log, err := a.store.AuditLog(a.Context(),
+			models.AuditQuery{Action: models.ActionCancelRefresh, Target: "被测 / app", Limit: 50})
 		check(a, err)
 		equal(a, "cancelled in the audit log", log.Total, 6)
-		log, err = a.store.AuditLog(
-			a.Context(),
-			models.AuditQuery{Action: models.ActionRefreshTables, Target: "被测 / app", Limit: 50},
-		)
+		log, err = a.store.AuditLog(a.Context(),
+			models.AuditQuery{Action: models.ActionRefreshTables, Target: "被测 / app", Limit: 50})
 		check(a, err)
 		equal(a, "refreshed in the audit log", log.Total, 4)
 	})

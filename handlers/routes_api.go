@@ -50,12 +50,8 @@ func (h *handlers) apiRoutes() []route { //nolint:funlen // a line a route: the 
 		get("/instances/statistics", models.PermView, h.apiStatistics),
 		get("/instances/exports", models.PermView, h.apiExportInstances),
 		get("/instances/imports/template", models.PermView, h.apiImportTemplate),
-		post(
-			"/instances/batch-create",
-			models.PermCreate,
-			models.ActionImportInstances,
-			h.apiImportInstances,
-		).guardedBy(h.guardUpload),
+		post("/instances/batch-create", models.PermCreate, models.ActionImportInstances, h.apiImportInstances).
+			guardedBy(h.guardUpload),
 		post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances),
 		get("/instances/:id", models.PermView, h.apiInstance),
 		put("/instances/:id", models.PermUpdate, models.ActionUpdateInstance, h.apiUpdateInstance),
@@ -64,30 +60,18 @@ func (h *handlers) apiRoutes() []route { //nolint:funlen // a line a route: the 
 		post("/instances/:id/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
 		post("/instances/:id/actions/restore", models.PermUpdate, models.ActionRestoreInstance, h.apiRestoreInstance),
 		post("/instances/:id/actions/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.apiResumeSchedule),
-		post(
-			"/connections/actions/test",
-			models.PermView,
-			models.ActionTestConnection,
-			h.apiTestConnection,
-		).guardedBy(h.guardConnectionTest),
+		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).
+			guardedBy(h.guardConnectionTest),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
 		post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity),
 		get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes),
 		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),
-		post(
-			"/instances/:id/databases/:name/tables/sizes/actions/refresh",
-			models.PermSync,
-			models.ActionRefreshTables,
-			h.apiRefreshTables,
-		),
+		post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync,
+			models.ActionRefreshTables, h.apiRefreshTables),
 		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
-		post(
-			"/databases/:id/tables/sizes/actions/refresh",
-			models.PermSync,
-			models.ActionRefreshTables,
-			h.apiRefreshTablesByID,
-		),
+		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync,
+			models.ActionRefreshTables, h.apiRefreshTablesByID),
 	}, h.apiRunRoutes())
 }
 

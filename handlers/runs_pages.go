@@ -57,9 +57,7 @@ func (h *handlers) runsPage(c echo.Context) error {
 		}
 	}
 	return h.render(c, http.StatusOK, p, screen{
-		title: p.T(
-			"runs.title",
-		) + " · " + instance.Name,
+		title:     p.T("runs.title") + " · " + instance.Name,
 		body:      views.Runs(p, m),
 		fragments: []string{"instance-facts", m.Target},
 	})
@@ -202,11 +200,7 @@ func (h *handlers) runBar(c echo.Context, m views.TableSizes) (views.RunBar, err
 
 // barWith returns the bar with the run, unless err says that there is none.
 func (h *handlers) barWith(
-	c echo.Context,
-	bar views.RunBar,
-	instance models.Instance,
-	run models.Run,
-	err error,
+	c echo.Context, bar views.RunBar, instance models.Instance, run models.Run, err error,
 ) (views.RunBar, error) {
 	if models.Is(err, models.CodeNotFound) {
 		return bar, nil

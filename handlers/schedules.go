@@ -33,12 +33,10 @@ func newScheduleJSON(s models.Schedule) scheduleJSON {
 		Timezone:      orNull(s.Zone),
 		JitterMinutes: s.JitterMinutes,
 		Blackout:      orNull(s.Blackout),
-		NextRunAt: timestampOrNull(
-			s.NextAt,
-		),
-		LastRunAt: timestampOrNull(s.LastAt),
-		Failures:  s.Failures,
-		PausedAt:  timestampOrNull(s.PausedAt),
+		NextRunAt:     timestampOrNull(s.NextAt),
+		LastRunAt:     timestampOrNull(s.LastAt),
+		Failures:      s.Failures,
+		PausedAt:      timestampOrNull(s.PausedAt),
 	}
 	if s.LastStatus != models.RoundNone {
 		out.LastStatus = &s.LastStatus
@@ -150,12 +148,8 @@ func (h *handlers) submitResumeSchedule(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.answerChanged(
-		c,
-		inventoryChanged,
-		views.InstancePath(instance.ID),
-		h.page(c).T("notice.schedule_resumed", "Name", instance.Name),
-	)
+	return h.answerChanged(c, inventoryChanged, views.InstancePath(instance.ID),
+		h.page(c).T("notice.schedule_resumed", "Name", instance.Name))
 }
 
 // schedulePreview describes the schedule in the form while it is being typed.

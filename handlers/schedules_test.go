@@ -49,16 +49,13 @@ func TestSchedules(t *testing.T) {
 			check(a, a.store.PlanSchedules(ctx, now))
 			_, _, err = a.store.ClaimDue(ctx, now, 10)
 			check(a, err)
-			err = a.store.ScheduleOutcome(
-				ctx,
-				models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}},
-			)
+			err = a.store.ScheduleOutcome(ctx,
+				models.Run{InstanceID: 1, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}})
 			check(a, err)
 		}
 		a.guest.get("/instances/1").
-			wantAt(
-				"instance.schedule.failures", 5, "instance.schedule.last_status", "failed", "instance.schedule.next_run_at", nil,
-			)
+			wantAt("instance.schedule.failures", 5, "instance.schedule.last_status", "failed",
+				"instance.schedule.next_run_at", nil)
 		a.user.post("/instances/1/actions/resume-schedule", nil).wantCode(403, models.CodeForbidden, "需要 update 权限")
 		a.admin.post("/instances/1/actions/resume-schedule", nil).
 			want(200, "采集计划已恢复").

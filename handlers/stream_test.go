@@ -65,15 +65,13 @@ func oddTables() []models.TableSize {
 	counted := time.Date(2026, 3, 9, 17, 30, 0, 0, time.UTC)
 	all := []models.TableSize{
 		{
-			Schema:   "=cmd|' /C calc'!A0",
-			Name:     "-2+3",
-			Kind:     models.KindPartitioned,
-			RolledUp: true,
-			Total:    n(9007199254740993),
-			Data:     n(9007199254740000),
-			Index: n(
-				900,
-			),
+			Schema:        "=cmd|' /C calc'!A0",
+			Name:          "-2+3",
+			Kind:          models.KindPartitioned,
+			RolledUp:      true,
+			Total:         n(9007199254740993),
+			Data:          n(9007199254740000),
+			Index:         n(900),
 			Unused:        n(93),
 			Rows:          n(0),
 			RowsSource:    models.RowsStatistic,
@@ -119,10 +117,7 @@ func manyTables(count int) []models.TableSize {
 	all := make([]models.TableSize, count)
 	for i := range all {
 		all[i] = models.TableSize{
-			Schema: strings.Repeat(
-				"s",
-				128,
-			),
+			Schema:     strings.Repeat("s", 128),
 			Name:       fmt.Sprintf("table_%06d", i),
 			Kind:       models.KindTable,
 			Total:      new(int64(i)),
@@ -273,8 +268,9 @@ func TestTableSizesExport_Headers(t *testing.T) {
 		name := "a\"b/鲸\r\nX-Evil: 1;.."
 		a.snapshotOf(inst, name, models.TableResult{Complete: true, Tables: manyTables(3)})
 		path := tablesPath(inst, name)
-		const header = "schema_name,table_name,size_mb,data_size_mb,index_size_mb,row_count,collected_at,size_bytes,data_size_bytes,index_size_bytes," +
-			"unused_bytes,growth_bytes,kind,parent_schema,parent_table,rolled_up,partition_count,rows_source,size_source,stats_stale,kept,unread," +
+		const header = "schema_name,table_name,size_mb,data_size_mb,index_size_mb,row_count,collected_at," +
+			"size_bytes,data_size_bytes,index_size_bytes,unused_bytes,growth_bytes,kind,parent_schema,parent_table," +
+			"rolled_up,partition_count,rows_source,size_source,stats_stale,kept,unread," +
 			"memory_bytes,rows_at,note,related_schema,related_table\n"
 		table := a.guest.download(path + "?format=csv")
 		equal(a, "columns", strings.SplitAfter(table.text, "\n")[0], header)
@@ -322,7 +318,8 @@ func TestTableSizesExport_Format(t *testing.T) {
 		"*/*, text/csv":                          csvMedia,
 		"text/csv;q=0.5, application/json;q=0.4": csvMedia, "text/csv;q=0.4, application/json;q=0.5": jsonMedia,
 		"text/csv, */*;q=0.1": csvMedia,
-		"text/csv;q=0":        jsonMedia, "text/csv;q=0, text/*": jsonMedia, "text/csv;q=nan": jsonMedia, "text/csv;q=2": jsonMedia,
+		"text/csv;q=0":        jsonMedia, "text/csv;q=0, text/*": jsonMedia,
+		"text/csv;q=nan": jsonMedia, "text/csv;q=2": jsonMedia,
 		"text/csv;q=x, */*":         jsonMedia,
 		"application/json;q=0, */*": csvMedia, "application/x-ndjson": linesMedia,
 		"application/x-ndjson, text/csv": linesMedia, "text/csv, application/json": csvMedia,
@@ -367,7 +364,8 @@ func TestTableSizesExport_DeletedMeanwhile(t *testing.T) {
 			go func() { answer <- a.guest.download(tablesPath(inst, "app") + "?format=csv") }()
 			// Nothing shows that the request waits for its export. The answer is the same if it does not yet.
 			time.Sleep(300 * time.Millisecond)
-			a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{strings.TrimPrefix(inst, "/instances/")}, "deletion_mode": "hard"}).
+			id := strings.TrimPrefix(inst, "/instances/")
+			a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{id}, "deletion_mode": "hard"}).
 				want(http.StatusOK, "成功删除 1 个实例")
 		})
 		got := <-answer
@@ -419,11 +417,8 @@ func TestTableSizesExport_BrokenOff(t *testing.T) {
 		broken := func() (reason any) {
 			defer func() { reason = recover() }()
 			a.guest.stream(tablesPath(inst, "app")+"?format=csv", func() {
-				server.Exec(
-					t,
-					"postgres",
-					"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'",
-				)
+				server.Exec(t, "postgres",
+					"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
 			}, "Accept-Encoding", encoding)
 			return nil
 		}()
@@ -449,15 +444,8 @@ func TestCompress(t *testing.T) {
 	a.snapshotOf(inst, "small", models.TableResult{Complete: true, Tables: manyTables(1)})
 	big, small := "/api/v1"+tablesPath(inst, "big"), "/api/v1"+tablesPath(inst, "small")
 	for _, address := range []string{big, big + "?format=csv", big + "?format=ndjson", inst, staticAddress(a)} {
-		whole, packed := a.guest.read(
-			http.MethodGet,
-			address,
-		), a.guest.read(
-			http.MethodGet,
-			address,
-			"Accept-Encoding",
-			"br, gzip;q=0.5",
-		)
+		whole := a.guest.read(http.MethodGet, address)
+		packed := a.guest.read(http.MethodGet, address, "Accept-Encoding", "br, gzip;q=0.5")
 		equal(t, address+" unasked", whole.header.Get("Content-Encoding"), "")
 		equal(t, address, packed.header.Get("Content-Encoding"), "gzip")
 		equal(t, address+" length", len(timeless(unzipped(t, packed.text))), len(timeless(whole.text)))
@@ -469,12 +457,8 @@ func TestCompress(t *testing.T) {
 		"gzip": "gzip", "gzip;q=0": "", "*": "gzip", "*;q=0": "", "gzip;q=0, *": "", "identity, gzip;q=0.0": "", "x": "",
 		"": "", "GZIP": "gzip",
 	} {
-		equal(
-			t,
-			"Accept-Encoding: "+accept,
-			a.guest.read(http.MethodGet, big, "Accept-Encoding", accept).header.Get("Content-Encoding"),
-			want,
-		)
+		equal(t, "Accept-Encoding: "+accept,
+			a.guest.read(http.MethodGet, big, "Accept-Encoding", accept).header.Get("Content-Encoding"), want)
 	}
 	for _, address := range []string{small + "?format=csv", small + "?format=ndjson", small, "/healthz"} {
 		equal(t, address, a.guest.read(http.MethodGet, address, "Accept-Encoding", "gzip").header.Get("Content-Encoding"), "")

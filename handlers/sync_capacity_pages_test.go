@@ -77,12 +77,8 @@ func TestSyncPage_Progress(t *testing.T) {
 		equal(a, "event", begun.header.Get("HX-Trigger"), "run-begun")
 		moved := begun.attr("#sync-figures", "hx-get")
 		path, _, _ := strings.Cut(moved, "/progress")
-		equal(
-			a,
-			"who else asks joins",
-			strings.HasPrefix(a.admin.sync(instance).attr("#sync-figures", "hx-get"), path+"/"),
-			true,
-		)
+		equal(a, "who else asks joins",
+			strings.HasPrefix(a.admin.sync(instance).attr("#sync-figures", "hx-get"), path+"/"), true)
 
 		for _, address := range []string{instance, instance + "/runs"} {
 			a.guest.visit(address).

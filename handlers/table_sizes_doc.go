@@ -13,28 +13,15 @@ func tableFilter() []openapi.Field {
 	return []openapi.Field{
 		openapi.Optional("schema_name", openapi.Text(0), "Case-insensitive substring of the schema, taken literally."),
 		openapi.Optional("table_name", openapi.Text(0), "Case-insensitive substring of the table's name, taken literally."),
-		openapi.Optional(
-			"sort",
-			openapi.Default(signed(tableSorts), "-size"),
-			"Column to sort by, descending with `-`. Unknown values come last.",
-		),
-		openapi.Optional(
-			"partitions",
-			openapi.Enum("fold"),
-			"`fold`: leave partitions out; their sizes are in the rolled-up row of their table.",
-		),
+		openapi.Optional("sort", openapi.Default(signed(tableSorts), "-size"),
+			"Column to sort by, descending with `-`. Unknown values come last."),
+		openapi.Optional("partitions", openapi.Enum("fold"),
+			"`fold`: leave partitions out; their sizes are in the rolled-up row of their table."),
 		openapi.Optional("parent_schema", openapi.Text(0), "Exact schema of `parent_table`."),
 		openapi.Optional("parent_table", openapi.Text(0), "Only the partitions of this table, exact."),
-		openapi.Optional(
-			"only",
-			openapi.Enum("unsettled"),
-			"`unsettled`: only rows with an old value or of unknown size.",
-		),
-		openapi.Optional(
-			"cursor",
-			openapi.Text(0),
-			"`next_cursor` of the page before, with the same filter and sort: pages of equal cost however far down.",
-		),
+		openapi.Optional("only", openapi.Enum("unsettled"), "`unsettled`: only rows with an old value or of unknown size."),
+		openapi.Optional("cursor", openapi.Text(0),
+			"`next_cursor` of the page before, with the same filter and sort: pages of equal cost however far down."),
 	}
 }
 
@@ -85,11 +72,8 @@ var tableFiles = []openapi.File{
 }
 
 var exportFields = []openapi.Field{
-	openapi.Optional(
-		"format",
-		openapi.Default(openapi.Enum(formats...), string(formatJSON)),
-		"`csv` and `ndjson` stream all rows of the filter; the header `Accept` says the same.",
-	),
+	openapi.Optional("format", openapi.Default(openapi.Enum(formats...), string(formatJSON)),
+		"`csv` and `ndjson` stream all rows of the filter; the header `Accept` says the same."),
 	openapi.Optional("bom", openapi.Bool(false), "Begin CSV with a byte order mark, for Excel."),
 }
 
@@ -141,13 +125,8 @@ func tableOperations() []operation {
 	readByID, refreshByID := read, refresh
 	readByID.path, readByID.id = "/databases/{id}/tables/sizes", "listTableSizesByID"
 	readByID.summary, readByID.missing = "Sizes of a database's tables, by page number", "database.not_found"
-	readByID.query, readByID.data = slices.Concat(
-		tableFilter(),
-		numberedFields(tableLimit),
-		exportFields,
-	), exampleTables(
-		true,
-	)
+	readByID.query = slices.Concat(tableFilter(), numberedFields(tableLimit), exportFields)
+	readByID.data = exampleTables(true)
 	readByID.fails = slices.Concat(
 		tableRefusals(),
 		numberedRefusals,
@@ -165,11 +144,7 @@ func tableCollectionRefusals() []*models.Error {
 	return append(
 		targetRefusals(),
 		targetError(models.CodeCollection, "collect.database_gone", "database_name", "shop"),
-		targetError(
-			models.CodeCollection,
-			"collect.oracle.denied",
-			"database_name",
-			"USERS",
-		).WithGrant("GRANT READ ON sys.dba_segments TO WHALEFALL;"),
+		targetError(models.CodeCollection, "collect.oracle.denied", "database_name", "USERS").
+			WithGrant("GRANT READ ON sys.dba_segments TO WHALEFALL;"),
 	)
 }

@@ -116,10 +116,7 @@ func databaseName(c echo.Context) (string, error) {
 
 // tablePage returns a page of the database's snapshot, an empty one for an unknown database.
 func (h *handlers) tablePage(
-	c echo.Context,
-	q models.TableQuery,
-	instanceID int64,
-	name string,
+	c echo.Context, q models.TableQuery, instanceID int64, name string,
 ) (models.TablePage, error) {
 	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
 	switch {

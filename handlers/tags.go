@@ -31,10 +31,8 @@ func newTagDetail(t models.TagItem) tagDetailJSON {
 
 func (h *handlers) apiTags(c echo.Context) error {
 	limit, offset := bindPage(c)
-	found, err := h.Store.TagPage(
-		c.Request().Context(),
-		models.TagQuery{Search: c.QueryParam("search"), Limit: limit, Offset: offset},
-	)
+	found, err := h.Store.TagPage(c.Request().Context(),
+		models.TagQuery{Search: c.QueryParam("search"), Limit: limit, Offset: offset})
 	if err != nil {
 		return err
 	}

@@ -19,16 +19,11 @@ func tagOperations() []operation {
 	members := []openapi.Field{
 		openapi.Required("name", openapi.Text(maxTagName), "Unique, one line."),
 		openapi.Optional("display_name", openapi.Text(maxTagName), "What the pages show; empty: the name."),
-		openapi.Optional(
-			"color",
-			openapi.Default(openapi.Enum(models.TagColors...), models.TagColors[0]),
-			"Name of a color of the palette.",
-		),
+		openapi.Optional("color", openapi.Default(openapi.Enum(models.TagColors...), models.TagColors[0]),
+			"Name of a color of the palette."),
 	}
 	fails := slices.Concat([]*models.Error{
-		required(
-			"name",
-		),
+		required("name"),
 		models.Invalid("tag.color_unknown", "Colors", "gray, blue, …"),
 		{Code: models.CodeConflict, Key: "tag.name_taken"},
 	}, badText("name", maxTagName))
@@ -41,11 +36,8 @@ func tagOperations() []operation {
 			summary: "List tags",
 			query: append(
 				[]openapi.Field{
-					openapi.Optional(
-						"search",
-						openapi.Text(0),
-						"Case-insensitive substring of name or display name, taken literally.",
-					),
+					openapi.Optional("search", openapi.Text(0),
+						"Case-insensitive substring of name or display name, taken literally."),
 				},
 				pageFields...),
 			message: "api.tags",

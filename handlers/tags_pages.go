@@ -32,12 +32,8 @@ func (h *handlers) tagsPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(
-		c,
-		http.StatusOK,
-		p,
-		screen{title: p.T("tags.title"), body: views.Tags(p, m), fragments: []string{m.Target}},
-	)
+	return h.render(c, http.StatusOK, p,
+		screen{title: p.T("tags.title"), body: views.Tags(p, m), fragments: []string{m.Target}})
 }
 
 func (h *handlers) newTagPage(c echo.Context) error {

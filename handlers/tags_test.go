@@ -101,10 +101,8 @@ func TestTags_Delete(t *testing.T) {
 		a.admin.post(binned+"/restore", nil).want(200, "实例恢复成功").wantAt("instance.tags", []any{})
 		a.admin.remove(fmt.Sprintf("/tags/%d", id)).wantCode(404, models.CodeNotFound, "资源不存在")
 
-		entries, err := a.store.AuditLog(
-			a.Context(),
-			models.AuditQuery{Action: models.ActionDeleteTag, Result: "success", Limit: 10},
-		)
+		entries, err := a.store.AuditLog(a.Context(),
+			models.AuditQuery{Action: models.ActionDeleteTag, Result: "success", Limit: 10})
 		check(a, err)
 		equal(a, "audited", fmt.Sprintf("%d %s", entries.Total, entries.Entries[0].TargetName), "1 a")
 	})
@@ -115,9 +113,8 @@ func TestTagsPage(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	a.guest.visit("/tags").wantStatus(200).says("还没有标签").has(0, "#add-tag", ".row-actions")
 	hostile := `<img src=x>&"'`
-	a.admin.submit(
-		"/tags", url.Values{"name": {hostile}, "color": {"teal"}}, "HX-Request", "true", "HX-Target", "form-problem",
-	).
+	a.admin.submit("/tags", url.Values{"name": {hostile}, "color": {"teal"}},
+		"HX-Request", "true", "HX-Target", "form-problem").
 		wantStatus(200).
 		says("标签 " + hostile + " 已添加")
 	tag := a.admin.get("/tags").id("items", 0, "id")

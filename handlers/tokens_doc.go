@@ -21,17 +21,11 @@ func tokenOperations() []operation {
 			summary: "Create a token", about: "The secret is in this answer only; send it as `Authorization: Bearer <secret>`.",
 			body: []openapi.Field{
 				openapi.Required("name", openapi.Text(maxTokenName), "Unique among your tokens, one line."),
-				openapi.Optional(
-					"role",
-					openapi.Enum(models.Roles...),
-					"Highest role it acts with, not above your own; absent: your own.",
-				),
-				openapi.Optional(
-					"expires_at",
-					openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
+				openapi.Optional("role", openapi.Enum(models.Roles...),
+					"Highest role it acts with, not above your own; absent: your own."),
+				openapi.Optional("expires_at", openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
 					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Created with a token, it expires no "+
-						"later than that one.",
-				),
+						"later than that one."),
 			},
 			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
 			status:  http.StatusCreated, message: "api.saved", data: createdTokenJSON{token, models.TokenPrefix + "kx0S…"},

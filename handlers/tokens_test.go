@@ -29,10 +29,8 @@ func (a *app) stale(user, name string, until time.Time) *client {
 	a.Helper()
 	owner, err := a.store.UserByName(a.Context(), user)
 	check(a, err)
-	_, secret, err := a.store.CreateToken(
-		a.Context(),
-		models.Token{UserID: owner.ID, Name: name, Role: owner.Role, ExpiresAt: until},
-	)
+	_, secret, err := a.store.CreateToken(a.Context(),
+		models.Token{UserID: owner.ID, Name: name, Role: owner.Role, ExpiresAt: until})
 	check(a, err)
 	return a.bearer(secret)
 }
@@ -129,16 +127,8 @@ func TestTokens_Input(t *testing.T) {
 
 func TestTokens_Role(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		asAdmin, asUser, asGuest := a.admin.token(
-			"all",
-			"admin",
-		), a.admin.token(
-			"some",
-			"user",
-		), a.admin.token(
-			"little",
-			"guest",
-		)
+		asAdmin := a.admin.token("all", "admin")
+		asUser, asGuest := a.admin.token("some", "user"), a.admin.token("little", "guest")
 		for _, c := range []*client{asAdmin, asUser, asGuest} {
 			c.get("/instances").want(200, "获取实例列表成功")
 		}
@@ -290,10 +280,8 @@ func TestChangePassword_WithToken(t *testing.T) {
 func TestChangePassword_Throttled(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		change := func(c *client, old string) *response {
-			return c.post(
-				"/auth/change-password",
-				obj{"old_password": old, "new_password": "Another1one", "confirm_password": "Another1one"},
-			)
+			return c.post("/auth/change-password",
+				obj{"old_password": old, "new_password": "Another1one", "confirm_password": "Another1one"})
 		}
 		form := url.Values{
 			"old_password":     {"Wrong1horse"},

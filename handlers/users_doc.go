@@ -9,10 +9,8 @@ import (
 )
 
 var (
-	newPassword = openapi.Example(
-		openapi.Dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"),
-		"Correct1horse",
-	)
+	newPassword = openapi.Example(openapi.Dict("type", "string", "minLength", 8, "maxLength", 72, "format", "password"),
+		"Correct1horse")
 	anyPassword = openapi.Example(openapi.Dict("type", "string", "format", "password"), "Correct1horse")
 )
 
@@ -42,11 +40,8 @@ func userOperations() []operation {
 		},
 	}
 	members := []openapi.Field{
-		openapi.Required(
-			"username",
-			openapi.Dict("type", "string", "pattern", "^[A-Za-z0-9_]{3,20}$"),
-			"Unique in any case.",
-		),
+		openapi.Required("username", openapi.Dict("type", "string", "pattern", "^[A-Za-z0-9_]{3,20}$"),
+			"Unique in any case."),
 		openapi.Required("password", newPassword, passwordRule),
 		openapi.Required("role", openapi.Enum(models.Roles...), "Role: what the user is allowed to do."),
 		openapi.Optional("is_active", openapi.Bool(true), "Whether the user can log in."),
@@ -93,9 +88,7 @@ func userOperations() []operation {
 			summary: "Change a user",
 			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions. Users are " +
 				"deactivated, not deleted; the last active administrator can be neither deactivated nor given another role.",
-			body: openapi.AllOptional(
-				members,
-			),
+			body:    openapi.AllOptional(members),
 			example: openapi.Dict("is_active", false),
 			message: "api.user_updated",
 			data:    one,

@@ -26,12 +26,8 @@ func (h *handlers) usersPage(c echo.Context) error {
 	}
 	m.Items, m.Shown = page.Items, len(page.Items)
 	p := h.pageWithNotice(c)
-	return h.render(
-		c,
-		http.StatusOK,
-		p,
-		screen{title: p.T("users.title"), body: views.Users(p, m), fragments: []string{m.Target}},
-	)
+	return h.render(c, http.StatusOK, p,
+		screen{title: p.T("users.title"), body: views.Users(p, m), fragments: []string{m.Target}})
 }
 
 func (h *handlers) newUserPage(c echo.Context) error {

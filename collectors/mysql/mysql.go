@@ -358,9 +358,7 @@ type schemaTables struct {
 
 // collect lists and measures the tables of one schema. If split is set it also finds their rows, the division of their
 // bytes into data and index, and files that the server lists late.
-func (s *session) collect(
-	ctx context.Context, seen *view, schema string, split bool,
-) (found schemaTables, err error) {
+func (s *session) collect(ctx context.Context, seen *view, schema string, split bool) (found schemaTables, err error) {
 	if found.tables, err = s.names(ctx, schema); err != nil {
 		return found, err
 	}

@@ -59,9 +59,7 @@ func (c *Collector) Yardstick(ctx context.Context, t collectors.Target, tablespa
 
 // yardstickSums sums the first view that the account may read, in the order that a collection tries them. ownOnly
 // reports whether that has only the account's own segments.
-func (s *session) yardstickSums(
-	ctx context.Context, tablespace string,
-) (sums yardstickSums, ownOnly bool, err error) {
+func (s *session) yardstickSums(ctx context.Context, tablespace string) (sums yardstickSums, ownOnly bool, err error) {
 	for _, view := range []string{"yardstick", "yardstick_sys", "yardstick_user"} {
 		sums = yardstickSums{owners: map[string]int64{}}
 		err = s.each(ctx, view, func(rows *sql.Rows) error {

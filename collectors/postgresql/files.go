@@ -136,9 +136,7 @@ func (s *session) sumFiles(
 	err := s.each(ctx, statements["parts"], func(rows *sql.Rows) error {
 		var table int64
 		var part part
-		err := rows.Scan(
-			&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed,
-		)
+		err := rows.Scan(&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed)
 		if err != nil {
 			return err
 		}

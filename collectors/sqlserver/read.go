@@ -134,9 +134,7 @@ func (r reader) traits(ctx context.Context, c *systemCatalog) error {
 	return r.each(ctx, text, func(rows *sql.Rows) error {
 		var s tableTraits
 		o := &s.object
-		err := rows.Scan(
-			&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external,
-		)
+		err := rows.Scan(&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external)
 		if err != nil {
 			return err
 		}
