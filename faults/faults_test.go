@@ -22,8 +22,8 @@ var (
 	queued  = []string{"queued"}
 	storing = []string{"storing"}
 
-	noServer = rule{engines: []string{"SQLite"}, na: "a file has no server"}
-	noFile   = rule{engines: []string{"SQLite"}, na: "a file is read without a network"}
+	noServer = rule{engines: []string{"SQLite"}, na: "SQLite has no server"}
+	noFile   = rule{engines: []string{"SQLite"}, na: "SQLite is read without a network"}
 	noSeam   = rule{engines: []string{"Oracle"}, na: "Oracle is emulated below database/sql, without a network"}
 )
 
@@ -35,16 +35,16 @@ func beforeStoring(first ...rule) []rule {
 var faults = []*fault{
 	{
 		name:        "target stopped",
-		description: "The server and all its processes are killed by SIGKILL, and started again after the run.",
-		effect:      "The run fails as unreachable, with the reason; the snapshot stays. Data already read is stored.",
+		description: "The server and all its processes are killed with SIGKILL and started again after the run.",
+		effect:      "The run fails as unreachable, with the reason; the snapshot stays. Data that was already read is stored.",
 		rules:       beforeStoring(noServer),
 		sample:      cell{phase: "querying", engine: "MariaDB", store: "SQLite"},
 		inject:      func(s *scenario) func() { return s.target.kill(s.T) },
 	},
 	{
 		name: "network drops",
-		description: "No byte arrives on either side any more, and neither side is notified, as with a pulled cable or a " +
-			"firewall that drops its state.",
+		description: "Packets are dropped in both directions and neither side is notified, as with a pulled cable or a " +
+			"firewall that loses its state.",
 		effect: "WhaleFall's own deadlines end the wait: 10 s to connect, 65 s for a statement. The run fails as " +
 			"unreachable or with a timeout.",
 		slow:   true,
@@ -57,7 +57,7 @@ var faults = []*fault{
 	},
 	{
 		name:        "network resets",
-		description: "All connections are reset, and new ones as soon as they are made.",
+		description: "All connections are reset, new ones as soon as they are opened.",
 		effect:      "The run fails as unreachable.",
 		rules:       beforeStoring(noFile, noSeam),
 		sample:      cell{phase: "querying", engine: "SQL Server", store: "PostgreSQL"},
@@ -68,7 +68,7 @@ var faults = []*fault{
 	},
 	{
 		name:        "network slow",
-		description: "Every packet takes 20 ms longer in each direction.",
+		description: "The network adds 20 ms to every packet, in each direction.",
 		effect:      "The run takes longer.",
 		rules:       []rule{noFile, noSeam, {want: succeeded}},
 		sample:      cell{phase: "querying", engine: "PostgreSQL", store: "SQLite"},
@@ -79,9 +79,9 @@ var faults = []*fault{
 	},
 	{
 		name:        "store full",
-		description: "The file system of the store is full; 200 tables are new. (SQLITE_FULL; SQLSTATE 53100.)",
+		description: "The store's file system is full, and the target has 200 new tables (SQLITE_FULL, SQLSTATE 53100).",
 		effect: "Nothing of the snapshot is stored. The outcome of the run is stored as soon as there is space; if the " +
-			"process ends before that, the next start marks the run interrupted. A queued run may wait for space.",
+			"process ends before that, the next start marks the run interrupted. A queued run can wait for space.",
 		smallStore: true, tables: 200, duration: time.Second,
 		rules:  []rule{{phases: queued, want: either}, {want: unstored}},
 		sample: cell{phase: "storing", engine: "PostgreSQL", store: "PostgreSQL"},
@@ -91,7 +91,7 @@ var faults = []*fault{
 		name: "store read-only",
 		description: "The store rejects writes: PostgreSQL as after a failover to a standby (SQLSTATE 25006), SQLite by " +
 			"triggers with the message of SQLITE_READONLY.",
-		effect:   "The same as with a full store. Pages still work.",
+		effect:   "As with a full store. Pages keep working.",
 		duration: time.Second,
 		rules:    []rule{{phases: queued, want: either}, {want: unstored}},
 		sample:   cell{phase: "storing", engine: "SQL Server", store: "SQLite"},
@@ -99,8 +99,8 @@ var faults = []*fault{
 	},
 	{
 		name:        "store killed",
-		description: "The server of the store is killed by SIGKILL and restarted half a second later.",
-		effect:      "Its transaction is lost, so the old snapshot stays. WhaleFall reconnects by itself.",
+		description: "The store's server is killed with SIGKILL and restarted half a second later.",
+		effect:      "Its transaction is lost, so the old snapshot stays. WhaleFall reconnects automatically.",
 		duration:    500 * time.Millisecond,
 		rules: []rule{
 			{stores: []string{"SQLite"}, na: "an embedded store is part of the process: see process killed"},
@@ -112,15 +112,15 @@ var faults = []*fault{
 	},
 	{
 		name: "process killed",
-		description: "The released program, in a process of its own, is killed by SIGKILL and started again; with a " +
+		description: "The released binary, as a separate process, is killed with SIGKILL and started again; with a " +
 			"PostgreSQL store, a minute later.",
 		effect: "The next start executes a queued run and marks any other run interrupted. It can be requested again; " +
-			"with a PostgreSQL store, the first live process requeues it at once.",
+			"with a PostgreSQL store, the process that marks it requeues it at once.",
 		rules: []rule{
 			{engines: []string{"Oracle"}, na: "the emulated database is part of the test process"},
 			{
 				engines: []string{"SQLite"}, phases: []string{"queued", "connecting", "querying"},
-				na: "another process cannot be held while it reads a small file",
+				na: "a separate process cannot be held while it reads a small file",
 			},
 			{phases: queued, want: succeeded},
 			{stores: []string{"PostgreSQL"}, want: []end{{models.RunInterrupted, "old"}, {models.RunInterrupted, "new"}}},
@@ -132,15 +132,15 @@ var faults = []*fault{
 	{
 		name:        "clock forward",
 		description: "The clock is set forward by a day.",
-		effect:      "None: deadlines use the monotonic clock. The snapshot has the later time.",
+		effect:      "No effect: deadlines use the monotonic clock. The snapshot has the later time.",
 		rules:       []rule{{want: succeeded}},
 		sample:      cell{phase: "querying", engine: "SQLite", store: "SQLite"},
 		inject:      func(s *scenario) func() { s.clock.jump(24 * time.Hour); return func() {} },
 	},
 	{
 		name:        "clock back",
-		description: "The clock is set back by a day, and stays so for the refreshes that follow.",
-		effect:      "None. The snapshot has the earlier time, but still counts as newer than the one before.",
+		description: "The clock is set back by a day and stays there for the refreshes that follow.",
+		effect:      "No effect. The snapshot has the earlier time, but still counts as newer than the one before.",
 		rules:       []rule{{want: succeeded}},
 		sample:      cell{phase: "querying", engine: "Oracle", store: "PostgreSQL"},
 		inject:      func(s *scenario) func() { s.clock.jump(-24 * time.Hour); return func() {} },
@@ -148,16 +148,16 @@ var faults = []*fault{
 	{
 		name:        "200 refreshes at once",
 		description: "200 other users request the same refresh at the same moment.",
-		effect:      "All of them join the current run. The target sees one connection.",
+		effect:      "All of them join the run in progress. The target sees one connection.",
 		rules:       []rule{{want: succeeded}},
 		sample:      cell{phase: "querying", engine: "PostgreSQL", store: "PostgreSQL"},
 		inject:      (*scenario).crowd,
 	},
 	{
 		name: "1,000 slow instances",
-		description: "1,000 instances are refreshed at once. They are on one server that allows the account " +
-			"10 connections, behind a network that takes 5 ms longer in each direction.",
-		effect: "A few are read at a time, the others are queued. None fails.",
+		description: "1,000 instances are refreshed at once, all on one server that allows the account " +
+			"10 connections, behind a network that adds 5 ms in each direction.",
+		effect: "A few run at a time, the others are queued. None fails.",
 		rules: []rule{
 			noFile, noSeam,
 			{phases: []string{"queued", "connecting", "storing"}, na: "1,000 runs are in all phases at once: see querying"},
@@ -169,7 +169,7 @@ var faults = []*fault{
 	{
 		name:         "table dropped",
 		description:  "A table is dropped.",
-		effect:       "The run succeeds. The table is in the snapshot or not, depending on when the server looked.",
+		effect:       "The run succeeds. Whether the table is in the snapshot depends on when the server read its catalog.",
 		altersTarget: true,
 		rules:        []rule{{want: succeeded}},
 		sample:       cell{phase: "querying", engine: "PostgreSQL", store: "SQLite"},
@@ -177,20 +177,20 @@ var faults = []*fault{
 	},
 	{
 		name: "database renamed",
-		description: "The database is renamed: on PostgreSQL that closes its connections, on MariaDB its tables move, " +
-			"on Oracle it is the tablespace, on SQLite the file.",
-		effect: "The run fails, saying that the database is gone or that the connection was closed. The snapshot stays.",
+		description: "The database is renamed. On PostgreSQL this closes its connections, on MariaDB its tables move to a new " +
+			"schema, on Oracle the tablespace is renamed, on SQLite the file.",
+		effect: "The run fails and says that the database is gone or the connection was closed. The snapshot stays.",
 		rules:  beforeStoring(rule{engines: []string{"SQLite"}, phases: []string{"querying"}, want: succeeded}),
 		sample: cell{phase: "querying", engine: "MariaDB", store: "PostgreSQL"},
 		inject: func(s *scenario) func() { return s.target.rename(s.T) },
 	},
 	{
 		name:         "DDL lock held",
-		description:  "Another session holds the lock of a DDL statement on a table; on SQLite, on the whole file.",
-		effect:       "No wait is longer than lock_timeout. A table that cannot be read is reported and keeps its values.",
+		description:  "Another session holds a DDL lock on a table; on SQLite, an exclusive lock on the whole file.",
+		effect:       "No wait exceeds the lock timeout. A table that cannot be read is reported and keeps its old values.",
 		altersTarget: true,
 		rules: []rule{
-			{engines: []string{"Oracle"}, na: "no lock blocks reads of the dictionary"},
+			{engines: []string{"Oracle"}, na: "no lock blocks reading the dictionary"},
 			{engines: []string{"PostgreSQL", "MariaDB"}, want: succeeded},
 			{phases: storing, want: succeeded},
 			{engines: []string{"SQLite", "SQL Server"}, phases: []string{"querying"}, want: succeeded}, // past the lock
@@ -201,13 +201,13 @@ var faults = []*fault{
 	},
 	{
 		name:        "grants revoked",
-		description: "The account loses privileges that it had during the run before.",
-		effect: "The run fails and names the missing grant, or succeeds with fewer tables: then nothing is deleted, " +
-			"and tables it cannot see keep their last values.",
+		description: "The monitoring account loses privileges that it had in the previous run.",
+		effect: "The run fails and names the missing grant, or succeeds with fewer tables; then nothing is pruned, " +
+			"and tables that the account can no longer see keep their old values.",
 		altersTarget: true,
 		static:       true,
 		rules: []rule{
-			{engines: []string{"SQLite"}, na: "a file has no grants"},
+			{engines: []string{"SQLite"}, na: "SQLite has no grants"},
 			{phases: []string{"queued", "querying", "storing"}, na: "the grants change before the next run connects"},
 			{engines: []string{"PostgreSQL", "Oracle"}, want: failed},
 			{want: succeeded},
