@@ -43,7 +43,7 @@ type Settings struct {
 	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Consecutive failures of scheduled collections after which an instance is paused; 0: never."`
 	Parallel        int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process collects at a time."`
 	RunsDays        int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days to keep records of collections; the newest of each database stay. 0: forever."`
-	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days of size history to keep, at least 31."`
+	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days to keep the daily sizes of tables, databases and instances, at least 31; the newest of each database and instance stay."`
 	LogLevel        slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat       string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 }
