@@ -44,7 +44,7 @@ func authOperations() []operation {
 		},
 		{
 			method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tagAuth,
-			summary: "Log out", about: "Ends the session. A token stays good.", message: "api.logged_out",
+			summary: "Log out", about: "Ends the session. Tokens stay valid.", message: "api.logged_out",
 		},
 		{
 			method:  http.MethodGet,

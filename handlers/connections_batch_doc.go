@@ -17,8 +17,7 @@ func batchTestOperation() []operation {
 			id:      "testConnections",
 			tag:     tagConnections,
 			summary: "Test the connections of many instances",
-			about: "Answers 200 whatever the results are; `error_code` and `extra` are what a single test would " +
-				"answer.",
+			about:   "Answers 200 whatever the results; `error_code` and `extra` are those of a single test.",
 			body: []openapi.Field{
 				openapi.Required("instance_ids",
 					openapi.Dict("type", "array", "items", openapi.Dict("type", "integer", "format", "int64"),

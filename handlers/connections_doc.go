@@ -15,11 +15,10 @@ func connectionOperations() []operation {
 			path:    "/connections/actions/test",
 			id:      "testConnection",
 			tag:     tagConnections,
-			summary: "Test a connection: of an instance, or of an address",
-			about: "With `instance_id` a saved instance is connected to (permission `view`). Without it the address of the " +
-				"body is, with the credential or the " +
-				"user name and password of the body: that takes the permission `create`, since a stored password must not be " +
-				"sendable to a host of one's choice.",
+			summary: "Test the connection to an instance or an address",
+			about: "With `instance_id` it connects to the saved instance (permission `view`). Without it, it connects to the " +
+				"address in the body, with the credential or the user name and password given there. This needs the permission " +
+				"`create`, because it can send a stored password to any host.",
 			body: append([]openapi.Field{
 				openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64"),
 					"A saved instance; all other members are then ignored."),

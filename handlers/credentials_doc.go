@@ -30,7 +30,7 @@ func credentialOperations() []operation {
 		openapi.Required("name", openapi.Text(maxCredentialName), "Unique, one line."),
 		openapi.Required("username", openapi.Text(maxUsername), "User name on the monitored server."),
 		openapi.Required("password", openapi.Dict("type", "string", "format", "password"),
-			"Exactly as typed, at most 512 bytes. Never comes out again."),
+			"Exactly as typed, at most 512 bytes. It cannot be read again."),
 		openapi.Optional("credential_type", openapi.Default(openapi.Enum("database"), "database"),
 			"Kind of credential; always `database`."),
 		openapi.Optional("db_type", engineName, "Engine it is for; null or empty: any."),

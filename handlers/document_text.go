@@ -35,7 +35,7 @@ var documentTags = []openapi.Tag{
 	{Name: tagTables, Description: "The tables of a database: the stored snapshot, and refreshing it. 表容量"},
 	{
 		Name:        tagCredentials,
-		Description: "User names and passwords for monitored servers; passwords go in and never come out. 凭据",
+		Description: "User names and passwords for monitored servers; passwords can be written, never read. 凭据",
 	},
 	{Name: tagTags, Description: "Labels of instances. 标签"},
 	{Name: tagUsers, Description: "Users, and what they did. 用户与审计"},
@@ -45,10 +45,10 @@ var documentTags = []openapi.Tag{
 
 var documentHeaders = openapi.Dict(
 	"X-Request-ID",
-	openapi.Dict("description", "Names the request, in the error's context and in the log, too.", "required", true,
+	openapi.Dict("description", "Identifies the request, also in the error's context and in the WhaleFall log.", "required", true,
 		"schema", openapi.Dict("type", "string", "pattern", "^[0-9a-f]{32}$")),
 	"ETag",
-	openapi.Dict("description", "Names this state of the answer; send it back in `If-None-Match`.", "required", true,
+	openapi.Dict("description", "Identifies this version of the answer; send it back in `If-None-Match`.", "required", true,
 		"schema", openapi.Dict("type", "string")),
 	"Location",
 	openapi.Dict("description", "Where to get its state.", "required", true, "schema", openapi.Dict("type", "string")),
@@ -81,7 +81,7 @@ var documentSecurity = openapi.Dict(
 	"csrf", openapi.Dict("type", "apiKey", "in", "header", "name", csrfHeader,
 		"description", "`data.csrf_token` of `GET /api/v1/auth/csrf-token`, together with the cookie that came with it."),
 	"bearer", openapi.Dict("type", "http", "scheme", "bearer",
-		"description", "A personal token, made at `POST /api/v1/tokens`. It has the permissions that its role and its "+
+		"description", "A personal token, created by `POST /api/v1/tokens`. It has the permissions that its role and its "+
 			"user's role share."),
 )
 

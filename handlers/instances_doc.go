@@ -11,7 +11,7 @@ import (
 // engineName is the schema of a db_type in requests.
 var engineName = openapi.Dict("type", "string", "examples", models.Engines,
 	"description", "mysql, oracle, postgresql, sqlserver or sqlite, in any case; "+
-		"mariadb, pg, postgres and mssql stand for theirs.")
+		"the aliases mariadb, pg, postgres and mssql are accepted.")
 
 const instanceMissing = "instance.not_found"
 
@@ -19,16 +19,16 @@ const instanceMissing = "instance.not_found"
 func addressFields() []openapi.Field {
 	return []openapi.Field{
 		openapi.Required("db_type", engineName,
-			"Engine: `mysql` (MariaDB, too), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
-				"`mariadb`, `pg`, `postgres` and `mssql` are understood."),
+			"Engine: `mysql` (including MariaDB), `oracle`, `postgresql`, `sqlserver` or `sqlite`, in any case; the aliases "+
+				"`mariadb`, `pg`, `postgres` and `mssql` are accepted."),
 		openapi.Optional("host",
 			openapi.Example(openapi.Dict("type", []string{"string", "null"}, "maxLength", 253), "db.example.com"),
-			"IPv4 or IPv6 address, or host name. Required, but for SQLite, which has none."),
+			"IPv4 or IPv6 address, or host name. Required, except for SQLite, which has none."),
 		openapi.Optional("port", openapi.Example(openapi.Nullable(openapi.IntUpTo(65535)), 5432),
-			"Required, but for SQLite, which has none. A text of digits is understood."),
+			"Required, except for SQLite, which has none. A string of digits is accepted."),
 		openapi.Optional("database_name", openapi.Nullable(openapi.Text(maxDatabaseName)),
-			"Database to connect to first. For SQLite, required: the path of the file on the server that WhaleFall runs on, "+
-				"in a directory that it may read. "+
+			"Database to connect to first. For SQLite, required: path of the file on the WhaleFall host, "+
+				"in an allowed directory. "+
 				"For Oracle: the service name, with its domain if it has one. Otherwise optional."),
 		openapi.Optional("tls_mode", openapi.Default(openapi.Enum(tlsModes...), models.TLSPrefer), tlsAbout),
 		openapi.Optional("options", instanceOptions,
@@ -38,13 +38,13 @@ func addressFields() []openapi.Field {
 		openapi.Optional("username", openapi.Text(maxUsername),
 			"User name on the server, instead of a credential: with `password` it becomes a new one."),
 		openapi.Optional("password", openapi.Dict("type", "string", "format", "password"),
-			"Exactly as typed, at most 512 bytes. Never comes out again."),
+			"Exactly as typed, at most 512 bytes. It cannot be read again."),
 	}
 }
 
 const tlsAbout = `How the connection is encrypted.
 
-| mode | encrypted | certificate's chain checked | name checked |
+| mode | encrypted | certificate chain checked | name checked |
 |---|---|---|---|
 | disable | no | no | no |
 | prefer | when the server offers it (Oracle: never) | no | no |
@@ -52,20 +52,20 @@ const tlsAbout = `How the connection is encrypted.
 | verify-ca | yes | yes | no |
 | verify-full | yes | yes | yes |
 
-The chain is checked against the option ca_certificate, or the authorities of the system when that is empty. ` +
-	"SQLite has no connection."
+The chain is checked against the option ca_certificate, or the system's CAs if that is empty. ` +
+	"It does not apply to SQLite."
 
 var instanceOptions = openapi.Dict("type", "object",
 	"additionalProperties", openapi.Dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,
 	"properties", openapi.Dict(
 		models.OptionCACertificate, openapi.Dict("type", "string",
-			"description", "PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the authorities to trust with "+
+			"description", "PostgreSQL, MySQL, MariaDB, SQL Server, Oracle: PEM of the CAs to trust with "+
 				"verify-ca and verify-full."),
 		models.OptionSID, openapi.Dict("type", "string",
 			"description", "Oracle: SID to connect to instead of a service; database_name is then empty."),
 		models.OptionWallet, openapi.Dict("type", "string",
 			"description", "Oracle: directory with an auto-login wallet (cwallet.sso) for require and the verify "+
-				"modes, below `wallets` in the data directory or a directory of WHALEFALL_WALLET_DIRS."),
+				"modes, under `wallets` in the data directory or under a directory of WHALEFALL_WALLET_DIRS."),
 	))
 
 func instanceFields() []openapi.Field {
@@ -191,7 +191,7 @@ func instanceOperations() []operation {
 	return slices.Concat([]operation{
 		{
 			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances,
-			summary: "List instances", about: "A parameter that makes no sense falls back to its default.",
+			summary: "List instances", about: "An invalid parameter falls back to its default.",
 			query: append(instanceFilter(), pageFields...), message: "api.instances",
 			data: newPage([]instanceItemJSON{exampleInstanceItem()}, 1, instanceLimit, 0),
 		},
@@ -201,8 +201,8 @@ func instanceOperations() []operation {
 			id:      "createInstance",
 			tag:     tagInstances,
 			summary: "Add an instance",
-			about: "Nothing is connected to; see `POST /api/v1/connections/actions/test`. A SQLite file needs `name`, " +
-				"`db_type` and `database_name` alone: " +
+			about: "Does not connect to the server; see `POST /api/v1/connections/actions/test`. A SQLite file needs only `name`, " +
+				"`db_type` and `database_name`: " +
 				"`{\"name\":\"cache\",\"db_type\":\"sqlite\",\"database_name\":\"/srv/cache.db\"}`.",
 			body:    instanceFields(),
 			example: postgres,
@@ -260,7 +260,7 @@ func oneInstanceOperations() []operation {
 	return []operation{
 		{
 			method: http.MethodGet, path: "/instances/{id}", id: "getInstance", tag: tagInstances,
-			summary: "Get one instance", about: "One in the recycle bin is not found.",
+			summary: "Get one instance", about: "An instance in the recycle bin is not found.",
 			message: "api.instance", data: exampleInstance(), missing: instanceMissing,
 		},
 		{
@@ -269,7 +269,7 @@ func oneInstanceOperations() []operation {
 			id:      "updateInstance",
 			tag:     tagInstances,
 			summary: "Change an instance",
-			about:   "The required members as when adding; optional ones that are absent stay as they are.",
+			about:   "Requires the same members as adding one; absent optional members stay as they are.",
 			body:    instanceFields(),
 			example: openapi.Dict("name", "orders", "db_type", "postgresql", "host", "db2.example.com", "port", 5432),
 			message: "api.instance_updated",
@@ -287,9 +287,9 @@ func oneInstanceOperations() []operation {
 			id:      "resumeSchedule",
 			tag:     tagInstances,
 			summary: "Resume the collection of a paused instance",
-			about: "An instance is paused when its scheduled collections have failed several times in a row; a sync or " +
-				"refresh that succeeds resumes it too, and so does a change of the connection. The message is 采集计划未暂停，无需恢复 " +
-				"when it was not paused.",
+			about: "An instance is paused when its scheduled collections have failed several times in a row. A successful " +
+				"sync or refresh also resumes it, and so does a change of its connection. The message is " +
+				"采集计划未暂停，无需恢复 when it was not paused.",
 			message: "api.schedule_resumed",
 			data:    exampleInstance(),
 			missing: instanceMissing,

@@ -13,7 +13,7 @@ var pageFields = []openapi.Field{
 		"Number of the page, from 1."),
 	openapi.Optional("limit", openapi.Example(openapi.Dict("type", "integer", "default", instanceLimit), 20),
 		"Rows of a page, 1 to 100; anything else is the default."),
-	openapi.Optional("page_size", openapi.Dict("type", "integer"), "The same as `limit`, which wins."),
+	openapi.Optional("page_size", openapi.Dict("type", "integer"), "The same as `limit`, which takes precedence."),
 }
 
 var (
@@ -43,7 +43,7 @@ func windowFields(rows int) []openapi.Field {
 	return []openapi.Field{
 		openapi.Optional("limit", openapi.Default(openapi.IntUpTo(maxSizeLimit), rows), "Rows of the answer."),
 		openapi.Optional("offset", openapi.Default(openapi.Dict("type", "integer", "minimum", 0), 0),
-			"Rows left out before the first."),
+			"Rows to skip before the first."),
 	}
 }
 

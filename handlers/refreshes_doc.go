@@ -117,8 +117,7 @@ func refreshOperations() []operation {
 			tag:     tagTables,
 			summary: "Get the state of a refresh",
 			about: "`status` goes from `queued` through `running` to `succeeded` (with `receipt`), `failed` (with `error`, " +
-				"what " +
-				"the answer would have been), " +
+				"the error that a waiting request would have received), " +
 				"`cancelled` or `interrupted` (WhaleFall stopped).",
 			message: "refresh.read",
 			data:    exampleRun(),
@@ -130,8 +129,8 @@ func refreshOperations() []operation {
 			id:      "cancelRefresh",
 			tag:     tagTables,
 			summary: "Cancel a refresh",
-			about: "Also on the monitored server, within a second. Only the person who started it and administrators " +
-				"can. A run that has already ended is left as it is, and the message says so.",
+			about: "Also ends its statement on the monitored server, within a second. Only the user who started it and " +
+				"administrators can. A run that has already ended is left as it is, and the message says so.",
 			message: "refresh.cancelled",
 			data:    exampleEnded(),
 			missing: refreshMissing,

@@ -21,7 +21,7 @@ func tableFilter() []openapi.Field {
 		openapi.Optional("parent_table", openapi.Text(0), "Only the partitions of this table, exact."),
 		openapi.Optional("only", openapi.Enum("unsettled"), "`unsettled`: only rows with an old value or of unknown size."),
 		openapi.Optional("cursor", openapi.Text(0),
-			"`next_cursor` of the page before, with the same filter and sort: pages of equal cost however far down."),
+			"`next_cursor` of the previous page, with the same filter and sort: every page costs the same, however deep."),
 	}
 }
 
@@ -73,7 +73,7 @@ var tableFiles = []openapi.File{
 
 var exportFields = []openapi.Field{
 	openapi.Optional("format", openapi.Default(openapi.Enum(formats...), string(formatJSON)),
-		"`csv` and `ndjson` stream all rows of the filter; the header `Accept` says the same."),
+		"`csv` and `ndjson` stream all rows of the filter; the header `Accept` does the same."),
 	openapi.Optional("bom", openapi.Bool(false), "Begin CSV with a byte order mark, for Excel."),
 }
 
@@ -108,7 +108,7 @@ func tableOperations() []operation {
 		about: "Connects, collects, stores, and answers with the new page. On any failure the stored snapshot stays " +
 			"as it was. A database that is not known yet is looked up on the server and added if it exists; one that is " +
 			"gone answers 409, is marked gone, and keeps its snapshot. A refresh of a database that is being refreshed " +
-			"joins the one under way. The request waits up to 120 s, then answers 504 while the refresh continues: " +
+			"joins the run in progress. The request waits up to 120 s, then answers 504 while the refresh continues: " +
 			"`Location` and `extra.refresh_id` name it. With the header `Prefer: respond-async` it answers 202 at once.",
 		query:   slices.Concat(tableFilter(), windowFields(tableLimit)),
 		later:   refreshStarted,

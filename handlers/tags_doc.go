@@ -64,7 +64,7 @@ func tagOperations() []operation {
 		},
 		{
 			method: http.MethodDelete, path: "/tags/{id}", id: "deleteTag", tag: tagTags, summary: "Delete a tag",
-			about: "The instances that had it stay.", message: "api.deleted", data: struct {
+			about: "Instances that have it are kept.", message: "api.deleted", data: struct {
 				TagID int64 `json:"tag_id"`
 			}{2}, missing: "tag.not_found",
 		},
