@@ -23,8 +23,9 @@ var goals = slices.Concat(collectingGoals(10_000), collectingGoals(100_000), oth
 
 var otherCollectingGoals = []goal{
 	{
-		"maria-server", "Collecting", "MariaDB: CPU of the server for a refresh ÷ for `information_schema.TABLES`, 10,000 tables", "≤ 0.06",
-		"MariaDB：一次刷新的服务器 CPU ÷ `information_schema.TABLES`，1 万张表",
+		"maria-server", "Collecting",
+		"MariaDB: CPU of the server for a refresh ÷ for `information_schema.TABLES`, 10,000 tables",
+		"≤ 0.06", "MariaDB：一次刷新的服务器 CPU ÷ `information_schema.TABLES`，1 万张表",
 	},
 	{"maria-whole", "Collecting", "MariaDB: whole refresh, stored ÷ `information_schema.TABLES`, 10,000 tables", "", ""},
 	{"maria-opened", "Collecting", "MariaDB: tables a refresh opens, of 10,000", "< 100", ""},
@@ -69,8 +70,8 @@ func collectingGoals(tables int) []goal {
 			"PostgreSQL，授予文件列表权限：整次刷新 ÷ 参照查询，CPU，1 万张表",
 		},
 		{
-			name("listing-wall"), "Collecting", "PostgreSQL, file listing granted: refresh ÷ reference query, wall, " + n, listing,
-			"",
+			name("listing-wall"), "Collecting", "PostgreSQL, file listing granted: refresh ÷ reference query, wall, " + n,
+			listing, "",
 		},
 		{name("backend"), "Collecting", "PostgreSQL: memory of the server process, " + n, "≤ 64 MB", ""},
 		{name("locked"), "Collecting", "PostgreSQL: how much longer with one table locked, " + n, "≤ 2 s", ""},

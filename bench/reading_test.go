@@ -72,8 +72,8 @@ const (
 	headerColumns = `snapshot_no, collected_at, table_count, top_count, total_bytes, unknown_count, kept_count,
 		hidden_count, complete`
 	rowColumns = `id, schema_name, table_name, kind, parent_schema, parent_name, rolled_up, size_bytes, data_bytes,
-		index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at, size_source, stats_stale, unread, kept_from, note,
-		related_schema, related_name`
+		index_bytes, unused_bytes, memory_bytes, row_count, rows_source, rows_at, size_source, stats_stale, unread, kept_from,
+		note, related_schema, related_name`
 	bySize = " ORDER BY size_bytes DESC NULLS LAST, schema_name, table_name LIMIT 51"
 )
 

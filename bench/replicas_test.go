@@ -183,7 +183,8 @@ func collectAll(t *testing.T, watch *pgx.Conn, files int) (runs int, took time.D
 		return n
 	}
 	testenv.WaitFor(t, "all instances to have a schedule", func() bool {
-		const scheduled = "SELECT count(*) FROM instance_schedules WHERE next_at IS NOT NULL AND instance_id IN (" + ours + ")"
+		const scheduled = "SELECT count(*) FROM instance_schedules " +
+			"WHERE next_at IS NOT NULL AND instance_id IN (" + ours + ")"
 		return number(scheduled) >= files
 	})
 	before := number("SELECT max(id) FROM collection_runs")

@@ -147,7 +147,9 @@ func (v verdicts) sorted() []Compared {
 	for _, r := range v {
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b Compared) int { return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(out, func(a, b Compared) int {
+		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name))
+	})
 	return out
 }
 

@@ -25,9 +25,13 @@ func TestCompare_Relations(t *testing.T) {
 		whole         bool
 		want          Compared
 	}{
-		"equal":               {[]models.TableSize{table(7)}, word(7), word(7), true, Compared{Verdict: Equal}},
-		"a byte less":         {[]models.TableSize{table(6)}, word(7), word(7), true, differs("", new(int64(6)), new(int64(7)))},
-		"unknown to us":       {[]models.TableSize{{Schema: "s", Name: "t"}}, word(7), word(7), true, differs("", nil, new(int64(7)))},
+		"equal": {[]models.TableSize{table(7)}, word(7), word(7), true, Compared{Verdict: Equal}},
+		"a byte less": {
+			[]models.TableSize{table(6)}, word(7), word(7), true, differs("", new(int64(6)), new(int64(7))),
+		},
+		"unknown to us": {
+			[]models.TableSize{{Schema: "s", Name: "t"}}, word(7), word(7), true, differs("", nil, new(int64(7))),
+		},
 		"grown":               {[]models.TableSize{table(7)}, word(7), word(8), true, Compared{Verdict: Changed}},
 		"created":             {[]models.TableSize{table(7)}, nil, word(7), true, Compared{Verdict: Changed}},
 		"dropped":             {nil, word(7), nil, true, Compared{Verdict: Changed}},
@@ -35,7 +39,11 @@ func TestCompare_Relations(t *testing.T) {
 		"missing":             {nil, word(7), word(7), true, differs(NotListed, nil, new(int64(7)))},
 		"invented":            {[]models.TableSize{table(7)}, nil, nil, true, differs(NotKnown, new(int64(7)), nil)},
 		"no word":             {[]models.TableSize{table(7)}, nil, nil, false, Compared{Verdict: NoWord}},
-		"external":            {[]models.TableSize{{Schema: "s", Name: "t", Kind: models.KindExternal}}, word(7), word(7), true, Compared{Verdict: NoWord}},
+		"external": {
+			[]models.TableSize{{Schema: "s", Name: "t", Kind: models.KindExternal}},
+			word(7), word(7), true,
+			Compared{Verdict: NoWord},
+		},
 		"no number": {
 			[]models.TableSize{table(7)},
 			[]models.YardstickRelation{{Schema: "s", Name: "t"}},
@@ -43,7 +51,11 @@ func TestCompare_Relations(t *testing.T) {
 			true,
 			Compared{Verdict: NoWord},
 		},
-		"twice":  {[]models.TableSize{table(7), table(7)}, word(7), word(7), true, Compared{Verdict: Different, Why: ListedTwice}},
+		"twice": {
+			[]models.TableSize{table(7), table(7)},
+			word(7), word(7), true,
+			Compared{Verdict: Different, Why: ListedTwice},
+		},
 		"locked": {[]models.TableSize{locked}, word(7), word(7), true, Compared{Verdict: Unread, Why: "locked"}},
 		"locked for the engine": {
 			[]models.TableSize{table(7)},
@@ -54,7 +66,8 @@ func TestCompare_Relations(t *testing.T) {
 		},
 	} {
 		out := compare(models.TableResult{Tables: test.ours},
-			models.Yardstick{Relations: test.before, Whole: test.whole}, models.Yardstick{Relations: test.after, Whole: test.whole})
+			models.Yardstick{Relations: test.before, Whole: test.whole},
+			models.Yardstick{Relations: test.after, Whole: test.whole})
 		test.want.Schema, test.want.Name = "s", "t"
 		if diff := cmp.Diff(verdicts{{"s", "t"}: test.want}, out.relations); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -122,14 +135,18 @@ func drawNumber(t *rapid.T, name string) *int64 {
 func drawYardstick(t *rapid.T, name string) models.Yardstick {
 	var y models.Yardstick
 	for _, key := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), rapid.ID).Draw(t, name) {
-		y.Relations = append(y.Relations, models.YardstickRelation{Name: key, Total: drawNumber(t, name+" total"), Rows: drawNumber(t, name+" rows")})
+		y.Relations = append(y.Relations, models.YardstickRelation{
+			Name: key, Total: drawNumber(t, name+" total"), Rows: drawNumber(t, name+" rows"),
+		})
 	}
 	return y
 }
 
 func drawTables(t *rapid.T, name string) (r models.TableResult) {
 	for _, key := range rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "d"})).Draw(t, name) {
-		r.Tables = append(r.Tables, models.TableSize{Name: key, Total: drawNumber(t, name+" total"), Rows: drawNumber(t, name+" rows")})
+		r.Tables = append(r.Tables, models.TableSize{
+			Name: key, Total: drawNumber(t, name+" total"), Rows: drawNumber(t, name+" rows"),
+		})
 	}
 	return r
 }

@@ -25,7 +25,9 @@ func newOracleFixture(t *testing.T) (fixture, *emulated.Server, collectors.Targe
 func newLoggedOracleFixture(t *testing.T, log io.Writer) (fixture, *emulated.Server, collectors.Target) {
 	t.Helper()
 	rows := collectortest.OracleTwoSchemas()
-	rows["DBA_DATA_FILES"] = []map[string]any{collectortest.OracleFile("USERS", 1<<30), collectortest.OracleFile("DATA", 1<<20)}
+	rows["DBA_DATA_FILES"] = []map[string]any{
+		collectortest.OracleFile("USERS", 1<<30), collectortest.OracleFile("DATA", 1<<20),
+	}
 	server := emulated.New(t, emulated.Options{Rows: rows})
 	target := collectortest.OracleTarget(t, server, "APP", true)
 	target.TLSMode = models.TLSPrefer
@@ -53,7 +55,8 @@ func TestService_Collect_OracleStoresEveryTablespace(t *testing.T) {
 	receipt, err := f.refresh("USERS")
 	must(t, err)
 	header, found := f.snapshot("DATA")
-	if receipt.Saved != 2 || header.SnapshotNo != 1 || !header.Complete || found["U"].Total == nil || *found["U"].Total != 7 {
+	if receipt.Saved != 2 || header.SnapshotNo != 1 || !header.Complete ||
+		found["U"].Total == nil || *found["U"].Total != 7 {
 		t.Errorf("%+v, DATA has %+v: %v", receipt, header, found)
 	}
 	_, err = f.store.Database(t.Context(), f.instance.ID, "NEW")

@@ -35,7 +35,9 @@ func newFixture(t *testing.T, engine models.Engine, c collectors.Collector, targ
 }
 
 // newLoggedFixture returns a fixture whose service logs to a writer.
-func newLoggedFixture(t *testing.T, engine models.Engine, c collectors.Collector, target collectors.Target, log io.Writer) fixture {
+func newLoggedFixture(
+	t *testing.T, engine models.Engine, c collectors.Collector, target collectors.Target, log io.Writer,
+) fixture {
 	t.Helper()
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	must(t, err)
@@ -49,7 +51,8 @@ func newLoggedFixture(t *testing.T, engine models.Engine, c collectors.Collector
 		TLSMode: target.TLSMode, IsActive: true,
 	}, nil, &models.NewCredential{Username: target.Username, Password: target.Password})
 	must(t, err)
-	service := collectors.NewService(store, map[models.Engine]collectors.Collector{engine: c}, slog.New(slog.NewTextHandler(log, nil)))
+	service := collectors.NewService(store, map[models.Engine]collectors.Collector{engine: c},
+		slog.New(slog.NewTextHandler(log, nil)))
 	return fixture{T: t, store: store, service: service, instance: instance}
 }
 
@@ -101,7 +104,8 @@ func newPostgreSQLFixture(t *testing.T) (fixture, *testenv.PostgreSQLServer, str
 	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a AS SELECT generate_series(1, 1000) AS n", "CREATE TABLE b (n int)")
-	return newFixture(t, models.PostgreSQL, postgresql.New(), collectortest.PlainPostgreSQLTarget(t, server, "")), server, "app"
+	f := newFixture(t, models.PostgreSQL, postgresql.New(), collectortest.PlainPostgreSQLTarget(t, server, ""))
+	return f, server, "app"
 }
 
 func TestService_Collect_ReplacesSnapshot(t *testing.T) {
@@ -119,7 +123,8 @@ func TestService_Collect_ReplacesSnapshot(t *testing.T) {
 		t.Errorf("second receipt %+v", receipt)
 	}
 	header, rows := f.snapshot(app)
-	if _, there := rows["c"]; !there || len(rows) != 2 || header.SnapshotNo != 2 || !header.CollectedAt.Equal(receipt.CollectedAt) {
+	if _, there := rows["c"]; !there || len(rows) != 2 || header.SnapshotNo != 2 ||
+		!header.CollectedAt.Equal(receipt.CollectedAt) {
 		t.Errorf("header %+v, rows %v", header, rows)
 	}
 }
@@ -137,7 +142,8 @@ func TestService_Collect_FailureChangesNothing(t *testing.T) {
 		t.Errorf("extra %v", e.Extra)
 	}
 	after, rowsAfter := f.snapshot(app)
-	if after.SnapshotNo != header.SnapshotNo || !after.CollectedAt.Equal(*header.CollectedAt) || len(rowsAfter) != len(rows) {
+	if after.SnapshotNo != header.SnapshotNo || !after.CollectedAt.Equal(*header.CollectedAt) ||
+		len(rowsAfter) != len(rows) {
 		t.Errorf("before %+v, after %+v", header, after)
 	}
 }
@@ -197,7 +203,8 @@ func TestService_Collect_LockedTableKeepsValue(t *testing.T) {
 func TestService_Collect_LockedPartitionKeepsValueOfRoot(t *testing.T) {
 	t.Parallel()
 	f, server, app := newPostgreSQLFixture(t)
-	server.Exec(t, app, "CREATE TABLE tree (i int) PARTITION BY RANGE (i)", "CREATE TABLE leaf PARTITION OF tree FOR VALUES FROM (0) TO (1000)",
+	server.Exec(t, app, "CREATE TABLE tree (i int) PARTITION BY RANGE (i)",
+		"CREATE TABLE leaf PARTITION OF tree FOR VALUES FROM (0) TO (1000)",
 		"INSERT INTO tree SELECT generate_series(0, 999)")
 	_, err := f.refresh(app)
 	must(t, err)
@@ -207,7 +214,8 @@ func TestService_Collect_LockedPartitionKeepsValueOfRoot(t *testing.T) {
 	must(t, err)
 	_, after := f.snapshot(app)
 	root := after["tree"]
-	if root.Unread != models.UnreadLocked || root.Total == nil || *root.Total != *before["tree"].Total || root.KeptFrom == nil {
+	if root.Unread != models.UnreadLocked || root.Total == nil ||
+		*root.Total != *before["tree"].Total || root.KeptFrom == nil {
 		t.Errorf("%+v", root)
 	}
 }
@@ -250,7 +258,8 @@ func TestService_Collect_SyncKeepsInventory(t *testing.T) {
 	if result.Saved != 1 || result.Inventory.Created != 2 {
 		t.Errorf("saved %d, inventory %+v", result.Saved, result.Inventory)
 	}
-	page, err := f.store.Databases(t.Context(), models.DatabaseQuery{InstanceID: f.instance.ID, LatestOnly: true, Limit: 10})
+	page, err := f.store.Databases(t.Context(),
+		models.DatabaseQuery{InstanceID: f.instance.ID, LatestOnly: true, Limit: 10})
 	must(t, err)
 	for _, d := range page.Rows {
 		if measured := d.SizeBytes != nil; measured != (d.Name == "postgres") {
@@ -262,7 +271,8 @@ func TestService_Collect_SyncKeepsInventory(t *testing.T) {
 	must(t, err)
 	instance, err := f.store.Instance(t.Context(), f.instance.ID)
 	must(t, err)
-	if result.Inventory.Created != 1 || instance.MainVersion != strconv.Itoa(server.Version/10000) || instance.LastConnected == nil {
+	if result.Inventory.Created != 1 || instance.MainVersion != strconv.Itoa(server.Version/10000) ||
+		instance.LastConnected == nil {
 		t.Errorf("inventory %+v, instance %+v", result.Inventory, instance)
 	}
 }
@@ -277,7 +287,8 @@ func TestService_Prepare(t *testing.T) {
 	_, err = f.refresh(app)
 	wantError(t, err, models.CodeCollection, "collect.instance_inactive")
 	bare, err := f.store.CreateInstance(t.Context(), models.Instance{
-		Name: "bare", DBType: models.PostgreSQL, Host: f.instance.Host, Port: f.instance.Port, IsActive: true, TLSMode: models.TLSPrefer,
+		Name: "bare", DBType: models.PostgreSQL, Host: f.instance.Host, Port: f.instance.Port,
+		IsActive: true, TLSMode: models.TLSPrefer,
 	}, nil, nil)
 	must(t, err)
 	_, err = f.service.Prepare(t.Context(), models.RunDatabases, bare.ID, "")
@@ -323,7 +334,9 @@ var scriptedTarget = collectors.Target{Host: "old", Port: 1, TLSMode: models.TLS
 
 func TestService_Collect_Panic(t *testing.T) {
 	t.Parallel()
-	c := &scriptedCollector{tables: func(context.Context, collectors.Target) (models.TableResult, error) { panic("odd answer") }}
+	c := &scriptedCollector{tables: func(context.Context, collectors.Target) (models.TableResult, error) {
+		panic("odd answer")
+	}}
 	var log bytes.Buffer
 	f := newLoggedFixture(t, models.MySQL, c, scriptedTarget, &log)
 	_, err := f.refresh("app")
@@ -365,11 +378,13 @@ func TestService_Collect_InstanceChanged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked, answer := make(chan string, 2), make(chan struct{})
-			f := newScriptedFixture(t, &scriptedCollector{tables: func(_ context.Context, target collectors.Target) (models.TableResult, error) {
+			tables := func(_ context.Context, target collectors.Target) (models.TableResult, error) {
 				asked <- target.Host + " " + target.Password
 				<-answer
-				return models.TableResult{Complete: true, Tables: []models.TableSize{{Name: "of " + target.Host, Kind: models.KindTable}}}, nil
-			}})
+				table := models.TableSize{Name: "of " + target.Host, Kind: models.KindTable}
+				return models.TableResult{Complete: true, Tables: []models.TableSize{table}}, nil
+			}
+			f := newScriptedFixture(t, &scriptedCollector{tables: tables})
 			first, second := make(chan error, 1), make(chan error, 1)
 			refresh := func(done chan<- error) {
 				_, err := f.refresh("app")
@@ -402,7 +417,9 @@ func TestService_Collect_InstanceChanged(t *testing.T) {
 func TestService_Collect_NothingMeasured(t *testing.T) {
 	t.Parallel()
 	const grant = "GRANT pg_monitor TO someone"
-	denied := &models.Error{Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", "app")}
+	denied := &models.Error{
+		Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", "app"),
+	}
 	f := newScriptedFixture(t, &scriptedCollector{databases: models.DatabaseResult{
 		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "app", Err: denied}},
 	}})
@@ -411,7 +428,8 @@ func TestService_Collect_NothingMeasured(t *testing.T) {
 	if got := models.AsError(err).Grant; got != grant {
 		t.Errorf("the grant is %v", got)
 	}
-	page, err := f.store.Databases(t.Context(), models.DatabaseQuery{InstanceID: f.instance.ID, LatestOnly: true, Limit: 10})
+	page, err := f.store.Databases(t.Context(),
+		models.DatabaseQuery{InstanceID: f.instance.ID, LatestOnly: true, Limit: 10})
 	must(t, err)
 	if len(page.Rows) != 1 || page.Rows[0].Failed == nil || page.Rows[0].Failed.Key != denied.Key {
 		t.Errorf("rows %+v", page.Rows)
@@ -422,28 +440,30 @@ func TestService_Collect_NothingMeasured(t *testing.T) {
 func TestService_Collect_EndedStoresNothing(t *testing.T) {
 	t.Parallel()
 	errStopped := errors.New("stopped")
+	silently := func(context.Context) error { return nil }
 	for name, end := range map[string]struct {
 		limit  time.Duration
 		answer func(context.Context) error
 		code   models.Code
 		key    string
 	}{
-		"cancelled, silently":     {time.Hour, func(context.Context) error { return nil }, models.CodeCollection, "collect.cancelled"},
+		"cancelled, silently":     {time.Hour, silently, models.CodeCollection, "collect.cancelled"},
 		"cancelled, unclassified": {time.Hour, context.Cause, models.CodeCollection, "collect.cancelled"},
-		"too late, silently":      {time.Millisecond, func(context.Context) error { return nil }, models.CodeTimeout, ""},
+		"too late, silently":      {time.Millisecond, silently, models.CodeTimeout, ""},
 		"too late, unclassified":  {time.Millisecond, context.Cause, models.CodeTimeout, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			f := newScriptedFixture(t, &scriptedCollector{tables: func(ctx context.Context, _ collectors.Target) (models.TableResult, error) {
+			tables := func(ctx context.Context, _ collectors.Target) (models.TableResult, error) {
 				if end.limit == time.Hour {
 					cancel(errStopped)
 				}
 				<-ctx.Done()
 				return models.TableResult{Complete: true}, end.answer(ctx)
-			}})
+			}
+			f := newScriptedFixture(t, &scriptedCollector{tables: tables})
 			f.service.SetTimeout(end.limit)
 			_, err := f.collect(ctx, models.RunTables, "app")
 			wantError(t, err, end.code, end.key)
@@ -481,7 +501,8 @@ func (f fixture) cancelsWithinASecond(database string, statements func() int) {
 		done <- err
 	}()
 	collectortest.Eventually(f.T, "no statement is blocked", func() bool { return statements() == 1 })
-	if p := progress.Snapshot(); p.Status != models.RunRunning || p.Phase != models.PhaseQuerying || p.ConnectingMS == nil {
+	if p := progress.Snapshot(); p.Status != models.RunRunning || p.Phase != models.PhaseQuerying ||
+		p.ConnectingMS == nil {
 		f.Errorf("got %+v while the statement is blocked, want the phase querying", p)
 	}
 
@@ -509,7 +530,8 @@ func TestService_Collect_CancelPostgreSQL(t *testing.T) {
 	c := postgresql.New()
 	c.Parameters["lock_timeout"] = "0"
 	f := newFixture(t, models.PostgreSQL, c, collectortest.PostgreSQLTarget(server, ""))
-	defer collectortest.HoldPostgreSQL(t, server.URL("app"), "LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")()
+	const lock = "LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE"
+	defer collectortest.HoldPostgreSQL(t, server.URL("app"), lock)()
 	watch := collectortest.ConnectPostgreSQL(t, server.URL("postgres"))
 	f.cancelsWithinASecond("app", func() (n int) {
 		must(t, watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity

@@ -152,7 +152,8 @@ func (s *scenario) start() {
 	s.runner = jobs.New(s.store, service, jobs.Options{Log: s.log})
 	must(s, s.runner.Start(context.Background()))
 	s.web = httptest.NewServer(handlers.New(handlers.Config{
-		Store: s.store, Collect: service, Runs: s.runner, Zone: time.UTC, CookieSecure: "false", Log: s.log, Version: "faults",
+		Store: s.store, Collect: service, Runs: s.runner, Zone: time.UTC, CookieSecure: "false",
+		Log: s.log, Version: "faults",
 	}))
 }
 
@@ -240,7 +241,8 @@ func (s *scenario) alsoAccepted(accepted []snapshot) []snapshot {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
-	if _, err := s.runner.RequestAndWait(ctx, jobs.Tables(models.Requester{}, s.reference, s.target.database())); err != nil {
+	request := jobs.Tables(models.Requester{}, s.reference, s.target.database())
+	if _, err := s.runner.RequestAndWait(ctx, request); err != nil {
 		return accepted
 	}
 	return append(accepted, s.snapshot(s.reference))
@@ -248,7 +250,8 @@ func (s *scenario) alsoAccepted(accepted []snapshot) []snapshot {
 
 func (s *scenario) refresh(instance int64) {
 	s.Helper()
-	if _, err := s.runner.RequestAndWait(context.Background(), jobs.Tables(models.Requester{}, instance, s.target.database())); err != nil {
+	request := jobs.Tables(models.Requester{}, instance, s.target.database())
+	if _, err := s.runner.RequestAndWait(context.Background(), request); err != nil {
 		s.Fatalf("refresh without a fault: %v", err)
 	}
 }

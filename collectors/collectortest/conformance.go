@@ -34,10 +34,14 @@ type Fixture struct {
 	Database  string
 	Schema    string // of the tables above
 
-	Yardstick   func(t *testing.T) map[RelationName]Sizes                               // the engine's own sizes of all tables, now
-	Connections func(t *testing.T) int                                                  // how many of ours the server has now
-	Block       func(t *testing.T) (release func())                                     // makes Tables wait on the server until released
-	Denied      func(t *testing.T) (target collectors.Target, denied string, ok string) // an account that may measure ok but not denied
+	// Yardstick returns the engine's own sizes of all tables, now.
+	Yardstick func(t *testing.T) map[RelationName]Sizes
+	// Connections returns how many of ours the server has now.
+	Connections func(t *testing.T) int
+	// Block makes Tables wait on the server until released.
+	Block func(t *testing.T) (release func())
+	// Denied returns an account that may measure ok but not denied.
+	Denied func(t *testing.T) (target collectors.Target, denied string, ok string)
 }
 
 // Sizes holds the engine's own sizes of one table in bytes; nil where it has none.
@@ -51,8 +55,8 @@ var cannotCount = map[string]int{"PostgreSQL": 0, "MySQL": 3, "SQLite": 8, "SQLS
 
 // HostileNames are table names that break naive quoting, escaping and folding.
 var HostileNames = []string{
-	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, "a`b", `a\b`, `a]b`, "new\nline", `{{.Name}}`,
-	strings.Repeat("表", 21), "Üñï", "We ird", TwinUpper, TwinLower,
+	`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE y; --`, `100%_`, `a/b`, "a`b", `a\b`, `a]b`, "new\nline",
+	`{{.Name}}`, strings.Repeat("表", 21), "Üñï", "We ird", TwinUpper, TwinLower,
 }
 
 // Names that differ only in case.
@@ -169,7 +173,8 @@ func checkSums(t *testing.T, f Fixture) {
 			t.Errorf("%q: something is unknown: %+v", name, table)
 			continue
 		}
-		if *table.Data < 0 || *table.Index < 0 || *table.Unused < 0 || *table.Total != *table.Data+*table.Index+*table.Unused {
+		if *table.Data < 0 || *table.Index < 0 || *table.Unused < 0 ||
+			*table.Total != *table.Data+*table.Index+*table.Unused {
 			t.Errorf("%q: %d is not %d + %d + %d", name, *table.Total, *table.Data, *table.Index, *table.Unused)
 		}
 		if table.SizeSource == "" || table.SizeSource == models.SizeNone {

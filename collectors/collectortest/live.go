@@ -148,7 +148,8 @@ func liveSelfcheck(t *testing.T, f Fixture) {
 			t.Errorf("%q: %v", name, err)
 			continue
 		}
-		t.Logf("%q: %d relations equal, %d without a word, %d sums", name, check.Count(collectors.Equal), check.Count(collectors.NoWord), len(check.Sums))
+		t.Logf("%q: %d relations equal, %d without a word, %d sums", name,
+			check.Count(collectors.Equal), check.Count(collectors.NoWord), len(check.Sums))
 		for _, r := range append(Unequal(check.Relations), Unequal(check.Sums)...) {
 			t.Errorf("%q: %q.%q is %s %s", name, r.Schema, r.Name, r.Verdict, r.Why)
 			for _, p := range r.Parts {

@@ -22,7 +22,8 @@ func OracleFile(tablespace string, bytes any) map[string]any {
 // OracleTable returns a row of DBA_TABLES.
 func OracleTable(owner, name, tablespace string) map[string]any {
 	return map[string]any{
-		"OWNER": owner, "TABLE_NAME": name, "TABLESPACE_NAME": tablespace, "TEMPORARY": "N", "SECONDARY": "N", "DROPPED": "NO",
+		"OWNER": owner, "TABLE_NAME": name, "TABLESPACE_NAME": tablespace,
+		"TEMPORARY": "N", "SECONDARY": "N", "DROPPED": "NO",
 		"SEGMENT_CREATED": "YES", "PARTITIONED": "NO",
 	}
 }
@@ -37,8 +38,13 @@ func OracleSegment(owner, name, kind, tablespace string, bytes int64) map[string
 // OracleTwoSchemas returns a dictionary with a table of APP and one of OTHER in USERS, and one more of OTHER in DATA.
 func OracleTwoSchemas() catalog.Rows {
 	return catalog.Rows{
-		"DBA_TABLESPACES": {OracleTablespace("USERS", "PERMANENT"), OracleTablespace("DATA", "PERMANENT"), OracleTablespace("TEMP", "TEMPORARY")},
-		"DBA_TABLES":      {OracleTable("APP", "T", "USERS"), OracleTable("OTHER", "T", "USERS"), OracleTable("OTHER", "U", "DATA")},
+		"DBA_TABLESPACES": {
+			OracleTablespace("USERS", "PERMANENT"), OracleTablespace("DATA", "PERMANENT"),
+			OracleTablespace("TEMP", "TEMPORARY"),
+		},
+		"DBA_TABLES": {
+			OracleTable("APP", "T", "USERS"), OracleTable("OTHER", "T", "USERS"), OracleTable("OTHER", "U", "DATA"),
+		},
 		"DBA_SEGMENTS": {
 			OracleSegment("APP", "T", "TABLE", "USERS", 1000), OracleSegment("OTHER", "T", "TABLE", "USERS", 300),
 			OracleSegment("OTHER", "U", "TABLE", "DATA", 7),

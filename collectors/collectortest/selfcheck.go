@@ -29,7 +29,9 @@ func (b Between) Tables(ctx context.Context, t collectors.Target, database strin
 }
 
 // SelfCheck runs a selfcheck that must not fail.
-func SelfCheck(t *testing.T, c collectors.Collector, target collectors.Target, database string, tries int) collectors.Check {
+func SelfCheck(
+	t *testing.T, c collectors.Collector, target collectors.Target, database string, tries int,
+) collectors.Check {
 	t.Helper()
 	check, err := collectors.SelfCheck(t.Context(), c, target, database, tries)
 	if err != nil {

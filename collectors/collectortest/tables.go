@@ -8,7 +8,9 @@ import (
 )
 
 // Tables collects tables, which must not fail, and returns them by name.
-func Tables(t *testing.T, c collectors.Collector, target collectors.Target, database string) map[RelationName]models.TableSize {
+func Tables(
+	t *testing.T, c collectors.Collector, target collectors.Target, database string,
+) map[RelationName]models.TableSize {
 	t.Helper()
 	result, err := c.Tables(t.Context(), target, database)
 	if err != nil {

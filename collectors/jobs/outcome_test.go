@@ -64,10 +64,13 @@ func TestRunner_PendingOutcome(t *testing.T) {
 // TestEndedRun compares what a request is told of a run by the process that executed it and by another one.
 func TestEndedRun(t *testing.T) {
 	t.Parallel()
-	failed := &models.Error{Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", 12345678)}
+	failed := &models.Error{
+		Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", 12345678),
+	}
 	measured := int64(1)
 	c := &scripted{databases: func() (models.DatabaseResult, error) {
-		return models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "a", Err: failed}, {Name: "b", Total: &measured}}}, nil
+		found := []models.DatabaseSize{{Name: "a", Err: failed}, {Name: "b", Total: &measured}}
+		return models.DatabaseResult{Databases: found}, nil
 	}}
 	f := newFixture(t, c)
 	here, err := f.runner.RequestAndWait(t.Context(), Databases(someone, f.instance.ID))
@@ -97,7 +100,8 @@ func TestRunner_StoreTrouble(t *testing.T) {
 	defer db.Close()
 	for key, state := range map[string]string{"store.full": "53100", "store.read_only": "25006"} {
 		for _, text := range []string{
-			"CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '" + state + "'; END $$",
+			"CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ " +
+				"BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '" + state + "'; END $$",
 			"CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON database_table_size_stats EXECUTE FUNCTION refuse()",
 		} {
 			_, err := db.ExecContext(t.Context(), text)
@@ -106,7 +110,8 @@ func TestRunner_StoreTrouble(t *testing.T) {
 		run := f.request("app")
 		eventually(t, "the run ended", func() bool { return f.ended(run.ID) })
 		run = f.run(run.ID)
-		if run.Status != models.RunFailed || run.Failure == nil || run.Failure.Code != models.CodeInternal || run.Failure.Key != key {
+		if run.Status != models.RunFailed || run.Failure == nil ||
+			run.Failure.Code != models.CodeInternal || run.Failure.Key != key {
 			t.Errorf("got a run %s with %v, want one failed with %s", run.Status, run.Failure, key)
 		}
 	}

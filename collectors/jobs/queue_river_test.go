@@ -36,7 +36,9 @@ func TestRiverQueue_Shared(t *testing.T) {
 	must(t, leader.queue.Stop(t.Context()))
 	eventually(t, "a tick in the other process", func() bool { return heir.get(&heir.ticks) == 1 })
 	heir.release()
-	eventually(t, "the waiting runs started", func() bool { return slices.Contains(all(), 100) && slices.Contains(all(), 101) })
+	eventually(t, "the waiting runs started", func() bool {
+		return slices.Contains(all(), 100) && slices.Contains(all(), 101)
+	})
 }
 
 // TestRiverQueue_DeadProcess makes jobs look as if their process had been killed before it executed them.
@@ -61,7 +63,8 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	handler := newWarnings(slog.NewTextHandler(&out, nil))
-	all := []slog.Handler{handler, handler.WithAttrs([]slog.Attr{slog.String("queue", "asked")}), handler.WithGroup("river")}
+	asked := handler.WithAttrs([]slog.Attr{slog.String("queue", "asked")})
+	all := []slog.Handler{handler, asked, handler.WithGroup("river")}
 	begin := time.Date(2026, 3, 9, 17, 30, 0, 0, time.UTC)
 	messages := []string{"Error fetching jobs", "Job stuck"}
 	for second := range 150 {

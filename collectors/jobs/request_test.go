@@ -86,7 +86,8 @@ func TestRunner_Request(t *testing.T) {
 			_, err := f.refresh("app")
 			refreshed <- err
 		}()
-		eventually(t, "the request waits for the cancelled run", func() bool { return f.waiters(run.ID) == 3 }) // two of them in Cancel
+		// Two of them wait in Cancel.
+		eventually(t, "the request waits for the cancelled run", func() bool { return f.waiters(run.ID) == 3 })
 		close(end)
 		must(t, <-refreshed)
 		wantStatus(t, <-cancelled, models.RunCancelled)

@@ -1,6 +1,6 @@
 // Package jobs runs collections. A run is requested by a user or a schedule, waits in a queue until a process claims it
-// and ends with an outcome; the store has a row of each. The runs of one instance are executed one at a time, the oldest
-// first. What a run collects is up to package collectors.
+// and ends with an outcome; the store has a row of each. The runs of one instance are executed one at a time, the
+// oldest first. What a run collects is up to package collectors.
 //
 // Several processes may share one store. Each sends heartbeats for the runs it executes; the runs of a process that
 // died are orphaned, and the others requeue them.

@@ -209,7 +209,9 @@ func TestRunner_Tick(t *testing.T) {
 // pause fails the scheduled collections of the instance until it is paused.
 func (h scheduled) pause() {
 	h.Helper()
-	failed := models.Run{InstanceID: h.instance.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed}}
+	failed := models.Run{
+		InstanceID: h.instance.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunFailed},
+	}
 	for h.schedule().PausedAt == nil {
 		eventually(h.T, "all runs ended", h.idle)
 		h.clock.set(*h.schedule().NextAt)

@@ -28,7 +28,9 @@ func asSuperuser(t *testing.T, target collectors.Target) collectors.Target {
 }
 
 // mustSizing runs a whole collection and returns its sizing.
-func mustSizing(t *testing.T, target collectors.Target, database string) (*sizing, map[collectortest.RelationName]models.TableSize) {
+func mustSizing(
+	t *testing.T, target collectors.Target, database string,
+) (*sizing, map[collectortest.RelationName]models.TableSize) {
 	t.Helper()
 	z := &sizing{collector: New(), target: target, database: database, sizes: map[int64]relationSize{}}
 	catalog, err := z.run(t.Context())
@@ -51,7 +53,8 @@ const everyKind = `
 	CREATE TABLE deleted (id int PRIMARY KEY);
 	INSERT INTO deleted SELECT generate_series(1, 10000); DELETE FROM deleted;
 	CREATE TABLE many (a int, b text, c tsvector); CREATE INDEX ON many USING gin (c); CREATE INDEX ON many USING hash (a);
-	CREATE INDEX ON many USING brin (a); INSERT INTO many SELECT i, i, to_tsvector('simple', i::text) FROM generate_series(1, 5000) i;
+	CREATE INDEX ON many USING brin (a);
+	INSERT INTO many SELECT i, i, to_tsvector('simple', i::text) FROM generate_series(1, 5000) i;
 	CREATE TABLE plain_parent (id int); CREATE TABLE plain_child (n int) INHERITS (plain_parent);`
 
 // listsFiles skips the test where no account can list files.
@@ -64,12 +67,14 @@ func listsFiles(t *testing.T, server *testenv.PostgreSQLServer) {
 
 func TestCollector_Tables_FilesEqualFunctions(t *testing.T) {
 	listsFiles(t, testenv.PostgreSQL(t))
-	target, database, address := newDatabase(t, fixtureSQL(), everyKind, "VACUUM", "CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)")
+	target, database, address := newDatabase(t, fixtureSQL(), everyKind, "VACUUM",
+		"CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)")
 	invalid := collectortest.ConnectPostgreSQL(t, address)
 	if _, err := invalid.Exec(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY invalid ON doubled (id)"); err == nil {
 		t.Fatal("the index is valid")
 	}
-	defer collectortest.HoldPostgreSQL(t, address, "CREATE TEMP TABLE temporary AS SELECT i FROM generate_series(1, 10000) i")()
+	const temporary = "CREATE TEMP TABLE temporary AS SELECT i FROM generate_series(1, 10000) i"
+	defer collectortest.HoldPostgreSQL(t, address, temporary)()
 	functions, want := mustSizing(t, target, database)
 	files, got := mustSizing(t, asSuperuser(t, target), database)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -96,7 +101,8 @@ func TestCollector_Tables_FilesInTablespaces(t *testing.T) {
 	}
 	server.Exec(t, "postgres", "SET allow_in_place_tablespaces = on", "CREATE ROLE plain LOGIN PASSWORD 'plain'",
 		"CREATE TABLESPACE near LOCATION ''", "CREATE TABLESPACE far LOCATION ''")
-	server.Exec(t, "postgres", "CREATE DATABASE moved TEMPLATE template0 TABLESPACE far", "CREATE DATABASE usual TEMPLATE template0")
+	server.Exec(t, "postgres", "CREATE DATABASE moved TEMPLATE template0 TABLESPACE far",
+		"CREATE DATABASE usual TEMPLATE template0")
 	for _, database := range []string{"usual", "moved"} {
 		server.Exec(t, database, fixtureSQL(), `
 			CREATE TABLE a (id int PRIMARY KEY, s text) TABLESPACE near;
@@ -122,7 +128,8 @@ func TestCollector_Tables_FilesInSegments(t *testing.T) {
 	server.Exec(t, "postgres", "CREATE TABLE big (id int PRIMARY KEY); CREATE ROLE plain LOGIN PASSWORD 'plain'")
 	conn := collectortest.ConnectPostgreSQL(t, server.URL("postgres"))
 	var directory, file string
-	collectortest.Must(t, conn.QueryRow(t.Context(), "SELECT current_setting('data_directory'), pg_relation_filepath('big')").Scan(&directory, &file))
+	row := conn.QueryRow(t.Context(), "SELECT current_setting('data_directory'), pg_relation_filepath('big')")
+	collectortest.Must(t, row.Scan(&directory, &file))
 	path := filepath.Join(directory, file)
 	collectortest.Must(t, os.Truncate(path, 1<<30))
 	collectortest.Must(t, os.WriteFile(path+".1", make([]byte, 3*8192), 0o644))
@@ -213,9 +220,11 @@ func TestParseFileName(t *testing.T) {
 		number   uint32
 		main, ok bool
 	}{
-		"16384": {16384, true, true}, "16384.1": {16384, true, true}, "16384_fsm": {16384, false, true}, "16384_vm.12": {16384, false, true},
+		"16384": {16384, true, true}, "16384.1": {16384, true, true},
+		"16384_fsm": {16384, false, true}, "16384_vm.12": {16384, false, true},
 		"16384_init": {16384, false, true}, "4294967295": {4294967295, true, true},
-		"t3_16384": {}, "PG_VERSION": {}, "pg_filenode.map": {}, "pg_internal.init.77": {}, "": {}, "4294967296": {}, "16384_": {},
+		"t3_16384": {}, "PG_VERSION": {}, "pg_filenode.map": {}, "pg_internal.init.77": {},
+		"": {}, "4294967296": {}, "16384_": {},
 		"16384.bak": {}, "16384_old": {}, "16384_vm.x": {}, "16384.": {}, "-1": {},
 	} {
 		number, main, ok := parseFileName(name)
@@ -266,7 +275,8 @@ func TestCollector_Tables_CancelListingFiles(t *testing.T) {
 		_, err := New().Tables(ctx, asSuperuser(t, target), database)
 		done <- err
 	}()
-	waitFor(t, server.URL("postgres"), "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = $1", database)
+	const sleeping = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = $1"
+	waitFor(t, server.URL("postgres"), sleeping, database)
 	cancel()
 	collectortest.WantError(t, <-done, models.CodeCollection, "collect.cancelled")
 	waitFor(t, server.URL("postgres"), "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = $1", database)
@@ -304,7 +314,8 @@ func TestCollector_Tables_ServerBytes(t *testing.T) {
 		t.Errorf("without the right to: %d bytes", *plain.ServerBytes)
 	}
 	for name, result := range map[string]models.TableResult{"files": files, "functions": functions} {
-		if known := server.Version >= 150000 || name == "files" && server.Version >= 140000; (result.ServerBytes != nil) != known || known && *result.ServerBytes < 1<<20 {
+		known := server.Version >= 150000 || name == "files" && server.Version >= 140000
+		if (result.ServerBytes != nil) != known || known && *result.ServerBytes < 1<<20 {
 			t.Errorf("%s: %s bytes", name, collectortest.Text(result.ServerBytes))
 		}
 	}

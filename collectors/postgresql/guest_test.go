@@ -22,7 +22,8 @@ func stallAt(t *testing.T, address, table string, seconds int) {
 	statement := statements["sizes"]
 	t.Cleanup(func() { statements["sizes"] = statement })
 	statements["sizes"] = strings.Replace(statement, "CASE WHEN a.free THEN", fmt.Sprintf(
-		"CASE WHEN a.free AND (a.oid <> %s OR pg_catalog.pg_sleep(%d)::text IS NOT NULL) THEN", oidOf(t, address, table), seconds), 1)
+		"CASE WHEN a.free AND (a.oid <> %s OR pg_catalog.pg_sleep(%d)::text IS NOT NULL) THEN",
+		oidOf(t, address, table), seconds), 1)
 }
 
 // stalled waits until the server sleeps.
@@ -79,7 +80,8 @@ func TestSizing_LocksTakenMeanwhile(t *testing.T) {
 	for name, table := range collectortest.ByName(t, got.tables) {
 		var i int
 		_, err := fmt.Sscanf(name.Name, "last_%d", &i)
-		if locked := err == nil && i%2 == 0; (table.Unread == models.UnreadLocked) != locked || (table.Total == nil) != locked {
+		if locked := err == nil && i%2 == 0; (table.Unread == models.UnreadLocked) != locked ||
+			(table.Total == nil) != locked {
 			t.Errorf("%s: unread %q, %s bytes", name.Name, table.Unread, collectortest.Text(table.Total))
 		}
 		if table.Unread != "" {
@@ -93,7 +95,8 @@ func TestSizing_LocksTakenMeanwhile(t *testing.T) {
 
 func TestSizing_MaxLockWaits(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(10))
-	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE "+strings.Join(lasts(10), ", ")+" IN ACCESS EXCLUSIVE MODE")()
+	lock := "LOCK TABLE " + strings.Join(lasts(10), ", ") + " IN ACCESS EXCLUSIVE MODE"
+	defer collectortest.HoldPostgreSQL(t, address, lock)()
 	statement := statements["sizes"]
 	defer func() { statements["sizes"] = statement }()
 	statements["sizes"] = strings.Replace(statement, "l.mode = 'AccessExclusiveLock'", "l.mode = 'unseen'", 1)
@@ -139,7 +142,8 @@ func TestSizing_KeepsSizesBeforeDeadline(t *testing.T) {
 	c.Parameters["statement_timeout"] = "500"
 	got := collectortest.Tables(t, c, target, database)
 	name := collectortest.Relation("public", "stall")
-	if stall := got[name]; stall.Unread != models.UnreadFailed || stall.Total != nil || stall.SizeSource != models.SizeNone {
+	if stall := got[name]; stall.Unread != models.UnreadFailed || stall.Total != nil ||
+		stall.SizeSource != models.SizeNone {
 		t.Errorf("got %+v", stall)
 	}
 	delete(want, name)
@@ -153,7 +157,8 @@ func TestSizing_MaxStuck(t *testing.T) {
 	target, database, _ := newDatabase(t, crowd(5))
 	statement := statements["sizes"]
 	defer func() { statements["sizes"] = statement }()
-	statements["sizes"] = strings.Replace(statement, "CASE WHEN a.free THEN", "CASE WHEN pg_catalog.pg_sleep(50)::text IS NOT NULL THEN", 1)
+	statements["sizes"] = strings.Replace(statement, "CASE WHEN a.free THEN",
+		"CASE WHEN pg_catalog.pg_sleep(50)::text IS NOT NULL THEN", 1)
 	c := New()
 	c.Parameters["statement_timeout"] = "100"
 	_, err := c.Tables(t.Context(), target, database)
@@ -166,7 +171,9 @@ func TestSizing_MaxStuck(t *testing.T) {
 func TestSizing_Connections(t *testing.T) {
 	target, database, address := newDatabase(t, crowd(5))
 	sessions := func() (n int) {
-		collectortest.Must(t, collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(), "SELECT sessions FROM pg_stat_database WHERE datname = $1", pgx.QueryExecModeExec, database).Scan(&n))
+		row := collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(),
+			"SELECT sessions FROM pg_stat_database WHERE datname = $1", pgx.QueryExecModeExec, database)
+		collectortest.Must(t, row.Scan(&n))
 		return n
 	}
 	if testenv.PostgreSQL(t).Version < 150000 {
@@ -185,9 +192,11 @@ func TestSizing_Connections(t *testing.T) {
 func TestSizing_DatabaseDroppedBetweenBatches(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	for name, statements := range map[string][]string{
-		"dropped":                      {"DROP DATABASE %[1]s"},
-		"renamed":                      {"ALTER DATABASE %[1]s RENAME TO %[1]s_since"},
-		"another one has its name now": {"ALTER DATABASE %[1]s RENAME TO %[1]s_since", "CREATE DATABASE %[1]s TEMPLATE template0"},
+		"dropped": {"DROP DATABASE %[1]s"},
+		"renamed": {"ALTER DATABASE %[1]s RENAME TO %[1]s_since"},
+		"another one has its name now": {
+			"ALTER DATABASE %[1]s RENAME TO %[1]s_since", "CREATE DATABASE %[1]s TEMPLATE template0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target, database, _ := newDatabase(t, crowd(2))

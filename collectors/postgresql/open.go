@@ -311,7 +311,8 @@ func isOffline(state string) bool {
 // connectReason returns the reason for an error that the server did not send.
 func connectReason(err error) string {
 	reason := collectors.ConnectReason(err)
-	if reason == collectors.ReasonLost && strings.Contains(err.Error(), "server refused TLS") { // the driver has no value for it
+	// The driver has no value for a server that refuses TLS.
+	if reason == collectors.ReasonLost && strings.Contains(err.Error(), "server refused TLS") {
 		return collectors.ReasonTLS
 	}
 	return reason

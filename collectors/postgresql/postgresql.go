@@ -113,7 +113,8 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 func (c *Collector) refusal(ctx context.Context, t collectors.Target, name string, err error) *models.Error {
 	if sqlState(err) == codeInsufficientPrivilege {
 		return &models.Error{
-			Code: models.CodeCollection, Key: "collect.postgresql.size_denied", Args: models.Args("Name", collectors.ValidName(name)), Err: err,
+			Code: models.CodeCollection, Key: "collect.postgresql.size_denied",
+			Args: models.Args("Name", collectors.ValidName(name)), Err: err,
 			Grant: grantConnect(t, name), Extra: map[string]any{"sqlstate": codeInsufficientPrivilege},
 		}
 	}
@@ -163,7 +164,8 @@ func (s *session) catalog(ctx context.Context) (relationCatalog, error) {
 
 func (s *session) server(ctx context.Context) (server serverInfo, err error) {
 	err = s.each(ctx, statements["server"], func(rows *sql.Rows) error {
-		return rows.Scan(&server.number, &server.text, &server.blockSize, &server.database, &server.listsFiles, &server.tellsBytes)
+		return rows.Scan(&server.number, &server.text, &server.blockSize, &server.database,
+			&server.listsFiles, &server.tellsBytes)
 	})
 	return server, err
 }

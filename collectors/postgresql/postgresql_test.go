@@ -53,8 +53,8 @@ func fixtureSQL() string {
 	var text strings.Builder
 	for i, name := range collectortest.HostileNames {
 		table := pgx.Identifier{name}.Sanitize()
-		fmt.Fprintf(&text, "CREATE TABLE %s (id int PRIMARY KEY, s text); INSERT INTO %[1]s SELECT i, repeat('x', 100) FROM generate_series(1, %d) i; ANALYZE %[1]s;\n",
-			table, 10+i*100)
+		fmt.Fprintf(&text, "CREATE TABLE %s (id int PRIMARY KEY, s text); "+
+			"INSERT INTO %[1]s SELECT i, repeat('x', 100) FROM generate_series(1, %d) i; ANALYZE %[1]s;\n", table, 10+i*100)
 	}
 	text.WriteString(`
 		CREATE TABLE empty (id int PRIMARY KEY);
@@ -80,7 +80,8 @@ func serverSizes(t *testing.T, address string) map[collectortest.RelationName]co
 	rows, err := collectortest.ConnectPostgreSQL(t, address).Query(t.Context(), `
 		SELECT n.nspname, c.relname, pg_total_relation_size(c.oid), pg_table_size(c.oid), pg_indexes_size(c.oid)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')`)
+		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+			AND n.nspname NOT IN ('pg_catalog', 'information_schema')`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,8 @@ func TestCollector_Tables_Kinds(t *testing.T) {
 		t.Error(diff)
 	}
 	if tree := found[collectortest.Relation("public", "tree")]; tree.Total == nil || tree.Rows != nil {
-		t.Errorf("a foreign partition's bytes are elsewhere and its rows unknown, got %s bytes and %s rows", collectortest.Text(tree.Total), collectortest.Text(tree.Rows))
+		t.Errorf("a foreign partition's bytes are elsewhere and its rows unknown, got %s bytes and %s rows",
+			collectortest.Text(tree.Total), collectortest.Text(tree.Rows))
 	}
 	if bare := found[collectortest.Relation("public", "bare")]; bare.Rows == nil || *bare.Rows != 0 || *bare.Total != 0 {
 		t.Errorf("without partitions: %s rows, %s bytes", collectortest.Text(bare.Rows), collectortest.Text(bare.Total))
@@ -211,7 +213,8 @@ func TestCollector_Tables_Locked(t *testing.T) {
 				t.Errorf("%d tables, complete: %v", len(found), result.Complete)
 			}
 			for name, table := range found {
-				if isLocked := name.Name == "locked"; (table.Unread == models.UnreadLocked) != isLocked || (table.Total == nil) != isLocked {
+				if isLocked := name.Name == "locked"; (table.Unread == models.UnreadLocked) != isLocked ||
+					(table.Total == nil) != isLocked {
 					t.Errorf("%q: unread %q, %s bytes", name, table.Unread, collectortest.Text(table.Total))
 				}
 			}
@@ -220,7 +223,8 @@ func TestCollector_Tables_Locked(t *testing.T) {
 }
 
 func TestSizing_VisibleLocks(t *testing.T) {
-	target, database, address := newDatabase(t, `CREATE TABLE locked (id int PRIMARY KEY, s text); CREATE TABLE free (id int)`)
+	target, database, address := newDatabase(t,
+		`CREATE TABLE locked (id int PRIMARY KEY, s text); CREATE TABLE free (id int)`)
 	for _, statement := range []string{
 		"LOCK TABLE locked IN ACCESS EXCLUSIVE MODE", "REINDEX INDEX locked_pkey",
 		"REINDEX INDEX pg_toast.pg_toast_" + oidOf(t, address, "locked") + "_index",
@@ -250,7 +254,8 @@ func newSizing(t *testing.T, target collectors.Target, database string) *sizing 
 
 func oidOf(t *testing.T, address, table string) (oid string) {
 	t.Helper()
-	if err := collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(), "SELECT $1::text::regclass::oid::text", table).Scan(&oid); err != nil {
+	row := collectortest.ConnectPostgreSQL(t, address).QueryRow(t.Context(), "SELECT $1::text::regclass::oid::text", table)
+	if err := row.Scan(&oid); err != nil {
 		t.Fatal(err)
 	}
 	return oid
@@ -260,8 +265,11 @@ func TestCollector_Tables_LockedPartition(t *testing.T) {
 	target, database, address := newDatabase(t, fixtureSQL())
 	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE ONLY tree_2_a IN ACCESS EXCLUSIVE MODE")()
 	found := collectortest.Tables(t, New(), target, database)
-	for name, known := range map[string]bool{"tree": false, "tree_1": true, "tree_2": false, "tree_2_a": false, "tree_2_b": true} {
-		if table := found[collectortest.Relation("public", name)]; (table.Total != nil) != known || (table.SizeSource == models.SizeNone) == known ||
+	for name, known := range map[string]bool{
+		"tree": false, "tree_1": true, "tree_2": false, "tree_2_a": false, "tree_2_b": true,
+	} {
+		table := found[collectortest.Relation("public", name)]
+		if (table.Total != nil) != known || (table.SizeSource == models.SizeNone) == known ||
 			(table.Unread == models.UnreadLocked) == known {
 			t.Errorf("%s: %s bytes from %q, unread %q", name, collectortest.Text(table.Total), table.SizeSource, table.Unread)
 		}
@@ -289,7 +297,8 @@ func TestCollector_Tables_Batches(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
 	whole, small := New(), New()
 	small.batch = 3
-	if diff := cmp.Diff(collectortest.Tables(t, whole, target, database), collectortest.Tables(t, small, target, database)); diff != "" {
+	want, got := collectortest.Tables(t, whole, target, database), collectortest.Tables(t, small, target, database)
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -326,7 +335,8 @@ func TestCollector_Databases_SumOfTables(t *testing.T) {
 
 func TestCollector_Databases_InvalidAndClosed(t *testing.T) {
 	server := testenv.PostgreSQL(t)
-	invalid, closed := collectortest.DatabaseOf(t, server.NewDatabase(t)), collectortest.DatabaseOf(t, server.NewDatabase(t))
+	invalid := collectortest.DatabaseOf(t, server.NewDatabase(t))
+	closed := collectortest.DatabaseOf(t, server.NewDatabase(t))
 	server.Exec(t, "postgres", "UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+invalid+"'",
 		"UPDATE pg_database SET datallowconn = false WHERE datname = '"+closed+"'")
 	target := collectortest.PostgreSQLTarget(server, "")
@@ -335,7 +345,8 @@ func TestCollector_Databases_InvalidAndClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{invalid, closed} {
-		if d := collectortest.DatabaseNamed(t, result, name); d.Total == nil || d.Err != nil || d.Log != nil || *d.Data != *d.Total {
+		if d := collectortest.DatabaseNamed(t, result, name); d.Total == nil || d.Err != nil || d.Log != nil ||
+			*d.Data != *d.Total {
 			t.Errorf("got %+v", d)
 		}
 		if name == invalid && server.Version < 110000 {
@@ -374,7 +385,8 @@ func TestCollector_MissingGrants(t *testing.T) {
 	target.Username, target.Password = role, role
 	_, err := New().Tables(t.Context(), target, database)
 	collectortest.WantError(t, err, models.CodeCollection, "collect.postgresql.connect_denied")
-	want := map[string]any{"sqlstate": "42501", "grant": fmt.Sprintf(`GRANT CONNECT ON DATABASE "%s" TO "%s"`, database, role)}
+	grant := fmt.Sprintf(`GRANT CONNECT ON DATABASE "%s" TO "%s"`, database, role)
+	want := map[string]any{"sqlstate": "42501", "grant": grant}
 	if diff := cmp.Diff(want, models.AsError(err).Members()); diff != "" {
 		t.Fatal(diff)
 	}
@@ -399,7 +411,8 @@ func TestCollector_Open_RefusedParameters(t *testing.T) {
 		delete(want, "jit")
 		delete(plain.Parameters, "jit")
 	}
-	if diff := cmp.Diff(collectortest.Tables(t, plain, target, database), collectortest.Tables(t, pooled, target, database)); diff != "" {
+	plainly := collectortest.Tables(t, plain, target, database)
+	if diff := cmp.Diff(plainly, collectortest.Tables(t, pooled, target, database)); diff != "" {
 		t.Error(diff)
 	}
 	for name, c := range map[string]*Collector{"plain": plain, "pooled": pooled} {
@@ -413,7 +426,8 @@ func TestCollector_Open_RefusedParameters(t *testing.T) {
 		}
 		for setting, want := range want {
 			var got string
-			err := s.each(t.Context(), "SELECT current_setting($1)", func(rows *sql.Rows) error { return rows.Scan(&got) }, setting)
+			scan := func(rows *sql.Rows) error { return rows.Scan(&got) }
+			err := s.each(t.Context(), "SELECT current_setting($1)", scan, setting)
 			if err != nil || got != want {
 				t.Errorf("%s: %s is %q (%v), want %q", name, setting, got, err, want)
 			}
@@ -436,7 +450,8 @@ func TestCollector_IgnoresObjectsOfTheDatabase(t *testing.T) {
 	target, database, address := newDatabase(t, fixtureSQL())
 	want := collectortest.Tables(t, New(), target, database)
 	testenv.PostgreSQL(t).Exec(t, database, hostile, "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
-	if _, err := collectortest.ConnectPostgreSQL(t, address).Exec(t.Context(), "SELECT pg_table_size(1::pg_catalog.oid)"); err == nil {
+	conn := collectortest.ConnectPostgreSQL(t, address)
+	if _, err := conn.Exec(t.Context(), "SELECT pg_table_size(1::pg_catalog.oid)"); err == nil {
 		t.Fatal("the trap is not set")
 	}
 	plain, refused, ignored := New(), New(), New()
@@ -449,7 +464,8 @@ func TestCollector_IgnoresObjectsOfTheDatabase(t *testing.T) {
 		if _, err := c.Version(t.Context(), target); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if result, err := c.Databases(t.Context(), target); err != nil || collectortest.DatabaseNamed(t, result, database).Total == nil {
+		result, err := c.Databases(t.Context(), target)
+		if err != nil || collectortest.DatabaseNamed(t, result, database).Total == nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -465,15 +481,17 @@ func TestCollector_IgnoresTheEnvironment(t *testing.T) {
 	target, database, _ := newDatabase(t, "CREATE TABLE a (id int)")
 	for name, value := range map[string]string{
 		"PGHOST": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "nowhere", "PGUSER": "nobody", "PGPASSWORD": "wrong",
-		"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/nowhere.pem", "PGSSLCERT": "/nowhere.pem", "PGOPTIONS": "-c work_mem=64kB",
-		"PGAPPNAME": "other", "PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "none", "PGCHANNELBINDING": "require", "PGTZ": "Mars",
-		"PGSERVICE": "nowhere", "PGSERVICEFILE": "/nowhere", "PGSSLSNI": "bogus", "PGSSLCERTMODE": "bogus", "PGMINPROTOCOLVERSION": "bogus",
+		"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/nowhere.pem", "PGSSLCERT": "/nowhere.pem", "PGTZ": "Mars",
+		"PGOPTIONS": "-c work_mem=64kB", "PGAPPNAME": "other", "PGTARGETSESSIONATTRS": "standby",
+		"PGREQUIREAUTH": "none", "PGCHANNELBINDING": "require", "PGSERVICE": "nowhere", "PGSERVICEFILE": "/nowhere",
+		"PGSSLSNI": "bogus", "PGSSLCERTMODE": "bogus", "PGMINPROTOCOLVERSION": "bogus",
 	} {
 		t.Setenv(name, value)
 	}
 	got, err := configWithoutEnvironment()
 	collectortest.Must(t, err)
-	if got.ConnString() != baseConfig.ConnString() || len(got.RuntimeParams) != 0 || got.Host != "localhost" || got.Port != 5432 {
+	if got.ConnString() != baseConfig.ConnString() || len(got.RuntimeParams) != 0 ||
+		got.Host != "localhost" || got.Port != 5432 {
 		t.Errorf("got %+v", got)
 	}
 	if os.Getenv("PGSERVICE") != "nowhere" {
@@ -527,7 +545,9 @@ func TestCollector_TLSModes(t *testing.T) {
 func encryptionOf(t *testing.T, s *session) string {
 	t.Helper()
 	var encrypted bool
-	err := s.each(t.Context(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", func(rows *sql.Rows) error { return rows.Scan(&encrypted) })
+	err := s.each(t.Context(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", func(rows *sql.Rows) error {
+		return rows.Scan(&encrypted)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -538,14 +558,17 @@ func encryptionOf(t *testing.T, s *session) string {
 }
 
 func TestCollector_InvalidCACertificate(t *testing.T) {
-	_, err := New().Version(t.Context(), collectors.Target{TLSMode: models.TLSVerifyCA, Options: map[string]string{models.OptionCACertificate: "no PEM"}})
+	_, err := New().Version(t.Context(), collectors.Target{
+		TLSMode: models.TLSVerifyCA, Options: map[string]string{models.OptionCACertificate: "no PEM"},
+	})
 	collectortest.WantError(t, err, models.CodeCollection, "collect.ca_certificate")
 }
 
 func TestCollector_Tables_NamesWithoutEncoding(t *testing.T) {
 	server := testenv.PostgreSQL(t)
 	database := "ascii_" + collectortest.DatabaseOf(t, server.NewDatabase(t))
-	server.Exec(t, "postgres", "CREATE DATABASE "+database+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	server.Exec(t, "postgres", "CREATE DATABASE "+database+
+		" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
 	t.Cleanup(func() { server.DropDatabase(t, database) })
 	server.Exec(t, database, `DO $$ BEGIN
 		EXECUTE 'CREATE TABLE "caf' || E'\xe9' || '" (x int)';
@@ -553,9 +576,11 @@ func TestCollector_Tables_NamesWithoutEncoding(t *testing.T) {
 		EXECUTE 'CREATE TABLE "caf\xe9" (x int)';
 	END $$`)
 	found := collectortest.Tables(t, New(), collectortest.PostgreSQLTarget(server, database), database)
-	got := slices.SortedFunc(maps.Keys(found), func(a, b collectortest.RelationName) int { return strings.Compare(a.Name, b.Name) })
+	byName := func(a, b collectortest.RelationName) int { return strings.Compare(a.Name, b.Name) }
+	got := slices.SortedFunc(maps.Keys(found), byName)
 	want := []collectortest.RelationName{
-		collectortest.Relation("public", `caf\\xe9`), collectortest.Relation("public", `caf\xe8`), collectortest.Relation("public", `caf\xe9`),
+		collectortest.Relation("public", `caf\\xe9`), collectortest.Relation("public", `caf\xe8`),
+		collectortest.Relation("public", `caf\xe9`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -572,7 +597,8 @@ func TestCollector_ServerStops(t *testing.T) {
 	defer s.close()
 	server.Stop(t)
 	_, err = s.server(t.Context())
-	collectortest.WantError(t, New().classify(t.Context(), target, "postgres", err), models.CodeUnreachable, "error.unreachable")
+	err = New().classify(t.Context(), target, "postgres", err)
+	collectortest.WantError(t, err, models.CodeUnreachable, "error.unreachable")
 	server.Start(t)
 	if _, err := New().Version(t.Context(), target); err != nil {
 		t.Error(err)

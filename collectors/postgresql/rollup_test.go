@@ -19,7 +19,8 @@ func drawCatalog(t *rapid.T) (relationCatalog, map[int64]relationSize) {
 	var roots []int64
 	for oid := range int64(rapid.IntRange(0, 30).Draw(t, "relations")) {
 		r := relation{
-			oid: oid, schema: "s", name: fmt.Sprint(oid), kind: rapid.SampledFrom([]string{"r", "r", "p", "m", "f"}).Draw(t, "kind"),
+			oid: oid, schema: "s", name: fmt.Sprint(oid),
+			kind:   rapid.SampledFrom([]string{"r", "r", "p", "m", "f"}).Draw(t, "kind"),
 			tuples: float64(rapid.IntRange(-1, 1000).Draw(t, "tuples")), pages: rapid.Int64Range(0, 1000).Draw(t, "pages"),
 		}
 		if len(roots) > 0 && r.kind != "m" && rapid.Bool().Draw(t, "partition") {
@@ -33,10 +34,13 @@ func drawCatalog(t *rapid.T) (relationCatalog, map[int64]relationSize) {
 		if r.kind == "f" {
 			continue
 		}
-		sizes[oid] = relationSize{data: new(bytes.Draw(t, "data")), index: new(bytes.Draw(t, "index")), main: new(bytes.Draw(t, "main"))}
+		sizes[oid] = relationSize{
+			data: new(bytes.Draw(t, "data")), index: new(bytes.Draw(t, "index")), main: new(bytes.Draw(t, "main")),
+		}
 		switch rapid.IntRange(0, 9).Draw(t, "fate") {
 		case 0:
-			sizes[oid] = relationSize{unread: rapid.SampledFrom([]models.Unread{models.UnreadLocked, models.UnreadFailed}).Draw(t, "unread")}
+			unread := rapid.SampledFrom([]models.Unread{models.UnreadLocked, models.UnreadFailed})
+			sizes[oid] = relationSize{unread: unread.Draw(t, "unread")}
 		case 1:
 			sizes[oid] = relationSize{}
 		}
@@ -82,7 +86,8 @@ func TestRelationCatalog_Assemble(t *testing.T) {
 			if (row.Total != nil) != known || known && (*row.Total != want || *row.Total != *row.Data+*row.Index+*row.Unused) {
 				t.Fatalf("%s has %s bytes, want %d (known: %v)", r.name, collectortest.Text(row.Total), want, known)
 			}
-			if (row.Unread == "") != known || !known && (!slices.Contains(reasons, row.Unread) || row.Rows != nil || row.SizeSource != models.SizeNone) {
+			if (row.Unread == "") != known ||
+				!known && (!slices.Contains(reasons, row.Unread) || row.Rows != nil || row.SizeSource != models.SizeNone) {
 				t.Fatalf("%+v is unread for %v", row, reasons)
 			}
 			if (row.Rows == nil) != (row.RowsSource == "") {
@@ -110,9 +115,11 @@ func TestRelationCatalog_Rows(t *testing.T) {
 		{"unchanged", 500, 5, 5 * 8192, new(int64(500)), models.RowsStatistic},
 		{"three times as big", 500, 5, 15 * 8192, new(int64(1500)), models.RowsStatistic},
 	} {
-		got, source := relationCatalog{server: serverInfo{blockSize: 8192}}.rows(relation{tuples: c.tuples, pages: c.pages}, relationSize{main: &c.main})
+		catalog := relationCatalog{server: serverInfo{blockSize: 8192}}
+		got, source := catalog.rows(relation{tuples: c.tuples, pages: c.pages}, relationSize{main: &c.main})
 		if collectortest.Text(got) != collectortest.Text(c.want) || source != c.source {
-			t.Errorf("%s: %s rows (%s), want %s (%s)", c.name, collectortest.Text(got), source, collectortest.Text(c.want), c.source)
+			t.Errorf("%s: %s rows (%s), want %s (%s)",
+				c.name, collectortest.Text(got), source, collectortest.Text(c.want), c.source)
 		}
 	}
 }

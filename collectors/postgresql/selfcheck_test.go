@@ -81,11 +81,13 @@ func TestSelfCheck_RetriesChanged(t *testing.T) {
 }
 
 func TestCollector_Yardstick_Locked(t *testing.T) {
-	target, database, address := newDatabase(t, "CREATE TABLE free (n int PRIMARY KEY)", "CREATE TABLE busy (n int PRIMARY KEY)")
+	target, database, address := newDatabase(t,
+		"CREATE TABLE free (n int PRIMARY KEY)", "CREATE TABLE busy (n int PRIMARY KEY)")
 	defer collectortest.HoldPostgreSQL(t, address, "LOCK TABLE busy IN ACCESS EXCLUSIVE MODE")()
 	check := collectortest.SelfCheck(t, New(), target, database, 1)
-	if r := collectortest.RelationNamed(t, check, "busy"); r.Verdict != collectors.Unread || r.Why != string(models.UnreadLocked) {
-		t.Errorf("%+v", r)
+	busy := collectortest.RelationNamed(t, check, "busy")
+	if busy.Verdict != collectors.Unread || busy.Why != string(models.UnreadLocked) {
+		t.Errorf("%+v", busy)
 	}
 	if collectortest.RelationNamed(t, check, "free").Verdict != collectors.Equal || check.Passed() {
 		t.Errorf("%+v", check.Relations)

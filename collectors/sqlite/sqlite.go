@@ -381,7 +381,9 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, err error
 }
 
 func outside(t collectors.Target, cause error) *models.Error {
-	return &models.Error{Code: models.CodeCollection, Key: "collect.sqlite.outside", Args: models.Args("Name", t.Name), Err: cause}
+	return &models.Error{
+		Code: models.CodeCollection, Key: "collect.sqlite.outside", Args: models.Args("Name", t.Name), Err: cause,
+	}
 }
 
 func unreachable(t collectors.Target, cause error) *models.Error {

@@ -48,7 +48,8 @@ func setup(t *testing.T) collectortest.Fixture {
 				fmt.Sprintf("INSERT INTO %s (s) SELECT printf('%%0100d', value) FROM generate(%d)", table, 10+i*100))
 		}
 	}
-	execAll(t, db, "CREATE TABLE empty (id INTEGER PRIMARY KEY)", "CREATE TABLE never_analysed (id)", "INSERT INTO never_analysed VALUES (1)")
+	execAll(t, db, "CREATE TABLE empty (id INTEGER PRIMARY KEY)", "CREATE TABLE never_analysed (id)",
+		"INSERT INTO never_analysed VALUES (1)")
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,8 @@ func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, text := range statements {
 		if before, n, ok := strings.Cut(text, "generate("); ok {
-			text = before + "(WITH RECURSIVE g (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM g WHERE value < " + n + " SELECT value FROM g)"
+			text = before + "(WITH RECURSIVE g (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM g WHERE value < " + n +
+				" SELECT value FROM g)"
 		}
 		if _, err := db.ExecContext(t.Context(), text); err != nil {
 			t.Fatalf("%v\nin: %s", err, text)
@@ -156,7 +158,8 @@ func TestCollector_Tables_CountsEveryPage(t *testing.T) {
 		"CREATE VIEW view AS SELECT 1", "ANALYZE",
 	)
 	var internal, free int64
-	err := db.QueryRowContext(t.Context(), `SELECT (SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name LIKE 'sqlite^_s%' ESCAPE '^'),
+	err := db.QueryRowContext(t.Context(), `SELECT
+		(SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name LIKE 'sqlite^_s%' ESCAPE '^'),
 		(SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)`).Scan(&internal, &free)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +174,8 @@ func TestCollector_Tables_CountsEveryPage(t *testing.T) {
 		t.Errorf("tables and the rest are %d, the file has %d", sum, size)
 	}
 	for name, rows := range map[string]int64{"plain": 5000, "keyed": 3000, "blobs": 20} {
-		if table := found[collectortest.Relation("main", name)]; *table.Rows != rows || table.RowsSource != models.RowsExact || table.Kind != models.KindTable {
+		table := found[collectortest.Relation("main", name)]
+		if *table.Rows != rows || table.RowsSource != models.RowsExact || table.Kind != models.KindTable {
 			t.Errorf("%s: %s rows, %d inserted", name, collectortest.Text(table.Rows), rows)
 		}
 	}
@@ -239,7 +243,8 @@ func TestCollector_Tables_WriteAheadLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	main := collectortest.DatabaseNamed(t, result, "main")
-	if *main.Log != fileSize(path+"-wal") || *main.Log < 100_000 || *main.Total != *main.Data+*main.Log || *main.Data <= fileSize(path) {
+	if *main.Log != fileSize(path+"-wal") || *main.Log < 100_000 ||
+		*main.Total != *main.Data+*main.Log || *main.Data <= fileSize(path) {
 		t.Errorf("data %d, log %d, total %d, file %d", *main.Data, *main.Log, *main.Total, fileSize(path))
 	}
 	if diff := cmp.Diff(before, filesIn(t, dir)); diff != "" {
@@ -290,11 +295,16 @@ func TestCollector_AllowedDirectories(t *testing.T) {
 
 func TestCollector_RunsNothingOfTheFile(t *testing.T) {
 	t.Parallel()
-	names := []string{"dbstat", "pragma_table_list", "pragma_index_list", "pragma_page_count", "pragma_page_size", "target", "main"}
+	names := []string{
+		"dbstat", "pragma_table_list", "pragma_index_list", "pragma_page_count", "pragma_page_size", "target", "main",
+	}
 	const columns = "(name, type, wr, schema, origin, pgsize, ncell, pagetype, page_count, page_size)"
 	for what, define := range map[string]func(name string) []string{
 		"tables": func(name string) []string {
-			return []string{"CREATE TABLE " + name + columns, "INSERT INTO " + name + " VALUES ('a', 'table', 1, 'target', 'pk', 777, 99, 'leaf', 7, 7)"}
+			return []string{
+				"CREATE TABLE " + name + columns,
+				"INSERT INTO " + name + " VALUES ('a', 'table', 1, 'target', 'pk', 777, 99, 'leaf', 7, 7)",
+			}
 		},
 		"endless views": func(name string) []string {
 			return []string{"CREATE VIEW " + name + columns + ` AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n)
@@ -368,7 +378,8 @@ func TestCatalog_Shadow(t *testing.T) {
 	execAll(t, db, "CREATE VIRTUAL TABLE Words USING fts5 (body)", "CREATE VIRTUAL TABLE boxes USING rtree (id, a, b)",
 		"CREATE TABLE words_archive (x)", "CREATE TABLE plain_data (x)")
 	kinds := map[string]models.Kind{}
-	err := collectors.EachRow(t.Context(), db, "SELECT name, iif(type = 'shadow', 'shadow', 'table') FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite%'",
+	err := collectors.EachRow(t.Context(), db, "SELECT name, iif(type = 'shadow', 'shadow', 'table') "+
+		"FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite%'",
 		func(rows *sql.Rows) error {
 			var name string
 			var kind models.Kind
@@ -428,8 +439,8 @@ func TestCollector_Tables_CancelledAnywhere(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&create, "CREATE TABLE t%d (a PRIMARY KEY, b UNIQUE);", i)
 	}
-	execAll(t, db, "PRAGMA page_size = 4096", "PRAGMA journal_mode = OFF", "BEGIN", create.String(), "CREATE TABLE large (x)",
-		"INSERT INTO large SELECT zeroblob(5000000) FROM generate(4)", "COMMIT")
+	execAll(t, db, "PRAGMA page_size = 4096", "PRAGMA journal_mode = OFF", "BEGIN", create.String(),
+		"CREATE TABLE large (x)", "INSERT INTO large SELECT zeroblob(5000000) FROM generate(4)", "COMMIT")
 	_ = db.Close()
 	c := New([]string{dir})
 	mustTablesOf(t, c, path)
