@@ -24,8 +24,8 @@ type State struct {
 	AppliedAt time.Time // zero: pending
 }
 
-// Up applies what is pending. Replicas that start at the same moment on one PostgreSQL wait for each other until ctx ends;
-// for a SQLite file the caller sees to that.
+// Up applies what is pending. Replicas that start at the same moment on one PostgreSQL wait for each other until ctx
+// ends; for a SQLite file the caller sees to that.
 func Up(ctx context.Context, db *sql.DB, dialect string) error {
 	provider, err := newProvider(db, dialect)
 	if err != nil {

@@ -35,8 +35,10 @@ func TestStore_AuditLog(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		user := f.user("user", models.RoleUser)
 		entry := models.AuditEntry{
-			UserID: &user.ID, Username: "user", TokenName: "ci", Action: models.ActionDeleteTag, TargetID: &user.ID, TargetName: "核心",
-			Method: "DELETE", Path: "/api/v1/tags/7", IP: "192.0.2.7", Status: 409, MessageCode: models.CodeConflict, RequestID: "abc",
+			UserID: &user.ID, Username: "user", TokenName: "ci",
+			Action: models.ActionDeleteTag, TargetID: &user.ID, TargetName: "核心",
+			Method: "DELETE", Path: "/api/v1/tags/7", IP: "192.0.2.7",
+			Status: 409, MessageCode: models.CodeConflict, RequestID: "abc",
 		}
 		entry.At, entry.ID = start.Add(-time.Hour), 4711 // both are the store's to give
 		f.record(entry, models.AuditEntry{Action: models.ActionLogin})
@@ -62,12 +64,17 @@ func TestStore_AuditLog(t *testing.T) {
 
 func TestStore_AuditLog_Filters(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		hostile := []string{`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE audit_log; --`, `100%_`, `a/b`, "two\nlines", `back\slash`, "İzmir 鲸"}
+		hostile := []string{
+			`a"b`, `<script>alert(1)</script>`, `x'; DROP TABLE audit_log; --`, `100%_`, `a/b`, "two\nlines", `back\slash`,
+			"İzmir 鲸",
+		}
 		for _, name := range hostile {
 			f.record(models.AuditEntry{Username: "admin", Action: models.ActionRefreshTables, TargetName: name})
 			f.wantLog(models.AuditQuery{Target: name}, name)
 		}
-		f.record(models.AuditEntry{Username: "admin\x00", Action: models.ActionLogin, TargetName: "nul\x00 and \xff", Path: "/a\x00"})
+		f.record(models.AuditEntry{
+			Username: "admin\x00", Action: models.ActionLogin, TargetName: "nul\x00 and \xff", Path: "/a\x00",
+		})
 		f.wantLog(models.AuditQuery{Action: models.ActionLogin}, "nul and �")
 		f.wantLog(models.AuditQuery{Target: "%"}, `100%_`)
 		f.wantLog(models.AuditQuery{Target: "_"}, `100%_`, hostile[2])
@@ -77,7 +84,9 @@ func TestStore_AuditLog_Filters(t *testing.T) {
 		f.wantLog(models.AuditQuery{Username: "a\x00"})
 		f.wantLog(models.AuditQuery{Username: "adm"})
 
-		failed := models.AuditEntry{Username: "User", Action: models.ActionCreateUser, TargetName: "failed", MessageCode: models.CodeInvalid}
+		failed := models.AuditEntry{
+			Username: "User", Action: models.ActionCreateUser, TargetName: "failed", MessageCode: models.CodeInvalid,
+		}
 		done := models.AuditEntry{Username: "user", Action: models.ActionCreateUser, TargetName: "done"}
 		f.record(failed, done)
 		f.wantLog(models.AuditQuery{Username: "user"}, "done")
@@ -85,7 +94,9 @@ func TestStore_AuditLog_Filters(t *testing.T) {
 		f.wantLog(models.AuditQuery{Action: models.ActionCreateUser}, "done", "failed")
 		f.wantLog(models.AuditQuery{Result: models.AuditFailure}, "failed")
 		f.wantLog(models.AuditQuery{Result: models.AuditSuccess, Action: models.ActionCreateUser}, "done")
-		f.wantLog(models.AuditQuery{Username: "user", Action: models.ActionCreateUser, Target: "ON", Result: models.AuditSuccess}, "done")
+		f.wantLog(models.AuditQuery{
+			Username: "user", Action: models.ActionCreateUser, Target: "ON", Result: models.AuditSuccess,
+		}, "done")
 	})
 }
 

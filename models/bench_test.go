@@ -22,7 +22,9 @@ import (
 const benchTables = 100_000
 
 // benchStores runs the benchmark on both stores, with one database of benchTables tables.
-func benchStores(b *testing.B, run func(b *testing.B, s *models.Store, save func(all []models.TableSize) models.Receipt, id int64)) {
+func benchStores(
+	b *testing.B, run func(b *testing.B, s *models.Store, save func(all []models.TableSize) models.Receipt, id int64),
+) {
 	b.Helper()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		b.Run(kind, func(b *testing.B) {
@@ -134,8 +136,8 @@ type plainRow struct {
 	UpdatedAt   time.Time
 }
 
-// BenchmarkSaveReference is the 1.00 of the storing ratios: GORM's CreateInBatches of 500 with an upsert of all columns,
-// and the deletion of what this run has not written.
+// BenchmarkSaveReference is the 1.00 of the storing ratios: GORM's CreateInBatches of 500 with an upsert of all
+// columns, and the deletion of what this run has not written.
 func BenchmarkSaveReference(b *testing.B) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		b.Run(kind, func(b *testing.B) {

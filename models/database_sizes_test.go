@@ -56,13 +56,16 @@ func TestStore_SaveInventory(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
 		change := f.saveInventory(instance, true, "b", "a", "b")
-		equal(f, "first", fmt.Sprintf("%+v", change), "{Created:2 Refreshed:0 Reactivated:0 Deactivated:0 Active:[a b] Gone:[]}")
+		equal(f, "first", fmt.Sprintf("%+v", change),
+			"{Created:2 Refreshed:0 Reactivated:0 Deactivated:0 Active:[a b] Gone:[]}")
 		f.clock.add(time.Hour)
 		change = f.saveInventory(instance, false, "a", "A")
-		equal(f, "incomplete", fmt.Sprintf("%+v", change), "{Created:1 Refreshed:1 Reactivated:0 Deactivated:0 Active:[A a b] Gone:[]}")
+		equal(f, "incomplete", fmt.Sprintf("%+v", change),
+			"{Created:1 Refreshed:1 Reactivated:0 Deactivated:0 Active:[A a b] Gone:[]}")
 		f.clock.add(time.Hour)
 		change = f.saveInventory(instance, true, "A")
-		equal(f, "complete", fmt.Sprintf("%+v", change), "{Created:0 Refreshed:1 Reactivated:0 Deactivated:2 Active:[A] Gone:[a b]}")
+		equal(f, "complete", fmt.Sprintf("%+v", change),
+			"{Created:0 Refreshed:1 Reactivated:0 Deactivated:2 Active:[A] Gone:[a b]}")
 		gone, err := f.Database(f.ctx, instance.ID, "a")
 		check(f, err)
 		equal(f, "gone", *gone.GoneAt, start.Add(2*time.Hour))
@@ -70,12 +73,14 @@ func TestStore_SaveInventory(t *testing.T) {
 		equal(f, "first seen", gone.FirstSeenAt, start)
 		f.clock.add(time.Hour)
 		change = f.saveInventory(instance, true, "a", "A")
-		equal(f, "back", fmt.Sprintf("%+v", change), "{Created:0 Refreshed:1 Reactivated:1 Deactivated:0 Active:[A a] Gone:[b]}")
+		equal(f, "back", fmt.Sprintf("%+v", change),
+			"{Created:0 Refreshed:1 Reactivated:1 Deactivated:0 Active:[A a] Gone:[b]}")
 
 		_, err = f.SaveInventory(f.ctx, 4711, models.DatabaseResult{}, start)
 		wantError(f, err, models.CodeNotFound, "instance.not_found")
 		for _, name := range []string{"a\x00b", "\xff"} {
-			_, err = f.SaveInventory(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}, start)
+			result := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+			_, err = f.SaveInventory(f.ctx, instance.ID, result, start)
 			wantError(f, err, models.CodeInvalid, "text.not_storable")
 			_, err = f.SaveTableSizes(f.ctx, models.SaveTables{InstanceID: instance.ID, Database: name})
 			wantError(f, err, models.CodeInvalid, "text.not_storable")
@@ -188,7 +193,9 @@ func TestStore_Databases_LatestOnly(t *testing.T) {
 		f.saveInventory(instance, true, "small", "large", "Twin", "twin", "new", "gone")
 		f.saveInventory(other, true, "large")
 		f.measure(other, map[string]int64{"large": 99 * mib})
-		f.measure(instance, map[string]int64{"small": mib - 1, "large": 7*mib + 1, "Twin": 2 * mib, "twin": 2 * mib, "gone": 50 * mib})
+		f.measure(instance, map[string]int64{
+			"small": mib - 1, "large": 7*mib + 1, "Twin": 2 * mib, "twin": 2 * mib, "gone": 50 * mib,
+		})
 		f.saveInventory(instance, true, "small", "large", "Twin", "twin", "new")
 
 		page := f.databases(models.DatabaseQuery{InstanceID: instance.ID, LatestOnly: true})
@@ -208,8 +215,12 @@ func TestStore_Databases_LatestOnly(t *testing.T) {
 		equal(f, "gone", page.FilteredCount, 1)
 		equal(f, "bytes", page.TotalBytes, 12*mib)
 		for sort, want := range map[string]string{
-			"name": "[Twin gone large new small twin]", "status": "[Twin large new small twin gone]", "size": "[small Twin twin large gone new]",
-			"data": "[Twin gone large new small twin]", "log": "[Twin gone large new small twin]", "collected": "[Twin gone large small twin new]",
+			"name":      "[Twin gone large new small twin]",
+			"status":    "[Twin large new small twin gone]",
+			"size":      "[small Twin twin large gone new]",
+			"data":      "[Twin gone large new small twin]",
+			"log":       "[Twin gone large new small twin]",
+			"collected": "[Twin gone large small twin new]",
 		} {
 			all.Sort = sort
 			equal(f, sort, databaseNames(f.databases(all)), want)
@@ -224,7 +235,8 @@ func TestStore_Databases_LatestOnly(t *testing.T) {
 		equal(f, "history has no counts", history.ActiveCount, 0)
 		history = f.databases(models.DatabaseQuery{InstanceID: instance.ID, IncludeInactive: true})
 		equal(f, "history", databaseNames(history), "[Twin gone large small twin]")
-		equal(f, "search", databaseNames(f.databases(models.DatabaseQuery{InstanceID: instance.ID, Name: "TWI"})), "[Twin twin]")
+		found := f.databases(models.DatabaseQuery{InstanceID: instance.ID, Name: "TWI"})
+		equal(f, "search", databaseNames(found), "[Twin twin]")
 
 		list, err := f.Instances(f.ctx, models.InstanceQuery{Sort: "size", Desc: true, Limit: 10})
 		check(f, err)
@@ -318,7 +330,8 @@ func TestStore_SaveDatabaseSizes_PartialRunKeepsTotal(t *testing.T) {
 		}
 		f.saveInventory(instance, true, "a", "b", "c")
 		refused := models.DatabaseSize{Name: "b", Err: &models.Error{Code: models.CodeTimeout}}
-		saved, err := f.SaveDatabaseSizes(f.ctx, instance.ID, models.DatabaseResult{Databases: []models.DatabaseSize{refused}}, f.clock.Now())
+		result := models.DatabaseResult{Databases: []models.DatabaseSize{refused}}
+		saved, err := f.SaveDatabaseSizes(f.ctx, instance.ID, result, f.clock.Now())
 		check(f, err)
 		equal(f, "nothing saved", saved, 0)
 		equal(f, "no total", total(), -1)
@@ -345,7 +358,8 @@ func TestStore_SaveDatabaseSizes_NothingMeasured(t *testing.T) {
 		instance := f.instance("n")
 		f.saveInventory(instance, true, "a")
 		f.measure(instance, map[string]int64{"a": 9})
-		refused := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "a", Err: &models.Error{Code: models.CodeTimeout}}}}
+		timeout := &models.Error{Code: models.CodeTimeout}
+		refused := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "a", Err: timeout}}}
 		f.clock.add(time.Hour)
 		saved, err := f.SaveDatabaseSizes(f.ctx, instance.ID, refused, f.clock.Now())
 		check(f, err)

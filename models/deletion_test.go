@@ -21,7 +21,9 @@ func (f *fixture) filled(name string) models.Instance {
 	database, err := f.Database(f.ctx, instance.ID, "app")
 	check(f, err)
 	f.refresh(database, true, tables(3)...)
-	_, _, err = f.RequestRun(f.ctx, models.Run{InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now()})
+	_, _, err = f.RequestRun(f.ctx, models.Run{
+		InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(),
+	})
 	check(f, err)
 	return instance
 }
@@ -34,8 +36,10 @@ func (f *fixture) rowsOf(id int64) string {
 }
 
 const (
-	filledRows = "map[collection_runs:1 database_size_stats:2 database_table_size_stats:3 instance_databases:2 instance_size_stats:1 instance_tags:2 instances:1]"
-	noRows     = "map[collection_runs:0 database_size_stats:0 database_table_size_stats:0 instance_databases:0 instance_size_stats:0 instance_tags:0 instances:0]"
+	filledRows = "map[collection_runs:1 database_size_stats:2 database_table_size_stats:3 instance_databases:2 " +
+		"instance_size_stats:1 instance_tags:2 instances:1]"
+	noRows = "map[collection_runs:0 database_size_stats:0 database_table_size_stats:0 instance_databases:0 " +
+		"instance_size_stats:0 instance_tags:0 instances:0]"
 )
 
 func describeDeletion(d models.Deletion) string {
@@ -108,7 +112,8 @@ func TestStore_InstanceStatistics(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		none, err := f.InstanceStatistics(f.ctx)
 		check(f, err)
-		equal(f, "empty", fmt.Sprintf("%+v", none), "{Total:0 Active:0 Disabled:0 Deleted:0 DatabaseCount:0 SizeBytes:<nil> Engines:[]}")
+		equal(f, "empty", fmt.Sprintf("%+v", none),
+			"{Total:0 Active:0 Disabled:0 Deleted:0 DatabaseCount:0 SizeBytes:<nil> Engines:[]}")
 
 		f.filled("a")
 		gone := f.filled("gone")

@@ -24,18 +24,20 @@ const insertHistorySQL = `INSERT INTO table_size_history AS h (database_id, day,
 const updateHistorySQL = `ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
 	delta_bytes = h.delta_bytes + excluded.delta_bytes`
 
-// saveHistory adds the changed sizes to the history, in the order of the primary key, which fills SQLite's pages twice as
-// well as any other. Each row also has the change, so the rows that remain after pruning still tell the size before
+// saveHistory adds the changed sizes to the history, in the order of the primary key, which fills SQLite's pages twice
+// as well as any other. Each row also has the change, so the rows that remain after pruning still tell the size before
 // the first of them.
 func (p *plan) saveHistory(d dialect, databaseID, day int64) error {
 	if len(p.added) > 0 {
-		p.add(insertHistorySQL+"SELECT database_id, "+d.value("integer")+`, id, size_bytes, NULL FROM database_table_size_stats
+		p.add(insertHistorySQL+"SELECT database_id, "+d.value("integer")+`, id, size_bytes, NULL
+			FROM database_table_size_stats
 			WHERE database_id = ? AND id > ? AND size_bytes IS NOT NULL ORDER BY id`, day, databaseID, p.newest)
 	}
 	slices.SortFunc(p.resized, func(a, b [3]*int64) int { return cmp.Compare(*a[0], *b[0]) })
 	columns := []column{{"table_id", "bigint"}, {"size_bytes", "bigint"}, {"delta_bytes", "bigint"}}
 	return inBatches(p.resized, func(sizes string) {
-		p.add(insertHistorySQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+", table_id, size_bytes, delta_bytes FROM "+
+		p.add(insertHistorySQL+"SELECT "+d.value("bigint")+", "+d.value("integer")+
+			", table_id, size_bytes, delta_bytes FROM "+
 			d.records(columns)+" WHERE true "+updateHistorySQL, databaseID, day, sizes)
 	})
 }
@@ -46,7 +48,8 @@ func (s *Store) mergeLaterDays(tx *gorm.DB, database InstanceDatabase, day int64
 	if database.GrowthDay == nil || day >= *database.GrowthDay+tableGrowthDays-1 {
 		return nil
 	}
-	err := tx.Exec(insertHistorySQL+"SELECT l.database_id, "+s.dialect.value("integer")+`, l.table_id, l.size_bytes, ahead.delta
+	err := tx.Exec(insertHistorySQL+"SELECT l.database_id, "+s.dialect.value("integer")+`, l.table_id, l.size_bytes,
+			ahead.delta
 		FROM (SELECT table_id, max(day) AS day,
 				CASE WHEN count(delta_bytes) = count(*) THEN CAST(sum(delta_bytes) AS bigint) END AS delta
 			FROM table_size_history WHERE database_id = ? AND day > ? GROUP BY table_id) AS ahead

@@ -207,7 +207,8 @@ func TestStore_SaveTableSizes_AnyCount(t *testing.T) {
 			check(f, db.QueryRow(`SELECT count(*), sum(size_bytes) FROM database_table_size_stats`).Scan(&stored, &bytes))
 			equal(f, fmt.Sprintf("%d rows", n), stored, int64(n))
 			equal(f, fmt.Sprintf("%d bytes", n), bytes, sum)
-			equal(f, fmt.Sprintf("%d in the header", n), f.tables(models.TableQuery{DatabaseID: database.ID, Limit: 1}).Database.TotalBytes, sum)
+			page := f.tables(models.TableQuery{DatabaseID: database.ID, Limit: 1})
+			equal(f, fmt.Sprintf("%d in the header", n), page.Database.TotalBytes, sum)
 		}
 		equal(f, "pruned", f.refresh(database, true).Pruned, 100_000)
 	})
@@ -222,12 +223,14 @@ func TestStore_SaveTableSizes_UnchangedWritesNoRow(t *testing.T) {
 		var refuse []string
 		for _, table := range []string{"database_table_size_stats", "table_size_history"} {
 			if !f.isSQLite() {
-				refuse = append(refuse, `CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''written''; END'`,
+				refuse = append(refuse, `CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+					AS 'BEGIN RAISE EXCEPTION ''written''; END'`,
 					"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON "+table+" FOR EACH ROW EXECUTE FUNCTION refuse()")
 				continue
 			}
 			for _, change := range []string{"INSERT", "UPDATE", "DELETE"} {
-				refuse = append(refuse, fmt.Sprintf("CREATE TRIGGER %s_%s BEFORE %[1]s ON %[2]s BEGIN SELECT RAISE(ABORT, 'written'); END", change, table))
+				refuse = append(refuse, fmt.Sprintf("CREATE TRIGGER %s_%s BEFORE %[1]s ON %[2]s "+
+					"BEGIN SELECT RAISE(ABORT, 'written'); END", change, table))
 			}
 		}
 		for _, statement := range refuse {
@@ -257,14 +260,16 @@ func TestOpen_WithoutTrigrams(t *testing.T) {
 	check(t, err)
 	name := strings.TrimPrefix(u.Path, "/")
 	role := "plain_" + name
-	server.Exec(t, name, fmt.Sprintf("CREATE ROLE %q LOGIN PASSWORD 'x'", role), fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA public TO %q", role))
+	server.Exec(t, name, fmt.Sprintf("CREATE ROLE %q LOGIN PASSWORD 'x'", role),
+		fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA public TO %q", role))
 	u.User = url.UserPassword(role, "x")
 	f := newFixture(t, u.String())
 	database := f.database()
 	f.refresh(database, true, table("orders", 1), table("customers", 2))
 	equal(f, "found", describe(f.tables(models.TableQuery{DatabaseID: database.ID, Table: "RDER"}).Rows), "orders=1")
 	var indexes int
-	check(f, f.sql().QueryRow("SELECT count(*) FROM pg_indexes WHERE indexname = 'database_table_size_stats_search'").Scan(&indexes))
+	const count = "SELECT count(*) FROM pg_indexes WHERE indexname = 'database_table_size_stats_search'"
+	check(f, f.sql().QueryRow(count).Scan(&indexes))
 	equal(f, "index", indexes, 0)
 	check(t, f.Close())
 	server.Exec(t, name, fmt.Sprintf("DROP OWNED BY %q", role), fmt.Sprintf("DROP ROLE %q", role))
@@ -290,7 +295,8 @@ func TestStore_SaveTableSizes_Overtaken(t *testing.T) {
 		if len(names) != 2 {
 			f.Fatalf("rows %v", names)
 		}
-		equal(f, "of one result", strings.TrimPrefix(names[0], "a="), strings.TrimSuffix(strings.TrimPrefix(names[1], "only"), "=1"))
+		equal(f, "of one result", strings.TrimPrefix(names[0], "a="),
+			strings.TrimSuffix(strings.TrimPrefix(names[1], "only"), "=1"))
 	})
 }
 

@@ -14,7 +14,8 @@ import (
 // hostile are names that must come back byte for byte and mean nothing to SQL.
 var hostile = []string{
 	`a"b`, "<script>alert(1)</script>", `x'; DROP TABLE y; --`, "100%_", "a/b", "Case", "case", "?", "@name", `back\slash`,
-	"new\nline", "tab\t", " lead", "trail ", strings.Repeat("鲸", 21), strings.Repeat("n", 128), "😀", `{"json":[1]}`, "%s", "..",
+	"new\nline", "tab\t", " lead", "trail ", strings.Repeat("鲸", 21), strings.Repeat("n", 128),
+	"😀", `{"json":[1]}`, "%s", "..",
 }
 
 func pointer[T any](v T) *T { return &v }
@@ -32,7 +33,8 @@ func (f *fixture) instance(name string) models.Instance {
 func TestStore_Credentials(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		secret := "ü'\"\x00%\n " + strings.Repeat("x", 500)
-		created, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", DBType: models.MySQL, Username: "root"}, secret)
+		created, err := f.CreateCredential(f.ctx,
+			models.Credential{Name: "c", DBType: models.MySQL, Username: "root"}, secret)
 		check(f, err)
 		equal(f, "type", created.CredentialType, "database")
 		stored, err := f.Credential(f.ctx, created.ID)
@@ -203,7 +205,8 @@ func TestStore_Instances_SearchIsLiteral(t *testing.T) {
 		}
 		f.instance("ÄRGER-Straße")
 		for term, want := range map[string]int{
-			"ärger-STRASSE": 1, "EXAMPLE.org": 1, "%_": 1, "_": 1, `\`: 1, "case": 2, "a\x00": 0, "\xff": 0, "鲸": 1, "nowhere": 0,
+			"ärger-STRASSE": 1, "EXAMPLE.org": 1, "%_": 1, "_": 1, `\`: 1, "case": 2,
+			"a\x00": 0, "\xff": 0, "鲸": 1, "nowhere": 0,
 		} {
 			if names := f.names(models.InstanceQuery{Search: term}); len(names) != want {
 				f.Errorf("%q finds %q", term, names)
@@ -303,17 +306,20 @@ func TestStore_CreateInstance_SameNewTagsAtOnce(t *testing.T) {
 func TestStore_RecordConnection_CleansVersion(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")
-		check(f, f.RecordConnection(f.ctx, instance.ID, models.Version{Full: "8.0\x00 caf\xe9", Main: "8.0\x00", Detailed: "\xff8.0.1"}, start))
+		version := models.Version{Full: "8.0\x00 caf\xe9", Main: "8.0\x00", Detailed: "\xff8.0.1"}
+		check(f, f.RecordConnection(f.ctx, instance.ID, version, start))
 		stored, err := f.Instance(f.ctx, instance.ID)
 		check(f, err)
-		equal(f, "versions", fmt.Sprint(stored.DatabaseVersion, stored.MainVersion, stored.DetailedVersion), "8.0 caf�8.0�8.0.1")
+		versions := fmt.Sprint(stored.DatabaseVersion, stored.MainVersion, stored.DetailedVersion)
+		equal(f, "versions", versions, "8.0 caf�8.0�8.0.1")
 	})
 }
 
 // The list says of an instance when it is collected next or, once that was given up, since when and why.
 func TestStore_Instances_Schedules(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		fresh, off, paused, idle := f.fileInstance("fresh"), f.fileInstance("off"), f.fileInstance("paused"), f.fileInstance("idle")
+		fresh, off := f.fileInstance("fresh"), f.fileInstance("off")
+		paused, idle := f.fileInstance("paused"), f.fileInstance("idle")
 		check(f, f.saveSchedule(off.ID, models.ScheduleEdit{}))
 		idle.IsActive = false
 		_, err := f.UpdateInstance(f.ctx, idle, nil, nil)
@@ -337,7 +343,8 @@ func TestStore_Instances_Schedules(t *testing.T) {
 		f.pause(paused.ID)
 		run := f.started(paused.ID, "", "p")
 		now := f.Now()
-		run.Status, run.EndedAt, run.Failure = models.RunFailed, &now, &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable"}
+		run.Status, run.EndedAt = models.RunFailed, &now
+		run.Failure = &models.Error{Code: models.CodeUnreachable, Key: "error.unreachable"}
 		check(f, f.EndRun(f.ctx, run))
 		_, err = f.sql().ExecContext(f.ctx, "UPDATE instance_schedules SET last_run_id = $1", run.ID)
 		check(f, err)

@@ -40,7 +40,8 @@ func (f *fixture) contest(hold string, changes ...func() error) []error {
 			done.Add(1)
 		})
 		for stuck := int64(0); done.Load()+stuck <= int64(i); time.Sleep(5 * time.Millisecond) {
-			const waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+			const waiting = "SELECT count(*) FROM pg_stat_activity " +
+				"WHERE datname = current_database() AND wait_event_type = 'Lock'"
 			check(f, db.QueryRowContext(f.ctx, waiting).Scan(&stuck))
 		}
 	}
@@ -89,7 +90,9 @@ func TestStore_UpdateInstance_WhileScheduleOutcome(t *testing.T) {
 		f.tick()
 		f.until(i.ID)
 		equal(f, "due", fmt.Sprint(f.tick()), fmt.Sprint([]int64{i.ID}))
-		found := models.Run{InstanceID: i.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunSucceeded}}
+		found := models.Run{
+			InstanceID: i.ID, Kind: models.RunDatabases, Progress: models.Progress{Status: models.RunSucceeded},
+		}
 		errs := f.contest("SELECT FROM instance_schedules FOR UPDATE",
 			func() error { return f.ScheduleOutcome(f.ctx, found) },
 			func() error { return f.saveSchedule(i.ID, models.AlwaysOn) })

@@ -147,7 +147,8 @@ func TestRun_Remaining(t *testing.T) {
 	}
 	phase := func(status models.RunStatus, phase models.RunPhase) models.Run {
 		return models.Run{Progress: models.Progress{
-			Status: status, Phase: phase, StartedAt: &start, ConnectingMS: pointer(int64(1000)), QueryingMS: pointer(int64(4000)),
+			Status: status, Phase: phase, StartedAt: &start,
+			ConnectingMS: pointer(int64(1000)), QueryingMS: pointer(int64(4000)),
 		}}
 	}
 	ended := querying(10, 100)

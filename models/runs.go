@@ -443,7 +443,8 @@ func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 	}
 	now := s.Now()
 	return tx.Exec(`INSERT INTO collection_runs (
-			instance_id, database_name, kind, user_id, username, configuration, attempt, status, phase, owner, requested_at, heartbeat_at)
+			instance_id, database_name, kind, user_id, username, configuration, attempt, status, phase, owner,
+			requested_at, heartbeat_at)
 		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
 		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
 		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`,

@@ -78,7 +78,8 @@ func TestStore_EndRun_Receipt(t *testing.T) {
 
 		known := f.addDatabase(instance.ID, database)
 		receipt := models.Receipt{
-			CollectedAt: f.Now(), Saved: 12, Changed: 3, Pruned: 2, Kept: 1, Duplicates: 4, Hidden: 5, Grant: "GRANT x", ElapsedMS: 4321,
+			CollectedAt: f.Now(), Saved: 12, Changed: 3, Pruned: 2, Kept: 1, Duplicates: 4,
+			Hidden: 5, Grant: "GRANT x", ElapsedMS: 4321,
 		}
 		run.Status, run.EndedAt, run.Receipt = models.RunSucceeded, pointer(f.clock.Now()), receipt
 		check(f, f.EndRun(f.ctx, run))
@@ -257,7 +258,8 @@ func TestStore_RequestRun_JoinsOpenRun(t *testing.T) {
 		_, joined = f.queued(instance.ID, "App")
 		equal(f, "another database", joined, false)
 		edited, joined, err := f.RequestRun(f.ctx, models.Run{
-			InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(), Configuration: "edited",
+			InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(),
+			Configuration: "edited",
 		})
 		check(f, err)
 		equal(f, "of another configuration", joined, false)

@@ -11,7 +11,8 @@ func TestStore_ClaimDue_InvalidSchedule(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		odd, other := f.fileInstance("odd"), f.fileInstance("other")
 		f.tick()
-		_, err := f.sql().ExecContext(f.ctx, "UPDATE instance_schedules SET zone = 'Mars/Base' WHERE instance_id = $1", odd.ID)
+		_, err := f.sql().ExecContext(f.ctx,
+			"UPDATE instance_schedules SET zone = 'Mars/Base' WHERE instance_id = $1", odd.ID)
 		check(f, err)
 		f.clock.add(24 * time.Hour)
 		due := f.tick()

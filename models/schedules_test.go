@@ -48,9 +48,11 @@ func (f *fixture) until(id int64) {
 	f.clock.add(next.Sub(f.Now()))
 }
 
-// ended records how a run ended. If runs of tables follow it, it returns the moment since which those databases were not
-// collected; nil: none follow.
-func (f *fixture) ended(id int64, kind models.RunKind, status models.RunStatus, by models.Requester) (since *time.Time) {
+// ended records how a run ended. If runs of tables follow it, it returns the moment since which those databases were
+// not collected; nil: none follow.
+func (f *fixture) ended(
+	id int64, kind models.RunKind, status models.RunStatus, by models.Requester,
+) (since *time.Time) {
 	f.Helper()
 	before := f.schedule(id)
 	check(f, f.ScheduleOutcome(f.ctx, models.Run{
@@ -134,7 +136,8 @@ func TestStore_ClaimDue_Batches(t *testing.T) {
 		drafts := make([]models.InstanceDraft, 1000)
 		for i := range drafts {
 			drafts[i].Instance = models.Instance{
-				Name: "many" + time.Duration(i).String(), DBType: models.SQLite, DatabaseName: "/x", IsActive: true, TLSMode: models.TLSPrefer,
+				Name: "many" + time.Duration(i).String(), DBType: models.SQLite, DatabaseName: "/x",
+				IsActive: true, TLSMode: models.TLSPrefer,
 			}
 		}
 		_, err := f.CreateInstances(f.ctx, drafts)
@@ -180,7 +183,8 @@ func TestStore_Schedule_Edit(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("own")
 		edit := models.ScheduleEdit{
-			Enabled: true, Cron: "30 4 * * *", Zone: "America/New_York", JitterMinutes: pointer(int64(0)), Blackout: "04:00-05:00",
+			Enabled: true, Cron: "30 4 * * *", Zone: "America/New_York",
+			JitterMinutes: pointer(int64(0)), Blackout: "04:00-05:00",
 		}
 		i.Schedule = &edit
 		_, err := f.UpdateInstance(f.ctx, i, nil, nil)
@@ -195,9 +199,11 @@ func TestStore_Schedule_Edit(t *testing.T) {
 		f.clock.add(20 * time.Minute)
 		equal(f, "due", slices.Equal(f.tick(), []int64{i.ID}), true)
 
-		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Zone: "Nowhere/Atlantis"}), models.CodeInvalid, "schedule.zone_unknown")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Zone: "Nowhere/Atlantis"}),
+			models.CodeInvalid, "schedule.zone_unknown")
 		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Zone: "Local"}), models.CodeInvalid, "schedule.zone_unknown")
-		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{JitterMinutes: pointer(int64(1441))}), models.CodeInvalid, "schedule.jitter_range")
+		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{JitterMinutes: pointer(int64(1441))}),
+			models.CodeInvalid, "schedule.jitter_range")
 		wantError(f, f.saveSchedule(i.ID, models.ScheduleEdit{Cron: "* * * * *"}), models.CodeInvalid, "schedule.cron_often")
 		equal(f, "cron", f.schedule(i.ID).Cron, edit.Cron)
 
@@ -291,8 +297,13 @@ func TestStore_ScheduleOutcome_EndOfPause(t *testing.T) {
 		}{
 			{"another description", func() { i.Description += "."; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, false},
 			{"another path", func() { i.DatabaseName += "."; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, true},
-			{"another option", func() { i.Options = map[string]string{"a": "b"}; i, err = f.UpdateInstance(f.ctx, i, nil, nil) }, true},
-			{"a password typed", func() { i, err = f.UpdateInstance(f.ctx, i, nil, &models.NewCredential{Username: "u", Password: "q"}) }, true},
+			{"another option", func() {
+				i.Options = map[string]string{"a": "b"}
+				i, err = f.UpdateInstance(f.ctx, i, nil, nil)
+			}, true},
+			{"a password typed", func() {
+				i, err = f.UpdateInstance(f.ctx, i, nil, &models.NewCredential{Username: "u", Password: "q"})
+			}, true},
 			{"another note of the credential", func() {
 				c := *i.Credential
 				c.Description = "x"
@@ -348,7 +359,8 @@ func TestStore_ScheduleOutcome_FailedTables(t *testing.T) {
 func TestStore_ScheduleOutcome_Blackout(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		id := f.fileInstance("late").ID
-		check(f, f.saveSchedule(id, models.ScheduleEdit{Enabled: true, JitterMinutes: pointer(int64(0)), Blackout: "02:30-06:00"}))
+		edit := models.ScheduleEdit{Enabled: true, JitterMinutes: pointer(int64(0)), Blackout: "02:30-06:00"}
+		check(f, f.saveSchedule(id, edit))
 		f.tick()
 		f.until(id)
 		f.tick()
@@ -431,7 +443,9 @@ func TestStore_PlanSchedules_LostTables(t *testing.T) {
 		f.tick()
 		round := f.Now()
 		f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{})
-		run, _, err := f.RequestRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now(), Attempt: 2})
+		run, _, err := f.RequestRun(f.ctx, models.Run{
+			InstanceID: id, Kind: models.RunTables, DatabaseName: "app", RequestedAt: f.Now(), Attempt: 2,
+		})
 		check(f, err)
 		_, err = f.ClaimRun(f.ctx, run.ID, "dies", f.Now())
 		check(f, err)
@@ -444,7 +458,8 @@ func TestStore_PlanSchedules_LostTables(t *testing.T) {
 		equal(f, "planned", *f.schedule(id).NextAt, f.Now().Add(5*time.Minute))
 		f.until(id)
 		equal(f, "tried again", len(f.tick()), 1)
-		equal(f, "what is older than the round", *f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{}), round)
+		since := f.ended(id, models.RunDatabases, models.RunSucceeded, models.Requester{})
+		equal(f, "what is older than the round", *since, round)
 		f.clock.add(time.Minute)
 		f.tick()
 		equal(f, "once", f.schedule(id).Retry, false)
@@ -457,7 +472,8 @@ func TestStore_ScheduleOutcome_QueuesTables(t *testing.T) {
 		sized := func(name string, bytes int64, system bool) models.DatabaseSize {
 			return models.DatabaseSize{Name: name, IsSystem: system, Total: &bytes}
 		}
-		barred := models.DatabaseSize{Name: "barred", Err: &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly"}}
+		unexpected := &models.Error{Code: models.CodeCollection, Key: "collect.failed_unexpectedly"}
+		barred := models.DatabaseSize{Name: "barred", Err: unexpected}
 		found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
 			sized("app", 10, false), sized("done", 10, false), sized("empty", 0, false), sized("mysql", 10, true),
 			sized("information_schema", 0, true),
@@ -507,7 +523,8 @@ func TestStore_ScheduleOutcome_QueuesTables(t *testing.T) {
 		begin()
 		joined, _ := f.queued(i.ID, "app")
 		check(f, f.ScheduleOutcome(f.ctx, models.Run{
-			InstanceID: i.ID, Kind: models.RunDatabases, Configuration: joined.Configuration, Progress: models.Progress{Status: models.RunSucceeded},
+			InstanceID: i.ID, Kind: models.RunDatabases, Configuration: joined.Configuration,
+			Progress: models.Progress{Status: models.RunSucceeded},
 		}))
 		check(f, f.RequestCancel(f.ctx, joined.ID))
 		wantQueued("beside what is queued already", "done", "empty", "mysql", "new")

@@ -131,8 +131,8 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 }
 
 // planAhead reads and compares before any lock is taken, so other writers wait only while rows are written. The plan is
-// of use only if the header has the same number once it is locked: every change of the rows increments that. For a database
-// that is to be added it plans nothing.
+// of use only if the header has the same number once it is locked: every change of the rows increments that. For a
+// database that is to be added it plans nothing.
 func (s *Store) planAhead(ctx context.Context, in SaveTables) (*plan, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()

@@ -24,7 +24,9 @@ func newSQLiteFixture(t *testing.T) *fixture {
 func TestStoreErrors_SQLite(t *testing.T) {
 	t.Parallel()
 	const write = "CREATE TABLE large AS SELECT zeroblob(1000000) AS content"
-	for key, setting := range map[string]string{"store.full": "PRAGMA max_page_count = 1", "store.read_only": "PRAGMA query_only = 1"} {
+	for key, setting := range map[string]string{
+		"store.full": "PRAGMA max_page_count = 1", "store.read_only": "PRAGMA query_only = 1",
+	} {
 		t.Run(key, func(t *testing.T) {
 			f := newSQLiteFixture(t)
 			check(t, f.Try(f.ctx, setting))
@@ -51,9 +53,11 @@ func TestStoreErrors_SQLite(t *testing.T) {
 func TestStoreErrors_PostgreSQL(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, testenv.PostgreSQL(t).NewDatabase(t))
-	wantError(t, f.Try(f.ctx, "SET TRANSACTION READ ONLY", "CREATE TABLE another (n int)"), models.CodeInternal, "store.read_only")
+	wantError(t, f.Try(f.ctx, "SET TRANSACTION READ ONLY", "CREATE TABLE another (n int)"),
+		models.CodeInternal, "store.read_only")
 	wantError(t, f.Try(f.ctx, "SELECT pg_terminate_backend(pg_backend_pid())"), models.CodeInternal, "store.unavailable")
-	wantError(t, f.Try(f.ctx, "DO $$ BEGIN RAISE EXCEPTION 'of the server' USING ERRCODE = '53100'; END $$"), models.CodeInternal, "store.full")
+	wantError(t, f.Try(f.ctx, "DO $$ BEGIN RAISE EXCEPTION 'of the server' USING ERRCODE = '53100'; END $$"),
+		models.CodeInternal, "store.full")
 	check(t, f.Ping(f.ctx))
 }
 

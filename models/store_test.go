@@ -189,7 +189,8 @@ func TestOpen_Errors(t *testing.T) {
 	keys, err := models.CreateKeyset(filepath.Join(t.TempDir(), "keyset.json"))
 	check(t, err)
 	for _, address := range []string{
-		t.TempDir(), "postgres://nobody:secret@127.0.0.1:1/none", "postgres://a:secret@b:c/d", "postgres://u:p@secret@h:1x/db",
+		t.TempDir(), "postgres://nobody:secret@127.0.0.1:1/none", "postgres://a:secret@b:c/d",
+		"postgres://u:p@secret@h:1x/db",
 		"postgres://u:se%zzcret@h/db", "postgres://u:secret@h/db?sslmode=secret", "postgres://h/db?password=secret&port=x",
 	} {
 		_, err := models.Open(t.Context(), models.Options{Address: address, Keyset: keys, Migrate: migrations.Up})
@@ -206,7 +207,8 @@ func TestStore_Day_WithoutMidnight(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, filepath.Join(t.TempDir(), "store.db"))
 	for zone, today := range map[string]string{
-		"America/Santiago": "2022-09-11", "America/Havana": "2022-03-13", "America/Asuncion": "2022-10-02", "Africa/Cairo": "2023-04-28",
+		"America/Santiago": "2022-09-11", "America/Havana": "2022-03-13",
+		"America/Asuncion": "2022-10-02", "Africa/Cairo": "2023-04-28",
 	} {
 		location, err := time.LoadLocation(zone)
 		check(t, err)
@@ -299,7 +301,8 @@ func TestKeyset(t *testing.T) {
 			t.Error("opened for another purpose")
 		}
 	}
-	if _, err := models.LoadKeyset("", `{"primaryKeyId": 1, "key": "geheim"}`); err == nil || strings.Contains(err.Error(), "geheim") {
+	_, err = models.LoadKeyset("", `{"primaryKeyId": 1, "key": "geheim"}`)
+	if err == nil || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("broken keyset: %v", err)
 	}
 	if _, err := (models.Keyset{}).Seal(nil, ""); err == nil {

@@ -14,7 +14,8 @@ func TestStoredError_RenamedKeys(t *testing.T) {
 		"collect.mysql.denied":      "collect.mysql.denied",
 	} {
 		var e storedError
-		if err := json.Unmarshal([]byte(`{"code":"SYNC_DATA_ERROR","key":"`+stored+`","args":{"Name":"a"}}`), &e); err != nil {
+		text := `{"code":"SYNC_DATA_ERROR","key":"` + stored + `","args":{"Name":"a"}}`
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
 			t.Fatal(err)
 		}
 		if e.Key != want || e.Code != "SYNC_DATA_ERROR" || e.Args["Name"] != "a" {

@@ -9,8 +9,8 @@ import (
 	"whalefall/models"
 )
 
-// TestFingerprint_Stable holds fingerprints against values that earlier releases have stored: other ones would make the first
-// refresh after an upgrade rewrite every row.
+// TestFingerprint_Stable holds fingerprints against values that earlier releases have stored: other ones would make the
+// first refresh after an upgrade rewrite every row.
 func TestFingerprint_Stable(t *testing.T) {
 	t.Parallel()
 	counted := start
@@ -60,8 +60,8 @@ func set(t *testing.T, field reflect.Value, n int) {
 	}
 }
 
-// TestStore_SaveTableSizes_EveryField changes one field of TableSize after the other: each change must be noticed, stored
-// and read back, and so must the zero value.
+// TestStore_SaveTableSizes_EveryField changes one field of TableSize after the other: each change must be noticed,
+// stored and read back, and so must the zero value.
 func TestStore_SaveTableSizes_EveryField(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()

@@ -52,7 +52,8 @@ func TestStore_ExportTables(t *testing.T) {
 			})
 			equal(f, fmt.Sprintf("%s: %d rows", sort, len(rows)), same, true)
 		}
-		header, rows := f.export(models.TableQuery{DatabaseID: database.ID, Table: "TABLE_00000", FoldPartitions: true, Sort: "name"})
+		q := models.TableQuery{DatabaseID: database.ID, Table: "TABLE_00000", FoldPartitions: true, Sort: "name"}
+		header, rows := f.export(q)
 		equal(f, "total of the filter", header.Total, 10)
 		equal(f, "rows of the filter", len(rows), 10)
 		header, rows = f.export(models.TableQuery{DatabaseID: 4711})

@@ -21,7 +21,8 @@ func (f *fixture) database() models.InstanceDatabase {
 // addDatabase adds a database to the inventory.
 func (f *fixture) addDatabase(instance int64, name string) models.InstanceDatabase {
 	f.Helper()
-	_, err := f.SaveInventory(f.ctx, instance, models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}, f.clock.Now())
+	found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+	_, err := f.SaveInventory(f.ctx, instance, found, f.clock.Now())
 	check(f, err)
 	database, err := f.Database(f.ctx, instance, name)
 	check(f, err)
@@ -38,8 +39,8 @@ func saved(database models.InstanceDatabase, all ...models.TableSize) models.Sav
 
 func table(name string, total int64) models.TableSize {
 	return models.TableSize{
-		Schema: "public", Name: name, Kind: models.KindTable, Total: pointer(total), Data: pointer(total), Index: pointer(int64(0)),
-		SizeSource: models.SizeAllocated,
+		Schema: "public", Name: name, Kind: models.KindTable, SizeSource: models.SizeAllocated,
+		Total: pointer(total), Data: pointer(total), Index: pointer(int64(0)),
 	}
 }
 
@@ -198,7 +199,8 @@ func TestStore_SaveTableSizes_UnreadKeepsValues(t *testing.T) {
 func TestStore_SaveTableSizes_Duplicates(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()
-		receipt := f.refresh(database, true, table("a", 1), table("a", 3), table("a", 2), unread("a", models.UnreadLocked), table("A", 1))
+		receipt := f.refresh(database, true, table("a", 1), table("a", 3), table("a", 2),
+			unread("a", models.UnreadLocked), table("A", 1))
 		equal(f, "duplicates", receipt.Duplicates, 3)
 		equal(f, "saved", receipt.Saved, 2)
 		equal(f, "rows", describe(f.tables(models.TableQuery{DatabaseID: database.ID}).Rows), "a=3 A=1")
@@ -215,7 +217,8 @@ func TestStore_TableSizes_Partitions(t *testing.T) {
 			p.Kind, p.ParentSchema, p.Parent = models.KindPartition, "public", "p"
 			return p
 		}
-		f.refresh(database, true, parent, partition("p1", 10), partition("p2", 20), table("t", 5), unread("u", models.UnreadHidden))
+		f.refresh(database, true, parent, partition("p1", 10), partition("p2", 20),
+			table("t", 5), unread("u", models.UnreadHidden))
 		page := f.tables(models.TableQuery{DatabaseID: database.ID})
 		equal(f, "rows", describe(page.Rows), "p=30 p2=20 p1=10 t=5 u=?")
 		equal(f, "bytes without roll-ups", page.Database.TotalBytes, 35)
@@ -245,7 +248,9 @@ func TestStore_SaveTableSizes_HostileNames(t *testing.T) {
 		f.refresh(database, true, all...)
 		equal(f, "unchanged", f.refresh(database, true, all...).Changed, 0)
 		for i, name := range hostile {
-			for _, q := range []models.TableQuery{{Table: name}, {Schema: all[i].Schema}, {Table: strings.ToUpper(name), Schema: all[i].Schema}} {
+			for _, q := range []models.TableQuery{
+				{Table: name}, {Schema: all[i].Schema}, {Table: strings.ToUpper(name), Schema: all[i].Schema},
+			} {
 				q.DatabaseID = database.ID
 				page := f.tables(q)
 				if !slices.ContainsFunc(page.Rows, func(row models.TableSizeRow) bool {
@@ -454,7 +459,8 @@ func TestStore_SaveTableSizes_UnknownDatabase(t *testing.T) {
 
 func TestStore_SaveTableSizes_InstanceChanged(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &models.NewCredential{Username: "u", Password: "p"})
+		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil,
+			&models.NewCredential{Username: "u", Password: "p"})
 		check(f, err)
 		database := f.addDatabase(instance.ID, "app")
 		target := func() models.Instance {
@@ -595,7 +601,9 @@ func TestTableQuery_CheckCursor(t *testing.T) {
 			"not base64":           {DatabaseID: database.ID, Cursor: "%%%"},
 			"not JSON":             {DatabaseID: database.ID, Cursor: encode([]byte("{"))},
 			"with other members":   {DatabaseID: database.ID, Cursor: encode([]byte(`{"x":1}`))},
-			"with NUL":             {DatabaseID: database.ID, Cursor: encode(fmt.Appendf(nil, `{"d":%d,"o":"-size","s":"\u0000"}`, database.ID))},
+			"with NUL": {
+				DatabaseID: database.ID, Cursor: encode(fmt.Appendf(nil, `{"d":%d,"o":"-size","s":"\u0000"}`, database.ID)),
+			},
 		} {
 			_, err := f.TableSizes(f.ctx, q)
 			if err == nil {
@@ -626,7 +634,8 @@ func TestStore_TableSizes_IndexRanges(t *testing.T) {
 			check(f, err)
 			for _, plan := range plans {
 				equal(f, "index in "+plan, strings.Contains(strings.ToLower(plan), "using"), true)
-				sorts := strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "Seq Scan")
+				sorts := strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") ||
+					strings.Contains(plan, "Seq Scan")
 				equal(f, fmt.Sprintf("query %d sorts: %s", i, plan), sorts, false)
 			}
 		}
@@ -649,7 +658,9 @@ func TestStore_SaveTableSizes_Scope(t *testing.T) {
 		wide := f.clock.Now()
 		equal(f, "residual", *f.tables(q).Database.ResidualBytes, 7)
 
-		narrow := models.TableResult{Complete: true, Scope: "APP", Grant: "GRANT", Tables: []models.TableSize{of("APP", table("b", 16))}}
+		narrow := models.TableResult{
+			Complete: true, Scope: "APP", Grant: "GRANT", Tables: []models.TableSize{of("APP", table("b", 16))},
+		}
 		for range 2 {
 			receipt := f.save(database, narrow)
 			equal(f, "saved", receipt.Saved, 3)
@@ -670,7 +681,8 @@ func TestStore_SaveTableSizes_Scope(t *testing.T) {
 		narrow.Complete, narrow.Tables = false, nil
 		equal(f, "an incomplete scope prunes", f.save(database, narrow).Pruned, 0)
 
-		receipt := f.save(database, models.TableResult{Complete: true, Tables: []models.TableSize{of("APP", table("b", 16)), of("HR", table("c", 4))}})
+		whole := []models.TableSize{of("APP", table("b", 16)), of("HR", table("c", 4))}
+		receipt := f.save(database, models.TableResult{Complete: true, Tables: whole})
 		equal(f, "pruned", receipt.Pruned, 1)
 		page := f.tables(q)
 		equal(f, "rows", describe(page.Rows), "b=16 c=4")

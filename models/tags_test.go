@@ -44,8 +44,10 @@ func TestStore_TagPage_InstanceCount(t *testing.T) {
 		}
 		equal(f, "counts", counts, "north:1 old:0 prod:1 unused:0 ")
 		equal(f, "total", page.Total, 4)
-		equal(f, "by count", fmt.Sprint(f.tagNames(models.TagQuery{Sort: "instances", Desc: true})), "[north prod old unused]")
-		equal(f, "second page", fmt.Sprint(f.tagNames(models.TagQuery{Sort: "nonsense", Desc: true, Limit: 2, Offset: 2})), "[old north]")
+		equal(f, "by count", fmt.Sprint(f.tagNames(models.TagQuery{Sort: "instances", Desc: true})),
+			"[north prod old unused]")
+		second := models.TagQuery{Sort: "nonsense", Desc: true, Limit: 2, Offset: 2}
+		equal(f, "second page", fmt.Sprint(f.tagNames(second)), "[old north]")
 
 		restored, _, err := f.RestoreInstance(f.ctx, gone.ID)
 		check(f, err)
@@ -67,7 +69,8 @@ func TestStore_TagPage_InstanceCount(t *testing.T) {
 		unused.Name, unused.Color = "used", "red"
 		changed, err := f.UpdateTag(f.ctx, unused.Tag)
 		check(f, err)
-		equal(f, "changed", changed, models.TagItem{Tag: models.Tag{ID: unused.ID, Name: "used", DisplayName: "未使用", Color: "red"}})
+		want := models.Tag{ID: unused.ID, Name: "used", DisplayName: "未使用", Color: "red"}
+		equal(f, "changed", changed, models.TagItem{Tag: want})
 		unused.Name = "old"
 		_, err = f.UpdateTag(f.ctx, unused.Tag)
 		wantError(f, err, models.CodeConflict, "tag.name_taken")
@@ -91,7 +94,9 @@ func TestStore_TagPage_Search(t *testing.T) {
 				f.Errorf("search for %q: %q", name, names)
 			}
 		}
-		for term, found := range map[string]int{"äö": len(hostile), "CASE": 2, "100%_": 1, "%%": 0, "\x00": 0, "\xff": 0, "": len(hostile)} {
+		for term, found := range map[string]int{
+			"äö": len(hostile), "CASE": 2, "100%_": 1, "%%": 0, "\x00": 0, "\xff": 0, "": len(hostile),
+		} {
 			equal(f, fmt.Sprintf("%q", term), len(f.tagNames(models.TagQuery{Search: term})), found)
 		}
 	})

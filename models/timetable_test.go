@@ -132,8 +132,8 @@ func TestPlan_Invalid(t *testing.T) {
 	}
 }
 
-// TestTimetable_Next_LaterAndOpen draws plans and moments around the days of daylight saving: the next time is later, in
-// no blackout, and the same a second earlier.
+// TestTimetable_Next_LaterAndOpen draws plans and moments around the days of daylight saving: the next time is later,
+// in no blackout, and the same a second earlier.
 func TestTimetable_Next_LaterAndOpen(outer *testing.T) {
 	days := []time.Time{
 		time.Date(2026, 3, 7, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 3, 0, 0, 0, 0, time.UTC),
@@ -142,9 +142,11 @@ func TestTimetable_Next_LaterAndOpen(outer *testing.T) {
 	rapid.Check(outer, func(t *rapid.T) {
 		clock := func(name string) int { return rapid.IntRange(0, 47).Draw(t, name) }
 		from, to := clock("from"), clock("to")
+		crons := []string{"0 2 * * *", "30 1,2,3 * * *", "*/5 * * * *", "17 */3 * * *", "0 0 * * 0"}
+		zones := []string{"Asia/Shanghai", "America/New_York", "Australia/Lord_Howe"}
 		plan := Plan{
-			Cron:   rapid.SampledFrom([]string{"0 2 * * *", "30 1,2,3 * * *", "*/5 * * * *", "17 */3 * * *", "0 0 * * 0"}).Draw(t, "cron"),
-			Zone:   zoneNamed(outer, rapid.SampledFrom([]string{"Asia/Shanghai", "America/New_York", "Australia/Lord_Howe"}).Draw(t, "zone")),
+			Cron:   rapid.SampledFrom(crons).Draw(t, "cron"),
+			Zone:   zoneNamed(outer, rapid.SampledFrom(zones).Draw(t, "zone")),
 			Jitter: time.Duration(rapid.IntRange(0, 24*60).Draw(t, "jitter")) * time.Minute,
 		}
 		if from != to {
@@ -154,7 +156,8 @@ func TestTimetable_Next_LaterAndOpen(outer *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := rapid.SampledFrom(days).Draw(t, "day").Add(time.Duration(rapid.IntRange(0, 3*24*3600).Draw(t, "second")) * time.Second)
+		second := time.Duration(rapid.IntRange(0, 3*24*3600).Draw(t, "second"))
+		at := rapid.SampledFrom(days).Draw(t, "day").Add(second * time.Second)
 		for range 20 {
 			next := table.next(at)
 			wall := next.In(plan.Zone)

@@ -19,15 +19,17 @@ import (
 const firstData = `
 	INSERT INTO instances (id, name, db_type, database_name, description, is_active, tls_mode, options, database_version,
 		main_version, detailed_version, databases_grant, created_at, updated_at)
-	VALUES (3, 'old', 'sqlite', '/old.db', '', true, 'prefer', '{}', '', '', '', '', '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00');
+	VALUES (3, 'old', 'sqlite', '/old.db', '', true, 'prefer', '{}', '', '', '', '', '2026-03-09 17:00:00+00:00',
+		'2026-03-09 17:00:00+00:00');
 	INSERT INTO instance_databases (id, instance_id, name, name_fold, is_system, first_seen_at, last_seen_at, snapshot_no,
 		collected_at, table_count, top_count, total_bytes, unknown_count, kept_count, complete)
-	VALUES (5, 3, 'main', 'main', false, '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00', 4, '2026-03-09 17:00:00+00:00',
-		2, 2, 10, 1, 1, false);
-	INSERT INTO database_table_size_stats (database_id, schema_name, table_name, schema_fold, table_fold, kind, parent_schema,
-		parent_name, rolled_up, size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source, size_source,
-		stats_stale, unread, kept_from)
-	VALUES (5, 'public', 'a', 'public', 'a', 'table', '', '', false, 10, 10, 0, NULL, 0, 'exact', 'allocated', false, '', NULL),
+	VALUES (5, 3, 'main', 'main', false, '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00', 4,
+		'2026-03-09 17:00:00+00:00', 2, 2, 10, 1, 1, false);
+	INSERT INTO database_table_size_stats (database_id, schema_name, table_name, schema_fold, table_fold, kind,
+		parent_schema, parent_name, rolled_up, size_bytes, data_bytes, index_bytes, unused_bytes, row_count, rows_source,
+		size_source, stats_stale, unread, kept_from)
+	VALUES (5, 'public', 'a', 'public', 'a', 'table', '', '', false, 10, 10, 0, NULL, 0, 'exact', 'allocated', false,
+		'', NULL),
 		(5, 'public', 'b', 'public', 'b', 'table', '', '', false, NULL, NULL, NULL, NULL, NULL, '', 'none', false, 'locked',
 		'2026-03-09 16:00:00+00:00');`
 
@@ -87,10 +89,10 @@ func TestOpen_UpgradeFromFirstVersion(t *testing.T) {
 
 // runsBeforeHeartbeats are runs as they were stored before migration 10.
 const runsBeforeHeartbeats = `
-	INSERT INTO collection_runs (id, instance_id, database_name, kind, username, status, phase, requested_at, started_at, owner,
-		alive_at, cancel_asked_at)
-	VALUES (7, 3, 'main', 'tables', 'user_1', 'running', 'querying', '2026-03-09 17:00:00+00:00', '2026-03-09 17:00:00+00:00', 'me',
-		'2026-03-09 17:00:05+00:00', '2026-03-09 17:00:04+00:00'),
+	INSERT INTO collection_runs (id, instance_id, database_name, kind, username, status, phase, requested_at, started_at,
+		owner, alive_at, cancel_asked_at)
+	VALUES (7, 3, 'main', 'tables', 'user_1', 'running', 'querying', '2026-03-09 17:00:00+00:00',
+		'2026-03-09 17:00:00+00:00', 'me', '2026-03-09 17:00:05+00:00', '2026-03-09 17:00:04+00:00'),
 		(8, 3, 'app', 'tables', '', 'queued', '', '2026-03-09 17:00:00+00:00', NULL, '', '2026-03-09 17:00:00+00:00', NULL);`
 
 func TestStore_Upgrade_KeepsHeartbeatsOfRuns(t *testing.T) {

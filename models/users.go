@@ -66,8 +66,8 @@ func (u *User) hasPassword(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
 }
 
-// newUnknownUser returns a user with a random password. Comparing with it makes logins of unknown users as slow as those
-// with a wrong password.
+// newUnknownUser returns a user with a random password. Comparing with it makes logins of unknown users as slow as
+// those with a wrong password.
 func newUnknownUser(cost int) (User, error) {
 	hash, err := bcrypt.GenerateFromPassword(randomBytes(passwordMaxLength/2), cost)
 	return User{PasswordHash: string(hash)}, err

@@ -305,8 +305,10 @@ func TestStore_ChangePassword(t *testing.T) {
 		other, err := f.CreateSession(f.ctx, user.ID)
 		check(f, err)
 
-		wantError(f, f.ChangePassword(f.ctx, user.ID, password, password, mine), models.CodePasswordDuplicated, "password.same")
-		wantError(f, f.ChangePassword(f.ctx, user.ID, password, "short", mine), models.CodePasswordInvalid, "password.too_short")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, password, password, mine),
+			models.CodePasswordDuplicated, "password.same")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, password, "short", mine),
+			models.CodePasswordInvalid, "password.too_short")
 		wantError(f, f.ChangePassword(f.ctx, user.ID, "Wrong1234", "Another1234", mine),
 			models.CodeInvalidOldPassword, "auth.old_password_wrong")
 		check(f, f.ChangePassword(f.ctx, user.ID, password, "Another1234", mine))

@@ -37,7 +37,9 @@ func TestNewDirectory_RemovesLeftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]bool{leftover: false, fresh: true, other: true, used.Path: true, second.Path: true} {
+	for path, want := range map[string]bool{
+		leftover: false, fresh: true, other: true, used.Path: true, second.Path: true,
+	} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s: exists %t, want %t", filepath.Base(path), err == nil, want)
 		}

@@ -32,7 +32,8 @@ type PostgreSQLServer struct {
 	*privateServer // nil for a server that TEST_POSTGRES_URL names
 }
 
-const postgresqlPrograms = "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or TEST_POSTGRES_BIN)"
+const postgresqlPrograms = "PostgreSQL server (initdb and postgres in PATH, /usr/lib/postgresql/*/bin or " +
+	"TEST_POSTGRES_BIN)"
 
 // maintenance is the database to connect to for statements about databases.
 const maintenance = "postgres"

@@ -152,7 +152,10 @@ func TestErrorNumber(t *testing.T) {
 		{English, models.Oracle, number(12514), "", nil, "ORA-12514"},
 		{English, models.MySQL, number(1045), "", nil, "MySQL error 1045"},
 		{English, models.MySQL, number(1205), "collect.mysql.failed", models.Args("Number", 1205), ""},
-		{Chinese, models.PostgreSQL, state("42501"), "collect.postgresql.denied", models.Args("Name", "db"), "SQLSTATE 42501"},
+		{
+			Chinese, models.PostgreSQL, state("42501"), "collect.postgresql.denied", models.Args("Name", "db"),
+			"SQLSTATE 42501",
+		},
 		{Chinese, models.PostgreSQL, state("XX000"), "collect.postgresql.failed", models.Args("SQLState", "XX000"), ""},
 		{Chinese, models.Oracle, map[string]any{"reason": "refused"}, "", nil, ""},
 	} {

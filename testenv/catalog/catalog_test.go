@@ -95,7 +95,8 @@ func TestOpen_KeepsValues(t *testing.T) {
 		IsNew sql.NullBool
 		Born  sql.NullString
 	}
-	rows, err := db.QueryContext(t.Context(), "SELECT t.[name], t.pages, t.is_new, t.born FROM sys.things AS t ORDER BY t.name")
+	rows, err := db.QueryContext(t.Context(),
+		"SELECT t.[name], t.pages, t.is_new, t.born FROM sys.things AS t ORDER BY t.name")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,9 @@ func TestSQLServerCases_IDsAgree(t *testing.T) {
 	sqlServerCases(t, func(t *testing.T, rows sqlServerRows, _ catalog.Want) {
 		objects := rows.ids(t, "sys.objects", "object_id")
 		rows.refers(t, "sys.objects", "schema_id", rows.ids(t, "sys.schemas", "schema_id"))
-		for _, view := range []string{"sys.tables", "sys.views", "sys.internal_tables", "sys.external_tables", "sys.indexes"} {
+		for _, view := range []string{
+			"sys.tables", "sys.views", "sys.internal_tables", "sys.external_tables", "sys.indexes",
+		} {
 			rows.refers(t, view, "object_id", objects)
 		}
 		partitions := rows.ids(t, "sys.partitions", "partition_id")

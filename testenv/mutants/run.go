@@ -72,7 +72,9 @@ func (s Suite) Run(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), mutantsBudget)
 	defer cancel()
 
-	run := mutantRun{binary: binary, sound: map[string]bool{}, equivalent: s.Equivalent, unlisted: maps.Clone(s.Equivalent)}
+	run := mutantRun{
+		binary: binary, sound: map[string]bool{}, equivalent: s.Equivalent, unlisted: maps.Clone(s.Equivalent),
+	}
 	for _, source := range s.Sources {
 		run.group(ctx, t, source.File, source.Tests, ofSource[source.File])
 	}
@@ -91,7 +93,8 @@ func (s Suite) build(t *testing.T) (binary string, ofSource map[string][]mutatio
 	t.Helper()
 	overlay, ofSource := s.instrument(t)
 	binary = filepath.Join(t.TempDir(), "mutants.test")
-	output, err := goCommand(t.Context(), "test", "-c", "-trimpath", "-overlay", overlay, "-o", binary, ".").CombinedOutput()
+	build := goCommand(t.Context(), "test", "-c", "-trimpath", "-overlay", overlay, "-o", binary, ".")
+	output, err := build.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -276,7 +279,8 @@ func checkPackage(t *testing.T) (*token.FileSet, map[string]*ast.File, *types.In
 // run runs tests with a mutant in effect; the error says that one failed.
 func (r mutantRun) run(ctx context.Context, test string, environment []string) (string, error) {
 	pattern := "^(" + strings.ReplaceAll(test, "/", ")$/^(") + ")$"
-	cmd := exec.CommandContext(ctx, r.binary, "-test.v", "-test.failfast", "-test.timeout="+mutantTimeout.String(), "-test.run="+pattern,
+	cmd := exec.CommandContext(ctx, r.binary, "-test.v", "-test.failfast",
+		"-test.timeout="+mutantTimeout.String(), "-test.run="+pattern,
 		"-rapid.seed=1", "-rapid.shrinktime=0s", "-rapid.nofailfile") // the same examples for each mutant, every time
 	cmd.Env = append(os.Environ(), environment...)
 	output, err := cmd.CombinedOutput()
@@ -284,7 +288,9 @@ func (r mutantRun) run(ctx context.Context, test string, environment []string) (
 }
 
 // survivors are the mutants with which all tests pass, in order.
-func (r mutantRun) survivors(ctx context.Context, t *testing.T, tests []string, mutations []mutation) (alive []mutation) {
+func (r mutantRun) survivors(
+	ctx context.Context, t *testing.T, tests []string, mutations []mutation,
+) (alive []mutation) {
 	t.Helper()
 	errs := make([]error, len(mutations))
 	next := make(chan int)

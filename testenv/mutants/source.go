@@ -19,10 +19,13 @@ type sourceMutant struct {
 
 // instrument writes a file anew so that each of its mutants can be switched on by number when it runs, from the number
 // first on. Lines stay as they are.
-func instrument(fset *token.FileSet, source []byte, file *ast.File, info *types.Info, first int) (string, []sourceMutant) {
+func instrument(
+	fset *token.FileSet, source []byte, file *ast.File, info *types.Info, first int,
+) (string, []sourceMutant) {
 	w := &sourceMutator{
 		fset: fset, source: source, file: file, info: info, next: first,
-		before: map[int][]string{}, after: map[int][]string{}, instead: map[int]replacement{}, told: map[ast.Node]bool{}, gone: map[ast.Node]bool{},
+		before: map[int][]string{}, after: map[int][]string{}, instead: map[int]replacement{},
+		told: map[ast.Node]bool{}, gone: map[ast.Node]bool{},
 	}
 	for _, decl := range file.Decls {
 		switch d := decl.(type) {
@@ -214,7 +217,8 @@ func (w *sourceMutator) binary(e *ast.BinaryExpr) {
 	case token.LAND, token.LOR:
 		neutral := fmt.Sprint(e.Op == token.LAND)
 		for _, operand := range []ast.Expr{e.X, e.Y} {
-			w.call(operand, w.mutant(operand, "%s for %s in %s", neutral, w.text(operand), w.text(e)), "mutantForce", ", "+neutral)
+			name := w.mutant(operand, "%s for %s in %s", neutral, w.text(operand), w.text(e))
+			w.call(operand, name, "mutantForce", ", "+neutral)
 		}
 	case token.EQL, token.NEQ:
 		w.negate(e)

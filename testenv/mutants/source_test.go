@@ -11,8 +11,14 @@ import (
 func TestInstrument(t *testing.T) {
 	tests := []struct{ name, source, want string }{
 		{"conditions", `if a && b { }`, `if mutantNot(1, mutantForce(2, a, true) && mutantForce(3, b, true)) { }`},
-		{"alternatives", `_ = a || !b`, `if mutantKeeps(1) { _ = mutantForce(2, a, false) || mutantForce(3, mutantNot(4, !b), false) }`},
-		{"sums", `x = x + y - z*2`, `if mutantKeeps(1) { x = mutantSub(2, mutantAdd(4, x , y) , mutantMul(6, z,mutantShift[int64](8, 2))) }`},
+		{
+			"alternatives", `_ = a || !b`,
+			`if mutantKeeps(1) { _ = mutantForce(2, a, false) || mutantForce(3, mutantNot(4, !b), false) }`,
+		},
+		{
+			"sums", `x = x + y - z*2`,
+			`if mutantKeeps(1) { x = mutantSub(2, mutantAdd(4, x , y) , mutantMul(6, z,mutantShift[int64](8, 2))) }`,
+		},
 		{"borders", `if x < y { }`, `if mutantNot(1, mutantLess(2, x , y)) { }`},
 		{"floors", `z := max(x, 0)`, `z := mutantPick[int64](1, max(x, mutantShift[int64](3, 0)), x, 0)`},
 		{
@@ -26,7 +32,10 @@ func TestInstrument(t *testing.T) {
 			`m := mutantMap(1, map[int64]bool{1: true, 2: a}, 1, 2)`,
 		},
 		{"lists", `l := []string{"a", s}`, `l := mutantList(1, []string{"a", s})`},
-		{"members", `p := struct{ q, r string }{q: s, r: "x"}`, `p := struct{ q, r string }{q: mutantDrop(1, s), r: mutantDrop[string](2, "x")}`},
+		{
+			"members", `p := struct{ q, r string }{q: s, r: "x"}`,
+			`p := struct{ q, r string }{q: mutantDrop(1, s), r: mutantDrop[string](2, "x")}`,
+		},
 		{"capacities", `l := make([]int64, 0, x+y)`, `l := make([]int64, mutantShift[int](1, 0), x+y)`},
 	}
 	for _, test := range tests {

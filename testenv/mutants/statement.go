@@ -46,7 +46,8 @@ type sqlToken struct {
 	depth      int    // how many parentheses and CASEs it is within, its own not counted
 }
 
-var sqlTokenPattern = regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/|N?'(?:[^']|'')*'|"[^"]*"|\[[^\]]*\]|[@:]?[\pL_][\pL\d_$#]*|\d+|<>|!=|<=|>=|\|\||\S`)
+var sqlTokenPattern = regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/|N?'(?:[^']|'')*'|"[^"]*"|\[[^\]]*\]|` +
+	`[@:]?[\pL_][\pL\d_$#]*|\d+|<>|!=|<=|>=|\|\||\S`)
 
 func sqlTokens(statement string) []sqlToken {
 	var all []sqlToken

@@ -211,7 +211,8 @@ func TestQuery_Binds(t *testing.T) {
 func TestQuery_EmptyTextIsNull(t *testing.T) {
 	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
-	if got := all(t, db, "SELECT NVL(partition_name, 'none') FROM dba_segments WHERE partition_name IS NULL"); !slices.Equal(got, []string{"none"}) {
+	got := all(t, db, "SELECT NVL(partition_name, 'none') FROM dba_segments WHERE partition_name IS NULL")
+	if !slices.Equal(got, []string{"none"}) {
 		t.Errorf("%q", got)
 	}
 	for _, query := range []string{"SELECT 'x' FROM dual WHERE '' IS NULL", "SELECT 'x' FROM dual WHERE :1 IS NULL"} {
@@ -371,7 +372,8 @@ func TestExec_SessionSettings(t *testing.T) {
 func TestBeginTx(t *testing.T) {
 	t.Parallel()
 	db := open(t, server(t, oracle.Options{}), login)
-	if _, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "readonly") {
+	_, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+	if err == nil || !strings.Contains(err.Error(), "readonly") {
 		t.Errorf("read only: %v", err)
 	}
 	if _, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelSerializable}); err == nil {

@@ -10,7 +10,8 @@ import (
 )
 
 // lexeme is a literal, quoted name, comment, bind or word, the last with the schema or alias before it.
-var lexeme = regexp.MustCompile(`(?s)'(?:[^']|'')*'|"[^"]*"|--[^\n]*|/\*.*?\*/|:\w+|[A-Za-z][\w$#]*(?:\.[A-Za-z][\w$#]*)?`)
+var lexeme = regexp.MustCompile(`(?s)'(?:[^']|'')*'|"[^"]*"|--[^\n]*|/\*.*?\*/|:\w+|` +
+	`[A-Za-z][\w$#]*(?:\.[A-Za-z][\w$#]*)?`)
 
 // userenv is a call of SYS_CONTEXT, whose arguments are literals.
 var userenv = regexp.MustCompile(`(?i)\bSYS_CONTEXT\s*\(\s*'([^']*)'\s*,\s*'([^']*)'\s*\)`)

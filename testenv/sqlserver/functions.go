@@ -55,7 +55,8 @@ func rewrite(text string, statement []token, session int64) string {
 	var out strings.Builder
 	at := statement[0].start
 	for i, t := range statement {
-		if i+2 >= len(statement) || t.kind != wordToken || !statement[i+1].sign("(") || functions[strings.ToLower(t.text)] == nil {
+		if i+2 >= len(statement) || t.kind != wordToken || !statement[i+1].sign("(") ||
+			functions[strings.ToLower(t.text)] == nil {
 			continue
 		}
 		out.WriteString(text[at:t.start])

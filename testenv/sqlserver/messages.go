@@ -61,5 +61,8 @@ func Message(number int32, arguments ...any) tds.Error {
 	if !ok {
 		panic(fmt.Sprintf("no text for message %d", number))
 	}
-	return tds.Error{Number: number, Class: known.class, State: 1, Message: fmt.Sprintf(known.text, arguments...), Server: serverName, Line: 1}
+	return tds.Error{
+		Number: number, Class: known.class, State: 1, Message: fmt.Sprintf(known.text, arguments...),
+		Server: serverName, Line: 1,
+	}
 }

@@ -114,7 +114,8 @@ var (
 )
 
 func (l Login) onServer(permission string) bool {
-	return l.Sysadmin || slices.Contains(l.Permissions, permission) || containsAny(l.Permissions, impliedByServer[permission])
+	return l.Sysadmin || slices.Contains(l.Permissions, permission) ||
+		containsAny(l.Permissions, impliedByServer[permission])
 }
 
 // in reports whether the login has the permission in the database.

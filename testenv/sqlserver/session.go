@@ -178,7 +178,8 @@ func (c *session) setOption(words []token) error {
 	case name == "TRANSACTION" && slices.Contains(isolations, value):
 		c.set.isolation = strings.TrimPrefix(value, isolationLevel)
 	case slices.Contains(switches, name) && slices.Contains(onOff, value):
-	case slices.Contains([]string{"LOCK_TIMEOUT", "DEADLOCK_PRIORITY", "TRANSACTION"}, name), slices.Contains(switches, name), value == "":
+	case slices.Contains([]string{"LOCK_TIMEOUT", "DEADLOCK_PRIORITY", "TRANSACTION"}, name),
+		slices.Contains(switches, name), value == "":
 		return Message(102, value)
 	default:
 		return Message(195, name, "SET option")
@@ -237,7 +238,8 @@ func (c *session) permitted(statement []token, named []string) error {
 		permission = "VIEW DATABASE PERFORMANCE STATE"
 	}
 	for _, view := range named {
-		if strings.HasPrefix(view, "sys.dm_db_") && c.server.hasView(strings.TrimPrefix(view, "sys.")) && !login.in(database, permission) {
+		if strings.HasPrefix(view, "sys.dm_db_") && c.server.hasView(strings.TrimPrefix(view, "sys.")) &&
+			!login.in(database, permission) {
 			return tds.Errors{Message(262, permission, database), Message(297)}
 		}
 	}
@@ -301,18 +303,25 @@ func read(ctx context.Context, db *sql.DB, text string, params []tds.Param) (*re
 	return readResult(rows)
 }
 
+// about returns a translation to the message of a number, whose only argument is what SQLite names.
+func about(number int32) func(string) tds.Error {
+	return func(what string) tds.Error { return Message(number, what) }
+}
+
 // translations are what SQLite complains of, and the server's error for it.
 var translations = []struct {
 	pattern *regexp.Regexp
 	message func(what string) tds.Error
 }{
-	{regexp.MustCompile(`no such table: (.+?)(?: \(\d+\))?$`), func(what string) tds.Error { return Message(208, what) }},
-	{regexp.MustCompile(`no such column: (?:.*\.)?(.+?)(?: \(\d+\))?$`), func(what string) tds.Error { return Message(207, what) }},
-	{regexp.MustCompile(`ambiguous column name: (?:.*\.)?(.+?)(?: \(\d+\))?$`), func(what string) tds.Error { return Message(209, what) }},
-	{regexp.MustCompile(`no such function: (.+?)(?: \(\d+\))?$`), func(what string) tds.Error { return Message(195, what, "built-in function name") }},
-	{regexp.MustCompile(`near "(.+?)": syntax error`), func(what string) tds.Error { return Message(102, what) }},
-	{regexp.MustCompile(`(incomplete input|unrecognized token.*)`), func(what string) tds.Error { return Message(102, what) }},
-	{regexp.MustCompile(`missing named argument "(.+)"`), func(what string) tds.Error { return Message(137, what) }},
+	{regexp.MustCompile(`no such table: (.+?)(?: \(\d+\))?$`), about(208)},
+	{regexp.MustCompile(`no such column: (?:.*\.)?(.+?)(?: \(\d+\))?$`), about(207)},
+	{regexp.MustCompile(`ambiguous column name: (?:.*\.)?(.+?)(?: \(\d+\))?$`), about(209)},
+	{regexp.MustCompile(`no such function: (.+?)(?: \(\d+\))?$`), func(what string) tds.Error {
+		return Message(195, what, "built-in function name")
+	}},
+	{regexp.MustCompile(`near "(.+?)": syntax error`), about(102)},
+	{regexp.MustCompile(`(incomplete input|unrecognized token.*)`), about(102)},
+	{regexp.MustCompile(`missing named argument "(.+)"`), about(137)},
 	{regexp.MustCompile(`(integer overflow)`), func(string) tds.Error { return Message(8115, "bigint") }},
 }
 

@@ -126,9 +126,12 @@ func shop() catalog.Rows {
 			{"object_id": 10, "name": "a]b 订单", "schema_id": 1, "type": "U", "is_memory_optimized": false},
 			{"object_id": 11, "name": "memory", "schema_id": 5, "type": "U", "is_memory_optimized": true},
 		},
-		"sys.internal_tables": {{"object_id": 20, "name": "xml_index_nodes_10", "schema_id": 4, "internal_type": 202, "parent_id": 10}},
+		"sys.internal_tables": {
+			{"object_id": 20, "name": "xml_index_nodes_10", "schema_id": 4, "internal_type": 202, "parent_id": 10},
+		},
 		"sys.partitions": {
-			{"partition_id": 1, "object_id": 10, "index_id": 0, "rows": 5}, {"partition_id": 4, "object_id": 11, "index_id": 0, "rows": 70},
+			{"partition_id": 1, "object_id": 10, "index_id": 0, "rows": 5},
+			{"partition_id": 4, "object_id": 11, "index_id": 0, "rows": 70},
 		},
 		"sys.dm_db_partition_stats": {
 			{
@@ -152,8 +155,12 @@ func start(t testing.TB, options sqlserver.Options) *sqlserver.Server {
 	t.Helper()
 	s := sqlserver.Start(t, options)
 	s.AddDatabase(t, sqlserver.Database{Name: "shop", Rows: shop()})
-	s.AddLogin(t, sqlserver.Login{Name: "sizer", Users: map[string]sqlserver.User{"shop": {Permissions: []string{"VIEW DATABASE STATE", "VIEW DEFINITION"}}}})
-	s.AddLogin(t, sqlserver.Login{Name: "stranger", Users: map[string]sqlserver.User{"shop": {Objects: []string{"dbo.a]b 订单", "dbo.proc"}}}})
+	s.AddLogin(t, sqlserver.Login{Name: "sizer", Users: map[string]sqlserver.User{
+		"shop": {Permissions: []string{"VIEW DATABASE STATE", "VIEW DEFINITION"}},
+	}})
+	s.AddLogin(t, sqlserver.Login{Name: "stranger", Users: map[string]sqlserver.User{
+		"shop": {Objects: []string{"dbo.a]b 订单", "dbo.proc"}},
+	}})
 	return s
 }
 
@@ -161,17 +168,19 @@ func TestQuery_Catalog(t *testing.T) {
 	t.Parallel()
 	s := start(t, sqlserver.Options{})
 	db := open(t, s, "sizer", "SHOP")
-	got := list(t, db, "SELECT o.name, s.[name] AS [schema], o.is_ms_shipped, o.create_date, CAST(o.object_id AS bigint), o.parent_object_id"+
+	got := list(t, db, "SELECT o.name, s.[name] AS [schema], o.is_ms_shipped, o.create_date,"+
+		" CAST(o.object_id AS bigint), o.parent_object_id"+
 		" FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id WHERE o.object_id = @p1", 10)
 	if diff := cmp.Diff([]string{"a]b 订单|dbo|false|2024-02-29 01:02:03 +0000 UTC|10|<nil>"}, got); diff != "" {
 		t.Error(diff)
 	}
+	const shipping = "SELECT is_ms_shipped FROM sys.objects WHERE type = 'S'"
 	var shipped bool
-	if err := db.QueryRowContext(within(t), "SELECT is_ms_shipped FROM sys.objects WHERE type = 'S'").Scan(&shipped); err != nil || !shipped {
+	if err := db.QueryRowContext(within(t), shipping).Scan(&shipped); err != nil || !shipped {
 		t.Errorf("got a bit as %v, %v, want true", shipped, err)
 	}
 	var number int
-	if err := db.QueryRowContext(within(t), "SELECT is_ms_shipped FROM sys.objects WHERE type = 'S'").Scan(&number); err == nil {
+	if err := db.QueryRowContext(within(t), shipping).Scan(&number); err == nil {
 		t.Error("a bit was read as a number, which the driver of a real server does not do")
 	}
 }
@@ -201,7 +210,8 @@ func TestQuery_Functions(t *testing.T) {
 		{"sa", "IS_SRVROLEMEMBER('sysadmin')", "1"},
 		{"sizer", "'DB_NAME()'", "DB_NAME()"},
 	} {
-		if got := list(t, open(t, s, test.login, "shop"), "SELECT "+test.expression); !slices.Equal(got, []string{test.want}) {
+		got := list(t, open(t, s, test.login, "shop"), "SELECT "+test.expression)
+		if !slices.Equal(got, []string{test.want}) {
 			t.Errorf("%s: %s = %v, want %s", test.login, test.expression, got, test.want)
 		}
 	}
@@ -259,7 +269,8 @@ func TestQuery_IsReadOnly(t *testing.T) {
 func FuzzBatch(f *testing.F) {
 	for _, seed := range []string{
 		"SELECT name FROM sys.objects WHERE object_id = 1", "SET LOCK_TIMEOUT 5 SET X", "EXEC sp_spaceused @objname = 'a.b'",
-		"EXEC", "SET", "USE", "EXEC x @a =", "EXEC x ,", "SELECT [a", "SELECT DB_NAME(", "/* -- */ ; ; (", "SELECT N'x' + @p1",
+		"EXEC", "SET", "USE", "EXEC x @a =", "EXEC x ,", "SELECT [a",
+		"SELECT DB_NAME(", "/* -- */ ; ; (", "SELECT N'x' + @p1",
 	} {
 		f.Add(seed)
 	}
@@ -282,7 +293,8 @@ func TestSession_Settings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	batch := "SET LOCK_TIMEOUT 2000 SET DEADLOCK_PRIORITY -5; SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED\nSET NOCOUNT ON USE master"
+	batch := "SET LOCK_TIMEOUT 2000 SET DEADLOCK_PRIORITY -5; " +
+		"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED\nSET NOCOUNT ON USE master"
 	if _, err := conn.ExecContext(within(t), batch); err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +334,10 @@ func TestServer_Logins(t *testing.T) {
 	} {
 		s.AddDatabase(t, d)
 	}
-	s.AddLogin(t, sqlserver.Login{Name: "any", Permissions: []string{"CONNECT ANY DATABASE"}, Users: map[string]sqlserver.User{"revoked": {NoConnect: true}}})
+	s.AddLogin(t, sqlserver.Login{
+		Name: "any", Permissions: []string{"CONNECT ANY DATABASE"},
+		Users: map[string]sqlserver.User{"revoked": {NoConnect: true}},
+	})
 	s.AddLogin(t, sqlserver.Login{Name: "homeless", DefaultDatabase: "offline"})
 	s.AddLogin(t, sqlserver.Login{Name: "locked", Password: "other"})
 	for _, test := range []struct {
@@ -356,13 +371,16 @@ func TestServer_Logins(t *testing.T) {
 
 func TestServer_Permissions(t *testing.T) {
 	t.Parallel()
-	for version, permission := range map[string]string{"15.0.4420.2": "VIEW DATABASE STATE", "16.0.4125.3": "VIEW DATABASE PERFORMANCE STATE"} {
+	for version, permission := range map[string]string{
+		"15.0.4420.2": "VIEW DATABASE STATE", "16.0.4125.3": "VIEW DATABASE PERFORMANCE STATE",
+	} {
 		s := start(t, sqlserver.Options{Version: version})
 		db := open(t, s, "stranger", "shop")
 		_, err := read(t, db, "SELECT object_id FROM sys.dm_db_partition_stats")
 		expect(t, version, err, 262, 297)
 		var last mssql.Error
-		if !errors.As(err, &last) || last.All[0].Class != 14 || last.All[0].Message != permission+" permission denied in database 'shop'." {
+		if !errors.As(err, &last) || last.All[0].Class != 14 ||
+			last.All[0].Message != permission+" permission denied in database 'shop'." {
 			t.Errorf("%s: %+v", version, last.All)
 		}
 		for query, want := range map[string][]string{
@@ -379,7 +397,10 @@ func TestServer_Permissions(t *testing.T) {
 				t.Errorf("%s: %s", query, diff)
 			}
 		}
-		s.AddLogin(t, sqlserver.Login{Name: "stranger", Permissions: []string{"VIEW SERVER STATE", "VIEW ANY DEFINITION"}, Users: map[string]sqlserver.User{"shop": {}}, OwnDatabases: true})
+		s.AddLogin(t, sqlserver.Login{
+			Name: "stranger", Permissions: []string{"VIEW SERVER STATE", "VIEW ANY DEFINITION"},
+			Users: map[string]sqlserver.User{"shop": {}}, OwnDatabases: true,
+		})
 		for query, want := range map[string][]string{
 			"SELECT COUNT(*) FROM sys.dm_db_partition_stats":                               {"3"},
 			"SELECT name FROM sys.databases ORDER BY database_id":                          {"master", "tempdb", "msdb", "shop"},
@@ -397,12 +418,16 @@ func TestServer_Files(t *testing.T) {
 	s := sqlserver.Start(t, sqlserver.Options{})
 	start := int64(8)
 	s.AddDatabase(t, sqlserver.Database{Name: "films", Files: []sqlserver.File{
-		{Name: "data", Pages: 1 << 30, StartPages: &start}, {Name: "log", Type: "LOG", Pages: 5}, {Name: "reels", Type: "FILESTREAM", Pages: 77},
+		{Name: "data", Pages: 1 << 30, StartPages: &start},
+		{Name: "log", Type: "LOG", Pages: 5},
+		{Name: "reels", Type: "FILESTREAM", Pages: 77},
 	}})
 	s.AddDatabase(t, sqlserver.Database{Name: "snap", SnapshotOf: "films"})
 	db := open(t, s, "sa", "films")
 	for query, want := range map[string][]string{
-		"SELECT name, type, size FROM sys.database_files":                               {"data|0|1073741824", "log|1|5", "reels|2|77"},
+		"SELECT name, type, size FROM sys.database_files": {
+			"data|0|1073741824", "log|1|5", "reels|2|77",
+		},
 		"SELECT name, type, size FROM sys.master_files WHERE database_id = DB_ID()":     {"data|0|8", "log|1|5", "reels|2|0"},
 		"SELECT source_database_id, is_read_only FROM sys.databases WHERE name ='snap'": {"5|true"},
 	} {
@@ -417,10 +442,11 @@ func TestServer_Azure(t *testing.T) {
 	s := start(t, sqlserver.Options{EngineEdition: sqlserver.AzureSQL, Version: "12.0.2000.8"})
 	s.AddDatabase(t, sqlserver.Database{Name: "other"})
 	db := open(t, s, "sizer", "shop")
-	if diff := cmp.Diff([]string{"master", "shop"}, list(t, db, "SELECT name FROM sys.databases ORDER BY name")); diff != "" {
+	const names = "SELECT name FROM sys.databases ORDER BY name"
+	if diff := cmp.Diff([]string{"master", "shop"}, list(t, db, names)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"master", "other", "shop"}, list(t, open(t, s, "sa", "master"), "SELECT name FROM sys.databases ORDER BY name")); diff != "" {
+	if diff := cmp.Diff([]string{"master", "other", "shop"}, list(t, open(t, s, "sa", "master"), names)); diff != "" {
 		t.Error(diff)
 	}
 	_, err := read(t, db, "SELECT 1 FROM sys.master_files")
@@ -530,7 +556,8 @@ func TestSpaceUsed_Cases(t *testing.T) {
 				continue
 			}
 			got := list(t, db, "EXEC sys.sp_spaceused @objname = @p1", quote(table.Schema)+"."+quote(table.Name))
-			wanted := fmt.Sprintf("%s|%-20d|%s|%s|%s|%s", table.Name, *table.Rows, kb(table.Total), kb(table.Data), kb(table.Index), kb(table.Unused))
+			wanted := fmt.Sprintf("%s|%-20d|%s|%s|%s|%s", table.Name, *table.Rows,
+				kb(table.Total), kb(table.Data), kb(table.Index), kb(table.Unused))
 			if diff := cmp.Diff([]string{wanted}, got); diff != "" {
 				t.Errorf("%s: %s.%s: %s", c.Name, table.Schema, table.Name, diff)
 			}
@@ -572,7 +599,8 @@ func TestServer_Queries(t *testing.T) {
 	t.Parallel()
 	s := start(t, sqlserver.Options{Encryption: tds.Full})
 	db := open(t, s, "sizer", "shop", "encrypt=true", "certificate="+s.CAFile, "ApplicationIntent=ReadOnly")
-	const text = "SELECT o.name FROM sys.objects AS o JOIN [sys].[Tables] AS t ON t.object_id = o.object_id WHERE o.object_id = @p1"
+	const text = "SELECT o.name FROM sys.objects AS o JOIN [sys].[Tables] AS t ON t.object_id = o.object_id " +
+		"WHERE o.object_id = @p1"
 	list(t, db, text, int64(10))
 	want := []sqlserver.Query{{
 		Login: "sizer", Database: "shop", App: "test", ReadOnlyIntent: true, Text: text,

@@ -160,7 +160,8 @@ func (s *Server) databaseRow(d *Database) map[string]any {
 
 // masterFiles returns the files of all databases, if the login may see them.
 func (s *Server) masterFiles(l Login) []map[string]any {
-	if !l.onServer("VIEW ANY DEFINITION") && !containsAny(l.Permissions, []string{"ALTER ANY DATABASE", "CREATE ANY DATABASE"}) {
+	databases := []string{"ALTER ANY DATABASE", "CREATE ANY DATABASE"}
+	if !l.onServer("VIEW ANY DEFINITION") && !containsAny(l.Permissions, databases) {
 		return nil
 	}
 	var rows []map[string]any

@@ -63,9 +63,10 @@ var hostile = map[string][]byte{
 	"sp_executesql of a number":     loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x26, 1, 1, 1)...),
 	"an unknown type":               loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x62, 1)...),
 	"an integer of three bytes":     loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x26, 4, 3, 1, 2, 3)...),
-	"a chunk beyond the end":        loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0xa5, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)...),
-	"a moment of two bytes":         loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x2b, 7, 2, 1, 2)...),
-	"a transaction of no kind":      loggedIn(14, noHeaders...),
+	"a chunk beyond the end": loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0xa5, 0xff, 0xff,
+		1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)...),
+	"a moment of two bytes":    loggedIn(3, append(noHeaders, 0xff, 0xff, 10, 0, 0, 0, 0, 0, 0x2b, 7, 2, 1, 2)...),
+	"a transaction of no kind": loggedIn(14, noHeaders...),
 }
 
 func loggedIn(kind byte, body ...byte) []byte {
@@ -104,7 +105,8 @@ func TestServer_HostileClients(t *testing.T) {
 		})
 	}
 	const okToken = 0xad
-	if answer := send(t, listener.Addr(), append(bytes.Clone(prelogin), login...)); !bytes.Contains(answer, []byte{okToken}) {
+	answer := send(t, listener.Addr(), append(bytes.Clone(prelogin), login...))
+	if !bytes.Contains(answer, []byte{okToken}) {
 		t.Errorf("the login of these tests is rejected, so they prove little: got %x", answer)
 	}
 }

@@ -34,13 +34,16 @@ func (f *fake) Login(_ context.Context, login tds.Login) (tds.Welcome, error) {
 	defer f.mu.Unlock()
 	f.logins = append(f.logins, login)
 	if login.Password != "p'ä%订\"" {
-		return tds.Welcome{}, tds.Error{Number: 18456, Class: 14, State: 1, Message: "Login failed for user '" + login.User + "'.", Line: 1}
+		message := "Login failed for user '" + login.User + "'."
+		return tds.Welcome{}, tds.Error{Number: 18456, Class: 14, State: 1, Message: message, Line: 1}
 	}
 	f.open++
 	welcome := tds.Welcome{Session: (*fakeSession)(f), Database: login.Database}
 	if login.Database == "gone" {
 		welcome.Database = "master"
-		welcome.Errors = tds.Errors{{Number: 4063, Class: 11, State: 1, Message: "Using the default database instead.", Line: 1}}
+		welcome.Errors = tds.Errors{
+			{Number: 4063, Class: 11, State: 1, Message: "Using the default database instead.", Line: 1},
+		}
 	}
 	return welcome, nil
 }
@@ -115,7 +118,10 @@ func start(t testing.TB, f *fake, options tds.Options) (open func(settings strin
 				query.Set(key, value)
 			}
 		}
-		address := url.URL{Scheme: "sqlserver", User: url.UserPassword("sa", "p'ä%订\""), Host: listener.Addr().String(), RawQuery: query.Encode()}
+		address := url.URL{
+			Scheme: "sqlserver", User: url.UserPassword("sa", "p'ä%订\""), Host: listener.Addr().String(),
+			RawQuery: query.Encode(),
+		}
 		db, err := sql.Open("sqlserver", address.String())
 		if err != nil {
 			t.Fatal(err)
@@ -173,12 +179,16 @@ func TestServer_Login(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	open := start(t, f, tds.Options{Version: "16.0.4125.3"})
-	if err := open("app name=whale's app&workstation id=host1&ApplicationIntent=ReadOnly").PingContext(within(t)); err != nil {
+	db := open("app name=whale's app&workstation id=host1&ApplicationIntent=ReadOnly")
+	if err := db.PingContext(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	want := []tds.Login{{User: "sa", Password: "p'ä%订\"", Database: "订单", Host: "host1", App: "whale's app", Server: "127.0.0.1", ReadOnlyIntent: true}}
+	want := []tds.Login{{
+		User: "sa", Password: "p'ä%订\"", Database: "订单", Host: "host1", App: "whale's app", Server: "127.0.0.1",
+		ReadOnlyIntent: true,
+	}}
 	if diff := cmp.Diff(want, f.logins); diff != "" {
 		t.Error(diff)
 	}
@@ -285,8 +295,14 @@ var typed = []struct {
 	{tds.Column{Type: tds.VarBinary, Size: 4}, []byte{0, 1}, []byte{0, 1}},
 	{tds.Column{Type: tds.VarBinary}, []byte{0, 1}, []byte{0, 1}},
 	{tds.Column{Type: tds.UniqueIdentifier}, make([]byte, 16), make([]byte, 16)},
-	{tds.Column{Type: tds.DateTime}, time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC)},
-	{tds.Column{Type: tds.DateTime2}, time.Date(2024, 2, 29, 1, 2, 3, 100, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 100, time.UTC)},
+	{
+		tds.Column{Type: tds.DateTime},
+		time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC),
+	},
+	{
+		tds.Column{Type: tds.DateTime2},
+		time.Date(2024, 2, 29, 1, 2, 3, 100, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 100, time.UTC),
+	},
 }
 
 func TestWriter_Columns(t *testing.T) {
@@ -347,11 +363,14 @@ func TestQuery_Errors(t *testing.T) {
 		return func(context.Context, tds.Query, *tds.Writer) error { return err }
 	}
 	f := &fake{answers: map[string]func(context.Context, tds.Query, *tds.Writer) error{
-		"be denied":      fail(denied),
-		"be denied @p1":  fail(denied),
-		"be plain":       fail(errors.New("odd")),
-		"be dead":        fail(tds.Error{Number: 596, Class: 21, Message: "Cannot continue the execution"}),
-		"be late":        func(ctx context.Context, q tds.Query, w *tds.Writer) error { _ = echo(ctx, q, w); return denied[0] },
+		"be denied":     fail(denied),
+		"be denied @p1": fail(denied),
+		"be plain":      fail(errors.New("odd")),
+		"be dead":       fail(tds.Error{Number: 596, Class: 21, Message: "Cannot continue the execution"}),
+		"be late": func(ctx context.Context, q tds.Query, w *tds.Writer) error {
+			_ = echo(ctx, q, w)
+			return denied[0]
+		},
 		"be truncated":   one(tds.Column{Type: tds.NVarChar, Size: 2}, "订订订"),
 		"be overflow":    one(tds.Column{Type: tds.Int}, int64(1)<<31),
 		"tiny overflow":  one(tds.Column{Type: tds.TinyInt}, -1),
@@ -381,7 +400,8 @@ func TestQuery_Errors(t *testing.T) {
 		if !errors.As(err, &got) || got.Number != test.number || len(got.All) != test.all {
 			t.Errorf("%s: %#v", test.text, err)
 		}
-		if test.all == 2 && (got.All[0].Number != 262 || got.All[0].Class != 14 || got.All[0].LineNo != 3 || got.All[0].ProcName != "p" || got.All[0].ServerName != "s") {
+		if test.all == 2 && (got.All[0].Number != 262 || got.All[0].Class != 14 ||
+			got.All[0].LineNo != 3 || got.All[0].ProcName != "p" || got.All[0].ServerName != "s") {
 			t.Errorf("%s: %#v", test.text, got.All)
 		}
 	}
@@ -469,7 +489,8 @@ func TestServer_ResetsSessions(t *testing.T) {
 const bigRows = 100_000
 
 func manyRows(ctx context.Context, _ tds.Query, w *tds.Writer) error {
-	if err := w.Columns(tds.Column{Name: "n", Type: tds.BigInt}, tds.Column{Name: "s", Type: tds.NVarChar, Size: 128}); err != nil {
+	err := w.Columns(tds.Column{Name: "n", Type: tds.BigInt}, tds.Column{Name: "s", Type: tds.NVarChar, Size: 128})
+	if err != nil {
 		return err
 	}
 	for i := range bigRows {
@@ -484,7 +505,10 @@ func manyRows(ctx context.Context, _ tds.Query, w *tds.Writer) error {
 func TestWriter_ManyRows(t *testing.T) {
 	t.Parallel()
 	own, _ := testenv.Certificate(t)
-	for _, settings := range []string{"encrypt=disable&packet size=512", "encrypt=disable", "encrypt=true&TrustServerCertificate=true&packet size=16000"} {
+	for _, settings := range []string{
+		"encrypt=disable&packet size=512", "encrypt=disable",
+		"encrypt=true&TrustServerCertificate=true&packet size=16000",
+	} {
 		t.Run(settings, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{answers: map[string]func(context.Context, tds.Query, *tds.Writer) error{"many rows": manyRows}}
@@ -523,7 +547,8 @@ func TestServer_Attention(t *testing.T) {
 	for _, encrypt := range []string{"disable", "true"} {
 		t.Run("encrypt="+encrypt, func(t *testing.T) {
 			f.logins = nil
-			db := start(t, f, tds.Options{Encryption: tds.LoginOnly, Certificate: own})("TrustServerCertificate=true&encrypt=" + encrypt)
+			open := start(t, f, tds.Options{Encryption: tds.LoginOnly, Certificate: own})
+			db := open("TrustServerCertificate=true&encrypt=" + encrypt)
 			db.SetMaxOpenConns(1)
 			ctx, cancel := context.WithCancel(within(t))
 			go func() { <-started; cancel() }()
@@ -609,7 +634,8 @@ func TestServer_LostClient(t *testing.T) {
 	listener := &spy{Listener: listen(t), conns: conns}
 	server := tds.Serve(listener, f, tds.Options{})
 	t.Cleanup(server.Close)
-	db, err := sql.Open("sqlserver", "sqlserver://sa:"+url.QueryEscape("p'ä%订\"")+"@"+listener.Addr().String()+"?encrypt=disable")
+	db, err := sql.Open("sqlserver",
+		"sqlserver://sa:"+url.QueryEscape("p'ä%订\"")+"@"+listener.Addr().String()+"?encrypt=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -655,7 +681,8 @@ func TestServer_Close(t *testing.T) {
 	}}
 	listener := listen(t)
 	server := tds.Serve(listener, f, tds.Options{})
-	db, err := sql.Open("sqlserver", "sqlserver://sa:"+url.QueryEscape("p'ä%订\"")+"@"+listener.Addr().String()+"?encrypt=disable")
+	db, err := sql.Open("sqlserver",
+		"sqlserver://sa:"+url.QueryEscape("p'ä%订\"")+"@"+listener.Addr().String()+"?encrypt=disable")
 	if err != nil {
 		t.Fatal(err)
 	}

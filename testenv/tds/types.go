@@ -215,7 +215,8 @@ func (c Column) encodeInteger(v int64) ([]byte, error) {
 	}
 	width := widths[c.Type].width
 	unused := 64 - 8*uint(width)
-	if kept := v << unused >> unused; (c.Type == TinyInt && uint64(v) > math.MaxUint8) || (c.Type != TinyInt && kept != v) {
+	if kept := v << unused >> unused; (c.Type == TinyInt && uint64(v) > math.MaxUint8) ||
+		(c.Type != TinyInt && kept != v) {
 		return nil, Error{
 			Number: 8115, Class: 16, State: 2, Line: 1,
 			Message: fmt.Sprintf("Arithmetic overflow error converting expression to data type of column '%s'.", c.Name),

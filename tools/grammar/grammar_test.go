@@ -47,15 +47,18 @@ var sound = map[string][]string{
 		"SELECT name AS n, [size] FROM sys.database_files WHERE type IN (0, 2) ORDER BY n",
 		`SELECT o.object_id, CAST(p.rows AS bigint), CASE WHEN o.type = 'U' THEN N'表' ELSE o.name END AS kind, @p1
 		 FROM sys.objects AS o LEFT JOIN sys.partitions p ON p.object_id = o.object_id AND p.index_id < 2
-		 WHERE NOT EXISTS (SELECT 1 FROM sys.internal_tables AS i WHERE i.object_id = o.object_id AND parent_object_id = @p1)`,
+		 WHERE NOT EXISTS (SELECT 1 FROM sys.internal_tables AS i
+			WHERE i.object_id = o.object_id AND parent_object_id = @p1)`,
 		"-- Since: 2016 (13.x).\nSELECT t.temporal_type FROM sys.tables AS t",
 		"SELECT CAST(SERVERPROPERTY('EngineEdition') AS int), DB_NAME(), HAS_DBACCESS(d.name) FROM sys.databases AS d",
 	},
 	"oracle": {
 		"SELECT s.owner, s.bytes AS n FROM dba_segments s WHERE s.tablespace_name = :name ORDER BY n",
 		"SELECT segment_name, SUM(bytes) FROM sys.dba_segments GROUP BY segment_name",
-		`SELECT t.owner, CASE WHEN t.iot_type IS NULL THEN 'heap' ELSE t.iot_type END AS kind, CAST(t.num_rows AS NUMBER), i."INDEX_TYPE"
-		 FROM dba_tables t LEFT JOIN dba_indexes i ON i.table_owner = t.owner AND i.table_name = t.table_name AND i.dropped = 'NO'
+		`SELECT t.owner, CASE WHEN t.iot_type IS NULL THEN 'heap' ELSE t.iot_type END AS kind,
+			CAST(t.num_rows AS NUMBER), i."INDEX_TYPE"
+		 FROM dba_tables t
+			LEFT JOIN dba_indexes i ON i.table_owner = t.owner AND i.table_name = t.table_name AND i.dropped = 'NO'
 		 WHERE EXISTS (SELECT 1 FROM dba_lobs WHERE table_name = t.table_name)`,
 		"SELECT SYS_CONTEXT('USERENV', 'SESSION_USER') FROM dual WHERE ROWNUM = 1",
 		"-- Since: 12.1.\nSELECT username, oracle_maintained FROM dba_users",

@@ -29,7 +29,9 @@ type errorListener struct {
 	problems []problem
 }
 
-func (l *errorListener) SyntaxError(_ antlr.Recognizer, _ any, line, column int, text string, _ antlr.RecognitionException) {
+func (l *errorListener) SyntaxError(
+	_ antlr.Recognizer, _ any, line, column int, text string, _ antlr.RecognitionException,
+) {
 	l.problems = append(l.problems, problem{position{line, column + 1}, text})
 }
 
