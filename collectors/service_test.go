@@ -377,6 +377,7 @@ func TestService_Collect_InstanceChanged(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			asked, answer := make(chan string, 2), make(chan struct{})
 			tables := func(_ context.Context, target collectors.Target) (models.TableResult, error) {
 				asked <- target.Host + " " + target.Password

@@ -191,7 +191,7 @@ func (f *fleet) logIn(r *replica) {
 }
 
 // TestReplicas_ShareWork runs collections on three replicas, of which one is killed and another one is stopped.
-func TestReplicas_ShareWork(t *testing.T) {
+func TestReplicas_ShareWork(t *testing.T) { //nolint:tparallel // each subtest goes on where the one before ended
 	t.Parallel()
 	f := newFleet(t)
 	f.logIn(f.replicas[0])

@@ -166,7 +166,7 @@ func (s slow) Tables(context.Context, collectors.Target, string) (models.TableRe
 }
 
 // TestInstancesBatchDelete_WhileCollecting checks that the collection fails and restores nothing.
-func TestInstancesBatchDelete_WhileCollecting(t *testing.T) {
+func TestInstancesBatchDelete_WhileCollecting(t *testing.T) { //nolint:tparallel // both stores use one collector
 	t.Parallel()
 	server := slow{asked: make(chan struct{}), answer: make(chan struct{})}
 	stores(t, map[models.Engine]collectors.Collector{models.MySQL: server}, func(a *app) {

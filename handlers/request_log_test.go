@@ -47,7 +47,7 @@ func (l *requestLog) of(t testing.TB, id string) []obj {
 	return found
 }
 
-func TestLogRequests(t *testing.T) {
+func TestLogRequests(t *testing.T) { //nolint:tparallel // it reads the log after its subtests
 	t.Parallel()
 	log := &requestLog{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -51,6 +51,7 @@ func (f *fixture) contest(hold string, changes ...func() error) []error {
 }
 
 func TestStore_DestroyInstances_WhileRunEnds(t *testing.T) {
+	t.Parallel()
 	for _, status := range []models.RunStatus{models.RunFailed, models.RunInterrupted} {
 		t.Run(string(status), func(t *testing.T) {
 			onPostgres(t, func(f *fixture) {

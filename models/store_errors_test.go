@@ -28,6 +28,7 @@ func TestStoreErrors_SQLite(t *testing.T) {
 		"store.full": "PRAGMA max_page_count = 1", "store.read_only": "PRAGMA query_only = 1",
 	} {
 		t.Run(key, func(t *testing.T) {
+			t.Parallel()
 			f := newSQLiteFixture(t)
 			check(t, f.Try(f.ctx, setting))
 			wantError(t, f.Try(f.ctx, write), models.CodeInternal, key)
@@ -35,6 +36,7 @@ func TestStoreErrors_SQLite(t *testing.T) {
 		})
 	}
 	t.Run("store.broken", func(t *testing.T) {
+		t.Parallel()
 		f := newSQLiteFixture(t)
 		_, err := f.sql().ExecContext(f.ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 		check(t, err)

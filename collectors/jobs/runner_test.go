@@ -65,6 +65,7 @@ func TestRunner_Start(t *testing.T) {
 }
 
 func TestRunner_Close(t *testing.T) {
+	t.Parallel()
 	t.Run("interrupts a running run, which can be requested again", func(t *testing.T) {
 		t.Parallel()
 		c := newBlocked()
@@ -214,6 +215,7 @@ func TestRunner_OldestFirst(t *testing.T) {
 }
 
 func TestRunner_Run(t *testing.T) {
+	t.Parallel()
 	t.Run("of a success and a failure", func(t *testing.T) {
 		t.Parallel()
 		f := newFixture(t, &scripted{tables: func(ctx context.Context, name string) (models.TableResult, error) {

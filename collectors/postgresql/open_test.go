@@ -19,6 +19,9 @@ func TestCollector_Version_OtherProtocols(t *testing.T) {
 		{"HTTP, without TLS", "HTTP/1.1 400 Bad Request\r\n\r\n", collectors.ReasonProtocol, models.TLSDisable},
 		{"PostgreSQL without TLS", "N", collectors.ReasonTLS, models.TLSRequire},
 	} {
-		t.Run(c.name, func(t *testing.T) { collectortest.CheckGreeting(t, New(), c.mode, c.greeting, c.reason) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			collectortest.CheckGreeting(t, New(), c.mode, c.greeting, c.reason)
+		})
 	}
 }

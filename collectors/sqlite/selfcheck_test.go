@@ -15,6 +15,7 @@ func TestCollector_Yardstick(t *testing.T) {
 	t.Parallel()
 	for _, settings := range [][2]string{{"512", "NONE"}, {"512", "FULL"}, {"1024", "INCREMENTAL"}, {"65536", "FULL"}} {
 		t.Run(strings.Join(settings[:], " "), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "target.db")
 			db := openFile(t, path)

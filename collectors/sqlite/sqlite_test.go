@@ -312,6 +312,7 @@ func TestCollector_RunsNothingOfTheFile(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "target.db")
 			db := openFile(t, path)

@@ -770,6 +770,7 @@ func TestCollector_Version_OtherProtocols(t *testing.T) {
 		{"reply without options", "\x04\x01\x00\x09\x00\x00\x01\x00\xff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			address := collectortest.Listener(t, c.greeting)
 			_, err := New().Version(t.Context(), collectors.Target{
 				Name: "t", Host: address.IP.String(), Port: address.Port, Username: "u", Password: "p", TLSMode: models.TLSPrefer,
