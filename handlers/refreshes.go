@@ -1,9 +1,11 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -102,6 +104,16 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 	return out, err
 }
 
+// remaining estimates how long a run will still take; nil: unknown.
+func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duration, error) {
+	var usual models.Usual
+	var err error
+	if run.Status == models.RunRunning {
+		usual, err = h.Store.UsualOf(ctx, run)
+	}
+	return run.Remaining(h.now(), usual), err
+}
+
 func newRunReceipt(r models.Receipt) *runReceiptJSON {
 	return &runReceiptJSON{
 		receiptJSON:     *newReceipt(r),
@@ -139,7 +151,8 @@ func (h *handlers) refreshTables(
 		}
 		return err
 	}
-	page, err := h.tablePage(c, q, instanceID, name)
+	q.InstanceID, q.Database = instanceID, name
+	page, err := h.Store.TableSizes(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,9 @@
 package handlers
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -73,16 +71,6 @@ func bindRunFilter(c echo.Context, instanceID int64, database string) models.Run
 		q.Status = status
 	}
 	return q
-}
-
-// remaining estimates how long a run will still take; nil: unknown.
-func (h *handlers) remaining(ctx context.Context, run models.Run) (*time.Duration, error) {
-	var usual models.Usual
-	var err error
-	if run.Status == models.RunRunning {
-		usual, err = h.Store.UsualOf(ctx, run)
-	}
-	return run.Remaining(h.now(), usual), err
 }
 
 // runState returns the current state of a run for pages.

@@ -114,21 +114,6 @@ func databaseName(c echo.Context) (string, error) {
 	return name, err
 }
 
-// tablePage returns a page of the database's snapshot, an empty one for an unknown database.
-func (h *handlers) tablePage(
-	c echo.Context, q models.TableQuery, instanceID int64, name string,
-) (models.TablePage, error) {
-	known, err := h.Store.Database(c.Request().Context(), instanceID, name)
-	switch {
-	case models.Is(err, models.CodeNotFound):
-		return models.TablePage{}, nil
-	case err != nil:
-		return models.TablePage{}, err
-	}
-	q.Known = known
-	return h.Store.TableSizes(c.Request().Context(), q)
-}
-
 // bindTablePageQuery reads the query of the later path style.
 func bindTablePageQuery(c echo.Context) (models.TableQuery, error) {
 	limit, offset, err := bindPageWindow(c, tableLimit)
