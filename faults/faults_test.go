@@ -36,10 +36,11 @@ var faults = []*fault{
 	{
 		name:        "target stopped",
 		description: "The server and all its processes are killed with SIGKILL and started again after the run.",
-		effect:      "The run fails as unreachable, with the reason; the snapshot stays. Data that was already read is stored.",
-		rules:       beforeStoring(noServer),
-		sample:      cell{phase: "querying", engine: "MariaDB", store: "SQLite"},
-		inject:      func(s *scenario) func() { return s.target.kill(s.T) },
+		effect: "The run fails as unreachable, with the reason; the snapshot stays. Data that was already read is " +
+			"stored.",
+		rules:  beforeStoring(noServer),
+		sample: cell{phase: "querying", engine: "MariaDB", store: "SQLite"},
+		inject: func(s *scenario) func() { return s.target.kill(s.T) },
 	},
 	{
 		name: "network drops",
@@ -177,8 +178,8 @@ var faults = []*fault{
 	},
 	{
 		name: "database renamed",
-		description: "The database is renamed. On PostgreSQL this closes its connections, on MariaDB its tables move to a new " +
-			"schema, on Oracle the tablespace is renamed, on SQLite the file.",
+		description: "The database is renamed. On PostgreSQL this closes its connections, on MariaDB its tables move to a " +
+			"new schema, on Oracle the tablespace is renamed, on SQLite the file.",
 		effect: "The run fails and says that the database is gone or the connection was closed. The snapshot stays.",
 		rules:  beforeStoring(rule{engines: []string{"SQLite"}, phases: []string{"querying"}, want: succeeded}),
 		sample: cell{phase: "querying", engine: "MariaDB", store: "PostgreSQL"},

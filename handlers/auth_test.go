@@ -28,10 +28,8 @@ func TestLogin(t *testing.T) {
 	r.wantAt("user.username", "admin", "user.role", "admin", "user.is_active", true)
 	session := c.get("/auth/session").wantAt("authenticated", true, "user.username", "admin")
 	equal(a, "session", members(session.data), "authenticated csrf_token permissions user")
-	session.wantAt(
-		"permissions",
-		[]string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"},
-	)
+	session.wantAt("permissions",
+		[]string{"view", "create", "update", "delete", "admin", "instance_management.instance_list.sync_capacity"})
 	a.user.get("/auth/session").wantAt("permissions", []string{"view", "instance_management.instance_list.sync_capacity"})
 	a.guest.get("/auth/session").wantAt("permissions", []string{"view"})
 
@@ -44,9 +42,7 @@ func TestLogout(t *testing.T) {
 	c := a.newClient()
 	first := c.post("/auth/login", obj{"username": "admin", "password": password}).
 		want(200, "登录成功").
-		header.Get(
-		"Set-Cookie",
-	)
+		header.Get("Set-Cookie")
 	for _, attribute := range []string{"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=604800"} {
 		if !strings.Contains(first, attribute) {
 			t.Errorf("cookie without %s: %s", attribute, first)

@@ -60,9 +60,9 @@ func databaseOperations() []operation {
 			id:      "syncCapacity",
 			tag:     tagDatabases,
 			summary: "Find the databases of an instance and measure them",
-			about: "A database that refuses access does not fail the others: it is listed with `size_mb` null and its `error`. " +
-				"A second sync on the same day replaces that day's figures. The list of existing databases is stored even if " +
-				"nothing could be measured (409).",
+			about: "A database that refuses access does not fail the others: it is listed with `size_mb` null and its " +
+				"`error`. A second sync on the same day replaces that day's figures. The list of existing databases is stored " +
+				"even if nothing could be measured (409).",
 			message: "api.synced",
 			args:    []any{"Name", "orders"},
 			data: struct {

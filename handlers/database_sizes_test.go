@@ -29,11 +29,9 @@ var hostileNames = []string{
 
 func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		file := a.sqliteFile(
-			"CREATE TABLE t (x)",
-			"INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30) SELECT "+
-				"zeroblob(100000) FROM n",
-		)
+		file := a.sqliteFile("CREATE TABLE t (x)",
+			"INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30) "+
+				"SELECT zeroblob(100000) FROM n")
 		info, err := os.Stat(file)
 		check(a, err)
 		size := info.Size()
@@ -274,10 +272,8 @@ func TestPostgreSQLTarget(t *testing.T) {
 		table := fmt.Sprintf("only_%d", i)
 		byID := fmt.Sprintf("/databases/%d/tables/sizes", ids[name])
 		a.user.post(byID+"/actions/refresh?limit=1&page=1", nil).want(200, refreshed).
-			wantAt(
-				"total", 1, "page", 1, "pages", 1, "limit", 1, "saved_count", 1, "tables.0.table_name", table,
-				"tables.0.schema_name", "public",
-			)
+			wantAt("total", 1, "page", 1, "pages", 1, "limit", 1, "saved_count", 1,
+				"tables.0.table_name", table, "tables.0.schema_name", "public")
 		a.guest.get(byID).
 			want(200, readTable).
 			wantAt("tables.0.table_name", table, "total", 1, "page", 1, "pages", 1, "limit", 200)

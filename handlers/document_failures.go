@@ -43,9 +43,7 @@ var failureStatuses = []failureStatus{
 		writeRefusals[3:4], nil,
 	},
 	{
-		http.StatusTooManyRequests,
-		"TooManyRequests",
-		"The budget of this token or address is used up.",
+		http.StatusTooManyRequests, "TooManyRequests", "The budget of this token or address is used up.",
 		[]*models.Error{
 			{
 				Code:       models.CodeRateLimited,

@@ -45,11 +45,11 @@ var documentTags = []openapi.Tag{
 
 var documentHeaders = openapi.Dict(
 	"X-Request-ID",
-	openapi.Dict("description", "Identifies the request, also in the error's context and in the WhaleFall log.", "required", true,
-		"schema", openapi.Dict("type", "string", "pattern", "^[0-9a-f]{32}$")),
+	openapi.Dict("description", "Identifies the request, also in the error's context and in the WhaleFall log.",
+		"required", true, "schema", openapi.Dict("type", "string", "pattern", "^[0-9a-f]{32}$")),
 	"ETag",
-	openapi.Dict("description", "Identifies this version of the answer; send it back in `If-None-Match`.", "required", true,
-		"schema", openapi.Dict("type", "string")),
+	openapi.Dict("description", "Identifies this version of the answer; send it back in `If-None-Match`.",
+		"required", true, "schema", openapi.Dict("type", "string")),
 	"Location",
 	openapi.Dict("description", "Where to get its state.", "required", true, "schema", openapi.Dict("type", "string")),
 	"X-Total-Count",

@@ -201,8 +201,8 @@ func instanceOperations() []operation {
 			id:      "createInstance",
 			tag:     tagInstances,
 			summary: "Add an instance",
-			about: "Does not connect to the server; see `POST /api/v1/connections/actions/test`. A SQLite file needs only `name`, " +
-				"`db_type` and `database_name`: " +
+			about: "Does not connect to the server; see `POST /api/v1/connections/actions/test`. A SQLite file needs only " +
+				"`name`, `db_type` and `database_name`: " +
 				"`{\"name\":\"cache\",\"db_type\":\"sqlite\",\"database_name\":\"/srv/cache.db\"}`.",
 			body:    instanceFields(),
 			example: postgres,

@@ -97,11 +97,9 @@ func refreshOperations() []operation {
 			summary: "List the collections of all instances",
 			about: "Refreshes of tables and capacity syncs with their receipts, newest first, without those of instances " +
 				"in the recycle bin.",
-			query: runFilter(
-				openapi.Optional("instance_id",
-					openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}),
-					"Only of this instance."),
-			),
+			query: runFilter(openapi.Optional("instance_id",
+				openapi.Dict("type", "integer", "format", "int64", "minimum", 1, "examples", []int{7}),
+				"Only of this instance.")),
 			message: "api.runs",
 			data:    list,
 			missing: "instance.not_found",

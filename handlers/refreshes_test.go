@@ -86,8 +86,8 @@ func TestRefreshes_Async(t *testing.T) {
 	onBothStoresPatiently(t, func(a *app, p patient, refresh string) {
 		path := a.user.begin(refresh)
 		<-p.asked
-		r := a.guest.get(path).want(http.StatusOK, readRefresh).wantAt(
-			"status", "running", "phase", "connecting", "tables_seen", nil, "instance_name", "被测", "database_name", "app",
+		r := a.guest.get(path).want(http.StatusOK, readRefresh).wantAt("status", "running", "phase", "connecting",
+			"tables_seen", nil, "instance_name", "被测", "database_name", "app",
 			"kind", "tables", "requested_by", "user_1", "ended_at", nil, "error", nil, "receipt", nil)
 		equal(a, "members", members(r.data), "attempt connecting_ms database_name elapsed_ms ended_at error id instance_id "+
 			"instance_name kind phase querying_ms receipt remaining_ms requested_at requested_by started_at status "+
