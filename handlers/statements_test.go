@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,11 +31,13 @@ func TestStatements(t *testing.T) {
 		statements, transactions int
 	}{
 		{"an unchanged refresh", refresh, 19, 4},
-		{"a page of tables", read, 5, 0},
+		{"a page of tables", read, 4, 0},
 	} {
 		store.Take()
 		request.send()
-		executed, transactions := store.Take(), 0
+		// How often a waiting request looks at its run, which another process might be executing, depends on the time.
+		executed := slices.DeleteFunc(store.Take(), func(s string) bool { return strings.Contains(s, "AS instance_name") })
+		transactions := 0
 		for _, statement := range executed {
 			if strings.HasPrefix(statement, "begin") {
 				transactions++
