@@ -88,8 +88,8 @@ func newTableRow(t *TableSize) DatabaseTableSizeStat {
 // Rows without a relation in the result are deleted if the result is complete (with a scope: those of its schema),
 // else they are kept and marked with the run they come from. So are the values of relations that could not be read.
 // On an error nothing changes. A collection that began before the stored one ended is collect.superseded, one of an
-// instance that was edited meanwhile collect.instance_changed. A deleted instance is instance.not_found; with OnlyKnown,
-// a database that is gone or not in the inventory is database.not_found.
+// instance that was edited meanwhile collect.instance_changed. A deleted instance is instance.not_found. With
+// OnlyKnown, a database that is gone or not in the inventory is database.not_found.
 func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, error) {
 	if err := requireStorable(in.Database); err != nil {
 		return Receipt{}, err

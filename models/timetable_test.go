@@ -156,8 +156,8 @@ func TestTimetable_Next_LaterAndOpen(outer *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		second := time.Duration(rapid.IntRange(0, 3*24*3600).Draw(t, "second"))
-		at := rapid.SampledFrom(days).Draw(t, "day").Add(second * time.Second)
+		after := time.Duration(rapid.IntRange(0, 3*24*3600).Draw(t, "second")) * time.Second
+		at := rapid.SampledFrom(days).Draw(t, "day").Add(after)
 		for range 20 {
 			next := table.next(at)
 			wall := next.In(plan.Zone)
