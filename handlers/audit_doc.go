@@ -41,7 +41,7 @@ func auditOperations() []operation {
 					Result:     models.AuditSuccess,
 					RequestID:  orNull("0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
 				},
-			}, 1, instanceLimit, 0),
+			}, 1, listLimit, 0),
 			fails: dayRefusals,
 		},
 	}

@@ -72,8 +72,8 @@ func isAudited(c echo.Context, action models.Action, err error) bool {
 		slices.Contains([]models.Code{models.CodeInvalidCredentials, models.CodeAccountDisabled}, classify(err).Code)
 }
 
-// loginName matches possible user names. People type passwords into the wrong field; those are not kept.
-var loginName = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
+// possibleName matches possible user names. People type passwords into the wrong field; those are not kept.
+var possibleName = regexp.MustCompile(`^[A-Za-z0-9_]{3,20}$`)
 
 // withActor returns the entry with the user and token that acted. A login belongs to the user it logs in, or to the
 // name that was tried, no matter who was logged in before.
@@ -83,7 +83,7 @@ func withActor(c echo.Context, e models.AuditEntry) models.AuditEntry {
 		token = nil
 	}
 	if e.Action == models.ActionLogin && !e.Succeeded() {
-		if name, _ := body(c)["username"].(string); loginName.MatchString(name) {
+		if name := loginName(body(c)); possibleName.MatchString(name) {
 			e.Username = name
 		}
 		return e

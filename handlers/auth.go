@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -53,7 +54,7 @@ func (h *handlers) apiLogin(c echo.Context) error {
 
 // login checks user name and password and starts a session. A request with a token gets none.
 func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
-	name, _ := f["username"].(string)
+	name := loginName(f)
 	password, _ := f["password"].(string)
 	if name == "" || password == "" {
 		return models.User{}, models.Invalid("auth.login_incomplete")
@@ -68,6 +69,12 @@ func (h *handlers) login(c echo.Context, f fields) (models.User, error) {
 		return user, nil // a request with a token never gets a cookie
 	}
 	return user, h.startSession(c, user.ID)
+}
+
+// loginName returns the user name of a login without surrounding space, which people paste along.
+func loginName(f fields) string {
+	name, _ := f["username"].(string)
+	return strings.TrimSpace(name)
 }
 
 func (h *handlers) apiLogout(c echo.Context) error {
@@ -109,8 +116,7 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 // throttleLogin rejects a user name with too many failures from this network, before any other check.
 func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		name, _ := peekFields(c)["username"].(string)
-		left, reset, err := h.Store.LoginBudget(c.Request().Context(), name, networkOf(c))
+		left, reset, err := h.Store.LoginBudget(c.Request().Context(), loginName(peekFields(c)), networkOf(c))
 		if err := h.requireBudget(left, reset, err); err != nil {
 			return err
 		}

@@ -35,6 +35,14 @@ func TestLogin(t *testing.T) {
 
 	c.post("/auth/logout", nil).want(200, "登出成功")
 	c.get("/instances").want(401, "请先登录")
+	for _, name := range []string{" admin", "admin\t", "\r\n admin \u3000"} {
+		c.post("/auth/login", obj{"username": name, "password": password}).want(200, "登录成功").
+			wantAt("user.username", "admin")
+	}
+	c.post("/auth/login", obj{"username": " \t ", "password": password}).
+		wantCode(400, models.CodeInvalid, "用户名和密码不能为空")
+	c.post("/auth/login", obj{"username": "admin", "password": password + " "}).
+		wantCode(401, models.CodeInvalidCredentials, "用户名或密码错误")
 }
 
 func TestLogout(t *testing.T) {

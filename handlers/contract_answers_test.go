@@ -121,6 +121,31 @@ func examineEnvelope(r *response, success bool, allowed string) {
 		r.Errorf("%s: no message: %.600s", r.what, r.raw)
 	}
 	checkTimestamp(r, r.body["timestamp"])
+	examineTimes(r, r.body)
+}
+
+var (
+	isTime    = regexp.MustCompile(`^\d{4}-\d\d-\d\d[T ]\d\d:`)
+	rightTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$`)
+)
+
+// examineTimes expects every time in the answer to be written the same way.
+func examineTimes(r *response, v any) {
+	r.Helper()
+	switch v := v.(type) {
+	case string:
+		if isTime.MatchString(v) && !rightTime.MatchString(v) {
+			r.Errorf("%s: time %q", r.what, v)
+		}
+	case []any:
+		for _, one := range v {
+			examineTimes(r, one)
+		}
+	case obj:
+		for _, one := range v {
+			examineTimes(r, one)
+		}
+	}
 }
 
 func examineSuccess(r *response) {
@@ -275,8 +300,8 @@ func members(o obj) string { return strings.Join(slices.Sorted(maps.Keys(o)), " 
 func checkTimestamp(t testing.TB, v any) {
 	t.Helper()
 	text, _ := v.(string)
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || time.Since(at).Abs() > time.Minute || !strings.HasSuffix(text, "+00:00") {
-		t.Errorf("timestamp %q is not now in UTC with offset", text)
+	at, err := time.Parse("2006-01-02T15:04:05.000000+00:00", text)
+	if err != nil || time.Since(at).Abs() > time.Minute || len(text) != len("2006-01-02T15:04:05.000000+00:00") {
+		t.Errorf("timestamp %q is not now in UTC with offset and microseconds", text)
 	}
 }

@@ -124,16 +124,16 @@ func parameter(name string, values ...string) []wrong {
 
 func window(limit string) []wrong {
 	return slices.Concat(
-		parameter(limit, "", "x", "1.5", "1.0", "1e2", "0x10", "0", "-0", "-1", "2001", "9223372036854775808",
+		parameter(limit, "x", "1.5", "1.0", "1e2", "0x10", "0", "-0", "-1", "2001", "9223372036854775808",
 			"-9223372036854775809", "%00", "1%00", "%FF", "%D9%A1"),
-		parameter("offset", "", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"),
+		parameter("offset", "x", "1.5", "1.0", "1e2", "-1", "-9223372036854775809", "%00", "%FF"),
 	)
 }
 
 // pages are parameters of a list that falls back to its defaults.
 var pages = []string{
-	"page=0", "page=-1", "page=x", "page=1.0", "page=9223372036854775808", "page=%00", "page=", "limit=0", "limit=101",
-	"limit=x", "limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=101", "page_size=x", "page_size=%00",
+	"page=0", "page=-1", "page=x", "page=1.0", "page=9223372036854775808", "page=%00", "page=", "limit=0", "limit=",
+	"limit=x", "limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=", "page_size=x", "page_size=%00",
 }
 
 var (
@@ -211,7 +211,7 @@ var (
 	pagedParameters = slices.Concat(
 		window("limit"),
 		parameter("offset", "0", "1"),
-		parameter("page", "", "0", "-1", "x", "1.5", "9223372036854775808", "%00"),
+		parameter("page", "0", "-1", "x", "1.5", "9223372036854775808", "%00"),
 		parameter("sort", "x"),
 	)
 )

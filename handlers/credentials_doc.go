@@ -49,7 +49,7 @@ func credentialOperations() []operation {
 				openapi.Optional("search", openapi.Text(0), "Case-insensitive substring of name, user name and description."),
 				openapi.Optional("db_type", engineName, "Only those for this engine."),
 			}, pageFields...),
-			message: "api.credentials", data: newPage(items, 1, instanceLimit, 0),
+			message: "api.credentials", data: newPage(items, 1, listLimit, 0),
 		},
 		{
 			method:  http.MethodPost,

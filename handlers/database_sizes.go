@@ -11,7 +11,8 @@ import (
 	"whalefall/models"
 )
 
-// databaseSizeJSON is a database with one of its daily measurements.
+// databaseSizeJSON is a database with one of its daily measurements. ID is that of the measurement, null if there is
+// none; in the later path style it is that of the database.
 type databaseSizeJSON struct {
 	ID            *int64  `json:"id"`
 	DatabaseID    int64   `json:"database_id"`
@@ -73,6 +74,9 @@ func (h *handlers) newDatabaseSizes(
 	}
 	for i, row := range page.Rows {
 		out.Databases[i] = h.newDatabaseSize(row)
+		if numbered {
+			out.Databases[i].ID = &row.DatabaseID
+		}
 		if q.LatestOnly {
 			out.Databases[i].Error = newSyncError(lang(c), row.Failed)
 		}

@@ -92,11 +92,11 @@ func TestDatabaseSizes_InvalidQueries(t *testing.T) {
 	a := newApp(t, t.TempDir()+"/store.db")
 	inst := a.sqliteInstance("files", a.dir+"/none.db")
 	for query, want := range map[string]string{
-		"limit=": "limit 必须为整数", "limit=x": "limit 必须为整数", "limit=1.5": "limit 必须为整数", "limit=1e2": "limit 必须为整数",
+		"limit=x": "limit 必须为整数", "limit=1.5": "limit 必须为整数", "limit=1e2": "limit 必须为整数",
 		"limit=0x1": "limit 必须为整数",
 		"limit=0":   "limit 最小为 1", "limit=-5": "limit 最小为 1", "limit=-99999999999999999999": "limit 最小为 1",
 		"limit=2001": "limit 最大为 2000", "limit=99999999999999999999": "limit 最大为 2000",
-		"offset=": "offset 必须为整数", "offset=x": "offset 必须为整数", "offset=1.0": "offset 必须为整数", "offset=%00": "offset 必须为整数",
+		"offset=x": "offset 必须为整数", "offset=1.0": "offset 必须为整数", "offset=%00": "offset 必须为整数",
 		"offset=-1": "offset 不能为负数", "offset=-99999999999999999999": "offset 不能为负数",
 	} {
 		a.guest.get(inst+"/databases/sizes?"+query).wantCode(400, models.CodeInvalid, want)

@@ -35,7 +35,7 @@ type operation struct {
 }
 
 // documentTime is the time of every example.
-const documentTime = "2026-07-02T04:30:00+00:00"
+const documentTime = "2026-07-02T04:30:00.000000+00:00"
 
 // describe returns the operation as the document needs it.
 func (o operation) describe() openapi.Operation {

@@ -64,5 +64,6 @@ func orNull(text string) *string {
 	return &text
 }
 
-// timestamp returns a time as the contract writes it: UTC, RFC 3339 with offset, microseconds.
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }
+// timestamp returns a time as the contract writes it: UTC, RFC 3339 with offset, always
+// six digits of microseconds: some clients read no other number of digits.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-07:00") }

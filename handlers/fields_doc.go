@@ -15,6 +15,6 @@ func badText(name string, limit int) []*models.Error {
 
 // Times in examples.
 const (
-	exampleTime = "2026-07-01T02:00:00+00:00"
-	exampleLate = "2026-09-30T15:59:59+00:00"
+	exampleTime = "2026-07-01T02:00:00.000000+00:00"
+	exampleLate = "2026-09-30T15:59:59.000000+00:00"
 )

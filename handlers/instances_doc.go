@@ -193,7 +193,7 @@ func instanceOperations() []operation {
 			method: http.MethodGet, path: "/instances", id: "listInstances", tag: tagInstances,
 			summary: "List instances", about: "An invalid parameter falls back to its default.",
 			query: append(instanceFilter(), pageFields...), message: "api.instances",
-			data: newPage([]instanceItemJSON{exampleInstanceItem()}, 1, instanceLimit, 0),
+			data: newPage([]instanceItemJSON{exampleInstanceItem()}, 1, listLimit, 0),
 		},
 		{
 			method:  http.MethodPost,

@@ -228,7 +228,7 @@ func TestInstances_List(t *testing.T) {
 			"page_size=2&page=2":                  "alpha",
 			"limit=2&page=99":                     "",
 			"limit=0&page=-1":                     "gamma_100 beta alpha",
-			"limit=101":                           "gamma_100 beta alpha",
+			"limit=&page=":                        "gamma_100 beta alpha",
 			"limit=x&page=y":                      "gamma_100 beta alpha",
 			"page=99999999999999999999":           "gamma_100 beta alpha",
 			"page=9223372036854775807":            "gamma_100 beta alpha",
@@ -243,7 +243,12 @@ func TestInstances_List(t *testing.T) {
 			equal(a, fmt.Sprintf("%.60q", query), strings.Join(names, " "), want)
 		}
 		a.guest.get("/instances?limit=2&page=2").wantAt("total", 3, "page", 2, "pages", 2, "limit", 2)
-		a.guest.get("/instances?limit=101").wantAt("limit", 20)
+		for query, limit := range map[string]int{
+			"limit=200": 200, "limit=201": 200, "page_size=1000": 200, "limit=99999999999999999999": 200,
+			"limit=&page_size=300": 200, "limit=": 20, "limit=0": 20, "page_size=-5": 20, "limit=x": 20,
+		} {
+			a.guest.get("/instances?"+query).wantAt("limit", limit, "page", 1)
+		}
 	})
 }
 

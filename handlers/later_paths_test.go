@@ -31,8 +31,9 @@ func TestDatabaseSizes_LaterPaths(t *testing.T) {
 			{Name: "App", Total: n(3 << 20)},
 			{Name: "gone", Total: n(1)},
 		}
+		unmeasured := models.DatabaseSize{Name: "unmeasured"}
 		a.saveSizes(inst, today.AddDate(0, 0, -2), found...)
-		a.saveSizes(inst, today, found[:2]...)
+		a.saveSizes(inst, today, found[0], found[1], unmeasured)
 		for _, filter := range []string{
 			"", "latest_only=1", "include_inactive=1", "latest_only=1&include_inactive=YES", "database_name=APP",
 			"end_date=2001-01-01", "sort=name&latest_only=on",
@@ -41,6 +42,9 @@ func TestDatabaseSizes_LaterPaths(t *testing.T) {
 				checkSamePages(a, older+filter, later+filter, limit)
 			}
 		}
+		a.guest.get(later+"limit=&page=").wantAt("limit", 100, "page", 1)
+		a.guest.get(older+"limit=&offset=").wantAt("limit", 100, "offset", 0)
+		a.checkDatabaseIDs(later + "latest_only=1")
 		for query, want := range map[string]string{
 			"": "缺少 instance_id", "instance_id=": "缺少 instance_id", "instance_id=x": "instance_id 必须为整数",
 			"instance_id=1.0": "instance_id 必须为整数",
@@ -63,6 +67,18 @@ func TestDatabaseSizes_LaterPaths(t *testing.T) {
 	})
 }
 
+// checkDatabaseIDs expects each id of the list to lead to the tables of its database, that of a database that was
+// never measured, too.
+func (a *app) checkDatabaseIDs(list string) {
+	a.Helper()
+	for _, row := range a.guest.get(list).want(http.StatusOK, readSizes).at("databases").([]any) {
+		row := row.(obj)
+		id := fmt.Sprintf("%.0f", row["id"])
+		equal(a, "id", id, fmt.Sprintf("%.0f", row["database_id"]))
+		a.guest.get("/databases/"+id+"/tables/sizes").want(http.StatusOK, readTable)
+	}
+}
+
 var laterRefusals = map[string]string{
 	"offset=0":                  offsetRefused,
 	"offset=":                   offsetRefused,
@@ -70,14 +86,13 @@ var laterRefusals = map[string]string{
 	"page=0":                    "page 最小为 1",
 	"page=-1":                   "page 最小为 1",
 	"page=x":                    "page 必须为整数",
-	"page=":                     "page 必须为整数",
 	"page=99999999999999999999": "page 最大为 1073741",
 	"limit=0":                   "limit 最小为 1",
 	"limit=2001":                "limit 最大为 2000",
-	"limit=":                    "limit 必须为整数",
 }
 
-// checkSamePages compares the later path style page by page with the older one, which counts rows.
+// checkSamePages compares the later path style page by page with the older one, which counts rows. The id of a database
+// is the database's there, and its measurement's here.
 func checkSamePages(a *app, older, later string, limit int) {
 	a.Helper()
 	list := "databases"
@@ -96,6 +111,11 @@ func checkSamePages(a *app, older, later string, limit int) {
 			delete(got, name)
 		}
 		delete(want, "offset")
+		if list == "databases" {
+			for _, row := range want[list].([]any) {
+				row.(obj)["id"] = row.(obj)["database_id"]
+			}
+		}
 		equal(a, later, plain(got), plain(want))
 		if page > pages {
 			equal(a, "behind the last", len(got[list].([]any)), 0)

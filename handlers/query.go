@@ -12,9 +12,9 @@ import (
 
 // Page sizes of the contract, rows.
 const (
-	instanceLimit, maxInstanceLimit = 20, 100
-	databaseLimit, tableLimit       = 100, 200
-	maxSizeLimit                    = 2000
+	listLimit, maxListLimit   = 20, 200
+	databaseLimit, tableLimit = 100, 200
+	maxSizeLimit              = 2000
 	// maxOffset keeps offset plus limit within every integer type on the way.
 	maxOffset = math.MaxInt32
 )
@@ -25,17 +25,20 @@ var (
 	tableSorts    = []string{"size", "data", "index", "unused", "rows", "name", "schema", "growth"}
 )
 
-// bindPage reads page and limit. Invalid values fall back to their defaults.
+// bindPage reads page and limit. A limit above the maximum counts as the maximum, any other invalid value as absent.
 func bindPage(c echo.Context) (limit, offset int) {
-	within := func(name string, fallback, highest int) int {
-		n, ok := integer(c.QueryParam(name))
-		if !ok || n < 1 || n > int64(highest) {
-			return fallback
+	limit = listLimit
+	for _, name := range []string{"page_size", "limit"} { // the last one takes precedence
+		if n, ok := integer(c.QueryParam(name)); ok && n >= 1 {
+			limit = int(min(n, maxListLimit))
 		}
-		return int(n)
 	}
-	limit = within("limit", within("page_size", instanceLimit, maxInstanceLimit), maxInstanceLimit)
-	return limit, (within("page", 1, maxOffset/maxInstanceLimit) - 1) * limit
+
+	page, ok := integer(c.QueryParam("page"))
+	if !ok || page < 1 || page > maxOffset/maxListLimit {
+		page = 1
+	}
+	return limit, (int(page) - 1) * limit
 }
 
 // signedSort splits "-size" into its column and whether it is descending.
@@ -49,7 +52,7 @@ func bindWindow(c echo.Context, fallback int) (limit, offset int, err error) {
 	if limit, err = queryInteger(c, "limit", fallback, maxSizeLimit); err != nil {
 		return 0, 0, err
 	}
-	if !c.QueryParams().Has("offset") {
+	if c.QueryParam("offset") == "" {
 		return limit, 0, nil
 	}
 	n, ok := integer(c.QueryParam("offset"))
@@ -74,9 +77,9 @@ func bindPageWindow(c echo.Context, fallback int) (limit, offset int, err error)
 	return limit, (page - 1) * limit, err
 }
 
-// queryInteger returns a parameter between 1 and highest, or the fallback if it is absent.
+// queryInteger returns a parameter between 1 and highest, or the fallback if it is absent or empty.
 func queryInteger(c echo.Context, name string, fallback, highest int) (int, error) {
-	if !c.QueryParams().Has(name) {
+	if c.QueryParam(name) == "" {
 		return fallback, nil
 	}
 	n, ok := integer(c.QueryParam(name))

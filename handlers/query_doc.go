@@ -11,8 +11,8 @@ import (
 var pageFields = []openapi.Field{
 	openapi.Optional("page", openapi.Example(openapi.Dict("type", "integer", "default", 1), 1),
 		"Number of the page, from 1."),
-	openapi.Optional("limit", openapi.Example(openapi.Dict("type", "integer", "default", instanceLimit), 20),
-		"Rows of a page, 1 to 100; anything else is the default."),
+	openapi.Optional("limit", openapi.Example(openapi.Dict("type", "integer", "default", listLimit), 20),
+		"Rows of a page, at most 200; more count as 200, less than 1 as the default."),
 	openapi.Optional("page_size", openapi.Dict("type", "integer"), "The same as `limit`, which takes precedence."),
 }
 

@@ -75,7 +75,7 @@ func runFilter(more ...openapi.Field) []openapi.Field {
 var refreshStarted = &operation{status: http.StatusAccepted, message: "refresh.started", data: exampleRun()}
 
 func refreshOperations() []operation {
-	list := newPage([]refreshJSON{exampleRun(), exampleReceipt()}, 2, instanceLimit, 0)
+	list := newPage([]refreshJSON{exampleRun(), exampleReceipt()}, 2, listLimit, 0)
 	return []operation{
 		{
 			method:  http.MethodGet,

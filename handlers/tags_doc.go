@@ -41,7 +41,7 @@ func tagOperations() []operation {
 				},
 				pageFields...),
 			message: "api.tags",
-			data:    newPage([]tagDetailJSON{one.Tag}, 1, instanceLimit, 0),
+			data:    newPage([]tagDetailJSON{one.Tag}, 1, listLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tags", id: "createTag", tag: tagTags, summary: "Add a tag",

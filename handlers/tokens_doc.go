@@ -14,7 +14,7 @@ func tokenOperations() []operation {
 		{
 			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
 			summary: "List your own tokens", about: "Expired ones included, newest first, without their secrets.",
-			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, instanceLimit, 0),
+			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, listLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,

@@ -61,7 +61,7 @@ func userOperations() []operation {
 				openapi.Optional("status", openapi.Enum("active", "inactive"), "Only users who can log in, or only those who "+
 					"cannot."),
 			}, pageFields...),
-			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, instanceLimit, 0),
+			message: "api.users", data: newPage([]userDetailJSON{one.User}, 1, listLimit, 0),
 		},
 		{
 			method:  http.MethodPost,
