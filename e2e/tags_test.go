@@ -24,7 +24,7 @@ func TestWalk_TagsAndRecycleBin(t *testing.T) {
 			}
 			w.look("tags")
 			w.tagInstance("tagged_"+way.theme, way.theme+"_teal")
-			w.deleteTag(way.theme + "_teal")
+			w.deleteTag(way.theme + "_green")
 			w.emptyBin("tagged_" + way.theme)
 			w.quiet("409")
 		})

@@ -152,7 +152,7 @@ func (a *app) newClient() *client {
 	jar, err := cookiejar.New(nil)
 	check(a, err)
 	c := &client{app: a, http: &http.Client{Jar: jar}, header: http.Header{}}
-	token := c.get("/auth/csrf-token").want(200, "获取 CSRF 令牌成功").data["csrf_token"].(string)
+	token := c.get("/auth/csrf-token").want(200, "操作成功").data["csrf_token"].(string)
 	c.header.Set("X-CSRFToken", token)
 	return c
 }

@@ -41,6 +41,7 @@ type connectionResultJSON struct {
 	InstanceName    *string        `json:"instance_name"`
 	Success         bool           `json:"success"`
 	Message         string         `json:"message"`
+	Error           *string        `json:"error"` // the message again; null: it succeeded
 	Version         *string        `json:"version"`
 	DatabaseVersion *string        `json:"database_version"`
 	MainVersion     *string        `json:"main_version"`
@@ -144,4 +145,5 @@ func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionRe
 		h.Log.ErrorContext(ctx, "connection test failed", "instance_id", out.InstanceID, "error", err)
 	}
 	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, withAdvice(lang, e)
+	out.Error = &out.Message
 }

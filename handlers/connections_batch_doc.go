@@ -42,6 +42,7 @@ func batchTestOperation() []operation {
 						InstanceID:   8,
 						InstanceName: orNull("billing"),
 						Message:      views.Message(views.Chinese, string(code), nil),
+						Error:        orNull(views.Message(views.Chinese, string(code), nil)),
 						ErrorCode:    &code,
 						Extra: map[string]any{
 							"instance_id": 8,

@@ -65,6 +65,7 @@ func TestConnectionBatch_RealServers(t *testing.T) {
 			one := results[i].(obj)
 			equal(a, plain(order[i])+" error_code", one["error_code"], any(string(code)))
 			equal(a, plain(order[i])+" success", one["success"], any(false))
+			equal(a, plain(order[i])+" error", one["error"], one["message"])
 			for _, member := range []string{"version", "database_version", "main_version", "detailed_version"} {
 				if value, there := one[member]; value != nil || !there {
 					a.Errorf("%d: %s is %v", order[i], member, value)
@@ -85,6 +86,7 @@ func TestConnectionBatch_RealServers(t *testing.T) {
 				equal(a, plain(order[i])+" "+member, plain(one[member]), plain(value))
 			}
 			equal(a, "error_code", one["error_code"], nil)
+			equal(a, "error", one["error"], nil)
 		}
 		a.guest.get("/instances/"+plain(pg)).wantAt("instance.database_version", results[1].(obj)["version"])
 		english := a.guest.with("Accept-Language", "en").post(batchTest, obj{"instance_ids": []any{4711}})

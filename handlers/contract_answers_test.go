@@ -41,6 +41,7 @@ var verdicts = map[models.Code]verdict{
 	models.CodeConflict:           {409, "business", "medium"},
 	models.CodeUsernameExists:     {409, "business", "medium"},
 	models.CodeLastAdmin:          {409, "business", "medium"},
+	models.CodeTagInUse:           {409, "business", "medium"},
 	models.CodeUnreachable:        {409, "external", "medium"},
 	models.CodeCollection:         {409, "external", "medium"},
 	models.CodeRateLimited:        {429, "security", "medium"},
@@ -180,7 +181,11 @@ func examineFailure(r *response) {
 		r.Errorf("%s: suggestions %s", r.what, said)
 	}
 	where, _ := r.body["context"].(obj)
-	equal(r, r.what+": context", members(where), "method request_id url user_id")
+	inContext := "method request_id url user_id"
+	if code == string(models.CodeTagInUse) {
+		inContext = "instance_count method request_id tag_id url user_id"
+	}
+	equal(r, r.what+": context", members(where), inContext)
 	equal(r, r.what+": request_id", where["request_id"], any(r.header.Get("X-Request-ID")))
 	method, _, _ := strings.Cut(r.what, " ")
 	equal(r, r.what+": method", where["method"], any(method))

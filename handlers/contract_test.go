@@ -218,7 +218,7 @@ var (
 
 // endpoints is the whole contract.
 var endpoints = []endpoint{
-	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "获取 CSRF 令牌成功"},
+	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "操作成功"},
 	{method: "GET", path: "/auth/session", may: everybody, status: 200, message: "获取会话状态成功"},
 	{
 		method:  "POST",
@@ -354,7 +354,7 @@ var endpoints = []endpoint{
 
 	{method: "GET", path: "/tags", may: "view", status: 200, message: "获取标签列表成功", loose: pages},
 	{
-		method: "POST", path: "/tags", may: "create", status: 201, message: "数据保存成功",
+		method: "POST", path: "/tags", may: "create", status: 201, message: "标签创建成功",
 		right: func(s *scene, _ int64) call {
 			return call{body: obj{"name": s.fresh("tag"), "display_name": "标签", "color": "blue"}}
 		},
@@ -365,13 +365,13 @@ var endpoints = []endpoint{
 		path:    "/tags/:id",
 		may:     "update",
 		status:  200,
-		message: "数据更新成功",
+		message: "标签更新成功",
 		absent:  "资源不存在",
 		right:   func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag")), body: obj{"color": "red"}} },
 		wrong:   tagMembers,
 	},
 	{
-		method: "DELETE", path: "/tags/:id", may: "delete", status: 200, message: "数据删除成功", absent: "资源不存在",
+		method: "DELETE", path: "/tags/:id", may: "delete", status: 200, message: "标签删除成功", absent: "资源不存在",
 		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag"))} },
 	},
 

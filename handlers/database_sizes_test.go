@@ -53,7 +53,7 @@ func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 		today := time.Now().In(zone).Format(time.DateOnly)
 		r.wantAt("result.status", "completed", "result.database_count", 1, "result.saved_count", 1,
 			"result.instance_stat_updated", true, "result.total_size_mb", size>>20, "result.total_size_bytes", size,
-			"result.message", fmt.Sprintf(synced, "files"), "result.databases.0.size_mb", size>>20,
+			"result.message", "成功采集并保存 1 个数据库的容量信息", "result.databases.0.size_mb", size>>20,
 			"result.databases.0.size_bytes", size, "result.databases.0.database_name", "main",
 			"result.databases.0.collected_date", today, "result.databases.0.is_system", false, "result.inventory", obj{
 				"created": 1, "refreshed": 0, "reactivated": 0, "deactivated": 0, "active_databases": []string{"main"},

@@ -124,6 +124,10 @@ func problemExample(e *models.Error) problem {
 		code = models.CodeInvalidRequest
 	}
 	user := int64(1)
+	where := problemContext{
+		RequestID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", UserID: &user, URL: "/api/v1/…", Method: http.MethodPost,
+	}
+	where.addTag(e)
 	return problem{
 		Error:       true,
 		ErrorID:     "5b6f4a0c9d3e4f1f8a7b6c5d4e3f2a1b",
@@ -135,12 +139,7 @@ func problemExample(e *models.Error) problem {
 		Recoverable: k.severity != "high",
 		Suggestions: suggestions(views.Chinese, k.category),
 		Extra:       withAdvice(views.Chinese, e),
-		Context: problemContext{
-			RequestID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-			UserID:    &user,
-			URL:       "/api/v1/…",
-			Method:    http.MethodPost,
-		},
+		Context:     where,
 	}
 }
 
@@ -156,6 +155,7 @@ type extraJSON struct {
 	SQLiteCode    *int64                 `json:"sqlite_code,omitempty"`
 	Instances     []models.CredentialUse `json:"instances,omitempty"`
 	InstanceCount *int64                 `json:"instance_count,omitempty"`
+	TagID         *int64                 `json:"tag_id,omitempty"`
 	RefreshID     *int64                 `json:"refresh_id,omitempty"`
 	Limit         *int64                 `json:"limit,omitempty"`
 	Remaining     *int64                 `json:"remaining,omitempty"`

@@ -52,6 +52,7 @@ var documentMembers = map[string]string{
 	"method":     "Method of the request.",
 
 	"instance_id":            "The instance.",
+	"tag_id":                 "The tag.",
 	"database_name":          "Name of the database, byte-exact.",
 	"reason":                 "Why the connection failed.",
 	"advice":                 "What can be done about the reason, in the language of the answer.",
@@ -281,7 +282,9 @@ var documentMembers = map[string]string{
 	"RunReceipt.deleted_count": "Rows of tables that are gone.",
 	"RunReceipt.collected_at":  "When the snapshot was taken.",
 
-	"CredentialUse":             "An instance that uses a credential.",
-	"ErrorExtra.instances":      "Instances that use the credential, at most 20.",
-	"ErrorExtra.instance_count": "How many use it.",
+	"CredentialUse":               "An instance that uses a credential.",
+	"ErrorExtra.instances":        "Instances that use the credential, at most 20.",
+	"ErrorExtra.instance_count":   "How many use it.",
+	"ErrorContext.instance_count": "How many instances have the tag.",
+	"ConnectionResult.error":      "The message of a failed test; null: it succeeded.",
 }

@@ -37,6 +37,7 @@ var kinds = map[models.Code]kind{
 	models.CodeConflict:           {http.StatusConflict, "business", "medium"},
 	models.CodeUsernameExists:     {http.StatusConflict, "business", "medium"},
 	models.CodeLastAdmin:          {http.StatusConflict, "business", "medium"},
+	models.CodeTagInUse:           {http.StatusConflict, "business", "medium"},
 	models.CodeUnreachable:        {http.StatusConflict, "external", "medium"},
 	models.CodeCollection:         {http.StatusConflict, "external", "medium"},
 	models.CodeRateLimited:        {http.StatusTooManyRequests, "security", "medium"},
@@ -65,6 +66,10 @@ type problemContext struct {
 	UserID    *int64 `json:"user_id"`
 	URL       string `json:"url"`
 	Method    string `json:"method"`
+
+	// Only of TAG_IN_USE.
+	TagID         *int64 `json:"tag_id,omitempty"`
+	InstanceCount *int64 `json:"instance_count,omitempty"`
 }
 
 // fail writes all errors: the envelope for the API, a toast for an HTMX request, a page otherwise.
@@ -122,16 +127,25 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 	if code == models.CodeMethodNotAllowed {
 		code = models.CodeInvalidRequest
 	}
+	where := problemContext{
+		RequestID: requestIDOf(c), UserID: userID(c), URL: c.Request().URL.Path, Method: c.Request().Method,
+	}
+	where.addTag(e)
 	return problem{
 		Error: true, ErrorID: id, Category: k.category, Severity: k.severity, MessageCode: code,
 		Message: views.Failed(l, e), Timestamp: timestamp(h.now()), Recoverable: k.severity != "high",
-		Suggestions: suggestions(l, k.category),
-		Context: problemContext{
-			RequestID: requestIDOf(c), UserID: userID(c),
-			URL: c.Request().URL.Path, Method: c.Request().Method,
-		},
-		Extra: withAdvice(l, e),
+		Suggestions: suggestions(l, k.category), Context: where, Extra: withAdvice(l, e),
 	}
+}
+
+// addTag adds the tag that is in use, for clients that look for it in the context.
+func (p *problemContext) addTag(e *models.Error) {
+	if e.Code != models.CodeTagInUse {
+		return
+	}
+	id, _ := e.Extra["tag_id"].(int64)
+	count, _ := e.Extra["instance_count"].(int64)
+	p.TagID, p.InstanceCount = &id, &count
 }
 
 // withAdvice returns the members of the error's extra, with advice on its reason.

@@ -67,11 +67,11 @@ func (h *handlers) apiSyncCapacity(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	result := newSyncResult(lang(c), instance.Name, synced)
+	result := newSyncResult(lang(c), synced)
 	return h.ok(c, echo.Map{"result": result}, "api.synced", "Name", instance.Name)
 }
 
-func newSyncResult(lang, instance string, s collectors.SyncResult) syncResultJSON {
+func newSyncResult(lang string, s collectors.SyncResult) syncResultJSON {
 	out := syncResultJSON{
 		Status: "completed", Databases: []syncedDatabaseJSON{}, DatabaseCount: len(s.Found.Databases),
 		SavedCount: s.Saved, InstanceStatUpdated: s.Saved > 0,
@@ -81,7 +81,7 @@ func newSyncResult(lang, instance string, s collectors.SyncResult) syncResultJSO
 			ActiveDatabases: orEmpty(s.Inventory.Active), FilteredDatabases: orEmpty(s.Inventory.Gone),
 			SynchronizedDatabases: []string{},
 		},
-		Message:  views.Message(lang, "api.synced", models.Args("Name", instance)),
+		Message:  views.Message(lang, "api.sync_saved", models.Args("N", s.Saved)),
 		Complete: s.Found.Complete, MissingGrant: s.Found.Grant,
 	}
 	for _, d := range s.Found.Databases {

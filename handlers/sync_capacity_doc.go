@@ -20,6 +20,6 @@ func exampleSync() syncResultJSON {
 			FilteredDatabases:     []string{},
 			SynchronizedDatabases: []string{"shop"},
 		},
-		Message: "实例 orders 的容量同步任务已成功完成",
+		Message: "成功采集并保存 1 个数据库的容量信息",
 	}
 }

@@ -48,7 +48,7 @@ func (h *handlers) apiCreateTag(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.created(c, echo.Map{"tag": newTagDetail(tag)}, "api.saved")
+	return h.created(c, echo.Map{"tag": newTagDetail(tag)}, "api.tag_created")
 }
 
 // createTag stores the tag described by the body of either door.
@@ -73,7 +73,7 @@ func (h *handlers) apiUpdateTag(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.ok(c, echo.Map{"tag": newTagDetail(tag)}, "api.updated")
+	return h.ok(c, echo.Map{"tag": newTagDetail(tag)}, "api.tag_updated")
 }
 
 // updateTag changes the tag of the path as the body of either door says.
@@ -95,7 +95,7 @@ func (h *handlers) apiDeleteTag(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.ok(c, echo.Map{"tag_id": tag.ID}, "api.deleted")
+	return h.ok(c, echo.Map{"tag_id": tag.ID}, "api.tag_deleted")
 }
 
 // deleteTag deletes the tag of the path.

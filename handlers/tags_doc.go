@@ -46,7 +46,7 @@ func tagOperations() []operation {
 		{
 			method: http.MethodPost, path: "/tags", id: "createTag", tag: tagTags, summary: "Add a tag",
 			body: members, example: openapi.Dict("name", "production", "display_name", "生产", "color", "red"),
-			status: http.StatusCreated, message: "api.saved", data: one, fails: fails,
+			status: http.StatusCreated, message: "api.tag_created", data: one, fails: fails,
 		},
 		{
 			method:  http.MethodPut,
@@ -57,16 +57,20 @@ func tagOperations() []operation {
 			about:   "Absent members stay as they are.",
 			body:    openapi.AllOptional(members),
 			example: openapi.Dict("color", "orange"),
-			message: "api.updated",
+			message: "api.tag_updated",
 			data:    one,
 			missing: "tag.not_found",
 			fails:   fails,
 		},
 		{
 			method: http.MethodDelete, path: "/tags/{id}", id: "deleteTag", tag: tagTags, summary: "Delete a tag",
-			about: "Instances that have it are kept.", message: "api.deleted", data: struct {
+			about:   "Refused while instances outside the recycle bin have it.",
+			message: "api.tag_deleted", data: struct {
 				TagID int64 `json:"tag_id"`
-			}{2}, missing: "tag.not_found",
+			}{2}, missing: "tag.not_found", fails: []*models.Error{{
+				Code: models.CodeTagInUse, Key: "tag.in_use", Args: models.Args("Name", exampleTag.DisplayName, "N", 4),
+				Extra: models.Args("tag_id", int64(2), "instance_count", int64(4)),
+			}},
 		},
 	}
 }

@@ -232,7 +232,7 @@ func TestTokens_NoCookie(t *testing.T) {
 		c := a.admin.with("X-CSRFToken", "").with("Authorization", a.guest.token("mine", "guest").header.Get("Authorization"))
 		equal(a, "who", c.get("/auth/session").at("user", "username"), any("guest_1"))
 		for _, r := range []*response{
-			c.get("/auth/csrf-token").want(200, "获取 CSRF 令牌成功").wantAt("csrf_token", nil),
+			c.get("/auth/csrf-token").want(200, "操作成功").wantAt("csrf_token", nil),
 			c.get("/auth/session").want(200, "获取会话状态成功"),
 			c.post("/auth/login", obj{"username": "user_1", "password": password}).want(200, "登录成功"),
 			c.post("/auth/login", obj{"username": "user_1", "password": "wrong"}).want(401, "用户名或密码错误"),

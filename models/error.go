@@ -42,6 +42,7 @@ const (
 	CodeInvalidOldPassword Code = "INVALID_OLD_PASSWORD"
 	CodeUsernameExists     Code = "USERNAME_EXISTS"
 	CodeLastAdmin          Code = "LAST_ADMIN_REQUIRED"
+	CodeTagInUse           Code = "TAG_IN_USE"
 )
 
 // Error is the only error type that packages of the product return to one another. It is classified once, where it

@@ -106,11 +106,13 @@ func TestStore_UpdateInstance_WhileScheduleOutcome(t *testing.T) {
 
 func TestStore_DeleteTag_WhileInstanceIsTagged(t *testing.T) {
 	onPostgres(t, func(f *fixture) {
-		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "a", DBType: models.SQLite}, []string{"b"}, nil)
+		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "a", DBType: models.SQLite}, nil, nil)
+		check(f, err)
+		unused, err := f.CreateTag(f.ctx, models.Tag{Name: "b", DisplayName: "b", Color: "red"})
 		check(f, err)
 		errs := f.contest("INSERT INTO tags (name, display_name, color) VALUES ('c', 'c', 'red')",
 			func() error { _, err := f.UpdateInstance(f.ctx, instance, &[]string{"b", "c"}, nil); return err },
-			func() error { return f.DeleteTag(f.ctx, instance.Tags[0].ID) })
+			func() error { return f.DeleteTag(f.ctx, unused.ID) })
 		for _, err := range errs {
 			check(f, err)
 		}

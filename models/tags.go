@@ -155,15 +155,29 @@ func tagNameTaken(err error) error {
 	return err
 }
 
-// DeleteTag deletes a tag and removes it from all instances.
+// DeleteTag deletes a tag and removes it from the instances in the recycle bin. One that other instances have is
+// CodeTagInUse.
 func (s *Store) DeleteTag(ctx context.Context, id int64) error {
-	db, done := bounded(ctx, s.writer)
-	defer done()
-	gone := db.Delete(&Tag{}, "id = ?", id)
-	if gone.Error == nil && gone.RowsAffected == 0 {
-		return NotFound("tag.not_found")
-	}
-	return gone.Error
+	return s.change(ctx, func(tx *gorm.DB) error {
+		// Whoever gives the tag to an instance waits for this lock, so the count cannot become wrong.
+		locked := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+		if err := locked.Take(&Tag{}, "id = ?", id).Error; err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+			return err
+		}
+		tag, err := takeTag(tx, id)
+		if err != nil {
+			return err
+		}
+		if tag.InstanceCount > 0 {
+			return tagInUse(tag)
+		}
+		return tx.Delete(&Tag{}, "id = ?", id).Error
+	})
+}
+
+func tagInUse(t TagItem) *Error {
+	refused := &Error{Code: CodeTagInUse, Key: "tag.in_use", Args: Args("Name", t.DisplayName, "N", t.InstanceCount)}
+	return refused.With("tag_id", t.ID).With("instance_count", t.InstanceCount)
 }
 
 // setTags replaces the instance's tags by the named ones, creating those that do not exist. Tags are created and

@@ -49,14 +49,19 @@ func TestStore_TagPage_InstanceCount(t *testing.T) {
 		second := models.TagQuery{Sort: "nonsense", Desc: true, Limit: 2, Offset: 2}
 		equal(f, "second page", fmt.Sprint(f.tagNames(second)), "[old north]")
 
-		restored, _, err := f.RestoreInstance(f.ctx, gone.ID)
+		_, _, err = f.RestoreInstance(f.ctx, gone.ID)
 		check(f, err)
 		prod := page.Items[2]
 		prod, err = f.Tag(f.ctx, prod.ID)
 		check(f, err)
 		equal(f, "after the restore", prod.InstanceCount, 2)
 
+		wantError(f, f.DeleteTag(f.ctx, prod.ID), models.CodeTagInUse, "tag.in_use")
+		_, err = f.DeleteInstances(f.ctx, f.instancesWith("prod"))
+		check(f, err)
 		check(f, f.DeleteTag(f.ctx, prod.ID))
+		restored, _, err := f.RestoreInstance(f.ctx, gone.ID)
+		check(f, err)
 		restored, err = f.Instance(f.ctx, restored.ID)
 		check(f, err)
 		equal(f, "tags left", fmt.Sprintf("%d %s", len(restored.Tags), restored.Tags[0].Name), "1 old")
@@ -81,6 +86,18 @@ func TestStore_TagPage_InstanceCount(t *testing.T) {
 		_, err = f.UpdateTag(f.ctx, models.Tag{ID: unused.ID, Name: "a", DisplayName: "\xff"})
 		wantError(f, err, models.CodeInvalid, "text.not_storable")
 	})
+}
+
+// instancesWith returns the ids of the instances that have the tag.
+func (f *fixture) instancesWith(tag string) []int64 {
+	f.Helper()
+	page, err := f.Instances(f.ctx, models.InstanceQuery{Tags: []string{tag}, Limit: 100})
+	check(f, err)
+	var ids []int64
+	for _, item := range page.Items {
+		ids = append(ids, item.ID)
+	}
+	return ids
 }
 
 func TestStore_TagPage_Search(t *testing.T) {
