@@ -84,8 +84,9 @@ if ((${#missing[@]})); then
 fi
 
 # -race also checks unsafe pointers. In SQLite, which is translated from C, these checks take half of the time and find
-# nothing in our code.
-race=(-race -gcflags='modernc.org/...=-d=checkptr=0')
+# nothing in our code. SQLite's driver is not checked for races: when a statement is cancelled it reads the handle of a
+# connection that may just be closing, and only then takes the lock under which it does nothing with a closed one.
+race=(-race -gcflags='modernc.org/...=-d=checkptr=0' -gcflags='github.com/glebarez/go-sqlite=-race=false')
 export CGO_ENABLED=1
 if ! has_libc >/dev/null 2>&1; then
   echo "test.sh: no C compiler, so no race detector" >&2
