@@ -404,7 +404,7 @@ func (w *walk) reopenAtOnce(link string) {
 	w.until(`!document.querySelector("#modal-dialog").open && location.pathname == "` + w.instance + `"`)
 }
 
-// deleteAndRestore renames the instance, moves it to the recycle bin, restores and activates it.
+// deleteAndRestore renames the instance, moves it to the recycle bin, and restores it, still active.
 func (w *walk) deleteAndRestore() {
 	w.t.Helper()
 	w.open(w.app.URL + w.instance)
@@ -426,9 +426,6 @@ func (w *walk) deleteAndRestore() {
 	w.until(`!document.querySelector('` + restore + `')`)
 	w.open(w.app.URL + w.instance)
 	w.see("#instance-facts")
-	w.click("#edit-instance")
-	w.click(`input[type=checkbox][name=is_active]`)
-	w.click("#instance-save")
 	w.see(".status.active")
 	w.quiet()
 }

@@ -249,7 +249,7 @@ func oneInstanceOperations() []operation {
 		id:      "restoreInstance",
 		tag:     tagInstances,
 		summary: "Take an instance out of the recycle bin",
-		about:   "It stays inactive. The message is 实例未删除，无需恢复 when it was not there.",
+		about:   "It is active if it was before it was deleted. The message is 实例未删除，无需恢复 when it was not there.",
 		message: "api.instance_restored",
 		data:    exampleInstance(),
 		missing: instanceMissing,

@@ -81,6 +81,22 @@ func TestInstances(t *testing.T) {
 			want(200, "实例恢复成功").
 			wantAt("instance.is_active", false, "instance.status", "inactive")
 		a.admin.post(path+"/restore", nil).want(200, "实例未删除，无需恢复")
+		same["is_active"] = true
+		a.admin.put(path, same).want(200, "实例更新成功")
+		for _, binned := range []func() *response{
+			func() *response { return a.admin.remove(path) },
+			func() *response { return a.admin.post(path+"/delete", nil) },
+			func() *response {
+				return a.admin.post("/instances/batch-delete", obj{"instance_ids": []any{gone.at("instance_id")}})
+			},
+		} {
+			equal(a, "deleted", binned().status, 200)
+			a.admin.remove(path).want(200, "实例已移入回收站") // again, which must not forget how it was
+			a.admin.get("/instances?include_deleted=true&search=PG_1").wantAt("items.0.is_active", false)
+			a.admin.post(path+"/restore", nil).
+				want(200, "实例恢复成功").
+				wantAt("instance.is_active", true, "instance.status", "active")
+		}
 		a.admin.post("/instances/4711/restore", nil).wantCode(404, models.CodeNotFound, "实例不存在")
 	})
 }

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
@@ -19,9 +20,14 @@ func TestPages_Labels(t *testing.T) {
 	a.admin.submit("/instances", form, htmx...).wantStatus(http.StatusBadRequest).says("字段 '文件路径' 是必填的")
 	a.user.visit("/instances/new").wantStatus(http.StatusForbidden).says("需要 创建 权限")
 
-	path := a.sqliteInstance("back", a.sqliteFile("CREATE TABLE t (id)"))
-	a.admin.submit(path+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
-	a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says("实例 back 已恢复，当前为停用状态")
+	file := a.sqliteFile("CREATE TABLE t (id)")
+	for name, says := range map[string]string{"back": "实例 back 恢复成功", "off": "实例 off 已恢复，当前为停用状态"} {
+		body := obj{"name": name, "db_type": "sqlite", "database_name": file, "is_active": name != "off"}
+		id := a.admin.post("/instances", body).want(http.StatusCreated, "实例创建成功").id("instance", "id")
+		path := fmt.Sprintf("/instances/%d", id)
+		a.admin.submit(path+"/delete", url.Values{}).wantStatus(http.StatusSeeOther)
+		a.admin.submit(path+"/restore", url.Values{}, htmx...).wantStatus(http.StatusOK).says(says)
+	}
 }
 
 func TestForms_Cancel(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *Store) DeleteInstances(ctx context.Context, ids []int64) (Deletion, err
 		out.Missing = missingFrom(found, ids)
 		out.Deleted = slices.DeleteFunc(found, func(i Instance) bool { return i.DeletedAt != nil })
 		return tx.Model(&Instance{}).Where("deleted_at IS NULL AND id IN "+s.dialect.ids(), parameter).
-			Updates(map[string]any{"deleted_at": s.Now(), "is_active": false}).Error
+			Updates(s.intoBin()).Error
 	})
 	return out, err
 }

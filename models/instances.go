@@ -358,8 +358,7 @@ func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error) 
 			return err
 		}
 		if stored.DeletedAt == nil {
-			err := tx.Model(&stored).Updates(map[string]any{"deleted_at": s.Now(), "is_active": false}).Error
-			if err != nil {
+			if err := tx.Model(&stored).Updates(s.intoBin()).Error; err != nil {
 				return err
 			}
 		}
@@ -369,7 +368,15 @@ func (s *Store) DeleteInstance(ctx context.Context, id int64) (Instance, error) 
 	return deleted, err
 }
 
-// RestoreInstance takes an instance out of the recycle bin, inactive. It returns false if the instance was not in it.
+// intoBin returns the columns to update of an instance that moves to the recycle bin.
+func (s *Store) intoBin() map[string]any {
+	return map[string]any{
+		"deleted_at": s.Now(), "is_active": false, "active_before_deletion": gorm.Expr("is_active"),
+	}
+}
+
+// RestoreInstance takes an instance out of the recycle bin, active if it was before it was deleted. It returns false if
+// the instance was not in the recycle bin.
 func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, error) {
 	var restored Instance
 	var wasDeleted bool
@@ -379,7 +386,8 @@ func (s *Store) RestoreInstance(ctx context.Context, id int64) (Instance, bool, 
 			return err
 		}
 		if wasDeleted = stored.DeletedAt != nil; wasDeleted {
-			if err := tx.Model(&stored).Update("deleted_at", nil).Error; err != nil {
+			restored := map[string]any{"deleted_at": nil, "is_active": gorm.Expr("active_before_deletion")}
+			if err := tx.Model(&stored).Updates(restored).Error; err != nil {
 				return instanceRefused(err)
 			}
 		}

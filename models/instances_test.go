@@ -169,7 +169,7 @@ func TestStore_RestoreInstance(t *testing.T) {
 		restored, was, err := f.RestoreInstance(f.ctx, created.ID)
 		check(f, err)
 		equal(f, "was deleted", was, true)
-		equal(f, "status", restored.Status(), "inactive")
+		equal(f, "status", restored.Status(), "active")
 		_, was, err = f.RestoreInstance(f.ctx, created.ID)
 		check(f, err)
 		equal(f, "was deleted", was, false)
