@@ -293,6 +293,7 @@ func (w *walk) readReceipts(s watched) {
 	w.look("receipt")
 	w.click("#run-panel .panel-foot [data-close]")
 	w.until(`location.pathname == "` + w.instance + `/runs"`)
+	w.see("#run-list tbody tr")
 	states := evaluate[[]string](w.browser,
 		`[...document.querySelectorAll("#run-list tbody tr")].map(r => r.dataset.runStatus)`)
 	const want = "succeeded succeeded cancelled succeeded"
