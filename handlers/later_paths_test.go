@@ -246,7 +246,8 @@ func TestTableSizes_Contract(t *testing.T) {
 		equal(a, "order", strings.Join(column(rows, "table_name"), " "), "part whole ix İx 100%")
 		equal(a, "size_mb", strings.Join(column(rows, "size_mb"), " "), "5 5 3 0 <nil>")
 		equal(a, "unknown is left out", strings.Join(slices.Sorted(maps.Keys(rows[4].(obj))), " "),
-			"collected_at kind schema_name size_source table_name")
+			"collected_at kind schema_name size_source table_name unused_bytes")
+		equal(a, "unused", rows[4].(obj)["unused_bytes"], nil)
 		equal(a, "partition",
 			plain([]any{rows[0].(obj)["parent_schema"], rows[0].(obj)["parent_table"], rows[1].(obj)["rolled_up"]}),
 			`["S","whole",true]`)

@@ -42,7 +42,7 @@ func TestTableSizes_Notes(t *testing.T) {
 				"tables.0.kind", "memory_optimized", "tables.0.memory_bytes", 0, "tables.0.rows_at", "2026-03-09T17:30:00.12+00:00",
 				"tables.0.note", "clustered", "tables.0.related_schema", "SYS", "tables.0.related_table", `C"<b>`)
 		equal(a, "of one of whom nothing is known", members(r.at("tables", 1).(obj)),
-			"collected_at kind schema_name size_bytes size_mb size_source table_name")
+			"collected_at kind schema_name size_bytes size_mb size_source table_name unused_bytes")
 
 		plain := a.guest.get(a.snapshotOf(instance, "DATA", models.TableResult{Complete: true}) + "/sizes")
 		equal(a, "of one without a scope", members(plain.data),

@@ -6,7 +6,7 @@ import (
 	"whalefall/models"
 )
 
-// tableSizeJSON is one row of a snapshot. Unknown members are left out.
+// tableSizeJSON is one row of a snapshot. Unknown members are left out but for unused_bytes, which is null.
 type tableSizeJSON struct {
 	SchemaName     string            `json:"schema_name"`
 	TableName      string            `json:"table_name"`
@@ -18,7 +18,7 @@ type tableSizeJSON struct {
 	SizeBytes      *int64            `json:"size_bytes,omitempty"`
 	DataSizeBytes  *int64            `json:"data_size_bytes,omitempty"`
 	IndexSizeBytes *int64            `json:"index_size_bytes,omitempty"`
-	UnusedBytes    *int64            `json:"unused_bytes,omitempty"`
+	UnusedBytes    *int64            `json:"unused_bytes"`           // null: nobody measured it
 	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // over the last 30 days
 	Kind           models.Kind       `json:"kind"`
 	ParentSchema   string            `json:"parent_schema,omitempty"`

@@ -66,7 +66,7 @@ const (
 )
 
 // TableSize is one relation as a collector measured it. Sizes are bytes; nil is unknown, 0 is known to be empty. Where
-// none is nil, Total = Data + Index + Unused, all ≥ 0.
+// Total, Data and Index are not nil, Total = Data + Index + Unused, all ≥ 0; an unknown Unused is part of the others.
 type TableSize struct {
 	Schema, Name string // byte-exact identity within the database
 	Kind         Kind

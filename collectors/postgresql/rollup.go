@@ -124,7 +124,7 @@ func (u rollup) row(r relation) models.TableSize {
 			row.RowsSource = models.RowsStatistic
 		}
 	}
-	row.Data, row.Index, row.Unused = sum.data, sum.index, new(int64)
+	row.Data, row.Index = sum.data, sum.index // no function tells how much of the files is free
 	row.Total, row.SizeSource = collectors.AddKnown(sum.data, sum.index), models.SizeAllocated
 	return row
 }

@@ -94,14 +94,16 @@ type bTree struct {
 	primaryKey        *string // of a table: its primary key's index, which of a WITHOUT ROWID table is the b-tree itself
 }
 
-// pageCounts is what the pages of a b-tree hold: bytes, cells, and the cells of its leaf pages.
-type pageCounts struct{ bytes, cells, leafCells int64 }
+// pageCounts is what the pages of a b-tree hold: used and unused bytes, cells, and the cells of its leaf pages. Where
+// dbstat does not tell the unused bytes, they count as used.
+type pageCounts struct{ used, unused, cells, leafCells int64 }
 
 // catalog is the schema of a file with the pages of its b-trees.
 type catalog struct {
 	virtual map[string]bool // by name in lower case
 	btrees  []bTree
 	pages   map[string]pageCounts
+	tells   bool // dbstat tells the unused bytes of this file
 }
 
 // readCatalog reads the schema and every page of the file.
@@ -134,8 +136,9 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 	return found, collectors.EachRow(ctx, tx, statements["pages"], func(rows *sql.Rows) error {
 		var name string
 		var bytes, cells int64
+		var unused sql.NullInt64
 		var leaf bool
-		if err := rows.Scan(&name, &bytes, &cells, &leaf); err != nil {
+		if err := rows.Scan(&name, &bytes, &unused, &cells, &leaf); err != nil {
 			return err
 		}
 
@@ -147,7 +150,8 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 			last = name
 		}
 		p := found.pages[name]
-		p.bytes, p.cells = p.bytes+bytes, p.cells+cells
+		p.used, p.unused, p.cells = p.used+bytes-unused.Int64, p.unused+unused.Int64, p.cells+cells
+		found.tells = unused.Valid
 		if leaf {
 			p.leafCells += cells
 		}
@@ -173,16 +177,17 @@ func (b bTree) listed() bool { return b.kind == "table" && !strings.HasPrefix(b.
 // assemble returns the tables with the sums of their b-trees. The b-tree of a table is its data. That of a WITHOUT
 // ROWID table is built like an index, so its inner pages hold rows as well.
 func (c catalog) assemble() []models.TableSize {
-	type size struct{ data, index, cells, leafCells int64 }
+	type size struct{ data, index, unused, cells, leafCells int64 }
 	sizes, names := map[string]size{}, make(map[string]bool, len(c.btrees))
 	for _, b := range c.btrees {
 		names[b.name] = true
 		s, pages := sizes[b.table], c.pages[b.name]
 		if b.kind == "index" {
-			s.index += pages.bytes
+			s.index += pages.used
 		} else {
-			s.data, s.cells, s.leafCells = pages.bytes, pages.cells, pages.leafCells
+			s.data, s.cells, s.leafCells = pages.used, pages.cells, pages.leafCells
 		}
+		s.unused += pages.unused
 		sizes[b.table] = s
 	}
 	var tables []models.TableSize
@@ -191,7 +196,7 @@ func (c catalog) assemble() []models.TableSize {
 			continue
 		}
 		s := sizes[t.name]
-		total, rows := s.data+s.index, s.leafCells
+		total, rows := s.data+s.index+s.unused, s.leafCells
 		if t.primaryKey != nil && !names[*t.primaryKey] {
 			rows = s.cells
 		}
@@ -199,11 +204,15 @@ func (c catalog) assemble() []models.TableSize {
 		if c.shadow(t.name) {
 			kind = models.KindShadow
 		}
-		tables = append(tables, models.TableSize{
+		table := models.TableSize{
 			Schema: mainDatabase, Name: collectors.ValidName(t.name), Kind: kind,
-			Total: &total, Data: &s.data, Index: &s.index, Unused: new(int64), SizeSource: models.SizeAllocated,
+			Total: &total, Data: &s.data, Index: &s.index, SizeSource: models.SizeAllocated,
 			Rows: &rows, RowsSource: models.RowsExact,
-		})
+		}
+		if c.tells {
+			table.Unused = &s.unused
+		}
+		tables = append(tables, table)
 	}
 	return tables
 }

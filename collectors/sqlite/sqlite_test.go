@@ -96,15 +96,17 @@ func serverSizes(t *testing.T, path string) map[collectortest.RelationName]colle
 	defer func() { _ = db.Close() }()
 	own := map[collectortest.RelationName]collectortest.Sizes{}
 	err := collectors.EachRow(t.Context(), db, `
-		SELECT t.name, (SELECT pgsize FROM dbstat WHERE aggregate = TRUE AND name = t.name),
-			(SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE
+		SELECT t.name, (SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE
+				AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = t.name)),
+			(SELECT pgsize - unused FROM dbstat WHERE aggregate = TRUE AND name = t.name),
+			(SELECT coalesce(sum(pgsize - unused), 0) FROM dbstat WHERE aggregate = TRUE
 				AND name IN (SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = t.name))
 		FROM sqlite_schema t WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite^_%' ESCAPE '^'`,
 		func(rows *sql.Rows) error {
 			var name string
-			var data, index int64
-			err := rows.Scan(&name, &data, &index)
-			own[collectortest.Relation("main", name)] = collectortest.Sizes{Total: new(data + index), Data: &data, Index: &index}
+			var total, data, index int64
+			err := rows.Scan(&name, &total, &data, &index)
+			own[collectortest.Relation("main", name)] = collectortest.Sizes{Total: &total, Data: &data, Index: &index}
 			return err
 		})
 	if err != nil {
@@ -140,6 +142,39 @@ func filesIn(t *testing.T, dir string) []string {
 		names[i] = entry.Name()
 	}
 	return names
+}
+
+func TestCollector_Tables_Unused(t *testing.T) {
+	t.Parallel()
+	for pageSize, tells := range map[string]bool{"4096": true, "512": false, "65536": false} {
+		t.Run("pages of "+pageSize, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "target.db")
+			db := openFile(t, path)
+			execAll(
+				t, db, "PRAGMA page_size = "+pageSize, "CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT, b BLOB)",
+				"CREATE INDEX t_s ON t (s)", "INSERT INTO t SELECT value, printf('%0100d', value), NULL FROM generate(5000)",
+				"UPDATE t SET b = zeroblob(100000) WHERE id = 1", "DELETE FROM t WHERE id % 10 > 1",
+			)
+			var total, unused int64
+			err := db.QueryRowContext(t.Context(), "SELECT sum(pgsize), sum(unused) FROM dbstat WHERE name IN ('t', 't_s')").
+				Scan(&total, &unused)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = db.Close()
+
+			table := mustTablesOf(t, New([]string{dir}), path)[collectortest.Relation("main", "t")]
+			rest := total - *table.Data - *table.Index
+			if *table.Total != total || tells && rest != unused || !tells && rest != 0 {
+				t.Errorf("%d bytes without %d, want %d without %d", *table.Total, rest, total, unused)
+			}
+			if (table.Unused != nil) != tells || tells && (*table.Unused != unused || unused < 50_000) {
+				t.Errorf("%s bytes are unused, want %d (told: %v)", collectortest.Text(table.Unused), unused, tells)
+			}
+		})
+	}
 }
 
 func TestCollector_Tables_CountsEveryPage(t *testing.T) {
