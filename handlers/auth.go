@@ -113,9 +113,16 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 	return h.Store.ChangePassword(c.Request().Context(), user.ID, old, fresh, keep)
 }
 
-// throttleLogin rejects a user name with too many failures from this network, before any other check.
+// throttleLogin rejects a network with too many failures without reading the body, and a user name with too many
+// failures from this network before any other check. A body of somebody unknown ends after maxLoginBody.
 func (h *handlers) throttleLogin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if err := h.Store.CheckAddress(networkOf(c)); err != nil {
+			return err
+		}
+		if currentUser(c) == nil {
+			limitBody(c, maxLoginBody)
+		}
 		left, reset, err := h.Store.LoginBudget(c.Request().Context(), loginName(peekFields(c)), networkOf(c))
 		if err := h.requireBudget(left, reset, err); err != nil {
 			return err
@@ -144,5 +151,5 @@ func (h *handlers) requireBudget(left int, reset time.Time, err error) error {
 	if err != nil || left > 0 {
 		return err
 	}
-	return rateLimited(models.LoginFailureLimit, reset, h.now())
+	return models.RateLimited(models.LoginFailureLimit, reset, h.now())
 }

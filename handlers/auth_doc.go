@@ -25,8 +25,10 @@ func authOperations() []operation {
 			tag:     tagAuth,
 			summary: "Log in",
 			about: "Sets the session's cookie. After ten failures for a user name from one address within 60 seconds, " +
-				"logins answer 429 until the oldest failure is 60 seconds old. A success clears them. A request with a " +
-				"bearer token gets no cookie.",
+				"logins answer 429 until the oldest failure is 60 seconds old. A success clears them. An address that fails " +
+				"60 times within a minute, whatever the names, gets 429 until one failure a second is given back. Logins that " +
+				"would wait longer than 1.5 seconds for others answer 503. The body has at most 8 KiB, unless " +
+				"somebody is logged in already. A request with a bearer token gets no cookie.",
 			body: []openapi.Field{
 				openapi.Required("username", openapi.Example(openapi.Dict("type", "string"), "admin"), "User name, in any case."),
 				openapi.Required("password", anyPassword, "Password."),
@@ -40,6 +42,8 @@ func authOperations() []operation {
 				models.Invalid("auth.login_incomplete"),
 				{Code: models.CodeInvalidCredentials},
 				{Code: models.CodeAccountDisabled},
+				{Code: models.CodeTooLarge, Key: "body.login_too_large"},
+				busy,
 			},
 		},
 		{
@@ -82,6 +86,7 @@ func authOperations() []operation {
 				{Code: models.CodePasswordMismatch},
 				{Code: models.CodePasswordDuplicated},
 				{Code: models.CodeInvalidOldPassword},
+				busy,
 			}, passwordRefusals...),
 		},
 	}

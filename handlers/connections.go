@@ -16,6 +16,9 @@ import (
 func (h *handlers) guardConnectionTest(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
 	saved, other := h.guard(perm, handler), h.guard(models.PermCreate, handler)
 	return func(c echo.Context) error {
+		if err := allowed(currentUser(c), perm); err != nil {
+			return err // before anything is read
+		}
 		f := peekFields(c)
 		if len(f) == 0 || f.given("instance_id") {
 			return saved(c)

@@ -36,8 +36,8 @@ func newCSRF(key []byte) map[bool]http.Handler {
 	refuse := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		call := r.Context().Value(csrfCallKey{}).(*csrfCall)
 		call.err = csrfError(csrf.FailureReason(r))
-		if !isAPI(call.c) && r.ContentLength > maxBody {
-			call.err = &models.Error{Code: models.CodeTooLarge} // too large for its token to be read
+		if limit, reached := limitReached(r); reached && !isAPI(call.c) {
+			call.err = bodyUnread(limit) // too large for its token to be read
 		}
 	})
 	build := func(secure bool) http.Handler {

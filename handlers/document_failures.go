@@ -59,6 +59,10 @@ var failureStatuses = []failureStatus{
 		nil,
 	},
 	{
+		http.StatusServiceUnavailable, "Busy", "Too many logins are waiting for their turn.",
+		[]*models.Error{busy}, []string{"Retry-After"},
+	},
+	{
 		http.StatusGatewayTimeout, "Timeout", "The monitored server did not answer in time.",
 		[]*models.Error{{Code: models.CodeTimeout}},
 		nil,
@@ -66,6 +70,7 @@ var failureStatuses = []failureStatus{
 }
 
 var (
+	busy            = &models.Error{Code: models.CodeBusy, RetryAfter: time.Second}
 	unauthenticated = &models.Error{Code: models.CodeUnauthenticated}
 	csrfRefusals    = []*models.Error{{Code: models.CodeCSRFMissing}, {Code: models.CodeCSRFInvalid}}
 	writeRefusals   = []*models.Error{

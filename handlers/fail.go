@@ -41,6 +41,7 @@ var kinds = map[models.Code]kind{
 	models.CodeUnreachable:        {http.StatusConflict, "external", "medium"},
 	models.CodeCollection:         {http.StatusConflict, "external", "medium"},
 	models.CodeRateLimited:        {http.StatusTooManyRequests, "security", "medium"},
+	models.CodeBusy:               {http.StatusServiceUnavailable, "security", "medium"},
 	models.CodeTimeout:            {http.StatusGatewayTimeout, "external", "medium"},
 	models.CodeInternal:           {http.StatusInternalServerError, "system", "high"},
 }
@@ -81,7 +82,7 @@ func (h *handlers) fail(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	rateLimitHeaders(c, e)
+	retryHeaders(c, e)
 	if writeErr := h.writeFailure(c, e, k, id); writeErr != nil {
 		h.Log.ErrorContext(c.Request().Context(), "error answer not written", "error", writeErr, "error_id", id)
 	}

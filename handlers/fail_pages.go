@@ -36,7 +36,7 @@ func (h *handlers) failHTML(c echo.Context, e *models.Error, k kind, id string) 
 	switch {
 	case !isHTMX(c) && c.Path() == "/login":
 		return h.renderLogin(c, k.status, views.LoginForm{
-			Next: localPath(c.FormValue("next")), Username: c.FormValue("username"), Problem: &f,
+			Next: localPath(posted(c, "next")), Username: posted(c, "username"), Problem: &f,
 		})
 	case !isHTMX(c):
 		return h.render(c, k.status, p, refusal(c, p, f))
@@ -65,7 +65,7 @@ func (h *handlers) engineOf(c echo.Context, e *models.Error) models.Engine {
 			return instance.DBType
 		}
 	}
-	engine, _ := models.ParseEngine(c.FormValue("db_type"))
+	engine, _ := models.ParseEngine(posted(c, "db_type"))
 	return engine
 }
 
@@ -157,7 +157,7 @@ func inPageTerms(c echo.Context, p views.Page, e *models.Error) *models.Error {
 
 func labels(c echo.Context, p views.Page, names string) string {
 	all := strings.Split(names, ", ")
-	engine, _ := models.ParseEngine(c.FormValue("db_type"))
+	engine, _ := models.ParseEngine(posted(c, "db_type"))
 	section, _, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
 	for i, name := range all {
 		if key := cmp.Or(labelOf[section+"."+name], labelOf[name]); key != "" {

@@ -41,8 +41,11 @@ type handlers struct {
 	routes   map[string]bool // the patterns that requests are counted by
 }
 
-// maxBody is the largest request body, bytes. A larger one is a 413.
-const maxBody = 1 << 20
+// Largest request bodies, bytes. A larger one is a 413.
+const (
+	maxBody      = 1 << 20
+	maxLoginBody = 8 << 10
+)
 
 // New returns the whole HTTP surface.
 func New(cfg Config) http.Handler {
@@ -65,7 +68,7 @@ func New(cfg Config) http.Handler {
 		middleware.Recover(),
 		securityHeaders,
 		compress(),
-		limitBody,
+		limitBodies,
 		h.identify,
 		h.limitRate,
 		refuseBadToken,

@@ -3,7 +3,6 @@ package handlers
 import (
 	"net/netip"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,7 +24,7 @@ func (h *handlers) takeRequest(client string, perMinute int) error {
 	if allowed {
 		return nil
 	}
-	return rateLimited(perMinute, next, h.now())
+	return models.RateLimited(perMinute, next, h.now())
 }
 
 // networkOf returns the network that a request is counted for: the address, or the /64 of an IPv6 address.
@@ -60,18 +59,9 @@ func (h *handlers) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// rateLimited returns a 429 that says how many requests are allowed and when the next one is.
-func rateLimited(limit int, reset, now time.Time) *models.Error {
-	return &models.Error{
-		Code:       models.CodeRateLimited,
-		RetryAfter: models.WholeSeconds(reset.Sub(now)),
-		Extra:      map[string]any{"limit": limit, "remaining": 0, "reset": reset.Unix()},
-	}
-}
-
-// rateLimitHeaders sets the headers of a 429.
-func rateLimitHeaders(c echo.Context, e *models.Error) {
-	if e.Code != models.CodeRateLimited {
+// retryHeaders sets the headers that say when to try again.
+func retryHeaders(c echo.Context, e *models.Error) {
+	if e.RetryAfter == 0 {
 		return
 	}
 	header, members := c.Response().Header(), e.Members()

@@ -9,8 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -106,37 +107,62 @@ func decodeJSON(body io.Reader) (fields, error) {
 	return out, nil
 }
 
-// escape matches an escape sequence of JSON. Its group is a surrogate without its other half.
-var escape = regexp.MustCompile(
-	`(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)`,
-)
-
 // hasLoneSurrogate reports whether a JSON text contains half a surrogate pair. The decoder would replace it, and so
 // change a password.
 func hasLoneSurrogate(raw []byte) bool {
-	for _, found := range escape.FindAllSubmatchIndex(raw, -1) {
-		if found[2] >= 0 {
+	for {
+		at := bytes.IndexByte(raw, '\\')
+		if at < 0 {
+			return false
+		}
+		raw = raw[at:]
+		unit, isUnit := escapedUnit(raw)
+		switch low, _ := escapedUnit(raw[min(len(raw), escapeLength):]); {
+		case !isUnit:
+			raw = raw[min(len(raw), len(`\n`)):]
+		case !utf16.IsSurrogate(unit):
+			raw = raw[escapeLength:]
+		case utf16.DecodeRune(unit, low) == utf8.RuneError:
 			return true
+		default:
+			raw = raw[2*escapeLength:]
 		}
 	}
-	return false
+}
+
+const escapeLength = len(`\u0000`)
+
+// escapedUnit returns the UTF-16 code unit of the escape sequence \uXXXX at the beginning of the text, if there is one.
+func escapedUnit(text []byte) (unit rune, found bool) {
+	if len(text) < escapeLength || !bytes.HasPrefix(text, []byte(`\u`)) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[2:escapeLength]), 16, 16)
+	return rune(n), err == nil
 }
 
 // bodyUnread returns the error for a body that could not be read: too large, or the client is gone.
 func bodyUnread(err error) *models.Error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &models.Error{Code: models.CodeTooLarge, Err: err}
+	large, isLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case !isLarge:
+		return &models.Error{Code: models.CodeInvalid, Err: err}
+	case large.Limit == maxLoginBody:
+		return &models.Error{Code: models.CodeTooLarge, Key: "body.login_too_large", Err: err}
 	}
-	return &models.Error{Code: models.CodeInvalid, Err: err}
+	return &models.Error{Code: models.CodeTooLarge, Err: err}
 }
 
 func bindForm(c echo.Context) (fields, error) {
-	values, err := c.FormParams()
-	if err != nil {
-		return nil, &models.Error{Code: models.CodeInvalid, Key: "body.not_form", Err: err}
+	if _, err := c.FormParams(); err != nil {
+		e := bodyUnread(err)
+		if e.Code == models.CodeInvalid {
+			e.Key = "body.not_form"
+		}
+		return nil, e
 	}
 	out := fields{}
-	for name, v := range values {
+	for name, v := range c.Request().PostForm {
 		switch {
 		case name == csrfField:
 		case len(v) == 1:
@@ -152,13 +178,28 @@ func bindForm(c echo.Context) (fields, error) {
 	return out, nil
 }
 
-// limitBody ends the body after maxBody bytes, wherever it is read.
-func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+// posted returns a member of the form in the body, empty if the body has not been read: nothing is read before it is
+// known who asks.
+func posted(c echo.Context, name string) string { return c.Request().PostForm.Get(name) }
+
+// limitBodies ends each body after maxBody bytes, wherever it is read.
+func limitBodies(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		limitBody(c, maxBody)
 		return next(c)
 	}
+}
+
+func limitBody(c echo.Context, most int64) {
+	r := c.Request()
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
+}
+
+// limitReached returns the error of a body that was read up to its limit, and whether it was. It may take a byte of the
+// body.
+func limitReached(r *http.Request) (*http.MaxBytesError, bool) {
+	_, err := r.Body.Read(make([]byte, 1))
+	return errors.AsType[*http.MaxBytesError](err)
 }
 
 // peekFields reads the body before the checks and puts it back. It returns nothing for an invalid body, which the

@@ -219,7 +219,7 @@ func (h *handlers) followedRun(c echo.Context, instanceID int64, database string
 // for.
 func (h *handlers) followRun(c echo.Context, path string, instance models.Instance, run models.Run) error {
 	switch {
-	case c.FormValue("show") == "run":
+	case posted(c, "show") == "run":
 		return h.redirectWithNotice(c, views.RunPath(run.ID), "")
 	case !isHTMX(c):
 		return h.redirectWithNotice(c, path+"?run="+strconv.FormatInt(run.ID, 10), "")

@@ -39,14 +39,22 @@ type budget struct {
 // returns false and when the next one is available. Processes that share a PostgreSQL store count together, half a
 // second behind, and on their own while the store does not answer. TakeRequest never waits for the store.
 func (s *Store) TakeRequest(client string, perMinute int) (next time.Time, allowed bool) {
-	now := s.now()
-	s.budgets.mu.Lock()
-	defer s.budgets.mu.Unlock()
-	s.budgets.forget(now)
-	b, known := s.budgets.clients[client]
+	return s.budgets.request(client, perMinute, s.now(), true)
+}
+
+// HasRequest returns what TakeRequest would and uses nothing.
+func (s *Store) HasRequest(client string, perMinute int) (next time.Time, allowed bool) {
+	return s.budgets.request(client, perMinute, s.now(), false)
+}
+
+func (a *budgets) request(client string, perMinute int, now time.Time, take bool) (next time.Time, allowed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forget(now)
+	b, known := a.clients[client]
 	if !known {
 		b = &budget{}
-		s.budgets.clients[client] = b
+		a.clients[client] = b
 	}
 	b.each = budgetWindow / time.Duration(perMinute)
 	used := b.used(now)
@@ -54,8 +62,10 @@ func (s *Store) TakeRequest(client string, perMinute int) (next time.Time, allow
 	if used+b.each > budgetWindow {
 		return b.wholeAt.Add(b.each - budgetWindow), false
 	}
-	b.wholeAt = b.wholeAt.Add(b.each)
-	b.unshared++
+	if take {
+		b.wholeAt = b.wholeAt.Add(b.each)
+		b.unshared++
+	}
 	return now, true
 }
 

@@ -35,6 +35,7 @@ const (
 	CodeCollection         Code = "SYNC_DATA_ERROR"
 	CodeTimeout            Code = "COLLECTION_TIMEOUT"
 	CodeRateLimited        Code = "RATE_LIMIT_EXCEEDED"
+	CodeBusy               Code = "SERVICE_UNAVAILABLE"
 	CodeInternal           Code = "INTERNAL_ERROR"
 	CodePasswordMismatch   Code = "PASSWORD_MISMATCH"
 	CodePasswordDuplicated Code = "PASSWORD_DUPLICATED"
@@ -121,6 +122,14 @@ func (e *Error) With(name string, value any) *Error {
 	maps.Copy(out.Extra, e.Extra)
 	out.Extra[name] = value
 	return &out
+}
+
+// RateLimited returns a CodeRateLimited that says how many requests are allowed and when the next one is.
+func RateLimited(limit int, reset, now time.Time) *Error {
+	return &Error{
+		Code: CodeRateLimited, RetryAfter: WholeSeconds(reset.Sub(now)),
+		Extra: map[string]any{"limit": limit, "remaining": 0, "reset": reset.Unix()},
+	}
 }
 
 // WholeSeconds returns a wait rounded up to whole seconds, at least one, as Error.RetryAfter needs it.

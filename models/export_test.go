@@ -159,3 +159,34 @@ func StoreAndReadError(e *Error) (*Error, error) {
 	}
 	return decodeError(text)
 }
+
+// Turns is turns with its methods.
+type Turns struct{ turns }
+
+// NewTurns returns turns for n at a time.
+func NewTurns(n int) *Turns { return &Turns{turns{free: n}} }
+
+// Take waits for a turn and reports whether there was one.
+func (t *Turns) Take(ctx context.Context, from string) bool { return t.take(ctx, from) }
+
+// Done ends a turn.
+func (t *Turns) Done() { t.done() }
+
+// Waiting is how many wait.
+func (t *Turns) Waiting() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.waiting {
+		n += len(l.who)
+	}
+	return n
+}
+
+// LoginsAtOnce is how many passwords are checked at a time.
+func LoginsAtOnce() int { return loginsAtOnce() }
+
+// TakeLoginTurn takes one of the turns of logins until it is released.
+func (s *Store) TakeLoginTurn(ctx context.Context, from string) (release func()) {
+	s.logins.take(ctx, from)
+	return s.logins.done
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -14,17 +15,23 @@ import (
 
 // Limits of logins. After LoginFailureLimit failures within LoginFailureWindow, a name cannot log in from the same
 // address until the oldest of them has left the window. The same applies to a user's wrong old passwords, whatever the
-// address.
+// address. An address may fail AddressFailureLimit times a minute in all, whatever the names.
 const (
-	LoginFailureLimit  = 10
-	LoginFailureWindow = 60 * time.Second
+	LoginFailureLimit   = 10
+	LoginFailureWindow  = 60 * time.Second
+	AddressFailureLimit = 60
 
-	// loginsAtOnce must be far below LoginFailureLimit: a guess counts as failed until it is checked.
-	loginsAtOnce = 4
-	loginTimeout = time.Minute // includes waiting for other logins and the store
+	// maxLoginsAtOnce must be far below LoginFailureLimit: a guess counts as failed until it is checked.
+	maxLoginsAtOnce = 4
+	loginWait       = 1500 * time.Millisecond // for other logins
+	loginRetry      = 2 * time.Second         // when to try again after that
+	loginTimeout    = 30 * time.Second        // includes waiting for the store
 )
 
 var errLoginTimeout = fmt.Errorf("login took longer than %s", loginTimeout)
+
+// loginsAtOnce returns how many passwords are checked at a time. Each check keeps a processor busy.
+func loginsAtOnce() int { return min(maxLoginsAtOnce, runtime.GOMAXPROCS(0)) }
 
 // loginFailure is a wrong or undecided login or old password. Its key hides the name.
 type loginFailure struct {
@@ -38,14 +45,22 @@ func loginKey(name, from string) string { return digest(strings.ToLower(name) + 
 // passwordKey returns the key of a user's old passwords. It differs from every login's, which contains an address.
 func passwordKey(userID int64) string { return loginKey("", strconv.FormatInt(userID, 10)) }
 
-// Login checks a name and password given from an address. Too many failures are CodeRateLimited, a wrong name or
-// password is CodeInvalidCredentials, and an inactive user with the right password is CodeAccountDisabled.
+// Login checks a name and password given from an address. Too many failures are CodeRateLimited, too many logins at a
+// time CodeBusy, a wrong name or password is CodeInvalidCredentials, and an inactive user with the right password is
+// CodeAccountDisabled.
 func (s *Store) Login(ctx context.Context, name, password, from string) (User, error) {
-	ctx, done, err := s.takeTurn(ctx)
-	if err != nil {
+	var user User
+	err := s.inTurn(ctx, from, func(ctx context.Context) (err error) {
+		user, err = s.checkLogin(ctx, name, password, from)
+		return err
+	})
+	return user, err
+}
+
+func (s *Store) checkLogin(ctx context.Context, name, password, from string) (User, error) {
+	if err := s.CheckAddress(from); err != nil {
 		return User{}, err
 	}
-	defer done()
 	guess, err := s.startGuess(ctx, loginKey(name, from))
 	if err != nil {
 		return User{}, err
@@ -55,6 +70,7 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 		return User{}, err
 	}
 	if !user.hasPassword(password) {
+		s.TakeRequest(failuresOf(from), AddressFailureLimit)
 		return User{}, &Error{Code: CodeInvalidCredentials}
 	}
 	if !user.IsActive {
@@ -63,17 +79,36 @@ func (s *Store) Login(ctx context.Context, name, password, from string) (User, e
 	return s.finishLogin(ctx, user, guess)
 }
 
-// takeTurn waits until fewer than loginsAtOnce passwords are being checked. The returned context ends after
-// loginTimeout; the caller must call done.
-func (s *Store) takeTurn(ctx context.Context) (turn context.Context, done func(), err error) {
-	turn, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
-	select {
-	case s.logins <- struct{}{}:
-		return turn, func() { <-s.logins; cancel() }, nil
-	case <-turn.Done():
-		defer cancel()
-		return nil, nil, context.Cause(turn)
+// failuresOf returns the name of the budget that failed logins from an address use.
+func failuresOf(from string) string { return "failures " + from }
+
+// CheckAddress returns CodeRateLimited if the address has used up its failed logins, whatever the names. It never
+// waits.
+func (s *Store) CheckAddress(from string) error {
+	next, left := s.HasRequest(failuresOf(from), AddressFailureLimit)
+	if left {
+		return nil
 	}
+	return RateLimited(AddressFailureLimit, next, s.now())
+}
+
+// inTurn runs a check of passwords, a few at a time. Who has to wait longer than loginWait for others, or longer than
+// loginTimeout for the store, gets CodeBusy.
+func (s *Store) inTurn(ctx context.Context, from string, check func(context.Context) error) error {
+	wait, stop := context.WithTimeout(ctx, loginWait)
+	defer stop()
+	if !s.logins.take(wait, from) {
+		return &Error{Code: CodeBusy, RetryAfter: loginRetry}
+	}
+	defer s.logins.done()
+
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, errLoginTimeout)
+	defer cancel()
+	err := check(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errLoginTimeout) {
+		return &Error{Code: CodeBusy, RetryAfter: loginRetry, Err: err}
+	}
+	return err
 }
 
 // startGuess counts a guess as failed before the password is checked, so concurrent guesses cannot exceed the limit.
@@ -88,7 +123,7 @@ func (s *Store) startGuess(ctx context.Context, key string) (loginFailure, error
 			return err
 		}
 		if left == 0 {
-			return tooManyLogins(reset, guess.At)
+			return RateLimited(LoginFailureLimit, reset, guess.At)
 		}
 		if err := forgetOldGuesses(tx, guess.At); err != nil {
 			return err
@@ -136,13 +171,6 @@ func (s *Store) forgetGuesses(tx *gorm.DB, key string) error {
 		return err
 	}
 	return tx.Delete(&loginFailure{}, "key = ?", key).Error
-}
-
-func tooManyLogins(reset, now time.Time) *Error {
-	return &Error{
-		Code: CodeRateLimited, RetryAfter: WholeSeconds(reset.Sub(now)),
-		Extra: map[string]any{"limit": LoginFailureLimit, "remaining": 0, "reset": reset.Unix()},
-	}
 }
 
 // LoginBudget returns how many more failures name may have from the address, and when the oldest one expires.

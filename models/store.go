@@ -82,7 +82,7 @@ type Store struct {
 	sessionLifetime time.Duration
 	passwordCost    int
 	unknownUser     func() (User, error) // see newUnknownUser
-	logins          chan struct{}        // a slot per login in progress
+	logins          turns                // of checking passwords
 	exports         chan struct{}        // a slot per export in progress
 	budgets         budgets
 }
@@ -111,7 +111,8 @@ type Options struct {
 
 // Open opens the store, creating the SQLite file if needed, and migrates it. A wrong keyset is ErrWrongKeyset.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log, logins: make(chan struct{}, loginsAtOnce)}
+	s := &Store{Keys: o.Keyset, Zone: o.Zone, now: o.Now, log: o.Log}
+	s.logins.free = loginsAtOnce()
 	s.budgets.clients = map[string]*budget{}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -219,7 +219,7 @@ func keepAnAdmin(tx *gorm.DB, u User) error {
 }
 
 // ChangePassword replaces a user's own password and ends the user's other sessions; keepSession is the id in the
-// cookie, empty to keep none. Too many wrong old passwords are CodeRateLimited.
+// cookie, empty to keep none. Too many wrong old passwords are CodeRateLimited, too many logins at a time CodeBusy.
 func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
 	if old == fresh {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
@@ -227,22 +227,27 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 	if err := CheckPassword(fresh); err != nil {
 		return err
 	}
-	ctx, done, err := s.takeTurn(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	guess, err := s.startGuess(ctx, passwordKey(userID))
-	if err != nil {
-		return err
-	}
-	user, err := s.User(ctx, userID)
-	if err != nil {
-		return err
-	}
-	if !user.hasPassword(old) {
-		return &Error{Code: CodeInvalidOldPassword, Key: "auth.old_password_wrong"}
-	}
+	key := passwordKey(userID)
+	return s.inTurn(ctx, key, func(ctx context.Context) error {
+		guess, err := s.startGuess(ctx, key)
+		if err != nil {
+			return err
+		}
+		user, err := s.User(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if !user.hasPassword(old) {
+			return &Error{Code: CodeInvalidOldPassword, Key: "auth.old_password_wrong"}
+		}
+		return s.replacePassword(ctx, user, fresh, guess, keepSession)
+	})
+}
+
+// replacePassword writes the new password, deletes the failures of the guess's key and ends the user's other sessions.
+func (s *Store) replacePassword(
+	ctx context.Context, user User, fresh string, guess loginFailure, keepSession string,
+) error {
 	hash, err := s.hashPassword(fresh)
 	if err != nil {
 		return err
@@ -254,7 +259,7 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 		if err := tx.Model(&user).Update("password_hash", hash).Error; err != nil {
 			return err
 		}
-		return endSessions(tx, userID, keepSession)
+		return endSessions(tx, user.ID, keepSession)
 	})
 }
 
