@@ -43,6 +43,25 @@ func (h *handlers) apiSession(c echo.Context) error {
 	}, "api.session")
 }
 
+// meJSON is the user of the session or token as clients of the original know them.
+type meJSON struct {
+	ID        int64       `json:"id"`
+	Username  string      `json:"username"`
+	Email     *string     `json:"email"` // always null: users have none
+	Role      models.Role `json:"role"`
+	IsActive  bool        `json:"is_active"`
+	CreatedAt string      `json:"created_at"`
+	LastLogin *string     `json:"last_login"`
+}
+
+func (h *handlers) apiMe(c echo.Context) error {
+	u := currentUser(c)
+	return h.ok(c, meJSON{
+		ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive,
+		CreatedAt: timestamp(u.CreatedAt), LastLogin: timestampOrNull(u.LastLoginAt),
+	}, "api.done")
+}
+
 func (h *handlers) apiLogin(c echo.Context) error {
 	f := body(c)
 	user, err := h.login(c, f)

@@ -67,6 +67,14 @@ func authOperations() []operation {
 			}{true, &admin, models.Permissions, &token},
 		},
 		{
+			method: http.MethodGet, path: "/auth/me", id: "getMe", tag: tagAuth,
+			summary: "Get the user of the session or token", message: "api.done",
+			data: meJSON{
+				ID: 1, Username: "admin", Role: models.RoleAdmin, IsActive: true,
+				CreatedAt: exampleTime, LastLogin: orNull(exampleTime),
+			},
+		},
+		{
 			method:  http.MethodPost,
 			path:    "/auth/change-password",
 			id:      "changePassword",

@@ -289,7 +289,7 @@ func wordless(v any) any {
 		for name, value := range v {
 			switch name {
 			case "message", "suggestions", "advice", "timestamp", "error_id", "request_id", "csrf_token", "elapsed_ms",
-				"last_used_at":
+				"last_used_at", "uptime", "version_stats", "color_name", "label":
 				out[name] = "…"
 			default:
 				out[name] = wordless(value)

@@ -220,6 +220,7 @@ var (
 var endpoints = []endpoint{
 	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "操作成功"},
 	{method: "GET", path: "/auth/session", may: everybody, status: 200, message: "获取会话状态成功"},
+	{method: "GET", path: "/auth/me", may: anybody, status: 200, message: "操作成功"},
 	{
 		method:  "POST",
 		path:    "/auth/login",
@@ -260,6 +261,9 @@ var endpoints = []endpoint{
 	},
 
 	{method: "GET", path: "/health/ping", may: everybody, status: 200, message: "健康检查成功", probe: true},
+	{method: "GET", path: "/health/basic", may: everybody, status: 200, message: "服务运行正常", probe: true},
+	{method: "GET", path: "/health/health", may: everybody, status: 200, message: "操作成功", probe: true},
+	{method: "GET", path: "/admin/app-info", may: everybody, status: 200, message: "获取应用信息成功", probe: true},
 	{method: "GET", path: "/openapi.json", may: everybody, status: 200, probe: true},
 	{method: "GET", path: "/docs", may: everybody, status: 200, probe: true},
 
@@ -308,6 +312,12 @@ var endpoints = []endpoint{
 	},
 
 	{
+		method: "DELETE", path: "/users/:id", may: "delete", status: 200, message: "用户删除成功", absent: "用户不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.somebody(models.RoleAdmin).ID} },
+	},
+	{method: "GET", path: "/users/stats", may: "admin", status: 200, message: "获取用户统计成功"},
+
+	{
 		method: "GET", path: "/audit", may: "admin", status: 200, message: "获取审计日志成功", wrong: days,
 		loose: slices.Concat(pages, []string{"action=x", "result=x", "action=%00"}),
 	},
@@ -352,6 +362,11 @@ var endpoints = []endpoint{
 		right: func(s *scene, _ int64) call { return call{id: s.newCredential()} },
 	},
 
+	{
+		method: "POST", path: "/credentials/:id/delete", may: "delete", status: 200, message: "数据删除成功", absent: "凭据不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newCredential()} },
+	},
+
 	{method: "GET", path: "/tags", may: "view", status: 200, message: "获取标签列表成功", loose: pages},
 	{
 		method: "POST", path: "/tags", may: "create", status: 201, message: "标签创建成功",
@@ -383,7 +398,9 @@ var endpoints = []endpoint{
 		status: 200,
 		loose:  []string{"limit=0", "page=x", "db_type=db2", "sort=%00"},
 	},
+	{method: "GET", path: "/files/instance-export", may: "view", status: 200, loose: []string{"db_type=db2", "search="}},
 	{method: "GET", path: "/instances/imports/template", may: "view", status: 200},
+	{method: "GET", path: "/files/template-download", may: "view", status: 200},
 	{
 		method: "POST", path: "/instances/batch-create", may: "create", status: 200, message: "成功创建 1 个实例", upload: true,
 		right: func(s *scene, _ int64) call {

@@ -145,6 +145,11 @@ func (h *handlers) apiDeleteCredential(c echo.Context) error {
 	return h.ok(c, echo.Map{"credential_id": credential.ID}, "api.deleted")
 }
 
+// apiDeleteCredentialByPost is apiDeleteCredential as clients of the original know it.
+func (h *handlers) apiDeleteCredentialByPost(c echo.Context) error {
+	return notFoundAs(h.apiDeleteCredential(c), "instance.credential_missing")
+}
+
 // deleteCredential deletes the credential of the path.
 func (h *handlers) deleteCredential(c echo.Context) (models.Credential, error) {
 	credential, err := h.credentialOf(c)

@@ -41,7 +41,22 @@ func credentialOperations() []operation {
 		models.Invalid("instance.engine_unknown", "Engine", "db2"), models.Invalid("instance.description_long"),
 		{Code: models.CodeConflict, Key: "credential.name_taken"},
 	}, badText("name", maxCredentialName))
+	remove := operation{
+		method: http.MethodDelete, path: "/credentials/{id}", id: "deleteCredential", tag: tagCredentials,
+		summary: "Delete a credential", about: "Refused while an instance uses it.",
+		message: "api.deleted", data: struct {
+			CredentialID int64 `json:"credential_id"`
+		}{3}, missing: missing, fails: []*models.Error{{
+			Code: models.CodeConflict, Key: "credential.in_use", Args: models.Args("Names", "orders"), Extra: models.Args(
+				"instances", []models.CredentialUse{{ID: 7, Name: "orders", Status: "active"}}, "instance_count", 1),
+		}},
+	}
+	removeByPost := remove
+	removeByPost.method, removeByPost.path = http.MethodPost, "/credentials/{id}/delete"
+	removeByPost.id, removeByPost.missing = "deleteCredentialByPost", "instance.credential_missing"
 	return []operation{
+		remove,
+		removeByPost,
 		{
 			method: http.MethodGet, path: "/credentials", id: "listCredentials", tag: tagCredentials,
 			summary: "List credentials",
@@ -73,16 +88,6 @@ func credentialOperations() []operation {
 			method: http.MethodPut, path: "/credentials/{id}", id: "updateCredential", tag: tagCredentials,
 			summary: "Change a credential", about: "Absent members stay as they are.", body: openapi.AllOptional(members),
 			example: openapi.Dict("password", "a new one"), message: "api.updated", data: one, missing: missing, fails: fails,
-		},
-		{
-			method: http.MethodDelete, path: "/credentials/{id}", id: "deleteCredential", tag: tagCredentials,
-			summary: "Delete a credential", about: "Refused while an instance uses it.",
-			message: "api.deleted", data: struct {
-				CredentialID int64 `json:"credential_id"`
-			}{3}, missing: missing, fails: []*models.Error{{
-				Code: models.CodeConflict, Key: "credential.in_use", Args: models.Args("Names", "orders"), Extra: models.Args(
-					"instances", []models.CredentialUse{{ID: 7, Name: "orders", Status: "active"}}, "instance_count", 1),
-			}},
 		},
 	}
 }

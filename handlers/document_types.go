@@ -17,7 +17,7 @@ func documentTypes() openapi.Types {
 		Enums:        documentEnums,
 		MemberEnums:  documentMemberEnums,
 		MemberTypes:  map[string]reflect.Type{"Error.extra": extra, "ConnectionResult.extra": extra, "RunError.extra": extra},
-		TimeMembers:  []string{"timestamp", "last_connected", "last_sync_time"},
+		TimeMembers:  []string{"timestamp", "last_connected", "last_sync_time", "last_login"},
 		Descriptions: documentMembers,
 	}
 }
@@ -61,6 +61,9 @@ func codes() []any {
 var documentMemberEnums = map[string][]any{
 	"status":                   openapi.Values("active", "inactive", "deleted"),
 	"SyncResult.status":        openapi.Values("completed"),
+	"BasicHealth.status":       openapi.Values("healthy"),
+	"StoreHealth.status":       openapi.Values("healthy", "unhealthy"),
+	"StoreHealth.database":     openapi.Values("connected", "error"),
 	"deletion_mode":            openapi.Values("soft", "hard"),
 	"credential_type":          openapi.Values("database"),
 	"CredentialDetail.db_type": append(openapi.Values(models.Engines...), nil),

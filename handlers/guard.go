@@ -103,6 +103,9 @@ var openPaths = []string{
 	"/readyz",
 	"/metrics",
 	"/api/v1/health/ping",
+	"/api/v1/health/basic",
+	"/api/v1/health/health",
+	"/api/v1/admin/app-info",
 	"/api/v1/openapi.json",
 	"/api/v1/docs",
 }

@@ -38,6 +38,7 @@ type handlers struct {
 	sessions *sessions.CookieStore
 	csrf     map[bool]http.Handler // by whether the request is encrypted
 	now      func() time.Time
+	started  time.Time
 	routes   map[string]bool // the patterns that requests are counted by
 }
 
@@ -49,7 +50,7 @@ const (
 
 // New returns the whole HTTP surface.
 func New(cfg Config) http.Handler {
-	h := &handlers{Config: cfg, now: time.Now}
+	h := &handlers{Config: cfg, now: time.Now, started: time.Now()}
 	key := cfg.Store.CookieKey()
 	h.sessions = newSessionStore(key, h.Store.SessionLifetime())
 	h.csrf = newCSRF(key)

@@ -8,22 +8,26 @@ import (
 )
 
 func importOperations() []operation {
-	return []operation{
-		{
-			method:  http.MethodGet,
-			path:    "/instances/imports/template",
-			id:      "getImportTemplate",
-			tag:     tagInstances,
-			summary: "Get a CSV file to fill in for an import",
-			query:   exportFields[1:],
-			files: []openapi.File{
-				{
-					Media: "text/csv",
-					Sample: "name,db_type,host,port,database_name,description,credential_id\n" +
-						"example-mysql-01,mysql,192.0.2.10,3306,,,\n",
-				},
+	template := operation{
+		method:  http.MethodGet,
+		path:    "/instances/imports/template",
+		id:      "getImportTemplate",
+		tag:     tagInstances,
+		summary: "Get a CSV file to fill in for an import",
+		query:   exportFields[1:],
+		files: []openapi.File{
+			{
+				Media: "text/csv",
+				Sample: "name,db_type,host,port,database_name,description,credential_id\n" +
+					"example-mysql-01,mysql,192.0.2.10,3306,,,\n",
 			},
 		},
+	}
+	templateFile := template
+	templateFile.path, templateFile.id = "/files/template-download", "getImportTemplateFile"
+	return []operation{
+		template,
+		templateFile,
 		{
 			method:  http.MethodPost,
 			path:    "/instances/batch-create",

@@ -13,13 +13,29 @@ import (
 
 // apiRoutes lists the routes of the JSON API, below /api/v1.
 func (h *handlers) apiRoutes() []route {
-	return slices.Concat([]route{
+	return slices.Concat(
+		h.apiOpenRoutes(), h.apiPeopleRoutes(), h.apiLabelRoutes(), h.apiInstanceRoutes(), h.apiSizeRoutes(), h.apiRunRoutes(),
+	)
+}
+
+// apiOpenRoutes lists the routes that are the same for everybody.
+func (h *handlers) apiOpenRoutes() []route {
+	return []route{
 		get("/health/ping", public, h.apiPing),
+		get("/health/basic", public, h.apiBasicHealth),
+		get("/health/health", public, h.apiStoreHealth),
+		get("/admin/app-info", public, h.apiAppInfo),
 		get("/openapi.json", public, h.apiDocument),
 		get("/docs", public, h.apiDocs),
+	}
+}
 
+// apiPeopleRoutes lists the routes about users, their logins and tokens, and what they did.
+func (h *handlers) apiPeopleRoutes() []route {
+	return []route{
 		get("/auth/csrf-token", anyone, h.apiCSRFToken),
 		get("/auth/session", anyone, h.apiSession),
+		get("/auth/me", loggedIn, h.apiMe),
 		post("/auth/login", anyone, models.ActionLogin, h.apiLogin).behind(h.throttleLogin),
 		post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout),
 		post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword).behind(h.throttlePassword),
@@ -32,24 +48,39 @@ func (h *handlers) apiRoutes() []route {
 		post("/users", models.PermAdmin, models.ActionCreateUser, h.apiCreateUser),
 		get("/users/:id", models.PermAdmin, h.apiUser),
 		put("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.apiUpdateUser),
+		remove("/users/:id", models.PermDelete, models.ActionDeleteUser, h.apiDeleteUser),
+		get("/users/stats", models.PermAdmin, h.apiUserStatistics),
 		get("/audit", models.PermAdmin, h.apiAudit),
+	}
+}
 
+// apiLabelRoutes lists the routes about credentials and tags.
+func (h *handlers) apiLabelRoutes() []route {
+	return []route{
 		get("/credentials", models.PermView, h.apiCredentials),
 		post("/credentials", models.PermCreate, models.ActionCreateCredential, h.apiCreateCredential),
 		get("/credentials/:id", models.PermView, h.apiCredential),
 		put("/credentials/:id", models.PermUpdate, models.ActionUpdateCredential, h.apiUpdateCredential),
 		remove("/credentials/:id", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredential),
+		post("/credentials/:id/delete", models.PermDelete, models.ActionDeleteCredential, h.apiDeleteCredentialByPost),
 
 		get("/tags", models.PermView, h.apiTags),
 		post("/tags", models.PermCreate, models.ActionCreateTag, h.apiCreateTag),
 		put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.apiUpdateTag),
 		remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTag),
+	}
+}
 
+// apiInstanceRoutes lists the routes about instances and connections to them.
+func (h *handlers) apiInstanceRoutes() []route {
+	return []route{
 		get("/instances", models.PermView, h.apiInstances),
 		post("/instances", models.PermCreate, models.ActionCreateInstance, h.apiCreateInstance),
 		get("/instances/statistics", models.PermView, h.apiStatistics),
 		get("/instances/exports", models.PermView, h.apiExportInstances),
+		get("/files/instance-export", models.PermView, h.apiExportInstances),
 		get("/instances/imports/template", models.PermView, h.apiImportTemplate),
+		get("/files/template-download", models.PermView, h.apiImportTemplate),
 		post("/instances/batch-create", models.PermCreate, models.ActionImportInstances, h.apiImportInstances).
 			guardedBy(h.guardUpload),
 		post("/instances/batch-delete", models.PermDelete, models.ActionDeleteInstances, h.apiDeleteInstances),
@@ -63,6 +94,12 @@ func (h *handlers) apiRoutes() []route {
 		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).
 			guardedBy(h.guardConnectionTest),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
+	}
+}
+
+// apiSizeRoutes lists the routes about the sizes of databases and tables.
+func (h *handlers) apiSizeRoutes() []route {
+	return []route{
 		post("/instances/:id/actions/sync-capacity", models.PermSync, models.ActionSyncInstance, h.apiSyncCapacity),
 		get("/instances/:id/databases/sizes", models.PermView, h.apiDatabaseSizes),
 		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),
@@ -72,7 +109,7 @@ func (h *handlers) apiRoutes() []route {
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
 		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync,
 			models.ActionRefreshTables, h.apiRefreshTablesByID),
-	}, h.apiRunRoutes())
+	}
 }
 
 // apiRunRoutes lists the routes about runs.

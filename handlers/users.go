@@ -140,3 +140,47 @@ func bindUser(c echo.Context, f fields, user models.User) (models.User, *string,
 	}
 	return user, &password, nil
 }
+
+func (h *handlers) apiDeleteUser(c echo.Context) error {
+	user, err := h.userOf(c)
+	auditTarget(c, user.ID, user.Username)
+	switch {
+	case err != nil:
+		return notFoundAs(err, "user.missing")
+	case user.ID == currentUser(c).ID:
+		return models.Invalid("user.own_undeletable")
+	}
+	if err := h.Store.DeleteUser(c.Request().Context(), user.ID); err != nil {
+		return notFoundAs(err, "user.missing")
+	}
+	return h.ok(c, nil, "api.user_deleted")
+}
+
+// notFoundAs returns a CodeNotFound with another message key, any other error as it is.
+func notFoundAs(err error, key string) error {
+	if models.Is(err, models.CodeNotFound) {
+		return models.NotFound(key)
+	}
+	return err
+}
+
+// userStatisticsJSON counts users.
+type userStatisticsJSON struct {
+	Total    int64 `json:"total"`
+	Active   int64 `json:"active"`
+	Inactive int64 `json:"inactive"`
+	Admin    int64 `json:"admin"`
+	User     int64 `json:"user"`
+	Guest    int64 `json:"guest"`
+}
+
+func (h *handlers) apiUserStatistics(c echo.Context) error {
+	found, err := h.Store.UserStatistics(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return h.ok(c, userStatisticsJSON{
+		Total: found.Total, Active: found.Active, Inactive: found.Inactive,
+		Admin: found.Admins, User: found.Users, Guest: found.Guests,
+	}, "api.user_stats")
+}

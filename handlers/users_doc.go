@@ -86,14 +86,26 @@ func userOperations() []operation {
 			id:      "updateUser",
 			tag:     tagUsers,
 			summary: "Change a user",
-			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions. Users are " +
-				"deactivated, not deleted; the last active administrator can be neither deactivated nor given another role.",
+			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions. The last " +
+				"active administrator can be neither deactivated nor given another role.",
 			body:    openapi.AllOptional(members),
 			example: openapi.Dict("is_active", false),
 			message: "api.user_updated",
 			data:    one,
 			missing: "user.not_found",
 			fails:   append(slices.Clone(fails), &models.Error{Code: models.CodeLastAdmin}),
+		},
+		{
+			method: http.MethodDelete, path: "/users/{id}", id: "deleteUser", tag: tagUsers, summary: "Delete a user",
+			about: "Also deletes the user's sessions and tokens. The audit log and the receipts of runs keep the name. To " +
+				"only lock a user out, deactivate them.",
+			message: "api.user_deleted", missing: "user.missing",
+			fails: []*models.Error{models.Invalid("user.own_undeletable"), models.Invalid("user.last_admin_undeletable")},
+		},
+		{
+			method: http.MethodGet, path: "/users/stats", id: "getUserStatistics", tag: tagUsers,
+			summary: "Count the users", message: "api.user_stats",
+			data: userStatisticsJSON{Total: 12, Active: 11, Inactive: 1, Admin: 2, User: 8, Guest: 2},
 		},
 	}
 }

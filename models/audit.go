@@ -25,6 +25,7 @@ const (
 
 	ActionCreateUser Action = "user.create"
 	ActionUpdateUser Action = "user.update"
+	ActionDeleteUser Action = "user.delete"
 
 	ActionCreateToken Action = "token.create"
 	ActionDeleteToken Action = "token.delete"
@@ -56,7 +57,7 @@ const (
 // Actions lists every action in the order of the filter on the audit page.
 var Actions = []Action{
 	ActionLogin, ActionLogout, ActionChangePassword,
-	ActionCreateUser, ActionUpdateUser,
+	ActionCreateUser, ActionUpdateUser, ActionDeleteUser,
 	ActionCreateToken, ActionDeleteToken,
 	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential,
 	ActionCreateTag, ActionUpdateTag, ActionDeleteTag,

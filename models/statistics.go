@@ -9,9 +9,29 @@ import (
 // InstanceStatistics counts instances. Those in the recycle bin count only in Deleted.
 type InstanceStatistics struct {
 	Total, Active, Disabled, Deleted int64
-	DatabaseCount                    int64         // without databases that are gone
-	SizeBytes                        *int64        // Σ of the newest totals; nil: none measured yet
-	Engines                          []EngineCount `gorm:"-"` // most frequent first
+	DatabaseCount                    int64  // without databases that are gone
+	SizeBytes                        *int64 // Σ of the newest totals; nil: none measured yet
+
+	// Most frequent first.
+	Engines  []EngineCount  `gorm:"-"`
+	Ports    []PortCount    `gorm:"-"` // at most topPorts
+	Versions []VersionCount `gorm:"-"`
+}
+
+// topPorts is how many ports the statistics list.
+const topPorts = 10
+
+// PortCount is the number of instances with a port; nil: SQLite files.
+type PortCount struct {
+	Port  *int
+	Count int64
+}
+
+// VersionCount is the number of instances of an engine with a main version; empty: never connected to.
+type VersionCount struct {
+	DBType  Engine `gorm:"column:db_type"`
+	Version string
+	Count   int64
 }
 
 // EngineCount is the number of instances of an engine.
@@ -39,10 +59,26 @@ func (s *Store) InstanceStatistics(ctx context.Context) (InstanceStatistics, err
 		if err := tx.Raw(instanceStatisticsSQL).Scan(&out).Error; err != nil {
 			return err
 		}
-		return tx.Raw(`SELECT db_type, count(*) AS count FROM instances WHERE deleted_at IS NULL
-			GROUP BY db_type ORDER BY count DESC, db_type`).Scan(&out.Engines).Error
+		return countInstances(tx, &out)
 	})
 	return out, err
+}
+
+func countInstances(tx *gorm.DB, out *InstanceStatistics) error {
+	present := func() *gorm.DB { return tx.Table("instances").Where("deleted_at IS NULL") }
+	err := present().Select("db_type, count(*) AS count").Group("db_type").Order("count DESC, db_type").
+		Scan(&out.Engines).Error
+	if err != nil {
+		return err
+	}
+
+	err = present().Select("port, count(*) AS count").Group("port").Order("count DESC, port NULLS LAST").
+		Limit(topPorts).Scan(&out.Ports).Error
+	if err != nil {
+		return err
+	}
+	return present().Select("db_type, main_version AS version, count(*) AS count").Group("db_type, main_version").
+		Order("count DESC, db_type, version").Scan(&out.Versions).Error
 }
 
 // Size returns the size of the store's own database in bytes.

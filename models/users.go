@@ -305,3 +305,38 @@ func (s *Store) filterUsers(tx *gorm.DB, q UserQuery) *gorm.DB {
 	}
 	return s.search(tx, q.Search, "lower(username)")
 }
+
+// DeleteUser deletes a user with their sessions and tokens; runs and the audit log keep the name. The last active admin
+// is CodeInvalid.
+func (s *Store) DeleteUser(ctx context.Context, id int64) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := keepAnAdmin(tx, User{ID: id}); Is(err, CodeLastAdmin) {
+			return Invalid("user.last_admin_undeletable")
+		} else if err != nil {
+			return err
+		}
+		gone := tx.Delete(&User{}, "id = ?", id)
+		if gone.Error == nil && gone.RowsAffected == 0 {
+			return NotFound("user.not_found")
+		}
+		return gone.Error
+	})
+}
+
+// UserStatistics counts users.
+type UserStatistics struct {
+	Total, Active, Inactive int64
+	Admins, Users, Guests   int64 // by role, active or not
+}
+
+// UserStatistics returns the statistics of all users.
+func (s *Store) UserStatistics(ctx context.Context) (UserStatistics, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var out UserStatistics
+	err := db.Raw(`SELECT count(*) AS total,
+		count(*) FILTER (WHERE is_active) AS active, count(*) FILTER (WHERE NOT is_active) AS inactive,
+		count(*) FILTER (WHERE role = ?) AS admins, count(*) FILTER (WHERE role = ?) AS users,
+		count(*) FILTER (WHERE role = ?) AS guests FROM users`, RoleAdmin, RoleUser, RoleGuest).Scan(&out).Error
+	return out, err
+}

@@ -352,3 +352,36 @@ func TestStore_SessionUser_WriterBusy(t *testing.T) {
 		f.visit(f.Store, session) // it was seen when the writer was free
 	})
 }
+
+func TestStore_DeleteUser(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		add := func(name string, role models.Role, active bool) models.User {
+			user, err := f.CreateUser(f.ctx, models.User{Username: name, Role: role, IsActive: active}, "Passw0rd")
+			check(f, err)
+			return user
+		}
+		admin, second := add("admin", models.RoleAdmin, true), add("second", models.RoleAdmin, true)
+		off := add("off", models.RoleAdmin, false)
+		guest := add("guest", models.RoleGuest, true)
+		session, err := f.CreateSession(f.ctx, second.ID)
+		check(f, err)
+		_, secret, err := f.CreateToken(f.ctx, models.Token{
+			UserID: second.ID, Name: "t", Role: models.RoleAdmin, ExpiresAt: f.clock.Now().Add(time.Hour),
+		})
+		check(f, err)
+
+		check(f, f.DeleteUser(f.ctx, second.ID))
+		_, err = f.SessionUser(f.ctx, session)
+		wantError(f, err, models.CodeUnauthenticated, "")
+		_, _, err = f.TokenUser(f.ctx, secret)
+		wantError(f, err, models.CodeUnauthenticated, "")
+		wantError(f, f.DeleteUser(f.ctx, admin.ID), models.CodeInvalid, "user.last_admin_undeletable")
+		wantError(f, f.DeleteUser(f.ctx, second.ID), models.CodeNotFound, "user.not_found")
+		check(f, f.DeleteUser(f.ctx, off.ID))
+		check(f, f.DeleteUser(f.ctx, guest.ID))
+
+		found, err := f.UserStatistics(f.ctx)
+		check(f, err)
+		equal(f, "left", found, models.UserStatistics{Total: 1, Active: 1, Admins: 1})
+	})
+}

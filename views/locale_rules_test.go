@@ -12,7 +12,7 @@ import (
 var fixedMarks = []string{
 	"CSRF_INVALID", "RATE_LIMIT_EXCEEDED", "api.connected_version", "collect.database_gone", "collect.oracle.nothing_seen",
 	"collect.oracle.segments_denied", "collect.tablespace_gone", "import.columns_missing", "instance.engine_unknown",
-	"instance.host_invalid", "notice.connected", "query.not_day", "tables.refreshed",
+	"instance.host_invalid", "notice.connected", "query.not_day", "tables.refreshed", "tag.in_use",
 }
 
 var (
