@@ -219,7 +219,10 @@ func (r SyncResult) encode() *string {
 }
 
 func (r SyncResult) receipt() models.Receipt {
-	return models.Receipt{CollectedAt: r.CollectedAt, Saved: r.Saved, Complete: r.Found.Complete, Grant: r.Found.Grant}
+	return models.Receipt{
+		CollectedAt: r.CollectedAt, Saved: r.Saved,
+		Complete: r.Found.Complete, Proof: r.Found.Proof, Grant: r.Found.Grant,
+	}
 }
 
 // syncCapacity lists the databases of an instance, measures them and stores both. The inventory is stored even when no

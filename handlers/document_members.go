@@ -298,7 +298,7 @@ var documentMembers = map[string]string{
 	"storing_ms":    "Time spent storing, milliseconds; null until that is over.",
 	"attempt": "1 for the first attempt; one more each time the run is requeued because its process " +
 		"stopped or died.",
-	"proof":                    "Why the result counts as complete; null: it is not complete, or not known.",
+	"proof":                    "Why the result counts as complete, or what shows that it is not; null: not known.",
 	"locked_count":             "Tables that could not be measured because another session had locked them.",
 	"failed_count":             "Tables that could not be measured for another reason.",
 	"duplicate_count":          "Tables that appeared more than once; the larger row was kept.",

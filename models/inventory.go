@@ -26,6 +26,7 @@ type DatabaseResult struct {
 	Databases []DatabaseSize
 	Complete  bool   // the list has every database of the server; only then are missing ones marked gone
 	Grant     string // statement that would make the list complete; empty: none needed or known
+	Proof     Proof  // what shows that the list is not complete; empty: nothing beyond the account's rights
 }
 
 // InstanceDatabase is a database of an instance (Oracle: a tablespace) and the header of its table-size snapshot.

@@ -55,7 +55,7 @@ type Receipt struct {
 	Locked      int64 // relations not measured because another session had them locked
 	Failed      int64 // relations not measured for another reason
 	Complete    bool
-	Proof       Proof // why it counts as complete; empty: it does not, or unknown
+	Proof       Proof // why it counts as complete, or what shows that it does not; empty: unknown
 	Grant       string
 	ElapsedMS   int64
 	ServerBytes *int64 // largest memory use of a server process for one of our connections; nil: unknown

@@ -89,7 +89,7 @@ type TableSize struct {
 	RelatedSchema, Related string // the other relation that Note concerns
 }
 
-// Proof is why a collector considers its list of relations complete.
+// Proof is why a collector considers its list of relations complete, or what shows that it is not.
 type Proof string
 
 // Proofs; docs/operations.md says what each rests on.
@@ -99,7 +99,12 @@ const (
 	ProofMetadata Proof = "metadata" // SQL Server: every object of the public catalog views is visible
 	ProofLedger   Proof = "ledger"   // Oracle: DBA_SEGMENTS lists every segment
 	ProofFile     Proof = "file"     // SQLite: the file itself was read
+	ProofShort    Proof = "short"    // not complete: fewer rows arrived than the server counted
+	ProofServers  Proof = "servers"  // not complete: connections of the run led to different servers
 )
+
+// Contradicts reports whether it shows that a list is not complete.
+func (p Proof) Contradicts() bool { return p == ProofShort || p == ProofServers }
 
 // TableResult is the result of collecting one database.
 type TableResult struct {
@@ -109,7 +114,7 @@ type TableResult struct {
 	Hidden   int64  // relations that exist but whose names the account cannot see
 	Residual *int64 // bytes allocated to no relation of Tables; nil: unknown
 	Grant    string // statement that would make the result complete; empty: none needed or known
-	Proof    Proof  // reason for Complete; empty if it is false
+	Proof    Proof  // reason for Complete, or against it; empty: the account's rights do not prove it
 
 	// ServerBytes is the largest memory use of a server process for one of our connections; nil: unknown.
 	ServerBytes *int64

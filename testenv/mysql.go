@@ -152,10 +152,11 @@ func (s *MySQLServer) initialize() error {
 		return err
 	}
 	install := exec.Command(s.bin, "--no-defaults", "--initialize-insecure", "--datadir="+s.DataDir,
-		"--user="+owner.Username)
+		"--user="+owner.Username, "--tmpdir="+s.directory.Path)
 	if s.Flavor == flavorMariaDB {
 		install = exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.DataDir, "--user="+owner.Username,
-			"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+			"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+			"--tmpdir="+s.directory.Path) // in a shared one, servers that start delete each other's files
 	}
 	install.Dir = s.directory.Path
 	if out, err := install.CombinedOutput(); err != nil {

@@ -213,6 +213,8 @@ func (r RunState) skipped(p Page) (n int64, reasons []string) {
 // proof returns whether the result counts as complete, and why, as a sentence.
 func (r RunState) proof(p Page) (short, reason string) {
 	switch {
+	case r.Receipt.Proof.Contradicts():
+		return p.T("runs.incomplete"), p.T("proof." + string(r.Receipt.Proof))
 	case r.Kind == models.RunDatabases && r.Receipt.Complete:
 		return p.T("runs.complete"), p.In(r.Engine, "runs.all_listed")
 	case r.Kind == models.RunDatabases:

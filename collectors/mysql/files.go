@@ -66,7 +66,7 @@ func (s *session) files(ctx context.Context, schemas map[string]bool, schema str
 
 	out := newFileIndex()
 	var owner []string
-	err := s.each(ctx, text, func(rows *sql.Rows) error {
+	err := s.list(ctx, text, func(rows *sql.Rows) error {
 		var f tablespaceFile
 		var name, inSchema, table sql.RawBytes
 		err := rows.Scan(&f.space, &name, &inSchema, &table, &f.flag, &f.size, &f.allocated)

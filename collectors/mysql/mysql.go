@@ -86,8 +86,12 @@ func (s *session) databasesInView(ctx context.Context, seen *view) (result model
 		return result, err
 	}
 
-	result.Complete = seen.allSchemas()
-	if !result.Complete {
+	switch {
+	case s.short:
+		result.Proof = models.ProofShort
+	case seen.allSchemas():
+		result.Complete = true
+	default:
 		result.Grant = grant(s.account)
 	}
 
@@ -167,12 +171,20 @@ func (s *session) sizeDatabase(
 		return d, nil, nil
 	}
 
+	before := s.short
+	s.short = false
 	found, err := s.collect(ctx, seen, name, false)
-	if err != nil && (ctx.Err() != nil || errorNumber(err) == 0) {
+	short := s.short
+	s.short = before || short
+
+	switch {
+	case err != nil && (ctx.Err() != nil || errorNumber(err) == 0):
 		return d, nil, err
-	}
-	if err != nil {
+	case err != nil:
 		d.Err = models.AsError(s.classify(ctx, err))
+		return d, nil, nil
+	case short:
+		d.Err = collectors.ErrShort(name)
 		return d, nil, nil
 	}
 	d.Total, d.Err = sumTables(name, found.tables)
@@ -252,13 +264,11 @@ func (s *session) tablesInView(ctx context.Context, seen *view, database string)
 	if err == nil {
 		err = s.rereadView(ctx, seen)
 	}
-	switch {
-	case err != nil:
+	if err == nil && (!listed || !seen.schemas[database]) {
+		err = s.whyUnlisted(seen, database)
+	}
+	if err != nil {
 		return models.TableResult{}, err
-	case !seen.schemas[database] && seen.allSchemas():
-		return models.TableResult{}, collectors.DatabaseGone(database, nil)
-	case !listed || !seen.schemas[database]:
-		return models.TableResult{}, s.notVisible(database)
 	}
 
 	result := models.TableResult{Hidden: int64(len(found.hidden))}
@@ -280,7 +290,21 @@ func (s *session) tablesInView(ctx context.Context, seen *view, database string)
 	}
 	collectors.Expected(ctx, len(result.Tables))
 	collectors.Counted(ctx, len(result.Tables))
+	if s.short {
+		result = collectors.CutShort(result)
+	}
 	return result, nil
+}
+
+// whyUnlisted returns the error for a schema that not both readings of the view list.
+func (s *session) whyUnlisted(seen *view, database string) error {
+	switch {
+	case s.short:
+		return collectors.ErrShort(database)
+	case !seen.schemas[database] && seen.allSchemas():
+		return collectors.DatabaseGone(database, nil)
+	}
+	return s.notVisible(database)
 }
 
 // notVisible returns the error for a schema that the account cannot see, or of which it cannot see every table.
@@ -339,7 +363,7 @@ func (s *session) rereadView(ctx context.Context, seen *view) (err error) {
 
 func (s *session) schemas(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}
-	err := s.each(ctx, statements["schemas"], func(rows *sql.Rows) error {
+	err := s.list(ctx, statements["schemas"], func(rows *sql.Rows) error {
 		var name string
 		if err := rows.Scan(&name); err != nil {
 			return err
@@ -359,9 +383,11 @@ type schemaTables struct {
 // collect lists and measures the tables of one schema. If split is set it also finds their rows, the division of their
 // bytes into data and index, and files that the server lists late.
 func (s *session) collect(ctx context.Context, seen *view, schema string, split bool) (found schemaTables, err error) {
+	s.gone = 0
 	if found.tables, err = s.names(ctx, schema); err != nil {
 		return found, err
 	}
+	there := int64(len(found.tables))
 	if split {
 		s.measured = 0
 		collectors.Expected(ctx, len(found.tables))
@@ -374,6 +400,9 @@ func (s *session) collect(ctx context.Context, seen *view, schema string, split 
 	delete(seen.files.bySchema, schema)
 
 	err = s.measure(ctx, schema, found.tables, seen.files.known, split)
+	if err == nil && s.gone > 0 {
+		err = s.confirmGone(ctx, schema, there-s.gone)
+	}
 	if err != nil || !split || !seen.files.known {
 		return found, err
 	}
@@ -381,6 +410,14 @@ func (s *session) collect(ctx context.Context, seen *view, schema string, split 
 		return found, err
 	}
 	return found, s.findLateFiles(ctx, seen, schema, found.tables)
+}
+
+// confirmGone notes that rows are missing if the server counts more tables of the schema than are there without those
+// that were not found again.
+func (s *session) confirmGone(ctx context.Context, schema string, there int64) error {
+	counted, err := collectors.Reader(s.each).Count(ctx, s.namesStatement(), schema)
+	s.short = s.short || err == nil && there < counted
+	return err
 }
 
 // collectSettled collects the tables of a schema, and does so a second time if there are files of unlisted tables:

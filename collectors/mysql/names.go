@@ -30,7 +30,7 @@ const (
 func (s *session) names(ctx context.Context, schema string) (map[string]*tableFiles, error) {
 	tables := map[string]*tableFiles{}
 	if s.version.mariadb {
-		err := s.each(ctx, statements["names_alone"], func(rows *sql.Rows) error {
+		err := s.list(ctx, s.namesStatement(), func(rows *sql.Rows) error {
 			var inSchema sql.RawBytes
 			t := &tableFiles{}
 			if err := rows.Scan(&inSchema, &t.name); err != nil {
@@ -45,7 +45,7 @@ func (s *session) names(ctx context.Context, schema string) (map[string]*tableFi
 	}
 
 	var unread []*tableFiles
-	err := s.each(ctx, statements["names"], func(rows *sql.Rows) error {
+	err := s.list(ctx, s.namesStatement(), func(rows *sql.Rows) error {
 		var inSchema string
 		var engine, options sql.NullString
 		t := &tableFiles{}
@@ -71,6 +71,14 @@ func (s *session) names(ctx context.Context, schema string) (map[string]*tableFi
 		t.unread = reason
 	}
 	return tables, err
+}
+
+// namesStatement returns the statement that lists the tables of a schema.
+func (s *session) namesStatement() string {
+	if s.version.mariadb {
+		return statements["names_alone"]
+	}
+	return statements["names"]
 }
 
 // kinds finds the kind and the engine of those tables that are wanted and have no kind yet, and deletes entries that
@@ -138,6 +146,7 @@ func (s *session) allKinds(ctx context.Context, schema string, tables map[string
 	for _, name := range wanted {
 		if tables[name].kind == "" {
 			delete(tables, name)
+			s.gone++
 		}
 	}
 	return nil
@@ -209,6 +218,7 @@ func (s *session) queryEach(ctx context.Context, q tableQuery, names []string) (
 		switch number := errorNumber(err); {
 		case errors.Is(err, sql.ErrNoRows):
 			delete(q.tables, name)
+			s.gone++
 		case number == codeLockWait:
 			t.unread = models.UnreadLocked
 		case number == codeMaxStatementTime, number == codeMaxExecutionTime:

@@ -92,7 +92,9 @@ type session struct {
 
 	literalGrants bool // "%" and "_" in grants are no wildcards: MySQL 8 with partial_revokes
 
-	lockRetries int // how many more times it waits for locked tables
+	short       bool  // some list arrived with fewer rows than the server counts
+	gone        int64 // tables of the schema being read that were listed and then not found
+	lockRetries int   // how many more times it waits for locked tables
 	measured    collectors.Tally
 }
 
@@ -179,6 +181,10 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 			return nil, classify(ctx, t, s.account, err)
 		}
 	}
+	if err := s.variables(ctx); err != nil {
+		s.close()
+		return nil, classify(ctx, t, s.account, err)
+	}
 	collectors.Reached(ctx, models.PhaseQuerying)
 	return s, nil
 }
@@ -208,15 +214,23 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 	return nil
 }
 
-// identify reads the version and the settings of the server, and which connection and account the session has.
+// wholeLists lets every statement return all of its rows: no limit from the server's configuration or its init_connect
+// holds. DEFAULT would be the server's global value. It is run before any statement that returns rows.
+const wholeLists = "SET SESSION sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, " +
+	"sql_big_selects = 1"
+
+// identify reads the version of the server, and which connection and account the session has.
 func (s *session) identify(ctx context.Context) error {
+	if _, err := s.conn.ExecContext(ctx, wholeLists); err != nil {
+		return err
+	}
 	var version string
 	err := s.conn.QueryRowContext(ctx, statements["server"]).Scan(&version, &s.id, &s.account)
 	if err != nil {
 		return err
 	}
 	s.version = parseVersion(version)
-	return s.variables(ctx)
+	return nil
 }
 
 // variables reads the settings that not every server has.
@@ -299,6 +313,13 @@ func (s *session) kill(ctx context.Context) {
 // each runs a statement and calls scan for each row.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	return collectors.EachRow(ctx, s.conn, text, scan, args...)
+}
+
+// list is each for a statement that lists something, and notes if rows are missing.
+func (s *session) list(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	whole, err := collectors.Reader(s.each).List(ctx, text, scan, args...)
+	s.short = s.short || err == nil && !whole
+	return err
 }
 
 // classify returns the *models.Error for an error of this session.

@@ -224,7 +224,7 @@ func withoutStatistics(tables map[string]*tableFiles) (names []string) {
 
 // sizes reads the statistics of the whole schema from a data dictionary.
 func (s *session) sizes(ctx context.Context, schema string, tables map[string]*tableFiles) error {
-	return s.each(ctx, statements["sizes"], func(rows *sql.Rows) error {
+	return s.list(ctx, statements["sizes"], func(rows *sql.Rows) error {
 		var inSchema, name string
 		var stat statistics
 		if err := rows.Scan(&inSchema, &name, &stat.rows, &stat.data, &stat.index); err != nil {
@@ -255,7 +255,7 @@ func (s *session) statistics(
 		return nil
 	}
 
-	err := s.each(ctx, statements["statistics"], func(rows *sql.Rows) error {
+	err := s.list(ctx, statements["statistics"], func(rows *sql.Rows) error {
 		var name sql.RawBytes
 		var count, data, index int64
 		if err := rows.Scan(&name, &count, &data, &index); err != nil {

@@ -120,6 +120,11 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, tablespace 
 // does not exist, or if nothing was seen in it and the account cannot see enough to tell whether it exists or is empty.
 func (s *session) choose(catalog dictionary, tablespace string) (models.TableResult, error) {
 	results := catalog.results()
+	if s.short {
+		for name, r := range results {
+			results[name] = collectors.CutShort(r)
+		}
+	}
 	if catalog.scope != "" {
 		maps.DeleteFunc(results, func(_ string, r models.TableResult) bool { return len(r.Tables) == 0 })
 		for name, r := range results {
@@ -130,6 +135,8 @@ func (s *session) choose(catalog dictionary, tablespace string) (models.TableRes
 
 	result, found := results[tablespace]
 	switch {
+	case !found && s.short:
+		return models.TableResult{}, collectors.ErrShort(tablespace)
 	case !found && catalog.allTablespaces && !catalog.tablespaces[tablespace]:
 		return models.TableResult{}, collectors.TablespaceGone(tablespace)
 	case !found:
@@ -179,7 +186,7 @@ func (s *session) catalog(ctx context.Context) (dictionary, error) {
 func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, err error) {
 	var measured collectors.Tally
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
-		err = s.each(ctx, view, func(rows *sql.Rows) error {
+		err = s.list(ctx, view, func(rows *sql.Rows) error {
 			var owner, name, kind, tablespace textColumn
 			var bytes numberColumn
 			if err := rows.Scan(&owner, &name, &kind, &tablespace, &bytes); err != nil {
@@ -337,7 +344,7 @@ func (s *session) users(ctx context.Context, prefix string, catalog *dictionary)
 // reports which.
 func (s *session) tablespaces(ctx context.Context, visit func(name, contents string)) (all bool, err error) {
 	for _, view := range []string{"tablespaces", "user_tablespaces"} {
-		err = s.each(ctx, view, func(rows *sql.Rows) error {
+		err = s.list(ctx, view, func(rows *sql.Rows) error {
 			var name, contents textColumn
 			if err := rows.Scan(&name, &contents); err != nil {
 				return err
@@ -379,6 +386,9 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	}
 
 	slices.SortFunc(result.Databases, func(a, b models.DatabaseSize) int { return strings.Compare(a.Name, b.Name) })
+	if s.short {
+		return collectors.CutShortDatabases(result), nil
+	}
 	if result.Complete = all; !all || data.denied != nil || temporary.denied != nil {
 		result.Grant = s.grantRole()
 	}
@@ -436,7 +446,7 @@ func (f fileSizes) size(tablespace string) (*int64, *models.Error) {
 // eachRequired runs the statement for a view that a result cannot do without. If the account may not read it, the error
 // has the statement that grants the privilege.
 func (s *session) eachRequired(ctx context.Context, prefix, view string, scan func(*sql.Rows) error) error {
-	err := s.each(ctx, prefix+view, scan)
+	err := s.list(ctx, prefix+view, scan)
 	if !isDenied(err) {
 		return err
 	}

@@ -36,6 +36,7 @@ type session struct {
 
 	version version
 	user    string // SESSION_USER
+	short   bool   // some list arrived with fewer rows than the server counts
 }
 
 type version struct {
@@ -169,17 +170,28 @@ func (s *session) text(ctx context.Context, statement string) (string, error) {
 // each runs a statement and calls scan for every row. The timeout applies to each answer of the server, not to all of
 // them: reading the segments of a large database takes minutes, a thousand rows at a time.
 func (s *session) each(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
+	return s.run(ctx, statements[statement], scan)
+}
+
+// list is each for a statement that lists something, and notes if rows are missing.
+func (s *session) list(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
+	whole, err := collectors.Reader(s.run).List(ctx, statements[statement], scan)
+	s.short = s.short || err == nil && !whole
+	return err
+}
+
+func (s *session) run(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timeout := s.timeout(statements[statement])
+	timeout := s.timeout(text)
 	timer := time.AfterFunc(timeout, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
 
-	err := collectors.EachRow(ctx, s.tx, statements[statement], func(rows *sql.Rows) error {
+	err := collectors.EachRow(ctx, s.tx, text, func(rows *sql.Rows) error {
 		timer.Reset(timeout)
 		return scan(rows)
-	})
+	}, args...)
 	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
 		return &models.Error{Code: models.CodeTimeout, Err: errors.Join(errNoAnswer, err)}
 	}

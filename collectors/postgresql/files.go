@@ -3,6 +3,7 @@ package postgresql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,9 +64,15 @@ func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, e
 	return left, nil
 }
 
-// allLeft leaves everything to the size functions when the server refused, and returns the error when the connection is
-// lost or the collection has ended.
+// errCut says that a list arrived with fewer rows than it has.
+var errCut = errors.New("rows are missing")
+
+// allLeft leaves everything to the size functions when the server refused or rows are missing, and returns the error
+// when the connection is lost or the collection has ended.
 func allLeft(ctx context.Context, wanted []target, err error) ([]target, error) {
+	if errors.Is(err, errCut) {
+		return wanted, nil
+	}
 	if state := sqlState(err); ctx.Err() != nil || state == "" || isOffline(state) {
 		return nil, err
 	}
@@ -82,16 +89,18 @@ func (s *session) oldest(ctx context.Context) (transaction string, err error) {
 // primary key.
 const partsOfTable = 4
 
-// files returns the sizes of all files of relations; about is how many to expect.
+// files returns the sizes of all files of relations, or errCut; about is how many to expect.
 func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, error) {
 	files := make(map[fileID]fileBytes, about)
+	arrived, counted := int64(0), int64(1) // a database has files
 	err := s.each(ctx, statements["files"], func(rows *sql.Rows) error {
 		var tablespace uint32
 		var name sql.RawBytes
 		var size *int64
-		if err := rows.Scan(&tablespace, &name, &size); err != nil {
+		if err := rows.Scan(&tablespace, &name, &size, &counted); err != nil {
 			return err
 		}
+		arrived++
 		if number, main, ok := parseFileName(string(name)); ok {
 			file := fileID{tablespace, number}
 			bytes := files[file]
@@ -100,6 +109,9 @@ func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, e
 		}
 		return nil
 	})
+	if err == nil && arrived < counted {
+		err = errCut
+	}
 	return files, err
 }
 
@@ -125,7 +137,7 @@ type fileSum struct {
 	data, index, main int64
 }
 
-// sumFiles returns the sums of the files by the oid of the table they belong to.
+// sumFiles returns the sums of the files by the oid of the table they belong to, or errCut.
 func (s *session) sumFiles(
 	ctx context.Context, wanted []target, files map[fileID]fileBytes, oldest string,
 ) (map[int64]*fileSum, error) {
@@ -133,7 +145,7 @@ func (s *session) sumFiles(
 	for _, w := range wanted {
 		sums[w.oid] = &fileSum{}
 	}
-	err := s.each(ctx, statements["parts"], func(rows *sql.Rows) error {
+	whole, err := collectors.Reader(s.each).List(ctx, statements["parts"], func(rows *sql.Rows) error {
 		var table int64
 		var part part
 		err := rows.Scan(&table, &part.index, &part.self, &part.bare, &part.file.tablespace, &part.file.number, &part.changed)
@@ -147,6 +159,9 @@ func (s *session) sumFiles(
 		}
 		return nil
 	}, oldest)
+	if err == nil && !whole {
+		err = errCut
+	}
 	return sums, err
 }
 

@@ -116,6 +116,8 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 type session struct {
 	db     *sql.DB
 	limits map[string]string // to set in every transaction; nil when they were set at start-up
+	tx     *sql.Tx           // the transaction of snapshot, nil outside it
+	short  bool              // some list arrived with fewer rows than the server counts
 }
 
 // openAny connects to the target's database, or where it names none to one that every server is created with.
@@ -213,23 +215,55 @@ const answerTimeout = collectors.StatementTimeout + 5*time.Second
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if s.limits == nil {
+	switch {
+	case s.tx != nil:
+		return collectors.EachRow(ctx, s.tx, text, scan, args...)
+	case s.limits == nil:
 		return collectors.EachRow(ctx, s.db, text, scan, args...)
 	}
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.begin(ctx, sql.LevelDefault)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
+	return collectors.EachRow(ctx, tx, text, scan, args...)
+}
+
+// list is each for a statement that lists something, and notes if rows are missing.
+func (s *session) list(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	whole, err := collectors.Reader(s.each).List(ctx, text, scan, args...)
+	s.short = s.short || err == nil && !whole
+	return err
+}
+
+// snapshot calls read, whose statements all see the same state of the same server, even behind a pooler.
+func (s *session) snapshot(ctx context.Context, read func() error) (err error) {
+	if s.tx, err = s.begin(ctx, sql.LevelRepeatableRead); err != nil {
+		return err
+	}
+	defer func() {
+		_ = s.tx.Rollback()
+		s.tx = nil
+	}()
+	return read()
+}
+
+// begin starts a transaction with the limits in force.
+func (s *session) begin(ctx context.Context, isolation sql.IsolationLevel) (*sql.Tx, error) {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: isolation})
+	if err != nil || s.limits == nil {
+		return tx, err
+	}
 	names := slices.Sorted(maps.Keys(s.limits))
 	values := make([]string, len(names))
 	for i, name := range names {
 		values[i] = s.limits[name]
 	}
 	if _, err := tx.ExecContext(ctx, statements["limits"], names, values); err != nil {
-		return err
+		_ = tx.Rollback()
+		return nil, err
 	}
-	return collectors.EachRow(ctx, tx, text, scan, args...)
+	return tx, nil
 }
 
 // sqlState returns the server's code of an error, "" when the server did not send it.

@@ -89,7 +89,10 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	if err != nil {
 		return models.DatabaseResult{}, c.classify(ctx, t, t.Database, err)
 	}
-	result := models.DatabaseResult{Complete: true}
+	result := models.DatabaseResult{Complete: !s.short}
+	if s.short {
+		result.Proof = models.ProofShort
+	}
 	for _, d := range found {
 		size, err := s.databaseSize(ctx, d.oid)
 		if errors.Is(err, errVanished) {
@@ -130,9 +133,13 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 	if err != nil {
 		return models.TableResult{}, c.ended(ctx, t, database, err)
 	}
-	return models.TableResult{
+	result := models.TableResult{
 		Tables: catalog.assemble(z.sizes), Complete: true, Proof: models.ProofCatalog, ServerBytes: z.serverBytes,
-	}, nil
+	}
+	if z.short {
+		result = collectors.CutShort(result)
+	}
+	return result, nil
 }
 
 // ended returns the error of a collection. A database that is dropped by force takes our connection with it, so only
@@ -149,17 +156,18 @@ func (c *Collector) ended(ctx context.Context, t collectors.Target, database str
 	return c.classify(ctx, t, database, err)
 }
 
-func (s *session) catalog(ctx context.Context) (relationCatalog, error) {
-	server, err := s.server(ctx)
-	if err != nil {
-		return relationCatalog{}, err
-	}
-	relations, err := s.relations(ctx)
-	if err != nil {
-		return relationCatalog{}, err
-	}
-	parents, err := s.parents(ctx)
-	return relationCatalog{server: server, relations: relations, parents: parents}, err
+func (s *session) catalog(ctx context.Context) (found relationCatalog, err error) {
+	err = s.snapshot(ctx, func() (err error) {
+		if found.server, err = s.server(ctx); err != nil {
+			return err
+		}
+		if found.relations, err = s.relations(ctx); err != nil {
+			return err
+		}
+		found.parents, err = s.parents(ctx)
+		return err
+	})
+	return found, err
 }
 
 func (s *session) server(ctx context.Context) (server serverInfo, err error) {
@@ -182,13 +190,15 @@ type database struct {
 }
 
 func (s *session) databases(ctx context.Context) (found []database, err error) {
-	err = s.each(ctx, statements["databases"], func(rows *sql.Rows) error {
-		var d database
-		if err := rows.Scan(&d.oid, &d.name); err != nil {
-			return err
-		}
-		found = append(found, d)
-		return nil
+	err = s.snapshot(ctx, func() error {
+		return s.list(ctx, statements["databases"], func(rows *sql.Rows) error {
+			var d database
+			if err := rows.Scan(&d.oid, &d.name); err != nil {
+				return err
+			}
+			found = append(found, d)
+			return nil
+		})
 	})
 	return found, err
 }
@@ -221,7 +231,7 @@ func (s *session) databaseSize(ctx context.Context, oid int64) (int64, error) {
 // relations returns the relations outside the system schemas, the biggest first.
 func (s *session) relations(ctx context.Context) (found []relation, err error) {
 	interned := map[string]string{} // many relations share few schemas and kinds
-	err = s.each(ctx, statements["relations"], func(rows *sql.Rows) error {
+	err = s.list(ctx, statements["relations"], func(rows *sql.Rows) error {
 		var r relation
 		if err := rows.Scan(&r.oid, &r.schema, &r.name, &r.kind, &r.partition, &r.toast, &r.tuples, &r.pages); err != nil {
 			return err
@@ -252,7 +262,7 @@ func intern(interned map[string]string, text string) string {
 // parents returns the parent of each child relation, by oid.
 func (s *session) parents(ctx context.Context) (map[int64]int64, error) {
 	parents := map[int64]int64{}
-	err := s.each(ctx, statements["inherits"], func(rows *sql.Rows) error {
+	err := s.list(ctx, statements["inherits"], func(rows *sql.Rows) error {
 		var child, parent int64
 		if err := rows.Scan(&child, &parent); err != nil {
 			return err

@@ -31,6 +31,7 @@ type sizing struct {
 	locked      []target // to be sized once more
 	waits       int      // for locks, that were in vain
 	stuck       int      // statements that returned no size
+	short       bool     // some list arrived with fewer rows than it has
 	serverBytes *int64   // memory of the server process of the first connection, at its end
 }
 
@@ -43,17 +44,28 @@ func (z *sizing) run(ctx context.Context) (catalog relationCatalog, err error) {
 	if catalog, err = z.session.catalog(ctx); err != nil {
 		return relationCatalog{}, err
 	}
-	z.server = catalog.server
+	z.server, z.short = catalog.server, z.session.short
 	wanted := catalog.sizeable()
 	collectors.Expected(ctx, len(wanted))
-	if wanted, err = z.byFiles(ctx, wanted); err != nil {
+	left, err := z.byFiles(ctx, wanted)
+	if err != nil {
 		return relationCatalog{}, err
 	}
-	if err := z.byFunctions(ctx, wanted); err != nil {
+	if err := z.byFunctions(ctx, left); err != nil {
 		return relationCatalog{}, err
 	}
+	z.noteMissing(wanted)
 	z.weigh(ctx)
 	return catalog, nil
+}
+
+// noteMissing leaves those relations unread that no size arrived for, not even that there is none.
+func (z *sizing) noteMissing(wanted []target) {
+	for _, w := range wanted {
+		if _, arrived := z.sizes[w.oid]; !arrived {
+			z.sizes[w.oid], z.short = relationSize{unread: models.UnreadFailed}, true
+		}
+	}
 }
 
 // byFunctions sizes the relations by the server's size functions, in batches, and at the end tries once more those that

@@ -83,9 +83,12 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 	if err != nil {
 		return models.TableResult{}, err
 	}
-	tables := found.assemble()
-	collectors.Counted(ctx, len(tables))
-	return models.TableResult{Tables: tables, Complete: true, Proof: models.ProofFile}, nil
+	result := models.TableResult{Tables: found.assemble(), Complete: true, Proof: models.ProofFile}
+	if found.short {
+		result = collectors.CutShort(result)
+	}
+	collectors.Counted(ctx, len(result.Tables))
+	return result, nil
 }
 
 // bTree is a table or index and the table it belongs to.
@@ -104,12 +107,13 @@ type catalog struct {
 	btrees  []bTree
 	pages   map[string]pageCounts
 	tells   bool // dbstat tells the unused bytes of this file
+	short   bool // some list arrived with fewer rows than the library counts, or without pages of a b-tree
 }
 
 // readCatalog reads the schema and every page of the file.
 func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 	found := catalog{virtual: map[string]bool{}, pages: map[string]pageCounts{}}
-	err := collectors.EachRow(ctx, tx, statements["virtual"], func(rows *sql.Rows) error {
+	err := found.list(ctx, tx, statements["virtual"], func(rows *sql.Rows) error {
 		var name string
 		if err := rows.Scan(&name); err != nil {
 			return err
@@ -120,7 +124,8 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 	if err != nil {
 		return found, err
 	}
-	err = collectors.EachRow(ctx, tx, statements["btrees"], func(rows *sql.Rows) error {
+
+	err = found.list(ctx, tx, statements["btrees"], func(rows *sql.Rows) error {
 		var b bTree
 		if err := rows.Scan(&b.name, &b.kind, &b.table, &b.primaryKey); err != nil {
 			return err
@@ -131,9 +136,26 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 	if err != nil {
 		return found, err
 	}
-	uncounted, measured, last := found.tables(), collectors.Tally(0), ""
+	err = found.readPages(ctx, tx)
+	return found, err
+}
+
+// list runs a statement that lists something and notes if rows are missing.
+func (c *catalog) list(ctx context.Context, tx *sql.Tx, text string, scan func(*sql.Rows) error) error {
+	read := func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+		return collectors.EachRow(ctx, tx, text, scan, args...)
+	}
+	whole, err := collectors.Reader(read).List(ctx, text, scan)
+	c.short = c.short || err == nil && !whole
+	return err
+}
+
+// readPages adds up the pages of each b-tree. They are not counted, as that would read the whole file once more; but
+// every b-tree has at least one.
+func (c *catalog) readPages(ctx context.Context, tx *sql.Tx) error {
+	uncounted, measured, last := c.tables(), collectors.Tally(0), ""
 	collectors.Expected(ctx, len(uncounted))
-	return found, collectors.EachRow(ctx, tx, statements["pages"], func(rows *sql.Rows) error {
+	err := collectors.EachRow(ctx, tx, statements["pages"], func(rows *sql.Rows) error {
 		var name string
 		var bytes, cells int64
 		var unused sql.NullInt64
@@ -149,15 +171,21 @@ func readCatalog(ctx context.Context, tx *sql.Tx) (catalog, error) {
 			}
 			last = name
 		}
-		p := found.pages[name]
+		p := c.pages[name]
 		p.used, p.unused, p.cells = p.used+bytes-unused.Int64, p.unused+unused.Int64, p.cells+cells
-		found.tells = unused.Valid
+		c.tells = unused.Valid
 		if leaf {
 			p.leafCells += cells
 		}
-		found.pages[name] = p
+		c.pages[name] = p
 		return nil
 	})
+
+	for _, b := range c.btrees {
+		_, arrived := c.pages[b.name]
+		c.short = c.short || err == nil && !arrived
+	}
+	return err
 }
 
 // tables returns the names of the tables that are listed.

@@ -40,16 +40,16 @@ func tablesNamed(names ...string) catalog.Rows {
 }
 
 // switchTo returns a reader that changes to another catalog when the statement is sent for the nth time.
-func (r reader) switchTo(statement string, nth int, after reader) reader {
+func (r *reader) switchTo(statement string, nth int, after *reader) *reader {
 	before, sent := r.each, 0
-	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 		if text == statement {
 			sent++
 		}
 		if sent >= nth {
-			return after.each(ctx, text, scan)
+			return after.each(ctx, text, scan, args...)
 		}
-		return before(ctx, text, scan)
+		return before(ctx, text, scan, args...)
 	}
 	return r
 }
@@ -160,8 +160,8 @@ func TestReader_Tables_Progress(t *testing.T) {
 		ctx, progress := collectortest.Watched(t)
 		reader := onSQLite(t, rows, nil)
 		read := reader.each
-		reader.each = func(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
-			err := read(ctx, statement, scan)
+		reader.each = func(ctx context.Context, statement string, scan func(*sql.Rows) error, args ...any) error {
+			err := read(ctx, statement, scan, args...)
 			if statement == statements["pages"] {
 				collectortest.WantCount(t, "tables expected at first", progress().TablesTotal, objects)
 				if seen := collectortest.Text(progress().TablesSeen); seen != want {

@@ -274,18 +274,18 @@ func withMemory(rows catalog.Rows) catalog.Rows {
 }
 
 // intercept returns a reader that calls f before each statement, which fails with the error of f.
-func (r reader) intercept(f func(text string) error) reader {
+func (r *reader) intercept(f func(text string) error) *reader {
 	each := r.each
-	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	r.each = func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 		if err := f(text); err != nil {
 			return err
 		}
-		return each(ctx, text, scan)
+		return each(ctx, text, scan, args...)
 	}
 	return r
 }
 
-func mustTables(t *testing.T, r reader) models.TableResult {
+func mustTables(t *testing.T, r *reader) models.TableResult {
 	t.Helper()
 	result, _, err := r.tables(t.Context())
 	if err != nil {
@@ -327,14 +327,14 @@ func TestReader_Tables_HiddenInOneReading(t *testing.T) {
 	then, readings := onSQLite(t, second, nil), 0
 	reader := onSQLite(t, first, nil)
 	now := reader.each
-	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 		if text == statements["partitions"] {
 			readings++
 		}
 		if readings > 1 {
-			return then.each(ctx, text, scan)
+			return then.each(ctx, text, scan, args...)
 		}
-		return now(ctx, text, scan)
+		return now(ctx, text, scan, args...)
 	}
 	if result := mustTables(t, reader); result.Hidden != 0 || !result.Complete || readings != 2 {
 		t.Errorf("got %d hidden after %d readings, complete %v, want 0, 2, true", result.Hidden, readings, result.Complete)

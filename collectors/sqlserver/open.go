@@ -114,6 +114,7 @@ type session struct {
 	conn    *sql.Conn
 	hangUp  func()        // closes the connection at once
 	timeout time.Duration // of each statement
+	short   bool          // some list arrived with fewer rows than the server counts
 }
 
 func (c *Collector) config(t collectors.Target, database string, readOnly bool) (msdsn.Config, error) {
@@ -250,14 +251,21 @@ func (s *session) close() {
 
 // each runs a statement and calls scan for each row. At the timeout the driver asks the server to cancel the statement
 // and waits for the confirmation; if that takes too long, the connection is closed.
-func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
-	if err := collectors.EachRow(ctx, s.conn, text, scan); err != nil {
+	if err := collectors.EachRow(ctx, s.conn, text, scan, args...); err != nil {
 		return errors.Join(ctx.Err(), err)
 	}
 	return nil
+}
+
+// eachListed is each for a statement that lists something, and notes if rows are missing.
+func (s *session) eachListed(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	whole, err := collectors.Reader(s.each).List(ctx, text, scan)
+	s.short = s.short || err == nil && !whole
+	return err
 }
 
 // failed classifies an error that occurred on this session.

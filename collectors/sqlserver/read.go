@@ -20,14 +20,22 @@ const (
 
 // reader reads the catalog of one database.
 type reader struct {
-	each   func(ctx context.Context, text string, scan func(*sql.Rows) error) error
+	each   collectors.Reader
 	server serverInfo
+	short  bool // some list arrived with fewer rows than the server counts
+}
+
+// list runs a statement that lists something and notes if rows are missing.
+func (r *reader) list(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	whole, err := r.each.List(ctx, text, scan)
+	r.short = r.short || err == nil && !whole
+	return err
 }
 
 // tables measures the relations of the database; statsDenied reports whether the account may not read the statistics of
 // partitions. A table that is dropped meanwhile looks hidden, so if any are hidden, the catalog is read again, and only
 // those that are hidden both times count.
-func (r reader) tables(ctx context.Context) (result models.TableResult, statsDenied bool, err error) {
+func (r *reader) tables(ctx context.Context) (result models.TableResult, statsDenied bool, err error) {
 	catalog, statsDenied, err := r.catalog(ctx)
 	if err != nil {
 		return result, statsDenied, err
@@ -47,12 +55,15 @@ func (r reader) tables(ctx context.Context) (result models.TableResult, statsDen
 	if result.Complete = result.Hidden == 0; result.Complete {
 		result.Proof = models.ProofMetadata
 	}
+	if r.short {
+		result = collectors.CutShort(result)
+	}
 	return result, statsDenied, nil
 }
 
 // catalog reads everything that sizes are computed from; statsDenied reports whether the account may not read the
 // statistics of partitions.
-func (r reader) catalog(ctx context.Context) (c systemCatalog, statsDenied bool, err error) {
+func (r *reader) catalog(ctx context.Context) (c systemCatalog, statsDenied bool, err error) {
 	for _, read := range []func(context.Context, *systemCatalog) error{
 		r.partitions, r.objects, r.traits, r.internals, r.schemas,
 	} {
@@ -86,8 +97,8 @@ func (c systemCatalog) hasMemory() bool {
 	return false
 }
 
-func (r reader) partitions(ctx context.Context, c *systemCatalog) error {
-	return r.each(ctx, statements["partitions"], func(rows *sql.Rows) error {
+func (r *reader) partitions(ctx context.Context, c *systemCatalog) error {
+	return r.list(ctx, statements["partitions"], func(rows *sql.Rows) error {
 		var p partition
 		if err := rows.Scan(&p.id, &p.hobt, &p.object, &p.index, &p.rows); err != nil {
 			return err
@@ -98,8 +109,8 @@ func (r reader) partitions(ctx context.Context, c *systemCatalog) error {
 	})
 }
 
-func (r reader) objects(ctx context.Context, c *systemCatalog) error {
-	return r.each(ctx, statements["objects"], func(rows *sql.Rows) error {
+func (r *reader) objects(ctx context.Context, c *systemCatalog) error {
+	return r.list(ctx, statements["objects"], func(rows *sql.Rows) error {
 		var o object
 		if err := rows.Scan(&o.id, &o.schema, &o.name, &o.kind, &o.shipped); err != nil {
 			return err
@@ -123,7 +134,7 @@ func (c systemCatalog) measurable() map[int64]bool {
 }
 
 // traits reads the traits of tables that the version knows; 2012 knows none.
-func (r reader) traits(ctx context.Context, c *systemCatalog) error {
+func (r *reader) traits(ctx context.Context, c *systemCatalog) error {
 	text := statements["tables"]
 	switch {
 	case !r.server.since(release2014):
@@ -131,7 +142,7 @@ func (r reader) traits(ctx context.Context, c *systemCatalog) error {
 	case !r.server.since(release2016):
 		text = statements["tables_2014"]
 	}
-	return r.each(ctx, text, func(rows *sql.Rows) error {
+	return r.list(ctx, text, func(rows *sql.Rows) error {
 		var s tableTraits
 		o := &s.object
 		err := rows.Scan(&o.id, &o.schema, &o.name, &o.shipped, &s.history, &s.historyTable, &s.memoryOptimized, &s.external)
@@ -144,8 +155,8 @@ func (r reader) traits(ctx context.Context, c *systemCatalog) error {
 	})
 }
 
-func (r reader) internals(ctx context.Context, c *systemCatalog) error {
-	return r.each(ctx, statements["internal_tables"], func(rows *sql.Rows) error {
+func (r *reader) internals(ctx context.Context, c *systemCatalog) error {
+	return r.list(ctx, statements["internal_tables"], func(rows *sql.Rows) error {
 		var i internal
 		var parent, kind sql.NullInt64 // the documentation does not cover all types and parents
 		if err := rows.Scan(&i.id, &parent, &kind); err != nil {
@@ -158,9 +169,9 @@ func (r reader) internals(ctx context.Context, c *systemCatalog) error {
 	})
 }
 
-func (r reader) schemas(ctx context.Context, c *systemCatalog) error {
+func (r *reader) schemas(ctx context.Context, c *systemCatalog) error {
 	c.schemas = map[int64]string{}
-	return r.each(ctx, statements["schemas"], func(rows *sql.Rows) error {
+	return r.list(ctx, statements["schemas"], func(rows *sql.Rows) error {
 		var id int64
 		var name string
 		if err := rows.Scan(&id, &name); err != nil {
@@ -172,10 +183,10 @@ func (r reader) schemas(ctx context.Context, c *systemCatalog) error {
 	})
 }
 
-func (r reader) pages(ctx context.Context, c *systemCatalog) error {
+func (r *reader) pages(ctx context.Context, c *systemCatalog) error {
 	pending, measured := c.measurable(), collectors.Tally(0)
 	collectors.Expected(ctx, len(pending))
-	return r.each(ctx, statements["pages"], func(rows *sql.Rows) error {
+	return r.list(ctx, statements["pages"], func(rows *sql.Rows) error {
 		var p pageCounts
 		var leaf, lob, overflow int64
 		if err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows); err != nil {
@@ -194,9 +205,9 @@ func (r reader) pages(ctx context.Context, c *systemCatalog) error {
 
 // units reads the pages of the objects from the allocation units. An object without pages there may have been dropped,
 // so whether it still exists is checked.
-func (r reader) units(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
+func (r *reader) units(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
 	var units []unit
-	err := r.each(ctx, statements["units"], func(rows *sql.Rows) error {
+	err := r.list(ctx, statements["units"], func(rows *sql.Rows) error {
 		var u unit
 		if err := rows.Scan(&u.kind, &u.container, &u.data, &u.used, &u.reserved); err != nil {
 			return err
@@ -226,7 +237,7 @@ func (r reader) units(ctx context.Context, c *systemCatalog, objects map[int64]b
 
 // removeDropped removes those of the objects that no longer exist from the catalog, so that they look hidden and are
 // read again.
-func (r reader) removeDropped(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
+func (r *reader) removeDropped(ctx context.Context, c *systemCatalog, objects map[int64]bool) error {
 	var now systemCatalog
 	if err := r.objects(ctx, &now); err != nil {
 		return err
@@ -237,9 +248,9 @@ func (r reader) removeDropped(ctx context.Context, c *systemCatalog, objects map
 }
 
 // memory reads how many bytes of RAM memory-optimized tables use.
-func (r reader) memory(ctx context.Context, c *systemCatalog) error {
+func (r *reader) memory(ctx context.Context, c *systemCatalog) error {
 	c.memory = map[int64]int64{}
-	return r.each(ctx, statements["memory"], func(rows *sql.Rows) error {
+	return r.list(ctx, statements["memory"], func(rows *sql.Rows) error {
 		var object, table, index *int64 // NULL for the engine's own tables
 		if err := rows.Scan(&object, &table, &index); err != nil {
 			return err

@@ -21,20 +21,20 @@ import (
 )
 
 // onSQLite returns a reader of a catalog emulated in SQLite. Statements for which denied returns true are refused.
-func onSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) reader {
+func onSQLite(t *testing.T, rows catalog.Rows, denied func(text string) bool) *reader {
 	t.Helper()
 	db, err := catalog.Open(t.Context(), catalog.Views("sqlserver"), rows)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return reader{
+	return &reader{
 		server: serverInfo{major: release2022},
-		each: func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+		each: func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 			if denied != nil && denied(text) {
 				return mssql.Error{Number: codeStateDenied}
 			}
-			return collectors.EachRow(ctx, db, text, scan)
+			return collectors.EachRow(ctx, db, text, scan, args...)
 		},
 	}
 }
@@ -53,7 +53,7 @@ type caseCheck struct {
 func caseChecks(t *testing.T) []caseCheck {
 	t.Helper()
 	var checks []caseCheck
-	add := func(name string, reader func() reader, statsDenied bool, want catalog.Want) {
+	add := func(name string, reader func() *reader, statsDenied bool, want catalog.Want) {
 		reader = sync.OnceValue(reader)
 		checks = append(checks, caseCheck{name, func(t testing.TB) {
 			t.Helper()
@@ -68,20 +68,20 @@ func caseChecks(t *testing.T) []caseCheck {
 	for _, c := range catalog.Cases(t, "sqlserver") {
 		var want catalog.Want
 		c.DecodeWant(t, &want)
-		add(c.Name, func() reader { return onSQLite(t, c.Rows, nil) }, false, want)
+		add(c.Name, func() *reader { return onSQLite(t, c.Rows, nil) }, false, want)
 		if c.Fallback {
 			want.Tables = slices.Clone(want.Tables)
 			for i := range want.Tables {
 				want.Tables[i].Memory = nil
 			}
-			add(c.Name+" without VIEW DATABASE STATE", func() reader { return onSQLite(t, c.Rows, needsState) }, true, want)
+			add(c.Name+" without VIEW DATABASE STATE", func() *reader { return onSQLite(t, c.Rows, needsState) }, true, want)
 		}
 	}
 	return checks
 }
 
 // wantNoDuplicates fails if an object is read twice.
-func wantNoDuplicates(t testing.TB, reader reader) {
+func wantNoDuplicates(t testing.TB, reader *reader) {
 	t.Helper()
 	var found systemCatalog
 	if err := reader.objects(t.Context(), &found); err != nil {
@@ -218,11 +218,11 @@ func TestReader_Tables_MemoryDenied(t *testing.T) {
 	}
 	wantTables(t, result, want)
 	each, broken := reader.each, errors.New("broken")
-	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error) error {
+	reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 		if text == statements["memory"] {
 			return broken
 		}
-		return each(ctx, text, scan)
+		return each(ctx, text, scan, args...)
 	}
 	if _, _, err := reader.tables(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)

@@ -50,7 +50,10 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 	if err != nil {
 		return models.DatabaseResult{}, err
 	}
-	result := models.DatabaseResult{Complete: list.complete}
+	result := models.DatabaseResult{Complete: list.complete && !list.short}
+	if list.short {
+		result.Proof = models.ProofShort
+	}
 	var denied []string
 	for _, d := range list.databases {
 		size, err := c.sizeDatabase(ctx, t, list, d)
@@ -100,8 +103,12 @@ func (s *session) tables(ctx context.Context) (models.TableResult, error) {
 	case source != nil:
 		return models.TableResult{}, stateError(keySnapshot, s.server.database)
 	}
-	result, statsDenied, err := reader{each: s.each, server: s.server}.tables(ctx)
-	if err == nil && (!result.Complete || statsDenied && slices.ContainsFunc(result.Tables, withoutMemory)) {
+	catalog := &reader{each: s.each, server: s.server}
+	result, statsDenied, err := catalog.tables(ctx)
+	if err != nil || catalog.short {
+		return result, err
+	}
+	if !result.Complete || statsDenied && slices.ContainsFunc(result.Tables, withoutMemory) {
 		result.Grant = s.server.grantNames(s.target, s.server.database)
 		if statsDenied {
 			result.Grant += " " + s.server.grantState(s.target)
@@ -179,6 +186,7 @@ type listing struct {
 	server    serverInfo
 	databases []databaseRow
 	complete  bool               // no database is hidden from the account
+	short     bool               // not all databases arrived
 	files     map[int64]fileSums // by id of the database, as far as visible from outside it
 }
 
@@ -206,6 +214,7 @@ func (s *session) list(ctx context.Context) (list listing, err error) {
 		return list, err
 	}
 	list.complete, err = s.seesAll(ctx)
+	list.short = s.short
 	return list, err
 }
 
@@ -232,7 +241,7 @@ func (l listing) grant(t collectors.Target, denied []string) string {
 }
 
 func (s *session) databases(ctx context.Context) (found []databaseRow, err error) {
-	err = s.each(ctx, statements["databases"], func(rows *sql.Rows) error {
+	err = s.eachListed(ctx, statements["databases"], func(rows *sql.Rows) error {
 		var d databaseRow
 		err := rows.Scan(&d.id, &d.name, &d.source, &d.state, &d.userAccess, &d.inGroup, &d.accessible)
 		if err != nil {
@@ -280,10 +289,11 @@ func (f fileSums) plus(kind, pages int64) fileSums {
 	return f
 }
 
-// masterFiles returns the files of each database, by its id, as far as they are visible from outside it.
+// masterFiles returns the files of each database, by its id, as far as they are visible from outside it; none if some
+// are missing from the list.
 func (s *session) masterFiles(ctx context.Context) (map[int64]fileSums, error) {
 	files := map[int64]fileSums{}
-	return files, s.each(ctx, statements["master_files"], func(rows *sql.Rows) error {
+	whole, err := collectors.Reader(s.each).List(ctx, statements["master_files"], func(rows *sql.Rows) error {
 		var database, kind, pages int64
 		if err := rows.Scan(&database, &kind, &pages); err != nil {
 			return err
@@ -292,6 +302,10 @@ func (s *session) masterFiles(ctx context.Context) (map[int64]fileSums, error) {
 		files[database] = files[database].plus(kind, pages)
 		return nil
 	})
+	if !whole {
+		return nil, err
+	}
+	return files, err
 }
 
 // sizeDatabase measures one database, from inside if it can be entered. It returns only errors that concern the whole
@@ -337,7 +351,7 @@ func (c *Collector) databaseFiles(
 		return files, err
 	}
 	defer s.close()
-	err = s.each(ctx, statements["database_files"], func(rows *sql.Rows) error {
+	err = s.eachListed(ctx, statements["database_files"], func(rows *sql.Rows) error {
 		var kind, pages int64
 		if err := rows.Scan(&kind, &pages); err != nil {
 			return err
@@ -346,8 +360,11 @@ func (c *Collector) databaseFiles(
 		files = files.plus(kind, pages)
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return files, s.failed(ctx, err)
+	case s.short:
+		return files, collectors.ErrShort(collectors.ValidName(database))
 	}
 	return files, nil
 }
@@ -395,7 +412,7 @@ func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database
 	}
 	at := slices.IndexFunc(list.databases, func(d databaseRow) bool { return d.name == database })
 	switch {
-	case at < 0 && list.complete:
+	case at < 0 && list.complete && !list.short:
 		return explained(collectors.DatabaseGone(collectors.ValidName(database), nil))
 	case at < 0:
 		return explained(unknown)

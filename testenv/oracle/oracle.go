@@ -27,6 +27,7 @@ type Options struct {
 
 	CurrentSchema string   // that a logon trigger sets (the session's user)
 	NoSynonym     []string // views without a public synonym: only SYS.name works
+	MaxRows       int      // of an answer, as something between client and server may cut it (all)
 	// Rows are those of DBA_ views; the USER_ views are derived from them. DBA_ALL_TABLES has those of DBA_TABLES, too.
 	Rows catalog.Rows
 }

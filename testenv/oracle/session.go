@@ -179,10 +179,14 @@ func (c *conn) QueryContext(ctx context.Context, query string, arguments []drive
 	if err != nil {
 		return nil, err
 	}
-	return read(ctx, db, query, statement.sql, values)
+	found, err := read(ctx, db, query, statement.sql, values)
+	if limit := c.server.options.MaxRows; err == nil && limit > 0 {
+		found.rows = found.rows[:min(limit, len(found.rows))]
+	}
+	return found, err
 }
 
-func read(ctx context.Context, db *sql.DB, query, translated string, values []any) (driver.Rows, error) {
+func read(ctx context.Context, db *sql.DB, query, translated string, values []any) (*rows, error) {
 	found, err := db.QueryContext(ctx, translated, values...)
 	if err != nil {
 		return nil, stopped(ctx, err)

@@ -35,6 +35,7 @@ type Options struct {
 	EngineEdition int
 	Edition       string
 	Properties    map[string]any // further values of SERVERPROPERTY, by name in lower case
+	MaxRows       int            // of a result, as something between client and server may cut it; 0: all
 }
 
 // Server is an emulated instance. Its methods may be called while clients are connected.

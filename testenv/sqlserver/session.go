@@ -218,6 +218,9 @@ func (c *session) query(ctx context.Context, q tds.Query, statement []token, w *
 	if err != nil {
 		return err
 	}
+	if limit := c.server.options.MaxRows; limit > 0 {
+		result.rows = result.rows[:min(limit, len(result.rows))]
+	}
 	return result.write(ctx, w)
 }
 

@@ -6,9 +6,10 @@
 -- disk.
 SELECT space, name,
     IF(name LIKE '%@%', CONVERT(CONVERT(CAST(TRIM(TRAILING '@@@' FROM SUBSTRING_INDEX(name, '/', 1)) AS BINARY)
-        USING filename) USING utf8mb4), NULL),
+        USING filename) USING utf8mb4), NULL) AS in_schema,
     IF(name LIKE '%@%', CONVERT(CONVERT(CAST(TRIM(TRAILING '@@@'
-        FROM SUBSTRING_INDEX(SUBSTRING_INDEX(name, '/', -1), '#', 1)) AS BINARY) USING filename) USING utf8mb4), NULL),
+        FROM SUBSTRING_INDEX(SUBSTRING_INDEX(name, '/', -1), '#', 1)) AS BINARY) USING filename) USING utf8mb4), NULL)
+        AS in_table,
     flag, file_size, allocated_size
 FROM information_schema.innodb_sys_tablespaces
 WHERE REPLACE(name, '@@@/', '/')

@@ -1,8 +1,8 @@
 -- Every file of the current database, in the directory of each tablespace that it has one in. The oids of the tablespaces
 -- pg_default and pg_global are fixed. A file that vanishes has NULL bytes.
 -- Needs: EXECUTE on pg_ls_dir(text, boolean, boolean) and pg_stat_file(text, boolean).
--- Columns: oid of the tablespace, name of the file, bytes.
-SELECT s.oid::bigint, f.name, (pg_catalog.pg_stat_file(s.directory || f.name, true)).size
+-- Columns: oid of the tablespace, name of the file, bytes, number of rows of this list.
+SELECT s.oid::bigint, f.name, (pg_catalog.pg_stat_file(s.directory || f.name, true)).size, pg_catalog.count(*) OVER ()
 FROM (
     SELECT t.oid, CASE WHEN t.oid = 1663 THEN 'base/' || d.oid || '/'
         ELSE 'pg_tblspc/' || t.oid || '/PG_' || pg_catalog.current_setting('server_version_num')::int / 10000 || '_'
