@@ -31,7 +31,7 @@ func TestStatements(t *testing.T) {
 		statements, transactions int
 	}{
 		{"an unchanged refresh", refresh, 19, 4},
-		{"a page of tables", read, 4, 0},
+		{"a page of tables", read, 3, 0},
 	} {
 		store.Take()
 		request.send()

@@ -139,19 +139,15 @@ func (h *handlers) databaseOfPath(c echo.Context) (pathDatabase, error) {
 	if c.Param("name") == "" {
 		return h.databaseByID(c)
 	}
-	d, err := h.databaseByName(c)
-	if err != nil {
-		return d, err
+	id, malformed := pathID(c, "instance.not_found")
+	name, unnamed := databaseName(c)
+	if malformed == nil && unnamed == nil {
+		header, instance, err := h.Store.PlacedDatabase(c.Request().Context(), id, name)
+		if !models.Is(err, models.CodeNotFound) {
+			return pathDatabase{instance: instance, header: header}, err
+		}
 	}
-	known, err := h.Store.Database(c.Request().Context(), d.instance.ID, d.header.Name)
-	switch {
-	case models.Is(err, models.CodeNotFound):
-		return d, nil
-	case err != nil:
-		return d, err
-	}
-	d.header = known
-	return d, nil
+	return h.databaseByName(c)
 }
 
 // databaseByID returns the database whose ID is in the path. One of a deleted instance is not found.
@@ -160,15 +156,8 @@ func (h *handlers) databaseByID(c echo.Context) (pathDatabase, error) {
 	if err != nil {
 		return pathDatabase{}, err
 	}
-	header, err := h.Store.DatabaseByID(c.Request().Context(), id)
-	if err != nil {
-		return pathDatabase{}, err
-	}
-	instance, err := h.Store.InstanceHead(c.Request().Context(), header.InstanceID)
-	if err != nil {
-		return pathDatabase{}, err
-	}
-	return pathDatabase{instance: instance, header: header}, nil
+	header, instance, err := h.Store.PlacedDatabaseByID(c.Request().Context(), id)
+	return pathDatabase{instance: instance, header: header}, err
 }
 
 // databaseByName returns the database whose instance and name are in the path, without asking the inventory for it. On

@@ -126,6 +126,34 @@ func TestStore_MarkGone(t *testing.T) {
 	})
 }
 
+func TestStore_PlacedDatabase(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		instance := f.instance("n")
+		app := f.addDatabase(instance.ID, "app")
+		for what, find := range map[string]func() (models.InstanceDatabase, models.Instance, error){
+			"by name": func() (models.InstanceDatabase, models.Instance, error) {
+				return f.PlacedDatabase(f.ctx, instance.ID, "app")
+			},
+			"by id": func() (models.InstanceDatabase, models.Instance, error) { return f.PlacedDatabaseByID(f.ctx, app.ID) },
+		} {
+			database, found, err := find()
+			check(f, err)
+			equal(f, what, database, app)
+			equal(f, what, found.Name, instance.Name)
+			equal(f, what, *found.Port, *instance.Port)
+		}
+
+		for _, name := range []string{"APP", "app\x00", "gone"} {
+			_, _, err := f.PlacedDatabase(f.ctx, instance.ID, name)
+			wantError(f, err, models.CodeNotFound, "database.not_found")
+		}
+		_, err := f.DeleteInstance(f.ctx, instance.ID)
+		check(f, err)
+		_, _, err = f.PlacedDatabaseByID(f.ctx, app.ID)
+		wantError(f, err, models.CodeNotFound, "instance.not_found")
+	})
+}
+
 func TestStore_SaveInventory_HostileNames(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance := f.instance("n")

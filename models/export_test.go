@@ -19,6 +19,13 @@ func (s *Store) SessionSeen(ctx context.Context, id string) (time.Time, error) {
 	return session.SeenAt, err
 }
 
+// DatabaseByID returns the database with the id, or CodeNotFound.
+func (s *Store) DatabaseByID(ctx context.Context, id int64) (InstanceDatabase, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeDatabase(db, "id = ?", id)
+}
+
 // ExplainTables is the store's plan for each statement a page of tables may need.
 func (s *Store) ExplainTables(ctx context.Context, q TableQuery) ([]string, error) {
 	database, err := s.DatabaseByID(ctx, q.DatabaseID)

@@ -52,11 +52,45 @@ func (s *Store) Database(ctx context.Context, instanceID int64, name string) (In
 	return takeDatabase(db, "instance_id = ? AND name = ?", instanceID, name)
 }
 
-// DatabaseByID returns the database with the id, or CodeNotFound.
-func (s *Store) DatabaseByID(ctx context.Context, id int64) (InstanceDatabase, error) {
+// placedDatabase is a database with its instance, which one statement loads.
+type placedDatabase struct {
+	InstanceDatabase
+	Instance Instance `gorm:"foreignKey:InstanceID"`
+}
+
+// TableName is the table of placedDatabase.
+func (placedDatabase) TableName() string { return "instance_databases" }
+
+// PlacedDatabase returns the database of an instance with the exact name, and the instance without its credential and
+// tags. It is CodeNotFound if the inventory lacks the database or the instance is in the recycle bin.
+func (s *Store) PlacedDatabase(ctx context.Context, instanceID int64, name string) (InstanceDatabase, Instance, error) {
+	if !storable(name) {
+		return InstanceDatabase{}, Instance{}, NotFound("database.not_found")
+	}
+	return s.placedDatabase(ctx, "instance_databases.instance_id = ? AND instance_databases.name = ?", instanceID, name)
+}
+
+// PlacedDatabaseByID is PlacedDatabase by the id of the database.
+func (s *Store) PlacedDatabaseByID(ctx context.Context, id int64) (InstanceDatabase, Instance, error) {
+	return s.placedDatabase(ctx, "instance_databases.id = ?", id)
+}
+
+func (s *Store) placedDatabase(
+	ctx context.Context, condition string, values ...any,
+) (InstanceDatabase, Instance, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return takeDatabase(db, "id = ?", id)
+	var found placedDatabase
+	err := db.InnerJoins("Instance").Where(condition, values...).Take(&found).Error
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return InstanceDatabase{}, Instance{}, NotFound("database.not_found")
+	case err != nil:
+		return InstanceDatabase{}, Instance{}, err
+	case found.Instance.DeletedAt != nil:
+		return InstanceDatabase{}, Instance{}, NotFound("instance.not_found")
+	}
+	return found.InstanceDatabase, found.Instance, nil
 }
 
 func takeDatabase(tx *gorm.DB, condition string, values ...any) (InstanceDatabase, error) {
