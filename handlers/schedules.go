@@ -239,8 +239,8 @@ func (h *handlers) scheduleShown(c echo.Context, i models.Instance) (views.Insta
 	if models.Is(err, models.CodeNotFound) {
 		return out, nil
 	}
-	if err == nil && run.Failure != nil {
-		e := classify(run.Failure)
+	if cause := s.PauseReason(run.Failure); err == nil && cause != nil {
+		e := classify(cause)
 		reason := failure(c, p, e, kinds[e.Code], "")
 		reason.Number = views.ErrorNumber(p.Lang, i.DBType, e)
 		out.Reason = &reason

@@ -159,7 +159,7 @@ func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 	}
 	err = tx.Table("instance_schedules AS s").Where("s.instance_id IN "+s.dialect.ids(), ids).
 		Select(`s.instance_id, s.enabled, s.cron, s.zone, s.jitter_minutes, s.blackout, s.next_at, s.basis, s.failures,
-			s.paused_at, CASE WHEN s.paused_at IS NOT NULL
+			s.last_status, s.paused_at, CASE WHEN s.paused_at IS NOT NULL
 				THEN (SELECT r.error FROM collection_runs r WHERE r.id = s.last_run_id) END AS failure`).
 		Scan(&rows).Error
 	if err != nil {
@@ -178,7 +178,7 @@ func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 			if err := last.readFailure(); err != nil {
 				return err
 			}
-			items[i].PausedBy = last.Failure
+			items[i].PausedBy = schedule.PauseReason(last.Failure)
 		}
 		if items[i].Planned, err = s.scheduleNow(items[i].Instance, schedule, stored); err != nil {
 			items[i].Planned.NextAt = nil // an invalid schedule has no next time

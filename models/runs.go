@@ -391,8 +391,9 @@ const queueTimeout = 24 * time.Hour
 
 // InterruptOrphanedRuns ends and requeues the running runs without a heartbeat in the last silence, or with one in the
 // future, and the runs that have been queued for a day. It returns them with what they were about. They end at their
-// last heartbeat; one whose cancellation was requested becomes RunCancelled and is not requeued. Runs of an instance
-// that is being changed or deleted are left for the next call.
+// last heartbeat; one whose cancellation was requested becomes RunCancelled and is not requeued. A scheduled run that
+// died with its process counts as a failure of its instance, since what the server sent may have killed it. Runs of an
+// instance that is being changed or deleted are left for the next call.
 func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration) ([]Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
@@ -406,12 +407,19 @@ func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration
 		if err != nil {
 			return err
 		}
+		schedules, err := s.lockSchedules(tx, held)
+		if err != nil {
+			return err
+		}
 		err = tx.Raw(`UPDATE collection_runs SET status = `+interruptedStatus+`, phase = '',
 				ended_at = CASE WHEN heartbeat_at > ? THEN ? ELSE heartbeat_at END
 			WHERE instance_id IN `+s.dialect.ids()+` AND `+orphaned+`
-			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt`,
+			RETURNING id, instance_id, database_name, kind, status, user_id, username, attempt, started_at`,
 			append([]any{now, now, held}, times...)...).Scan(&ended).Error
 		if err != nil {
+			return err
+		}
+		if err := s.countDeaths(tx, schedules, ended); err != nil {
 			return err
 		}
 		return s.requeue(tx, ended...)
@@ -426,7 +434,8 @@ func (s *Store) InterruptOrphanedRuns(ctx context.Context, silence time.Duration
 const maxAttempts = 2
 
 // requeue queues again what ended runs were doing for their requesters. It belongs in the transaction that ends them,
-// so that nothing is lost if the process dies in between. An embedded store has no other process to execute them.
+// so that nothing is lost if the process dies in between. An embedded store has no other process to execute them. The
+// runs of a paused schedule are not repeated.
 func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 	var orphaned []int64
 	for _, r := range ended {
@@ -447,6 +456,8 @@ func (s *Store) requeue(tx *gorm.DB, ended ...Run) error {
 			requested_at, heartbeat_at)
 		SELECT r.instance_id, r.database_name, r.kind, r.user_id, r.username, r.configuration, r.attempt + 1, ?, '', '', ?, ?
 		FROM collection_runs r JOIN instances i ON i.id = r.instance_id AND i.deleted_at IS NULL
-		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` ORDER BY r.id ON CONFLICT DO NOTHING`,
+		WHERE r.status = 'interrupted' AND r.id IN `+s.dialect.ids()+` AND NOT (r.username = '' AND EXISTS (
+			SELECT 1 FROM instance_schedules s WHERE s.instance_id = r.instance_id AND s.paused_at IS NOT NULL))
+		ORDER BY r.id ON CONFLICT DO NOTHING`,
 		RunQueued, now, now, ids).Error
 }

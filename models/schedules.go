@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -343,7 +344,11 @@ func (s *Store) ScheduleOutcome(ctx context.Context, run Run) error {
 		if err != nil {
 			return err
 		}
-		change := row.outcome(run, times, s.Now(), s.schedule.PauseAfter)
+		deadly, err := s.deadly(tx, row, run)
+		if err != nil {
+			return err
+		}
+		change := row.outcome(run, times, s.Now(), s.schedule.PauseAfter, deadly)
 		if len(change) == 0 {
 			return nil
 		}
@@ -371,14 +376,15 @@ func (s *Store) queueTables(tx *gorm.DB, found Run, since time.Time) error {
 		RunTables, found.Configuration, RunQueued, now, now, found.InstanceID, stamp(since)).Error
 }
 
-// outcome returns the columns of the schedule that the end of a run changes.
-func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64) map[string]any {
+// outcome returns the columns of the schedule that the end of a run changes. While the instance is deadly, a success
+// clears no failures.
+func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter int64, deadly bool) map[string]any {
 	waiting := run.Kind == RunDatabases && s.LastStatus == RoundRunning
 	ofRound := run.Kind == RunTables && run.Requester == (Requester{}) && s.LastStatus == RoundSucceeded
 	change := map[string]any{}
 	switch {
 	case run.Status == RunSucceeded:
-		s.succeeded(change, waiting, times, now)
+		s.succeeded(change, waiting, deadly, times, now)
 	case run.Status == RunFailed && waiting:
 		s.failed(change, times, now, pauseAfter)
 	case run.Status == RunFailed && ofRound:
@@ -397,11 +403,11 @@ func (s *Schedule) outcome(run Run, times timetable, now time.Time, pauseAfter i
 
 // succeeded also ends a pause, since the instance can be reached again. In a blackout the tables of a round wait for
 // its end.
-func (s *Schedule) succeeded(change map[string]any, waiting bool, times timetable, now time.Time) {
-	if s.Failures > 0 || s.PausedAt != nil {
+func (s *Schedule) succeeded(change map[string]any, waiting, deadly bool, times timetable, now time.Time) {
+	if !deadly && (s.Failures > 0 || s.PausedAt != nil) {
 		change["failures"], change["paused_at"] = 0, nil
 	}
-	if s.PausedAt != nil {
+	if !deadly && s.PausedAt != nil {
 		change["next_at"], change["retry"] = nil, false
 	}
 	switch begins := times.open(now); {
@@ -410,6 +416,81 @@ func (s *Schedule) succeeded(change map[string]any, waiting bool, times timetabl
 	case waiting:
 		change["last_status"] = RoundSucceeded
 	}
+}
+
+// lockSchedules returns the schedules of instances, a parameter of dialect.ids, for countDeaths. It locks them before
+// any run, as ScheduleOutcome does.
+func (s *Store) lockSchedules(tx *gorm.DB, instances string) (locked []Schedule, err error) {
+	err = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("instance_id IN "+s.dialect.ids(), instances).Order("instance_id").Find(&locked).Error
+	return locked, err
+}
+
+// countDeaths counts the scheduled runs that died with their process as failures of their instances. A schedule that
+// is paused by that loses its queued runs, which might be as deadly.
+func (s *Store) countDeaths(tx *gorm.DB, schedules []Schedule, ended []Run) error {
+	for _, row := range schedules {
+		died := slices.IndexFunc(ended, func(r Run) bool {
+			return r.InstanceID == row.InstanceID && r.Status == RunInterrupted && r.StartedAt != nil &&
+				r.Requester == Requester{}
+		})
+		if died < 0 {
+			continue
+		}
+
+		change := row.died(ended[died], s.Now(), s.schedule.PauseAfter)
+		err := tx.Table("instance_schedules").Where("instance_id = ?", row.InstanceID).Updates(change).Error
+		if err == nil && change["paused_at"] != nil {
+			err = tx.Table("collection_runs").
+				Where("instance_id = ? AND username = '' AND status = ? AND ended_at IS NULL", row.InstanceID, RunQueued).
+				Updates(map[string]any{"status": RunInterrupted, "ended_at": s.Now()}).Error
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// died returns the columns that the death of a run changes. PlanSchedules plans the retry.
+func (s *Schedule) died(run Run, now time.Time, pauseAfter int64) map[string]any {
+	change := map[string]any{"failures": s.Failures + 1}
+	if s.PausedAt == nil && pauseAfter > 0 && s.Failures+1 >= pauseAfter {
+		change["last_status"], change["last_run_id"] = RoundInterrupted, run.ID
+		change["paused_at"], change["next_at"], change["retry"] = now, nil, false
+	}
+	return change
+}
+
+// deadly reports whether some other scheduled run of the instance died and nothing has since collected what it was to
+// collect. It is not asked for while there are no failures to clear.
+func (s *Store) deadly(tx *gorm.DB, schedule Schedule, run Run) (bool, error) {
+	if run.Status != RunSucceeded || schedule.Failures == 0 && schedule.PausedAt == nil {
+		return false, nil
+	}
+	var deaths int64
+	err := tx.Table("collection_runs AS d").
+		Where("d.instance_id = ? AND d.status = 'interrupted' AND d.username = '' AND d.started_at IS NOT NULL",
+			run.InstanceID).
+		Where("NOT (d.kind = ? AND d.database_name = ?)", run.Kind, run.DatabaseName).
+		Where(`NOT EXISTS (SELECT 1 FROM collection_runs r WHERE r.instance_id = d.instance_id AND r.kind = d.kind
+			AND r.database_name = d.database_name AND r.status = 'succeeded' AND r.id > d.id)`).
+		Where(`d.kind = ? OR EXISTS (SELECT 1 FROM instance_databases b WHERE b.instance_id = d.instance_id
+			AND b.name = d.database_name AND b.gone_at IS NULL AND b.last_error IS NULL)`, RunDatabases).
+		Count(&deaths).Error
+	return deaths > 0, err
+}
+
+// PauseReason returns why the schedule is paused: the failure of its newest run, or that the process died during it;
+// nil: unknown, or not paused.
+func (s *Schedule) PauseReason(failure *Error) *Error {
+	switch {
+	case s.PausedAt == nil:
+		return nil
+	case failure == nil && s.LastStatus == RoundInterrupted:
+		return &Error{Code: CodeCollection, Key: "schedule.process_died", InstanceID: s.InstanceID}
+	}
+	return failure
 }
 
 func (s *Schedule) failed(change map[string]any, times timetable, now time.Time, pauseAfter int64) {

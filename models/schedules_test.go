@@ -466,6 +466,91 @@ func TestStore_PlanSchedules_LostTables(t *testing.T) {
 	})
 }
 
+// die lets the process die during a run of an instance, which another process then finds.
+func (f *fixture) die(id int64, kind models.RunKind, database string, by models.Requester) {
+	f.Helper()
+	run, _, err := f.RequestRun(f.ctx, models.Run{
+		InstanceID: id, Kind: kind, DatabaseName: database, Requester: by, RequestedAt: f.Now(), Attempt: 2,
+	})
+	check(f, err)
+	_, err = f.ClaimRun(f.ctx, run.ID, "dies", f.Now())
+	check(f, err)
+	f.clock.add(time.Hour)
+	_, err = f.InterruptOrphanedRuns(f.ctx, time.Minute)
+	check(f, err)
+}
+
+// TestStore_InterruptOrphanedRuns_CountsDeaths is about instances that kill the process that collects them.
+func TestStore_InterruptOrphanedRuns_CountsDeaths(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		for _, kind := range []models.RunKind{models.RunDatabases, models.RunTables} {
+			deadly, database := f.fileInstance("deadly "+string(kind)).ID, ""
+			if kind == models.RunTables {
+				database = "app"
+				f.addDatabase(deadly, database)
+			}
+			for n := range models.DefaultSchedule.PauseAfter {
+				f.tick()
+				f.until(deadly)
+				f.tick()
+				if kind == models.RunTables && n == models.DefaultSchedule.PauseAfter-1 {
+					f.addDatabase(deadly, "other") // whose run is queued at the pause
+				}
+				if kind == models.RunTables { // what else is collected does not show that this can be
+					f.ended(deadly, models.RunDatabases, models.RunSucceeded, models.Requester{})
+					f.ended(deadly, models.RunTables, models.RunSucceeded, someone)
+				}
+				equal(f, "paused before", f.schedule(deadly).PausedAt, nil)
+				f.die(deadly, kind, database, models.Requester{})
+				equal(f, "failures", f.schedule(deadly).Failures, n+1)
+			}
+
+			paused := f.schedule(deadly)
+			equal(f, "paused", paused.PausedAt != nil, true)
+			equal(f, "reason", paused.PauseReason(nil).Key, "schedule.process_died")
+			equal(f, "due", len(f.tick()), 0)
+			next, err := f.NextRuns(f.ctx, deadly, 10)
+			check(f, err)
+			equal(f, "queued", len(next), 0)
+
+			again, _, err := f.RequestRun(f.ctx, models.Run{
+				InstanceID: deadly, Kind: kind, DatabaseName: database, Requester: someone, RequestedAt: f.Now(),
+			})
+			check(f, err)
+			again.Status = models.RunSucceeded
+			check(f, f.ScheduleOutcome(f.ctx, again))
+			equal(f, "after a success of the same", f.schedule(deadly).PausedAt, nil)
+			equal(f, "failures after it", f.schedule(deadly).Failures, 0)
+		}
+	})
+}
+
+// A run that a user requested, one that was stopped with its process and one that never started are no failures.
+func TestStore_InterruptOrphanedRuns_OtherEnds(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		id := f.fileInstance("innocent").ID
+		f.tick()
+		f.die(id, models.RunDatabases, "", someone)
+
+		stopped, _, err := f.RequestRun(f.ctx, models.Run{InstanceID: id, Kind: models.RunDatabases, RequestedAt: f.Now()})
+		check(f, err)
+		stopped, err = f.ClaimRun(f.ctx, stopped.ID, "stops", f.Now())
+		check(f, err)
+		now := f.Now()
+		stopped.Status, stopped.EndedAt = models.RunInterrupted, &now
+		check(f, f.EndRun(f.ctx, stopped))
+
+		_, _, err = f.RequestRun(f.ctx, models.Run{
+			InstanceID: id, Kind: models.RunTables, DatabaseName: "late", RequestedAt: f.Now(),
+		})
+		check(f, err)
+		f.clock.add(25 * time.Hour)
+		_, err = f.InterruptOrphanedRuns(f.ctx, time.Minute)
+		check(f, err)
+		equal(f, "failures", f.schedule(id).Failures, 0)
+	})
+}
+
 func TestStore_ScheduleOutcome_QueuesTables(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i := f.fileInstance("tables")
