@@ -41,6 +41,7 @@ var verdicts = map[models.Code]verdict{
 	models.CodeConflict:           {409, "business", "medium"},
 	models.CodeUsernameExists:     {409, "business", "medium"},
 	models.CodeLastAdmin:          {409, "business", "medium"},
+	models.CodeEmptyRequest:       {400, "validation", "low"},
 	models.CodeTagInUse:           {409, "business", "medium"},
 	models.CodeUnreachable:        {409, "external", "medium"},
 	models.CodeCollection:         {409, "external", "medium"},
@@ -289,7 +290,7 @@ func wordless(v any) any {
 		for name, value := range v {
 			switch name {
 			case "message", "suggestions", "advice", "timestamp", "error_id", "request_id", "csrf_token", "elapsed_ms",
-				"last_used_at", "uptime", "version_stats", "color_name", "label":
+				"last_used_at", "uptime", "version_stats", "color_name", "label", "categories", "category_names":
 				out[name] = "…"
 			default:
 				out[name] = wordless(value)

@@ -29,6 +29,7 @@ type endpoint struct {
 	down    func(s *scene) call // a request to a server that does not answer
 	ends    bool                // ends the login of its user, who is new each time
 	upload  bool                // the body is a form with a file
+	reads   bool                // changes nothing and is not in the audit log, whatever its method
 	perBody bool                // the permission depends on the body, so an empty one cannot be refused
 	probe   bool                // does not depend on who asks
 }
@@ -194,6 +195,7 @@ var (
 		line("name", 50),
 		invalid("name", "", " "),
 		line("display_name", 50),
+		line("category", 50),
 		text("color"),
 		invalid("color", "#fff", "x\x00"),
 		each("name", models.CodeConflict, "a"),
@@ -390,6 +392,36 @@ var endpoints = []endpoint{
 		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag"))} },
 	},
 
+	{method: "GET", path: "/tags/options", may: "view", status: 200, message: "操作成功", loose: []string{"category="}},
+	{method: "GET", path: "/tags/categories", may: "view", status: 200, message: "操作成功"},
+	{
+		method: "GET", path: "/tags/:id", may: "view", status: 200, message: "获取标签详情成功", absent: "标签不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag"))} },
+	},
+	{method: "GET", path: "/tags/by-name/:tag", may: "view", status: 200, message: "获取标签详情成功"},
+	{
+		method: "POST", path: "/tags/:id/delete", may: "delete", status: 200, message: "标签删除成功", absent: "标签不存在",
+		right: func(s *scene, _ int64) call { return call{id: s.newTag(s.fresh("tag"))} },
+	},
+	{
+		method: "POST", path: "/tags/batch-delete", may: "delete", status: 200, message: "标签批量删除成功",
+		right: func(s *scene, _ int64) call { return call{body: obj{"tag_ids": []any{s.newTag(s.fresh("tag"))}}} },
+		wrong: invalid("tag_ids", nil, "", "1", 1, true, obj{}, []any{}, slices.Repeat([]any{4711}, 1001)),
+	},
+	{method: "GET", path: "/tags/bulk/instances", may: "view", status: 200, message: "操作成功"},
+	{method: "GET", path: "/tags/bulk/tags", may: "view", status: 200, message: "操作成功"},
+	{
+		method: "POST", path: "/tags/bulk/instance-tags", may: "view", status: 200, message: "操作成功", reads: true,
+		right: func(s *scene, _ int64) call { return call{body: obj{"instance_ids": []any{s.instance}}} },
+		wrong: bulkIDs("instance_ids"),
+	},
+	bulk("assign", "标签批量分配成功,共分配 1 个标签关系", "tag_ids"),
+	bulk("actions/assign", "标签批量分配成功,共分配 1 个标签关系", "tag_ids"),
+	bulk("remove", "标签批量移除成功,共移除 0 个标签关系", "tag_ids"),
+	bulk("actions/remove", "标签批量移除成功,共移除 0 个标签关系", "tag_ids"),
+	bulk("remove-all", "批量移除成功,共移除 0 个标签关系"),
+	bulk("actions/remove-all", "批量移除成功,共移除 0 个标签关系"),
+
 	{method: "GET", path: "/instances/statistics", may: "view", status: 200, message: "获取实例统计信息成功"},
 	{
 		method: "GET",
@@ -582,4 +614,25 @@ var endpoints = []endpoint{
 		method: "DELETE", path: "/refreshes/:id", may: maySync, status: 200, message: "采集任务已结束，无需取消", absent: "资源不存在",
 		right: func(s *scene, userID int64) call { return call{id: s.endedRun(userID)} },
 	},
+}
+
+// bulk returns a change of many instances' tags. Each right request is about a fresh instance and tag.
+func bulk(path, message string, more ...string) endpoint {
+	return endpoint{
+		method: "POST", path: "/tags/bulk/" + path, may: "create", status: 200, message: message,
+		right: func(s *scene, _ int64) call {
+			body := obj{"instance_ids": []any{s.newInstance()}}
+			for _, name := range more {
+				body[name] = []any{s.newTag(s.fresh("tag"))}
+			}
+			return call{body: body}
+		},
+		wrong: slices.Concat(bulkIDs("instance_ids"), each("instance_ids", models.CodeNotFound, []any{4711, -1})),
+	}
+}
+
+// bulkIDs lists wrong values of a list of IDs, in which digits as text are right.
+func bulkIDs(name string) []wrong {
+	return invalid(name, nil, "", "1", 1, true, obj{}, []any{}, []any{"x"}, []any{1.5}, []any{true}, []any{nil},
+		[]any{[]any{}}, []any{json.RawMessage("1e400")})
 }

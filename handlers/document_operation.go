@@ -29,6 +29,7 @@ type operation struct {
 	data    any            // example of the data, in the type that is sent; nil: none
 	files   []openapi.File // answers without the envelope
 	later   *operation     // the 202 answer with Prefer: respond-async; nil: none
+	partial *operation     // the 207 answer if only a part succeeded; nil: none
 
 	missing string          // key of its 404; empty: the path names nothing
 	fails   []*models.Error // failures of its own
@@ -50,6 +51,9 @@ func (o operation) describe() openapi.Operation {
 	}
 	if o.later != nil {
 		out.Successes = append(out.Successes, o.later.success())
+	}
+	if o.partial != nil {
+		out.Successes = append(out.Successes, o.partial.success())
 	}
 	if o.conditional {
 		out.Successes = append(out.Successes, openapi.Success{

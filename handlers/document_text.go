@@ -93,4 +93,7 @@ var documentPathParameters = map[string]openapi.Object{
 		"description", "Name of the database, byte-exact, URL-encoded as one segment (`/` is `%2F`). "+
 			"For Oracle the tablespace.",
 		"schema", openapi.Dict("type", "string"), "example", "shop"),
+	"tag": openapi.Dict("name", "tag", "in", "path", "required", true,
+		"description", "Name of the tag, byte-exact, URL-encoded as one segment (`/` is `%2F`).",
+		"schema", openapi.Dict("type", "string"), "example", "production"),
 }

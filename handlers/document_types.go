@@ -61,6 +61,7 @@ func codes() []any {
 var documentMemberEnums = map[string][]any{
 	"status":                   openapi.Values("active", "inactive", "deleted"),
 	"SyncResult.status":        openapi.Values("completed"),
+	"TagDeletion.status":       openapi.Values("deleted", "not_found", "in_use", "invalid_id", "error"),
 	"BasicHealth.status":       openapi.Values("healthy"),
 	"StoreHealth.status":       openapi.Values("healthy", "unhealthy"),
 	"StoreHealth.database":     openapi.Values("connected", "error"),

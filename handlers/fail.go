@@ -19,6 +19,7 @@ type kind struct {
 // kinds is the error table of the contract. A code that is missing here is an internal error.
 var kinds = map[models.Code]kind{
 	models.CodeInvalid:            {http.StatusBadRequest, "validation", "low"},
+	models.CodeEmptyRequest:       {http.StatusBadRequest, "validation", "low"},
 	models.CodePasswordMismatch:   {http.StatusBadRequest, "validation", "low"},
 	models.CodePasswordDuplicated: {http.StatusBadRequest, "validation", "low"},
 	models.CodePasswordInvalid:    {http.StatusBadRequest, "validation", "low"},

@@ -12,12 +12,15 @@ import (
 type route struct {
 	method, path string
 	perm         models.Permission
-	action       models.Action // empty: a read
+	action       models.Action // empty: a read, see unrecorded
 	handler      echo.HandlerFunc
 
 	guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc // nil: the usual checks
 	first func(echo.HandlerFunc) echo.HandlerFunc                    // runs before all checks; nil: nothing
 }
+
+// unrecorded is the action of a route that changes nothing, although its method is that of a write.
+const unrecorded models.Action = ""
 
 func get(path string, perm models.Permission, handler echo.HandlerFunc) route {
 	return route{method: http.MethodGet, path: path, perm: perm, handler: handler}

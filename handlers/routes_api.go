@@ -14,7 +14,8 @@ import (
 // apiRoutes lists the routes of the JSON API, below /api/v1.
 func (h *handlers) apiRoutes() []route {
 	return slices.Concat(
-		h.apiOpenRoutes(), h.apiPeopleRoutes(), h.apiLabelRoutes(), h.apiInstanceRoutes(), h.apiSizeRoutes(), h.apiRunRoutes(),
+		h.apiOpenRoutes(), h.apiPeopleRoutes(), h.apiLabelRoutes(), h.apiInstanceRoutes(), h.apiSizeRoutes(),
+		h.apiRunRoutes(),
 	)
 }
 
@@ -66,8 +67,23 @@ func (h *handlers) apiLabelRoutes() []route {
 
 		get("/tags", models.PermView, h.apiTags),
 		post("/tags", models.PermCreate, models.ActionCreateTag, h.apiCreateTag),
+		get("/tags/options", models.PermView, h.apiTagOptions),
+		get("/tags/categories", models.PermView, h.apiTagCategories),
+		get("/tags/:id", models.PermView, h.apiTag),
+		get("/tags/by-name/:tag", models.PermView, h.apiTagByName),
 		put("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.apiUpdateTag),
 		remove("/tags/:id", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTag),
+		post("/tags/:id/delete", models.PermDelete, models.ActionDeleteTag, h.apiDeleteTagByPost),
+		post("/tags/batch-delete", models.PermDelete, models.ActionDeleteTags, h.apiDeleteTags),
+		get("/tags/bulk/instances", models.PermView, h.apiBulkInstances),
+		get("/tags/bulk/tags", models.PermView, h.apiBulkTags),
+		post("/tags/bulk/instance-tags", models.PermView, unrecorded, h.apiInstanceTags),
+		post("/tags/bulk/assign", models.PermCreate, models.ActionAssignTags, h.apiAssignTags),
+		post("/tags/bulk/actions/assign", models.PermCreate, models.ActionAssignTags, h.apiAssignTags),
+		post("/tags/bulk/remove", models.PermCreate, models.ActionRemoveTags, h.apiRemoveTags),
+		post("/tags/bulk/actions/remove", models.PermCreate, models.ActionRemoveTags, h.apiRemoveTags),
+		post("/tags/bulk/remove-all", models.PermCreate, models.ActionRemoveTags, h.apiRemoveAllTags),
+		post("/tags/bulk/actions/remove-all", models.PermCreate, models.ActionRemoveTags, h.apiRemoveAllTags),
 	}
 }
 

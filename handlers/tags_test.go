@@ -17,7 +17,8 @@ func TestTags(t *testing.T) {
 		a.guest.get("/tags").want(200, "获取标签列表成功").wantAt("items", []any{}, "total", 0, "page", 1, "pages", 0, "limit", 20)
 		made := a.admin.post("/tags", obj{"name": "  prod ", "color": "danger"}).want(201, "标签创建成功").
 			wantAt("tag.name", "prod", "tag.display_name", "prod", "tag.color", "red", "tag.instance_count", 0)
-		equal(a, "members", members(made.at("tag").(obj)), "color display_name id instance_count name")
+		equal(a, "members", members(made.at("tag").(obj)), "category color color_name color_value created_at css_class "+
+			"display_name id instance_count is_active name updated_at")
 		path := fmt.Sprintf("/tags/%d", made.id("tag", "id"))
 		a.admin.post("/tags", obj{"name": "test", "display_name": "测试<b>", "color": " Purple "}).want(201, "标签创建成功").
 			wantAt("tag.display_name", "测试<b>", "tag.color", "purple")

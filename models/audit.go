@@ -38,6 +38,10 @@ const (
 	ActionUpdateTag Action = "tag.update"
 	ActionDeleteTag Action = "tag.delete"
 
+	ActionDeleteTags Action = "tag.batch_delete"
+	ActionAssignTags Action = "tag.assign"
+	ActionRemoveTags Action = "tag.remove"
+
 	ActionCreateInstance  Action = "instance.create"
 	ActionUpdateInstance  Action = "instance.update"
 	ActionDeleteInstance  Action = "instance.delete"
@@ -60,7 +64,7 @@ var Actions = []Action{
 	ActionCreateUser, ActionUpdateUser, ActionDeleteUser,
 	ActionCreateToken, ActionDeleteToken,
 	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential,
-	ActionCreateTag, ActionUpdateTag, ActionDeleteTag,
+	ActionCreateTag, ActionUpdateTag, ActionDeleteTag, ActionDeleteTags, ActionAssignTags, ActionRemoveTags,
 	ActionCreateInstance, ActionUpdateInstance, ActionDeleteInstance, ActionRestoreInstance,
 	ActionImportInstances, ActionDeleteInstances, ActionSyncInstance, ActionResumeSchedule,
 	ActionTestConnection, ActionTestConnections,

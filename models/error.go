@@ -19,6 +19,7 @@ type Code string
 // The codes of the API contract, chapter 1 and 2.
 const (
 	CodeInvalid            Code = "VALIDATION_ERROR"
+	CodeEmptyRequest       Code = "REQUEST_DATA_EMPTY"
 	CodeUnauthenticated    Code = "AUTHENTICATION_REQUIRED"
 	CodeInvalidCredentials Code = "INVALID_CREDENTIALS"
 	CodeAccountDisabled    Code = "ACCOUNT_DISABLED"

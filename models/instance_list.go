@@ -187,6 +187,17 @@ func (s *Store) addSchedules(tx *gorm.DB, items []InstanceItem) error {
 	return nil
 }
 
+// InstanceNames returns id, name, address and engine of the instances that q selects, sorted by name. It ignores q's
+// sort, limit and offset.
+func (s *Store) InstanceNames(ctx context.Context, q InstanceQuery) ([]Instance, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var found []Instance
+	err := s.filterInstances(db, q).Select("i.id, i.name, i.host, i.port, i.db_type").Order("i.name, i.id").
+		Scan(&found).Error
+	return found, err
+}
+
 // InstancesAfter returns up to limit instances that q selects with ids above id, sorted by id. It ignores q's sort,
 // limit and offset.
 func (s *Store) InstancesAfter(ctx context.Context, q InstanceQuery, id int64, limit int) ([]InstanceItem, error) {

@@ -16,6 +16,7 @@ type Tag struct {
 	Name        string
 	DisplayName string
 	Color       string // palette name: blue, green, …
+	Category    string // groups tags; empty: none
 }
 
 // TagColors lists the colors of tags. Tags created by naming them get the first.
@@ -24,6 +25,7 @@ var TagColors = []string{"gray", "blue", "teal", "green", "yellow", "orange", "r
 // TagQuery selects and orders a page of tags. Zero values mean no filter.
 type TagQuery struct {
 	Search        string // case-insensitive substring of name or display name, taken literally
+	Category      string // exact
 	Sort          string // name (default) | display_name | color | instances
 	Desc          bool
 	Limit, Offset int
@@ -41,7 +43,7 @@ type TagPage struct {
 	Total int64
 }
 
-const tagItemSQL = `t.id, t.name, t.display_name, t.color, (SELECT count(*) FROM instance_tags it
+const tagItemSQL = `t.id, t.name, t.display_name, t.color, t.category, (SELECT count(*) FROM instance_tags it
 	JOIN instances i ON i.id = it.instance_id WHERE it.tag_id = t.id AND i.deleted_at IS NULL) AS instance_count`
 
 var tagOrders = map[string]string{
@@ -60,6 +62,38 @@ func (s *Store) Tags(ctx context.Context) ([]Tag, error) {
 	return tags, err
 }
 
+// TagsOfCategory returns the tags of a category, empty for all, sorted by category, display name and name.
+func (s *Store) TagsOfCategory(ctx context.Context, category string) ([]Tag, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var tags []Tag
+	err := equal(db, "category", category).Order("category, display_name, name").Find(&tags).Error
+	return tags, err
+}
+
+// TagByName returns the tag with the exact name, or CodeNotFound.
+func (s *Store) TagByName(ctx context.Context, name string) (TagItem, error) {
+	if !storable(name) {
+		return TagItem{}, NotFound("tag.not_found")
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	return takeTag(db, "t.name = ?", name)
+}
+
+// TagStatistics counts tags.
+type TagStatistics struct{ Total, Categories int64 }
+
+// TagStatistics returns the statistics of all tags.
+func (s *Store) TagStatistics(ctx context.Context) (TagStatistics, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var out TagStatistics
+	err := db.Raw(`SELECT count(*) AS total, count(DISTINCT NULLIF(category, '')) AS categories FROM tags`).
+		Scan(&out).Error
+	return out, err
+}
+
 // TagPage returns a page of the tags that q selects. An unknown sort means by name.
 func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
 	order, known := tagOrders[q.Sort]
@@ -68,7 +102,7 @@ func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
 	}
 	var page TagPage
 	err := s.view(ctx, func(tx *gorm.DB) error {
-		filtered, err := s.filterTags(tx, q.Search)
+		filtered, err := s.filterTags(tx, q)
 		if err != nil {
 			return err
 		}
@@ -81,11 +115,11 @@ func (s *Store) TagPage(ctx context.Context, q TagQuery) (TagPage, error) {
 	return page, err
 }
 
-// filterTags selects tags by a search term. Tags are few and have no folded columns, so they are compared in Go, by
+// filterTags selects tags. Tags are few and have no folded columns, so they are compared in Go, by
 // Unicode's case folding.
-func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
-	filtered := tx.Table("tags AS t").Session(&gorm.Session{})
-	if term == "" {
+func (s *Store) filterTags(tx *gorm.DB, q TagQuery) (*gorm.DB, error) {
+	filtered := equal(tx.Table("tags AS t"), "t.category", q.Category).Session(&gorm.Session{})
+	if q.Search == "" {
 		return filtered, nil
 	}
 	var all []Tag
@@ -94,7 +128,7 @@ func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
 	}
 	ids := []int64{}
 	for _, t := range all {
-		if term := fold(term); strings.Contains(fold(t.Name), term) || strings.Contains(fold(t.DisplayName), term) {
+		if term := fold(q.Search); strings.Contains(fold(t.Name), term) || strings.Contains(fold(t.DisplayName), term) {
 			ids = append(ids, t.ID)
 		}
 	}
@@ -106,12 +140,12 @@ func (s *Store) filterTags(tx *gorm.DB, term string) (*gorm.DB, error) {
 func (s *Store) Tag(ctx context.Context, id int64) (TagItem, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	return takeTag(db, id)
+	return takeTag(db, "t.id = ?", id)
 }
 
-func takeTag(tx *gorm.DB, id int64) (TagItem, error) {
+func takeTag(tx *gorm.DB, condition string, value any) (TagItem, error) {
 	var tag TagItem
-	err := tx.Table("tags AS t").Select(tagItemSQL).Where("t.id = ?", id).Take(&tag).Error
+	err := tx.Table("tags AS t").Select(tagItemSQL).Where(condition, value).Take(&tag).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return TagItem{}, NotFound("tag.not_found")
 	}
@@ -120,7 +154,7 @@ func takeTag(tx *gorm.DB, id int64) (TagItem, error) {
 
 // CreateTag adds a tag. A name in use is CodeConflict.
 func (s *Store) CreateTag(ctx context.Context, t Tag) (TagItem, error) {
-	if err := requireStorable(t.Name, t.DisplayName); err != nil {
+	if err := requireStorable(t.Name, t.DisplayName, t.Category); err != nil {
 		return TagItem{}, err
 	}
 	db, done := bounded(ctx, s.writer)
@@ -132,17 +166,17 @@ func (s *Store) CreateTag(ctx context.Context, t Tag) (TagItem, error) {
 	return TagItem{Tag: t}, nil
 }
 
-// UpdateTag writes name, display name and color of the tag with t's id. A name in use is CodeConflict.
+// UpdateTag writes name, display name, color and category of the tag with t's id. A name in use is CodeConflict.
 func (s *Store) UpdateTag(ctx context.Context, t Tag) (TagItem, error) {
-	if err := requireStorable(t.Name, t.DisplayName); err != nil {
+	if err := requireStorable(t.Name, t.DisplayName, t.Category); err != nil {
 		return TagItem{}, err
 	}
 	var updated TagItem
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {
-		if err := tx.Model(&t).Select("name", "display_name", "color").Updates(&t).Error; err != nil {
+		if err := tx.Model(&t).Select("name", "display_name", "color", "category").Updates(&t).Error; err != nil {
 			return tagNameTaken(err)
 		}
-		updated, err = takeTag(tx, t.ID)
+		updated, err = takeTag(tx, "t.id = ?", t.ID)
 		return err
 	})
 	return updated, err
@@ -164,7 +198,7 @@ func (s *Store) DeleteTag(ctx context.Context, id int64) error {
 		if err := locked.Take(&Tag{}, "id = ?", id).Error; err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
 			return err
 		}
-		tag, err := takeTag(tx, id)
+		tag, err := takeTag(tx, "t.id = ?", id)
 		if err != nil {
 			return err
 		}

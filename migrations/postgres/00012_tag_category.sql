@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE tags ADD COLUMN category text NOT NULL DEFAULT '';
