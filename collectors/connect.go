@@ -79,6 +79,7 @@ const (
 	ReasonBusy       = "busy"       // no connection left
 	ReasonStarting   = "starting"   // the server starts or stops
 	ReasonMissing    = "missing"    // no such file
+	ReasonAnswered   = "answered"   // the server's error, of which we know nothing but the number
 	ReasonLost       = "lost"       // anything else
 )
 

@@ -72,5 +72,5 @@ var documentMemberEnums = map[string][]any{
 		"business", "external", "system"),
 	"Error.severity": openapi.Values("low", "medium", "high"),
 	"ErrorExtra.reason": openapi.Values("refused", "timeout", "unresolved", "unroutable", "tls", "protocol", "login",
-		"busy", "starting", "missing", "lost"),
+		"busy", "starting", "missing", "answered", "lost"),
 }

@@ -377,7 +377,7 @@ func unreachable(t collectors.Target, err error) *models.Error {
 	if number == 0 {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
-	reason := cmp.Or(meanings[number].reason, collectors.ReasonLost)
+	reason := cmp.Or(meanings[number].reason, collectors.ReasonAnswered)
 	return collectors.Unreachable(t, reason, err).With("error_number", number)
 }
 

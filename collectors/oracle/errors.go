@@ -155,7 +155,7 @@ func refused(t collectors.Target, number int, err error, connecting bool) *model
 	case meaning.reason != "":
 		refused = collectors.Unreachable(t, meaning.reason, err)
 	case connecting && meaning.key == "":
-		refused = collectors.Unreachable(t, collectors.ReasonLost, err)
+		refused = collectors.Unreachable(t, collectors.ReasonAnswered, err)
 	default:
 		refused = &models.Error{
 			Code: models.CodeCollection, Key: cmp.Or(meaning.key, "collect.oracle.failed"), Err: err,

@@ -343,7 +343,7 @@ func TestCollector_UnknownErrors(t *testing.T) {
 	target := collectortest.OracleTarget(t, server, "APP", true)
 	server.FailLogin(func(oracle.Login) error { return network.NewOracleError(12345) })
 	_, err := collectorFor(server).Version(t.Context(), target)
-	wantMeaning(t, err, 12345, collectors.ReasonLost)
+	wantMeaning(t, err, 12345, collectors.ReasonAnswered)
 
 	server.FailLogin(nil)
 	server.Fail(func(string) error { return network.NewOracleError(600) })

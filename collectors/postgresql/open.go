@@ -35,6 +35,9 @@ const (
 	codeAdminShutdown         = "57P01"
 )
 
+// textNoSuchDatabase is in the error, a protocol violation, of a pooler (PgBouncer) for a database that it does not know.
+const textNoSuchDatabase = "no such database"
+
 // baseConfig is the configuration every connection starts from. It is made while the package is initialized, as that
 // changes the environment for a moment.
 var baseConfig, errBaseConfig = configWithoutEnvironment()
@@ -281,6 +284,8 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, database 
 	}
 	state := sqlState(err)
 	switch {
+	case state == codeProtocolViolation && strings.Contains(err.Error(), textNoSuchDatabase):
+		return collectors.DatabaseGone(database, err).With("sqlstate", state)
 	case isOffline(state), state == "" && connectionLost(err):
 		return unreachable(t, state, err)
 	case state == codeQueryCanceled, errors.Is(err, context.DeadlineExceeded):
@@ -317,7 +322,7 @@ func unreachable(t collectors.Target, state string, err error) *models.Error {
 	if state == "" {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
-	reason := collectors.ReasonLost
+	reason := collectors.ReasonAnswered
 	switch {
 	case state[:2] == "28":
 		reason = collectors.ReasonLogin

@@ -1,11 +1,15 @@
 package postgresql
 
 import (
+	"net"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
 func TestCollector_Version_OtherProtocols(t *testing.T) {
@@ -22,6 +26,45 @@ func TestCollector_Version_OtherProtocols(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			collectortest.CheckGreeting(t, New(), c.mode, c.greeting, c.reason)
+		})
+	}
+}
+
+// TestCollector_Tables_RefusedLogin answers the startup with an error, as servers, proxies and poolers do.
+func TestCollector_Tables_RefusedLogin(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, state, message, reason string // an empty reason: the database is gone
+	}{
+		{"pooler without the database", "08P01", "no such database: app", ""},
+		{"server without the database", "3D000", `database "app" does not exist`, ""},
+		{"pooler's other violation", "08P01", "server login has been failing", collectors.ReasonAnswered},
+		{"limit of the database", "53300", `too many connections for database "app"`, collectors.ReasonBusy},
+		{"wrong password", "28P01", "password authentication failed", collectors.ReasonLogin},
+		{"restore", "57P03", "the database system is starting up", collectors.ReasonStarting},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			port := testenv.Listen(t, func(conn net.Conn) {
+				server := pgproto3.NewBackend(conn, conn)
+				if _, err := server.ReceiveStartupMessage(); err != nil {
+					return
+				}
+				server.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: c.state, Message: c.message})
+				_ = server.Flush()
+			})
+			_, err := New().Tables(t.Context(), collectors.Target{
+				Name: "t", Host: "127.0.0.1", Port: port, Username: "u", Password: "p", TLSMode: models.TLSDisable,
+			}, "app")
+			e := models.AsError(err)
+			if c.reason != "" {
+				collectortest.WantUnreachable(t, err, c.reason)
+			} else if !collectors.IsGone(err) {
+				t.Errorf("got %v, want a database that is gone", err)
+			}
+			if e.Extra["sqlstate"] != c.state {
+				t.Errorf("got SQLSTATE %v, want %s", e.Extra["sqlstate"], c.state)
+			}
 		})
 	}
 }

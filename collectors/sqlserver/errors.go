@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -221,10 +222,7 @@ func unreachable(t collectors.Target, err error) *models.Error {
 	if number == 0 {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
-	reason := collectors.ReasonLost
-	if known := meanings[number].reason; known != "" {
-		reason = known
-	}
+	reason := cmp.Or(meanings[number].reason, collectors.ReasonAnswered)
 	return collectors.Unreachable(t, reason, err).With("error_number", number)
 }
 
