@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/xdg-go/stringprep"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -25,6 +26,7 @@ import (
 // SQLSTATEs that we handle.
 const (
 	codeProtocolViolation     = "08P01"
+	codeInvalidPassword       = "28P01"
 	codeInvalidCatalogName    = "3D000"
 	codeInsufficientPrivilege = "42501"
 	codeUndefinedObject       = "42704"
@@ -142,13 +144,13 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	if err != nil {
 		return nil, c.classify(ctx, t, database, err)
 	}
-	s, err := c.connect(ctx, config)
+	s, err := c.logIn(ctx, config)
 	if state := sqlState(err); state == codeProtocolViolation || state == codeUndefinedObject {
 		config.RuntimeParams = map[string]string{}
 		for _, name := range poolerParameters {
 			config.RuntimeParams[name] = c.Parameters[name]
 		}
-		s, err = c.connect(ctx, config)
+		s, err = c.logIn(ctx, config)
 	}
 	if err != nil {
 		return nil, c.classify(ctx, t, database, err)
@@ -177,6 +179,21 @@ func (c *Collector) limit(ctx context.Context, s *session) error {
 		delete(s.limits, name)
 	}
 	return nil
+}
+
+// logIn connects, and if the server rejects the password, once more with the password as PostgreSQL prepares it for
+// SCRAM: the driver prepares compatibility characters, such as those of full width, differently.
+func (c *Collector) logIn(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
+	s, err := c.connect(ctx, config)
+	if sqlState(err) != codeInvalidPassword {
+		return s, err
+	}
+	prepared, unprepared := stringprep.SASLprep.Prepare(config.Password)
+	if unprepared != nil || prepared == config.Password {
+		return s, err
+	}
+	config.Password = prepared
+	return c.connect(ctx, config)
 }
 
 func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*session, error) {

@@ -68,3 +68,23 @@ func TestCollector_Tables_RefusedLogin(t *testing.T) {
 		})
 	}
 }
+
+func TestCollector_Version_PreparedPassword(t *testing.T) {
+	t.Parallel()
+	server := testenv.PostgreSQL(t)
+	role := collectortest.PostgreSQLRole(t, server)
+	for _, password := range []string{
+		"ＡＢＣ１２３全角", "½①ﬁ", "soft\u00adhyphen", "no\u00a0break", "e\u0301", "Å", "plain", "never\u0007prepared",
+	} {
+		server.Exec(t, "postgres", "SET password_encryption = 'scram-sha-256'",
+			"ALTER ROLE "+role+" PASSWORD '"+password+"'")
+		target := collectortest.PostgreSQLTarget(server, "postgres")
+		target.Username, target.Password = role, password
+		if _, err := New().Version(t.Context(), target); err != nil {
+			t.Errorf("%+q: %v", password, err)
+		}
+		target.Password += "x"
+		_, err := New().Version(t.Context(), target)
+		collectortest.WantUnreachable(t, err, collectors.ReasonLogin)
+	}
+}
