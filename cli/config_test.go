@@ -72,6 +72,7 @@ func otherValues(dir string) map[string]string {
 		"WHALEFALL_PAUSE_AFTER":      "0",
 		"WHALEFALL_PARALLEL":         "3",
 		"WHALEFALL_RUNS_DAYS":        "0",
+		"WHALEFALL_AUDIT_DAYS":       "30",
 		"WHALEFALL_HISTORY_DAYS":     "31",
 		"WHALEFALL_LOG_LEVEL":        "warn",
 		"WHALEFALL_LOG_FORMAT":       "json",

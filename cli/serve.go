@@ -44,7 +44,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	metrics := handlers.NewMetrics(store, p.Version)
 	service := collectors.NewService(store, p.Engines(s), log)
 	runner := jobs.New(store, service, jobs.Options{
-		Log: log, Parallel: s.Parallel, KeepRuns: time.Duration(s.RunsDays) * 24 * time.Hour,
+		Log: log, Parallel: s.Parallel, KeepRuns: days(s.RunsDays), KeepAudit: days(s.AuditDays),
 		Observe: metrics.ObserveCollection,
 	})
 
@@ -68,6 +68,8 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	fmt.Fprintf(p.Out, "WhaleFall is listening on http://%s\n", listener.Addr())
 	return serveUntil(ctx, server, listener, runner)
 }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // serveUntil serves until ctx ends or the server fails, stops the collections and the server, and returns their errors.
 func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, runner *jobs.Runner) error {

@@ -43,6 +43,7 @@ type Settings struct {
 	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Consecutive failures of scheduled collections after which an instance is paused; 0: never."`
 	Parallel        int            `env:"WHALEFALL_PARALLEL" default:"8" help:"Instances that one process collects at a time."`
 	RunsDays        int            `name:"runs-days" env:"WHALEFALL_RUNS_DAYS" default:"400" help:"Days to keep records of collections; the newest of each database stay. 0: forever."`
+	AuditDays       int            `name:"audit-days" env:"WHALEFALL_AUDIT_DAYS" default:"400" help:"Days to keep the audit log. 0: forever."`
 	HistoryDays     int            `name:"history-days" env:"WHALEFALL_HISTORY_DAYS" default:"400" help:"Days to keep the daily sizes of tables, databases and instances, at least 31; the newest of each database and instance stay."`
 	LogLevel        slog.Level     `env:"WHALEFALL_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat       string         `env:"WHALEFALL_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
@@ -78,8 +79,8 @@ func (s *Settings) check() error {
 	if s.RateToken < 0 || s.RateAddress < 0 {
 		return errors.New("WHALEFALL_RATE_TOKEN and WHALEFALL_RATE_ADDRESS must be 0 or more")
 	}
-	if s.RunsDays < 0 {
-		return errors.New("WHALEFALL_RUNS_DAYS must be 0 or more")
+	if s.RunsDays < 0 || s.AuditDays < 0 {
+		return errors.New("WHALEFALL_RUNS_DAYS and WHALEFALL_AUDIT_DAYS must be 0 or more")
 	}
 	if err := s.schedule().Check(); err != nil || s.PauseAfter < 0 {
 		return errors.New("WHALEFALL_SCHEDULE must be a cron expression such as 0 2 * * * " +

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"whalefall/models"
@@ -23,7 +24,11 @@ type Service struct {
 	log     *slog.Logger
 	now     func() time.Time
 	limit   func(models.RunKind) time.Duration
+	tests   sync.Map // ids of the instances that are being tested
 }
+
+// testRetry is when to try again to test an instance that is being tested.
+const testRetry = time.Second
 
 // saveTimeout bounds how long the store may take to save what one collection found.
 const saveTimeout = 2 * time.Minute
@@ -61,7 +66,13 @@ func (s *Service) Test(ctx context.Context, t Target) (version models.Version, e
 }
 
 // TestInstance connects to a saved instance, active or not, and records its version and the time of the connection.
+// An instance is tested once at a time, so that a crowd of tests takes no connections from its collections: meanwhile
+// others are CodeRateLimited.
 func (s *Service) TestInstance(ctx context.Context, id int64) (models.Version, error) {
+	if _, busy := s.tests.LoadOrStore(id, true); busy {
+		return models.Version{}, &models.Error{Code: models.CodeRateLimited, RetryAfter: testRetry}
+	}
+	defer s.tests.Delete(id)
 	instance, err := s.store.TargetInstance(ctx, id)
 	if err != nil {
 		return models.Version{}, err

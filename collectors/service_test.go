@@ -358,6 +358,32 @@ func TestService_TestInstance_Panic(t *testing.T) {
 	wantError(t, err, models.CodeCollection, "collect.failed_unexpectedly")
 }
 
+// A crowd of tests takes one connection of an instance.
+func TestService_TestInstance_OneAtATime(t *testing.T) {
+	t.Parallel()
+	connected, release := make(chan bool), make(chan bool)
+	f := newScriptedFixture(t, &scriptedCollector{version: func() (models.Version, error) {
+		connected <- true
+		<-release
+		return models.Version{Full: "scripted 1"}, nil
+	}})
+	first := make(chan error)
+	begin := func() {
+		_, err := f.service.TestInstance(t.Context(), f.instance.ID)
+		first <- err
+	}
+	for range 2 {
+		go begin()
+		<-connected
+		for range 10 {
+			_, err := f.service.TestInstance(t.Context(), f.instance.ID)
+			wantError(t, err, models.CodeRateLimited, "")
+		}
+		release <- true
+		must(t, <-first)
+	}
+}
+
 func TestService_Collect_InstanceChanged(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(f fixture){

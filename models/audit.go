@@ -176,3 +176,20 @@ func (s *Store) startOf(day string, days int) (time.Time, bool) {
 	date, err := time.ParseInLocation(time.DateOnly, day, s.Zone)
 	return stamp(date.AddDate(0, 0, days)), err == nil
 }
+
+// auditBatch is how many entries PruneAudit deletes in one statement: other writers wait no longer than that.
+const auditBatch = 5000
+
+// PruneAudit deletes the entries from before a time, in batches, and returns how many.
+func (s *Store) PruneAudit(ctx context.Context, before time.Time) (pruned int64, err error) {
+	for {
+		db, done := bounded(ctx, s.writer)
+		deleted := db.Exec("DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < ? ORDER BY at LIMIT ?)",
+			stamp(before), auditBatch)
+		done()
+		pruned += deleted.RowsAffected
+		if deleted.Error != nil || deleted.RowsAffected < auditBatch {
+			return pruned, deleted.Error
+		}
+	}
+}

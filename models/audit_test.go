@@ -137,3 +137,21 @@ func TestStore_AuditLog_Pages(t *testing.T) {
 		f.wantLog(models.AuditQuery{Target: strings.Repeat("鲸", 300)}, strings.Repeat("鲸", 300))
 	})
 }
+
+func TestStore_PruneAudit(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		record := func(name string) {
+			check(f, f.RecordAudit(f.ctx, models.AuditEntry{Action: models.ActionLogin, Username: name}))
+		}
+		record("old")
+		f.clock.add(time.Hour)
+		record("new")
+		pruned, err := f.PruneAudit(f.ctx, f.Now())
+		check(f, err)
+		equal(f, "pruned", pruned, 1)
+		page, err := f.AuditLog(f.ctx, models.AuditQuery{Limit: 10})
+		check(f, err)
+		equal(f, "left", page.Entries[0].Username, "new")
+		equal(f, "total", page.Total, 1)
+	})
+}

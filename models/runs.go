@@ -119,7 +119,7 @@ var ErrRunTaken = errors.New("the run is not queued")
 
 // RequestRun stores a run as queued, with its RequestedAt, Configuration and Attempt, and returns it. If a run of the
 // same instance, kind, database and configuration is open, it returns that one with joined true. It is CodeNotFound if
-// the instance does not exist.
+// the instance does not exist, and CodeRateLimited if the requester has MaxOpenRuns of it.
 func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, false, err
@@ -146,18 +146,48 @@ func (s *Store) openRun(ctx context.Context, r Run) (open Run, err error) {
 	return open, err
 }
 
-// createRun stores the run unless there is an open one to join.
+// createRun stores the run unless there is an open one to join, or its requester has too many open runs.
 func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	insert := db.Clauses(clause.OnConflict{DoNothing: true}).Select(
-		"InstanceID", "DatabaseName", "Kind", "UserID", "Username", "Status", "Phase", "RequestedAt", "Owner", "HeartbeatAt",
-		"Configuration", "Attempt",
-	).Create(r)
-	if errors.Is(insert.Error, gorm.ErrForeignKeyViolated) {
+	insert := db.Raw(`INSERT INTO collection_runs (instance_id, database_name, kind, user_id, username, status, phase,
+			requested_at, owner, heartbeat_at, configuration, attempt)
+		SELECT CAST(? AS bigint), ?, ?, CAST(? AS bigint), ?, ?, '', ?, '', ?, ?, CAST(? AS bigint)
+		WHERE ? = '' OR (SELECT count(*) FROM collection_runs o
+			WHERE o.ended_at IS NULL AND o.instance_id = ? AND o.username = ?) < ?
+		ON CONFLICT DO NOTHING RETURNING id`,
+		r.InstanceID, r.DatabaseName, r.Kind, r.UserID, r.Username, r.Status,
+		r.RequestedAt, r.HeartbeatAt, r.Configuration, r.Attempt,
+		r.Username, r.InstanceID, r.Username, MaxOpenRuns).Scan(&r.ID)
+	switch {
+	case errors.Is(insert.Error, gorm.ErrForeignKeyViolated):
 		return false, NotFound("instance.not_found")
+	case insert.Error != nil || r.ID != 0:
+		return r.ID != 0, insert.Error
 	}
-	return insert.RowsAffected > 0, insert.Error
+	return false, s.requireFewRuns(ctx, *r)
+}
+
+// MaxOpenRuns is how many open runs of an instance a user may have requested.
+const MaxOpenRuns = 100
+
+// tooManyRunsRetry is when a user with MaxOpenRuns may try again.
+const tooManyRunsRetry = 10 * time.Second
+
+// requireFewRuns returns CodeRateLimited if the requester of a run has MaxOpenRuns of its instance.
+func (s *Store) requireFewRuns(ctx context.Context, r Run) error {
+	if r.Username == "" {
+		return nil
+	}
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	var open int64
+	err := db.Model(&Run{}).Where("ended_at IS NULL AND instance_id = ? AND username = ?", r.InstanceID, r.Username).
+		Count(&open).Error
+	if err == nil && open >= MaxOpenRuns {
+		err = &Error{Code: CodeRateLimited, RetryAfter: tooManyRunsRetry}
+	}
+	return err
 }
 
 // ClaimRun makes the next run of an instance a running one of the owner and returns it, with its Engine. Which run is

@@ -2,6 +2,7 @@ package models_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -380,5 +381,32 @@ func TestStore_InterruptOrphanedRuns_CancelRequested(t *testing.T) {
 		check(f, err)
 		equal(f, "returned status", interrupted[0].Status, models.RunCancelled)
 		equal(f, "status", f.run(run.ID).Status, models.RunCancelled)
+	})
+}
+
+// One user cannot fill the queue of an instance, with names of databases that nobody has seen.
+func TestStore_RequestRun_TooMany(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		one, other := f.fileInstance("one").ID, f.fileInstance("other").ID
+		request := func(id int64, database string, by models.Requester) error {
+			_, _, err := f.RequestRun(f.ctx, models.Run{
+				InstanceID: id, Kind: models.RunTables, DatabaseName: database, Requester: by, RequestedAt: f.Now(),
+			})
+			return err
+		}
+		for n := range models.MaxOpenRuns {
+			check(f, request(one, fmt.Sprint("app", n), someone))
+		}
+		wantError(f, request(one, "one too many", someone), models.CodeRateLimited, "")
+		check(f, request(one, "app7", someone)) // joins
+		check(f, request(other, "app", someone))
+		check(f, request(one, "one too many", models.Requester{Username: "other"}))
+		for n := range models.MaxOpenRuns + 1 {
+			check(f, request(other, fmt.Sprint("scheduled", n), models.Requester{}))
+		}
+		next, err := f.NextRuns(f.ctx, one, 1)
+		check(f, err)
+		check(f, f.RequestCancel(f.ctx, next[0].ID))
+		check(f, request(one, "instead of the cancelled", someone))
 	})
 }

@@ -22,10 +22,11 @@ import (
 
 // Options configure a Runner. The zero value of a member stands for its default.
 type Options struct {
-	Log      *slog.Logger  // nil: no log
-	Parallel int           // runs executed at a time, at most MaxParallel; 0: 8
-	KeepRuns time.Duration // how long ended runs are kept, at least the newest of each database; 0: forever
-	Wait     time.Duration // how long Wait waits; 0: 120 s
+	Log       *slog.Logger  // nil: no log
+	Parallel  int           // runs executed at a time, at most MaxParallel; 0: 8
+	KeepRuns  time.Duration // how long ended runs are kept, at least the newest of each database; 0: forever
+	KeepAudit time.Duration // how long entries of the audit log are kept; 0: forever
+	Wait      time.Duration // how long Wait waits; 0: 120 s
 	// Observe is called when a run starts, and what it returns when the run ends, with a nil error if it succeeded.
 	Observe func(models.Engine, models.RunKind) (ended func(error))
 }

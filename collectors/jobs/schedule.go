@@ -57,7 +57,7 @@ func (r *Runner) updateSchedule(ctx context.Context, run models.Run) {
 	}
 }
 
-// prune deletes the history and the runs that are too old, once a day.
+// prune deletes the history, the runs and the audit entries that are too old, once a day.
 func (r *Runner) prune(ctx context.Context) error {
 	now := r.now()
 	today := r.store.Day(now)
@@ -69,14 +69,19 @@ func (r *Runner) prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runs := int64(0)
+	var runs, entries int64
 	if r.options.KeepRuns > 0 {
 		if runs, err = r.store.PruneRuns(ctx, now.Add(-r.options.KeepRuns)); err != nil {
 			return err
 		}
 	}
-	if sizes+runs > 0 {
-		r.log.InfoContext(ctx, "expired data deleted", "table_sizes", sizes, "runs", runs)
+	if r.options.KeepAudit > 0 {
+		if entries, err = r.store.PruneAudit(ctx, now.Add(-r.options.KeepAudit)); err != nil {
+			return err
+		}
+	}
+	if sizes+runs+entries > 0 {
+		r.log.InfoContext(ctx, "expired data deleted", "table_sizes", sizes, "runs", runs, "audit_entries", entries)
 	}
 	r.pruned = today
 	return nil
