@@ -275,14 +275,36 @@ func (c *Collector) read(ctx context.Context, t collectors.Target, f func(*sql.T
 	return path, c.classify(ctx, t, readFile(ctx, path, false, f))
 }
 
-// memoryAddress is the address of an empty database that files are attached to. It runs no code from a file's schema.
-var memoryAddress = "file::memory:?" + url.Values{"_pragma": {
-	"query_only(1)", "trusted_schema(0)", "busy_timeout(" + collectors.Milliseconds(busyTimeout) + ")",
-}}.Encode()
+// memoryAddress returns the address of an empty database, with the text encoding, that files are attached to. It runs
+// no code from a file's schema.
+func memoryAddress(encoding string) string {
+	return "file::memory:?" + url.Values{"_pragma": {
+		"encoding('" + encoding + "')",
+		"query_only(1)", "trusted_schema(0)", "busy_timeout(" + collectors.Milliseconds(busyTimeout) + ")",
+	}}.Encode()
+}
 
-// readFile attaches the file to an empty database and runs f in a transaction.
-func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) error {
-	db, err := sql.Open(sqlite.DriverName, memoryAddress)
+// encodings are the text encodings that a file can have.
+var encodings = []string{"UTF-8", "UTF-16le", "UTF-16be"}
+
+// textOtherEncoding is in the error for a file whose encoding is not that of the database it is attached to.
+const textOtherEncoding = "must use the same text encoding"
+
+// readFile runs f in a transaction on the file. The encoding is not read from the file: closing it would end the locks
+// that this process may have on it as its own store.
+func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) error) (err error) {
+	for _, encoding := range encodings {
+		err = readEncoded(ctx, path, immutable, encoding, f)
+		if err == nil || !strings.Contains(err.Error(), textOtherEncoding) {
+			return err
+		}
+	}
+	return err
+}
+
+// readEncoded attaches a file of the encoding to an empty database and runs f in a transaction.
+func readEncoded(ctx context.Context, path string, immutable bool, encoding string, f func(*sql.Tx) error) error {
+	db, err := sql.Open(sqlite.DriverName, memoryAddress(encoding))
 	if err != nil {
 		return err
 	}
@@ -312,9 +334,10 @@ func readFile(ctx context.Context, path string, immutable bool, f func(*sql.Tx) 
 	return f(tx)
 }
 
-// address returns the file as a read-only URI, whatever characters its path has.
+// address returns the file as a read-only URI, whatever characters its path has. The index of a write-ahead log is read
+// only, too: one that we created could not be written by the file's owner.
 func address(path string, immutable bool) string {
-	options := url.Values{"mode": {"ro"}}
+	options := url.Values{"mode": {"ro"}, "readonly_shm": {"1"}}
 	if immutable {
 		options.Set("immutable", "1")
 	}
@@ -380,6 +403,7 @@ func fileSize(path string) int64 {
 // Result codes of SQLite that we handle.
 const (
 	codeBusy      = 5
+	codeReadOnly  = 8
 	codeInterrupt = 9
 	codeCorrupt   = 11
 	codeCantOpen  = 14
@@ -403,7 +427,13 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, err error
 	case codeInterrupt:
 		return collectors.Cancelled(err)
 	case codeCantOpen:
+		if path, found := filepath.EvalSymlinks(t.Database); found == nil && exists(path+"-wal") && !exists(path+"-shm") {
+			key = "collect.sqlite.log_without_index"
+			break
+		}
 		return unreachable(t, err)
+	case codeReadOnly:
+		key = "collect.sqlite.interrupted"
 	case codeBusy:
 		key = "collect.sqlite.busy"
 	case codeNotADB:

@@ -66,7 +66,7 @@ func targetOf(path string) collectors.Target {
 
 func openFile(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open(sqlite.DriverName, strings.Replace(address(path, false), "mode=ro", "mode=rwc", 1))
+	db, err := sql.Open(sqlite.DriverName, strings.Replace(address(path, false), "mode=ro&readonly_shm=1", "mode=rwc", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,6 +288,59 @@ func TestCollector_Tables_WriteAheadLog(t *testing.T) {
 	execAll(t, db, "INSERT INTO a VALUES (1)") // the writer is not disturbed
 }
 
+func TestCollector_Tables_Encodings(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"UTF-8", "UTF-16le", "UTF-16be"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "target.db")
+		db := openFile(t, path)
+		execAll(t, db, "PRAGMA encoding = '"+encoding+"'", `CREATE TABLE "订单" (x)`, `INSERT INTO "订单" VALUES ('鲸')`)
+		var used string
+		if err := db.QueryRowContext(t.Context(), "PRAGMA encoding").Scan(&used); err != nil || used != encoding {
+			t.Fatalf("the file is in %s (%v)", used, err)
+		}
+		_ = db.Close()
+		if table, found := mustTablesOf(t, New([]string{dir}), path)[collectortest.Relation("main", "订单")]; !found ||
+			*table.Rows != 1 {
+			t.Errorf("%s: got %+v", encoding, table)
+		}
+	}
+}
+
+// TestCollector_Tables_LeftBehind reads files of a program that was killed, as copied from it.
+func TestCollector_Tables_LeftBehind(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ mode, companion, key string }{
+		{"WAL", "-wal", "collect.sqlite.log_without_index"},
+		{"DELETE", "-journal", "collect.sqlite.interrupted"},
+	} {
+		t.Run(c.mode, func(t *testing.T) {
+			t.Parallel()
+			path, dir := filepath.Join(t.TempDir(), "target.db"), t.TempDir()
+			db := openFile(t, path)
+			execAll(t, db, "PRAGMA journal_mode = "+c.mode, "CREATE TABLE a (x)", "INSERT INTO a SELECT value FROM generate(100000)",
+				"PRAGMA cache_size = 1", "BEGIN", "UPDATE a SET x = -x")
+			left := filepath.Join(dir, "left.db")
+			for _, suffix := range []string{"", c.companion} {
+				content, err := os.ReadFile(path + suffix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(left+suffix, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			before := filesIn(t, dir)
+			_, err := New([]string{dir}).Tables(t.Context(), targetOf(left), "main")
+			collectortest.WantError(t, err, models.CodeCollection, c.key)
+			if diff := cmp.Diff(before, filesIn(t, dir)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestCollector_AllowedDirectories(t *testing.T) {
 	t.Parallel()
 	allowed, outside := t.TempDir(), t.TempDir()
@@ -333,17 +386,17 @@ func TestCollector_RunsNothingOfTheFile(t *testing.T) {
 	names := []string{
 		"dbstat", "pragma_table_list", "pragma_index_list", "pragma_page_count", "pragma_page_size", "target", "main",
 	}
-	const columns = "(name, type, wr, schema, origin, pgsize, ncell, pagetype, page_count, page_size)"
+	const columns = "(name, type, wr, schema, origin, pgsize, unused, ncell, pagetype, page_count, page_size)"
 	for what, define := range map[string]func(name string) []string{
 		"tables": func(name string) []string {
 			return []string{
 				"CREATE TABLE " + name + columns,
-				"INSERT INTO " + name + " VALUES ('a', 'table', 1, 'target', 'pk', 777, 99, 'leaf', 7, 7)",
+				"INSERT INTO " + name + " VALUES ('a', 'table', 1, 'target', 'pk', 777, 5, 99, 'leaf', 7, 7)",
 			}
 		},
 		"endless views": func(name string) []string {
 			return []string{"CREATE VIEW " + name + columns + ` AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n)
-				SELECT 'a', 'table', 1, 'target', 'pk', i, i, 'leaf', i, i FROM n`}
+				SELECT 'a', 'table', 1, 'target', 'pk', i, i, i, 'leaf', i, i FROM n`}
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -357,8 +410,8 @@ func TestCollector_RunsNothingOfTheFile(t *testing.T) {
 			}
 			_ = db.Close()
 			a := mustTablesWithin(t, New([]string{dir}), path)[collectortest.Relation("main", "a")]
-			if *a.Rows != 1000 || *a.Data < 8192 || *a.Data%4096 != 0 || *a.Index != 0 {
-				t.Errorf("a has %d rows in %d bytes", *a.Rows, *a.Data)
+			if *a.Rows != 1000 || *a.Total < 8192 || *a.Total%4096 != 0 || *a.Index != 0 {
+				t.Errorf("a has %d rows in %d bytes", *a.Rows, *a.Total)
 			}
 			result, err := New([]string{dir}).Databases(t.Context(), targetOf(path))
 			if err != nil || *collectortest.DatabaseNamed(t, result, "main").Total != fileSize(path) {
