@@ -128,7 +128,7 @@ func TestService_Collect_NewerSnapshotOfOtherTablespaceStays(t *testing.T) {
 	var log bytes.Buffer
 	f, server, _ := newLoggedOracleFixture(t, &log)
 	server.Fail(func(text string) error {
-		if strings.Contains(text, "dba_users") {
+		if strings.HasPrefix(text, "SELECT username, default_tablespace FROM dba_users") {
 			_, err := f.store.SaveTableSizes(t.Context(), models.SaveTables{
 				InstanceID: f.instance.ID, Database: "DATA", Result: models.TableResult{Complete: true},
 				Started: time.Now(), CollectedAt: time.Now().Add(time.Minute),

@@ -35,7 +35,7 @@ var documentEnums = map[reflect.Type][]any{
 		models.KindMatview, models.KindSequence, models.KindMerge, models.KindMemory, models.KindExternal, models.KindShadow,
 		models.KindIndexedView, models.KindMemoryOptimized, models.KindCluster, models.KindRecycleBin, models.KindTemporary),
 	reflect.TypeFor[models.Note](): openapi.Values(models.NoteUnclassified, models.NoteClustered,
-		models.NoteHistory, models.NoteShipped, models.NoteFullText),
+		models.NoteHistory, models.NoteShipped, models.NoteFullText, models.NoteImpossible),
 	reflect.TypeFor[models.RunKind]():  openapi.Values(models.RunTables, models.RunDatabases),
 	reflect.TypeFor[models.RunPhase](): openapi.Values(models.PhaseConnecting, models.PhaseQuerying, models.PhaseStoring),
 	reflect.TypeFor[models.RunStatus](): openapi.Values(models.RunQueued, models.RunRunning, models.RunSucceeded,

@@ -34,6 +34,7 @@ const (
 	NoteHistory      Note = "history"      // it stores the former rows of the temporal table Related
 	NoteShipped      Note = "shipped"      // created by the engine, such as for replication or change data capture
 	NoteFullText     Note = "full_text"    // full-text indexes are not counted: the engine does not report their bytes
+	NoteImpossible   Note = "impossible"   // the engine's statistics hold numbers that cannot be, which count as unknown
 )
 
 // RowsSource is where a row count comes from.

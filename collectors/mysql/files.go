@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"whalefall/collectors"
 )
 
 // tablespaceFile is one InnoDB tablespace.
@@ -17,8 +19,8 @@ type tablespaceFile struct {
 	name      string
 	decoded   bool
 	flag      int64
-	size      int64 // bytes of the file
-	allocated int64 // bytes on disk, less than size for a file with holes
+	size      collectors.Number // bytes of the file
+	allocated collectors.Number // bytes on disk, less than size for a file with holes
 }
 
 // fileIndex holds the tablespaces of an instance.
@@ -180,7 +182,7 @@ func (fs fileIndex) attributeFullText(
 	}
 	for _, f := range fullText {
 		if owner := bySpace[spaces[fullTextOwner(f.within(schema))]]; owner != nil {
-			owner.fullText += f.size
+			owner.fullText = owner.fullText.Plus(f.size)
 		}
 	}
 	return nil

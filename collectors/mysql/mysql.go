@@ -194,19 +194,19 @@ func (s *session) sizeDatabase(
 
 // sumTables returns the sum of the tables' bytes, or an error that names a table without a size.
 func sumTables(schema string, tables map[string]*tableFiles) (*int64, *models.Error) {
-	var sum int64
+	var sum collectors.Number
 	for _, table := range tables {
 		row := table.size(schema)
-		if row.Unread != "" {
+		if row.Total != nil && !row.RolledUp {
+			sum = sum.Plus(collectors.Checked(*row.Total))
+		}
+		if row.Unread != "" || !sum.Known() {
 			return nil, &models.Error{
 				Code: models.CodeCollection, Key: "collect.mysql.unread", Args: models.Args("Name", schema, "Table", row.Name),
 			}
 		}
-		if row.Total != nil && !row.RolledUp {
-			sum += *row.Total
-		}
 	}
-	return &sum, nil
+	return sum.Pointer(), nil
 }
 
 // Tables measures every table of the schema except views and temporary tables. A partitioned table is one row. The

@@ -248,7 +248,7 @@ func queryTable(ctx context.Context, prepared *sql.Stmt, schema, name string) (*
 
 	var found *tableRow
 	for rows.Next() {
-		r := &tableRow{}
+		r := &tableRow{stat: statistics{read: true}}
 		err := rows.Scan(&r.schema, &r.name, &r.kind, &r.engine, &r.stat.rows, &r.stat.data, &r.stat.index)
 		if err != nil {
 			return nil, err
@@ -271,7 +271,7 @@ func (s *session) lookUp(ctx context.Context, schema string, tables map[string]*
 	return s.queryTables(ctx, tableQuery{statements["size"], schema, tables, func(t *tableFiles, row *tableRow) bool {
 		t.stat = row.stat
 		s.measured.Add(ctx)
-		return row.stat.data.Valid
+		return row.stat.data != collectors.Unknown
 	}}, names)
 }
 

@@ -173,7 +173,8 @@ func TestFit(t *testing.T) {
 
 func TestTableFiles_Size(t *testing.T) {
 	t.Parallel()
-	bytes := rapid.Int64Range(0, 1<<50)
+	bytes := rapid.Map(rapid.OneOf(rapid.Int64Range(0, 1<<50), rapid.Int64Range(-2, 1<<56)),
+		func(n int64) collectors.Number { return collectors.Number(n) })
 	rapid.Check(t, func(t *rapid.T) {
 		table := &tableFiles{
 			name: "t", kind: "BASE TABLE", engine: rapid.SampledFrom([]string{
@@ -302,8 +303,8 @@ func TestFileIndex_Attribute(t *testing.T) {
 	if err != nil || len(hidden) != 0 {
 		t.Errorf("got hidden tables %v, %v, want none", hidden, err)
 	}
-	want := [3]int64{3, 4, 16}
-	if got := [3]int64{tables["t"].own, tables["t#p#x"].own, tables["ft"].fullText}; got != want {
+	want := [3]collectors.Number{3, 4, 16}
+	if got := [3]collectors.Number{tables["t"].own, tables["t#p#x"].own, tables["ft"].fullText}; got != want {
 		t.Errorf("got %v bytes, want %v", got, want)
 	}
 }

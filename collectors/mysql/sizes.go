@@ -23,10 +23,10 @@ type tableFiles struct {
 	kind, engine string // empty if not queried, as for MariaDB's tables with files, or if the server left them out
 	options      string // empty on MariaDB
 
-	files    int   // number of its own files
-	own      int64 // bytes of its own files
-	zipPage  int64 // bytes of a page with ROW_FORMAT=COMPRESSED, else 0
-	fullText int64 // bytes of the files of its full-text indexes
+	files    int               // number of its own files
+	own      collectors.Number // bytes of its own files
+	zipPage  int64             // bytes of a page with ROW_FORMAT=COMPRESSED, else 0
+	fullText collectors.Number // bytes of the files of its full-text indexes
 	stat     statistics
 	unread   models.Unread
 
@@ -34,11 +34,21 @@ type tableFiles struct {
 	uncounted bool // it has full-text indexes that are in no figure
 }
 
-// statistics holds the engine's own figures of a table in rows and bytes; NULL if unknown.
-type statistics struct{ rows, data, index sql.NullInt64 }
+// statistics holds the engine's own figures of a table in rows and bytes.
+type statistics struct {
+	read              bool // the others were read
+	rows, data, index collectors.Number
+}
 
-// divided reports whether the statistics divide the table's bytes into data and index.
-func (m *statistics) divided() bool { return m.data.Valid && m.index.Valid }
+// divided reports whether the statistics divide the table's bytes into data and index, or pretend to.
+func (m *statistics) divided() bool {
+	return m.read && m.data != collectors.Unknown && m.index != collectors.Unknown
+}
+
+// impossible reports whether some of them cannot be.
+func (m *statistics) impossible() bool {
+	return m.read && min(m.rows, m.data, m.index) == collectors.Impossible
+}
 
 func (t *tableFiles) is(engines ...string) bool {
 	for _, engine := range engines {
@@ -75,9 +85,9 @@ var compressedOption = regexp.MustCompile(`(?i)\bcompression=['"](zlib|lz4)`)
 func (t *tableFiles) add(f tablespaceFile) {
 	t.files++
 	if f.allocated > 0 && (f.pageCompressed() || compressedOption.MatchString(t.options)) {
-		t.own += f.allocated
+		t.own = t.own.Plus(f.allocated)
 	} else {
-		t.own += f.size
+		t.own = t.own.Plus(f.size)
 	}
 	t.zipPage = cmp.Or(t.zipPage, f.zipPageBytes())
 }
@@ -94,11 +104,14 @@ func (t *tableFiles) size(schema string) models.TableSize {
 		return out
 	}
 
-	if t.uncounted {
+	switch {
+	case t.stat.impossible():
+		out.Note = models.NoteImpossible
+	case t.uncounted:
 		out.Note = models.NoteFullText
 	}
-	if t.stat.rows.Valid {
-		out.Rows, out.RowsSource = &t.stat.rows.Int64, models.RowsStatistic
+	if t.stat.read && t.stat.rows.Known() {
+		out.Rows, out.RowsSource = t.stat.rows.Pointer(), models.RowsStatistic
 		if t.exact() {
 			out.RowsSource = models.RowsExact
 		}
@@ -114,15 +127,19 @@ func (t *tableFiles) size(schema string) models.TableSize {
 
 // sizeFiles sets the total from the files and divides it by the statistics.
 func (t *tableFiles) sizeFiles(out *models.TableSize) {
-	total := t.own + t.fullText
-	out.SizeSource = models.SizeAllocated
-	if !t.stat.divided() {
-		out.Total = &total
+	total := t.own.Plus(t.fullText)
+	if !total.Known() {
+		out.Unread = models.UnreadFailed
 		return
 	}
-	data, index, stale := fit(t.stat.data.Int64, t.stat.index.Int64, t.own)
+	out.SizeSource = models.SizeAllocated
+	if !t.stat.divided() || t.stat.data == collectors.Impossible || t.stat.index == collectors.Impossible {
+		out.Total = total.Pointer()
+		return
+	}
+	data, index, stale := fit(int64(t.stat.data), int64(t.stat.index), int64(t.own))
 	out.StatsStale = stale
-	setBytes(out, total, data, index+t.fullText)
+	setBytes(out, int64(total), data, index+int64(t.fullText))
 }
 
 // sizeStatistics sets all sizes from the statistics.
@@ -130,8 +147,13 @@ func (t *tableFiles) sizeStatistics(out *models.TableSize) {
 	if !t.stat.divided() {
 		return
 	}
-	data, index := t.stat.data.Int64, t.stat.index.Int64+t.fullText
-	setBytes(out, data+index, data, index)
+	index := t.stat.index.Plus(t.fullText)
+	total := t.stat.data.Plus(index)
+	if !total.Known() {
+		out.Unread = models.UnreadFailed
+		return
+	}
+	setBytes(out, int64(total), int64(t.stat.data), int64(index))
 	out.SizeSource = models.SizeStatistic
 	if t.exact() {
 		out.SizeSource = models.SizeAllocated
@@ -227,6 +249,7 @@ func (s *session) sizes(ctx context.Context, schema string, tables map[string]*t
 	return s.list(ctx, statements["sizes"], func(rows *sql.Rows) error {
 		var inSchema, name string
 		var stat statistics
+		stat.read = true
 		if err := rows.Scan(&inSchema, &name, &stat.rows, &stat.data, &stat.index); err != nil {
 			return err
 		}
@@ -257,7 +280,7 @@ func (s *session) statistics(
 
 	err := s.list(ctx, statements["statistics"], func(rows *sql.Rows) error {
 		var name sql.RawBytes
-		var count, data, index int64
+		var count, data, index collectors.Number
 		if err := rows.Scan(&name, &count, &data, &index); err != nil {
 			return err
 		}
@@ -266,7 +289,7 @@ func (s *session) statistics(
 				s.measured.Add(ctx)
 			}
 			page := cmp.Or(t.zipPage, s.pageSize)
-			t.stat.add(count, data*page, index*page)
+			t.stat.add(count, data.Times(page), index.Times(page))
 		}
 		return nil
 	}, schema)
@@ -287,8 +310,7 @@ func statisticsOwner(name []byte, tables map[string]*tableFiles) *tableFiles {
 }
 
 // add adds the rows and bytes of a partition.
-func (m *statistics) add(rows, data, index int64) {
-	m.rows = sql.NullInt64{Int64: m.rows.Int64 + rows, Valid: true}
-	m.data = sql.NullInt64{Int64: m.data.Int64 + data, Valid: true}
-	m.index = sql.NullInt64{Int64: m.index.Int64 + index, Valid: true}
+func (m *statistics) add(rows, data, index collectors.Number) {
+	m.read = true
+	m.rows, m.data, m.index = m.rows.Plus(rows), m.data.Plus(data), m.index.Plus(index)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 	"whalefall/testenv/catalog"
@@ -43,7 +44,7 @@ func appTables(tables ...dictTable) map[objectName]dictTable {
 	return all
 }
 
-func appSegment(name, kind string, bytes *int64) dictSegment {
+func appSegment(name, kind string, bytes collectors.Number) dictSegment {
 	return dictSegment{app(name), kind, "USERS", bytes}
 }
 
@@ -57,11 +58,11 @@ func wantBytes(t *testing.T, what string, got *int64, want string) {
 func TestDictionary_Results_UnknownIndexSize(t *testing.T) {
 	t.Parallel()
 
-	bytes := int64(8192)
+	const bytes = collectors.Number(8192)
 	rows, _ := tablesOf(t, dictionary{
 		tables:   appTables(appTable(dictTable{created: "YES"}, "T")),
 		indexes:  map[objectName]dictIndex{app("I"): {kind: "NORMAL", table: app("T")}},
-		segments: []dictSegment{appSegment("T", "TABLE", &bytes), appSegment("I", "INDEX", nil)},
+		segments: []dictSegment{appSegment("T", "TABLE", bytes), appSegment("I", "INDEX", collectors.Unknown)},
 	})
 	wantBytes(t, "data", rows["T"].Data, "8192")
 	wantBytes(t, "index", rows["T"].Index, collectortest.Text(nil))
@@ -71,12 +72,12 @@ func TestDictionary_Results_UnknownIndexSize(t *testing.T) {
 func TestDictionary_Results_IndexOfUnknownCluster(t *testing.T) {
 	t.Parallel()
 
-	bytes := int64(8192)
+	const bytes = collectors.Number(8192)
 	rows, result := tablesOf(t, dictionary{
 		indexes:  map[objectName]dictIndex{app("I"): {kind: "CLUSTER", table: app("C"), onCluster: true}},
-		segments: []dictSegment{appSegment("I", "INDEX", &bytes)},
+		segments: []dictSegment{appSegment("I", "INDEX", bytes)},
 	})
-	if len(rows) != 0 || *result.Residual != bytes {
+	if len(rows) != 0 || *result.Residual != int64(bytes) {
 		t.Errorf("got rows %v, residual %d, want no rows, residual %d", rows, *result.Residual, bytes)
 	}
 }
@@ -84,11 +85,11 @@ func TestDictionary_Results_IndexOfUnknownCluster(t *testing.T) {
 func TestDictionary_Results_StorageOfDroppedTable(t *testing.T) {
 	t.Parallel()
 
-	bytes := int64(8192)
+	const bytes = collectors.Number(8192)
 	rows, _ := tablesOf(t, dictionary{
 		tables:   appTables(appTable(dictTable{}, "STORAGE")),
 		parents:  map[objectName]objectName{app("STORAGE"): app("BIN$parent")},
-		segments: []dictSegment{appSegment("STORAGE", "NESTED TABLE", &bytes)},
+		segments: []dictSegment{appSegment("STORAGE", "NESTED TABLE", bytes)},
 	})
 	wantBytes(t, "recycle bin", rows[recycleBin].Total, "8192")
 }
@@ -97,7 +98,7 @@ func TestDictionary_Results_StorageOfDroppedTable(t *testing.T) {
 func TestDictionary_Results_DomainIndexes(t *testing.T) {
 	t.Parallel()
 
-	bytes := int64(8192)
+	const bytes = collectors.Number(8192)
 	for _, c := range []struct {
 		flagged, listed bool
 		want            string // the relation that the bytes count for
@@ -106,7 +107,7 @@ func TestDictionary_Results_DomainIndexes(t *testing.T) {
 			tables:    appTables(appTable(dictTable{created: "YES"}, "T"), appTable(dictTable{secondary: c.flagged}, "DR$I")),
 			indexes:   map[objectName]dictIndex{app("I"): {kind: "DOMAIN", table: app("T")}},
 			secondary: map[objectName]objectName{},
-			segments:  []dictSegment{appSegment("DR$I", "TABLE", &bytes)},
+			segments:  []dictSegment{appSegment("DR$I", "TABLE", bytes)},
 		}
 		if c.listed {
 			catalog.secondary[app("DR$I")] = app("I")
@@ -136,7 +137,7 @@ func TestDictionary_Results_TablespaceOfClusteredTables(t *testing.T) {
 func TestDictionary_Results_TablesWithoutBytes(t *testing.T) {
 	t.Parallel()
 
-	count, at, bytes := int64(7), time.Unix(0, 0), int64(8192)
+	count, at, bytes := int64(7), time.Unix(0, 0), collectors.Number(8192)
 	counted := dictTable{tablespace: "USERS", rows: &count, analyzed: &at}
 	with := func(change func(*dictTable)) dictTable {
 		table := counted
@@ -154,7 +155,7 @@ func TestDictionary_Results_TablesWithoutBytes(t *testing.T) {
 	}{
 		"ordinary": {
 			with(func(t *dictTable) { t.created = "YES" }), false,
-			[]dictSegment{appSegment("T", "TABLE", &bytes)},
+			[]dictSegment{appSegment("T", "TABLE", bytes)},
 			models.KindTable, "8192", "7", models.RowsStatistic,
 		},
 		"never filled": {
@@ -163,12 +164,12 @@ func TestDictionary_Results_TablesWithoutBytes(t *testing.T) {
 		},
 		"filled meanwhile": {
 			with(func(t *dictTable) { t.created = "NO" }), false,
-			[]dictSegment{appSegment("T", "TABLE", &bytes)},
+			[]dictSegment{appSegment("T", "TABLE", bytes)},
 			models.KindTable, "8192", "7", models.RowsStatistic,
 		},
 		"filled meanwhile, with an unknown size": {
 			with(func(t *dictTable) { t.created = "NO" }), false,
-			[]dictSegment{appSegment("T", "TABLE", nil)},
+			[]dictSegment{appSegment("T", "TABLE", collectors.Unknown)},
 			models.KindTable, collectortest.Text(nil), "7", models.RowsStatistic,
 		},
 		"temporary": {
@@ -177,13 +178,13 @@ func TestDictionary_Results_TablesWithoutBytes(t *testing.T) {
 		},
 		"temporary with bytes": {
 			with(func(t *dictTable) { t.temporary = true }), false,
-			[]dictSegment{appSegment("T", "TABLE", &bytes)},
+			[]dictSegment{appSegment("T", "TABLE", bytes)},
 			models.KindTable, "8192", "7", models.RowsStatistic,
 		},
 		"external": {counted, true, nil, models.KindExternal, collectortest.Text(nil), "7", models.RowsStatistic},
 		"partly external": {
 			counted, true,
-			[]dictSegment{appSegment("T", "TABLE PARTITION", &bytes)},
+			[]dictSegment{appSegment("T", "TABLE PARTITION", bytes)},
 			models.KindTable, "8192", "7", models.RowsStatistic,
 		},
 	} {

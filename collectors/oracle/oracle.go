@@ -188,14 +188,14 @@ func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, e
 	for _, view := range []string{"segments", "sys_segments", "user_segments"} {
 		err = s.list(ctx, view, func(rows *sql.Rows) error {
 			var owner, name, kind, tablespace textColumn
-			var bytes numberColumn
+			var bytes collectors.Number
 			if err := rows.Scan(&owner, &name, &kind, &tablespace, &bytes); err != nil {
 				return err
 			}
 
 			catalog.segments = append(catalog.segments, dictSegment{
 				objectName: objectName{string(owner), string(name)},
-				kind:       string(kind), tablespace: string(tablespace), bytes: bytes.value,
+				kind:       string(kind), tablespace: string(tablespace), bytes: bytes,
 			})
 			if kind == "TABLE" { // progress counts tables without partitions; how many there are is not known yet
 				measured.Add(ctx)
@@ -219,7 +219,7 @@ func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary
 	catalog.tables = map[objectName]dictTable{}
 	return s.eachRequired(ctx, prefix, "all_tables", func(rows *sql.Rows) error {
 		var owner, name, tablespace, clusterOwner, cluster, base, temporary, secondary, dropped, created textColumn
-		var count numberColumn
+		var count collectors.Number
 		var analyzed sql.NullTime
 		err := rows.Scan(&owner, &name, &tablespace, &clusterOwner, &cluster, &base,
 			&temporary, &secondary, &dropped, &created, &count, &analyzed)
@@ -231,7 +231,7 @@ func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary
 			objectName: objectName{string(owner), string(name)}, tablespace: string(tablespace),
 			base: string(base), created: string(created), temporary: temporary == "Y", secondary: secondary == "Y",
 			dropped: dropped == "YES" || dropped != "NO" && isRecycled(string(name)),
-			rows:    count.value, analyzed: inUTC(analyzed),
+			rows:    count.Pointer(), impossible: count == collectors.Impossible, analyzed: inUTC(analyzed),
 		}
 		if cluster != "" {
 			table.cluster = objectName{string(cmp.Or(clusterOwner, owner)), string(cluster)}
@@ -395,32 +395,23 @@ func (s *session) databases(ctx context.Context) (models.DatabaseResult, error) 
 	return result, nil
 }
 
-// fileSizes holds the bytes of the files of each tablespace, nil if the size of one file is unknown.
+// fileSizes holds the bytes of the files of each tablespace, unknown if the size of one file is.
 type fileSizes struct {
-	bytes  map[string]*int64
+	bytes  map[string]collectors.Number
 	denied *models.Error // why the account may not see any file, else nil
 }
 
 // files sums the files of each tablespace. An account without the privilege gets denied and no error.
 func (s *session) files(ctx context.Context, view string) (fileSizes, error) {
-	sizes := fileSizes{bytes: map[string]*int64{}}
+	sizes := fileSizes{bytes: map[string]collectors.Number{}}
 	err := s.eachRequired(ctx, "", view, func(rows *sql.Rows) error {
 		var name textColumn
-		var bytes numberColumn
+		var bytes collectors.Number
 		if err := rows.Scan(&name, &bytes); err != nil {
 			return err
 		}
 
-		sum, seen := sizes.bytes[string(name)]
-		switch {
-		case bytes.value != nil && !seen:
-			sum = bytes.value
-		case bytes.value != nil && sum != nil:
-			*sum += *bytes.value
-		default:
-			sum = nil
-		}
-		sizes.bytes[string(name)] = sum
+		sizes.bytes[string(name)] = sizes.bytes[string(name)].Plus(bytes)
 		return nil
 	})
 	if errors.As(err, &sizes.denied) {
@@ -431,15 +422,17 @@ func (s *session) files(ctx context.Context, view string) (fileSizes, error) {
 
 // size returns the bytes of a tablespace's files, or why they are unknown.
 func (f fileSizes) size(tablespace string) (*int64, *models.Error) {
-	switch sum := f.bytes[tablespace]; {
+	switch sum, seen := f.bytes[tablespace]; {
 	case f.denied != nil:
 		return nil, f.denied
-	case sum == nil:
+	case sum == collectors.Impossible:
+		return nil, collectors.ErrImpossible(tablespace)
+	case !seen, !sum.Known():
 		return nil, &models.Error{
 			Code: models.CodeCollection, Key: "collect.oracle.offline", Args: models.Args("Name", tablespace),
 		}
 	default:
-		return sum, nil
+		return sum.Pointer(), nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"whalefall/collectors"
 	"whalefall/models"
 )
 
@@ -17,7 +18,7 @@ type dictSegment struct {
 	objectName
 	kind       string // SEGMENT_TYPE
 	tablespace string
-	bytes      *int64 // nil while the tablespace is offline
+	bytes      collectors.Number // unknown while the tablespace is offline
 }
 
 // dictTable is one row of DBA_ALL_TABLES.
@@ -30,7 +31,8 @@ type dictTable struct {
 	temporary  bool
 	secondary  bool // storage of a domain index
 	dropped    bool
-	rows       *int64 // as of the statistics; nil: never analyzed
+	rows       *int64 // as of the statistics; nil: never analyzed, or impossible
+	impossible bool   // the statistics hold a number of rows that cannot be
 	analyzed   *time.Time
 }
 
@@ -69,22 +71,16 @@ type spaceRelation struct {
 
 // segmentShare sums the segments of a relation in one tablespace, in bytes.
 type segmentShare struct {
-	data, index               int64
-	dataUnknown, indexUnknown bool
-	segmentless               bool // no part of the relation has a segment in any tablespace
+	data, index collectors.Number
+	segmentless bool // no part of the relation has a segment in any tablespace
 }
 
-// add adds the bytes of a segment; nil makes the sum unknown.
-func (s *segmentShare) add(bytes *int64, index bool) {
-	switch {
-	case bytes == nil && index:
-		s.indexUnknown = true
-	case bytes == nil:
-		s.dataUnknown = true
-	case index:
-		s.index += *bytes
-	default:
-		s.data += *bytes
+// add adds the bytes of a segment; an unknown one makes the sum unknown.
+func (s *segmentShare) add(bytes collectors.Number, index bool) {
+	if index {
+		s.index = s.index.Plus(bytes)
+	} else {
+		s.data = s.data.Plus(bytes)
 	}
 }
 
@@ -118,7 +114,7 @@ func (c dictionary) results() map[string]models.TableResult {
 
 	out := make(map[string]models.TableResult, len(residual))
 	for tablespace, rest := range residual {
-		result := models.TableResult{Complete: true, Scope: c.scope, Residual: orUnknown(rest.data, rest.dataUnknown)}
+		result := models.TableResult{Complete: true, Scope: c.scope, Residual: rest.data.Pointer()}
 		if c.scope == "" {
 			result.Proof = models.ProofLedger
 		}
@@ -146,12 +142,12 @@ func share(shares map[string]map[spaceRelation]*segmentShare, tablespace string,
 	return there[relation]
 }
 
-// orUnknown returns nil if the bytes are unknown.
-func orUnknown(bytes int64, unknown bool) *int64 {
+// unknownIf returns unknown bytes, or none.
+func unknownIf(unknown bool) collectors.Number {
 	if unknown {
-		return nil
+		return collectors.Unknown
 	}
-	return &bytes
+	return 0
 }
 
 // owner returns the relation that a segment counts for, and whether it counts as index. ok is false if it belongs to no
@@ -257,7 +253,7 @@ func (c dictionary) place(t dictTable, present bool) (tablespace string, part se
 	unstored := t.temporary || c.external[t.objectName]
 	switch {
 	case t.tablespace != "":
-		return t.tablespace, segmentShare{dataUnknown: !unstored && t.created != "NO"}
+		return t.tablespace, segmentShare{data: unknownIf(!unstored && t.created != "NO")}
 	case clustered:
 		return clusterSpace, segmentShare{}
 	case present:
@@ -279,16 +275,23 @@ func (c dictionary) rowName(relation spaceRelation) string {
 func (c dictionary) row(relation spaceRelation, part segmentShare) models.TableSize {
 	row := models.TableSize{
 		Schema: relation.owner, Name: c.rowName(relation), Kind: relation.kind, SizeSource: models.SizeAllocated,
-		Total: orUnknown(part.data+part.index, part.dataUnknown || part.indexUnknown),
-		Data:  orUnknown(part.data, part.dataUnknown), Index: orUnknown(part.index, part.indexUnknown),
+		Total: part.data.Plus(part.index).Pointer(), Data: part.data.Pointer(), Index: part.index.Pointer(),
+	}
+	if part.data.Plus(part.index) == collectors.Impossible {
+		row.Unread, row.SizeSource = models.UnreadFailed, models.SizeNone
+		row.Total, row.Data, row.Index = nil, nil, nil
+		return row
 	}
 	if relation.kind != models.KindTable {
 		return row
 	}
 
 	t := c.tables[relation.objectName]
-	if row.Rows = t.rows; t.rows != nil {
+	if row.Rows = t.rows; row.Rows != nil {
 		row.RowsSource, row.RowsAt = models.RowsStatistic, t.analyzed
+	}
+	if t.impossible {
+		row.Note = models.NoteImpossible
 	}
 
 	_, clustered := c.clusters[t.cluster]
@@ -300,11 +303,11 @@ func (c dictionary) row(relation spaceRelation, part segmentShare) models.TableS
 		row.Kind = models.KindTemporary
 	case elsewhere:
 		row.Kind = models.KindExternal
-	case part.segmentless, t.created == "NO" && part.data == 0 && !part.dataUnknown:
+	case part.segmentless, t.created == "NO" && part.data == 0:
 		row.Rows, row.RowsSource, row.RowsAt = new(int64), models.RowsExact, nil
 	}
 
-	if unseen := (segmentShare{dataUnknown: true}); elsewhere || part == unseen {
+	if unseen := (segmentShare{data: collectors.Unknown}); elsewhere || part == unseen {
 		row.Total, row.Data, row.Index, row.SizeSource = nil, nil, nil, models.SizeNone
 	}
 	return row

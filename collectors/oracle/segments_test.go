@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"whalefall/collectors"
 	"whalefall/collectors/collectortest"
 	"whalefall/models"
 )
@@ -43,7 +44,7 @@ func (b *randomDictionary) segments(
 ) {
 	for range rapid.IntRange(1, 3).Draw(b.t, "segments") {
 		tablespace, bytes := b.pick(tablespaces, "tablespace"), rapid.Int64Range(0, 1<<40).Draw(b.t, "bytes")
-		b.catalog.segments = append(b.catalog.segments, dictSegment{name, kind, tablespace, &bytes})
+		b.catalog.segments = append(b.catalog.segments, dictSegment{name, kind, tablespace, collectors.Number(bytes)})
 		if expected == nil {
 			b.rest[tablespace] += bytes
 			continue
@@ -189,7 +190,7 @@ func TestDictionary_Results_Properties(t *testing.T) {
 		}
 		before := unknownSums(b.catalog.results())
 		i := rapid.IntRange(0, len(b.catalog.segments)-1).Draw(t, "segment")
-		b.catalog.segments[i].bytes = nil
+		b.catalog.segments[i].bytes = collectors.Unknown
 		if after := unknownSums(b.catalog.results()); before != 0 || after != 1 {
 			t.Errorf("got %d unknown sums before and %d after, want 0 and 1", before, after)
 		}
@@ -223,13 +224,12 @@ func TestDictionary_Results_SameNames(t *testing.T) {
 	t.Parallel()
 
 	name, index, lost := objectName{"APP", "T"}, objectName{"APP", "I"}, objectName{"APP", "L"}
-	eight, four, two, one := int64(8), int64(4), int64(2), int64(1)
 	catalog := dictionary{
 		segments: []dictSegment{
-			{name, "TABLE", "USERS", &eight},
-			{name, "CLUSTER", "USERS", &four},
-			{index, "INDEX", "USERS", &two},
-			{lost, "INDEX", "USERS", &one},
+			{name, "TABLE", "USERS", 8},
+			{name, "CLUSTER", "USERS", 4},
+			{index, "INDEX", "USERS", 2},
+			{lost, "INDEX", "USERS", 1},
 		},
 		tables:   map[objectName]dictTable{name: {objectName: name}, {"APP", "U"}: {objectName: objectName{"APP", "U"}}},
 		clusters: map[objectName]string{name: ""},
@@ -252,8 +252,8 @@ func TestDictionary_Results_SegmentCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
 
 	name := objectName{"APP", "T"}
-	bytes, rows := int64(8192), int64(5)
-	for _, size := range []*int64{&bytes, nil} {
+	rows := int64(5)
+	for _, size := range []collectors.Number{8192, collectors.Unknown} {
 		catalog := dictionary{
 			segments: []dictSegment{{name, "TABLE", "USERS", size}},
 			tables:   map[objectName]dictTable{name: {objectName: name, tablespace: "USERS", created: "NO", rows: &rows}},
@@ -262,7 +262,7 @@ func TestDictionary_Results_SegmentCreatedMeanwhile(t *testing.T) {
 		if table.RowsSource != models.RowsStatistic || *table.Rows != rows {
 			t.Errorf("got rows %d from %q, want %d from %q", *table.Rows, table.RowsSource, rows, models.RowsStatistic)
 		}
-		wantBytes(t, "total", table.Total, collectortest.Text(size))
+		wantBytes(t, "total", table.Total, collectortest.Text(size.Pointer()))
 	}
 }
 
@@ -296,48 +296,15 @@ func TestDictionary_Home_Cycle(t *testing.T) {
 	t.Parallel()
 
 	one, other := objectName{"APP", "ONE"}, objectName{"APP", "OTHER"}
-	bytes := int64(8192)
+	const bytes = collectors.Number(8192)
 	catalog := dictionary{
-		segments: []dictSegment{{one, "NESTED TABLE", "USERS", &bytes}},
+		segments: []dictSegment{{one, "NESTED TABLE", "USERS", bytes}},
 		tables:   map[objectName]dictTable{one: {objectName: one}, other: {objectName: other}},
 		parents:  map[objectName]objectName{one: other, other: one},
 	}
 	result := catalog.results()["USERS"]
-	if len(result.Tables) != 0 || *result.Residual != bytes {
+	if len(result.Tables) != 0 || *result.Residual != int64(bytes) {
 		t.Errorf("got %+v, want no tables, residual %d", result, bytes)
-	}
-}
-
-func TestNumberColumn_Scan(t *testing.T) {
-	t.Parallel()
-
-	whole := func(n int64) *int64 { return &n }
-	for _, c := range []struct {
-		from any
-		want *int64
-		bad  bool
-	}{
-		{from: nil},
-		{from: int64(9e18), want: whole(9e18)},
-		{from: "9223372036854775807", want: whole(9223372036854775807)},
-		{from: "9007199254740993", want: whole(9007199254740993)},
-		{from: []byte("-1"), want: whole(-1)},
-		{from: "12.", want: whole(12)},
-		{from: "0.999999999999999999999999999999999999", want: whole(0)},
-		{from: "1e3", want: whole(1000)},
-		{from: 4503599627370495.5, want: whole(4503599627370495)},
-		{from: "9223372036854775808", bad: true},
-		{from: "1" + fmt.Sprintf("%0125d", 0), bad: true},
-		{from: "Infinity", bad: true},
-		{from: "", bad: true},
-		{from: true, bad: true},
-	} {
-		var n numberColumn
-		err := n.Scan(c.from)
-		if (err != nil) != c.bad || collectortest.Text(n.value) != collectortest.Text(c.want) {
-			t.Errorf("%v: got %s, %v, want %s, error: %v",
-				c.from, collectortest.Text(n.value), err, collectortest.Text(c.want), c.bad)
-		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -229,41 +227,3 @@ func (t *textColumn) Scan(value any) error {
 	*t = textColumn(collectors.ValidName(text.String))
 	return err
 }
-
-// numberColumn scans a NUMBER as a 64-bit integer; nil means NULL.
-type numberColumn struct{ value *int64 }
-
-// Scan implements sql.Scanner for what drivers return for a NUMBER: text, an integer or a float. It truncates fractions
-// and returns an error for numbers that need more than 64 bits.
-func (n *numberColumn) Scan(value any) error {
-	n.value = nil
-	number := new(big.Float)
-	switch v := value.(type) {
-	case nil:
-		return nil
-	case int64:
-		n.value = &v
-		return nil
-	case float64:
-		if math.IsNaN(v) {
-			return errNumber
-		}
-		number.SetFloat64(v)
-	default:
-		if _, _, err := number.SetPrec(numberBits).Parse(fmt.Sprintf("%s", v), 10); err != nil {
-			return fmt.Errorf("%w: %w", errNumber, err)
-		}
-	}
-
-	if whole, _ := number.Int(nil); whole != nil && whole.IsInt64() {
-		out := whole.Int64()
-		n.value = &out
-		return nil
-	}
-	return errNumber
-}
-
-var errNumber = errors.New("not a number of bytes or rows")
-
-// numberBits is the precision that holds all 40 digits of a NUMBER.
-const numberBits = 140

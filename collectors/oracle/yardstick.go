@@ -64,17 +64,17 @@ func (s *session) yardstickSums(ctx context.Context, tablespace string) (sums ya
 		sums = yardstickSums{owners: map[string]int64{}}
 		err = s.each(ctx, view, func(rows *sql.Rows) error {
 			var in, owner, kind textColumn
-			var bytes numberColumn
+			var bytes collectors.Number
 			if err := rows.Scan(&in, &owner, &kind, &bytes); err != nil {
 				return err
 			}
 
-			if string(in) != tablespace || bytes.value == nil {
+			if string(in) != tablespace || !bytes.Known() {
 				return nil
 			}
-			sums.all += *bytes.value
+			sums.all += int64(bytes)
 			if slices.Contains(objectSegments, string(kind)) {
-				sums.owners[string(owner)] += *bytes.value
+				sums.owners[string(owner)] += int64(bytes)
 			}
 			return nil
 		})

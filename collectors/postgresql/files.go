@@ -15,19 +15,14 @@ import (
 // Numbers are unique only within a tablespace.
 type fileID struct{ tablespace, number uint32 }
 
-// fileBytes is the size of a relation's files in bytes. All is -1 when one of them vanished before its size was read.
-type fileBytes struct{ all, main int64 }
+// fileBytes is the size of a relation's files in bytes. All is unknown when one of them vanished before its size was
+// read.
+type fileBytes struct{ all, main collectors.Number }
 
-func (b *fileBytes) add(size *int64, main bool) {
-	switch {
-	case b.all < 0:
-	case size == nil:
-		b.all = -1
-	default:
-		b.all += *size
-		if main {
-			b.main += *size
-		}
+func (b *fileBytes) add(size collectors.Number, main bool) {
+	b.all = b.all.Plus(size)
+	if main {
+		b.main = b.main.Plus(size)
 	}
 }
 
@@ -57,7 +52,7 @@ func (z *sizing) byFiles(ctx context.Context, wanted []target) (left []target, e
 		case !sum.exists:
 			z.sizes[w.oid] = relationSize{}
 		default:
-			z.sizes[w.oid] = relationSize{data: &sum.data, index: &sum.index, main: &sum.main}
+			z.sizes[w.oid] = sum.size()
 		}
 	}
 	collectors.Counted(ctx, len(z.sizes))
@@ -96,7 +91,7 @@ func (s *session) files(ctx context.Context, about int) (map[fileID]fileBytes, e
 	err := s.each(ctx, statements["files"], func(rows *sql.Rows) error {
 		var tablespace uint32
 		var name sql.RawBytes
-		var size *int64
+		var size collectors.Number
 		if err := rows.Scan(&tablespace, &name, &size, &counted); err != nil {
 			return err
 		}
@@ -134,8 +129,10 @@ var forks = []string{"fsm", "vm", "init"}
 // fileSum is the size in bytes of the files of a table, its TOAST and its indexes.
 type fileSum struct {
 	exists, unsure    bool
-	data, index, main int64
+	data, index, main collectors.Number
 }
+
+func (s *fileSum) size() relationSize { return newRelationSize(s.data, s.index, s.main) }
 
 // sumFiles returns the sums of the files by the oid of the table they belong to, or errCut.
 func (s *session) sumFiles(
@@ -176,12 +173,12 @@ type part struct {
 func (s *fileSum) add(p part, bytes fileBytes, found bool) {
 	s.exists = s.exists || p.self
 	switch {
-	case p.changed, !p.bare && (!found || bytes.all < 0):
+	case p.changed, !p.bare && (!found || !bytes.all.Known()):
 		s.unsure = true
 	case p.index:
-		s.index += bytes.all
+		s.index = s.index.Plus(bytes.all)
 	default:
-		s.data += bytes.all
+		s.data = s.data.Plus(bytes.all)
 		if p.self {
 			s.main = bytes.main
 		}

@@ -192,9 +192,9 @@ func TestCollector_Tables_ChangedWhileListingFiles(t *testing.T) {
 func TestCollector_Tables_MissingFiles(t *testing.T) {
 	file := fileID{1663, 5}
 	var vanished fileBytes
-	vanished.add(new(int64(8192)), true)
-	vanished.add(nil, false)
-	vanished.add(new(int64(8192)), false)
+	vanished.add(8192, true)
+	vanished.add(collectors.Unknown, false)
+	vanished.add(8192, false)
 	for name, c := range map[string]struct {
 		part   part
 		bytes  fileBytes

@@ -94,7 +94,7 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 		result.Proof = models.ProofShort
 	}
 	for _, d := range found {
-		size, err := s.databaseSize(ctx, d.oid)
+		size, err := s.databaseSize(ctx, d)
 		if errors.Is(err, errVanished) {
 			continue
 		}
@@ -207,14 +207,13 @@ func (s *session) databases(ctx context.Context) (found []database, err error) {
 var errVanished = errors.New("dropped meanwhile")
 
 // databaseSize returns the bytes of a database, or errVanished.
-func (s *session) databaseSize(ctx context.Context, oid int64) (int64, error) {
+func (s *session) databaseSize(ctx context.Context, d database) (int64, error) {
 	var allowed bool
-	var size *int64
-	listed := false
+	size, listed := collectors.Unknown, false
 	err := s.each(ctx, statements["database_size"], func(rows *sql.Rows) error {
 		listed = true
 		return rows.Scan(&allowed, &size)
-	}, oid)
+	}, d.oid)
 	switch {
 	case sqlState(err) == codeUndefinedObject:
 		return 0, errVanished
@@ -222,10 +221,12 @@ func (s *session) databaseSize(ctx context.Context, oid int64) (int64, error) {
 		return 0, err
 	case listed && !allowed:
 		return 0, &pgconn.PgError{Code: codeInsufficientPrivilege, Message: "neither CONNECT nor pg_read_all_stats"}
-	case size == nil:
+	case size == collectors.Unknown:
 		return 0, errVanished
+	case !size.Known():
+		return 0, collectors.ErrImpossible(collectors.ValidName(d.name))
 	}
-	return *size, nil
+	return int64(size), nil
 }
 
 // relations returns the relations outside the system schemas, the biggest first.

@@ -372,7 +372,7 @@ func TestSession_DatabaseSize_Vanished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if _, err := s.databaseSize(t.Context(), 4_000_000_000); !errors.Is(err, errVanished) {
+	if _, err := s.databaseSize(t.Context(), database{oid: 4_000_000_000}); !errors.Is(err, errVanished) {
 		t.Errorf("got %v", err)
 	}
 }

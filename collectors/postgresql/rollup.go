@@ -2,7 +2,6 @@ package postgresql
 
 import (
 	"cmp"
-	"math"
 
 	"whalefall/collectors"
 	"whalefall/models"
@@ -26,6 +25,14 @@ func (r relation) system() bool { return isSystemSchema(r.schema) }
 type relationSize struct {
 	unread            models.Unread
 	data, index, main *int64
+}
+
+// newRelationSize returns the size of a relation that the server sent so. One of impossible bytes is unread.
+func newRelationSize(data, index, main collectors.Number) relationSize {
+	if min(data, index, main) == collectors.Impossible {
+		return relationSize{unread: models.UnreadFailed}
+	}
+	return relationSize{data: data.Pointer(), index: index.Pointer(), main: main.Pointer()}
 }
 
 func (s relationSize) gone() bool {
@@ -87,6 +94,7 @@ type rolledUp struct {
 	data, index *int64
 	rows        *int64
 	statistic   bool          // at least one row count is an estimate
+	impossible  bool          // the statistics of a part hold numbers that cannot be
 	unread      models.Unread // why a part could not be read; data and index are then nil
 }
 
@@ -118,6 +126,9 @@ func (u rollup) row(r relation) models.TableSize {
 	if row.Unread = sum.unread; row.Unread != "" {
 		return row
 	}
+	if sum.impossible {
+		row.Note = models.NoteImpossible
+	}
 	if row.Rows = sum.rows; row.Rows != nil {
 		row.RowsSource = models.RowsExact
 		if sum.statistic {
@@ -144,7 +155,8 @@ func (u rollup) sum(r relation) rolledUp {
 		sum = rolledUp{
 			data: collectors.AddKnown(sum.data, child.data), index: collectors.AddKnown(sum.index, child.index),
 			rows: collectors.AddKnown(sum.rows, child.rows), statistic: sum.statistic || child.statistic,
-			unread: cmp.Or(sum.unread, child.unread),
+			impossible: sum.impossible || child.impossible,
+			unread:     cmp.Or(sum.unread, child.unread),
 		}
 	}
 	u.known[r.oid] = sum
@@ -163,20 +175,22 @@ func (u rollup) own(r relation) rolledUp {
 		return rolledUp{data: new(int64), index: new(int64), rows: new(int64)}
 	}
 	rows, source := u.catalog.rows(r, size)
-	return rolledUp{data: size.data, index: size.index, rows: rows, statistic: source == models.RowsStatistic}
+	return rolledUp{
+		data: size.data, index: size.index, rows: rows.Pointer(), statistic: source == models.RowsStatistic,
+		impossible: rows == collectors.Impossible,
+	}
 }
 
 // rows estimates the number of rows as the planner does: the rows per block when the statistics were made, times the
 // blocks there are now. Without blocks now there are no rows; without blocks then, or without statistics, the number
 // is unknown.
-func (c relationCatalog) rows(r relation, size relationSize) (*int64, models.RowsSource) {
+func (c relationCatalog) rows(r relation, size relationSize) (collectors.Number, models.RowsSource) {
 	switch {
 	case size.main == nil, *size.main == 0:
-		return new(int64), models.RowsExact
-	case r.tuples < 0, r.pages <= 0:
-		return nil, ""
+		return 0, models.RowsExact
+	case r.tuples == -1, r.pages <= 0:
+		return collectors.Unknown, ""
 	}
 	blocks := float64(*size.main) / float64(c.server.blockSize)
-	rows := int64(math.Round(r.tuples * blocks / float64(r.pages)))
-	return &rows, models.RowsStatistic
+	return collectors.Rounded(r.tuples * blocks / float64(r.pages)), models.RowsStatistic
 }

@@ -2,6 +2,7 @@ package postgresql
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -114,12 +115,15 @@ func TestRelationCatalog_Rows(t *testing.T) {
 		{"all rows deleted, space kept", 0, 4, 4 * 8192, new(int64(0)), models.RowsStatistic},
 		{"unchanged", 500, 5, 5 * 8192, new(int64(500)), models.RowsStatistic},
 		{"three times as big", 500, 5, 15 * 8192, new(int64(1500)), models.RowsStatistic},
+		{"beyond all numbers", 1e30, 5, 5 * 8192, nil, models.RowsStatistic},
+		{"infinite", math.Inf(1), 5, 5 * 8192, nil, models.RowsStatistic},
+		{"not a number", math.NaN(), 5, 5 * 8192, nil, models.RowsStatistic},
 	} {
 		catalog := relationCatalog{server: serverInfo{blockSize: 8192}}
 		got, source := catalog.rows(relation{tuples: c.tuples, pages: c.pages}, relationSize{main: &c.main})
-		if collectortest.Text(got) != collectortest.Text(c.want) || source != c.source {
+		if collectortest.Text(got.Pointer()) != collectortest.Text(c.want) || source != c.source {
 			t.Errorf("%s: %s rows (%s), want %s (%s)",
-				c.name, collectortest.Text(got), source, collectortest.Text(c.want), c.source)
+				c.name, collectortest.Text(got.Pointer()), source, collectortest.Text(c.want), c.source)
 		}
 	}
 }

@@ -162,12 +162,12 @@ func (z *sizing) size(ctx context.Context, batch []target) (left []target, err e
 	err = z.session.each(ctx, statements["sizes"], func(rows *sql.Rows) error {
 		var oid int64
 		var free bool
-		var size relationSize
-		if err := rows.Scan(&oid, &free, &size.data, &size.index, &size.main); err != nil {
+		var data, index, main collectors.Number
+		if err := rows.Scan(&oid, &free, &data, &index, &main); err != nil {
 			return err
 		}
 		if free {
-			z.sizes[oid] = size
+			z.sizes[oid] = newRelationSize(data, index, main)
 		} else {
 			z.locked = append(z.locked, batch[answered])
 		}

@@ -57,16 +57,20 @@ func (c *Collector) Capabilities() models.Capabilities {
 
 // Databases lists the one database "main": its pages are data, its write-ahead log is log.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
-	var data int64
+	var data collectors.Number
 	path, err := c.read(ctx, t, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, statements["file"]).Scan(new(string), &data)
 	})
 	if err != nil {
 		return models.DatabaseResult{}, err
 	}
-	log := fileSize(path + "-wal")
-	total := data + log
-	main := models.DatabaseSize{Name: mainDatabase, Total: &total, Data: &data, Log: &log}
+	log := collectors.Checked(fileSize(path + "-wal"))
+	main := models.DatabaseSize{
+		Name: mainDatabase, Total: data.Plus(log).Pointer(), Data: data.Pointer(), Log: log.Pointer(),
+	}
+	if main.Total == nil {
+		main.Err = collectors.ErrImpossible(mainDatabase)
+	}
 	return models.DatabaseResult{Databases: []models.DatabaseSize{main}, Complete: true}, nil
 }
 
@@ -99,7 +103,23 @@ type bTree struct {
 
 // pageCounts is what the pages of a b-tree hold: used and unused bytes, cells, and the cells of its leaf pages. Where
 // dbstat does not tell the unused bytes, they count as used.
-type pageCounts struct{ used, unused, cells, leafCells int64 }
+type pageCounts struct{ used, unused, cells, leafCells collectors.Number }
+
+// add adds a page, of which unused bytes are unknown where dbstat does not tell them.
+func (p *pageCounts) add(bytes, unused, cells collectors.Number, leaf bool) {
+	switch {
+	case unused == collectors.Unknown:
+		unused = 0
+	case unused > bytes, unused == collectors.Impossible:
+		bytes, unused = collectors.Impossible, collectors.Impossible
+	default:
+		bytes -= unused
+	}
+	p.used, p.unused, p.cells = p.used.Plus(bytes), p.unused.Plus(unused), p.cells.Plus(cells)
+	if leaf {
+		p.leafCells = p.leafCells.Plus(cells)
+	}
+}
 
 // catalog is the schema of a file with the pages of its b-trees.
 type catalog struct {
@@ -157,8 +177,7 @@ func (c *catalog) readPages(ctx context.Context, tx *sql.Tx) error {
 	collectors.Expected(ctx, len(uncounted))
 	err := collectors.EachRow(ctx, tx, statements["pages"], func(rows *sql.Rows) error {
 		var name string
-		var bytes, cells int64
-		var unused sql.NullInt64
+		var bytes, unused, cells collectors.Number
 		var leaf bool
 		if err := rows.Scan(&name, &bytes, &unused, &cells, &leaf); err != nil {
 			return err
@@ -172,11 +191,8 @@ func (c *catalog) readPages(ctx context.Context, tx *sql.Tx) error {
 			last = name
 		}
 		p := c.pages[name]
-		p.used, p.unused, p.cells = p.used+bytes-unused.Int64, p.unused+unused.Int64, p.cells+cells
-		c.tells = unused.Valid
-		if leaf {
-			p.leafCells += cells
-		}
+		p.add(bytes, unused, cells, leaf)
+		c.tells = unused != collectors.Unknown
 		c.pages[name] = p
 		return nil
 	})
@@ -205,17 +221,17 @@ func (b bTree) listed() bool { return b.kind == "table" && !strings.HasPrefix(b.
 // assemble returns the tables with the sums of their b-trees. The b-tree of a table is its data. That of a WITHOUT
 // ROWID table is built like an index, so its inner pages hold rows as well.
 func (c catalog) assemble() []models.TableSize {
-	type size struct{ data, index, unused, cells, leafCells int64 }
+	type size struct{ data, index, unused, cells, leafCells collectors.Number }
 	sizes, names := map[string]size{}, make(map[string]bool, len(c.btrees))
 	for _, b := range c.btrees {
 		names[b.name] = true
 		s, pages := sizes[b.table], c.pages[b.name]
 		if b.kind == "index" {
-			s.index += pages.used
+			s.index = s.index.Plus(pages.used)
 		} else {
 			s.data, s.cells, s.leafCells = pages.used, pages.cells, pages.leafCells
 		}
-		s.unused += pages.unused
+		s.unused = s.unused.Plus(pages.unused)
 		sizes[b.table] = s
 	}
 	var tables []models.TableSize
@@ -224,7 +240,7 @@ func (c catalog) assemble() []models.TableSize {
 			continue
 		}
 		s := sizes[t.name]
-		total, rows := s.data+s.index+s.unused, s.leafCells
+		total, rows := s.data.Plus(s.index).Plus(s.unused), s.leafCells
 		if t.primaryKey != nil && !names[*t.primaryKey] {
 			rows = s.cells
 		}
@@ -234,11 +250,16 @@ func (c catalog) assemble() []models.TableSize {
 		}
 		table := models.TableSize{
 			Schema: mainDatabase, Name: collectors.ValidName(t.name), Kind: kind,
-			Total: &total, Data: &s.data, Index: &s.index, SizeSource: models.SizeAllocated,
-			Rows: &rows, RowsSource: models.RowsExact,
+			Total: total.Pointer(), Data: s.data.Pointer(), Index: s.index.Pointer(), SizeSource: models.SizeAllocated,
+			Rows: rows.Pointer(), RowsSource: models.RowsExact,
 		}
 		if c.tells {
-			table.Unused = &s.unused
+			table.Unused = s.unused.Pointer()
+		}
+		if !total.Known() || !rows.Known() {
+			table = models.TableSize{
+				Schema: mainDatabase, Name: table.Name, Kind: kind, SizeSource: models.SizeNone, Unread: models.UnreadFailed,
+			}
 		}
 		tables = append(tables, table)
 	}

@@ -188,12 +188,12 @@ func (r *reader) pages(ctx context.Context, c *systemCatalog) error {
 	collectors.Expected(ctx, len(pending))
 	return r.list(ctx, statements["pages"], func(rows *sql.Rows) error {
 		var p pageCounts
-		var leaf, lob, overflow int64
+		var leaf, lob, overflow collectors.Number
 		if err := rows.Scan(&p.object, &p.index, &leaf, &lob, &overflow, &p.used, &p.reserved, &p.rows); err != nil {
 			return err
 		}
 
-		p.data = leaf + lob + overflow
+		p.data = leaf.Plus(lob).Plus(overflow)
 		c.pages = append(c.pages, p)
 		if pending[p.object] {
 			delete(pending, p.object)
@@ -249,15 +249,16 @@ func (r *reader) removeDropped(ctx context.Context, c *systemCatalog, objects ma
 
 // memory reads how many bytes of RAM memory-optimized tables use.
 func (r *reader) memory(ctx context.Context, c *systemCatalog) error {
-	c.memory = map[int64]int64{}
+	c.memory = map[int64]collectors.Number{}
 	return r.list(ctx, statements["memory"], func(rows *sql.Rows) error {
-		var object, table, index *int64 // NULL for the engine's own tables
+		var object *int64 // NULL for the engine's own tables
+		var table, index collectors.Number
 		if err := rows.Scan(&object, &table, &index); err != nil {
 			return err
 		}
 
-		if kilobytes := collectors.AddKnown(table, index); object != nil && kilobytes != nil {
-			c.memory[*object] += *kilobytes * 1024
+		if kilobytes := table.Plus(index); object != nil && kilobytes != collectors.Unknown {
+			c.memory[*object] = c.memory[*object].Plus(kilobytes.Times(1024))
 		}
 		return nil
 	})

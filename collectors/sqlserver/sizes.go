@@ -30,14 +30,14 @@ type tableTraits struct {
 type partition struct {
 	id, hobt      int64
 	object, index int64
-	rows          int64
+	rows          collectors.Number
 }
 
 // unit is one allocation unit.
 type unit struct {
 	kind                 int64
-	container            int64 // id of a partition, or of its heap or B-tree
-	data, used, reserved int64 // pages
+	container            int64             // id of a partition, or of its heap or B-tree
+	data, used, reserved collectors.Number // pages
 }
 
 // Types of allocation units that need special treatment: units of rows count their leaf pages separately, units of LOB
@@ -50,8 +50,8 @@ const (
 // pageCounts is the size of one partition of a heap or index. Data are its leaf, LOB and row-overflow pages.
 type pageCounts struct {
 	object, index        int64
-	data, used, reserved int64 // pages
-	rows                 int64
+	data, used, reserved collectors.Number // pages
+	rows                 collectors.Number
 }
 
 // internal is a table in which the engine stores a part of another object or data of its own.
@@ -79,7 +79,7 @@ type systemCatalog struct {
 	partitions []partition
 	internals  []internal
 	pages      []pageCounts
-	memory     map[int64]int64 // object → bytes of RAM; nil if the account may not read it
+	memory     map[int64]collectors.Number // object → bytes of RAM; nil if the account may not read it
 }
 
 // unitPages returns the rows of each partition, and the pages of each allocation unit attributed to the partition that
@@ -114,9 +114,9 @@ type relation struct {
 	object               object
 	kind                 models.Kind
 	traits               tableTraits
-	counted              bool  // its heap or clustered index has been counted
-	data, used, reserved int64 // pages
-	rows                 int64
+	counted              bool              // its heap or clustered index has been counted
+	data, used, reserved collectors.Number // pages
+	rows                 collectors.Number
 	unclassified         bool // its index pages include an internal table of an unknown type
 }
 
@@ -169,20 +169,21 @@ func (c systemCatalog) result() models.TableResult {
 			current[*r.traits.historyTable] = r
 		}
 	}
-	result := models.TableResult{Residual: &residual}
+	result := models.TableResult{}
 	for _, r := range relations {
 		if !r.counted {
-			residual += r.reserved * pageBytes
+			residual = residual.Plus(r.reserved.Times(pageBytes))
 		}
 		row := c.row(r)
 		c.note(&row, r, current[r.object.id])
 		result.Tables = append(result.Tables, row)
 	}
+	result.Residual = residual.Pointer()
 	return result
 }
 
 // count adds each partition's pages to the relation that they belong to, and returns the bytes that belong to none.
-func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
+func (c systemCatalog) count(relations map[int64]*relation) (residual collectors.Number) {
 	internals := make(map[int64]internal, len(c.internals))
 	for _, i := range c.internals {
 		internals[i.id] = i
@@ -195,17 +196,15 @@ func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
 		}
 		switch {
 		case r == nil, !r.onDisk():
-			residual += p.reserved * pageBytes
+			residual = residual.Plus(p.reserved.Times(pageBytes))
 			continue
 		case !own:
 			r.unclassified = r.unclassified || !indexKinds[internal.kind]
 		case p.index < 2:
-			r.data += p.data
-			r.rows += p.rows
+			r.data, r.rows = r.data.Plus(p.data), r.rows.Plus(p.rows)
 			r.counted = true
 		}
-		r.used += p.used
-		r.reserved += p.reserved
+		r.used, r.reserved = r.used.Plus(p.used), r.reserved.Plus(p.reserved)
 	}
 	return residual
 }
@@ -214,7 +213,7 @@ func (c systemCatalog) count(relations map[int64]*relation) (residual int64) {
 func (c systemCatalog) countRows(relations map[int64]*relation) {
 	for _, p := range c.partitions {
 		if r := relations[p.object]; r != nil && r.kind == models.KindMemoryOptimized && (p.index < 2 || p.index == 5) {
-			r.rows += p.rows
+			r.rows = r.rows.Plus(p.rows)
 			r.counted = true
 		}
 	}
@@ -228,17 +227,19 @@ func (c systemCatalog) row(r *relation) models.TableSize {
 	if r.kind == models.KindExternal {
 		return row
 	}
-	if !r.counted {
+	if !r.counted || r.onDisk() && !r.reserved.Times(pageBytes).Plus(r.data).Plus(r.used).Known() {
 		row.Unread = models.UnreadFailed
 		return row
 	}
-	row.Rows, row.RowsSource = &r.rows, models.RowsStatistic
+	if row.Rows = r.rows.Pointer(); row.Rows != nil {
+		row.RowsSource = models.RowsStatistic
+	}
 	if bytes, known := c.memory[r.object.id]; known {
-		row.Memory = &bytes
+		row.Memory = bytes.Pointer()
 	}
 	if r.onDisk() {
 		row.SizeSource = models.SizeAllocated
-		row.Total, row.Data, row.Index, row.Unused = splitPages(r.data, r.used, r.reserved)
+		row.Total, row.Data, row.Index, row.Unused = splitPages(int64(r.data), int64(r.used), int64(r.reserved))
 	}
 	return row
 }
@@ -247,8 +248,7 @@ func (c systemCatalog) row(r *relation) models.TableSize {
 // after another, so they may contradict each other: each part is capped at what the previous ones leave, and the parts
 // always add up to the reserved pages.
 func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *int64) {
-	reserved = max(reserved, 0)
-	data = min(max(data, 0), reserved)
+	data = min(data, reserved)
 	used = min(max(used, data), reserved)
 	bytes := func(pages int64) *int64 { pages *= pageBytes; return &pages }
 	return bytes(reserved), bytes(data), bytes(used - data), bytes(reserved - used)
@@ -258,6 +258,8 @@ func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *in
 // or it is hidden.
 func (c systemCatalog) note(row *models.TableSize, r, current *relation) {
 	switch {
+	case r.counted && r.rows == collectors.Impossible:
+		row.Note = models.NoteImpossible
 	case r.unclassified:
 		row.Note = models.NoteUnclassified
 	case current != nil:

@@ -164,8 +164,8 @@ func schemaOf(id int64) int64 { return []int64{1, 5, 9}[id%3] }
 // randomCatalog draws a catalog in which any object may belong to any other.
 func randomCatalog(t *rapid.T) systemCatalog {
 	ids := rapid.Int64Range(95, 125)
-	pages := rapid.Int64Range(0, 1000)
-	c := systemCatalog{schemas: map[int64]string{1: "dbo", 5: "sales"}, memory: map[int64]int64{}}
+	pages := rapid.Map(rapid.Int64Range(0, 1000), func(n int64) collectors.Number { return collectors.Number(n) })
+	c := systemCatalog{schemas: map[int64]string{1: "dbo", 5: "sales"}, memory: map[int64]collectors.Number{}}
 	kinds := []string{"U", "U", "U", "V", "IT", "S", "TT", "SQ"}
 	for _, id := range rapid.SliceOfDistinct(ids, rapid.ID).Draw(t, "objects") {
 		c.objects = append(c.objects, object{
@@ -257,7 +257,7 @@ func TestSystemCatalog_Result_Properties(t *testing.T) {
 			sum += *table.Total
 		}
 		for _, p := range c.pages {
-			reserved += p.reserved * pageBytes
+			reserved += int64(p.reserved) * pageBytes
 		}
 		if sum+*result.Residual != reserved {
 			t.Fatalf("got %d bytes in tables and residual %d, want %d together", sum, *result.Residual, reserved)

@@ -265,8 +265,8 @@ func (s *session) seesAll(ctx context.Context) (bool, error) {
 
 // fileSums adds up the files of one database.
 type fileSums struct {
-	data, log  int64 // bytes
-	containers int64 // number of containers of FILESTREAM and memory-optimized data
+	data, log  collectors.Number // bytes
+	containers int64             // number of containers of FILESTREAM and memory-optimized data
 }
 
 // Types of files other than those of rows.
@@ -276,15 +276,16 @@ const (
 )
 
 // plus returns the sums with one more file.
-func (f fileSums) plus(kind, pages int64) fileSums {
+func (f fileSums) plus(kind int64, pages collectors.Number) fileSums {
+	bytes := pages.Times(pageBytes)
 	switch kind {
 	case fileLog:
-		f.log += pages * pageBytes
+		f.log = f.log.Plus(bytes)
 	case fileContainer:
 		f.containers++
-		f.data += pages * pageBytes
+		f.data = f.data.Plus(bytes)
 	default:
-		f.data += pages * pageBytes
+		f.data = f.data.Plus(bytes)
 	}
 	return f
 }
@@ -294,7 +295,8 @@ func (f fileSums) plus(kind, pages int64) fileSums {
 func (s *session) masterFiles(ctx context.Context) (map[int64]fileSums, error) {
 	files := map[int64]fileSums{}
 	whole, err := collectors.Reader(s.each).List(ctx, statements["master_files"], func(rows *sql.Rows) error {
-		var database, kind, pages int64
+		var database, kind int64
+		var pages collectors.Number
 		if err := rows.Scan(&database, &kind, &pages); err != nil {
 			return err
 		}
@@ -318,7 +320,10 @@ func (c *Collector) sizeDatabase(
 	if size.Err == nil {
 		files, err := c.databaseFiles(ctx, t, d.name)
 		if err == nil {
-			size.Data, size.Log, size.Total = &files.data, &files.log, collectors.AddKnown(&files.data, &files.log)
+			size.Data, size.Log = files.data.Pointer(), files.log.Pointer()
+			if size.Total = files.data.Plus(files.log).Pointer(); size.Total == nil {
+				size.Err = collectors.ErrImpossible(size.Name)
+			}
 			return size, nil
 		}
 		size.Err = models.AsError(err)
@@ -335,9 +340,9 @@ func (c *Collector) sizeDatabase(
 	if !seen || d.source != nil { // the files of a snapshot have the size they may grow to
 		return size, nil
 	}
-	size.Log = &files.log
+	size.Log = files.log.Pointer()
 	if files.containers == 0 {
-		size.Data, size.Total = &files.data, collectors.AddKnown(&files.data, &files.log)
+		size.Data, size.Total = files.data.Pointer(), files.data.Plus(files.log).Pointer()
 	}
 	return size, nil
 }
@@ -352,7 +357,8 @@ func (c *Collector) databaseFiles(
 	}
 	defer s.close()
 	err = s.eachListed(ctx, statements["database_files"], func(rows *sql.Rows) error {
-		var kind, pages int64
+		var kind int64
+		var pages collectors.Number
 		if err := rows.Scan(&kind, &pages); err != nil {
 			return err
 		}
