@@ -119,7 +119,9 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 
 // session is one connection whose limits are in force.
 type session struct {
-	db     *sql.DB
+	db       *sql.DB
+	encoding string // of the database
+
 	limits map[string]string // to set in every transaction; nil when they were set at start-up
 	tx     *sql.Tx           // the transaction of snapshot, nil outside it
 	short  bool              // some list arrived with fewer rows than the server counts
@@ -197,34 +199,44 @@ func (c *Collector) logIn(ctx context.Context, config *pgx.ConnConfig) (*session
 }
 
 func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
-	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(rawNames))})
+	s := &session{}
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.takeNamesRaw))})
 	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
 	if err != nil {
 		return nil, err
 	}
-	db, err := opened.DB()
-	if err != nil {
+	if s.db, err = opened.DB(); err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
+	s.db.SetMaxOpenConns(1)
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	if err := db.PingContext(ctx); err != nil {
-		_ = db.Close()
+	if err := s.db.PingContext(ctx); err != nil {
+		s.close()
 		return nil, err
 	}
-	return &session{db: db}, nil
+	return s, nil
 }
 
-// rawNames makes a database without an encoding send names as they are stored: one invalid name would fail a whole
-// query.
-func rawNames(ctx context.Context, conn *pgx.Conn) error {
-	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
+// takeNamesRaw makes the server send names as they are stored, unless only the server can decode them: one that it
+// cannot convert would fail a whole statement.
+func (s *session) takeNamesRaw(ctx context.Context, conn *pgx.Conn) error {
+	s.encoding = conn.PgConn().ParameterStatus("server_encoding")
+	if _, decodes := encodings[s.encoding]; !decodes && s.encoding != encodingNone {
 		return nil
 	}
 	_, err := conn.Exec(ctx, "SET client_encoding TO 'SQL_ASCII'")
 	return err
 }
+
+// converts reports whether the server converts the names that it sends.
+func (s *session) converts() bool {
+	_, decodes := encodings[s.encoding]
+	return !decodes && s.encoding != encodingNone && s.encoding != encodingUTF8
+}
+
+// name returns the stored name of something in the database, for collectors.ValidName.
+func (s *session) name(stored string) string { return decoded(s.encoding, stored) }
 
 func (s *session) close() { _ = s.db.Close() }
 

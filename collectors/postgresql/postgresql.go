@@ -189,8 +189,15 @@ type database struct {
 	name string
 }
 
+// databases returns the databases that allow connections. Their names are in nobody's encoding: each is that of the
+// session which created it.
 func (s *session) databases(ctx context.Context) (found []database, err error) {
 	err = s.snapshot(ctx, func() error {
+		if s.converts() {
+			if _, err := s.tx.ExecContext(ctx, "SET LOCAL client_encoding TO 'SQL_ASCII'"); err != nil {
+				return err
+			}
+		}
 		return s.list(ctx, statements["databases"], func(rows *sql.Rows) error {
 			var d database
 			if err := rows.Scan(&d.oid, &d.name); err != nil {
@@ -239,7 +246,8 @@ func (s *session) relations(ctx context.Context) (found []relation, err error) {
 		}
 
 		if !r.system() {
-			r.schema, r.kind = intern(interned, r.schema), intern(interned, r.kind)
+			r.schema, r.kind = intern(interned, s.name(r.schema)), intern(interned, r.kind)
+			r.name = s.name(r.name)
 			found = append(found, r)
 		}
 		return nil

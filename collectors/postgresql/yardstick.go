@@ -38,7 +38,7 @@ func (c *Collector) yardstickPage(
 			return err
 		}
 
-		r.Schema, r.Name = collectors.ValidName(r.Schema), collectors.ValidName(r.Name)
+		r.Schema, r.Name = collectors.ValidName(s.name(r.Schema)), collectors.ValidName(s.name(r.Name))
 		if r.Total == nil {
 			r.Unread = models.UnreadLocked
 		}
