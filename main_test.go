@@ -1,10 +1,32 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
+
+// TestNotice compares the modules that the binary links with those that NOTICE has licenses of.
+func TestNotice(t *testing.T) {
+	notice, err := os.ReadFile("NOTICE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const format = "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	linked, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for module := range strings.FieldsFuncSeq(string(linked), func(r rune) bool { return r == '\n' }) {
+		if !strings.Contains(string(notice), "\n"+module+"\n") {
+			t.Errorf("no license of %s; run: task generate", module)
+		}
+	}
+}
 
 func TestVersion(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "whalefall")

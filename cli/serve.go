@@ -28,6 +28,9 @@ const (
 	stopTimeout       = 20 * time.Second  // for requests and collections to finish at the stop
 )
 
+// maxHeaderBytes bounds the header of a request, which anybody may send.
+const maxHeaderBytes = 32 << 10
+
 type serveCmd struct{}
 
 // Run serves until ctx ends, then gives running requests and collections stopTimeout to finish.
@@ -62,7 +65,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	fmt.Fprintf(p.Out, "WhaleFall is listening on http://%s\n", listener.Addr())

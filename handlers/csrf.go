@@ -42,7 +42,7 @@ func newCSRF(key []byte) map[bool]http.Handler {
 	})
 	build := func(secure bool) http.Handler {
 		return csrf.Protect(key,
-			csrf.RequestHeader(csrfHeader), csrf.FieldName(csrfField), csrf.CookieName(csrfCookie),
+			csrf.RequestHeader(csrfHeader), csrf.FieldName(csrfField), csrf.CookieName(hostCookie(csrfCookie, secure)),
 			csrf.Path("/"), csrf.HttpOnly(true), csrf.SameSite(csrf.SameSiteLaxMode), csrf.Secure(secure),
 			csrf.ErrorHandler(refuse))(pass)
 	}

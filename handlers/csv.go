@@ -1,7 +1,7 @@
 package handlers
 
 import (
-	"encoding/csv"
+	"bufio"
 	"io"
 	"net/http"
 	"net/url"
@@ -36,24 +36,33 @@ func unescapeFormula(text string) string {
 	return text
 }
 
-// csvWriter writes rows cell by cell. Rows end in LF, so that line breaks in cells survive.
+// csvWriter writes rows cell by cell. Rows end in LF, so that line breaks in cells survive. All text is quoted: in half
+// of the world spreadsheets split unquoted cells at semicolons.
 type csvWriter struct {
-	rows *csv.Writer
-	row  []string
-	err  error
+	out *bufio.Writer
+	row []string
+	err error
 }
 
 // newCSV returns a writer to w. With bom, Excel recognizes the file as UTF-8.
 func newCSV(w io.Writer, bom bool) *csvWriter {
-	out := &csvWriter{rows: csv.NewWriter(w)}
+	out := &csvWriter{out: bufio.NewWriter(w)}
 	if bom {
-		_, out.err = io.WriteString(w, byteOrderMark)
+		_, out.err = out.out.WriteString(byteOrderMark)
 	}
 	return out
 }
 
-// text adds a text cell, escaped for spreadsheets.
-func (w *csvWriter) text(s string) { w.row = append(w.row, escapeFormula(s)) }
+// heading adds the name of a column.
+func (w *csvWriter) heading(name string) { w.row = append(w.row, name) }
+
+// text adds a text cell, escaped for spreadsheets. No text is an empty cell.
+func (w *csvWriter) text(s string) {
+	if s != "" {
+		s = `"` + strings.ReplaceAll(escapeFormula(s), `"`, `""`) + `"`
+	}
+	w.row = append(w.row, s)
+}
 
 // number adds a number cell; nil is an empty cell.
 func (w *csvWriter) number(n *int64) {
@@ -79,7 +88,7 @@ func (w *csvWriter) time(t *time.Time) {
 // end writes the row.
 func (w *csvWriter) end() error {
 	if w.err == nil {
-		w.err = w.rows.Write(w.row)
+		_, w.err = w.out.WriteString(strings.Join(w.row, ",") + "\n")
 	}
 	w.row = w.row[:0]
 	return w.err
@@ -88,8 +97,7 @@ func (w *csvWriter) end() error {
 // flush writes buffered rows.
 func (w *csvWriter) flush() error {
 	if w.err == nil {
-		w.rows.Flush()
-		w.err = w.rows.Error()
+		w.err = w.out.Flush()
 	}
 	return w.err
 }

@@ -67,7 +67,7 @@ func New(cfg Config) http.Handler {
 		h.measureRequests,
 		h.logRequests,
 		middleware.Recover(),
-		securityHeaders,
+		h.securityHeaders,
 		compress(),
 		limitBodies,
 		h.identify,

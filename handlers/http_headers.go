@@ -12,8 +12,11 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 	"'self'; " +
 	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
+// transportPolicy keeps browsers that have once come by TLS from coming without, for a year.
+const transportPolicy = "max-age=31536000"
+
 // securityHeaders sets headers on every answer. Only static files may be cached, unless a handler says otherwise.
-func securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+func (h *handlers) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		header := c.Response().Header()
 		header.Set(echo.HeaderContentSecurityPolicy, contentPolicy)
@@ -21,6 +24,9 @@ func securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set(echo.HeaderXFrameOptions, "DENY")
 		header.Set(echo.HeaderReferrerPolicy, "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if h.secure(c.Request()) {
+			header.Set(echo.HeaderStrictTransportSecurity, transportPolicy)
+		}
 		if !strings.HasPrefix(c.Request().URL.Path, "/static/") {
 			header.Set(echo.HeaderCacheControl, "no-store")
 		}

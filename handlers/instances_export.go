@@ -32,7 +32,7 @@ func (h *handlers) exportInstances(c echo.Context) error {
 	}
 	csvHeaders(c, "instances_"+h.Store.Day(h.now())+".csv")
 	w := newCSV(c.Response(), isYes(c.QueryParam("bom")))
-	if err := writeTexts(w, exportColumns); err != nil {
+	if err := writeHeadings(w, exportColumns); err != nil {
 		return err
 	}
 	for len(items) > 0 {
@@ -49,6 +49,13 @@ func (h *handlers) exportInstances(c echo.Context) error {
 		}
 	}
 	return w.flush()
+}
+
+func writeHeadings(w *csvWriter, names []string) error {
+	for _, name := range names {
+		w.heading(name)
+	}
+	return w.end()
 }
 
 func writeTexts(w *csvWriter, cells []string) error {
@@ -98,7 +105,7 @@ func (h *handlers) apiImportTemplate(c echo.Context) error {
 	example := []string{
 		"example-mysql-01", string(models.MySQL), "192.0.2.10", "3306", "", views.Message(lang(c), "import.example", nil), "",
 	}
-	if err := writeTexts(w, contractColumns); err != nil {
+	if err := writeHeadings(w, contractColumns); err != nil {
 		return h.streamEnded(c, err)
 	}
 	if err := writeTexts(w, example); err != nil {

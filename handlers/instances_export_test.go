@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"encoding/csv"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -133,4 +134,23 @@ func TestInstancesExport_RoundTrip(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Spreadsheets of half of the world split unquoted cells at semicolons, and take what follows for a formula.
+func TestInstancesExport_QuotesText(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, filepath.Join(t.TempDir(), "store.db"))
+	for _, text := range []string{"a;=1+1", "a\t=1+1", `a;"b"`, ";", "=a"} {
+		a.admin.post("/instances", obj{
+			"name": "x", "db_type": "pg", "host": "h", "port": 1, "description": text,
+		}).want(201, "实例创建成功")
+		exported := a.guest.get("/instances/exports").raw
+		rows, err := csv.NewReader(strings.NewReader(exported)).ReadAll()
+		check(t, err)
+		cell := rows[1][slices.Index(rows[0], "description")]
+		if quoted := `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`; !strings.Contains(exported, ","+quoted+",") {
+			t.Errorf("%q is not quoted: %s", text, exported)
+		}
+		a.admin.remove("/instances/" + rows[1][slices.Index(rows[0], "id")])
+	}
 }

@@ -83,6 +83,16 @@ func TestLogRequests(t *testing.T) { //nolint:tparallel // it reads the log afte
 			obj{"status": 401., "user": nil},
 		},
 		{
+			"no permission", func() *response { return a.login("guest_1", password).post("/tags", obj{"name": "x"}) },
+			"INFO", "request refused",
+			obj{"method": "POST", "path": "/api/v1/tags", "status": 403., "user": "guest_1", "ip": "127.0.0.1"},
+		},
+		{
+			"no such path", func() *response { return a.login("guest_1", password).get("/nothing") },
+			"INFO", "request refused",
+			obj{"method": "GET", "path": "/api/v1/nothing", "status": 404., "user": "guest_1", "ip": "127.0.0.1"},
+		},
+		{
 			"health probe", func() *response { return a.anonymous.get("/health/ping") },
 			"DEBUG", "request served",
 			obj{"path": "/api/v1/health/ping", "status": 200.},

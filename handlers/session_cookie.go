@@ -14,6 +14,15 @@ const (
 	themeCookie   = "theme"
 )
 
+// hostCookie returns the name of a cookie. Browsers take a secure one only from this very host, so that neither a
+// neighboring domain nor somebody on a plain connection can plant one.
+func hostCookie(name string, secure bool) string {
+	if secure {
+		return "__Host-" + name
+	}
+	return name
+}
+
 // newSessionStore returns a store that signs the cookie with the ID of a session. The session itself is a row of the
 // store and decides when it ends; the cookie lasts as long as the row can at most.
 func newSessionStore(key []byte, lifetime time.Duration) *sessions.CookieStore {
@@ -25,7 +34,7 @@ func newSessionStore(key []byte, lifetime time.Duration) *sessions.CookieStore {
 
 // sessionID returns the ID in the request's cookie, "" if there is none or its signature is wrong.
 func (h *handlers) sessionID(c echo.Context) string {
-	session, err := h.sessions.Get(c.Request(), sessionCookie)
+	session, err := h.sessions.Get(c.Request(), hostCookie(sessionCookie, h.secureCookies(c.Request())))
 	if err != nil {
 		return ""
 	}
@@ -61,7 +70,7 @@ func (h *handlers) endSession(c echo.Context) error {
 // saveSession writes the cookie. An empty ID removes it.
 func (h *handlers) saveSession(c echo.Context, id string) error {
 	// An error is about the old cookie, which is being replaced.
-	session, _ := h.sessions.Get(c.Request(), sessionCookie)
+	session, _ := h.sessions.Get(c.Request(), hostCookie(sessionCookie, h.secureCookies(c.Request())))
 	session.Options.Secure = h.secureCookies(c.Request())
 	session.Values = map[any]any{"id": id}
 	if id == "" {

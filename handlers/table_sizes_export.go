@@ -110,7 +110,7 @@ func newTableWriter(w http.ResponseWriter, r tableRead) tableWriter {
 	}
 	out := newCSV(w, r.bom)
 	for _, column := range tableColumns {
-		out.text(column.name)
+		out.heading(column.name)
 	}
 	// An error is kept until the first flush.
 	_ = out.end()
