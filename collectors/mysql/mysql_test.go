@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -985,8 +986,7 @@ func TestSession_Kill(t *testing.T) {
 	}
 	timer := time.AfterFunc(200*time.Millisecond, cancel)
 	defer timer.Stop()
-	var n int
-	err = s.classify(ctx, s.conn.QueryRowContext(ctx, "SELECT SLEEP(30)").Scan(&n))
+	err = s.classify(ctx, s.each(ctx, "SELECT SLEEP(30)", func(*sql.Rows) error { return nil }))
 	collectortest.WantError(t, err, models.CodeCollection, "collect.cancelled")
 	start := time.Now()
 	s.close()

@@ -201,7 +201,7 @@ func (s *session) queryEach(ctx context.Context, q tableQuery, names []string) (
 		return nil, nil
 	}
 
-	prepared, err := s.conn.PrepareContext(ctx, q.text)
+	prepared, err := s.conn.PrepareContext(ctx, s.mark+q.text)
 	if err != nil {
 		return nil, err
 	}

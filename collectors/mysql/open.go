@@ -3,6 +3,7 @@ package mysql
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -86,6 +87,8 @@ type session struct {
 	unwatch   func()
 
 	id       int64  // of the connection
+	mark     string // a comment in every statement, which nobody can guess
+	server   serverName
 	account  string // user@host, as in grants
 	pageSize int64  // bytes of an InnoDB page; 0 without InnoDB
 	version  version
@@ -169,7 +172,10 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &session{target: t, connector: config, unwatch: func() {}, lockRetries: maxLockRetries}
+	s := &session{
+		target: t, connector: config, unwatch: func() {}, lockRetries: maxLockRetries,
+		mark: "/* whalefall " + rand.Text() + " */ ",
+	}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
 		return nil, err
 	}
@@ -180,10 +186,6 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 			s.close()
 			return nil, classify(ctx, t, s.account, err)
 		}
-	}
-	if err := s.variables(ctx); err != nil {
-		s.close()
-		return nil, classify(ctx, t, s.account, err)
 	}
 	collectors.Reached(ctx, models.PhaseQuerying)
 	return s, nil
@@ -219,7 +221,7 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 const wholeLists = "SET SESSION sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, " +
 	"sql_big_selects = 1"
 
-// identify reads the version of the server, and which connection and account the session has.
+// identify reads the version, name and settings of the server, and which connection and account the session has.
 func (s *session) identify(ctx context.Context) error {
 	if _, err := s.conn.ExecContext(ctx, wholeLists); err != nil {
 		return err
@@ -230,7 +232,11 @@ func (s *session) identify(ctx context.Context) error {
 		return err
 	}
 	s.version = parseVersion(version)
-	return nil
+	if err := s.variables(ctx); err != nil {
+		return err
+	}
+	s.server, err = s.nameServer(ctx)
+	return err
 }
 
 // variables reads the settings that not every server has.
@@ -297,22 +303,50 @@ func (s *session) killWhenDone(ctx context.Context) func() {
 	}
 }
 
-// kill ends the whole connection, not only its statement, since another one may already have been sent. Errors are
-// ignored: the connection may have ended by itself, and a server that cannot be reached is left to its own limits.
+// killStep is how long a kill waits before it looks again what the connection does.
+const killStep = 20 * time.Millisecond
+
+// kill ends the whole connection, not only its statement, since another one may already have been sent. The address may
+// lead to another server, where the id is somebody else's: it kills only what is proved to be ours, a connection of the
+// same server and user that runs a statement with our mark. Errors are ignored: the connection may have ended by itself,
+// and a server that cannot be reached is left to its own limits.
 func (s *session) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	db, err := openSession(s.connector)
-	if err != nil {
+	killer := &session{target: s.target, connector: s.connector, unwatch: func() {}}
+	if err := killer.connect(ctx, killTimeout); err != nil {
 		return
 	}
-	defer func() { _ = db.Close() }()
-	_, _ = db.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
+	defer killer.close()
+	if !killer.server.is(s.server) {
+		return
+	}
+
+	for open, ours := true, false; open && ctx.Err() == nil; {
+		if open, ours = killer.finds(ctx, s); ours {
+			_, _ = killer.conn.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(killStep):
+		}
+	}
+}
+
+// finds reports whether a connection of our user with the id of the other session is open, and whether it runs a
+// statement of that session.
+func (s *session) finds(ctx context.Context, other *session) (open, ours bool) {
+	err := s.each(ctx, statements["connection"], func(rows *sql.Rows) error {
+		open = true
+		return rows.Scan(&ours)
+	}, other.mark, other.id)
+	return open && err == nil, ours && err == nil
 }
 
 // each runs a statement and calls scan for each row.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	return collectors.EachRow(ctx, s.conn, text, scan, args...)
+	return collectors.EachRow(ctx, s.conn, s.mark+text, scan, args...)
 }
 
 // list is each for a statement that lists something, and notes if rows are missing.
