@@ -39,7 +39,8 @@ func TestTableSizes_Notes(t *testing.T) {
 		r := a.guest.get(tables+"/sizes?sort=name").want(http.StatusOK, readTable).
 			wantAt("scope", "APP", "residual_size_bytes", 3<<20, "complete", false,
 				"missing_grant", "GRANT SELECT_CATALOG_ROLE TO app",
-				"tables.0.kind", "memory_optimized", "tables.0.memory_bytes", 0, "tables.0.rows_at", "2026-03-09T17:30:00.120000+00:00",
+				"tables.0.kind", "memory_optimized", "tables.0.memory_bytes", 0,
+				"tables.0.rows_at", "2026-03-09T17:30:00.120000+00:00",
 				"tables.0.note", "clustered", "tables.0.related_schema", "SYS", "tables.0.related_table", `C"<b>`)
 		equal(a, "of one of whom nothing is known", members(r.at("tables", 1).(obj)),
 			"collected_at kind schema_name size_bytes size_mb size_source table_name unused_bytes")

@@ -51,7 +51,7 @@ type runReceiptJSON struct {
 	receiptJSON
 	CollectedAt     string  `json:"collected_at"`
 	Complete        bool    `json:"complete"`
-	Proof           *string `json:"proof"` // why the result counts as complete, or what shows that it does not; null: unknown
+	Proof           *string `json:"proof"` // why the result counts as complete, or does not; null: unknown
 	KeptCount       int64   `json:"kept_count"`
 	LockedCount     int64   `json:"locked_count"`
 	HiddenCount     int64   `json:"hidden_count"`

@@ -24,7 +24,8 @@ func TestCollector_Encodings(t *testing.T) {
 
 	// named creates a table with the name of the bytes, in hexadecimal, in the encoding.
 	named := func(encoding, bytes string) string {
-		return `DO $$ BEGIN EXECUTE 'CREATE TABLE "' || convert_from('\x` + bytes + `', '` + encoding + `') || '" (x int)'; END $$`
+		name := `convert_from('\x` + bytes + `', '` + encoding + `')`
+		return `DO $$ BEGIN EXECUTE 'CREATE TABLE "' || ` + name + ` || '" (x int)'; END $$`
 	}
 	for database, c := range map[string]struct {
 		statements []string

@@ -37,7 +37,7 @@ const (
 	codeAdminShutdown         = "57P01"
 )
 
-// textNoSuchDatabase is in the error, a protocol violation, of a pooler (PgBouncer) for a database that it does not know.
+// textNoSuchDatabase is in a pooler's error, a protocol violation, for a database that it does not know (PgBouncer).
 const textNoSuchDatabase = "no such database"
 
 // baseConfig is the configuration every connection starts from. It is made while the package is initialized, as that

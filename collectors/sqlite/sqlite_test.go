@@ -318,8 +318,8 @@ func TestCollector_Tables_LeftBehind(t *testing.T) {
 			t.Parallel()
 			path, dir := filepath.Join(t.TempDir(), "target.db"), t.TempDir()
 			db := openFile(t, path)
-			execAll(t, db, "PRAGMA journal_mode = "+c.mode, "CREATE TABLE a (x)", "INSERT INTO a SELECT value FROM generate(100000)",
-				"PRAGMA cache_size = 1", "BEGIN", "UPDATE a SET x = -x")
+			execAll(t, db, "PRAGMA journal_mode = "+c.mode, "CREATE TABLE a (x)",
+				"INSERT INTO a SELECT value FROM generate(100000)", "PRAGMA cache_size = 1", "BEGIN", "UPDATE a SET x = -x")
 			left := filepath.Join(dir, "left.db")
 			for _, suffix := range []string{"", c.companion} {
 				content, err := os.ReadFile(path + suffix)
