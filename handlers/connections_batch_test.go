@@ -105,12 +105,12 @@ func TestConnectionBatch_InvalidIDs(t *testing.T) {
 			{obj{}, "缺少实例ID列表"},
 			{obj{"instance_ids": nil}, "缺少实例ID列表"},
 			{obj{"instance_ids": []int{}}, "实例ID列表不能为空"},
-			{obj{"instance_ids": 1}, "实例 ID 列表必须为整数"},
-			{obj{"instance_ids": "1,2"}, "实例 ID 列表必须为整数"},
-			{obj{"instance_ids": []any{1, "x"}}, "实例 ID 列表必须为整数"},
-			{obj{"instance_ids": []any{1.5}}, "实例 ID 列表必须为整数"},
-			{obj{"instance_ids": []any{true}}, "实例 ID 列表必须为整数"},
-			{obj{"instance_ids": []any{nil}}, "实例 ID 列表必须为整数"},
+			{obj{"instance_ids": 1}, "实例ID列表必须为整数"},
+			{obj{"instance_ids": "1,2"}, "实例ID列表必须为整数"},
+			{obj{"instance_ids": []any{1, "x"}}, "实例ID列表必须为整数"},
+			{obj{"instance_ids": []any{1.5}}, "实例ID列表必须为整数"},
+			{obj{"instance_ids": []any{true}}, "实例ID列表必须为整数"},
+			{obj{"instance_ids": []any{nil}}, "实例ID列表必须为整数"},
 			{obj{"instance_ids": many}, "批量测试数量不能超过50个"},
 		} {
 			a.guest.post(batchTest, c.body).wantCode(400, models.CodeInvalid, c.message)

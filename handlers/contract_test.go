@@ -218,6 +218,20 @@ var (
 	)
 )
 
+var (
+	strictPages = slices.Concat(
+		parameter("page", "0", "-1", "x", "1.5", "%00", "%FF", "-9223372036854775809"),
+		parameter("limit", "0", "-1", "x", "1.5", "%00"),
+		parameter("page_size", "0", "x"),
+		parameter("per_page", "-1", "x"),
+	)
+	capacityParameters = slices.Concat(strictPages, days, parameter("period_type", "x", "Daily", "%00", "%FF"))
+	capacityLoose      = []string{
+		"instance_id=x", "instance_id=-1", "database_id=x", "db_type=ALL", "database_name=", "period_type=all", "get_all=no",
+		"start_date=",
+	}
+)
+
 // endpoints is the whole contract.
 var endpoints = []endpoint{
 	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "操作成功"},
@@ -527,10 +541,65 @@ var endpoints = []endpoint{
 	},
 
 	{
+		method: "GET", path: "/connections/status/:id", may: "view", status: 200, message: "获取连接状态成功", absent: "实例不存在",
+	},
+	{
+		method: "POST", path: "/connections/actions/validate-params", may: "view", status: 200, message: "连接参数验证通过",
+		reads: true,
+		right: func(s *scene, _ int64) call {
+			return call{body: obj{"db_type": "pg", "port": 5432, "credential_id": s.credential}}
+		},
+		missing: func(*scene) call { return call{body: obj{"db_type": "pg", "port": 5432, "credential_id": 4711}} },
+		wrong: slices.Concat(
+			invalid("db_type", nil, "", "db2", 5, true, []any{}, obj{}, "\x00"),
+			invalid("port", nil, "x", 1.5, json.RawMessage("1e400"), 0, -1, 65536, true, []any{1}, obj{}),
+			invalid("credential_id", "x", 1.5, true, []any{1}, obj{}),
+		),
+	},
+	{
 		method: "POST", path: "/connections/actions/batch-test", may: "view", status: 200, message: "批量连接测试完成",
 		right: func(s *scene, _ int64) call { return call{body: obj{"instance_ids": []any{s.instance, s.down, 4711}}} },
 		wrong: slices.Concat(ids("instance_ids"), invalid("instance_ids", slices.Repeat([]any{1}, 51))),
 	},
+
+	{
+		method: "GET", path: "/databases/ledgers", may: "view", status: 200, message: "获取数据库台账成功", wrong: strictPages,
+		loose: []string{"search=", "db_type=all", "instance_id=x", "tags=", "%FF=1"},
+	},
+	{
+		method: "GET", path: "/databases/ledgers/:id/capacity-trend", may: "view", status: 200, message: "获取容量走势成功",
+		absent: "数据库不存在或已删除", wrong: parameter("days", "x", "1.5", "-1", "%00", "%FF", "-9223372036854775809"),
+		right: func(s *scene, _ int64) call { return call{id: s.database} },
+		loose: []string{"days=", "days=0", "days=30", "days=9223372036854775808"},
+	},
+	{
+		method: "GET", path: "/capacity/databases", may: "view", status: 200, message: "数据库统计聚合数据获取成功",
+		wrong: capacityParameters, loose: capacityLoose,
+	},
+	{
+		method: "GET", path: "/capacity/databases/summary", may: "view", status: 200, message: "数据库统计聚合汇总获取成功",
+		wrong: capacityParameters, loose: capacityLoose,
+	},
+	{
+		method: "GET", path: "/capacity/instances", may: "view", status: 200, message: "操作成功",
+		wrong: slices.Concat(capacityParameters, parameter("time_range", "x", "1.5", "-1", "%00")),
+		loose: append(capacityLoose, "time_range=", "time_range=9223372036854775808"),
+	},
+	{
+		method: "GET", path: "/capacity/instances/summary", may: "view", status: 200, message: "操作成功",
+		wrong: slices.Concat(capacityParameters, parameter("time_range", "x", "1.5", "-1", "%00")),
+		loose: append(capacityLoose, "time_range=", "time_range=9223372036854775808"),
+	},
+	{
+		method: "GET", path: "/common/instances/options", may: "view", status: 200, message: "实例选项获取成功",
+		loose: []string{"db_type="},
+	},
+	{
+		method: "GET", path: "/common/databases/options", may: "view", status: 200, message: "数据库选项获取成功",
+		right: func(s *scene, _ int64) call { return call{query: fmt.Sprint("instance_id=", s.instance)} },
+		loose: []string{"limit=", "offset="},
+	},
+	{method: "GET", path: "/common/database-types/options", may: "view", status: 200, message: "数据库类型选项获取成功"},
 
 	{
 		method:  "POST",

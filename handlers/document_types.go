@@ -25,6 +25,7 @@ func documentTypes() openapi.Types {
 // documentEnums lists the string types that have a fixed set of values.
 var documentEnums = map[reflect.Type][]any{
 	reflect.TypeFor[models.Engine]():         openapi.Values(models.Engines...),
+	reflect.TypeFor[models.Period]():         openapi.Values(models.Periods...),
 	reflect.TypeFor[models.Role]():           openapi.Values(models.Roles...),
 	reflect.TypeFor[models.Permission]():     openapi.Values(models.Permissions...),
 	reflect.TypeFor[models.TLSMode]():        openapi.Values(tlsModes...),
@@ -61,6 +62,10 @@ func codes() []any {
 var documentMemberEnums = map[string][]any{
 	"status":                   openapi.Values("active", "inactive", "deleted"),
 	"SyncResult.status":        openapi.Values("completed"),
+	"ConnectionStatus.status":  openapi.Values("unknown", "good", "warning", "poor"),
+	"LedgerStatus.value":       openapi.Values("pending", "completed", "running", "failed"),
+	"LedgerStatus.variant":     openapi.Values("secondary", "success", "warning", "danger"),
+	"trend_direction":          openapi.Values("growing", "shrinking", "stable"),
 	"TagDeletion.status":       openapi.Values("deleted", "not_found", "in_use", "invalid_id", "error"),
 	"BasicHealth.status":       openapi.Values("healthy"),
 	"StoreHealth.status":       openapi.Values("healthy", "unhealthy"),

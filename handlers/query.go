@@ -28,7 +28,7 @@ var (
 // bindPage reads page and limit. A limit above the maximum counts as the maximum, any other invalid value as absent.
 func bindPage(c echo.Context) (limit, offset int) {
 	limit = listLimit
-	for _, name := range []string{"page_size", "limit"} { // the last one takes precedence
+	for _, name := range limitNames {
 		if n, ok := integer(c.QueryParam(name)); ok && n >= 1 {
 			limit = int(min(n, maxListLimit))
 		}
@@ -39,6 +39,21 @@ func bindPage(c echo.Context) (limit, offset int) {
 		page = 1
 	}
 	return limit, (int(page) - 1) * limit
+}
+
+// limitNames lists the names of the number of rows of a page; later ones take precedence.
+var limitNames = []string{"per_page", "page_size", "limit"}
+
+// bindStrictPage is bindPage for lists that refuse what is no positive number.
+func bindStrictPage(c echo.Context) (limit, offset int, err error) {
+	for _, name := range append([]string{"page"}, limitNames...) {
+		text := c.QueryParam(name)
+		if n, ok := integer(text); text != "" && (!ok || n < 1) {
+			return 0, 0, models.Invalid("query.not_positive", "Name", name)
+		}
+	}
+	limit, offset = bindPage(c)
+	return limit, offset, nil
 }
 
 // signedSort splits "-size" into its column and whether it is descending.

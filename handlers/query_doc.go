@@ -14,7 +14,19 @@ var pageFields = []openapi.Field{
 	openapi.Optional("limit", openapi.Example(openapi.Dict("type", "integer", "default", listLimit), 20),
 		"Rows of a page, at most 200; more count as 200, less than 1 as the default."),
 	openapi.Optional("page_size", openapi.Dict("type", "integer"), "The same as `limit`, which takes precedence."),
+	openapi.Optional("per_page", openapi.Dict("type", "integer"), "The same as `page_size`, which takes precedence."),
 }
+
+// strictPageFields describes the query that bindStrictPage reads.
+var strictPageFields = []openapi.Field{
+	openapi.Optional("page", openapi.Default(openapi.Dict("type", "integer", "minimum", 1), 1), "Number of the page."),
+	openapi.Optional("limit", openapi.Default(openapi.Dict("type", "integer", "minimum", 1), listLimit),
+		"Rows of a page, at most 200; more count as 200."),
+	pageFields[2], pageFields[3],
+}
+
+// strictPageRefusals lists the failures of bindStrictPage.
+var strictPageRefusals = []*models.Error{models.Invalid("query.not_positive", "Name", "page")}
 
 var (
 	startDate = openapi.Optional("start_date", openapi.Dict("type", "string", "format", "date"),

@@ -109,6 +109,8 @@ func (h *handlers) apiInstanceRoutes() []route {
 		post("/instances/:id/actions/resume-schedule", models.PermUpdate, models.ActionResumeSchedule, h.apiResumeSchedule),
 		post("/connections/actions/test", models.PermView, models.ActionTestConnection, h.apiTestConnection).
 			guardedBy(h.guardConnectionTest),
+		get("/connections/status/:id", models.PermView, h.apiConnectionStatus),
+		post("/connections/actions/validate-params", models.PermView, unrecorded, h.apiValidateConnection),
 		post("/connections/actions/batch-test", models.PermView, models.ActionTestConnections, h.apiBatchTest),
 	}
 }
@@ -121,6 +123,15 @@ func (h *handlers) apiSizeRoutes() []route {
 		get("/instances/:id/databases/:name/tables/sizes", models.PermView, h.apiTableSizes),
 		post("/instances/:id/databases/:name/tables/sizes/actions/refresh", models.PermSync,
 			models.ActionRefreshTables, h.apiRefreshTables),
+		get("/databases/ledgers", models.PermView, h.apiLedgers),
+		get("/databases/ledgers/:id/capacity-trend", models.PermView, h.apiCapacityTrend),
+		get("/capacity/databases", models.PermView, h.apiDatabaseCapacities),
+		get("/capacity/databases/summary", models.PermView, h.apiDatabaseCapacitySummary),
+		get("/capacity/instances", models.PermView, h.apiInstanceCapacities),
+		get("/capacity/instances/summary", models.PermView, h.apiInstanceCapacitySummary),
+		get("/common/instances/options", models.PermView, h.apiInstanceOptions),
+		get("/common/databases/options", models.PermView, h.apiDatabaseOptions),
+		get("/common/database-types/options", models.PermView, h.apiEngineOptions),
 		get("/databases/sizes", models.PermView, h.apiDatabaseSizesByQuery),
 		get("/databases/:id/tables/sizes", models.PermView, h.apiTableSizesByID),
 		post("/databases/:id/tables/sizes/actions/refresh", models.PermSync,

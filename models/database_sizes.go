@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -45,6 +46,7 @@ type DatabaseQuery struct {
 // DatabaseSizeRow is a database with one of its daily measurements; StatID nil: never measured.
 type DatabaseSizeRow struct {
 	StatID      *int64
+	InstanceID  int64
 	DatabaseID  int64
 	Name        string
 	IsSystem    bool
@@ -174,6 +176,7 @@ func saveInstanceSize(tx *gorm.DB, instanceID int64, day string) error {
 // databaseScan is a row of the database list as the store returns it.
 type databaseScan struct {
 	StatID      *int64
+	InstanceID  int64
 	DatabaseID  int64
 	Name        string
 	IsSystem    bool
@@ -187,7 +190,7 @@ type databaseScan struct {
 	LastError   *string
 }
 
-const databaseColumns = `s.id AS stat_id, d.id AS database_id, d.name, d.is_system,
+const databaseColumns = `s.id AS stat_id, d.instance_id, d.id AS database_id, d.name, d.is_system,
 	s.size_bytes, s.data_bytes, s.log_bytes, s.day, s.collected_at, d.gone_at, d.last_seen_at, d.last_error`
 
 // databaseTotals holds the counts and sums of a DatabaseSizePage.
@@ -254,17 +257,19 @@ func (s *Store) databaseHistory(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
 }
 
 func (s *Store) latestDatabases(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
-	const newest = `LEFT JOIN database_size_stats s ON s.database_id = d.id AND s.day =
-		(SELECT max(m.day) FROM database_size_stats m WHERE m.database_id = d.id AND m.day >= ? AND m.day <= ?)`
-	first, last := q.StartDay, q.EndDay
-	if last == "" {
-		last = "9999-12-31"
-	}
-	tx = tx.Table("instance_databases AS d").Joins(newest, first, last)
+	tx = newestSizes(tx, q.StartDay, q.EndDay)
 	if q.StartDay != "" || q.EndDay != "" {
 		tx = tx.Where("s.id IS NOT NULL")
 	}
 	return s.filterDatabases(tx, q)
+}
+
+// newestSizes selects the databases d, each with its newest measurement s between two days, if there is one. Empty days
+// mean no limit.
+func newestSizes(tx *gorm.DB, first, last string) *gorm.DB {
+	const newest = `LEFT JOIN database_size_stats s ON s.database_id = d.id AND s.day =
+		(SELECT max(m.day) FROM database_size_stats m WHERE m.database_id = d.id AND m.day >= ? AND m.day <= ?)`
+	return tx.Table("instance_databases AS d").Joins(newest, first, cmp.Or(last, "9999-12-31"))
 }
 
 func (s *Store) filterDatabases(tx *gorm.DB, q DatabaseQuery) *gorm.DB {
@@ -287,7 +292,7 @@ func databaseRows(scanned []databaseScan) ([]DatabaseSizeRow, error) {
 	rows := make([]DatabaseSizeRow, len(scanned))
 	for i, d := range scanned {
 		rows[i] = DatabaseSizeRow{
-			StatID: d.StatID, DatabaseID: d.DatabaseID, Name: d.Name, IsSystem: d.IsSystem,
+			StatID: d.StatID, InstanceID: d.InstanceID, DatabaseID: d.DatabaseID, Name: d.Name, IsSystem: d.IsSystem,
 			SizeBytes: d.SizeBytes, DataBytes: d.DataBytes, LogBytes: d.LogBytes,
 			Day: d.Day, CollectedAt: d.CollectedAt, GoneAt: d.GoneAt, LastSeenAt: d.LastSeenAt,
 		}

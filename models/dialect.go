@@ -26,6 +26,8 @@ type dialect interface {
 	value(kind string) string
 	// analyze returns the statement that updates the planner's statistics of a table; empty if none is needed.
 	analyze(table string) string
+	// monday returns an expression for the Monday of the week with the day of a column, both YYYY-MM-DD.
+	monday(column string) string
 	// ids returns a subquery for IN that expands one JSON parameter of ids.
 	ids() string
 	// size returns a query for the size of the store's database in bytes.
@@ -68,6 +70,10 @@ func (postgresDialect) value(kind string) string { return "CAST(? AS " + kind + 
 // analyze does not wait for autovacuum: that comes a minute later, and until then a page sorts the whole database.
 func (postgresDialect) analyze(table string) string { return "ANALYZE " + table }
 
+func (postgresDialect) monday(column string) string {
+	return "to_char(date_trunc('week', CAST(" + column + " AS timestamp)), 'YYYY-MM-DD')"
+}
+
 func (postgresDialect) ids() string {
 	return "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(? AS jsonb)))"
 }
@@ -102,6 +108,11 @@ func (sqliteDialect) value(string) string { return "?" }
 
 // analyze is not needed: SQLite uses an index in the requested order whatever the size of the table.
 func (sqliteDialect) analyze(string) string { return "" }
+
+// monday goes to the Monday on or after the sixth day before.
+func (sqliteDialect) monday(column string) string {
+	return "date(" + column + ", '-6 days', 'weekday 1')"
+}
 
 func (sqliteDialect) ids() string { return "(SELECT value FROM json_each(?))" }
 

@@ -104,12 +104,18 @@ func (s *Store) filterInstances(tx *gorm.DB, q InstanceQuery) *gorm.DB {
 			tx = tx.Where("i.deleted_at IS NULL")
 		}
 	}
-	if len(q.Tags) > 0 {
-		names := slices.DeleteFunc(slices.Clone(q.Tags), func(name string) bool { return !storable(name) })
-		tx = tx.Where(`EXISTS (SELECT 1 FROM instance_tags it JOIN tags t ON t.id = it.tag_id
-			WHERE it.instance_id = i.id AND t.name IN ?)`, names)
-	}
+	tx = taggedWith(tx, q.Tags)
 	return s.search(equal(tx, "i.db_type", string(q.DBType)), q.Search, "i.name_fold", "i.host_fold", "i.description_fold")
+}
+
+// taggedWith keeps the instances i that have any of the tags. No names keep all.
+func taggedWith(tx *gorm.DB, names []string) *gorm.DB {
+	if len(names) == 0 {
+		return tx
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !storable(name) })
+	return tx.Where(`EXISTS (SELECT 1 FROM instance_tags it JOIN tags t ON t.id = it.tag_id
+		WHERE it.instance_id = i.id AND t.name IN ?)`, names)
 }
 
 func instanceOrder(q InstanceQuery) string {

@@ -14,6 +14,7 @@ var fixedMarks = []string{
 	"collect.oracle.segments_denied", "collect.tablespace_gone", "import.columns_missing", "instance.engine_unknown",
 	"instance.host_invalid", "notice.connected", "query.not_day", "tables.refreshed", "tag.in_use",
 	"api.tags_all_removed", "api.tags_assigned", "api.tags_removed", "tags.ids_invalid", "tags.ids_missing",
+	"connections.engine_unknown", "query.time_range",
 }
 
 var (
@@ -32,7 +33,7 @@ var (
 
 // fixedSpacing lists contract strings with Chinese right beside a Latin word.
 var fixedSpacing = []string{
-	"connections.ids_empty", "connections.ids_missing", "deletion.ids_invalid", "import.columns_missing", "import.no_file",
+	"connections.ids_empty", "connections.ids_missing", "connections.ids_not_integers", "deletion.ids_invalid", "import.columns_missing", "import.no_file",
 	"import.no_rows", "instance.host_invalid", "tags.ids_invalid",
 }
 
