@@ -67,6 +67,7 @@ func otherValues(dir string) map[string]string {
 		"WHALEFALL_RATE_ADDRESS":     "0",
 		"WHALEFALL_SESSION_IDLE":     "1h30m",
 		"WHALEFALL_SESSION_LIFETIME": "36h",
+		"WHALEFALL_API_LANGUAGE":     "en",
 		"WHALEFALL_SCHEDULE":         "*/30 8-18 * * 1,5",
 		"WHALEFALL_SCHEDULE_JITTER":  "90s",
 		"WHALEFALL_PAUSE_AFTER":      "0",

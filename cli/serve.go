@@ -61,6 +61,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	server := &http.Server{
 		Handler: handlers.New(handlers.Config{ //nolint:contextcheck // a handler takes the context of its request
 			Store: store, Collect: service, Runs: runner, Metrics: metrics, Zone: s.Timezone.Location,
+			APILanguage:  s.APILanguage,
 			CookieSecure: s.CookieSecure, TrustedProxies: s.TrustedProxies, Log: log, Version: p.Version,
 			Limits: handlers.Limits{Token: s.RateToken, Address: s.RateAddress}, MetricsToken: s.MetricsToken,
 		}),

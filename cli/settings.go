@@ -38,6 +38,7 @@ type Settings struct {
 	MetricsToken    string         `env:"WHALEFALL_METRICS_TOKEN" secret:"" help:"Bearer token for /metrics; without it /metrics is closed."`
 	RateToken       int            `name:"rate-token" env:"WHALEFALL_RATE_TOKEN" default:"6000" help:"API requests per minute and API token; 0: unlimited."`
 	RateAddress     int            `name:"rate-address" env:"WHALEFALL_RATE_ADDRESS" default:"60000" help:"API requests per minute and address without a token; 0: unlimited."`
+	APILanguage     string         `name:"api-language" env:"WHALEFALL_API_LANGUAGE" enum:"zh-CN,en" default:"zh-CN" help:"Language of the API's answers to clients that ask for none: zh-CN or en."`
 	Schedule        string         `env:"WHALEFALL_SCHEDULE" default:"0 2 * * *" help:"When instances without a schedule of their own are collected: a cron expression of five fields, in WHALEFALL_TIMEZONE."`
 	ScheduleJitter  time.Duration  `name:"schedule-jitter" env:"WHALEFALL_SCHEDULE_JITTER" default:"60m" help:"Time over which these collections are spread, at most 24h."`
 	PauseAfter      int64          `name:"pause-after" env:"WHALEFALL_PAUSE_AFTER" default:"5" help:"Consecutive failures of scheduled collections after which an instance is paused; 0: never."`

@@ -3,14 +3,19 @@ package handlers_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"whalefall/handlers"
 	"whalefall/models"
+	"whalefall/views"
 )
 
 func TestEnvelopes(t *testing.T) {
@@ -77,6 +82,33 @@ func TestLanguages(t *testing.T) {
 	a.admin.with("Cookie", "lang=en-GB").get("/nothing").want(404, "This address does not exist")
 	a.admin.with("Cookie", "lang=en").get("/nothing").want(404, "This address does not exist")
 	a.admin.with("Cookie", "lang=fr").get("/nothing").want(404, "请求的地址不存在")
+
+	// A browser's script sends the browser's languages whether it wants to or not.
+	script := english.with("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)").with("Accept", "*/*")
+	script.get("/instances").want(200, "获取实例列表成功")
+	script.with("Cookie", "lang=en").get("/nothing").want(404, "This address does not exist")
+	script.with("Accept", "text/html,*/*;q=0.8").get("/nothing").want(404, "This address does not exist")
+}
+
+func TestLanguages_Setting(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	server := httptest.NewServer(handlers.New(handlers.Config{
+		Store: a.store, Zone: time.UTC, APILanguage: views.English, CookieSecure: "auto", Log: slog.New(slog.DiscardHandler),
+	}))
+	t.Cleanup(server.Close)
+	a.url = server.URL
+	for header, want := range map[string]string{
+		"": "Instances retrieved", "*": "Instances retrieved", "fr": "Instances retrieved", ";;;": "Instances retrieved",
+		"en;q=0.5,zh;q=0.5": "Instances retrieved", "zh": "获取实例列表成功", "*;q=0.5,zh": "获取实例列表成功",
+	} {
+		a.admin.with("Accept-Language", header).get("/instances").want(200, want)
+	}
+	script := a.admin.with("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)").with("Accept-Language", "zh-CN,zh;q=0.9")
+	script.get("/instances").want(200, "Instances retrieved")
+	script.with("Cookie", "lang=zh-CN").get("/nothing").want(404, "请求的地址不存在")
+	a.admin.visit("/instances").says("实例")
+	a.admin.visit("/instances", "Accept-Language", "en").says("Instances")
 }
 
 // TestPaths_Unknown checks that unknown paths get the envelope under /api and a page elsewhere.

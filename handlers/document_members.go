@@ -339,7 +339,7 @@ var documentMembers = map[string]string{
 	"RunReceipt.collected_at":  "When the snapshot was taken.",
 
 	"ConnectionStatus":                        "When WhaleFall last connected to an instance.",
-	"ConnectionStatus.status":                 "Under an hour ago: good; under a day: warning; longer: poor; never: unknown.",
+	"ConnectionStatus.status":                 "Under an hour ago: good; a day: warning; longer: poor; never: unknown.",
 	"LedgerItem":                              "A database of any instance with its newest size.",
 	"LedgerPage":                              "One page of the ledger; the number of rows has three names.",
 	"instance":                                "The instance.",
@@ -347,7 +347,7 @@ var documentMembers = map[string]string{
 	"label":                                   "The size or state for people.",
 	"sync_status":                             "How old the size is.",
 	"value":                                   "Value to send.",
-	"LedgerStatus.value":                      "Never measured: pending; at most 6 hours old: completed; at most 48: running; else failed.",
+	"LedgerStatus.value":                      "Up to 6 h old: completed; up to 48 h: running; older: failed; never measured: pending.",
 	"variant":                                 "Color of the state in Bootstrap.",
 	"trend":                                   "How it grew.",
 	"sizes_bytes":                             "Known sizes of the last 30 days, oldest first, bytes.",

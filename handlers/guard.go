@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,6 +24,7 @@ const (
 const (
 	userKey      = "user"
 	requestIDKey = "request_id"
+	langKey      = "lang" // language of the answer, if it is not that of pages
 )
 
 // guard wraps a handler in the checks of the contract, in its order: login, permission, CSRF, body. Reads of the API
@@ -139,7 +141,31 @@ func currentUser(c echo.Context) *models.User {
 
 // lang returns the language of the answer.
 func lang(c echo.Context) string {
-	return views.Language(cookieValue(c, langCookie), c.Request().Header.Get("Accept-Language"))
+	if chosen, ok := c.Get(langKey).(string); ok {
+		return chosen
+	}
+	return views.Language(cookieValue(c, langCookie), c.Request().Header.Get("Accept-Language"), views.Chinese)
+}
+
+// chooseAPILanguage has the API answer in its configured language unless the cookie or the client's own Accept-Language
+// prefers another. A browser sends that header with whatever a script requests, so there it says nothing about the
+// script. Pages of the API, which the browser itself opens, follow the browser.
+func (h *handlers) chooseAPILanguage(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Request().Header
+		isPage := strings.Contains(header.Get(echo.HeaderAccept), echo.MIMETextHTML)
+		if !isAPI(c) || isPage {
+			return next(c)
+		}
+
+		accepted := header.Get("Accept-Language")
+		if strings.HasPrefix(header.Get("User-Agent"), "Mozilla/") {
+			accepted = ""
+		}
+		fallback := cmp.Or(h.APILanguage, views.Chinese)
+		c.Set(langKey, views.Language(cookieValue(c, langCookie), accepted, fallback))
+		return next(c)
+	}
 }
 
 func cookieValue(c echo.Context, name string) string {

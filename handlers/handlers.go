@@ -25,6 +25,7 @@ type Config struct {
 	Runs           *jobs.Runner        // collects
 	Metrics        *Metrics            // nil: collections are not counted
 	Zone           *time.Location
+	APILanguage    string         // of the API's answers to clients that ask for none; empty: Chinese
 	CookieSecure   string         // "auto" (only on TLS requests), "true" or "false"
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Limits         Limits
@@ -64,6 +65,7 @@ func New(cfg Config) http.Handler {
 	e.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	e.Use(
 		requestID,
+		h.chooseAPILanguage,
 		h.measureRequests,
 		h.logRequests,
 		middleware.Recover(),

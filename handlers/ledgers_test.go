@@ -88,7 +88,8 @@ func TestCapacity(t *testing.T) {
 		equal(a, "members", members(list.at("items", 0).(obj)), "avg_data_size_mb avg_log_size_mb avg_size_mb calculated_at "+
 			"created_at data_count data_size_change_mb data_size_change_percent database_name growth_rate id instance "+
 			"instance_id log_size_change_mb log_size_change_percent max_data_size_mb max_log_size_mb max_size_mb "+
-			"min_data_size_mb min_log_size_mb min_size_mb period_end period_start period_type size_change_mb size_change_percent")
+			"min_data_size_mb min_log_size_mb min_size_mb period_end period_start period_type size_change_mb "+
+			"size_change_percent")
 		a.guest.get("/capacity/databases?limit=1&page=2&period_type=daily").
 			wantAt("total", 6, "pages", 6, "has_prev", true, "has_next", true)
 		a.guest.get("/capacity/databases?get_all=true&period_type=daily&limit=1").

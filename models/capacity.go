@@ -35,6 +35,7 @@ func (p Period) Start(day time.Time) time.Time {
 		date = 1
 	case Quarterly:
 		month, date = month-(month-1)%monthsOfQuarter, 1
+	case Daily:
 	}
 	return time.Date(year, month, date, 0, 0, 0, 0, time.UTC)
 }
@@ -48,6 +49,7 @@ func (p Period) shift(start time.Time, count int) time.Time {
 		return start.AddDate(0, count, 0)
 	case Quarterly:
 		return start.AddDate(0, monthsOfQuarter*count, 0)
+	case Daily:
 	}
 	return start.AddDate(0, 0, count)
 }
@@ -62,6 +64,7 @@ func (p Period) sql(d dialect) string {
 	case Quarterly:
 		return `substr(s.day, 1, 5) || CASE WHEN substr(s.day, 6, 2) <= '03' THEN '01' WHEN substr(s.day, 6, 2) <= '06'
 			THEN '04' WHEN substr(s.day, 6, 2) <= '09' THEN '07' ELSE '10' END || '-01'`
+	case Daily:
 	}
 	return "s.day"
 }

@@ -84,9 +84,9 @@ func Failed(lang string, e *models.Error) string {
 	return Message(lang, key, e.Args)
 }
 
-// Language chooses between Chinese and English: the language of the cookie if it is one of them in any region, else
-// English if the Accept-Language header prefers it over Chinese, else Chinese. The wildcard stands for Chinese.
-func Language(cookie, acceptLanguage string) string {
+// Language chooses between Chinese and English: the language of the cookie if it is one of them in any region, else the
+// one that the Accept-Language header prefers, else the fallback. The wildcard stands for the fallback.
+func Language(cookie, acceptLanguage, fallback string) string {
 	switch base, _, _ := strings.Cut(cookie, "-"); base {
 	case "zh":
 		return Chinese
@@ -95,20 +95,24 @@ func Language(cookie, acceptLanguage string) string {
 	}
 	wanted, weights, err := language.ParseAcceptLanguage(acceptLanguage)
 	if err != nil {
-		return Chinese
+		return fallback
 	}
 	best := map[string]float32{}
 	for i, tag := range wanted {
 		base, _ := tag.Base()
 		best[base.String()] = max(best[base.String()], weights[i])
 	}
-	if _, named := best["zh"]; !named {
-		best["zh"] = best[wildcard]
+	base, _, _ := strings.Cut(fallback, "-")
+	if _, named := best[base]; !named {
+		best[base] = best[wildcard]
 	}
-	if best["en"] > best["zh"] {
+	switch {
+	case best["en"] > best["zh"]:
 		return English
+	case best["zh"] > best["en"]:
+		return Chinese
 	}
-	return Chinese
+	return fallback
 }
 
 // wildcard is what the parser turns "*" into.

@@ -33,7 +33,8 @@ var (
 
 // fixedSpacing lists contract strings with Chinese right beside a Latin word.
 var fixedSpacing = []string{
-	"connections.ids_empty", "connections.ids_missing", "connections.ids_not_integers", "deletion.ids_invalid", "import.columns_missing", "import.no_file",
+	"connections.ids_empty", "connections.ids_missing", "connections.ids_not_integers", "deletion.ids_invalid",
+	"import.columns_missing", "import.no_file",
 	"import.no_rows", "instance.host_invalid", "tags.ids_invalid",
 }
 
