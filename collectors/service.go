@@ -62,7 +62,23 @@ func (s *Service) Test(ctx context.Context, t Target) (version models.Version, e
 
 	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout+StatementTimeout, errors.New("connection test"))
 	defer cancel()
-	return collector.Version(ctx, t)
+	version, err = collector.Version(ctx, t)
+	return bounded(version), err
+}
+
+// Limits of what a server may call its version, in bytes; it is stored, and shown on many pages.
+const (
+	versionTextLimit   = 500
+	versionNumberLimit = 64
+)
+
+// bounded returns the version with its parts cut to their limits.
+func bounded(v models.Version) models.Version {
+	cut := func(text string, limit int) string { return strings.ToValidUTF8(text[:min(limit, len(text))], "") }
+	return models.Version{
+		Full: cut(v.Full, versionTextLimit),
+		Main: cut(v.Main, versionNumberLimit), Detailed: cut(v.Detailed, versionNumberLimit),
+	}
 }
 
 // TestInstance connects to a saved instance, active or not, and records its version and the time of the connection.

@@ -108,6 +108,22 @@ func newPostgreSQLFixture(t *testing.T) (fixture, *testenv.PostgreSQLServer, str
 	return f, server, "app"
 }
 
+func TestService_Test_LongVersion(t *testing.T) {
+	t.Parallel()
+	f := newScriptedFixture(t, &scriptedCollector{version: func() (models.Version, error) {
+		long := strings.Repeat("1", 100)
+		return models.Version{Full: strings.Repeat("鲸", 10_000), Main: long, Detailed: long}, nil
+	}})
+	got, err := f.service.TestInstance(t.Context(), f.instance.ID)
+	must(t, err)
+	want := models.Version{
+		Full: strings.Repeat("鲸", 500/3), Main: strings.Repeat("1", 64), Detailed: strings.Repeat("1", 64),
+	}
+	if got != want {
+		t.Errorf("got %d, %d and %d bytes of a version", len(got.Full), len(got.Main), len(got.Detailed))
+	}
+}
+
 func TestService_Collect_ReplacesSnapshot(t *testing.T) {
 	t.Parallel()
 	f, server, app := newPostgreSQLFixture(t)

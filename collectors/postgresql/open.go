@@ -74,6 +74,7 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	config.Host, config.Port, config.Database = t.Host, uint16(t.Port), collectors.ServerName(database)
 	config.User, config.Password = t.Username, t.Password
 	config.ConnectTimeout = c.connectTimeout
+	config.MaxProtocolMessageBodyLen = messageLimit
 	config.RuntimeParams = maps.Clone(c.Parameters)
 	config.TLSConfig = encrypted
 	config.DialFunc = dialEarly(config.DialFunc)
@@ -83,6 +84,9 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
 	return config, nil
 }
+
+// messageLimit is the number of bytes of the longest message that a server may send; a row of ours has a few kilobytes.
+const messageLimit = 16 << 20
 
 // dialEarly returns a dialer whose connections fail when the other side is not PostgreSQL. The driver takes every
 // answer to its request for TLS, except consent, for a refusal.

@@ -1,6 +1,7 @@
 package postgresql
 
 import (
+	"errors"
 	"net"
 	"testing"
 
@@ -86,5 +87,41 @@ func TestCollector_Version_PreparedPassword(t *testing.T) {
 		target.Password += "x"
 		_, err := New().Version(t.Context(), target)
 		collectortest.WantUnreachable(t, err, collectors.ReasonLogin)
+	}
+}
+
+// TestCollector_Version_MessageTooLong has a server announce more than the driver may allocate.
+func TestCollector_Version_MessageTooLong(t *testing.T) {
+	t.Parallel()
+	port := testenv.Listen(t, func(conn net.Conn) {
+		server := pgproto3.NewBackend(conn, conn)
+		if _, err := server.ReceiveStartupMessage(); err != nil {
+			return
+		}
+		server.Send(&pgproto3.AuthenticationOk{})
+		server.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		_ = server.Flush()
+		for {
+			switch message, err := server.Receive(); message.(type) {
+			case nil:
+				return
+			case *pgproto3.Query: // the ping
+				server.Send(&pgproto3.EmptyQueryResponse{})
+				server.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+				_ = server.Flush()
+			default:
+				_, _ = conn.Write([]byte{'D', 0x40, 0, 0, 0})
+				if err != nil {
+					return
+				}
+			}
+		}
+	})
+	_, err := New().Version(t.Context(), collectors.Target{
+		Name: "t", Host: "127.0.0.1", Port: port, Username: "u", Password: "p", TLSMode: models.TLSDisable,
+	})
+	tooLong, ok := errors.AsType[*pgproto3.ExceededMaxBodyLenErr](err)
+	if !ok || tooLong.MaxExpectedBodyLen != messageLimit {
+		t.Errorf("got %v", err)
 	}
 }
