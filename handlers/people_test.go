@@ -122,7 +122,8 @@ func TestUsers_Members(t *testing.T) {
 			a.admin.get(missing).wantCode(404, models.CodeNotFound, "资源不存在")
 			a.admin.put(missing, obj{"role": "guest", "is_active": false}).wantCode(404, models.CodeNotFound, "资源不存在")
 		}
-		a.admin.remove(path).wantCode(405, models.CodeInvalidRequest, "该地址不支持此请求方法")
+		a.admin.remove(path).want(200, "用户删除成功")
+		a.admin.get(path).wantCode(404, models.CodeNotFound, "资源不存在")
 	})
 }
 

@@ -133,7 +133,7 @@ func TestTokens_Role(t *testing.T) {
 			c.get("/instances").want(200, "获取实例列表成功")
 		}
 		asAdmin.get("/users").want(200, "获取用户列表成功")
-		asAdmin.post("/tags", obj{"name": "核心", "display_name": "核心", "color": "red"}).want(201, "数据保存成功")
+		asAdmin.post("/tags", obj{"name": "核心", "display_name": "核心", "color": "red"}).want(201, "标签创建成功")
 		for _, c := range []*client{asUser, asGuest} {
 			c.get("/users").wantCode(403, models.CodeForbidden, "需要 admin 权限")
 			c.get("/audit").wantCode(403, models.CodeForbidden, "需要 admin 权限")

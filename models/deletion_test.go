@@ -113,7 +113,7 @@ func TestStore_InstanceStatistics(t *testing.T) {
 		none, err := f.InstanceStatistics(f.ctx)
 		check(f, err)
 		equal(f, "empty", fmt.Sprintf("%+v", none),
-			"{Total:0 Active:0 Disabled:0 Deleted:0 DatabaseCount:0 SizeBytes:<nil> Engines:[]}")
+			"{Total:0 Active:0 Disabled:0 Deleted:0 DatabaseCount:0 SizeBytes:<nil> Engines:[] Ports:[] Versions:[]}")
 
 		f.filled("a")
 		gone := f.filled("gone")
@@ -130,8 +130,11 @@ func TestStore_InstanceStatistics(t *testing.T) {
 		check(f, err)
 		equal(f, "size", *s.SizeBytes, 3<<20)
 		s.SizeBytes = nil
+		equal(f, "ports", fmt.Sprint(len(s.Ports), *s.Ports[0].Port, s.Ports[0].Count, s.Ports[2].Port), "3 5432 2 <nil>")
+		s.Ports = nil
 		equal(f, "all", fmt.Sprintf("%+v", s), "{Total:4 Active:3 Disabled:1 Deleted:1 DatabaseCount:2 SizeBytes:<nil> "+
-			"Engines:[{DBType:postgresql Count:2} {DBType:mysql Count:1} {DBType:sqlite Count:1}]}")
+			"Engines:[{DBType:postgresql Count:2} {DBType:mysql Count:1} {DBType:sqlite Count:1}] Ports:[] Versions:[{DBType:postgresql Version: Count:2} "+
+			"{DBType:mysql Version: Count:1} {DBType:sqlite Version: Count:1}]}")
 	})
 }
 
