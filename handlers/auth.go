@@ -112,7 +112,8 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 	return h.ok(c, nil, "api.password_changed")
 }
 
-// changePassword changes the password of the current user and ends their sessions except the current one.
+// changePassword changes the password of the current user and ends their sessions except the current one, and their tokens if they
+// want that.
 func (h *handlers) changePassword(c echo.Context, f fields) error {
 	user := currentUser(c)
 	auditTarget(c, user.ID, user.Username)
@@ -125,11 +126,14 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 	case fresh != again:
 		return &models.Error{Code: models.CodePasswordMismatch}
 	}
-	keep := ""
-	if currentToken(c) == nil {
-		keep = h.sessionID(c)
+	change := models.PasswordChange{Old: old, New: fresh}
+	if err := f.bindBool("end_tokens", !isAPI(c), &change.EndTokens); err != nil {
+		return err
 	}
-	return h.Store.ChangePassword(c.Request().Context(), user.ID, old, fresh, keep)
+	if currentToken(c) == nil {
+		change.KeepSession = h.sessionID(c)
+	}
+	return h.Store.ChangePassword(c.Request().Context(), user.ID, change)
 }
 
 // throttleLogin rejects a network with too many failures without reading the body, and a user name with too many

@@ -85,6 +85,7 @@ func authOperations() []operation {
 				openapi.Required("old_password", anyPassword, "The current password."),
 				openapi.Required("new_password", newPassword, passwordRule),
 				openapi.Required("confirm_password", newPassword, "The new password again."),
+				openapi.Optional("end_tokens", openapi.Dict("type", "boolean"), "Also delete the user's API tokens."),
 			},
 			example: openapi.Dict("old_password", "Correct1horse", "new_password", "Another1horse",
 				"confirm_password", "Another1horse"),

@@ -9,15 +9,12 @@ import (
 	"whalefall/models"
 )
 
-const (
-	maxTokenName = 100 // characters
-	// maxTokenYear is the last year that RFC 3339 can write.
-	maxTokenYear = 9999
-)
+const maxTokenName = 100 // characters
 
 // tokenJSON is an API token without its secret.
 type tokenJSON struct {
 	ID         int64       `json:"id"`
+	UserID     int64       `json:"user_id"`
 	Name       string      `json:"name"`
 	Role       models.Role `json:"role"` // upper bound; the user's current role limits it further
 	ExpiresAt  string      `json:"expires_at"`
@@ -34,17 +31,30 @@ type createdTokenJSON struct {
 
 func (h *handlers) newToken(t models.Token) tokenJSON {
 	return tokenJSON{
-		ID: t.ID, Name: t.Name, Role: t.Role, ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
+		ID: t.ID, UserID: t.UserID, Name: t.Name, Role: t.Role, ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
 		LastUsedAt: timestampOrNull(t.LastUsedAt), Expired: t.ExpiredAt(h.now()),
 	}
 }
 
 func (h *handlers) apiTokens(c echo.Context) error {
-	tokens, err := h.Store.Tokens(c.Request().Context(), currentUser(c).ID)
+	tokens, err := h.listTokens(c)
 	if err != nil {
 		return err
 	}
 	return h.ok(c, slicePage(c, tokens, h.newToken), "api.tokens")
+}
+
+// listTokens returns the user's own tokens, or everybody's if an admin asks for all.
+func (h *handlers) listTokens(c echo.Context) ([]models.Token, error) {
+	user := currentUser(c)
+	owner := user.ID
+	if isYes(c.QueryParam("all")) {
+		if err := allowed(user, models.PermAdmin); err != nil {
+			return nil, err
+		}
+		owner = 0
+	}
+	return h.Store.Tokens(c.Request().Context(), owner)
 }
 
 func (h *handlers) apiCreateToken(c echo.Context) error {
@@ -117,8 +127,8 @@ func (h *handlers) bindExpiry(f fields) (time.Time, error) {
 		return time.Time{}, models.Invalid("token.expiry_format", "Field", "expires_at")
 	case !expires.After(now):
 		return time.Time{}, models.Invalid("token.expiry_past", "Field", "expires_at")
-	case expires.UTC().Year() > maxTokenYear:
-		return time.Time{}, models.Invalid("token.expiry_far", "Field", "expires_at", "Year", maxTokenYear)
+	case expires.After(now.AddDate(models.TokenYears, 0, 1)): // the end of that day, in any zone
+		return time.Time{}, models.Invalid("token.expiry_far", "Field", "expires_at")
 	}
 	return expires, nil
 }
@@ -143,13 +153,19 @@ func (h *handlers) apiDeleteToken(c echo.Context) error {
 	return h.ok(c, echo.Map{"token_id": token.ID}, "api.deleted")
 }
 
-// deleteToken deletes the current user's token of the path. Tokens of others are not found.
+// deleteToken deletes the token of the path: the current user's, or anybody's if that is an admin. To others, tokens
+// of others are not found.
 func (h *handlers) deleteToken(c echo.Context) (models.Token, error) {
 	id, err := pathID(c, "token.not_found")
 	if err != nil {
 		return models.Token{}, err
 	}
-	token, err := h.Store.DeleteToken(c.Request().Context(), currentUser(c).ID, id)
+	user := currentUser(c)
+	owner := user.ID
+	if user.Role.May(models.PermAdmin) {
+		owner = 0
+	}
+	token, err := h.Store.DeleteToken(c.Request().Context(), owner, id, user.Role)
 	auditTarget(c, id, token.Name)
 	return token, err
 }

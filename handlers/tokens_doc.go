@@ -9,12 +9,14 @@ import (
 )
 
 func tokenOperations() []operation {
-	token := tokenJSON{ID: 5, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime}
+	token := tokenJSON{ID: 5, UserID: 1, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime}
 	return []operation{
 		{
 			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
 			summary: "List your own tokens", about: "Expired ones included, newest first, without their secrets.",
-			query: pageFields, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, listLimit, 0),
+			query: slices.Concat([]openapi.Field{
+				openapi.Optional("all", openapi.Dict("type", "boolean"), "Those of all users; for admins."),
+			}, pageFields), fails: []*models.Error{forbidden(models.PermAdmin)}, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, listLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,
@@ -24,14 +26,14 @@ func tokenOperations() []operation {
 				openapi.Optional("role", openapi.Enum(models.Roles...),
 					"Highest role it acts with, not above your own; absent: your own."),
 				openapi.Optional("expires_at", openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
-					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. Created with a token, it expires no "+
+					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. At most a year ahead. Created with a token, it expires no "+
 						"later than that one."),
 			},
 			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
 			status:  http.StatusCreated, message: "api.saved", data: createdTokenJSON{token, models.TokenPrefix + "kx0S…"},
 			fails: slices.Concat([]*models.Error{
 				required("name"), models.Invalid("user.role_invalid"), models.Invalid("token.expiry_format"),
-				models.Invalid("token.expiry_past"), models.Invalid("token.expiry_far", "Year", maxTokenYear),
+				models.Invalid("token.expiry_past"), models.Invalid("token.expiry_far"),
 				models.Invalid("token.expiry_beyond"),
 				forbidden(models.PermAdmin),
 				{Code: models.CodeConflict, Key: "token.name_taken"},
@@ -39,7 +41,9 @@ func tokenOperations() []operation {
 		},
 		{
 			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens,
-			summary: "Delete one of your own tokens", message: "api.deleted", data: struct {
+			summary: "Delete a token", about: "One of your own, or anybody's for admins. One that can do more than the request is refused.",
+			fails:   []*models.Error{forbidden(models.PermAdmin), forbidden("user")},
+			message: "api.deleted", data: struct {
 				TokenID int64 `json:"token_id"`
 			}{5}, missing: "token.not_found",
 		},

@@ -10,13 +10,13 @@ import (
 )
 
 func (h *handlers) tokensPage(c echo.Context) error {
-	tokens, err := h.Store.Tokens(c.Request().Context(), currentUser(c).ID)
+	tokens, err := h.listTokens(c)
 	if err != nil {
 		return err
 	}
 	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
-		title: p.T("tokens.title"), body: views.Tokens(p, views.TokenList{Tokens: tokens}), fragments: []string{"token-list"},
+		title: p.T("tokens.title"), body: views.Tokens(p, views.TokenList{Tokens: tokens, All: isYes(c.QueryParam("all"))}), fragments: []string{"token-list"},
 	})
 }
 

@@ -35,7 +35,7 @@ func (a *app) stale(user, name string, until time.Time) *client {
 	return a.bearer(secret)
 }
 
-const wholeToken = "created_at expired expires_at id last_used_at name role"
+const wholeToken = "created_at expired expires_at id last_used_at name role user_id"
 
 func TestTokens(t *testing.T) {
 	onBothStores(t, func(a *app) {
@@ -61,9 +61,7 @@ func TestTokens(t *testing.T) {
 		if strings.Contains(list.raw, secret) || strings.Contains(list.raw, "digest") {
 			a.Errorf("the list tells secrets: %s", list.raw)
 		}
-		for _, c := range []*client{a.admin, a.guest} {
-			c.remove(fmt.Sprintf("/tokens/%d", id)).wantCode(404, models.CodeNotFound, "资源不存在")
-		}
+		a.guest.remove(fmt.Sprintf("/tokens/%d", id)).wantCode(404, models.CodeNotFound, "资源不存在")
 		for _, nonsense := range []string{"0", "-1", "x", "1.5", "99999999999999999999", "01", "%20"} {
 			a.user.remove("/tokens/"+nonsense).wantCode(404, models.CodeNotFound, "资源不存在")
 		}
@@ -111,15 +109,22 @@ func TestTokens_Input(t *testing.T) {
 		} {
 			create("expires_at", past).wantCode(400, models.CodeInvalid, "expires_at 必须晚于当前时间")
 		}
-		create("expires_at", "9999-12-31T23:59:59-12:00").wantCode(400, models.CodeInvalid, "expires_at 不能晚于 9999 年")
+		shanghai := time.FixedZone("", 8*60*60)
+		now := time.Now()
+		for _, far := range []string{
+			"9999-12-31", "9999-12-31T23:59:59-12:00", now.AddDate(1, 0, 3).Format(time.DateOnly),
+			now.AddDate(1, 0, 2).Format(time.RFC3339),
+		} {
+			create("expires_at", far).wantCode(400, models.CodeInvalid, "expires_at 不能晚于一年后")
+		}
+		inAYear := now.In(shanghai).AddDate(1, 0, 0).Format(time.DateOnly)
+		soon := now.Add(48 * time.Hour).Truncate(time.Second)
 		for given, stored := range map[string]string{
-			"9999-12-31":                "9999-12-31T15:59:59.000000+00:00",
-			"2099-07-01":                "2099-07-01T15:59:59.000000+00:00",
-			"2099-07-01T08:00:00+08:00": "2099-07-01T00:00:00.000000+00:00",
+			inAYear:                                inAYear + "T15:59:59.000000+00:00",
+			soon.In(shanghai).Format(time.RFC3339): soon.UTC().Format("2006-01-02T15:04:05") + ".000000+00:00",
 		} {
 			create("expires_at", given).want(201, "数据保存成功").wantAt("token.expires_at", stored)
 		}
-		shanghai := time.FixedZone("", 8*60*60)
 		create("expires_at", time.Now().In(shanghai).Format(time.DateOnly)).want(201, "数据保存成功").wantAt("token.expired", false)
 		a.user.with("X-CSRFToken", "").post("/tokens", obj{"name": "x"}).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 	})
@@ -161,11 +166,14 @@ func TestTokens_Role(t *testing.T) {
 
 func TestTokens_Expiry(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		made := a.admin.post("/tokens", obj{"name": "short", "expires_at": "2030-01-02T03:04:05Z"}).want(201, "数据保存成功")
+		end := time.Now().AddDate(0, 3, 0).UTC().Truncate(time.Second)
+		made := a.admin.post("/tokens", obj{"name": "short", "expires_at": end.Format(time.RFC3339)}).want(201, "数据保存成功")
 		short := a.bearer(made.at("secret").(string))
-		short.post("/tokens", obj{"name": "longer", "expires_at": "2030-01-02T03:04:06Z"}).
+		short.post("/tokens", obj{"name": "longer", "expires_at": end.Add(time.Second).Format(time.RFC3339)}).
 			wantCode(400, models.CodeInvalid, "expires_at 不能晚于当前所用令牌的到期时间")
-		for name, expires := range map[string]any{"as long": "2030-01-02T03:04:05Z", "shorter": "2029-12-31", "usual": nil} {
+		for name, expires := range map[string]any{
+			"as long": end.Format(time.RFC3339), "shorter": end.AddDate(0, 0, -9).Format(time.DateOnly), "usual": nil,
+		} {
 			short.post("/tokens", obj{"name": name, "expires_at": expires}).want(201, "数据保存成功")
 		}
 		soon := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -262,6 +270,69 @@ func TestTokens_Pages(t *testing.T) {
 	if p.status == http.StatusOK || p.header.Get("Location") != "/login?next=%2Finstances" {
 		t.Errorf("a write of a page took a token: %d %s", p.status, p.header.Get("Location"))
 	}
+}
+
+// Admins see and end everybody's tokens; a token ends none that can do more.
+func TestTokens_OfOthers(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		all := func(c *client) *response { return c.get("/tokens?all=true") }
+		theirs := a.user.token("theirs", "user")
+		weak, strong := a.admin.token("weak", "guest"), a.admin.token("strong", "admin")
+		list := all(a.admin).want(200, "获取令牌列表成功").wantAt("total", 3, "items.2.name", "theirs", "items.2.user_id", 2)
+		all(strong).wantAt("total", 3)
+		for _, c := range []*client{a.user, a.guest, weak} {
+			all(c).wantCode(403, models.CodeForbidden, "需要 admin 权限")
+			c.get("/tokens").want(200, "获取令牌列表成功")
+		}
+		path := func(i int) string { return fmt.Sprintf("/tokens/%d", list.id("items", i, "id")) }
+		weak.remove(path(0)).wantCode(403, models.CodeForbidden, "需要 admin 权限")
+		weak.remove(path(2)).wantCode(404, models.CodeNotFound, "资源不存在")
+		weak.remove(path(1)).want(200, "数据删除成功")
+		page := a.admin.visit("/tokens?all=1").wantStatus(200).has(1, `[data-token="theirs"]`).says("user_1")
+		a.guest.visit("/tokens?all=1").wantStatus(403)
+		page.has(1, "#own-tokens")
+		strong.remove(path(2)).want(200, "数据删除成功")
+		theirs.get("/instances").wantCode(401, models.CodeUnauthenticated, "请先登录")
+	})
+}
+
+// What somebody else may have got hold of ends with a reset, with the user, and with a change that asks for it.
+func TestTokens_EndWithPassword(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		path := fmt.Sprintf("/users/%d", a.userID("user_1"))
+		ended := func(what string, token *client) {
+			a.Helper()
+			equal(a, what, token.get("/instances").status, http.StatusUnauthorized)
+		}
+		before := a.user.token("before reset", "user")
+		a.admin.put(path, obj{"password": "Another1one"}).want(200, "用户更新成功")
+		ended("reset", before)
+
+		user := a.login("user_1", "Another1one")
+		before = user.token("before the switch", "user")
+		a.admin.put(path, obj{"is_active": false}).want(200, "用户更新成功")
+		a.admin.put(path, obj{"is_active": true}).want(200, "用户更新成功")
+		ended("off and on", before)
+
+		change := func(c *client, old, fresh string, end any) {
+			c.post("/auth/change-password", obj{
+				"old_password": old, "new_password": fresh, "confirm_password": fresh, "end_tokens": end,
+			}).want(200, "密码修改成功")
+		}
+		user = a.login("user_1", "Another1one")
+		before = user.token("before the change", "user")
+		change(user, "Another1one", "Another1two", nil)
+		before.get("/instances").want(200, "获取实例列表成功")
+		change(user, "Another1two", "Another1one", true)
+		ended("change", before)
+
+		before = user.token("before the page", "user")
+		user.submit("/account/password", url.Values{
+			"old_password": {"Another1one"}, "new_password": {"Another1two"}, "confirm_password": {"Another1two"},
+			"end_tokens": {"true"},
+		}).wantStatus(http.StatusSeeOther)
+		ended("page", before)
+	})
 }
 
 func TestChangePassword_WithToken(t *testing.T) {

@@ -86,8 +86,8 @@ func userOperations() []operation {
 			id:      "updateUser",
 			tag:     tagUsers,
 			summary: "Change a user",
-			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions. The last " +
-				"active administrator can be neither deactivated nor given another role.",
+			about: "Absent members stay as they are. A new password or deactivation ends the user's sessions and tokens. The " +
+				"last active administrator can be neither deactivated nor given another role.",
 			body:    openapi.AllOptional(members),
 			example: openapi.Dict("is_active", false),
 			message: "api.user_updated",

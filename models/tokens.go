@@ -15,6 +15,7 @@ import (
 const (
 	TokenPrefix   = "whalefall_"
 	TokenLifetime = 90 * 24 * time.Hour // of a token created without an expiry
+	TokenYears    = 1                   // the longest life of a token
 
 	tokenTouch = time.Minute // precision of Token.LastUsedAt
 )
@@ -23,6 +24,7 @@ const (
 type Token struct {
 	ID         int64 `gorm:"primaryKey"`
 	UserID     int64
+	Username   string `gorm:"->;-:migration"` // set by Tokens only
 	Name       string // unique among the user's tokens
 	Digest     string `json:"-"` // hex SHA-256 of the secret
 	Role       Role   // upper limit; the user's current role limits it further
@@ -37,12 +39,16 @@ func (Token) TableName() string { return "api_tokens" }
 // ExpiredAt reports whether the token has expired at the given time.
 func (t *Token) ExpiredAt(now time.Time) bool { return !t.ExpiresAt.After(now) }
 
-// Tokens returns a user's tokens, expired ones included, newest first.
+// Tokens returns a user's tokens, or everybody's if userID is 0, expired ones included, newest first.
 func (s *Store) Tokens(ctx context.Context, userID int64) ([]Token, error) {
 	db, done := bounded(ctx, s.reader)
 	defer done()
+	query := db.Select("api_tokens.*, u.username").Joins("JOIN users u ON u.id = api_tokens.user_id")
+	if userID != 0 {
+		query = query.Where("user_id = ?", userID)
+	}
 	var tokens []Token
-	err := db.Order("id DESC").Find(&tokens, "user_id = ?", userID).Error
+	err := query.Order("api_tokens.id DESC").Find(&tokens).Error
 	return tokens, err
 }
 
@@ -72,20 +78,37 @@ func (s *Store) CreateToken(ctx context.Context, t Token) (Token, string, error)
 	return fresh, secret, err
 }
 
-// DeleteToken deletes a user's token and returns it, or CodeNotFound.
-func (s *Store) DeleteToken(ctx context.Context, userID, id int64) (Token, error) {
+// DeleteToken deletes a user's token, or anybody's if userID is 0, and returns it, or CodeNotFound. A token that can do
+// more than the role may is CodeForbidden.
+func (s *Store) DeleteToken(ctx context.Context, userID, id int64, role Role) (Token, error) {
 	var token Token
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&token, "id = ? AND user_id = ?", id, userID).Error
+		query := tx.Clauses(clause.Locking{Strength: "UPDATE"})
+		if userID != 0 {
+			query = query.Where("user_id = ?", userID)
+		}
+		err := query.Omit("username").Take(&token, "id = ?", id).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return NotFound("token.not_found")
 		}
 		if err != nil {
 			return err
 		}
+		owner, err := takeUser(tx, "id = ?", token.UserID)
+		if err != nil {
+			return err
+		}
+		if can := lesser(owner.Role, token.Role); !role.Covers(can) {
+			return &Error{Code: CodeForbidden, Args: Args("Permission", string(can))}
+		}
 		return tx.Delete(&token).Error
 	})
 	return token, err
+}
+
+// endTokens deletes a user's tokens.
+func endTokens(tx *gorm.DB, userID int64) error {
+	return tx.Delete(&Token{}, "user_id = ?", userID).Error
 }
 
 // TokenUser returns the token with the secret and its user, whose role is lowered to the token's. If there is none,

@@ -68,12 +68,12 @@ func TestStore_Tokens(t *testing.T) {
 		}
 		equal(f, "expires", all[1].ExpiresAt, first.ExpiresAt)
 
-		_, err = f.DeleteToken(f.ctx, admin.ID, theirs.ID)
+		_, err = f.DeleteToken(f.ctx, admin.ID, theirs.ID, models.RoleAdmin)
 		wantError(f, err, models.CodeNotFound, "token.not_found")
-		deleted, err := f.DeleteToken(f.ctx, admin.ID, first.ID)
+		deleted, err := f.DeleteToken(f.ctx, admin.ID, first.ID, models.RoleAdmin)
 		check(f, err)
 		equal(f, "deleted", deleted.Name, "ci")
-		_, err = f.DeleteToken(f.ctx, admin.ID, first.ID)
+		_, err = f.DeleteToken(f.ctx, admin.ID, first.ID, models.RoleAdmin)
 		wantError(f, err, models.CodeNotFound, "token.not_found")
 		f.refuses(secret)
 		f.token(admin, "ci", models.RoleUser)
@@ -107,7 +107,9 @@ func TestStore_TokenUser_Role(t *testing.T) {
 		user.IsActive, user.Role = true, models.RoleUser
 		_, err = f.UpdateUser(f.ctx, user, nil)
 		check(f, err)
-		f.actsAs(secrets[models.RoleAdmin], user, models.RoleUser)
+		f.refuses(secrets[models.RoleAdmin], secrets[models.RoleGuest])
+		_, secrets[models.RoleUser] = f.token(user, "new", models.RoleUser)
+		f.actsAs(secrets[models.RoleUser], user, models.RoleUser)
 		f.refuses("", models.TokenPrefix, "x", secrets[models.RoleUser]+"x", strings.ToUpper(secrets[models.RoleUser]),
 			strings.TrimPrefix(secrets[models.RoleUser], models.TokenPrefix), models.TokenPrefix+"a\x00b\xff")
 	})
@@ -160,7 +162,7 @@ func TestStore_TokenUser_ConcurrentDelete(t *testing.T) {
 		}
 		deletions := make([]error, 4)
 		for i := range deletions {
-			all.Go(func() { _, deletions[i] = f.DeleteToken(f.ctx, user.ID, token.ID) })
+			all.Go(func() { _, deletions[i] = f.DeleteToken(f.ctx, user.ID, token.ID, models.RoleAdmin) })
 		}
 		all.Wait()
 		deleted := 0
@@ -189,7 +191,7 @@ func TestStore_ChangePassword_Throttled(t *testing.T) {
 		for i := range 30 {
 			all.Go(func() {
 				replica := []*models.Store{f.Store, again}[i%2]
-				err := replica.ChangePassword(f.ctx, user.ID, "Wrong1234", "Another1234", "")
+				err := replica.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: "Wrong1234", New: "Another1234"})
 				counting.Lock()
 				defer counting.Unlock()
 				answers[models.AsError(err).Code]++
@@ -203,14 +205,14 @@ func TestStore_ChangePassword_Throttled(t *testing.T) {
 		equal(f, "left", left, 0)
 		equal(f, "reset", reset, start.Add(models.LoginFailureWindow))
 
-		wantError(f, f.ChangePassword(f.ctx, user.ID, password, "Another1234", ""), models.CodeRateLimited, "")
-		check(f, f.ChangePassword(f.ctx, other.ID, password, "Another1234", ""))
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234"}), models.CodeRateLimited, "")
+		check(f, f.ChangePassword(f.ctx, other.ID, models.PasswordChange{Old: password, New: "Another1234"}))
 		_, err = f.Login(f.ctx, "user", password, "10.0.0.1")
 		check(f, err)
 
 		f.clock.add(models.LoginFailureWindow)
-		wantError(f, f.ChangePassword(f.ctx, user.ID, "Wrong1234", "Another1234", ""), models.CodeInvalidOldPassword, "")
-		check(f, f.ChangePassword(f.ctx, user.ID, password, "Another1234", ""))
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: "Wrong1234", New: "Another1234"}), models.CodeInvalidOldPassword, "")
+		check(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234"}))
 		left, _, err = f.PasswordBudget(f.ctx, user.ID)
 		check(f, err)
 		equal(f, "left after a success", left, models.LoginFailureLimit)

@@ -82,5 +82,5 @@ func TestStore_Login_Crowd(t *testing.T) {
 	_, err := f.Login(f.ctx, "admin", password, "10.0.0.2")
 	wantError(f, err, models.CodeBusy, "")
 	equal(t, "wait", models.AsError(err).RetryAfter, 2*time.Second)
-	wantError(f, f.ChangePassword(f.ctx, 1, password, "Another1234", ""), models.CodeBusy, "")
+	wantError(f, f.ChangePassword(f.ctx, 1, models.PasswordChange{Old: password, New: "Another1234"}), models.CodeBusy, "")
 }

@@ -162,7 +162,7 @@ func nameTaken(err error) error {
 }
 
 // UpdateUser writes name, role and state of the user with u's id, and the password unless it is nil. A new password or
-// deactivation ends the user's sessions.
+// deactivation ends the user's sessions and tokens: somebody else may know them.
 func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User, error) {
 	if err := u.check(); err != nil {
 		return User{}, err
@@ -193,7 +193,7 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User,
 			return nameTaken(err)
 		}
 		if password != nil || !u.IsActive {
-			return endSessions(tx, u.ID, "")
+			return errors.Join(endSessions(tx, u.ID, ""), endTokens(tx, u.ID))
 		}
 		return nil
 	})
@@ -218,13 +218,19 @@ func keepAnAdmin(tx *gorm.DB, u User) error {
 	return nil
 }
 
-// ChangePassword replaces a user's own password and ends the user's other sessions; keepSession is the id in the
-// cookie, empty to keep none. Too many wrong old passwords are CodeRateLimited, too many logins at a time CodeBusy.
-func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, keepSession string) error {
-	if old == fresh {
+// PasswordChange is a change of a user's own password. It ends the user's other sessions.
+type PasswordChange struct {
+	Old, New    string
+	KeepSession string // id in the cookie; empty: none
+	EndTokens   bool
+}
+
+// ChangePassword replaces a user's own password. Too many wrong old passwords are CodeRateLimited, too many logins at a time CodeBusy.
+func (s *Store) ChangePassword(ctx context.Context, userID int64, p PasswordChange) error {
+	if p.Old == p.New {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
 	}
-	if err := CheckPassword(fresh); err != nil {
+	if err := CheckPassword(p.New); err != nil {
 		return err
 	}
 	key := passwordKey(userID)
@@ -237,18 +243,16 @@ func (s *Store) ChangePassword(ctx context.Context, userID int64, old, fresh, ke
 		if err != nil {
 			return err
 		}
-		if !user.hasPassword(old) {
+		if !user.hasPassword(p.Old) {
 			return &Error{Code: CodeInvalidOldPassword, Key: "auth.old_password_wrong"}
 		}
-		return s.replacePassword(ctx, user, fresh, guess, keepSession)
+		return s.replacePassword(ctx, user, p, guess)
 	})
 }
 
-// replacePassword writes the new password, deletes the failures of the guess's key and ends the user's other sessions.
-func (s *Store) replacePassword(
-	ctx context.Context, user User, fresh string, guess loginFailure, keepSession string,
-) error {
-	hash, err := s.hashPassword(fresh)
+// replacePassword writes the new password, deletes the failures of the guess's key and ends what the change ends.
+func (s *Store) replacePassword(ctx context.Context, user User, p PasswordChange, guess loginFailure) error {
+	hash, err := s.hashPassword(p.New)
 	if err != nil {
 		return err
 	}
@@ -259,7 +263,12 @@ func (s *Store) replacePassword(
 		if err := tx.Model(&user).Update("password_hash", hash).Error; err != nil {
 			return err
 		}
-		return endSessions(tx, user.ID, keepSession)
+		if p.EndTokens {
+			if err := endTokens(tx, user.ID); err != nil {
+				return err
+			}
+		}
+		return endSessions(tx, user.ID, p.KeepSession)
 	})
 }
 

@@ -305,13 +305,13 @@ func TestStore_ChangePassword(t *testing.T) {
 		other, err := f.CreateSession(f.ctx, user.ID)
 		check(f, err)
 
-		wantError(f, f.ChangePassword(f.ctx, user.ID, password, password, mine),
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: password, KeepSession: mine}),
 			models.CodePasswordDuplicated, "password.same")
-		wantError(f, f.ChangePassword(f.ctx, user.ID, password, "short", mine),
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "short", KeepSession: mine}),
 			models.CodePasswordInvalid, "password.too_short")
-		wantError(f, f.ChangePassword(f.ctx, user.ID, "Wrong1234", "Another1234", mine),
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: "Wrong1234", New: "Another1234", KeepSession: mine}),
 			models.CodeInvalidOldPassword, "auth.old_password_wrong")
-		check(f, f.ChangePassword(f.ctx, user.ID, password, "Another1234", mine))
+		check(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234", KeepSession: mine}))
 
 		_, err = f.SessionUser(f.ctx, mine)
 		check(f, err)

@@ -12,9 +12,18 @@ type Account struct {
 	Problem *Failure // why the new password was refused; nil: it was not
 }
 
-// TokenList is the model of the page with the API tokens of the user who is logged in.
+// TokenList is the model of the page with the API tokens of the user who is logged in, or of all users.
 type TokenList struct {
 	Tokens []models.Token
+	All    bool
+}
+
+// Path is the address of the page.
+func (l TokenList) Path() string {
+	if l.All {
+		return "/tokens?all=1"
+	}
+	return "/tokens"
 }
 
 // TokenForm holds the input for a new API token.
@@ -39,4 +48,9 @@ func grantable(p Page) []models.Role {
 		}
 	}
 	return all
+}
+
+// InAYear returns the last day on which a token made today may expire, YYYY-MM-DD.
+func (p Page) InAYear() string {
+	return p.Now.In(p.Zone).AddDate(models.TokenYears, 0, 0).Format(time.DateOnly)
 }
