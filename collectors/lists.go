@@ -49,8 +49,11 @@ func CountOf(text string) string { return "SELECT COUNT(*) FROM (\n" + text + "\
 
 // CutShort returns the result of a collection of which some list arrived without all of its rows. It is not complete,
 // and all tables are unread, since sums may be too small.
-func CutShort(r models.TableResult) models.TableResult {
-	r.Complete, r.Proof, r.Grant = false, models.ProofShort, ""
+func CutShort(r models.TableResult) models.TableResult { return Contradicted(r, models.ProofShort) }
+
+// Contradicted returns a result that the proof shows not to be complete. All of its tables are unread.
+func Contradicted(r models.TableResult, proof models.Proof) models.TableResult {
+	r.Complete, r.Proof, r.Grant = false, proof, ""
 	r.Hidden, r.Residual = 0, nil
 	for i, t := range r.Tables {
 		r.Tables[i] = models.TableSize{

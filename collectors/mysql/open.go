@@ -322,9 +322,12 @@ func (s *session) kill(ctx context.Context) {
 		return
 	}
 
-	for open, ours := true, false; open && ctx.Err() == nil; {
-		if open, ours = killer.finds(ctx, s); ours {
+	for ctx.Err() == nil {
+		open, ours := killer.finds(ctx, s)
+		if ours {
 			_, _ = killer.conn.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(s.id, 10))
+		}
+		if ours || !open {
 			return
 		}
 		select {

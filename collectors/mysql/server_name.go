@@ -15,7 +15,8 @@ type serverName struct {
 	started time.Time // by our clock
 }
 
-// startTolerance is how far two readings of a server's start may differ: it counts whole seconds, and answers take time.
+// startTolerance is how far two readings of a server's start may differ: it counts whole seconds, and answers take
+// time.
 const startTolerance = 5 * time.Second
 
 // is reports whether both are the same server, not restarted.

@@ -47,7 +47,7 @@ func begin(t *testing.T, c *Collector, target collectors.Target, database string
 		z := &sizing{collector: c, target: target, database: database, sizes: map[int64]relationSize{}}
 		catalog, err := z.run(t.Context())
 		if err != nil {
-			err = c.ended(t.Context(), target, database, err)
+			err = z.ended(t.Context(), err)
 		}
 		end <- tablesEnd{z, catalog.assemble(z.sizes), err}
 	}()
@@ -205,7 +205,7 @@ func TestSizing_DatabaseDroppedBetweenBatches(t *testing.T) {
 			z.collector.batch = 2
 			catalog, err := z.session.catalog(t.Context())
 			collectortest.Must(t, err)
-			z.server = catalog.server
+			z.server, z.onServer = catalog.server, z.session.onServer
 			wanted := catalog.sizeable()
 			collectortest.Must(t, z.batches(t.Context(), wanted[:2]))
 			z.session.close()
@@ -213,7 +213,7 @@ func TestSizing_DatabaseDroppedBetweenBatches(t *testing.T) {
 			for _, statement := range statements {
 				server.Exec(t, "postgres", fmt.Sprintf(statement, database))
 			}
-			err = z.collector.ended(t.Context(), target, database, z.batches(t.Context(), wanted[2:]))
+			err = z.ended(t.Context(), z.batches(t.Context(), wanted[2:]))
 			collectortest.WantError(t, err, models.CodeCollection, collectors.KeyDatabaseGone)
 		})
 	}

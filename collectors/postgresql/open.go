@@ -124,11 +124,13 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 // session is one connection whose limits are in force.
 type session struct {
 	db       *sql.DB
+	process  int64  // number of the server process, as the server told it when we connected
 	encoding string // of the database
 
-	limits map[string]string // to set in every transaction; nil when they were set at start-up
-	tx     *sql.Tx           // the transaction of snapshot, nil outside it
-	short  bool              // some list arrived with fewer rows than the server counts
+	limits   map[string]string // to set in every transaction; nil when they were set at start-up
+	tx       *sql.Tx           // the transaction of snapshot, nil outside it
+	onServer string            // which server it is connected to; behind a pooler, which one its first transaction was on
+	short    bool              // some list arrived with fewer rows than the server counts
 }
 
 // openAny connects to the target's database, or where it names none to one that every server is created with.
@@ -172,13 +174,18 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 // poolerParameters are the start-up parameters that every pooler accepts.
 var poolerParameters = []string{"application_name", "client_encoding"}
 
-// limit makes the session set its limits in each transaction unless they took effect at start-up. It finds out by a
-// statement whose meaning does not depend on the search path.
+// limit makes the session set its limits in each transaction unless they took effect at start-up and no pooler tells us
+// another process than that which answers. It finds out by a statement that does not depend on the search path.
 func (c *Collector) limit(ctx context.Context, s *session) error {
-	var path string
-	err := s.each(ctx, "SHOW search_path", func(rows *sql.Rows) error { return rows.Scan(&path) })
-	if err != nil || path == searchPath {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	path, process, server, err := readServer(ctx, s.db)
+	if err != nil {
 		return err
+	}
+	if path == searchPath && process == s.process {
+		s.onServer = server
+		return nil
 	}
 	s.limits = maps.Clone(c.Parameters)
 	for _, name := range poolerParameters {
@@ -225,7 +232,7 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 // takeNamesRaw makes the server send names as they are stored, unless only the server can decode them: one that it
 // cannot convert would fail a whole statement.
 func (s *session) takeNamesRaw(ctx context.Context, conn *pgx.Conn) error {
-	s.encoding = conn.PgConn().ParameterStatus("server_encoding")
+	s.process, s.encoding = int64(conn.PgConn().PID()), conn.PgConn().ParameterStatus("server_encoding")
 	if _, decodes := encodings[s.encoding]; !decodes && s.encoding != encodingNone {
 		return nil
 	}
@@ -295,11 +302,36 @@ func (s *session) begin(ctx context.Context, isolation sql.IsolationLevel) (*sql
 	for i, name := range names {
 		values[i] = s.limits[name]
 	}
-	if _, err := tx.ExecContext(ctx, statements["limits"], names, values); err != nil {
+	if _, err = tx.ExecContext(ctx, statements["limits"], names, values); err == nil {
+		err = s.recognize(ctx, tx)
+	}
+	if err != nil {
 		_ = tx.Rollback()
 		return nil, err
 	}
 	return tx, nil
+}
+
+// recognize returns the error of another server if a transaction behind a pooler is not on that of the first one.
+func (s *session) recognize(ctx context.Context, tx *sql.Tx) error {
+	_, _, server, err := readServer(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case s.onServer == "":
+		s.onServer = server
+	case s.onServer != server:
+		return collectors.OtherServer()
+	}
+	return nil
+}
+
+// readServer reads the search path, the number of the server process, and what tells the server from others.
+func readServer(ctx context.Context, q collectors.Queryer) (path string, process int64, server string, err error) {
+	err = collectors.EachRow(ctx, q, statements["server_name"], func(rows *sql.Rows) error {
+		return rows.Scan(&path, &process, &server)
+	})
+	return path, process, server, err
 }
 
 // sqlState returns the server's code of an error, "" when the server did not send it.

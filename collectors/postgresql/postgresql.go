@@ -80,6 +80,14 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 // Databases lists every database but template0 and template1. One that cannot be sized has an Err and no bytes; one
 // that is dropped meanwhile is left out. "postgres" counts as a system database.
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
+	return collectors.OnOneServer(func(last bool) (models.DatabaseResult, error) { return c.sizeDatabases(ctx, t, last) })
+}
+
+// sizeDatabases lists the databases and sizes them. If a transaction comes across another server, it returns the error
+// of that, or the last time a list without sizes that were read there.
+func (c *Collector) sizeDatabases(
+	ctx context.Context, t collectors.Target, last bool,
+) (models.DatabaseResult, error) {
 	s, err := c.openAny(ctx, t)
 	if err != nil {
 		return models.DatabaseResult{}, err
@@ -97,6 +105,12 @@ func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.
 		size, err := s.databaseSize(ctx, d)
 		if errors.Is(err, errVanished) {
 			continue
+		}
+		if collectors.IsOtherServer(err) {
+			if !last {
+				return models.DatabaseResult{}, err
+			}
+			result.Complete, result.Proof = false, models.ProofServers
 		}
 		measured := models.DatabaseSize{Name: collectors.ValidName(d.name), IsSystem: d.name == "postgres"}
 		if err == nil {
@@ -128,15 +142,27 @@ func (c *Collector) refusal(ctx context.Context, t collectors.Target, name strin
 // schemas. The list is always complete: pg_class hides nothing. Sizes come from the files where the account may list
 // them, elsewhere from the server's size functions; both agree to the byte.
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
+	return collectors.OnOneServer(func(last bool) (models.TableResult, error) { return c.tables(ctx, t, database, last) })
+}
+
+// tables measures the tables. If a connection leads to another server, it returns the error of that, or the last time a
+// result in which what was not measured before is unread.
+func (c *Collector) tables(
+	ctx context.Context, t collectors.Target, database string, last bool,
+) (models.TableResult, error) {
 	z := &sizing{collector: c, target: t, database: database, sizes: map[int64]relationSize{}}
 	catalog, err := z.run(ctx)
-	if err != nil {
-		return models.TableResult{}, c.ended(ctx, t, database, err)
+	elsewhere := last && collectors.IsOtherServer(err) && catalog.server.number != 0
+	if err != nil && !elsewhere {
+		return models.TableResult{}, z.ended(ctx, err)
 	}
 	result := models.TableResult{
 		Tables: catalog.assemble(z.sizes), Complete: true, Proof: models.ProofCatalog, ServerBytes: z.serverBytes,
 	}
-	if z.short {
+	switch {
+	case elsewhere:
+		result.Complete, result.Proof = false, models.ProofServers
+	case z.short:
 		result = collectors.CutShort(result)
 	}
 	return result, nil
@@ -144,16 +170,37 @@ func (c *Collector) Tables(ctx context.Context, t collectors.Target, database st
 
 // ended returns the error of a collection. A database that is dropped by force takes our connection with it, so only
 // a new connection can tell whether it is gone.
-func (c *Collector) ended(ctx context.Context, t collectors.Target, database string, err error) error {
+func (z *sizing) ended(ctx context.Context, err error) error {
 	if sqlState(err) == codeAdminShutdown && ctx.Err() == nil {
-		s, again := c.open(ctx, t, database)
+		s, again := z.collector.open(ctx, z.target, z.database)
 		if again == nil {
 			s.close()
 		} else if collectors.IsGone(again) {
-			return again
+			return z.confirmGone(ctx, again)
 		}
 	}
-	return c.classify(ctx, t, database, err)
+	return z.collector.classify(ctx, z.target, z.database, err)
+}
+
+// confirmGone returns the error that says that the database is gone, unless another server than the one that listed its
+// tables says so.
+func (z *sizing) confirmGone(ctx context.Context, gone error) error {
+	elsewhere := z.target
+	elsewhere.Database = ""
+	s, err := z.collector.openAny(ctx, elsewhere)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if s.limits != nil { // behind a pooler each transaction may be elsewhere
+		s.onServer = z.onServer
+		_, err = s.database(ctx)
+		return cmp.Or(err, gone)
+	}
+	if s.onServer != z.onServer {
+		return collectors.OtherServer()
+	}
+	return gone
 }
 
 func (s *session) catalog(ctx context.Context) (found relationCatalog, err error) {

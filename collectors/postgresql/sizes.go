@@ -24,6 +24,7 @@ type sizing struct {
 	target    collectors.Target
 	database  string
 	server    serverInfo
+	onServer  string // which server the catalog was read on
 
 	session     *session
 	looked      int // relations that the connection's server process has looked at
@@ -44,17 +45,19 @@ func (z *sizing) run(ctx context.Context) (catalog relationCatalog, err error) {
 	if catalog, err = z.session.catalog(ctx); err != nil {
 		return relationCatalog{}, err
 	}
-	z.server, z.short = catalog.server, z.session.short
+	z.server, z.short, z.onServer = catalog.server, z.session.short, z.session.onServer
 	wanted := catalog.sizeable()
 	collectors.Expected(ctx, len(wanted))
 	left, err := z.byFiles(ctx, wanted)
+	if err == nil {
+		err = z.byFunctions(ctx, left)
+	}
+	if err == nil || collectors.IsOtherServer(err) {
+		z.noteMissing(wanted)
+	}
 	if err != nil {
-		return relationCatalog{}, err
+		return catalog, err
 	}
-	if err := z.byFunctions(ctx, left); err != nil {
-		return relationCatalog{}, err
-	}
-	z.noteMissing(wanted)
 	z.weigh(ctx)
 	return catalog, nil
 }
@@ -111,10 +114,18 @@ func (z *sizing) room(ctx context.Context, relations int) error {
 	z.weigh(ctx)
 	z.session.close()
 	s, err := z.collector.open(ctx, z.target, z.database)
-	if err != nil {
+	switch {
+	case err != nil && collectors.IsGone(err):
+		return z.confirmGone(ctx, err)
+	case err != nil:
 		return err
 	}
 	z.session, z.looked = s, relations
+	if s.limits != nil {
+		s.onServer = z.onServer
+	} else if s.onServer != z.onServer {
+		return collectors.OtherServer()
+	}
 	database, err := s.database(ctx)
 	if err == nil && database != z.server.database {
 		return collectors.DatabaseGone(z.database, nil) // another database has its name now
