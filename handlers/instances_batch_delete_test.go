@@ -106,8 +106,8 @@ func TestInstancesStatistics(t *testing.T) {
 			[]any{},
 			"database_count", 0, "total_size_bytes", nil)
 		equal(a, "members", members(empty.data),
-			"active_instances database_count db_type_stats deleted_instances disabled_instances total_instances "+
-				"total_size_bytes")
+			"active_instances database_count db_type_stats db_types_count deleted_instances disabled_instances "+
+				"inactive_instances normal_instances port_stats total_instances total_size_bytes version_stats")
 		a.serverInstance("a", models.Oracle)
 		a.serverInstance("b", models.SQLServer)
 		a.serverInstance("c", models.SQLServer)

@@ -172,7 +172,7 @@ func TestMetrics_AuditFailures(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db").watched("s3cret")
 	a.exec(a.store.Path(), "DROP TABLE audit_log")
-	a.admin.post("/tags", obj{"name": "kept"}).want(201, "数据保存成功")
+	a.admin.post("/tags", obj{"name": "kept"}).want(201, "标签创建成功")
 	text := a.scrape("GET", "/metrics", "Authorization", "Bearer s3cret").text
 	if !strings.Contains(text, "\nwhalefall_audit_failures_total 1\n") {
 		t.Error(text)
