@@ -55,6 +55,10 @@ func (c *Collector) Version(ctx context.Context, t collectors.Target) (models.Ve
 func (c *Collector) Databases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.DatabasesTimeout, errors.New("list of databases"))
 	defer cancel()
+	return collectors.OnOneServer(func(bool) (models.DatabaseResult, error) { return c.listDatabases(ctx, t) })
+}
+
+func (c *Collector) listDatabases(ctx context.Context, t collectors.Target) (models.DatabaseResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.DatabaseResult{}, err
@@ -215,6 +219,12 @@ func sumTables(schema string, tables map[string]*tableFiles) (*int64, *models.Er
 func (c *Collector) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, collectors.TablesTimeout, errors.New("collection of tables"))
 	defer cancel()
+	return collectors.OnOneServer(func(bool) (models.TableResult, error) { return c.measureTables(ctx, t, database) })
+}
+
+func (c *Collector) measureTables(
+	ctx context.Context, t collectors.Target, database string,
+) (models.TableResult, error) {
 	s, err := c.open(ctx, t)
 	if err != nil {
 		return models.TableResult{}, err
@@ -358,7 +368,12 @@ func (s *session) rereadView(ctx context.Context, seen *view) (err error) {
 		return err
 	}
 	seen.rights = append(seen.rights, rights)
-	return nil
+
+	server, err := s.nameServer(ctx)
+	if err == nil && !server.is(s.server) { // a proxy sent us elsewhere
+		err = collectors.OtherServer()
+	}
+	return err
 }
 
 func (s *session) schemas(ctx context.Context) (map[string]bool, error) {
