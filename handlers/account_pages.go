@@ -18,9 +18,21 @@ func (h *handlers) accountPage(c echo.Context) error {
 }
 
 func (h *handlers) accountScreen(c echo.Context, p views.Page, problem *views.Failure) (screen, error) {
-	tokens, err := h.Store.Tokens(c.Request().Context(), p.User.ID)
-	body := views.AccountPage(p, views.Account{Tokens: len(tokens), Problem: problem})
+	ctx := c.Request().Context()
+	tokens, err := h.Store.Tokens(ctx, p.User.ID)
+	if err != nil {
+		return screen{}, err
+	}
+	sessions, err := h.Store.Sessions(ctx, p.User.ID)
+	body := views.AccountPage(p, views.Account{Tokens: len(tokens), Sessions: sessions, Problem: problem})
 	return screen{title: p.T("account.title"), body: body}, err
+}
+
+func (h *handlers) submitEndSessions(c echo.Context) error {
+	if _, err := h.endOtherSessions(c); err != nil {
+		return err
+	}
+	return h.redirectWithNotice(c, "/account", h.page(c).T("notice.sessions_ended"))
 }
 
 // submitPassword ends in a full navigation, so that no password stays in the page.

@@ -65,7 +65,7 @@ func TestTokensPage(t *testing.T) {
 		made := a.user.submit("/tokens", token, into("form-problem")...).
 			wantStatus(http.StatusOK).
 			says(name).
-			says(day + " 23:59:59 Asia/Shanghai").
+			says(day+" 23:59:59 Asia/Shanghai").
 			has(0, "script")
 		equal(a, "into", made.header.Get("HX-Retarget"), "#token-panel")
 		equal(a, "event", made.header.Get("HX-Trigger"), "tokens-changed")

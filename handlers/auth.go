@@ -130,9 +130,7 @@ func (h *handlers) changePassword(c echo.Context, f fields) error {
 	if err := f.bindBool("end_tokens", !isAPI(c), &change.EndTokens); err != nil {
 		return err
 	}
-	if currentToken(c) == nil {
-		change.KeepSession = h.sessionID(c)
-	}
+	change.KeepSession = h.keptSession(c)
 	return h.Store.ChangePassword(c.Request().Context(), user.ID, change)
 }
 

@@ -75,6 +75,19 @@ func authOperations() []operation {
 			},
 		},
 		{
+			method: http.MethodGet, path: "/auth/sessions", id: "listSessions", tag: tagAuth,
+			summary: "List your own logins", about: "Those that have not ended, the last used first.",
+			query: pageFields, message: "api.sessions",
+			data: newPage([]sessionJSON{{exampleTime, exampleTime, true}}, 1, listLimit, 0),
+		},
+		{
+			method: http.MethodDelete, path: "/auth/sessions", id: "endSessions", tag: tagAuth,
+			summary: "End your other logins", about: "All but the one of this request. Tokens stay valid.",
+			message: "api.sessions_ended", data: struct {
+				EndedCount int64 `json:"ended_count"`
+			}{2},
+		},
+		{
 			method:  http.MethodPost,
 			path:    "/auth/change-password",
 			id:      "changePassword",

@@ -283,6 +283,8 @@ var endpoints = []endpoint{
 	{method: "GET", path: "/openapi.json", may: everybody, status: 200, probe: true},
 	{method: "GET", path: "/docs", may: everybody, status: 200, probe: true},
 
+	{method: "GET", path: "/auth/sessions", may: anybody, status: 200, message: "获取会话列表成功", loose: pages},
+	{method: "DELETE", path: "/auth/sessions", may: anybody, status: 200, message: "其他会话已结束", ends: true},
 	{method: "GET", path: "/tokens", may: anybody, status: 200, message: "获取令牌列表成功", loose: pages},
 	{
 		method:  "POST",

@@ -91,6 +91,8 @@ var documentMembers = map[string]string{
 	"last_login_at":                 "When the user last logged in; null: never.",
 	"expires_at":                    "When it expires.",
 	"last_used_at":                  "When it was last used, to the minute; null: never.",
+	"last_seen_at":                  "When it was last used, to the minute.",
+	"Session.current":               "Whether it is the one of this request.",
 	"expired":                       "Whether it has expired.",
 	"token":                         "The token.",
 	"secret":                        "Send it as a bearer token. It cannot be read again.",

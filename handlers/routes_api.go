@@ -41,6 +41,9 @@ func (h *handlers) apiPeopleRoutes() []route {
 		post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout),
 		post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword).behind(h.throttlePassword),
 
+		get("/auth/sessions", loggedIn, h.apiSessions),
+		remove("/auth/sessions", loggedIn, models.ActionEndSessions, h.apiEndSessions),
+
 		get("/tokens", loggedIn, h.apiTokens),
 		post("/tokens", loggedIn, models.ActionCreateToken, h.apiCreateToken),
 		remove("/tokens/:id", loggedIn, models.ActionDeleteToken, h.apiDeleteToken),

@@ -21,6 +21,7 @@ func (h *handlers) pageRoutes() []route {
 
 		get("/account", loggedIn, h.accountPage),
 		post("/account/password", loggedIn, models.ActionChangePassword, h.submitPassword).behind(h.throttlePassword),
+		post("/account/sessions/end", loggedIn, models.ActionEndSessions, h.submitEndSessions),
 		get("/tokens", loggedIn, h.tokensPage),
 		get("/tokens/new", loggedIn, h.newTokenPage),
 		post("/tokens", loggedIn, models.ActionCreateToken, h.submitToken),

@@ -16,7 +16,9 @@ func tokenOperations() []operation {
 			summary: "List your own tokens", about: "Expired ones included, newest first, without their secrets.",
 			query: slices.Concat([]openapi.Field{
 				openapi.Optional("all", openapi.Dict("type", "boolean"), "Those of all users; for admins."),
-			}, pageFields), fails: []*models.Error{forbidden(models.PermAdmin)}, message: "api.tokens", data: newPage([]tokenJSON{token}, 1, listLimit, 0),
+			}, pageFields),
+			fails:   []*models.Error{forbidden(models.PermAdmin)},
+			message: "api.tokens", data: newPage([]tokenJSON{token}, 1, listLimit, 0),
 		},
 		{
 			method: http.MethodPost, path: "/tokens", id: "createToken", tag: tagTokens,

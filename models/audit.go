@@ -22,6 +22,7 @@ const (
 	ActionLogin          Action = "auth.login"
 	ActionLogout         Action = "auth.logout"
 	ActionChangePassword Action = "auth.change_password"
+	ActionEndSessions    Action = "auth.end_sessions"
 
 	ActionCreateUser Action = "user.create"
 	ActionUpdateUser Action = "user.update"
@@ -60,7 +61,7 @@ const (
 
 // Actions lists every action in the order of the filter on the audit page.
 var Actions = []Action{
-	ActionLogin, ActionLogout, ActionChangePassword,
+	ActionLogin, ActionLogout, ActionChangePassword, ActionEndSessions,
 	ActionCreateUser, ActionUpdateUser, ActionDeleteUser,
 	ActionCreateToken, ActionDeleteToken,
 	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential,

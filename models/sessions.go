@@ -107,6 +107,28 @@ func (s *Store) sessionEnded(session Session, now time.Time) bool {
 	return now.Sub(session.CreatedAt) >= s.sessionLifetime || now.Sub(session.SeenAt) >= s.sessionIdle
 }
 
+// Sessions returns a user's sessions that have not ended, the last used first.
+func (s *Store) Sessions(ctx context.Context, userID int64) ([]Session, error) {
+	db, done := bounded(ctx, s.reader)
+	defer done()
+	now := s.Now()
+	var sessions []Session
+	err := db.Where("user_id = ? AND created_at > ? AND seen_at > ?", userID, now.Add(-s.sessionLifetime), now.Add(-s.sessionIdle)).
+		Order("seen_at DESC, created_at DESC, id").Find(&sessions).Error
+	return sessions, err
+}
+
+// HasID reports whether the cookie's id is the session's.
+func (s *Session) HasID(id string) bool { return id != "" && s.ID == digest(id) }
+
+// EndOtherSessions ends a user's sessions except the one with the id in the cookie, and returns how many.
+func (s *Store) EndOtherSessions(ctx context.Context, userID int64, keep string) (int64, error) {
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	ended := db.Delete(&Session{}, "user_id = ? AND id <> ?", userID, digest(keep))
+	return ended.RowsAffected, ended.Error
+}
+
 // EndSession deletes a session. One that has ended is no error.
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	db, done := bounded(ctx, s.writer)

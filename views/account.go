@@ -8,8 +8,9 @@ import (
 
 // Account is the model of the page of the user who is logged in.
 type Account struct {
-	Tokens  int      // API tokens of the user, expired ones included
-	Problem *Failure // why the new password was refused; nil: it was not
+	Tokens   int              // API tokens of the user, expired ones included
+	Sessions []models.Session // of the user, the last used first
+	Problem  *Failure         // why the new password was refused; nil: it was not
 }
 
 // TokenList is the model of the page with the API tokens of the user who is logged in, or of all users.
