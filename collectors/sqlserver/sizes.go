@@ -227,7 +227,7 @@ func (c systemCatalog) row(r *relation) models.TableSize {
 	if r.kind == models.KindExternal {
 		return row
 	}
-	if !r.counted || r.onDisk() && !r.reserved.Times(pageBytes).Plus(r.data).Plus(r.used).Known() {
+	if !r.counted || !min(r.reserved.Times(pageBytes), r.data, r.used).Known() {
 		row.Unread = models.UnreadFailed
 		return row
 	}
@@ -258,7 +258,7 @@ func splitPages(data, used, reserved int64) (total, dataBytes, index, unused *in
 // or it is hidden.
 func (c systemCatalog) note(row *models.TableSize, r, current *relation) {
 	switch {
-	case r.counted && r.rows == collectors.Impossible:
+	case r.rows == collectors.Impossible:
 		row.Note = models.NoteImpossible
 	case r.unclassified:
 		row.Note = models.NoteUnclassified
