@@ -112,8 +112,8 @@ func (h *handlers) apiChangePassword(c echo.Context) error {
 	return h.ok(c, nil, "api.password_changed")
 }
 
-// changePassword changes the password of the current user and ends their sessions except the current one, and their tokens if they
-// want that.
+// changePassword changes the password of the current user and ends their sessions except the current one, and
+// their tokens if they want that.
 func (h *handlers) changePassword(c echo.Context, f fields) error {
 	user := currentUser(c)
 	auditTarget(c, user.ID, user.Username)

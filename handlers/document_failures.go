@@ -60,7 +60,8 @@ var failureStatuses = []failureStatus{
 	},
 	{
 		http.StatusServiceUnavailable, "Busy", "Too many logins are waiting for their turn.",
-		[]*models.Error{busy}, []string{"Retry-After"},
+		[]*models.Error{busy},
+		[]string{"Retry-After"},
 	},
 	{
 		http.StatusGatewayTimeout, "Timeout", "The monitored server did not answer in time.",

@@ -96,8 +96,10 @@ func TestCapacity(t *testing.T) {
 			wantAt("total", 6, "pages", 1, "limit", 6, "items.0.period_start", "2026-03-01")
 		a.guest.get("/capacity/databases?end_date=2001-01-01").wantAt("total", 0, "pages", 0, "items", []any{})
 		a.guest.get("/capacity/databases/summary").want(200, "数据库统计聚合汇总获取成功").
-			wantAt("summary", obj{"total_databases": 2, "total_instances": 1, "total_size_mb": 114, "avg_size_mb": 57,
-				"max_size_mb": 113, "growth_rate": 0})
+			wantAt("summary", obj{
+				"total_databases": 2, "total_instances": 1, "total_size_mb": 114, "avg_size_mb": 57,
+				"max_size_mb": 113, "growth_rate": 0,
+			})
 		a.checkInstanceCapacity()
 	})
 }
@@ -116,8 +118,10 @@ func (a *app) checkInstanceCapacity() {
 	a.guest.get("/capacity/instances?end_date=2001-01-01").wantAt("total", 0, "pages", 1)
 	a.guest.get("/capacity/instances?time_range=100000").wantAt("total", 3+2+1+1)
 	a.guest.get("/capacity/instances/summary?period_type=monthly").want(200, "操作成功").
-		wantAt("summary", obj{"total_instances": 1, "total_size_mb": 114, "avg_size_mb": 114, "max_size_mb": 114,
-			"period_type": "monthly", "source": "instance_size_stats"})
+		wantAt("summary", obj{
+			"total_instances": 1, "total_size_mb": 114, "avg_size_mb": 114, "max_size_mb": 114,
+			"period_type": "monthly", "source": "instance_size_stats",
+		})
 	a.guest.get("/capacity/instances/summary?end_date=2001-01-01").
 		wantAt("summary.total_instances", 0, "summary.avg_size_mb", 0, "summary.period_type", "all")
 	for query, message := range map[string]string{

@@ -51,9 +51,12 @@ func TestTags_BatchDelete(t *testing.T) {
 		r := a.admin.post("/tags/batch-delete", obj{"tag_ids": chosen})
 		r.want(http.StatusMultiStatus, "部分标签未能删除")
 		equal(a, "results", plain(r.at("results")), plain([]any{
-			obj{"tag_id": first, "status": "deleted"}, obj{"tag_id": second, "status": "in_use", "instance_count": 1},
-			obj{"tag_id": third, "status": "deleted"}, obj{"tag_id": 4711, "status": "not_found"},
-			obj{"tag_id": first, "status": "not_found"}, obj{"tag_id": "x", "status": "invalid_id"},
+			obj{"tag_id": first, "status": "deleted"},
+			obj{"tag_id": second, "status": "in_use", "instance_count": 1},
+			obj{"tag_id": third, "status": "deleted"},
+			obj{"tag_id": 4711, "status": "not_found"},
+			obj{"tag_id": first, "status": "not_found"},
+			obj{"tag_id": "x", "status": "invalid_id"},
 			obj{"tag_id": 1.5, "status": "invalid_id"},
 		}))
 		a.guest.get("/tags").wantAt("total", 1)

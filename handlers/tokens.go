@@ -31,7 +31,8 @@ type createdTokenJSON struct {
 
 func (h *handlers) newToken(t models.Token) tokenJSON {
 	return tokenJSON{
-		ID: t.ID, UserID: t.UserID, Name: t.Name, Role: t.Role, ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
+		ID: t.ID, UserID: t.UserID, Name: t.Name, Role: t.Role,
+		ExpiresAt: timestamp(t.ExpiresAt), CreatedAt: timestamp(t.CreatedAt),
 		LastUsedAt: timestampOrNull(t.LastUsedAt), Expired: t.ExpiredAt(h.now()),
 	}
 }

@@ -9,7 +9,9 @@ import (
 )
 
 func tokenOperations() []operation {
-	token := tokenJSON{ID: 5, UserID: 1, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime}
+	token := tokenJSON{
+		ID: 5, UserID: 1, Name: "nightly", Role: models.RoleUser, ExpiresAt: exampleLate, CreatedAt: exampleTime,
+	}
 	return []operation{
 		{
 			method: http.MethodGet, path: "/tokens", id: "listTokens", tag: tagTokens,
@@ -28,8 +30,8 @@ func tokenOperations() []operation {
 				openapi.Optional("role", openapi.Enum(models.Roles...),
 					"Highest role it acts with, not above your own; absent: your own."),
 				openapi.Optional("expires_at", openapi.Dict("type", "string", "examples", []string{"2026-09-30", exampleLate}),
-					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. At most a year ahead. Created with a token, it expires no "+
-						"later than that one."),
+					"RFC 3339 time, or a day at whose end it expires; absent: in 90 days. At most a year ahead. "+
+						"Created with a token, it expires no later than that one."),
 			},
 			example: openapi.Dict("name", "nightly", "role", "user", "expires_at", "2026-09-30"),
 			status:  http.StatusCreated, message: "api.saved", data: createdTokenJSON{token, models.TokenPrefix + "kx0S…"},
@@ -43,7 +45,8 @@ func tokenOperations() []operation {
 		},
 		{
 			method: http.MethodDelete, path: "/tokens/{id}", id: "deleteToken", tag: tagTokens,
-			summary: "Delete a token", about: "One of your own, or anybody's for admins. One that can do more than the request is refused.",
+			summary: "Delete a token",
+			about:   "One of your own, or anybody's for admins. One that can do more than the request is refused.",
 			fails:   []*models.Error{forbidden(models.PermAdmin), forbidden("user")},
 			message: "api.deleted", data: struct {
 				TokenID int64 `json:"token_id"`

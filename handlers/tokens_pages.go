@@ -16,7 +16,8 @@ func (h *handlers) tokensPage(c echo.Context) error {
 	}
 	p := h.pageWithNotice(c)
 	return h.render(c, http.StatusOK, p, screen{
-		title: p.T("tokens.title"), body: views.Tokens(p, views.TokenList{Tokens: tokens, All: isYes(c.QueryParam("all"))}), fragments: []string{"token-list"},
+		title: p.T("tokens.title"), fragments: []string{"token-list"},
+		body: views.Tokens(p, views.TokenList{Tokens: tokens, All: isYes(c.QueryParam("all"))}),
 	})
 }
 

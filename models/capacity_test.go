@@ -84,8 +84,13 @@ func TestStore_DatabasePeriods(t *testing.T) {
 		equal(f, "largest", fmt.Sprint(largest.Total, " ", largest.Rows[0].DatabaseName, largest.Rows[1].DatabaseName),
 			"5 Appapp")
 		for _, none := range []models.CapacityQuery{
-			{DatabaseName: "APP"}, {DatabaseName: "a\x00"}, {DBType: models.Oracle}, {InstanceID: 4711}, {DatabaseID: 4711},
-			{EndDay: "2001-01-01"}, {StartDay: "2999-01-01"},
+			{DatabaseName: "APP"},
+			{DatabaseName: "a\x00"},
+			{DBType: models.Oracle},
+			{InstanceID: 4711},
+			{DatabaseID: 4711},
+			{EndDay: "2001-01-01"},
+			{StartDay: "2999-01-01"},
 		} {
 			page, err := f.DatabasePeriods(f.ctx, none)
 			check(f, err)

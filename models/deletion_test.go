@@ -133,8 +133,8 @@ func TestStore_InstanceStatistics(t *testing.T) {
 		equal(f, "ports", fmt.Sprint(len(s.Ports), *s.Ports[0].Port, s.Ports[0].Count, s.Ports[2].Port), "3 5432 2 <nil>")
 		s.Ports = nil
 		equal(f, "all", fmt.Sprintf("%+v", s), "{Total:4 Active:3 Disabled:1 Deleted:1 DatabaseCount:2 SizeBytes:<nil> "+
-			"Engines:[{DBType:postgresql Count:2} {DBType:mysql Count:1} {DBType:sqlite Count:1}] Ports:[] Versions:[{DBType:postgresql Version: Count:2} "+
-			"{DBType:mysql Version: Count:1} {DBType:sqlite Version: Count:1}]}")
+			"Engines:[{DBType:postgresql Count:2} {DBType:mysql Count:1} {DBType:sqlite Count:1}] Ports:[] "+
+			"Versions:[{DBType:postgresql Version: Count:2} {DBType:mysql Version: Count:1} {DBType:sqlite Version: Count:1}]}")
 	})
 }
 

@@ -113,7 +113,8 @@ func (s *Store) Sessions(ctx context.Context, userID int64) ([]Session, error) {
 	defer done()
 	now := s.Now()
 	var sessions []Session
-	err := db.Where("user_id = ? AND created_at > ? AND seen_at > ?", userID, now.Add(-s.sessionLifetime), now.Add(-s.sessionIdle)).
+	err := db.Where("user_id = ? AND created_at > ? AND seen_at > ?",
+		userID, now.Add(-s.sessionLifetime), now.Add(-s.sessionIdle)).
 		Order("seen_at DESC, created_at DESC, id").Find(&sessions).Error
 	return sessions, err
 }

@@ -205,13 +205,15 @@ func TestStore_ChangePassword_Throttled(t *testing.T) {
 		equal(f, "left", left, 0)
 		equal(f, "reset", reset, start.Add(models.LoginFailureWindow))
 
-		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234"}), models.CodeRateLimited, "")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234"}),
+			models.CodeRateLimited, "")
 		check(f, f.ChangePassword(f.ctx, other.ID, models.PasswordChange{Old: password, New: "Another1234"}))
 		_, err = f.Login(f.ctx, "user", password, "10.0.0.1")
 		check(f, err)
 
 		f.clock.add(models.LoginFailureWindow)
-		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: "Wrong1234", New: "Another1234"}), models.CodeInvalidOldPassword, "")
+		wantError(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: "Wrong1234", New: "Another1234"}),
+			models.CodeInvalidOldPassword, "")
 		check(f, f.ChangePassword(f.ctx, user.ID, models.PasswordChange{Old: password, New: "Another1234"}))
 		left, _, err = f.PasswordBudget(f.ctx, user.ID)
 		check(f, err)

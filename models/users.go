@@ -225,7 +225,8 @@ type PasswordChange struct {
 	EndTokens   bool
 }
 
-// ChangePassword replaces a user's own password. Too many wrong old passwords are CodeRateLimited, too many logins at a time CodeBusy.
+// ChangePassword replaces a user's own password. Too many wrong old passwords are CodeRateLimited, too many logins at
+// a time CodeBusy.
 func (s *Store) ChangePassword(ctx context.Context, userID int64, p PasswordChange) error {
 	if p.Old == p.New {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}

@@ -308,8 +308,8 @@ const killStep = 20 * time.Millisecond
 
 // kill ends the whole connection, not only its statement, since another one may already have been sent. The address may
 // lead to another server, where the id is somebody else's: it kills only what is proved to be ours, a connection of the
-// same server and user that runs a statement with our mark. Errors are ignored: the connection may have ended by itself,
-// and a server that cannot be reached is left to its own limits.
+// same server and user that runs a statement with our mark. Errors are ignored: the connection may have ended by
+// itself, and a server that cannot be reached is left to its own limits.
 func (s *session) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
