@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/csv"
 	"strings"
 	"testing"
 
@@ -45,13 +46,13 @@ func (w *walk) wantExportOfRows() {
 	w.until(`window.exported !== undefined`)
 	shown := evaluate[[]string](w.browser,
 		`[...document.querySelectorAll("#tables-view tbody tr")].map(r => r.dataset.table)`)
-	lines := strings.Split(strings.TrimSpace(evaluate[string](w.browser, `window.exported`)), "\n")
-	if len(lines) != len(shown)+1 {
-		w.t.Fatalf("got %d lines, want %d: a header and the rows shown", len(lines), len(shown)+1)
+	rows, err := csv.NewReader(strings.NewReader(evaluate[string](w.browser, `window.exported`))).ReadAll()
+	if err != nil || len(rows) != len(shown)+1 {
+		w.t.Fatalf("got %d lines and error %v, want %d: a header and the rows shown", len(rows), err, len(shown)+1)
 	}
 	for i, name := range shown {
-		if !strings.HasPrefix(lines[i+1], "main,"+name+",") {
-			w.t.Errorf("line %d: got %q, want table %q", i+2, lines[i+1], name)
+		if row := rows[i+1]; row[0] != "main" || row[1] != name {
+			w.t.Errorf("line %d: got %q, want table %q", i+2, row, name)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestWalk_ImportAndExport(t *testing.T) {
 				`(f => fetch(f.action + "?" + new URLSearchParams(new FormData(f))).then(r => r.text()))(
 					document.querySelector("#instance-export"))`,
 				chromedp.EvalAwaitPromise))
-			const row = "edge-1,postgresql,db.example.com,5432,,'=1+1,"
+			const row = `"edge-1","postgresql","db.example.com",5432,,"'=1+1",`
 			if strings.Contains(exported, "本机存储") || !strings.Contains(exported, row) {
 				t.Errorf("exported: got %q, want %q in it, without 本机存储", exported, row)
 			}
