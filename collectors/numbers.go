@@ -57,11 +57,8 @@ func parsed(text string) Number {
 	if err != nil || number.IsInf() {
 		return Impossible
 	}
-	whole, _ := number.Int(nil)
-	if !whole.IsInt64() {
-		return Impossible
-	}
-	return Checked(whole.Int64())
+	whole, _ := number.Int64() // the nearest, if it is none
+	return Checked(whole)
 }
 
 // Checked returns n if it is possible.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -52,6 +53,21 @@ func TestNumber_Scan(t *testing.T) {
 		if err := n.Scan(test.value); err != nil || n != test.want {
 			t.Errorf("%v (%T): got %d, %v; want %d", test.value, test.value, n, err, test.want)
 		}
+	}
+}
+
+// A few characters of a server must not fill the memory. No other test runs meanwhile.
+func TestNumber_Scan_HugeExponent(t *testing.T) {
+	const most = 1 << 20 // bytes
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var n collectors.Number
+	if err := n.Scan("1e300000000"); err != nil || n != collectors.Impossible {
+		t.Errorf("got %d, %v", n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > most {
+		t.Errorf("%d bytes were allocated, want at most %d", used, most)
 	}
 }
 
