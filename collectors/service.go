@@ -407,8 +407,7 @@ func (s *Service) storing(ctx context.Context, store func(context.Context) error
 	return store(ctx)
 }
 
-// save is storing unless the instance has changed since it was read: collected is the instance that the target was made
-// of.
+// save calls store like storing, unless the instance that the target was made of, collected, has changed since.
 func (s *Service) save(ctx context.Context, collected models.Instance, store func(context.Context) error) error {
 	return s.storing(ctx, func(ctx context.Context) error {
 		instance, err := s.store.TargetInstance(ctx, collected.ID)

@@ -145,7 +145,7 @@ func (h *handlers) apiDeleteCredential(c echo.Context) error {
 	return h.ok(c, echo.Map{"credential_id": credential.ID}, "api.deleted")
 }
 
-// apiDeleteCredentialByPost is apiDeleteCredential as clients of the original know it.
+// apiDeleteCredentialByPost deletes a credential like apiDeleteCredential, for clients of the original.
 func (h *handlers) apiDeleteCredentialByPost(c echo.Context) error {
 	return notFoundAs(h.apiDeleteCredential(c), "instance.credential_missing")
 }

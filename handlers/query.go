@@ -44,7 +44,7 @@ func bindPage(c echo.Context) (limit, offset int) {
 // limitNames lists the names of the number of rows of a page; later ones take precedence.
 var limitNames = []string{"per_page", "page_size", "limit"}
 
-// bindStrictPage is bindPage for lists that refuse what is no positive number.
+// bindStrictPage reads the page like bindPage, but rejects what is no positive number.
 func bindStrictPage(c echo.Context) (limit, offset int, err error) {
 	for _, name := range append([]string{"page"}, limitNames...) {
 		text := c.QueryParam(name)

@@ -177,7 +177,7 @@ func (h *handlers) apiDeleteTag(c echo.Context) error {
 	return h.ok(c, echo.Map{"tag_id": tag.ID}, "api.tag_deleted")
 }
 
-// apiDeleteTagByPost is apiDeleteTag as clients of the original know it.
+// apiDeleteTagByPost deletes a tag like apiDeleteTag, for clients of the original.
 func (h *handlers) apiDeleteTagByPost(c echo.Context) error {
 	return notFoundAs(h.apiDeleteTag(c), "tag.missing")
 }

@@ -179,7 +179,7 @@ func (t *Turns) Take(ctx context.Context, from string) bool { return t.take(ctx,
 // Done ends a turn.
 func (t *Turns) Done() { t.done() }
 
-// Waiting is how many wait.
+// Waiting returns how many wait.
 func (t *Turns) Waiting() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -189,7 +189,7 @@ func (t *Turns) Waiting() (n int) {
 	return n
 }
 
-// LoginsAtOnce is how many passwords are checked at a time.
+// LoginsAtOnce returns how many passwords are checked at a time.
 func LoginsAtOnce() int { return loginsAtOnce() }
 
 // TakeLoginTurn takes one of the turns of logins until it is released.

@@ -183,8 +183,8 @@ func holdConfiguration(tx *gorm.DB, id int64, configuration string) error {
 	return nil
 }
 
-// InstanceChanged is the error of a collection whose instance was edited or, with the cause that says so, deleted since
-// it started.
+// InstanceChanged returns the error of a collection whose instance was edited or, with the cause that says so, deleted
+// since it started.
 func InstanceChanged(name string, cause error) *Error {
 	return &Error{Code: CodeCollection, Key: "collect.instance_changed", Args: Args("Name", name), Err: cause}
 }

@@ -58,7 +58,7 @@ type placedDatabase struct {
 	Instance Instance `gorm:"foreignKey:InstanceID"`
 }
 
-// TableName is the table of placedDatabase.
+// TableName implements gorm's Tabler.
 func (placedDatabase) TableName() string { return "instance_databases" }
 
 // PlacedDatabase returns the database of an instance with the exact name, and the instance without its credential and
@@ -70,7 +70,7 @@ func (s *Store) PlacedDatabase(ctx context.Context, instanceID int64, name strin
 	return s.placedDatabase(ctx, "instance_databases.instance_id = ? AND instance_databases.name = ?", instanceID, name)
 }
 
-// PlacedDatabaseByID is PlacedDatabase by the id of the database.
+// PlacedDatabaseByID returns the database with the id, and its instance as PlacedDatabase does.
 func (s *Store) PlacedDatabaseByID(ctx context.Context, id int64) (InstanceDatabase, Instance, error) {
 	return s.placedDatabase(ctx, "instance_databases.id = ?", id)
 }

@@ -212,8 +212,8 @@ func (s *Store) ClaimRun(ctx context.Context, id int64, owner string, at time.Ti
 	return Run{}, ErrInstanceBusy
 }
 
-// ClaimNextRun is ClaimRun for an instance. It returns ErrRunTaken if no run of the instance is queued, or one is
-// running.
+// ClaimNextRun claims the next run of an instance like ClaimRun. It returns ErrRunTaken if no run of the instance is
+// queued, or one is running.
 func (s *Store) ClaimNextRun(ctx context.Context, instanceID int64, owner string, at time.Time) (Run, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()

@@ -19,7 +19,7 @@ type TokenList struct {
 	All    bool
 }
 
-// Path is the address of the page.
+// Path returns the address of the page.
 func (l TokenList) Path() string {
 	if l.All {
 		return "/tokens?all=1"
