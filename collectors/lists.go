@@ -11,9 +11,9 @@ import (
 // Reader runs a statement within the limits of an engine's session and calls scan for each row.
 type Reader func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error
 
-// List is the reader for a statement that lists something. It reports whether every row arrived: a limit on rows that a
-// server, a trigger at login or a proxy sets cuts lists without an error. The server counts the rows in a statement of
-// its own, whose one row no such limit cuts, and once more if fewer arrive, since some may have been dropped meanwhile.
+// List runs a statement that lists something and reports whether every row arrived: a limit on rows that a server, a
+// trigger at login or a proxy sets cuts lists without an error. The server counts the rows in a statement of its own,
+// whose one row no such limit cuts, and once more if fewer arrive, since some may have been dropped meanwhile.
 func (read Reader) List(
 	ctx context.Context, text string, scan func(*sql.Rows) error, args ...any,
 ) (whole bool, err error) {
@@ -33,6 +33,15 @@ func (read Reader) List(
 
 	counted, err = read.Count(ctx, text, args...)
 	return arrived >= counted, err
+}
+
+// ListNoting calls List and sets short if rows are missing.
+func (read Reader) ListNoting(
+	ctx context.Context, short *bool, text string, scan func(*sql.Rows) error, args ...any,
+) error {
+	whole, err := read.List(ctx, text, scan, args...)
+	*short = *short || err == nil && !whole
+	return err
 }
 
 // Count returns how many rows a statement has, as the server counts them: more than any list has, math.MaxInt64, if not
@@ -64,7 +73,8 @@ func Contradicted(r models.TableResult, proof models.Proof) models.TableResult {
 	return r
 }
 
-// CutShortDatabases is CutShort for a list of databases: none of them has a size.
+// CutShortDatabases returns a list of databases of which some list arrived without all of its rows. It is not complete,
+// and none of the databases has a size.
 func CutShortDatabases(r models.DatabaseResult) models.DatabaseResult {
 	r.Complete, r.Proof, r.Grant = false, models.ProofShort, ""
 	for i, d := range r.Databases {

@@ -132,13 +132,9 @@ func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, erro
 	for i, f := range figures {
 		ids[i] = f.ID
 	}
-	var instances []Instance
-	if err := withDetails(tx).Find(&instances, "id IN ?", ids).Error; err != nil {
+	byID, err := instancesByID(tx, ids)
+	if err != nil {
 		return nil, err
-	}
-	byID := make(map[int64]Instance, len(instances))
-	for _, instance := range instances {
-		byID[instance.ID] = instance
 	}
 	items := make([]InstanceItem, len(figures))
 	for i, f := range figures {
@@ -147,6 +143,19 @@ func instanceItems(tx *gorm.DB, figures []instanceFigures) ([]InstanceItem, erro
 		}
 	}
 	return items, nil
+}
+
+// instancesByID loads instances with their credentials and tags.
+func instancesByID(tx *gorm.DB, ids []int64) (map[int64]Instance, error) {
+	var instances []Instance
+	if err := withDetails(tx).Find(&instances, "id IN ?", ids).Error; err != nil {
+		return nil, err
+	}
+	byID := make(map[int64]Instance, len(instances))
+	for _, instance := range instances {
+		byID[instance.ID] = instance
+	}
+	return byID, nil
 }
 
 // addSchedules sets Planned and PausedBy of a page's instances. It reads runs only for paused schedules.

@@ -71,13 +71,9 @@ func placed(tx *gorm.DB, rows []DatabaseSizeRow) ([]LedgerRow, error) {
 	for i, row := range rows {
 		ids[i] = row.InstanceID
 	}
-	var instances []Instance
-	if err := withDetails(tx).Find(&instances, "id IN ?", ids).Error; err != nil {
+	byID, err := instancesByID(tx, ids)
+	if err != nil {
 		return nil, err
-	}
-	byID := make(map[int64]Instance, len(instances))
-	for _, instance := range instances {
-		byID[instance.ID] = instance
 	}
 
 	out := make([]LedgerRow, len(rows))

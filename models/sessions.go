@@ -126,7 +126,7 @@ func (s *Session) HasID(id string) bool { return id != "" && s.ID == digest(id) 
 func (s *Store) EndOtherSessions(ctx context.Context, userID int64, keep string) (int64, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	ended := db.Delete(&Session{}, "user_id = ? AND id <> ?", userID, digest(keep))
+	ended := endSessions(db, userID, keep)
 	return ended.RowsAffected, ended.Error
 }
 
@@ -138,6 +138,6 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 }
 
 // endSessions deletes a user's sessions except the one with the id keep (as in the cookie).
-func endSessions(tx *gorm.DB, userID int64, keep string) error {
-	return tx.Delete(&Session{}, "user_id = ? AND id <> ?", userID, digest(keep)).Error
+func endSessions(tx *gorm.DB, userID int64, keep string) *gorm.DB {
+	return tx.Delete(&Session{}, "user_id = ? AND id <> ?", userID, digest(keep))
 }

@@ -193,7 +193,7 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User,
 			return nameTaken(err)
 		}
 		if password != nil || !u.IsActive {
-			return errors.Join(endSessions(tx, u.ID, ""), endTokens(tx, u.ID))
+			return errors.Join(endSessions(tx, u.ID, "").Error, endTokens(tx, u.ID))
 		}
 		return nil
 	})
@@ -269,7 +269,7 @@ func (s *Store) replacePassword(ctx context.Context, user User, p PasswordChange
 				return err
 			}
 		}
-		return endSessions(tx, user.ID, p.KeepSession)
+		return endSessions(tx, user.ID, p.KeepSession).Error
 	})
 }
 

@@ -352,11 +352,9 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	return collectors.EachRow(ctx, s.conn, s.mark+text, scan, args...)
 }
 
-// list is each for a statement that lists something, and notes if rows are missing.
+// list runs a statement that lists something and notes if rows are missing.
 func (s *session) list(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	whole, err := collectors.Reader(s.each).List(ctx, text, scan, args...)
-	s.short = s.short || err == nil && !whole
-	return err
+	return collectors.Reader(s.each).ListNoting(ctx, &s.short, text, scan, args...)
 }
 
 // classify returns the *models.Error for an error of this session.

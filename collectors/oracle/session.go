@@ -171,11 +171,9 @@ func (s *session) each(ctx context.Context, statement string, scan func(*sql.Row
 	return s.run(ctx, statements[statement], scan)
 }
 
-// list is each for a statement that lists something, and notes if rows are missing.
+// list runs a statement that lists something and notes if rows are missing.
 func (s *session) list(ctx context.Context, statement string, scan func(*sql.Rows) error) error {
-	whole, err := collectors.Reader(s.run).List(ctx, statements[statement], scan)
-	s.short = s.short || err == nil && !whole
-	return err
+	return collectors.Reader(s.run).ListNoting(ctx, &s.short, statements[statement], scan)
 }
 
 func (s *session) run(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {

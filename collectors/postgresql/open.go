@@ -233,7 +233,7 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 // cannot convert would fail a whole statement.
 func (s *session) takeNamesRaw(ctx context.Context, conn *pgx.Conn) error {
 	s.process, s.encoding = int64(conn.PgConn().PID()), conn.PgConn().ParameterStatus("server_encoding")
-	if _, decodes := encodings[s.encoding]; !decodes && s.encoding != encodingNone {
+	if s.encoding == encodingUTF8 || s.converts() {
 		return nil
 	}
 	_, err := conn.Exec(ctx, "SET client_encoding TO 'SQL_ASCII'")
@@ -272,11 +272,9 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	return collectors.EachRow(ctx, tx, text, scan, args...)
 }
 
-// list is each for a statement that lists something, and notes if rows are missing.
+// list runs a statement that lists something and notes if rows are missing.
 func (s *session) list(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	whole, err := collectors.Reader(s.each).List(ctx, text, scan, args...)
-	s.short = s.short || err == nil && !whole
-	return err
+	return collectors.Reader(s.each).ListNoting(ctx, &s.short, text, scan, args...)
 }
 
 // snapshot calls read, whose statements all see the same state of the same server, even behind a pooler.

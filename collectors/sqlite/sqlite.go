@@ -165,9 +165,7 @@ func (c *catalog) list(ctx context.Context, tx *sql.Tx, text string, scan func(*
 	read := func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
 		return collectors.EachRow(ctx, tx, text, scan, args...)
 	}
-	whole, err := collectors.Reader(read).List(ctx, text, scan)
-	c.short = c.short || err == nil && !whole
-	return err
+	return collectors.Reader(read).ListNoting(ctx, &c.short, text, scan)
 }
 
 // readPages adds up the pages of each b-tree. They are not counted, as that would read the whole file once more; but

@@ -261,11 +261,9 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	return nil
 }
 
-// eachListed is each for a statement that lists something, and notes if rows are missing.
+// eachListed runs a statement that lists something and notes if rows are missing.
 func (s *session) eachListed(ctx context.Context, text string, scan func(*sql.Rows) error) error {
-	whole, err := collectors.Reader(s.each).List(ctx, text, scan)
-	s.short = s.short || err == nil && !whole
-	return err
+	return collectors.Reader(s.each).ListNoting(ctx, &s.short, text, scan)
 }
 
 // failed classifies an error that occurred on this session.

@@ -27,9 +27,7 @@ type reader struct {
 
 // list runs a statement that lists something and notes if rows are missing.
 func (r *reader) list(ctx context.Context, text string, scan func(*sql.Rows) error) error {
-	whole, err := r.each.List(ctx, text, scan)
-	r.short = r.short || err == nil && !whole
-	return err
+	return r.each.ListNoting(ctx, &r.short, text, scan)
 }
 
 // tables measures the relations of the database; statsDenied reports whether the account may not read the statistics of
