@@ -187,7 +187,7 @@ func (b *browser) open(address string) {
 	} else if err != nil {
 		b.fail("open %s: %v", address, err)
 	}
-	b.see("main")
+	b.see("body main") // "main" alone would also find the text, as of a database's name
 }
 
 // see waits until an element that matches the selector is visible.
