@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	_ "time/tzdata" // the configured zone must exist on a machine without a zone database
 
@@ -23,7 +24,7 @@ type Program struct {
 	Out, Err io.Writer
 
 	// Engines returns the collectors to use under the settings; nil means Engines of this package.
-	Engines func(*Settings) map[models.Engine]collectors.Collector
+	Engines func(*Settings, *slog.Logger) map[models.Engine]collectors.Collector
 }
 
 // commands is the command line. Every flag can also be set by its variable, and a secret by <VARIABLE>_FILE.
@@ -37,6 +38,7 @@ type commands struct {
 	OpenAPI   openapiCmd   `cmd:"" name:"openapi" help:"Print the OpenAPI document of the API."`
 	Config    configCmd    `cmd:"" help:"Print the settings in force for a shell to read back, secrets redacted."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Collector collectorCmd `cmd:"" hidden:"" help:"Make one call of a collector for the process that started this one."`
 }
 
 // Run parses args and runs one command until it is done or ctx ends. It returns the exit status: 1 when the command

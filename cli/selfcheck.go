@@ -47,12 +47,12 @@ func (c selfcheckCmd) Validate() error {
 // Run checks an instance, active or not.
 func (c selfcheckCmd) Run(ctx context.Context, s *Settings, p Program) error {
 	return withStore(ctx, s, p, func(store *models.Store) error {
-		engines := p.Engines(s)
+		log := newLogger(s, p.Err)
+		engines := p.Engines(s, log)
 		instance, err := store.InstanceByName(ctx, c.Instance)
 		if err != nil {
 			return fmt.Errorf("%s: %s", explain(err, plainly), strconv.Quote(c.Instance))
 		}
-		log := newLogger(s, p.Err)
 		target, err := collectors.NewService(store, engines, log).TargetOf(instance)
 		if err != nil {
 			return errors.New(explain(err, plainly))

@@ -3,6 +3,7 @@ package cli
 import (
 	"database/sql/driver"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func TestSelfcheck_Oracle(t *testing.T) {
 	server := oracle.New(t, oracle.Options{Service: "pdb1", Container: "PDB1", Rows: rowsOf(t, "oracle", "hostile")})
 	server.AddUser(t, oracle.User{Name: "PRIVILEGED", Password: sqlserver.Password, Catalog: true})
 	server.AddUser(t, oracle.User{Name: "LIMITED", Password: sqlserver.Password})
-	p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {
+	p := Program{Engines: func(*Settings, *slog.Logger) map[models.Engine]collectors.Collector {
 		collector := oracleengine.New(nil)
 		collector.Connector = func(t collectors.Target) (driver.Connector, error) {
 			return server.Connector(oracle.Login{Service: t.Database, Username: t.Username, Password: t.Password}), nil

@@ -115,7 +115,7 @@ func TestSelfcheck_Difference(t *testing.T) {
 	honest := postgresql.New()
 	check := func(about string, args ...string) string {
 		t.Helper()
-		p := Program{Engines: func(*Settings) map[models.Engine]collectors.Collector {
+		p := Program{Engines: func(*Settings, *slog.Logger) map[models.Engine]collectors.Collector {
 			return map[models.Engine]collectors.Collector{models.PostgreSQL: lying{honest, about}}
 		}}
 		args = append([]string{"selfcheck", "--instance=shop", "--database=" + database, "--data-dir", dir}, args...)

@@ -45,7 +45,7 @@ func (serveCmd) Run(ctx context.Context, s *Settings, p Program) error {
 		return err
 	}
 	metrics := handlers.NewMetrics(store, p.Version)
-	service := collectors.NewService(store, p.Engines(s), log)
+	service := collectors.NewService(store, p.Engines(s, log), log)
 	runner := jobs.New(store, service, jobs.Options{
 		Log: log, Parallel: s.Parallel, KeepRuns: days(s.RunsDays), KeepAudit: days(s.AuditDays),
 		Observe: metrics.ObserveCollection,

@@ -12,7 +12,8 @@ import (
 // Progress records how far a run has come. Collectors report to the Progress of their context, and to nothing where
 // there is none. It is safe for concurrent use.
 type Progress struct {
-	now func() time.Time
+	now     func() time.Time
+	changed chan struct{}
 
 	mu    sync.Mutex
 	p     models.Progress
@@ -20,7 +21,12 @@ type Progress struct {
 }
 
 // NewProgress returns the progress of a run that has not started.
-func NewProgress(now func() time.Time) *Progress { return &Progress{now: now} }
+func NewProgress(now func() time.Time) *Progress {
+	return &Progress{now: now, changed: make(chan struct{}, 1)}
+}
+
+// Changed returns a channel that receives after progress was reported, once for reports that nobody has waited for.
+func (p *Progress) Changed() <-chan struct{} { return p.changed }
 
 type progressKey struct{}
 
@@ -34,6 +40,10 @@ func report(ctx context.Context, update func(*Progress)) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		update(p)
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
 	}
 }
 

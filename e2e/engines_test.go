@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -100,8 +101,8 @@ func emulatedOracle(t *testing.T) emulated {
 	server.AddUser(t, oracle.User{Name: "LIMITED", Password: sqlserver.Password})
 
 	const port = 1521 // reaches the emulation, without a network; other ports are real
-	engines := func(s *cli.Settings) map[models.Engine]collectors.Collector {
-		network, all := oracleengine.New(nil), cli.Engines(s)
+	engines := func(s *cli.Settings, log *slog.Logger) map[models.Engine]collectors.Collector {
+		network, all := oracleengine.New(nil), cli.Engines(s, log)
 		collector := oracleengine.New(nil)
 		collector.Connector = func(t collectors.Target) (driver.Connector, error) {
 			if t.Port != port {

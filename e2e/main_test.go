@@ -4,7 +4,11 @@ package e2e
 import (
 	"testing"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	clitest.RunCollector()
+	testenv.Main(m)
+}

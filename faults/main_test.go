@@ -6,10 +6,14 @@ import (
 	"os"
 	"testing"
 
+	"whalefall/cli/clitest"
 	"whalefall/testenv"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
+func TestMain(m *testing.M) {
+	clitest.RunCollector()
+	os.Exit(testenv.Run(m))
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

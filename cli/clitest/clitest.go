@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +26,15 @@ var (
 	listenLine   = regexp.MustCompile(`is listening on (http://\S+)`)
 	passwordLine = regexp.MustCompile(`admin with the password (\S+)`)
 )
+
+// RunCollector runs the command line and exits in a process that a test has started to collect. Each TestMain of a
+// package that starts WhaleFall calls it first.
+func RunCollector() {
+	if len(os.Args) > 1 && os.Args[1] == cli.CollectorCommand {
+		program := cli.Program{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+		os.Exit(cli.Run(context.Background(), os.Args[1:], program))
+	}
+}
 
 // App is a running WhaleFall.
 type App struct {
