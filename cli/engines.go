@@ -19,7 +19,7 @@ import (
 // them to run in processes of their own, which log to log.
 func Engines(s *Settings, log *slog.Logger) map[models.Engine]collectors.Collector {
 	all := engines(s)
-	for _, e := range []models.Engine{models.SQLServer, models.Oracle} {
+	for _, e := range []models.Engine{models.MySQL, models.SQLServer, models.Oracle} {
 		all[e] = child.New(all[e], log, s.collectorArgs()...)
 	}
 	return all

@@ -4,18 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"whalefall/cli"
 	"whalefall/collectors"
-	"whalefall/collectors/mysql"
-	"whalefall/collectors/oracle"
-	"whalefall/collectors/postgresql"
 	"whalefall/collectors/sqlite"
-	"whalefall/collectors/sqlserver"
 	"whalefall/models"
 	"whalefall/testenv"
 )
@@ -83,10 +81,7 @@ func (w *wired) database() string { return "app" }
 func (w *wired) other() string { return "other" }
 
 func (w *wired) engines() map[models.Engine]collectors.Collector {
-	return map[models.Engine]collectors.Collector{
-		models.PostgreSQL: postgresql.New(), models.MySQL: mysql.New(), models.SQLite: sqlite.New(nil),
-		models.Oracle: oracle.New(nil), models.SQLServer: sqlserver.New(),
-	}
+	return cli.Engines(new(cli.Settings), slog.New(slog.DiscardHandler))
 }
 
 func (w *wired) hold(_ *testing.T, phase string) (held <-chan struct{}, release func()) {

@@ -137,7 +137,7 @@ type process struct {
 const maxFrame = 64 << 20
 
 func (c *Collector) start(ctx context.Context, r request) (*process, error) {
-	text, err := json.Marshal(r)
+	text, err := json.Marshal(r) //nolint:gosec // only the child reads the password
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (c *Collector) start(ctx context.Context, r request) (*process, error) {
 
 	running, stop := context.WithCancel(ctx)
 	p := &process{stop: stop, errors: &lines{ctx: ctx, log: c.log}}
-	p.cmd = exec.CommandContext(running, path, c.args...)
+	p.cmd = exec.CommandContext(running, path, c.args...) //nolint:gosec // this program
 	p.cmd.Env, p.cmd.Stderr, p.cmd.WaitDelay = environment(), p.errors, exitGrace
 	input, err := p.cmd.StdinPipe()
 	if err != nil {

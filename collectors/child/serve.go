@@ -22,7 +22,7 @@ const partSize = 1000
 
 var errInputEnded = errors.New("the parent process called off the collection")
 
-// Serve is what a child process does: it calls a collector as in asks, writes the frames to out and returns. The call is
+// Serve does the work of a child process: it calls a collector as in asks and writes the frames to out. The call is
 // cancelled when in ends. Serve ends the process if the call ignores that for exitGrace, and with the status exitMemory
 // if the call needs more than MemoryLimit.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, engines map[models.Engine]collectors.Collector) error {
@@ -50,7 +50,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, engines map[models.
 	return answer(ctx, json.NewEncoder(out), collector, r)
 }
 
-// endWith waits for the end of in, cancels the call, and ends the process if it has not ended by itself exitGrace later.
+// endWith cancels the call when in ends, and ends the process if it has not ended by itself exitGrace later.
 func endWith(in io.Reader, cancel context.CancelCauseFunc) {
 	_, _ = io.Copy(io.Discard, in)
 	cancel(errInputEnded)

@@ -82,6 +82,7 @@ const killTimeout = 900 * time.Millisecond
 type session struct {
 	target    collectors.Target
 	connector *mysqldriver.Config
+	budget    collectors.Budget
 	db        *sql.DB
 	conn      *sql.Conn
 	unwatch   func()
@@ -192,7 +193,9 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 }
 
 func (s *session) connect(ctx context.Context, timeout time.Duration) (err error) {
-	if s.db, err = openSession(s.connector); err != nil {
+	config := s.connector.Clone()
+	config.DialFunc = s.budget.Dial(new(net.Dialer).DialContext)
+	if s.db, err = openSession(config); err != nil {
 		return unreachable(s.target, err)
 	}
 	defer func() {
@@ -204,16 +207,18 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 	dial, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if s.conn, err = s.db.Conn(dial); err == nil {
+		s.budget.LoggedIn()
 		err = s.identify(dial)
 	}
+	err = s.budget.Explain(err)
 
 	switch {
-	case err != nil && ctx.Err() == nil && errorNumber(err) != codeUnknownDatabase:
+	case err == nil:
+		return nil
+	case collectors.Settled(ctx, err) == nil && errorNumber(err) != codeUnknownDatabase:
 		return unreachable(s.target, err)
-	case err != nil:
-		return classify(ctx, s.target, "", err)
 	}
-	return nil
+	return classify(ctx, s.target, "", err)
 }
 
 // wholeLists lets every statement return all of its rows: no limit from the server's configuration or its init_connect
@@ -349,7 +354,7 @@ func (s *session) finds(ctx context.Context, other *session) (open, ours bool) {
 
 // each runs a statement and calls scan for each row.
 func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	return collectors.EachRow(ctx, s.conn, s.mark+text, scan, args...)
+	return s.budget.EachRow(ctx, s.conn, s.mark+text, scan, args...)
 }
 
 // list runs a statement that lists something and notes if rows are missing.

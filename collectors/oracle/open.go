@@ -186,7 +186,7 @@ func (c *oraConnector) Connect(ctx context.Context) (_ driver.Conn, err error) {
 		stop()
 		if err != nil {
 			socket.hangUp()
-			err = errors.Join(context.Cause(ctx), err)
+			err = errors.Join(context.Cause(ctx), socket.budget.Explain(err))
 		}
 	}()
 
@@ -203,6 +203,7 @@ func (c *oraConnector) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	if err := conn.OpenWithContext(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
+	socket.budget.LoggedIn()
 	return &oraConn{Connection: conn, socket: socket}, nil
 }
 
@@ -218,6 +219,7 @@ func (c *oraConn) HangUp() { c.socket.hangUp() }
 // socket holds the current socket of a connection. A listener may redirect the driver to another address, which makes
 // it dial again.
 type socket struct {
+	budget collectors.Budget
 	mu     sync.Mutex
 	conn   net.Conn
 	closed bool
@@ -236,6 +238,7 @@ func (s *socket) dial(ctx context.Context, network, address string, encrypted bo
 		return nil, net.ErrClosed
 	}
 	s.conn = conn
+	conn = s.budget.Conn(conn)
 	if encrypted {
 		return &tlsConn{Conn: conn}, nil
 	}

@@ -124,6 +124,7 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 // session is one connection whose limits are in force.
 type session struct {
 	db       *sql.DB
+	budget   collectors.Budget
 	process  int64  // number of the server process, as the server told it when we connected
 	encoding string // of the database
 
@@ -211,7 +212,9 @@ func (c *Collector) logIn(ctx context.Context, config *pgx.ConnConfig) (*session
 
 func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
 	s := &session{}
-	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.takeNamesRaw))})
+	config = config.Copy()
+	config.DialFunc = s.budget.Dial(config.DialFunc)
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.loggedIn))})
 	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
 	if err != nil {
 		return nil, err
@@ -224,14 +227,15 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 	defer cancel()
 	if err := s.db.PingContext(ctx); err != nil {
 		s.close()
-		return nil, err
+		return nil, s.budget.Explain(err)
 	}
 	return s, nil
 }
 
-// takeNamesRaw makes the server send names as they are stored, unless only the server can decode them: one that it
-// cannot convert would fail a whole statement.
-func (s *session) takeNamesRaw(ctx context.Context, conn *pgx.Conn) error {
+// loggedIn makes the server send names as they are stored, unless only the server can decode them: one that it cannot
+// convert would fail a whole statement.
+func (s *session) loggedIn(ctx context.Context, conn *pgx.Conn) error {
+	s.budget.LoggedIn()
 	s.process, s.encoding = int64(conn.PgConn().PID()), conn.PgConn().ParameterStatus("server_encoding")
 	if s.encoding == encodingUTF8 || s.converts() {
 		return nil
@@ -260,16 +264,16 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	defer cancel()
 	switch {
 	case s.tx != nil:
-		return collectors.EachRow(ctx, s.tx, text, scan, args...)
+		return s.budget.EachRow(ctx, s.tx, text, scan, args...)
 	case s.limits == nil:
-		return collectors.EachRow(ctx, s.db, text, scan, args...)
+		return s.budget.EachRow(ctx, s.db, text, scan, args...)
 	}
 	tx, err := s.begin(ctx, sql.LevelDefault)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	return collectors.EachRow(ctx, tx, text, scan, args...)
+	return s.budget.EachRow(ctx, tx, text, scan, args...)
 }
 
 // list runs a statement that lists something and notes if rows are missing.

@@ -112,6 +112,7 @@ type session struct {
 	server  serverInfo
 	db      *sql.DB
 	conn    *sql.Conn
+	budget  *collectors.Budget
 	hangUp  func()        // closes the connection at once
 	timeout time.Duration // of each statement
 	short   bool          // some list arrived with fewer rows than the server counts
@@ -171,10 +172,10 @@ func (c *Collector) dial(
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
 
-	dialer := &dialer{}
+	dialer := &dialer{budget: new(collectors.Budget)}
 	connector := mssql.NewConnectorConfig(config)
 	connector.Dialer = dialer
-	s = &session{target: t, timeout: c.statementTimeout, hangUp: dialer.hangUp}
+	s = &session{target: t, timeout: c.statementTimeout, budget: dialer.budget, hangUp: dialer.hangUp}
 	if s.db, err = openSession(connector); err != nil {
 		return nil, false, err
 	}
@@ -182,11 +183,12 @@ func (c *Collector) dial(
 	s.conn, err = s.db.Conn(ctx)
 	dialer.established()
 	if err == nil {
+		s.budget.LoggedIn()
 		err = s.start(ctx)
 	}
 	if err != nil {
 		s.close()
-		return nil, dialer.dials > 1, errors.Join(ctx.Err(), err)
+		return nil, dialer.dials > 1, errors.Join(ctx.Err(), s.budget.Explain(err))
 	}
 	collectors.Reached(ctx, models.PhaseQuerying)
 	return s, false, nil
@@ -255,7 +257,7 @@ func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) er
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	defer collectors.HangUpAfter(ctx, s.hangUp)()
-	if err := collectors.EachRow(ctx, s.conn, text, scan, args...); err != nil {
+	if err := s.budget.EachRow(ctx, s.conn, text, scan, args...); err != nil {
 		return errors.Join(ctx.Err(), err)
 	}
 	return nil
@@ -274,10 +276,11 @@ func (s *session) failed(ctx context.Context, err error) error {
 // dialer opens connections that fail when the context ends, until they are established: the driver itself checks the
 // context before and after the handshakes, but not during them.
 type dialer struct {
-	net   net.Dialer
-	dials int
-	stop  func() bool // detaches the connection from the context
-	conn  net.Conn
+	net    net.Dialer
+	budget *collectors.Budget
+	dials  int
+	stop   func() bool // detaches the connection from the context
+	conn   net.Conn
 }
 
 // HostName returns "", which makes the driver leave the resolution of names to the dialer.
@@ -293,7 +296,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	d.conn = conn
 	d.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	return &earlyConn{Conn: conn}, nil
+	return &earlyConn{Conn: d.budget.Conn(conn)}, nil
 }
 
 // established detaches the connection from the context that it was opened with.
