@@ -60,7 +60,7 @@ func TestTokensPage(t *testing.T) {
 		a.admin.visit("/tokens/new", into("modal")...).has(3, "#token-form option").has(0, "nav")
 
 		name := `"><script>alert(1)</script>`
-		day := time.Now().AddDate(0, 6, 0).Format(time.DateOnly)
+		day := a.now().AddDate(0, 6, 0).Format(time.DateOnly)
 		token := url.Values{"name": {name}, "role": {"guest"}, "expires_at": {day}}
 		made := a.user.submit("/tokens", token, into("form-problem")...).
 			wantStatus(http.StatusOK).
@@ -100,7 +100,7 @@ func TestTokensPage(t *testing.T) {
 		a.guest.submit("/tokens", url.Values{"name": {"new"}, "role": {"user"}}, into("form-problem")...).
 			wantStatus(http.StatusForbidden).says("需要 普通用户 权限")
 
-		a.stale("user_1", "old", time.Now().Add(-time.Hour))
+		a.stale("user_1", "old", a.now().Add(-time.Hour))
 		list := a.user.visit("/tokens", into("token-list")...).
 			has(3, "tbody tr").
 			has(1, "tr[data-token=old] .status.gone").

@@ -91,6 +91,7 @@ func newAppWaiting(
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	store, err := models.Open(t.Context(), models.Options{
 		Address: address, Keyset: keys, Zone: zone, Migrate: migrations.Up, Log: log, PasswordCost: bcrypt.MinCost,
+		Now: fromNoon(zone),
 	})
 	check(t, err)
 	a := &app{TB: t, store: store, dir: t.TempDir(), address: address}
@@ -113,6 +114,18 @@ func newAppWaiting(
 	a.addUsers()
 	return a
 }
+
+// fromNoon returns a clock that shows noon of today in the zone and goes on from there, so that no day ends during a
+// test.
+func fromNoon(zone *time.Location) func() time.Time {
+	start := time.Now()
+	year, month, day := start.In(zone).Date()
+	ahead := time.Date(year, month, day, 12, 0, 0, 0, zone).Sub(start)
+	return func() time.Time { return time.Now().Add(ahead) }
+}
+
+// now returns the time of the server.
+func (a *app) now() time.Time { return a.store.Clock()() }
 
 // addUsers adds a user for each role and logs in as each.
 func (a *app) addUsers() {
@@ -359,7 +372,7 @@ func (a *app) sqliteInstance(name, file string) string {
 func (a *app) addDatabase(instance int64, name string) {
 	a.Helper()
 	found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
-	_, err := a.store.SaveInventory(a.Context(), instance, found, time.Now())
+	_, err := a.store.SaveInventory(a.Context(), instance, found, a.now())
 	check(a, err)
 }
 

@@ -358,7 +358,7 @@ func TestAuditList(t *testing.T) {
 		list("?result=success&action=tag.create&target=_2", "标签_2%")
 		list("?result=nonsense&target=%25", "标签_2%", "标签_1%", "标签_0%")
 		list("?target=%00")
-		today := time.Now().In(time.FixedZone("", 8*60*60))
+		today := a.now().In(time.FixedZone("", 8*60*60))
 		day, next := today.Format(time.DateOnly), today.AddDate(0, 0, 1).Format(time.DateOnly)
 		list("?start_date="+day+"&end_date="+next, all...)
 		list("?start_date=" + next)

@@ -24,7 +24,7 @@ func TestEnvelopes(t *testing.T) {
 		equal(a, "members", members(ok.body), "data error message success timestamp")
 		equal(a, "success", ok.body["success"], any(true))
 		equal(a, "error", ok.body["error"], any(false))
-		checkTimestamp(a, ok.body["timestamp"])
+		a.checkTimestamp(ok.body["timestamp"])
 		equal(a, "data members", members(ok.data), "items limit page pages total")
 		equal(a, "no cookie from a read", ok.header.Get("Set-Cookie"), "")
 
@@ -48,7 +48,7 @@ func TestEnvelopes(t *testing.T) {
 		equal(a, "method", where["method"], any("GET"))
 		equal(a, "user", where["user_id"], a.guest.get("/auth/session").at("user", "id"))
 		equal(a, "nobody", a.anonymous.get("/instances").body["context"].(obj)["user_id"], nil)
-		checkTimestamp(a, bad.body["timestamp"])
+		a.checkTimestamp(bad.body["timestamp"])
 	})
 }
 

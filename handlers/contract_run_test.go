@@ -133,7 +133,7 @@ func (s *scene) everyIdentity() []identity {
 func (s *scene) token(userID int64, role models.Role, life time.Duration) *client {
 	s.Helper()
 	_, secret, err := s.store.CreateToken(s.Context(),
-		models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: time.Now().Add(life)})
+		models.Token{UserID: userID, Name: s.fresh("token"), Role: role, ExpiresAt: s.now().Add(life)})
 	check(s, err)
 	return s.bearer(secret)
 }
@@ -141,7 +141,7 @@ func (s *scene) token(userID int64, role models.Role, life time.Duration) *clien
 func (s *scene) newToken(userID int64, name string) models.Token {
 	s.Helper()
 	token, _, err := s.store.CreateToken(s.Context(),
-		models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: time.Now().Add(time.Hour)})
+		models.Token{UserID: userID, Name: name, Role: models.RoleGuest, ExpiresAt: s.now().Add(time.Hour)})
 	check(s, err)
 	return token
 }
@@ -241,7 +241,7 @@ func (s *scene) endedRun(userID int64) int64 {
 		InstanceID:    s.instance,
 		DatabaseName:  "main",
 		Kind:          models.RunTables,
-		RequestedAt:   time.Now(),
+		RequestedAt:   s.now(),
 		Configuration: "of no instance",
 		Requester:     models.Requester{UserID: &userID, Username: "x"},
 	})

@@ -50,7 +50,7 @@ func TestDatabaseSizes_SQLiteFile(t *testing.T) {
 				"database_name is_system log_size_bytes log_size_mb size_bytes size_mb")
 		zone, err := time.LoadLocation("Asia/Shanghai")
 		check(a, err)
-		today := time.Now().In(zone).Format(time.DateOnly)
+		today := a.now().In(zone).Format(time.DateOnly)
 		r.wantAt("result.status", "completed", "result.database_count", 1, "result.saved_count", 1,
 			"result.instance_stat_updated", true, "result.total_size_mb", size>>20, "result.total_size_bytes", size,
 			"result.message", "成功采集并保存 1 个数据库的容量信息", "result.databases.0.size_mb", size>>20,

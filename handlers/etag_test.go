@@ -63,7 +63,7 @@ func (a *app) saveSizes(instance string, at time.Time, found ...models.DatabaseS
 func TestETag_NotModified(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
-		a.saveSizes(inst, time.Now(), models.DatabaseSize{Name: "app", Total: n(1)})
+		a.saveSizes(inst, a.now(), models.DatabaseSize{Name: "app", Total: n(1)})
 		a.snapshotOf(inst, "app", models.TableResult{Complete: true, Tables: manyTables(3)})
 		seen := map[string]string{}
 		for _, path := range a.readAddresses(inst, "app") {
@@ -194,7 +194,7 @@ func TestETag_ChangesWithRequest(t *testing.T) {
 func TestETag_DatabaseSizes(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
-		now := time.Now()
+		now := a.now()
 		a.saveSizes(inst, now, models.DatabaseSize{Name: "app", Total: n(1)}, models.DatabaseSize{Name: "b", Total: n(2)})
 		refused := &models.Error{
 			Code: models.CodeCollection,

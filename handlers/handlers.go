@@ -51,7 +51,8 @@ const (
 
 // New returns the whole HTTP surface.
 func New(cfg Config) http.Handler {
-	h := &handlers{Config: cfg, now: time.Now, started: time.Now()}
+	now := cfg.Store.Clock()
+	h := &handlers{Config: cfg, now: now, started: now()}
 	key := cfg.Store.CookieKey()
 	h.sessions = newSessionStore(key, h.Store.SessionLifetime())
 	h.csrf = newCSRF(key)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"whalefall/models"
 )
@@ -25,7 +24,7 @@ func TestDatabaseSizes_LaterPaths(t *testing.T) {
 			wantAt("total", 0, "page", 1, "pages", 0, "limit", 100, "databases", []any{})
 		equal(a, "members", members(empty.data), "databases limit page pages total")
 
-		today := time.Now()
+		today := a.now()
 		found := []models.DatabaseSize{
 			{Name: "app", Total: n(5<<20 + 1)},
 			{Name: "App", Total: n(3 << 20)},
@@ -158,7 +157,7 @@ func TestDatabaseSizes_Latest(t *testing.T) {
 			Key:  "collect.postgresql.not_connectable",
 			Args: models.Args("Name", "closed"),
 		}
-		first, today := time.Now().AddDate(0, 0, -3), time.Now()
+		first, today := a.now().AddDate(0, 0, -3), a.now()
 		a.saveSizes(inst, first, models.DatabaseSize{Name: "a", Total: n(9 << 20)},
 			models.DatabaseSize{Name: "gone", Total: n(700 << 20)}, models.DatabaseSize{Name: "late", Total: n(1<<20 - 1)},
 			models.DatabaseSize{Name: "closed", Err: refused})

@@ -12,7 +12,7 @@ import (
 func TestLedgers(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		inst := a.serverInstance("pg", models.PostgreSQL)
-		today := time.Now()
+		today := a.now()
 		small, large := int64(5<<20+1), int64(3<<30)
 		a.saveSizes(inst, today.AddDate(0, 0, -3), models.DatabaseSize{Name: "app", Total: n(4 << 20)},
 			models.DatabaseSize{Name: "old", Total: n(1)}, models.DatabaseSize{Name: "big"}, models.DatabaseSize{Name: "gone"})
@@ -138,8 +138,8 @@ func TestOptions(t *testing.T) {
 		id := strings.TrimPrefix(inst, "/instances/")
 		file := a.sqliteInstance("file", a.dir+"/none.db")
 		a.admin.remove(a.sqliteInstance("binned", a.dir+"/gone.db")).want(200, "实例已移入回收站")
-		a.saveSizes(inst, time.Now().AddDate(0, 0, -1), models.DatabaseSize{Name: "b"}, models.DatabaseSize{Name: "gone"})
-		a.saveSizes(inst, time.Now(), models.DatabaseSize{Name: "b"}, models.DatabaseSize{Name: "a"})
+		a.saveSizes(inst, a.now().AddDate(0, 0, -1), models.DatabaseSize{Name: "b"}, models.DatabaseSize{Name: "gone"})
+		a.saveSizes(inst, a.now(), models.DatabaseSize{Name: "b"}, models.DatabaseSize{Name: "a"})
 
 		r := a.guest.get("/common/instances/options").want(200, "实例选项获取成功").
 			wantAt("instances.0.display_name", "file (SQLITE)", "instances.1.display_name", "pg (POSTGRESQL)")
@@ -184,7 +184,7 @@ func (a *app) checkConnectionStatus(instance string) {
 		wantAt("status", "unknown", "last_connected", nil, "instance_name", "file", "host", nil, "is_active", true)
 	equal(a, "members", members(r.data), "db_type host instance_id instance_name is_active last_connected port status")
 	for status, age := range map[string]time.Duration{"good": 0, "warning": 2 * time.Hour, "poor": 25 * time.Hour} {
-		check(a, a.store.RecordConnection(a.Context(), id, models.Version{}, time.Now().Add(-age)))
+		check(a, a.store.RecordConnection(a.Context(), id, models.Version{}, a.now().Add(-age)))
 		a.guest.get(path).wantAt("status", status)
 	}
 }

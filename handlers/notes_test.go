@@ -73,7 +73,7 @@ func TestInstancePage_OracleTablespaces(t *testing.T) {
 func TestTableSizesPage_Badges(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
-	counted := time.Now().Add(-49 * time.Hour)
+	counted := a.now().Add(-49 * time.Hour)
 	hostile := `"><script>alert(1)</script>`
 	row := func(name string, kind models.Kind, total *int64) models.TableSize {
 		return models.TableSize{
@@ -227,7 +227,7 @@ func TestInstancePage_InaccessibleDatabase(t *testing.T) {
 	found := models.DatabaseResult{Complete: true, Databases: []models.DatabaseSize{
 		{Name: "archive", Total: n(3 << 30), Log: n(1 << 30), Err: barred}, {Name: "lost", Err: barred},
 	}}
-	now := time.Now()
+	now := a.now()
 	_, err = a.store.SaveInventory(t.Context(), id, found, now)
 	check(t, err)
 	_, err = a.store.SaveDatabaseSizes(t.Context(), id, found, now)
@@ -259,7 +259,7 @@ func TestInstancePage_MissingGrant(t *testing.T) {
 	const grant = "USE [master]; GRANT CONNECT ANY DATABASE TO [u];"
 	_, err = a.store.SaveInventory(t.Context(), id, models.DatabaseResult{
 		Complete: true, Grant: grant, Databases: []models.DatabaseSize{{Name: "hr", Err: barred}},
-	}, time.Now())
+	}, a.now())
 	check(t, err)
 	p := a.guest.visit(instance).has(0, "#databases-incomplete").has(1, "#databases-barred").says("部分数据库未能测量")
 	equal(t, "to copy", p.doc.Find("#databases-barred [data-copy]").AttrOr("data-copy", ""), grant)

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
@@ -98,7 +97,7 @@ func (a *app) snapshotOf(instance, database string, r models.TableResult) string
 	var id int64
 	_, err := fmt.Sscanf(instance, "/instances/%d", &id)
 	check(a, err)
-	now := time.Now()
+	now := a.now()
 	_, err = a.store.SaveTableSizes(a.Context(),
 		models.SaveTables{InstanceID: id, Database: database, Result: r, CollectedAt: now, Started: now})
 	check(a, err)

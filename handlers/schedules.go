@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -71,7 +70,7 @@ func (h *handlers) bindSchedule(c echo.Context, f fields, id int64) (*models.Sch
 	if err := bindPlan(members, &edit); err != nil {
 		return nil, err
 	}
-	_, err = h.Store.NextOf(id, edit, time.Now())
+	_, err = h.Store.NextOf(id, edit, h.now())
 	return &edit, err
 }
 

@@ -47,7 +47,7 @@ func TestTokens(t *testing.T) {
 		id, secret := r.id("token", "id"), r.at("secret").(string)
 		expires, err := time.Parse(time.RFC3339, r.at("token", "expires_at").(string))
 		check(a, err)
-		if left := time.Until(expires); left < models.TokenLifetime-time.Minute || left > models.TokenLifetime {
+		if left := expires.Sub(a.now()); left < models.TokenLifetime-time.Minute || left > models.TokenLifetime {
 			a.Errorf("lasts %s", left)
 		}
 		a.bearer(secret).get("/instances").want(200, "获取实例列表成功")
@@ -105,12 +105,12 @@ func TestTokens_Input(t *testing.T) {
 		}
 		create("expires_at", 1893456000).wantCode(400, models.CodeInvalid, "字段 'expires_at' 必须为字符串")
 		for _, past := range []string{
-			"2020-01-01", "0000-01-01", "2020-01-01T00:00:00Z", time.Now().Add(-time.Second).Format(time.RFC3339),
+			"2020-01-01", "0000-01-01", "2020-01-01T00:00:00Z", a.now().Add(-time.Second).Format(time.RFC3339),
 		} {
 			create("expires_at", past).wantCode(400, models.CodeInvalid, "expires_at 必须晚于当前时间")
 		}
 		shanghai := time.FixedZone("", 8*60*60)
-		now := time.Now()
+		now := a.now()
 		for _, far := range []string{
 			"9999-12-31", "9999-12-31T23:59:59-12:00", now.AddDate(1, 0, 3).Format(time.DateOnly),
 			now.AddDate(1, 0, 2).Format(time.RFC3339),
@@ -125,7 +125,7 @@ func TestTokens_Input(t *testing.T) {
 		} {
 			create("expires_at", given).want(201, "数据保存成功").wantAt("token.expires_at", stored)
 		}
-		create("expires_at", time.Now().In(shanghai).Format(time.DateOnly)).want(201, "数据保存成功").wantAt("token.expired", false)
+		create("expires_at", a.now().In(shanghai).Format(time.DateOnly)).want(201, "数据保存成功").wantAt("token.expired", false)
 		a.user.with("X-CSRFToken", "").post("/tokens", obj{"name": "x"}).wantCode(403, models.CodeCSRFMissing, "缺少 CSRF 令牌")
 	})
 }
@@ -166,7 +166,7 @@ func TestTokens_Role(t *testing.T) {
 
 func TestTokens_Expiry(t *testing.T) {
 	onBothStores(t, func(a *app) {
-		end := time.Now().AddDate(0, 3, 0).UTC().Truncate(time.Second)
+		end := a.now().AddDate(0, 3, 0).UTC().Truncate(time.Second)
 		made := a.admin.post("/tokens", obj{"name": "short", "expires_at": end.Format(time.RFC3339)}).want(201, "数据保存成功")
 		short := a.bearer(made.at("secret").(string))
 		short.post("/tokens", obj{"name": "longer", "expires_at": end.Add(time.Second).Format(time.RFC3339)}).
@@ -176,7 +176,7 @@ func TestTokens_Expiry(t *testing.T) {
 		} {
 			short.post("/tokens", obj{"name": name, "expires_at": expires}).want(201, "数据保存成功")
 		}
-		soon := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+		soon := a.now().Add(time.Hour).UTC().Truncate(time.Second)
 		made = a.admin.post("/tokens", obj{"name": "soon", "expires_at": soon.Format(time.RFC3339)}).want(201, "数据保存成功")
 		made = a.bearer(made.at("secret").(string)).post("/tokens", obj{"name": "unsaid"}).want(201, "数据保存成功")
 		ends, err := time.Parse(time.RFC3339, made.at("token", "expires_at").(string))
@@ -195,7 +195,7 @@ func (a *app) userID(name string) int64 {
 func TestTokens_Invalid(t *testing.T) {
 	onBothStores(t, func(a *app) {
 		good := a.admin.token("good", "admin").header.Get("Authorization")
-		expired := a.stale("admin", "expired", time.Now().Add(-time.Second)).header.Get("Authorization")
+		expired := a.stale("admin", "expired", a.now().Add(-time.Second)).header.Get("Authorization")
 		for _, header := range []string{
 			expired, good + "x", strings.ToUpper(good), "Bearer", "Bearer ", "bearer x", "BEARER " + models.TokenPrefix,
 			"Bearer " + strings.Repeat("x", 10_000), "Bearer a b", `Bearer "` + good + `"`, "Bearer \x80\xff",
