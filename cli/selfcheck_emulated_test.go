@@ -21,7 +21,7 @@ import (
 func checkAs(t *testing.T, p Program, instance models.Instance, user string, args ...string) (status int, out string) {
 	t.Helper()
 	instance.Name = "emulated"
-	dir := register(t, instance, &models.NewCredential{Username: user, Password: sqlserver.Password})
+	dir := register(t, instance, &models.TypedLogin{Username: user, Password: sqlserver.Password})
 	status, out, _ = runOnce(t, p, append([]string{"selfcheck", "--instance=emulated", "--data-dir", dir}, args...)...)
 	return status, out
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // register stores an instance in a new data directory.
-func register(t *testing.T, instance models.Instance, login *models.NewCredential) (dir string) {
+func register(t *testing.T, instance models.Instance, login *models.TypedLogin) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	settings := &Settings{DataDir: dir, Timezone: zone{time.UTC}}
@@ -42,7 +42,7 @@ func registerPostgres(t *testing.T, server *testenv.PostgreSQLServer, database, 
 	t.Helper()
 	return register(t, models.Instance{
 		Name: "shop", DBType: models.PostgreSQL, Host: &server.Host, Port: &server.Port, DatabaseName: database,
-	}, &models.NewCredential{Username: user, Password: password})
+	}, &models.TypedLogin{Username: user, Password: password})
 }
 
 // databaseWith creates a database and runs the statements in it.
@@ -177,7 +177,7 @@ func TestSelfcheck_RefusedDatabase(t *testing.T) {
 func TestSelfcheck_NoInstance(t *testing.T) {
 	host, port := "127.0.0.1", testenv.FreePort(t)
 	dir := register(t, models.Instance{Name: "down", DBType: models.MySQL, Host: &host, Port: &port},
-		&models.NewCredential{Username: "u", Password: "x"})
+		&models.TypedLogin{Username: "u", Password: "x"})
 	for name, test := range map[string]struct {
 		status int
 		want   string
@@ -216,7 +216,7 @@ func TestSelfcheck_MariaDBAndSQLite(t *testing.T) {
 	server.Exec(t, database, "CREATE TABLE `we$ird/näme` (id INT PRIMARY KEY, v TEXT, FULLTEXT (v))",
 		"CREATE TABLE elsewhere (id INT) ENGINE=MyISAM", "CREATE TABLE tree (id INT) PARTITION BY HASH (id) PARTITIONS 3")
 	dir := register(t, models.Instance{Name: "db1", DBType: models.MySQL, Host: &server.Host, Port: &server.Port},
-		&models.NewCredential{Username: server.User, Password: server.Password})
+		&models.TypedLogin{Username: server.User, Password: server.Password})
 	status, out, errs := runOnce(t, Program{},
 		"selfcheck", "--instance=db1", "--database="+database, "--data-dir", dir)
 	const want = "2 compared, 2 equal, 0 different; 0 changed meanwhile, 1 not comparable" +

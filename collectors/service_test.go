@@ -49,7 +49,7 @@ func newLoggedFixture(
 	instance, err := store.CreateInstance(t.Context(), models.Instance{
 		Name: "target", DBType: engine, Host: &target.Host, Port: &target.Port, DatabaseName: target.Database,
 		TLSMode: target.TLSMode, IsActive: true,
-	}, nil, &models.NewCredential{Username: target.Username, Password: target.Password})
+	}, nil, &models.TypedLogin{Username: target.Username, Password: target.Password})
 	must(t, err)
 	service := collectors.NewService(store, map[models.Engine]collectors.Collector{engine: c},
 		slog.New(slog.NewTextHandler(log, nil)))
@@ -406,7 +406,7 @@ func TestService_Collect_InstanceChanged(t *testing.T) {
 		"another host": func(f fixture) {
 			moved := f.instance
 			moved.Host = new("new")
-			_, err := f.store.UpdateInstance(f.Context(), moved, nil, nil)
+			_, err := f.store.UpdateInstance(f.Context(), moved, nil, &models.TypedLogin{Again: true})
 			must(f.T, err)
 		},
 		"another password": func(f fixture) {

@@ -6,8 +6,8 @@ import (
 	"whalefall/models"
 )
 
-// instance loads an instance that can be collected. An inactive one and one without a credential are CodeCollection
-// errors.
+// instance loads an instance that can be collected. An inactive one and one without a usable credential are
+// CodeCollection errors.
 func (s *Service) instance(ctx context.Context, id int64) (models.Instance, error) {
 	i, err := s.store.TargetInstance(ctx, id)
 	switch {
@@ -19,15 +19,23 @@ func (s *Service) instance(ctx context.Context, id int64) (models.Instance, erro
 	return i, requireCredential(i)
 }
 
+// requireCredential returns a CodeCollection error for an instance that needs a credential and has none, or one that
+// may not be sent to its host.
 func requireCredential(i models.Instance) error {
-	if i.DBType == models.SQLite || i.Credential != nil {
+	switch {
+	case i.DBType == models.SQLite:
 		return nil
+	case i.Credential == nil:
+		return About(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
 	}
-	return About(&models.Error{Code: models.CodeCollection, Key: "collect.no_credential"}, i.ID, "")
+	if err := i.Credential.RequireHost(*i.Host, models.CodeCollection); err != nil {
+		return About(err, i.ID, "")
+	}
+	return nil
 }
 
-// TargetOf returns what is needed to connect to a stored instance, with the password unsealed. An instance that needs a
-// credential and has none is a CodeCollection error.
+// TargetOf returns what is needed to connect to a stored instance, with the password unsealed. An instance without a
+// usable credential is a CodeCollection error.
 func (s *Service) TargetOf(i models.Instance) (Target, error) {
 	t := Target{
 		InstanceID: i.ID, Name: i.Name, Engine: i.DBType, Database: i.DatabaseName,

@@ -57,7 +57,7 @@ func (s *scenario) startAll(count int) (runs []int64) {
 	for i := range count {
 		instance := s.target.instance()
 		instance.Name, instance.IsActive, instance.TLSMode = fmt.Sprintf("many %d", i), true, models.TLSDisable
-		made, err := s.store.CreateInstance(context.Background(), instance, nil, &models.NewCredential{
+		made, err := s.store.CreateInstance(context.Background(), instance, nil, &models.TypedLogin{
 			Username: first.Credential.Username, Password: s.target.password(),
 		})
 		must(s, err)

@@ -179,9 +179,9 @@ func (s *scenario) close() {
 func (s *scenario) register(name string, i models.Instance) int64 {
 	s.Helper()
 	i.Name, i.IsActive, i.TLSMode = name, true, models.TLSDisable
-	var credential *models.NewCredential
+	var credential *models.TypedLogin
 	if i.DBType != models.SQLite {
-		credential = &models.NewCredential{Username: s.target.account(), Password: s.target.password()}
+		credential = &models.TypedLogin{Username: s.target.account(), Password: s.target.password()}
 	}
 	made, err := s.store.CreateInstance(context.Background(), i, nil, credential)
 	must(s, err)

@@ -12,7 +12,7 @@ import (
 )
 
 // guardConnectionTest requires perm to test a saved instance, and PermCreate for anything else: otherwise one could
-// send a stored password to any host.
+// send a stored password to any host that its credential allows.
 func (h *handlers) guardConnectionTest(perm models.Permission, handler echo.HandlerFunc) echo.HandlerFunc {
 	saved, other := h.guard(perm, handler), h.guard(models.PermCreate, handler)
 	return func(c echo.Context) error {

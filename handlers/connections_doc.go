@@ -18,7 +18,7 @@ func connectionOperations() []operation {
 			summary: "Test the connection to an instance or an address",
 			about: "With `instance_id` it connects to the saved instance (permission `view`). Without it, it connects to the " +
 				"address in the body, with the credential or the user name and password given there. This needs the permission " +
-				"`create`, because it can send a stored password to any host.",
+				"`create`, because it can send a stored password to any host that its credential allows.",
 			body: append([]openapi.Field{
 				openapi.Optional("instance_id", openapi.Dict("type", "integer", "format", "int64"),
 					"A saved instance; all other members are then ignored."),
@@ -42,6 +42,7 @@ func connectionOperations() []operation {
 				forbidden(models.PermCreate),
 				unreachableError("", "refused"),
 				targetError(models.CodeCollection, "collect.no_credential"),
+				hostRefused(models.CodeCollection).WithInstanceID(7),
 				targetError(models.CodeCollection, "collect.instance_inactive"),
 				{Code: models.CodeTimeout},
 			}),
@@ -55,6 +56,7 @@ func targetRefusals() []*models.Error {
 		unreachableError("error.unreachable", "login").With("sqlstate", "28P01"),
 		targetError(models.CodeCollection, "collect.instance_inactive"),
 		targetError(models.CodeCollection, "collect.no_credential"),
+		hostRefused(models.CodeCollection).WithInstanceID(7),
 		targetError(models.CodeCollection, "collect.instance_changed"),
 		targetError(models.CodeCollection, "collect.cancelled"),
 		targetError(models.CodeTimeout, ""),

@@ -137,6 +137,14 @@ var pages = []string{
 	"limit=x", "limit=-9223372036854775809", "limit=%FF", "page_size=0", "page_size=", "page_size=x", "page_size=%00",
 }
 
+// manyHosts are one host more than a credential may have.
+var manyHosts = func() (hosts []any) {
+	for i := range 51 {
+		hosts = append(hosts, fmt.Sprintf("db%d", i))
+	}
+	return hosts
+}()
+
 var (
 	instanceMembers = slices.Concat(
 		line("name", 100),
@@ -178,6 +186,8 @@ var (
 		invalid("db_type", "db2"),
 		text("credential_type"),
 		invalid("credential_type", "ssh"),
+		invalid("hosts", "db", 1, true, obj{}, []any{1}, []any{nil}, []any{""}, []any{"a b"}, []any{"a\x00"},
+			[]any{"db:5432"}, []any{"10.0.0.0/33"}, []any{[]any{}}, []any{strings.Repeat("a.", 128)}, manyHosts),
 		text("description"),
 		invalid("description", "a\x00b", strings.Repeat("描", 501)),
 	)

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,25 +19,28 @@ const (
 	maxUsername       = 255
 	maxPasswordBytes  = 512
 	maxDescription    = 500
+	maxHosts          = 50
+	maxHostBytes      = 255
 )
 
 // credentialDetailJSON is a credential without its secret.
 type credentialDetailJSON struct {
-	ID             int64   `json:"id"`
-	Name           string  `json:"name"`
-	CredentialType string  `json:"credential_type"`
-	DBType         *string `json:"db_type"` // null: for any engine
-	Username       string  `json:"username"`
-	Password       string  `json:"password"`
-	Description    string  `json:"description"`
-	CreatedAt      string  `json:"created_at"`
-	UpdatedAt      string  `json:"updated_at"`
+	ID             int64        `json:"id"`
+	Name           string       `json:"name"`
+	CredentialType string       `json:"credential_type"`
+	DBType         *string      `json:"db_type"` // null: for any engine
+	Username       string       `json:"username"`
+	Password       string       `json:"password"`
+	Hosts          models.Hosts `json:"hosts"`
+	Description    string       `json:"description"`
+	CreatedAt      string       `json:"created_at"`
+	UpdatedAt      string       `json:"updated_at"`
 }
 
 func newCredentialDetail(c models.Credential) credentialDetailJSON {
 	return credentialDetailJSON{
 		ID: c.ID, Name: c.Name, CredentialType: c.CredentialType, DBType: orNull(string(c.DBType)),
-		Username: c.Username, Password: maskedPassword, Description: c.Description,
+		Username: c.Username, Password: maskedPassword, Hosts: c.Hosts, Description: c.Description,
 		CreatedAt: timestamp(c.CreatedAt), UpdatedAt: timestamp(c.UpdatedAt),
 	}
 }
@@ -178,6 +182,9 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 	if err := f.bindLine("username", maxUsername, &credential.Username); err != nil {
 		return credential, nil, err
 	}
+	if err := bindHosts(f, &credential.Hosts); err != nil {
+		return credential, nil, err
+	}
 	if err := bindDescription(f, &credential.Description); err != nil {
 		return credential, nil, err
 	}
@@ -185,7 +192,7 @@ func bindCredential(f fields, credential models.Credential) (models.Credential, 
 		return credential, nil, models.Invalid("credential.type_invalid")
 	}
 
-	password, err := bindPassword(f)
+	password, err := bindPassword(f, "password")
 	if err == nil && password == nil && f.given("password") {
 		err = models.Invalid("field.required", "Fields", "password")
 	}
@@ -208,6 +215,36 @@ func bindCredentialEngine(f fields, target *models.Engine) error {
 		return nil
 	}
 	return bindEngine(f, target)
+}
+
+// bindHosts reads the hosts that a credential may be sent to, a list. Repetitions are left out.
+func bindHosts(f fields, target *models.Hosts) error {
+	if !f.given("hosts") {
+		return nil
+	}
+	list, isList := f["hosts"].([]any)
+	if !isList {
+		return models.Invalid("credential.hosts_not_list")
+	}
+	hosts := models.Hosts{}
+	for _, one := range list {
+		typed, _, err := fields{"hosts": one}.text("hosts")
+		if err != nil {
+			return err
+		}
+		rule, valid := models.ParseHostRule(typed)
+		switch {
+		case len(typed) > maxHostBytes || !valid:
+			return models.Invalid("credential.host_invalid", "Host", shortened(typed))
+		case !slices.Contains(hosts, rule):
+			hosts = append(hosts, rule)
+		}
+	}
+	if len(hosts) > maxHosts {
+		return models.Invalid("credential.hosts_too_many", "Limit", maxHosts)
+	}
+	*target = hosts
+	return nil
 }
 
 // bindEngine reads db_type, which may be an alias of the engine.
@@ -250,9 +287,9 @@ func bindDescription(f fields, target *string) error {
 	return nil
 }
 
-// bindPassword returns the password as typed, nil if there is none.
-func bindPassword(f fields) (*string, error) {
-	password, given, err := f.text("password")
+// bindPassword returns a password as typed, nil if there is none.
+func bindPassword(f fields, name string) (*string, error) {
+	password, given, err := f.text(name)
 	switch {
 	case err != nil || !given || password == "":
 		return nil, err

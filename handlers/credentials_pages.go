@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -52,6 +54,7 @@ func credentialForm(c models.Credential) views.CredentialForm {
 		Name:        c.Name,
 		DBType:      string(c.DBType),
 		Username:    c.Username,
+		Hosts:       strings.Join(c.Hosts, "\n"),
 		Description: c.Description,
 	}
 }
@@ -75,6 +78,7 @@ func (h *handlers) redisplayCredentialForm(c echo.Context, form views.Credential
 	bindTyped(f, "name", &form.Name)
 	bindTyped(f, "db_type", &form.DBType)
 	bindTyped(f, "username", &form.Username)
+	bindTyped(f, "hosts", &form.Hosts)
 	bindTyped(f, "description", &form.Description)
 	redisplay(c, func(problem *views.Failure) (screen, error) {
 		form.Problem = problem
@@ -82,12 +86,28 @@ func (h *handlers) redisplayCredentialForm(c echo.Context, form views.Credential
 	})
 }
 
+// credentialFields returns the fields of the form with its hosts as a list.
+func credentialFields(c echo.Context) fields {
+	f := body(c)
+	if text, isText := f["hosts"].(string); isText {
+		hosts := []any{}
+		for one := range strings.FieldsFuncSeq(text, separatesHosts) {
+			hosts = append(hosts, one)
+		}
+		f["hosts"] = hosts
+	}
+	return f
+}
+
+// separatesHosts reports whether a character stands between hosts in a form.
+func separatesHosts(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;，；、", r) }
+
 // credentialsChanged is the event on which the list of credentials reloads itself.
 const credentialsChanged = "credentials-changed"
 
 func (h *handlers) submitCredential(c echo.Context) error {
 	h.redisplayCredentialForm(c, views.CredentialForm{})
-	credential, err := h.createCredential(c, body(c))
+	credential, err := h.createCredential(c, credentialFields(c))
 	if err != nil {
 		return err
 	}
@@ -103,7 +123,7 @@ func (h *handlers) submitCredentialEdit(c echo.Context) error {
 		return err
 	}
 	h.redisplayCredentialForm(c, credentialForm(stored))
-	f := body(c)
+	f := credentialFields(c)
 	if f.blank("password") {
 		delete(f, "password")
 	}

@@ -99,6 +99,7 @@ var documentMembers = map[string]string{
 	"credential_type":               "Kind of credential; always `database`.",
 	"CredentialDetail.db_type":      "Engine it is for; null: any.",
 	"CredentialItem.db_type":        "Engine it is for; null: any.",
+	"hosts":                         "Hosts that the password may be sent to; empty: any.",
 	"CredentialItem.instance_count": "Instances that use it, those in the recycle bin included.",
 	"Tagged":                        "A tag by itself.",
 	"TagPage":                       "One page of tags, with counts of all tags.",

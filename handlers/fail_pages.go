@@ -132,8 +132,9 @@ func advice(p views.Page, e *models.Error, k kind) []string {
 var labelOf = map[string]string{
 	"name": "instance.name", "db_type": "instances.type", "host": "instance.host", "port": "instance.port",
 	"database_name": "instance.database", "credential_id": "instance.credential", "username": "instance.username",
-	"password": "instance.password", "tls_mode": "instance.tls", "options." + models.OptionCACertificate: "instance.ca",
-	"options." + models.OptionSID: "instance.sid", "options." + models.OptionWallet: "instance.wallet",
+	"password": "instance.password", passwordAgain: "instance.password_again", "tls_mode": "instance.tls",
+	"options." + models.OptionCACertificate: "instance.ca",
+	"options." + models.OptionSID:           "instance.sid", "options." + models.OptionWallet: "instance.wallet",
 	"tag_names": "instance.tags", "description": "instance.description", "is_active": "instances.status",
 	"credentials.name": "credential.name", "credentials.db_type": "credential.type", "users.role": "users.role",
 	"tags.name": "tags.name", "display_name": "tags.display_name", "color": "tags.color",

@@ -1,8 +1,8 @@
 package handlers
 
 import (
+	"cmp"
 	"crypto/x509"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,24 +24,17 @@ const (
 	maxOptionBytes  = 64 << 10 // enough for a chain of certificates
 )
 
-var (
-	instanceNamePattern = regexp.MustCompile(`^[\p{Han}A-Za-z0-9_-]+$`)
-	hostNamePattern     = regexp.MustCompile(
-		`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`,
-	)
-	lastLabelNumeric   = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
-	addressZonePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
-)
+var instanceNamePattern = regexp.MustCompile(`^[\p{Han}A-Za-z0-9_-]+$`)
 
 var tlsModes = []models.TLSMode{
 	models.TLSDisable, models.TLSPrefer, models.TLSRequire, models.TLSVerifyCA, models.TLSVerifyFull,
 }
 
 // bindInstance returns the existing instance, or a new one if it is nil, with the changes of the body. Nil tag names
-// mean no change. The credential is not nil if a user name and password were typed in.
+// mean no change, a nil login that none was typed in.
 func (h *handlers) bindInstance(
 	c echo.Context, f fields, existing *models.Instance,
-) (models.Instance, *[]string, *models.NewCredential, error) {
+) (models.Instance, *[]string, *models.TypedLogin, error) {
 	instance := models.Instance{IsActive: true, TLSMode: models.TLSPrefer, Options: map[string]string{}}
 	if existing != nil {
 		instance = *existing
@@ -54,7 +47,7 @@ func (h *handlers) bindInstance(
 	if err != nil {
 		return instance, nil, nil, err
 	}
-	typed, given, err := h.bindInstanceCredential(c, f, &instance)
+	login, err := h.bindInstanceCredential(c, f, &instance)
 	if err != nil {
 		return instance, nil, nil, err
 	}
@@ -65,11 +58,7 @@ func (h *handlers) bindInstance(
 	if named {
 		tags = &names
 	}
-	var credential *models.NewCredential
-	if given {
-		credential = &typed
-	}
-	return instance, tags, credential, nil
+	return instance, tags, login, nil
 }
 
 // bindInstanceFields reads the members of the instance itself, without tags, credential and schedule.
@@ -160,23 +149,12 @@ func bindHost(f fields, target **string) error {
 		return err
 	}
 
-	host = strings.TrimSpace(host)
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
-	if !isHost(host) {
+	host, valid := models.ParseHost(host)
+	if !valid {
 		return models.Invalid("instance.host_invalid")
 	}
 	*target = &host
 	return nil
-}
-
-// isHost reports whether s is an IP address or a possible host name.
-func isHost(s string) bool {
-	if address, err := netip.ParseAddr(s); err == nil {
-		return addressZonePattern.MatchString(address.Zone())
-	}
-	return len(s) <= 253 && hostNamePattern.MatchString(s) && !lastLabelNumeric.MatchString(s)
 }
 
 func bindPort(f fields, target **int) error {
@@ -286,61 +264,82 @@ func cleanTagNames[T any](list []T) ([]string, error) {
 	return names, nil
 }
 
-// bindInstanceCredential reads the chosen credential, or a new one typed in.
+// bindInstanceCredential reads the chosen credential, or a login typed in.
 func (h *handlers) bindInstanceCredential(
 	c echo.Context, f fields, instance *models.Instance,
-) (typed models.NewCredential, given bool, err error) {
+) (*models.TypedLogin, error) {
 	if value, there := f["credential_id"]; there {
-		stored, chosen, err := h.chosenCredential(c, value)
+		stored, err := h.chosenCredential(c, value)
 		if err != nil {
-			return typed, false, err
+			return nil, err
 		}
-		instance.CredentialID, instance.Credential = nil, nil
-		if chosen {
-			instance.CredentialID, instance.Credential = &stored.ID, &stored
+		instance.CredentialID, instance.Credential = nil, stored
+		if stored != nil {
+			instance.CredentialID = &stored.ID
 		}
 	}
-	if instance.DBType == models.SQLite || (f.blank("username") && !f.given("password")) {
-		return typed, false, nil
+	if instance.DBType == models.SQLite {
+		return nil, nil //nolint:nilnil // a file needs no login
 	}
-	return bindNewCredential(f, instance.Credential)
+	return bindLogin(f, instance.Credential, *instance.Host)
 }
 
-// chosenCredential returns the credential whose ID is in value, and whether one is chosen.
-func (h *handlers) chosenCredential(c echo.Context, value any) (stored models.Credential, chosen bool, err error) {
+// chosenCredential returns the credential whose ID is in value, nil if none is chosen.
+func (h *handlers) chosenCredential(c echo.Context, value any) (*models.Credential, error) {
 	if value == nil || value == "" {
-		return stored, false, nil
+		return nil, nil //nolint:nilnil // documented
 	}
 	id, ok := integer(value)
 	if !ok || id < 1 {
-		return stored, false, models.Invalid("instance.credential_missing")
+		return nil, models.Invalid("instance.credential_missing")
 	}
-	stored, err = h.Store.Credential(c.Request().Context(), id)
+	stored, err := h.Store.Credential(c.Request().Context(), id)
 	if models.Is(err, models.CodeNotFound) {
 		err = models.Invalid("instance.credential_missing")
 	}
-	return stored, true, err
+	return &stored, err
 }
 
-// bindNewCredential reads a user name and password typed into a form. The user name of the current credential, nil if
-// there is none, without a password means no change.
-func bindNewCredential(f fields, current *models.Credential) (typed models.NewCredential, given bool, err error) {
+// bindLogin reads a login typed in for a host, nil if there is none: a user name and password, or the password of the
+// current credential once more. A current credential that may not be sent to the host is then refused.
+func bindLogin(f fields, current *models.Credential, host string) (*models.TypedLogin, error) {
+	login, err := bindNewCredential(f, current)
+	if err != nil || login != nil || current == nil {
+		return login, err
+	}
+	refused := current.RequireHost(host, models.CodeInvalid)
+	again, err := bindPassword(f, passwordAgain)
+	if err == nil && refused != nil && again != nil {
+		return &models.TypedLogin{Password: *again, Again: true}, nil
+	}
+	return nil, cmp.Or(err, refused)
+}
+
+// passwordAgain is the field for the password of a stored credential that may not be sent to the host yet.
+const passwordAgain = "password_again"
+
+// bindNewCredential reads a user name and password, nil if there are none. The user name of the current credential, nil
+// if there is none, without a password means no change.
+func bindNewCredential(f fields, current *models.Credential) (*models.TypedLogin, error) {
+	if f.blank("username") && !f.given("password") {
+		return nil, nil //nolint:nilnil // documented
+	}
 	username, _, err := f.line("username", maxUsername)
 	if err != nil {
-		return typed, false, err
+		return nil, err
 	}
-	password, err := bindPassword(f)
+	password, err := bindPassword(f, "password")
 	switch {
 	case err != nil:
-		return typed, false, err
+		return nil, err
 	case password != nil && username != "":
-		return models.NewCredential{Username: username, Password: *password}, true, nil
+		return &models.TypedLogin{Username: username, Password: *password}, nil
 	case password != nil:
-		return typed, false, models.Invalid("field.required", "Fields", "username")
+		return nil, models.Invalid("field.required", "Fields", "username")
 	case username == "" || current != nil && current.Username == username:
-		return typed, false, nil
+		return nil, nil //nolint:nilnil // documented
 	}
-	return typed, false, models.Invalid("field.required", "Fields", "password")
+	return nil, models.Invalid("field.required", "Fields", "password")
 }
 
 // bindTarget returns the server that the body describes, with a stored credential or a typed user name and password.
@@ -369,29 +368,28 @@ func (h *handlers) bindTarget(c echo.Context, f fields) (collectors.Target, erro
 		t.Name = t.Host
 	}
 	var err error
-	t.Username, t.Password, err = h.bindLogin(c, f)
+	t.Username, t.Password, err = h.loginFor(c, f, t.Host)
 	return t, err
 }
 
-// bindLogin returns the typed user name and password, else those of the chosen credential.
-func (h *handlers) bindLogin(c echo.Context, f fields) (username, password string, err error) {
-	stored, chosen, err := h.chosenCredential(c, f["credential_id"])
+// loginFor returns the user name and password to log in to a host with: those typed in, else those of the chosen
+// credential.
+func (h *handlers) loginFor(c echo.Context, f fields, host string) (username, password string, err error) {
+	chosen, err := h.chosenCredential(c, f["credential_id"])
 	if err != nil {
 		return "", "", err
 	}
-	var current *models.Credential
-	if chosen {
-		current = &stored
-	}
-	typed, given, err := bindNewCredential(f, current)
+	login, err := bindLogin(f, chosen, host)
 	switch {
 	case err != nil:
 		return "", "", err
-	case given:
-		return typed.Username, typed.Password, nil
-	case !chosen:
+	case login != nil && login.Again:
+		return chosen.Username, login.Password, nil
+	case login != nil:
+		return login.Username, login.Password, nil
+	case chosen == nil:
 		return "", "", models.Invalid("field.required", "Fields", "credential_id")
 	}
-	password, err = h.Store.Password(stored)
-	return stored.Username, password, err
+	password, err = h.Store.Password(*chosen)
+	return chosen.Username, password, err
 }

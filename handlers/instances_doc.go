@@ -36,9 +36,12 @@ func addressFields() []openapi.Field {
 		openapi.Optional("credential_id", openapi.Nullable(openapi.Dict("type", "integer", "format", "int64")),
 			"Credential to log in with; null: none."),
 		openapi.Optional("username", openapi.Text(maxUsername),
-			"User name on the server, instead of a credential: with `password` it becomes a new one."),
+			"User name on the server, instead of a credential: with `password` it becomes a new one, for `host` only."),
 		openapi.Optional("password", openapi.Dict("type", "string", "format", "password"),
 			"Exactly as typed, at most 512 bytes. It cannot be read again."),
+		openapi.Optional(passwordAgain, openapi.Dict("type", "string", "format", "password"),
+			"Password of a credential whose `hosts` do not have `host`: it is stored, and `host` takes the place of the "+
+				"instance's former one."),
 	}
 }
 
@@ -82,6 +85,13 @@ func instanceFields() []openapi.Field {
 	})
 }
 
+// hostRefused returns an example of the refusal to send a credential to a host.
+func hostRefused(code models.Code) *models.Error {
+	return &models.Error{
+		Code: code, Key: "credential.host_refused", Args: models.Args("Name", "orders-reader", "Host", "db.example.com"),
+	}
+}
+
 var addressRefusals = []*models.Error{
 	models.Invalid("instance.engine_unknown", "Engine", "db2"),
 	models.Invalid("instance.host_invalid"),
@@ -92,6 +102,7 @@ var addressRefusals = []*models.Error{
 	models.Invalid("instance.certificate_invalid", "Field", "options."+models.OptionCACertificate),
 	models.Invalid("instance.credential_missing"),
 	models.Invalid("credential.password_long"),
+	hostRefused(models.CodeInvalid),
 	models.Invalid("field.not_text", "Field", "host"),
 	models.Invalid("field.bad_characters", "Field", "database_name"),
 	models.Invalid("field.too_long", "Field", "database_name", "Limit", maxDatabaseName),

@@ -298,7 +298,7 @@ func TestCredentials(t *testing.T) {
 			"description":     "d",
 		}).want(201, "数据保存成功")
 		equal(a, "members", members(created.at("credential").(obj)),
-			"created_at credential_type db_type description id name password updated_at username")
+			"created_at credential_type db_type description hosts id name password updated_at username")
 		created.wantAt("credential.name", "main", "credential.db_type", "mysql",
 			"credential.username", "root@%", "credential.password", "******")
 		id := created.id("credential", "id")

@@ -278,7 +278,7 @@ func TestCredentials_Members(t *testing.T) {
 		r.wantAt("credential.name", strings.Repeat("鲸", 100), "credential.db_type", "mysql",
 			"credential.credential_type", "database", "credential.password", "******")
 		equal(a, "members", members(r.at("credential").(obj)),
-			"created_at credential_type db_type description id name password updated_at username")
+			"created_at credential_type db_type description hosts id name password updated_at username")
 		second := fmt.Sprintf("/credentials/%d", r.id("credential", "id"))
 		a.admin.put(second, obj{"name": "first"}).wantCode(409, models.CodeConflict, "凭据名称已存在")
 		a.admin.put(second, obj{"name": "FIRST", "description": ""}).want(200, "数据更新成功").

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Credential is a user name and sealed password for monitored servers.
@@ -18,6 +20,7 @@ type Credential struct {
 	DBType         Engine `gorm:"column:db_type"`
 	Username       string
 	Secret         []byte `json:"-"` // sealed by the keyset with the credential's id as associated data
+	Hosts          Hosts  // that it may be sent to
 	Description    string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
@@ -51,6 +54,11 @@ func takeCredential(tx *gorm.DB, id int64) (Credential, error) {
 	return credential, err
 }
 
+// lockCredential loads the credential and locks its row until the transaction ends. Instances that use it lock first.
+func lockCredential(tx *gorm.DB, id int64) (Credential, error) {
+	return takeCredential(tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}), id)
+}
+
 // Password decrypts the credential's password.
 func (s *Store) Password(c Credential) (string, error) {
 	plain, err := s.Keys.Open(c.Secret, credentialPurpose(c.ID))
@@ -64,7 +72,8 @@ func (s *Store) Password(c Credential) (string, error) {
 // be decrypted.
 func credentialPurpose(id int64) string { return fmt.Sprintf("credential:%d", id) }
 
-// CreateCredential adds a credential with c's name, db_type, username and description. A name in use is CodeConflict.
+// CreateCredential adds a credential with c's name, db_type, username, hosts and description. A name in use is
+// CodeConflict.
 func (s *Store) CreateCredential(ctx context.Context, c Credential, password string) (Credential, error) {
 	var fresh Credential
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {
@@ -81,7 +90,7 @@ func (s *Store) insertCredential(tx *gorm.DB, c Credential, password string) (Cr
 	}
 	fresh := Credential{
 		Name: c.Name, CredentialType: credentialType, DBType: c.DBType,
-		Username: c.Username, Description: c.Description, Secret: []byte{},
+		Username: c.Username, Hosts: append(Hosts{}, c.Hosts...), Description: c.Description, Secret: []byte{},
 	}
 	if err := tx.Create(&fresh).Error; err != nil {
 		return Credential{}, credentialNameTaken(err)
@@ -100,32 +109,99 @@ func credentialNameTaken(err error) error {
 	return err
 }
 
-// UpdateCredential writes name, db_type, username and description of the credential with c's id, and the password
-// unless it is nil. A changed login resumes paused schedules of the instances that use it.
+// editableCredentialColumns lists the columns UpdateCredential writes, besides the secret.
+var editableCredentialColumns = []string{"name", "db_type", "username", "hosts", "description"}
+
+// UpdateCredential writes name, db_type, username, hosts and description of the credential with c's id, and the
+// password unless it is nil. Hosts beyond the stored ones need the password, so that nobody who does not know it can
+// send it there; hosts without that of an instance that uses the credential are CodeConflict. A changed login resumes
+// paused schedules of the instances that use it.
 func (s *Store) UpdateCredential(ctx context.Context, c Credential, password *string) (Credential, error) {
 	if err := requireStorable(c.Name, c.Username, c.Description); err != nil {
 		return Credential{}, err
 	}
-	change := map[string]any{"name": c.Name, "db_type": c.DBType, "username": c.Username, "description": c.Description}
-	if password != nil {
-		secret, err := s.Keys.Seal([]byte(*password), credentialPurpose(c.ID))
-		if err != nil {
-			return Credential{}, err
-		}
-		change["secret"] = secret
-	}
 	var credential Credential
 	err := s.change(ctx, func(tx *gorm.DB) (err error) {
-		if credential, err = takeCredential(tx, c.ID); err != nil {
+		if credential, err = lockCredential(tx, c.ID); err != nil {
 			return err
 		}
-		sameLogin := password == nil && c.Username == credential.Username
-		if err := credentialNameTaken(tx.Model(&credential).Updates(change).Error); err != nil || sameLogin {
+		if password == nil && !c.Hosts.within(credential.Hosts) {
+			return Invalid("credential.hosts_password", "Name", credential.Name)
+		}
+		outside, err := usersOutside(tx, c.ID, c.Hosts)
+		if err != nil {
 			return err
 		}
-		return resume(tx, "instance_id IN (SELECT id FROM instances WHERE credential_id = ?)", c.ID).Error
+		if len(outside) > 0 {
+			return refusedFor("credential.hosts_exclude", outside, nil)
+		}
+		credential, err = s.updateCredential(tx, credential, c, password)
+		return err
 	})
 	return credential, err
+}
+
+// updateCredential writes the columns of change, and the password unless it is nil, to the stored credential.
+func (s *Store) updateCredential(tx *gorm.DB, stored, change Credential, password *string) (Credential, error) {
+	sameLogin := password == nil && change.Username == stored.Username
+	columns := editableCredentialColumns
+	if password != nil {
+		var err error
+		if change.Secret, err = s.Keys.Seal([]byte(*password), credentialPurpose(stored.ID)); err != nil {
+			return stored, err
+		}
+		columns = append(slices.Clone(columns), "secret")
+	}
+	err := credentialNameTaken(tx.Model(&stored).Select(columns).Updates(&change).Error)
+	if err != nil || sameLogin {
+		return stored, err
+	}
+	return stored, resume(tx, "instance_id IN (SELECT id FROM instances WHERE credential_id = ?)", stored.ID).Error
+}
+
+// usersOutside returns the instances outside the recycle bin that use a credential at other hosts than these.
+func usersOutside(tx *gorm.DB, id int64, hosts Hosts) ([]Instance, error) {
+	var users []Instance
+	err := tx.Select("id", "name", "host", "is_active", "deleted_at").Order("name, id").
+		Find(&users, "credential_id = ? AND deleted_at IS NULL AND host IS NOT NULL", id).Error
+	return slices.DeleteFunc(users, func(i Instance) bool { return hosts.Allow(*i.Host) }), err
+}
+
+// rebindCredential stores the password, typed again, of an instance's credential, which may then be sent to the
+// instance's host.
+func (s *Store) rebindCredential(tx *gorm.DB, i Instance, former *string, password string) error {
+	credential, err := lockCredential(tx, *i.CredentialID)
+	if err != nil {
+		return err
+	}
+	change := credential
+	if change.Hosts, err = movedHosts(tx, credential, i, former); err != nil {
+		return err
+	}
+	_, err = s.updateCredential(tx, credential, change, &password)
+	return err
+}
+
+// movedHosts returns the credential's hosts with that of an instance that uses it, and without its former one unless
+// another instance uses the credential there.
+func movedHosts(tx *gorm.DB, credential Credential, i Instance, former *string) (Hosts, error) {
+	if credential.Hosts.Allow(*i.Host) {
+		return credential.Hosts, nil
+	}
+	moved := credential.Hosts.without(former).with(*i.Host)
+	outside, err := usersOutside(tx, credential.ID, moved)
+	if slices.ContainsFunc(outside, func(other Instance) bool { return other.ID != i.ID }) {
+		moved = credential.Hosts.with(*i.Host)
+	}
+	return moved, err
+}
+
+// RequireHost returns an error of the code unless the credential may be sent to the host.
+func (c *Credential) RequireHost(host string, code Code) error {
+	if c.Hosts.Allow(host) {
+		return nil
+	}
+	return &Error{Code: code, Key: "credential.host_refused", Args: Args("Name", c.Name, "Host", host)}
 }
 
 // DeleteCredential deletes a credential. One that an instance uses, even in the recycle bin, is CodeConflict.
@@ -177,7 +253,7 @@ type CredentialPage struct {
 	Total int64
 }
 
-const credentialItemSQL = `c.id, c.name, c.credential_type, c.db_type, c.username, c.description,
+const credentialItemSQL = `c.id, c.name, c.credential_type, c.db_type, c.username, c.hosts, c.description,
 	c.created_at, c.updated_at,
 	(SELECT count(*) FROM instances i WHERE i.credential_id = c.id) AS instances,
 	(SELECT count(*) FROM instances i WHERE i.credential_id = c.id AND i.deleted_at IS NOT NULL) AS binned`
@@ -236,7 +312,7 @@ func credentialsHolding(tx *gorm.DB, term string) (string, error) {
 	return jsonParameter(ids)
 }
 
-// maxNamedUsers limits how many instances a refused deletion of a credential names.
+// maxNamedUsers limits how many instances a refused change of a credential names.
 const maxNamedUsers = 20
 
 // CredentialUse is an instance that uses a credential.
@@ -257,6 +333,11 @@ func (s *Store) inUse(ctx context.Context, id int64, cause error) error {
 	if err != nil {
 		return err
 	}
+	return refusedFor("credential.in_use", instances, cause)
+}
+
+// refusedFor returns a CodeConflict that names the first maxNamedUsers of the instances.
+func refusedFor(key string, instances []Instance, cause error) *Error {
 	uses := []CredentialUse{}
 	var live, binned []string
 	for _, i := range instances[:min(len(instances), maxNamedUsers)] {
@@ -267,7 +348,7 @@ func (s *Store) inUse(ctx context.Context, id int64, cause error) error {
 			binned = append(binned, i.Name)
 		}
 	}
-	refused := conflict("credential.in_use", cause)
+	refused := conflict(key, cause)
 	refused.Args = Args(
 		"Names", strings.Join(live, ", "), "Binned", strings.Join(binned, ", "), "More", len(instances) > len(uses),
 	)

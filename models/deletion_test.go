@@ -14,7 +14,7 @@ func (f *fixture) filled(name string) models.Instance {
 	f.Helper()
 	instance, err := f.CreateInstance(f.ctx, models.Instance{
 		Name: name, DBType: models.MySQL, Host: pointer("h"), Port: pointer(1), IsActive: true,
-	}, []string{"shared", "only " + name}, &models.NewCredential{Username: "u", Password: "p"})
+	}, []string{"shared", "only " + name}, &models.TypedLogin{Username: "u", Password: "p"})
 	check(f, err)
 	f.saveInventory(instance, true, "app", "other")
 	f.measure(instance, map[string]int64{"app": 1 << 20, "other": 2 << 20})

@@ -73,8 +73,12 @@ func (i *Instance) Status() string {
 	return "inactive"
 }
 
-// NewCredential is a credential to create together with the instance that uses it.
-type NewCredential struct{ Username, Password string }
+// TypedLogin is a login typed in with an instance: a credential to create for its host, or the password of its
+// credential once more, which may then be sent to its host.
+type TypedLogin struct {
+	Username, Password string
+	Again              bool // the password of the instance's credential; there is no user name
+}
 
 func withDetails(tx *gorm.DB) *gorm.DB {
 	byName := func(tags *gorm.DB) *gorm.DB { return tags.Order("tags.name") }
@@ -201,10 +205,10 @@ func holdFreeInstances(tx *gorm.DB, query string, values ...any) (string, error)
 	return jsonParameter(held)
 }
 
-// CreateInstance creates an instance with its tags, creating those that do not exist, and newCredential unless it is
-// nil.
+// CreateInstance creates an instance with its tags, creating those that do not exist, and stores the typed login unless
+// it is nil.
 func (s *Store) CreateInstance(
-	ctx context.Context, i Instance, tagNames []string, newCredential *NewCredential,
+	ctx context.Context, i Instance, tagNames []string, typed *TypedLogin,
 ) (Instance, error) {
 	if err := i.checkTexts(); err != nil {
 		return Instance{}, err
@@ -214,7 +218,7 @@ func (s *Store) CreateInstance(
 	}
 	var fresh Instance
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		i, err := s.attachCredential(tx, i, newCredential)
+		i, err := s.attachCredential(tx, i, nil, typed)
 		if err != nil {
 			return err
 		}
@@ -243,10 +247,10 @@ var editableColumns = []string{
 	"name", "db_type", "host", "port", "database_name", "credential_id", "description", "is_active", "tls_mode", "options",
 }
 
-// UpdateInstance writes the editable columns of the instance with i's id. Nil tagNames keep the tags; a nil
-// newCredential keeps i.CredentialID. Changes to how the server is reached resume a paused schedule.
+// UpdateInstance writes the editable columns of the instance with i's id, and the typed login unless it is nil. Nil
+// tagNames keep the tags. Changes to how the server is reached resume a paused schedule.
 func (s *Store) UpdateInstance(
-	ctx context.Context, i Instance, tagNames *[]string, newCredential *NewCredential,
+	ctx context.Context, i Instance, tagNames *[]string, typed *TypedLogin,
 ) (Instance, error) {
 	if err := i.checkTexts(); err != nil {
 		return Instance{}, err
@@ -263,11 +267,11 @@ func (s *Store) UpdateInstance(
 		if stored.DeletedAt != nil {
 			return NotFound("instance.not_found")
 		}
-		i, err := s.attachCredential(tx, i, newCredential)
+		i, err := s.attachCredential(tx, i, stored.Host, typed)
 		if err != nil {
 			return err
 		}
-		reconnects := newCredential != nil || i.reconnects(stored)
+		reconnects := typed != nil || i.reconnects(stored)
 		if err := tx.Model(&stored).Select(editableColumns).Updates(&i).Error; err != nil {
 			return instanceRefused(err)
 		}
@@ -313,17 +317,25 @@ func (i *Instance) checkTexts() error {
 	return requireStorable(texts...)
 }
 
-func (s *Store) attachCredential(tx *gorm.DB, i Instance, fresh *NewCredential) (Instance, error) {
+// attachCredential stores the typed login of an instance, which was at the former host, and returns the instance with
+// its credential.
+func (s *Store) attachCredential(tx *gorm.DB, i Instance, former *string, typed *TypedLogin) (Instance, error) {
 	i.Credential, i.Tags = nil, nil
-	if fresh == nil {
+	switch {
+	case typed == nil:
 		return i, nil
+	case typed.Again:
+		return i, s.rebindCredential(tx, i, former, typed.Password)
 	}
 	name, err := freeCredentialName(tx, i.Name)
 	if err != nil {
 		return i, err
 	}
-	credential := Credential{Name: name, DBType: i.DBType, Username: fresh.Username}
-	credential, err = s.insertCredential(tx, credential, fresh.Password)
+	credential := Credential{Name: name, DBType: i.DBType, Username: typed.Username}
+	if i.Host != nil {
+		credential.Hosts = Hosts{canonicalHost(*i.Host)}
+	}
+	credential, err = s.insertCredential(tx, credential, typed.Password)
 	i.CredentialID = &credential.ID
 	return i, err
 }

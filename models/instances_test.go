@@ -84,7 +84,7 @@ func TestStore_Credentials(t *testing.T) {
 
 func TestStore_DeleteCredential_InUse(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		made := models.NewCredential{Username: "u", Password: "p"}
+		made := models.TypedLogin{Username: "u", Password: "p"}
 		first, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil, &made)
 		check(f, err)
 		equal(f, "name", first.Credential.Name, "n")
@@ -130,7 +130,7 @@ func TestStore_UpdateInstance(t *testing.T) {
 		equal(f, "tags kept", len(edited.Tags), 2)
 		equal(f, "updated", edited.UpdatedAt, start.Add(time.Hour))
 		equal(f, "created", edited.CreatedAt, start)
-		edited, err = f.UpdateInstance(f.ctx, edited, &[]string{"c"}, &models.NewCredential{Username: "u", Password: "p"})
+		edited, err = f.UpdateInstance(f.ctx, edited, &[]string{"c"}, &models.TypedLogin{Username: "u", Password: "p"})
 		check(f, err)
 		equal(f, "tags", len(edited.Tags), 1)
 		equal(f, "user", edited.Credential.Username, "u")

@@ -302,7 +302,7 @@ func TestStore_ScheduleOutcome_EndOfPause(t *testing.T) {
 				i, err = f.UpdateInstance(f.ctx, i, nil, nil)
 			}, true},
 			{"a password typed", func() {
-				i, err = f.UpdateInstance(f.ctx, i, nil, &models.NewCredential{Username: "u", Password: "q"})
+				i, err = f.UpdateInstance(f.ctx, i, nil, &models.TypedLogin{Username: "u", Password: "q"})
 			}, true},
 			{"another note of the credential", func() {
 				c := *i.Credential

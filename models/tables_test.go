@@ -460,7 +460,7 @@ func TestStore_SaveTableSizes_UnknownDatabase(t *testing.T) {
 func TestStore_SaveTableSizes_InstanceChanged(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		instance, err := f.CreateInstance(f.ctx, models.Instance{Name: "n"}, nil,
-			&models.NewCredential{Username: "u", Password: "p"})
+			&models.TypedLogin{Username: "u", Password: "p"})
 		check(f, err)
 		database := f.addDatabase(instance.ID, "app")
 		target := func() models.Instance {

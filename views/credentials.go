@@ -1,6 +1,10 @@
 package views
 
-import "whalefall/models"
+import (
+	"strings"
+
+	"whalefall/models"
+)
 
 // CredentialList is the model of the page with all credentials.
 type CredentialList struct {
@@ -15,6 +19,7 @@ type CredentialForm struct {
 	Name        string
 	DBType      string // empty: any
 	Username    string
+	Hosts       string // one a line; empty: any
 	Description string
 	Problem     *Failure // why the input was refused; nil: it was not
 }
@@ -31,4 +36,9 @@ func engineLabel(p Page, e models.Engine) string {
 		return p.T("credentials.any_type")
 	}
 	return engineName(e)
+}
+
+// hostsLabel returns the hosts that a credential may be sent to.
+func hostsLabel(p Page, hosts models.Hosts) string {
+	return orReason(strings.Join(hosts, p.T("list.separator")), p.T("credentials.any_host"))
 }
