@@ -70,7 +70,7 @@ func (h *handlers) storedInstanceForm(c echo.Context, i models.Instance) (views.
 
 func (h *handlers) renderInstanceForm(c echo.Context, f views.InstanceForm) error {
 	p := h.page(c)
-	form, err := h.instanceScreen(c, p, withTyped(f, c.QueryParams()))
+	form, err := h.instanceScreen(c, p, withTyped(f, typedBefore(c)))
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,15 @@ func (h *handlers) redisplayInstanceForm(c echo.Context, form views.InstanceForm
 		form.Problem = problem
 		return h.instanceScreen(c, h.page(c), form)
 	})
+}
+
+// typedBefore returns what was typed into the form before another engine was chosen. The address of a page says no more
+// than the engine: somebody else's link must not fill in a host.
+func typedBefore(c echo.Context) url.Values {
+	if isPartial(c) {
+		return c.QueryParams()
+	}
+	return url.Values{"db_type": {c.QueryParam("db_type")}}
 }
 
 // withTyped returns the form with what was typed before another engine was chosen. A port that is the old engine's

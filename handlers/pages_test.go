@@ -334,6 +334,24 @@ func TestInstanceFormPage(t *testing.T) {
 	a.admin.visit(address).has(1, ".status.inactive")
 }
 
+// A link fills in nothing but the engine, which is how the choice works without scripts.
+func TestInstanceFormPage_Link(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, t.TempDir()+"/store.db")
+	r := a.admin.post("/instances", obj{"name": "kept", "db_type": "pg", "host": "db.example", "port": 5432})
+	path := fmt.Sprintf("/instances/%d/edit", r.id("instance", "id"))
+	const query = "?db_type=mysql&shown_type=postgresql&host=evil.example&port=6000&username=u&tls_mode=disable"
+	restored := append(htmx, "HX-History-Restore-Request", "true")
+	for _, headers := range [][]string{nil, restored, append(htmx, "HX-Boosted", "true")} {
+		p := a.admin.visit(path+query, headers...).
+			has(1, "#instance-type option[value=mysql][selected]", ".tls-choice option[value=prefer][selected]")
+		equal(t, "host", p.doc.Find("input[name=host]").AttrOr("value", ""), "db.example")
+		equal(t, "port", p.doc.Find("input[name=port]").AttrOr("value", ""), "5432")
+	}
+	p := a.admin.visit(path+query, into("instance-fields")...).has(1, ".tls-choice option[value=disable][selected]")
+	equal(t, "typed", p.doc.Find("input[name=host]").AttrOr("value", ""), "evil.example")
+}
+
 func TestInstanceFormPage_Oracle(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")

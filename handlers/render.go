@@ -33,13 +33,11 @@ func (h *handlers) page(c echo.Context) views.Page {
 // render writes the fragment that an HTMX request targets, else the body for an HTMX request that is neither boosted
 // nor a history restore, else the whole page.
 func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) error {
-	header := c.Request().Header
 	c.Response().
 		Header().
 		Add(echo.HeaderVary, "HX-Request, HX-Target, HX-Boosted, HX-History-Restore-Request, Accept-Language, Cookie")
-	partial := header.Get("HX-Request") == "true" && header.Get("HX-Boosted") != "true" &&
-		header.Get("HX-History-Restore-Request") != "true"
-	target := header.Get("HX-Target")
+	partial := isPartial(c)
+	target := c.Request().Header.Get("HX-Target")
 
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buffer)
@@ -98,6 +96,12 @@ func localPath(address string) string {
 
 // isHTMX reports whether HTMX sent the request.
 func isHTMX(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+
+// isPartial reports whether HTMX sent the request for a part of the page that is open, not for another page.
+func isPartial(c echo.Context) bool {
+	header := c.Request().Header
+	return isHTMX(c) && header.Get("HX-Boosted") != "true" && header.Get("HX-History-Restore-Request") != "true"
+}
 
 // redirectWithNotice ends an action on another page, which shows the notice.
 func (h *handlers) redirectWithNotice(c echo.Context, address, notice string) error {
