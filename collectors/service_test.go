@@ -571,7 +571,7 @@ func TestService_Collect_CancelPostgreSQL(t *testing.T) {
 	server.Exec(t, "postgres", "CREATE DATABASE app")
 	server.Exec(t, "app", "CREATE TABLE a (n int)")
 	c := postgresql.New()
-	c.Parameters["lock_timeout"] = "0"
+	c.Settings["lock_timeout"] = "0"
 	f := newFixture(t, models.PostgreSQL, c, collectortest.PostgreSQLTarget(server, ""))
 	const lock = "LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE"
 	defer collectortest.HoldPostgreSQL(t, server.URL("app"), lock)()

@@ -180,6 +180,20 @@ func (s *PostgreSQLServer) URL(database string) string {
 	return u.String()
 }
 
+// StandBy restarts a private server as a hot standby, which follows no other server.
+func (s *PostgreSQLServer) StandBy(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	file, content := "standby.signal", ""
+	if s.Version < 120000 {
+		file, content = "recovery.conf", "standby_mode = 'on'\n"
+	}
+	if err := writePrivate(s.path("data/"+file), content, s.credential); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t)
+}
+
 // NewDatabase creates an empty database with a unique name, drops it when the test ends, and returns its URL.
 func (s *PostgreSQLServer) NewDatabase(t testing.TB) string {
 	t.Helper()

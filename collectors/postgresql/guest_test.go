@@ -139,7 +139,7 @@ func TestSizing_KeepsSizesBeforeDeadline(t *testing.T) {
 	want := collectortest.Tables(t, New(), target, database)
 	stallAt(t, address, "stall", 50)
 	c := New()
-	c.Parameters["statement_timeout"] = "500"
+	c.Settings["statement_timeout"] = "500"
 	got := collectortest.Tables(t, c, target, database)
 	name := collectortest.Relation("public", "stall")
 	if stall := got[name]; stall.Unread != models.UnreadFailed || stall.Total != nil ||
@@ -160,7 +160,7 @@ func TestSizing_MaxStuck(t *testing.T) {
 	statements["sizes"] = strings.Replace(statement, "CASE WHEN a.free THEN",
 		"CASE WHEN pg_catalog.pg_sleep(50)::text IS NOT NULL THEN", 1)
 	c := New()
-	c.Parameters["statement_timeout"] = "100"
+	c.Settings["statement_timeout"] = "100"
 	_, err := c.Tables(t.Context(), target, database)
 	collectortest.WantError(t, err, models.CodeTimeout, "")
 	if n := connections(t, testenv.PostgreSQL(t), database); n != 0 {

@@ -27,13 +27,15 @@ func (c cutConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return cutConn{conn.(*stdlib.Conn), c.rows}, nil
 }
 
+type wholeConn = stdlib.Conn
+
 type cutConn struct {
-	*stdlib.Conn
+	*wholeConn
 	rows *int
 }
 
 func (c cutConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.Conn.QueryContext(ctx, text, args)
+	rows, err := c.wholeConn.QueryContext(ctx, text, args)
 	return &cutRows{rows, *c.rows}, err
 }
 
@@ -56,8 +58,10 @@ func cutSession(t *testing.T, c *Collector, f collectortest.Fixture, rows *int) 
 	collectortest.Must(t, err)
 	db := sql.OpenDB(cutConnector{stdlib.GetConnector(*config), rows})
 	t.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	return &session{db: db}
+	s := &session{settings: c.Settings}
+	collectortest.Must(t, s.connect(t.Context(), db))
+	t.Cleanup(s.close)
+	return s
 }
 
 func TestSession_Cut(t *testing.T) {

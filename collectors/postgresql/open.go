@@ -2,14 +2,10 @@ package postgresql
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"maps"
 	"net"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -75,7 +71,9 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	config.User, config.Password = t.Username, t.Password
 	config.ConnectTimeout = c.connectTimeout
 	config.MaxProtocolMessageBodyLen = messageLimit
-	config.RuntimeParams = maps.Clone(c.Parameters)
+	for _, name := range loginParameters {
+		config.RuntimeParams[name] = c.Settings[name]
+	}
 	config.TLSConfig = encrypted
 	config.DialFunc = dialEarly(config.DialFunc)
 	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
@@ -121,19 +119,6 @@ func (c *earlyConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// session is one connection whose limits are in force.
-type session struct {
-	db       *sql.DB
-	budget   collectors.Budget
-	process  int64  // number of the server process, as the server told it when we connected
-	encoding string // of the database
-
-	limits   map[string]string // to set in every transaction; nil when they were set at start-up
-	tx       *sql.Tx           // the transaction of snapshot, nil outside it
-	onServer string            // which server it is connected to; behind a pooler, which one its first transaction was on
-	short    bool              // some list arrived with fewer rows than the server counts
-}
-
 // openAny connects to the target's database, or where it names none to one that every server is created with.
 func (c *Collector) openAny(ctx context.Context, t collectors.Target) (*session, error) {
 	if t.Database != "" {
@@ -146,25 +131,17 @@ func (c *Collector) openAny(ctx context.Context, t collectors.Target) (*session,
 	return s, err
 }
 
-// open connects with the limits as start-up parameters. Poolers refuse or ignore those, and so do versions that lack
-// one of them. The limits are then set in each transaction, since a pooler's session is shared with others.
+// open logs in as any other client does, so that triggers and poolers see nothing unusual, and takes the session over.
 func (c *Collector) open(ctx context.Context, t collectors.Target, database string) (*session, error) {
 	config, err := c.config(t, database)
 	if err != nil {
 		return nil, c.classify(ctx, t, database, err)
 	}
 	s, err := c.logIn(ctx, config)
-	if state := sqlState(err); state == codeProtocolViolation || state == codeUndefinedObject {
-		config.RuntimeParams = map[string]string{}
-		for _, name := range poolerParameters {
-			config.RuntimeParams[name] = c.Parameters[name]
-		}
-		s, err = c.logIn(ctx, config)
-	}
 	if err != nil {
 		return nil, c.classify(ctx, t, database, err)
 	}
-	if err := c.limit(ctx, s); err != nil {
+	if err := s.takeOver(ctx, c.Settings); err != nil {
 		s.close()
 		return nil, c.classify(ctx, t, database, err)
 	}
@@ -172,28 +149,8 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	return s, nil
 }
 
-// poolerParameters are the start-up parameters that every pooler accepts.
-var poolerParameters = []string{"application_name", "client_encoding"}
-
-// limit makes the session set its limits in each transaction unless they took effect at start-up and no pooler tells us
-// another process than that which answers. It finds out by a statement that does not depend on the search path.
-func (c *Collector) limit(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	path, process, server, err := readServer(ctx, s.db)
-	if err != nil {
-		return err
-	}
-	if path == searchPath && process == s.process {
-		s.onServer = server
-		return nil
-	}
-	s.limits = maps.Clone(c.Parameters)
-	for _, name := range poolerParameters {
-		delete(s.limits, name)
-	}
-	return nil
-}
+// loginParameters are the settings that are sent with the login. Every pooler accepts them.
+var loginParameters = []string{"application_name", "client_encoding"}
 
 // logIn connects, and if the server rejects the password, once more with the password as PostgreSQL prepares it for
 // SCRAM: the driver prepares compatibility characters, such as those of full width, differently.
@@ -214,126 +171,21 @@ func (c *Collector) connect(ctx context.Context, config *pgx.ConnConfig) (*sessi
 	s := &session{}
 	config = config.Copy()
 	config.DialFunc = s.budget.Dial(config.DialFunc)
-	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.loggedIn))})
+	dialector := postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)})
 	opened, err := gorm.Open(dialector, &gorm.Config{DisableAutomaticPing: true, Logger: logger.Discard})
 	if err != nil {
 		return nil, err
 	}
-	if s.db, err = opened.DB(); err != nil {
+	db, err := opened.DB()
+	if err != nil {
 		return nil, err
 	}
-	s.db.SetMaxOpenConns(1)
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	if err := s.db.PingContext(ctx); err != nil {
-		s.close()
-		return nil, s.budget.Explain(err)
-	}
-	return s, nil
-}
-
-// loggedIn makes the server send names as they are stored, unless only the server can decode them: one that it cannot
-// convert would fail a whole statement.
-func (s *session) loggedIn(ctx context.Context, conn *pgx.Conn) error {
-	s.budget.LoggedIn()
-	s.process, s.encoding = int64(conn.PgConn().PID()), conn.PgConn().ParameterStatus("server_encoding")
-	if s.encoding == encodingUTF8 || s.converts() {
-		return nil
-	}
-	_, err := conn.Exec(ctx, "SET client_encoding TO 'SQL_ASCII'")
-	return err
-}
-
-// converts reports whether the server converts the names that it sends.
-func (s *session) converts() bool {
-	_, decodes := encodings[s.encoding]
-	return !decodes && s.encoding != encodingNone && s.encoding != encodingUTF8
-}
-
-// name returns the stored name of something in the database, for collectors.ValidName.
-func (s *session) name(stored string) string { return decoded(s.encoding, stored) }
-
-func (s *session) close() { _ = s.db.Close() }
-
-// answerTimeout ends a statement that the server itself does not end.
-const answerTimeout = collectors.StatementTimeout + 5*time.Second
-
-// each runs a statement and calls scan for each row.
-func (s *session) each(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	switch {
-	case s.tx != nil:
-		return s.budget.EachRow(ctx, s.tx, text, scan, args...)
-	case s.limits == nil:
-		return s.budget.EachRow(ctx, s.db, text, scan, args...)
-	}
-	tx, err := s.begin(ctx, sql.LevelDefault)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	return s.budget.EachRow(ctx, tx, text, scan, args...)
-}
-
-// list runs a statement that lists something and notes if rows are missing.
-func (s *session) list(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
-	return collectors.Reader(s.each).ListNoting(ctx, &s.short, text, scan, args...)
-}
-
-// snapshot calls read, whose statements all see the same state of the same server, even behind a pooler.
-func (s *session) snapshot(ctx context.Context, read func() error) (err error) {
-	if s.tx, err = s.begin(ctx, sql.LevelRepeatableRead); err != nil {
-		return err
-	}
-	defer func() {
-		_ = s.tx.Rollback()
-		s.tx = nil
-	}()
-	return read()
-}
-
-// begin starts a transaction with the limits in force.
-func (s *session) begin(ctx context.Context, isolation sql.IsolationLevel) (*sql.Tx, error) {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: isolation})
-	if err != nil || s.limits == nil {
-		return tx, err
-	}
-	names := slices.Sorted(maps.Keys(s.limits))
-	values := make([]string, len(names))
-	for i, name := range names {
-		values[i] = s.limits[name]
-	}
-	if _, err = tx.ExecContext(ctx, statements["limits"], names, values); err == nil {
-		err = s.recognize(ctx, tx)
-	}
-	if err != nil {
-		_ = tx.Rollback()
+	if err := s.connect(ctx, db); err != nil {
 		return nil, err
 	}
-	return tx, nil
-}
-
-// recognize returns the error of another server if a transaction behind a pooler is not on that of the first one.
-func (s *session) recognize(ctx context.Context, tx *sql.Tx) error {
-	_, _, server, err := readServer(ctx, tx)
-	switch {
-	case err != nil:
-		return err
-	case s.onServer == "":
-		s.onServer = server
-	case s.onServer != server:
-		return collectors.OtherServer()
-	}
-	return nil
-}
-
-// readServer reads the search path, the number of the server process, and what tells the server from others.
-func readServer(ctx context.Context, q collectors.Queryer) (path string, process int64, server string, err error) {
-	err = collectors.EachRow(ctx, q, statements["server_name"], func(rows *sql.Rows) error {
-		return rows.Scan(&path, &process, &server)
-	})
-	return path, process, server, err
+	return s, nil
 }
 
 // sqlState returns the server's code of an error, "" when the server did not send it.

@@ -30,12 +30,12 @@ const searchPath = "pg_catalog"
 type Collector struct {
 	connectTimeout time.Duration
 	batch          int
-	Parameters     map[string]string // of the session, sent at start-up
+	Settings       map[string]string // of the session, where the server's built-in ones will not do
 }
 
 // New returns a collector for PostgreSQL servers.
 func New() *Collector {
-	return &Collector{connectTimeout: collectors.ConnectTimeout, batch: batchSize, Parameters: map[string]string{
+	return &Collector{connectTimeout: collectors.ConnectTimeout, batch: batchSize, Settings: map[string]string{
 		"search_path":                         searchPath,
 		"application_name":                    "whalefall",
 		"client_encoding":                     "UTF8",
@@ -43,7 +43,10 @@ func New() *Collector {
 		"statement_timeout":                   collectors.Milliseconds(collectors.StatementTimeout),
 		"lock_timeout":                        collectors.Milliseconds(collectors.LockTimeout),
 		"idle_in_transaction_session_timeout": collectors.Milliseconds(collectors.StatementTimeout),
+		"geqo":                                "off",
 		"jit":                                 "off",
+		"max_parallel_workers_per_gather":     "0",
+		"work_mem":                            "4096", // kB, as servers are built
 	}}
 }
 
@@ -192,7 +195,7 @@ func (z *sizing) confirmGone(ctx context.Context, gone error) error {
 		return err
 	}
 	defer s.close()
-	if s.limits != nil { // behind a pooler each transaction may be elsewhere
+	if s.pooled { // behind a pooler each transaction may be elsewhere
 		s.onServer = z.onServer
 		_, err = s.database(ctx)
 		return cmp.Or(err, gone)
@@ -241,7 +244,7 @@ type database struct {
 func (s *session) databases(ctx context.Context) (found []database, err error) {
 	err = s.snapshot(ctx, func() error {
 		if s.converts() {
-			if _, err := s.tx.ExecContext(ctx, "SET LOCAL client_encoding TO 'SQL_ASCII'"); err != nil {
+			if err := s.run(ctx, "SET LOCAL client_encoding TO 'SQL_ASCII'"); err != nil {
 				return err
 			}
 		}

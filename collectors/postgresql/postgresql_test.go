@@ -399,39 +399,46 @@ func TestCollector_MissingGrants(t *testing.T) {
 	}
 }
 
-func TestCollector_Open_RefusedParameters(t *testing.T) {
+// pooled returns a target whose address leads to the same server by a pooler.
+func pooled(t *testing.T, target collectors.Target) (collectors.Target, *collectortest.Pooler) {
+	t.Helper()
+	p := collectortest.NewPooler(t, testenv.PostgreSQL(t), &target)
+	return target, p
+}
+
+// Our settings hold for every statement. Of a server process that a pooler shares, nobody else sees them.
+func TestCollector_Open_Settings(t *testing.T) {
 	target, database, _ := newDatabase(t, fixtureSQL())
-	plain, pooled := New(), New()
-	pooled.Parameters["whalefall_unheard_of"] = "1"
+	byPooler, pooler := pooled(t, target)
 	want := map[string]string{
 		"statement_timeout": "1min", "lock_timeout": "300ms", "default_transaction_read_only": "on", "jit": "off",
-		"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min",
+		"application_name": "whalefall", "idle_in_transaction_session_timeout": "1min", "search_path": searchPath,
 	}
 	if testenv.PostgreSQL(t).Version < 110000 {
 		delete(want, "jit")
-		delete(plain.Parameters, "jit")
 	}
-	plainly := collectortest.Tables(t, plain, target, database)
-	if diff := cmp.Diff(plainly, collectortest.Tables(t, pooled, target, database)); diff != "" {
+	found := collectortest.Tables(t, New(), target, database)
+	if diff := cmp.Diff(found, collectortest.Tables(t, New(), byPooler, database)); diff != "" {
 		t.Error(diff)
 	}
-	for name, c := range map[string]*Collector{"plain": plain, "pooled": pooled} {
-		s, err := c.open(t.Context(), target, database)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, target := range []collectors.Target{target, byPooler} {
+		s, err := New().open(t.Context(), target, database)
+		collectortest.Must(t, err)
 		defer s.close()
-		if (s.limits != nil) != (c == pooled) {
-			t.Errorf("%s: limits to set are %v", name, s.limits)
+		if s.pooled != (target.Port == byPooler.Port) {
+			t.Errorf("port %d: pooled is %v", target.Port, s.pooled)
 		}
 		for setting, want := range want {
 			var got string
 			scan := func(rows *sql.Rows) error { return rows.Scan(&got) }
 			err := s.each(t.Context(), "SELECT current_setting($1)", scan, setting)
 			if err != nil || got != want {
-				t.Errorf("%s: %s is %q (%v), want %q", name, setting, got, err, want)
+				t.Errorf("port %d: %s is %q (%v), want %q", target.Port, setting, got, err, want)
 			}
 		}
+	}
+	if left := pooler.Left(t, database); len(left) > 0 {
+		t.Errorf("a pooler's processes are left with %v", left)
 	}
 }
 
@@ -454,26 +461,18 @@ func TestCollector_IgnoresObjectsOfTheDatabase(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SELECT pg_table_size(1::pg_catalog.oid)"); err == nil {
 		t.Fatal("the trap is not set")
 	}
-	plain, refused, ignored := New(), New(), New()
-	refused.Parameters["whalefall_unheard_of"] = "1"
-	ignored.Parameters["search_path"] = "public, pg_catalog" // as a pooler's that keeps ours to itself
-	for name, c := range map[string]*Collector{"plain": plain, "refused": refused} {
-		if diff := cmp.Diff(want, collectortest.Tables(t, c, target, database)); diff != "" {
+	byPooler, _ := pooled(t, target)
+	for name, target := range map[string]collectors.Target{"direct": target, "by a pooler": byPooler} {
+		if diff := cmp.Diff(want, collectortest.Tables(t, New(), target, database)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		if _, err := c.Version(t.Context(), target); err != nil {
+		if _, err := New().Version(t.Context(), target); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		result, err := c.Databases(t.Context(), target)
+		result, err := New().Databases(t.Context(), target)
 		if err != nil || collectortest.DatabaseNamed(t, result, database).Total == nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	s, err := ignored.open(t.Context(), target, database)
-	collectortest.Must(t, err)
-	defer s.close()
-	if s.limits == nil {
-		t.Error("a search path that is not in force was not noticed")
 	}
 }
 

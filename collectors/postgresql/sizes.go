@@ -121,7 +121,7 @@ func (z *sizing) room(ctx context.Context, relations int) error {
 		return err
 	}
 	z.session, z.looked = s, relations
-	if s.limits != nil {
+	if s.pooled {
 		s.onServer = z.onServer
 	} else if s.onServer != z.onServer {
 		return collectors.OtherServer()
