@@ -96,11 +96,12 @@ func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Wr
 	if err != nil || len(users) > 0 {
 		return err
 	}
+	admin := models.User{Username: "admin", Role: models.RoleAdmin, IsActive: true}
 	password := s.AdminPassword
 	if password == "" {
-		password = newPassword()
+		password, admin.MustChangePassword = newPassword(), true
 	}
-	_, err = store.CreateUser(ctx, models.User{Username: "admin", Role: models.RoleAdmin, IsActive: true}, password)
+	_, err = store.CreateUser(ctx, admin, password)
 	var e *models.Error
 	if errors.As(err, &e) && e.Code == models.CodeUsernameExists {
 		return nil // another replica created it
@@ -109,7 +110,7 @@ func firstStart(ctx context.Context, s *Settings, store *models.Store, out io.Wr
 		return fmt.Errorf("first admin: %w", err)
 	}
 	if s.AdminPassword == "" {
-		fmt.Fprintf(out, "First start: log in as admin with the password %s (shown only once)\n", password)
+		fmt.Fprintf(out, "First start: log in as admin with the password %s (shown only once; change it there)\n", password)
 	}
 	return registerOwnStore(ctx, store)
 }

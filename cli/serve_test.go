@@ -15,7 +15,7 @@ import (
 func TestServe_FirstStart(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := filepath.Join(t.TempDir(), "data dir")
-	first := clitest.Start(t, "--data-dir", dir)
+	first := clitest.Start(t, "--data-dir", dir, clitest.PrintPassword)
 	if first.Password == "" {
 		t.Fatalf("no password in %q", first.Output.String())
 	}
@@ -39,10 +39,15 @@ func TestServe_FirstStart(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+	if client, page := first.SubmitLogin(t); page.Path != "/account" {
+		t.Errorf("the login with the printed password led to %s, want /account", page)
+	} else {
+		client.CloseIdleConnections() // goleak looks before the cleanup
+	}
 	if status := first.Stop(); status != 0 {
 		t.Errorf("exit status %d: %s", status, first.Output.String())
 	}
-	second := clitest.Start(t, "--data-dir", dir)
+	second := clitest.Start(t, "--data-dir", dir, clitest.PrintPassword)
 	if second.Password != "" || strings.Contains(second.Output.String(), first.Password) {
 		t.Errorf("the password was printed again: %s", second.Output.String())
 	}

@@ -34,6 +34,8 @@ func (userListCmd) Run(ctx context.Context, s *Settings, p Program) error {
 type userAddCmd struct {
 	Name string      `arg:"" help:"User name."`
 	Role models.Role `enum:"admin,user,guest" default:"user" help:"admin, user or guest."`
+
+	MustChangePassword bool `help:"The user must change the password after logging in."`
 }
 
 // Run adds the user.
@@ -43,7 +45,10 @@ func (c userAddCmd) Run(ctx context.Context, s *Settings, p Program) error {
 		if err != nil {
 			return err
 		}
-		user, err := store.CreateUser(ctx, models.User{Username: c.Name, Role: c.Role, IsActive: true}, password)
+		fresh := models.User{
+			Username: c.Name, Role: c.Role, IsActive: true, MustChangePassword: c.MustChangePassword,
+		}
+		user, err := store.CreateUser(ctx, fresh, password)
 		noteCommand(ctx, store, p, models.ActionCreateUser, c.Name, user.ID, err)
 		return err
 	})
@@ -51,6 +56,8 @@ func (c userAddCmd) Run(ctx context.Context, s *Settings, p Program) error {
 
 type userResetCmd struct {
 	Name string `arg:"" help:"User name."`
+
+	MustChangePassword bool `help:"The user must change the password after logging in."`
 }
 
 // Run sets the password, activates the user and ends the user's sessions.
@@ -64,7 +71,7 @@ func (c userResetCmd) Run(ctx context.Context, s *Settings, p Program) error {
 		if err != nil {
 			return err
 		}
-		user.IsActive = true
+		user.IsActive, user.MustChangePassword = true, c.MustChangePassword
 		_, err = store.UpdateUser(ctx, user, &password)
 		noteCommand(ctx, store, p, models.ActionUpdateUser, c.Name, user.ID, err)
 		return err

@@ -28,6 +28,23 @@ func TestUser(t *testing.T) {
 	}
 }
 
+func TestUser_MustChangePassword(t *testing.T) {
+	a := clitest.Start(t, "--data-dir", t.TempDir())
+	for _, c := range []struct{ flag, page string }{
+		{"--must-change-password=true", "/account"},
+		{"--must-change-password=false", "/instances"},
+	} {
+		a.Password = "Another1Horse"
+		status, _, errs := clitest.Run(t, a.Password+"\n", "user", "reset", "admin", c.flag, "--data-dir", a.Dir)
+		if status != 0 {
+			t.Fatalf("%s: got status %d, want 0: %s", c.flag, status, errs)
+		}
+		if _, page := a.SubmitLogin(t); page.Path != c.page {
+			t.Errorf("%s: the login led to %s, want %s", c.flag, page, c.page)
+		}
+	}
+}
+
 func TestUser_AuditLog(t *testing.T) {
 	a := clitest.Start(t, "--data-dir", t.TempDir())
 	for _, c := range []struct {

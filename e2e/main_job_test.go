@@ -121,10 +121,11 @@ func TestWalk_MainJob(t *testing.T) {
 				fixture(t, server, database)
 				serverSizes(t, server.URL(database)) // the first connection writes a cache file, which counts as part of it
 				w := walk{
-					browser: newBrowser(t), app: clitest.Start(t, "--data-dir", t.TempDir()),
+					browser: newBrowser(t), app: clitest.Start(t, "--data-dir", t.TempDir(), clitest.PrintPassword),
 					server: server, database: database, lang: lang, theme: theme,
 				}
-				w.logIn("admin", w.app.Password)
+				w.submitLogin("admin", w.app.Password)
+				w.choosePassword("Another1Horse")
 				w.addInstance()
 				w.syncCapacity()
 				w.refreshTables()
@@ -150,6 +151,41 @@ type walk struct {
 // logIn sets language and theme, and logs in after a wrong password.
 func (w *walk) logIn(name, password string) {
 	w.t.Helper()
+	w.submitLogin(name, password)
+	w.seeInstances()
+	w.quiet("401")
+}
+
+// seeInstances waits for the list of instances, the first page after the login.
+func (w *walk) seeInstances() {
+	w.t.Helper()
+	w.until(`location.pathname == "/instances"`)
+	w.see("#instance-list table")
+	w.look("instances")
+}
+
+// choosePassword changes the password that WhaleFall printed at its first start, before which nothing else is possible.
+func (w *walk) choosePassword(password string) {
+	w.t.Helper()
+	w.see("#password-due")
+	w.open(w.app.URL + "/instances/1")
+	w.see("#password-due")
+	w.look("password-due")
+	w.fill("input[name=old_password]", w.app.Password)
+	for _, field := range []string{"new_password", "confirm_password"} {
+		w.fill("input[name="+field+"]", password)
+	}
+	w.click("#password-save")
+	w.until(`location.pathname == "/instances/1"`)
+	w.see("#toasts .toast.success")
+	w.open(w.app.URL)
+	w.seeInstances()
+	w.quiet("401")
+}
+
+// submitLogin sets language and theme, and submits the login after a wrong password.
+func (w *walk) submitLogin(name, password string) {
+	w.t.Helper()
 	w.open(w.app.URL + "/")
 	w.until(`location.pathname == "/login"`)
 	if evaluate[string](w.browser, `document.documentElement.lang`) != w.lang {
@@ -170,10 +206,6 @@ func (w *walk) logIn(name, password string) {
 	w.look("login-refused")
 	w.fill(`input[name=password]`, password)
 	w.click("#login-submit")
-	w.until(`location.pathname == "/instances"`)
-	w.see("#instance-list table")
-	w.look("instances")
-	w.quiet("401")
 }
 
 // addInstance adds the server as an instance, after a test with a wrong password.

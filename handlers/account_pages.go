@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -17,15 +18,21 @@ func (h *handlers) accountPage(c echo.Context) error {
 	return h.render(c, http.StatusOK, p, s)
 }
 
+// accountScreen returns the page of the user's account, with only the form for the password if that comes first.
 func (h *handlers) accountScreen(c echo.Context, p views.Page, problem *views.Failure) (screen, error) {
+	m := views.Account{Next: cmp.Or(c.QueryParam("next"), posted(c, "next")), Problem: problem}
+	if p.User.MustChangePassword {
+		return screen{title: p.T("account.password"), body: views.PasswordDue(p, m)}, nil
+	}
+
 	ctx := c.Request().Context()
 	tokens, err := h.Store.Tokens(ctx, p.User.ID)
 	if err != nil {
 		return screen{}, err
 	}
-	sessions, err := h.Store.Sessions(ctx, p.User.ID)
-	body := views.AccountPage(p, views.Account{Tokens: len(tokens), Sessions: sessions, Problem: problem})
-	return screen{title: p.T("account.title"), body: body}, err
+	m.Tokens = len(tokens)
+	m.Sessions, err = h.Store.Sessions(ctx, p.User.ID)
+	return screen{title: p.T("account.title"), body: views.AccountPage(p, m)}, err
 }
 
 func (h *handlers) submitEndSessions(c echo.Context) error {
@@ -41,5 +48,6 @@ func (h *handlers) submitPassword(c echo.Context) error {
 	if err := h.changePassword(c, body(c)); err != nil {
 		return err
 	}
-	return h.redirectWithNotice(c, "/account", h.page(c).T("notice.password_changed"))
+	next := cmp.Or(posted(c, "next"), "/account")
+	return h.redirectWithNotice(c, localPath(next), h.page(c).T("notice.password_changed"))
 }

@@ -15,10 +15,14 @@ type userJSON struct {
 	Username string      `json:"username"`
 	Role     models.Role `json:"role"`
 	IsActive bool        `json:"is_active"`
+
+	MustChangePassword bool `json:"must_change_password,omitempty"` // left out unless true, as the original has none
 }
 
 func newUserJSON(u models.User) userJSON {
-	return userJSON{ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive}
+	return userJSON{
+		ID: u.ID, Username: u.Username, Role: u.Role, IsActive: u.IsActive, MustChangePassword: u.MustChangePassword,
+	}
 }
 
 func (h *handlers) apiCSRFToken(c echo.Context) error {

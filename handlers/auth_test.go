@@ -1,6 +1,9 @@
 package handlers_test
 
 import (
+	"fmt"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -184,5 +187,98 @@ func TestUsers(t *testing.T) {
 			a.admin.put("/users/1", body).wantCode(409, models.CodeLastAdmin, "至少需要保留一个启用的管理员")
 		}
 		a.admin.get("/users/4711").wantCode(404, models.CodeNotFound, "资源不存在")
+	})
+}
+
+// TestMustChangePassword checks whose password must be changed first, what works until then, and what ends it.
+func TestMustChangePassword(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		due := func(c *client) bool { return c.get("/instances").status == http.StatusForbidden }
+		const first, second = "Another1one", "Another1two"
+		form := url.Values{"username": {"fresh"}, "role": {"user"}, "password": {first}, "is_active": {"true"}}
+		a.admin.submit("/users", form).wantStatus(http.StatusSeeOther)
+		fresh := a.login("fresh", first)
+		equal(a, "added in the page", due(fresh), true)
+		path := fmt.Sprintf("/users/%d", a.userID("fresh"))
+		a.admin.get(path).wantAt("user.must_change_password", true)
+		a.admin.visit("/users").has(1, "[data-user=fresh] .badge")
+
+		fresh.get("/instances").wantCode(403, models.CodePasswordChange, "请先修改密码")
+		fresh.get("/auth/session").wantAt("user.must_change_password", true)
+		fresh.get("/auth/me").want(200, "操作成功")
+		for page, back := range map[string]string{
+			"/": "%2F", "/tokens": "%2Ftokens", "/instances?q=1": "%2Finstances%3Fq%3D1",
+		} {
+			p := fresh.visit(page).wantStatus(http.StatusSeeOther)
+			equal(a, page, p.header.Get("Location"), "/account?next="+back)
+		}
+		part := fresh.submit("/instances/1/sync", url.Values{}, htmx...).wantStatus(http.StatusForbidden)
+		equal(a, "of a part", part.header.Get("HX-Redirect"), "/account?next=%2Finstances")
+		fresh.visit("/account?next=/tokens").wantStatus(200).
+			has(1, "#password-due", "#password-form input[name=next][value='/tokens']").
+			has(0, "nav", "#own-tokens", "[data-session]")
+
+		// The switch in a row and changes without a password leave it as it is.
+		a.admin.submit(path, url.Values{"is_active": {"true"}}).wantStatus(http.StatusSeeOther)
+		a.admin.put(path, obj{"role": "guest"}).want(200, "用户更新成功")
+		equal(a, "after other changes", due(fresh), true)
+
+		change := url.Values{
+			"old_password": {first}, "new_password": {first}, "confirm_password": {first}, "next": {"/tokens"},
+		}
+		fresh.submit("/account/password", change).wantStatus(400).
+			has(1, "#password-due", "input[name=next][value='/tokens']")
+		change.Set("new_password", second)
+		change.Set("confirm_password", second)
+		p := fresh.submit("/account/password", change).wantStatus(http.StatusSeeOther)
+		equal(a, "leads to", p.header.Get("Location"), "/tokens")
+		equal(a, "changed", due(fresh), false)
+		fresh.visit("/account").has(0, "#password-due").has(1, "nav")
+		fresh.get("/auth/session").wantAt("user", obj{
+			"id": a.userID("fresh"), "username": "fresh", "role": "guest", "is_active": true,
+		})
+	})
+}
+
+func TestMustChangePassword_Reset(t *testing.T) {
+	onBothStores(t, func(a *app) {
+		path := fmt.Sprintf("/users/%d", a.userID("user_1"))
+		reset := func(body obj) *client {
+			a.Helper()
+			a.admin.put(path, body).want(200, "用户更新成功")
+			return a.login("user_1", body["password"].(string))
+		}
+		wantDue := func(what string, c *client, due bool) {
+			a.Helper()
+			equal(a, what, c.get("/instances").body["message_code"] == string(models.CodePasswordChange), due)
+		}
+		wantDue("by the API", reset(obj{"password": "Another1one"}), false)
+		known := reset(obj{"password": "Another1two", "must_change_password": true})
+		wantDue("by the API, to be changed", known, true)
+		known.post("/auth/change-password", obj{
+			"old_password": "Another1two", "new_password": "Another1one", "confirm_password": "Another1one",
+		}).want(200, "密码修改成功")
+		wantDue("changed", known, false)
+
+		token := known.token("mine", "user")
+		a.admin.put(path, obj{"must_change_password": true}).want(200, "用户更新成功")
+		wantDue("without a new password", known, true)
+		wantDue("a token", token, false)
+		a.admin.put(path, obj{"must_change_password": false}).want(200, "用户更新成功")
+		wantDue("taken back", known, false)
+
+		form := url.Values{"username": {"user_1"}, "role": {"user"}, "password": {"Another1two"}, "is_active": {"true"}}
+		a.admin.submit(path, form).wantStatus(http.StatusSeeOther)
+		wantDue("in the page", a.login("user_1", "Another1two"), true)
+		wantDue("and then by the API", reset(obj{"password": "Another1one"}), false)
+
+		// Nobody else knows the password that admins give themselves.
+		form = url.Values{"username": {"admin"}, "role": {"admin"}, "password": {"Another1two"}, "is_active": {"true"}}
+		a.admin.submit(fmt.Sprintf("/users/%d", a.userID("admin")), form).wantStatus(http.StatusSeeOther)
+		wantDue("one's own", a.login("admin", "Another1two"), false)
+		r := a.login("admin", "Another1two").post("/users",
+			obj{"username": "added", "password": password, "role": "guest", "must_change_password": true})
+		r.want(201, "用户创建成功").wantAt("user.must_change_password", true)
+		wantDue("added by the API", a.login("added", password), true)
 	})
 }

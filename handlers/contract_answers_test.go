@@ -34,6 +34,7 @@ var verdicts = map[models.Code]verdict{
 	models.CodeInvalidOldPassword: {401, "authentication", "medium"},
 	models.CodeAccountDisabled:    {403, "authorization", "medium"},
 	models.CodeForbidden:          {403, "authorization", "medium"},
+	models.CodePasswordChange:     {403, "authorization", "medium"},
 	models.CodeCSRFMissing:        {403, "security", "medium"},
 	models.CodeCSRFInvalid:        {403, "security", "medium"},
 	models.CodeNotFound:           {404, "business", "low"},
@@ -244,7 +245,7 @@ const targetSecret = "S3cret of a target"
 
 var secretName = regexp.MustCompile(`(?i)password|hash|digest|secret`)
 
-// examineMembers looks for members named like secrets. A password must be the mask.
+// examineMembers looks for members named like secrets. A password must be the mask; what is true or false is none.
 func examineMembers(r *response, v any) {
 	r.Helper()
 	switch v := v.(type) {
@@ -254,7 +255,7 @@ func examineMembers(r *response, v any) {
 		}
 	case obj:
 		for name, value := range v {
-			if secretName.MatchString(name) && value != "******" {
+			if _, isFlag := value.(bool); secretName.MatchString(name) && value != "******" && !isFlag {
 				r.Errorf("%s: a member %s: %.600s", r.what, name, r.raw)
 			}
 			examineMembers(r, value)

@@ -62,6 +62,8 @@ func (s *scene) checkOthers(e endpoint, at call) {
 		case who.refused || !e.allows(who.role) && who.role == "":
 			r := s.refuse(who.client, e, at, models.CodeUnauthenticated)
 			equal(s, who.name+": WWW-Authenticate", r.header.Get("WWW-Authenticate") != "", who.refused)
+		case e.comesLater(who):
+			s.refuse(who.client, e, at, models.CodePasswordChange)
 		case !e.allows(who.role):
 			r := s.refuse(who.client, e, at, models.CodeForbidden)
 			equal(s, who.name+": message", r.body["message"], any(fmt.Sprintf("需要 %s 权限", e.may)))
@@ -73,7 +75,7 @@ func (s *scene) checkOthers(e endpoint, at call) {
 func (s *scene) checkIdentities(e endpoint) {
 	s.Helper()
 	for _, who := range s.identities {
-		if who.refused || !e.allows(who.role) {
+		if who.refused || e.comesLater(who) || !e.allows(who.role) {
 			continue
 		}
 		if e.ends {

@@ -39,6 +39,7 @@ type identity struct {
 	client  *client
 	token   bool
 	refused bool // the token is invalid
+	due     bool // must change the password before anything else
 }
 
 func newScene(a *app) *scene {
@@ -107,6 +108,9 @@ func (s *scene) everyIdentity() []identity {
 	off.IsActive = false
 	_, err := s.store.UpdateUser(s.Context(), off, nil)
 	check(s, err)
+	known := s.somebody(models.RoleAdmin)
+	due := s.login(known.Username, password)
+	s.mustChangePassword(known)
 	beside := *s.admin
 	beside.header = http.Header{
 		"Authorization": {"Bearer " + models.TokenPrefix + "nobodys"},
@@ -121,6 +125,7 @@ func (s *scene) everyIdentity() []identity {
 			client: s.token(s.adminID, models.RoleGuest, time.Hour),
 			token:  true,
 		},
+		identity{name: "admin who must change the password", role: models.RoleAdmin, id: known.ID, client: due, due: true},
 		identity{name: "expired token", client: s.token(s.adminID, models.RoleAdmin, -time.Second), refused: true},
 		identity{name: "token of a user who is switched off", client: switchedOff, refused: true},
 		identity{name: "unknown token", client: s.bearer(models.TokenPrefix + strings.Repeat("x", 43)), refused: true},
@@ -172,6 +177,13 @@ func (s *scene) somebody(role models.Role) models.User {
 	return user
 }
 
+func (s *scene) mustChangePassword(user models.User) {
+	s.Helper()
+	user.MustChangePassword = true
+	_, err := s.store.UpdateUser(s.Context(), user, nil)
+	check(s, err)
+}
+
 // asNew returns a new user with the permissions of the identity.
 func (s *scene) asNew(who identity) identity {
 	s.Helper()
@@ -185,6 +197,9 @@ func (s *scene) asNew(who identity) identity {
 		who.client = s.token(user.ID, user.Role, time.Hour)
 	} else {
 		who.client = s.login(user.Username, password)
+	}
+	if who.due {
+		s.mustChangePassword(user)
 	}
 	return who
 }
@@ -314,6 +329,9 @@ func (s *scene) unchanged(e endpoint, do func()) {
 func (e endpoint) writes() bool { return e.method != http.MethodGet }
 
 func (e endpoint) allows(role models.Role) bool { return slices.Contains(roles[e.may], role) }
+
+// comesLater reports whether the user must change the password before the route.
+func (e endpoint) comesLater(who identity) bool { return who.due && !e.early && e.may != everybody }
 
 // request returns a right request.
 func (s *scene) request(e endpoint, userID int64) call {

@@ -32,6 +32,7 @@ type endpoint struct {
 	reads   bool                // changes nothing and is not in the audit log, whatever its method
 	perBody bool                // the permission depends on the body, so an empty one cannot be refused
 	probe   bool                // does not depend on who asks
+	early   bool                // also for users who must change their password first
 }
 
 // Who may use a route, besides users with a permission.
@@ -200,6 +201,7 @@ var (
 		each("password", models.CodePasswordInvalid, "Short1x", "Aa1"+strings.Repeat("x", 70),
 			"lower1234", "UPPER1234", "NoDigitsHere"),
 		flag("is_active"),
+		flag("must_change_password"),
 	)
 	tagMembers = slices.Concat(
 		line("name", 50),
@@ -246,7 +248,7 @@ var (
 var endpoints = []endpoint{
 	{method: "GET", path: "/auth/csrf-token", may: everybody, status: 200, message: "操作成功"},
 	{method: "GET", path: "/auth/session", may: everybody, status: 200, message: "获取会话状态成功"},
-	{method: "GET", path: "/auth/me", may: anybody, status: 200, message: "操作成功"},
+	{method: "GET", path: "/auth/me", may: anybody, status: 200, message: "操作成功", early: true},
 	{
 		method:  "POST",
 		path:    "/auth/login",
@@ -264,7 +266,7 @@ var endpoints = []endpoint{
 			each("password", models.CodeInvalidCredentials, "x", "\x00", strings.Repeat("x", 9999)),
 		),
 	},
-	{method: "POST", path: "/auth/logout", may: anybody, status: 200, message: "登出成功", ends: true},
+	{method: "POST", path: "/auth/logout", may: anybody, status: 200, message: "登出成功", ends: true, early: true},
 	{
 		method:  "POST",
 		path:    "/auth/change-password",
@@ -272,6 +274,7 @@ var endpoints = []endpoint{
 		status:  200,
 		message: "密码修改成功",
 		ends:    true,
+		early:   true,
 		right: func(*scene, int64) call {
 			return call{body: obj{"old_password": password, "new_password": "Another1one", "confirm_password": "Another1one"}}
 		},

@@ -11,7 +11,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"whalefall/handlers/openapi"
-	"whalefall/models"
 	"whalefall/views"
 )
 
@@ -73,12 +72,13 @@ func operations() []operation {
 		tokenOperations(),
 		documentOperations(),
 	)
-	permissions := map[string]models.Permission{}
+	routes := map[string]route{}
 	for _, r := range new(handlers).apiRoutes() {
-		permissions[r.method+" "+routeParameter.ReplaceAllString(r.path, "{$1}")] = r.perm
+		routes[r.method+" "+routeParameter.ReplaceAllString(r.path, "{$1}")] = r
 	}
 	for i, o := range all {
-		all[i].perm = permissions[o.method+" "+o.path]
+		r := routes[o.method+" "+o.path]
+		all[i].perm, all[i].ownPassword = r.perm, r.needsOwnPassword()
 	}
 	return all
 }

@@ -27,8 +27,9 @@ var failureStatuses = []failureStatus{
 		[]string{"WWW-Authenticate"},
 	},
 	{
-		http.StatusForbidden, "Forbidden", "The role does not permit it, or the CSRF token is missing or wrong.",
-		csrfRefusals, nil,
+		http.StatusForbidden, "Forbidden",
+		"The role does not permit it, the password must be changed first, or the CSRF token is missing or wrong.",
+		append([]*models.Error{unchanged}, csrfRefusals...), nil,
 	},
 	{http.StatusNotFound, "NotFound", "Not found.", []*models.Error{{Code: models.CodeNotFound}}, nil},
 	{
@@ -73,6 +74,7 @@ var failureStatuses = []failureStatus{
 var (
 	busy            = &models.Error{Code: models.CodeBusy, RetryAfter: time.Second}
 	unauthenticated = &models.Error{Code: models.CodeUnauthenticated}
+	unchanged       = &models.Error{Code: models.CodePasswordChange}
 	csrfRefusals    = []*models.Error{{Code: models.CodeCSRFMissing}, {Code: models.CodeCSRFInvalid}}
 	writeRefusals   = []*models.Error{
 		models.Invalid("body.not_json"), models.Invalid("body.not_object"),
@@ -96,6 +98,9 @@ func (o operation) refusals() []*models.Error {
 	}
 	if !slices.Contains(openPaths, "/api/v1"+o.path) {
 		out = append(out, unauthenticated)
+	}
+	if o.ownPassword {
+		out = append(out, unchanged)
 	}
 	if slices.Contains(models.Permissions, o.perm) &&
 		slices.ContainsFunc(models.Roles, func(r models.Role) bool { return !r.May(o.perm) }) {

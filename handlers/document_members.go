@@ -77,6 +77,7 @@ var documentMembers = map[string]string{
 	"role":                          "Role: what the user is allowed to do.",
 	"Token.role":                    "Highest role it acts with; never above its user's current role.",
 	"is_active":                     "Whether it is active.",
+	"must_change_password":          "True while a session can only change the password; else left out.",
 	"created_at":                    "When it was added.",
 	"updated_at":                    "When it was last changed.",
 	"description":                   "Free text.",

@@ -14,6 +14,7 @@ type operation struct {
 	method, path string // below /api/v1, parameters in braces
 	id, tag      string
 	perm         models.Permission // permission of its route
+	ownPassword  bool              // whether its route refuses users who must change their password first
 	summary      string
 	about        string // Markdown; empty if the summary is enough
 	query        []openapi.Field

@@ -30,6 +30,7 @@ var kinds = map[models.Code]kind{
 	models.CodeInvalidOldPassword: {http.StatusUnauthorized, "authentication", "medium"},
 	models.CodeAccountDisabled:    {http.StatusForbidden, "authorization", "medium"},
 	models.CodeForbidden:          {http.StatusForbidden, "authorization", "medium"},
+	models.CodePasswordChange:     {http.StatusForbidden, "authorization", "medium"},
 	models.CodeCSRFMissing:        {http.StatusForbidden, "security", "medium"},
 	models.CodeCSRFInvalid:        {http.StatusForbidden, "security", "medium"},
 	models.CodeNotFound:           {http.StatusNotFound, "business", "low"},
@@ -94,7 +95,9 @@ func (h *handlers) writeFailure(c echo.Context, e *models.Error, k kind, id stri
 	case isAPI(c):
 		return c.JSON(k.status, h.problem(c, e, k, id))
 	case e.Code == models.CodeUnauthenticated:
-		return h.redirectToLogin(c)
+		return h.redirectVia(c, "/login", k.status)
+	case e.Code == models.CodePasswordChange:
+		return h.redirectVia(c, "/account", k.status)
 	}
 	return h.failHTML(c, e, k, id)
 }

@@ -74,6 +74,17 @@ func allowed(user *models.User, perm models.Permission) error {
 	return nil
 }
 
+// requireOwnPassword refuses sessions of users whose password somebody else knows until they have changed it. Tokens
+// have nothing to do with that password.
+func requireOwnPassword(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if user := currentUser(c); user != nil && user.MustChangePassword && currentToken(c) == nil {
+			return &models.Error{Code: models.CodePasswordChange}
+		}
+		return next(c)
+	}
+}
+
 func forbidden(perm models.Permission) *models.Error {
 	return &models.Error{Code: models.CodeForbidden, Args: models.Args("Permission", string(perm))}
 }

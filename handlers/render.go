@@ -57,17 +57,18 @@ func (h *handlers) render(c echo.Context, status int, p views.Page, s screen) er
 	return c.HTMLBlob(status, buffer.Bytes())
 }
 
-// redirectToLogin sends the client to the login page, and back afterwards.
-func (h *handlers) redirectToLogin(c echo.Context) error {
-	address := "/login?next=" + url.QueryEscape(returnPath(c))
+// redirectVia sends the client to a page with something to do first, and back afterwards. An HTMX request gets the
+// status.
+func (h *handlers) redirectVia(c echo.Context, page string, status int) error {
+	address := page + "?next=" + url.QueryEscape(returnPath(c))
 	if isHTMX(c) {
 		c.Response().Header().Set("HX-Redirect", address)
-		return c.NoContent(http.StatusUnauthorized)
+		return c.NoContent(status)
 	}
 	return c.Redirect(http.StatusSeeOther, address)
 }
 
-// returnPath returns the page to go back to after the login: the requested one if it is a page, else the one it came
+// returnPath returns the page to go back to afterwards: the requested one if it is a page, else the one it came
 // from.
 func returnPath(c echo.Context) string {
 	r := c.Request()

@@ -17,6 +17,8 @@ type route struct {
 
 	guard func(models.Permission, echo.HandlerFunc) echo.HandlerFunc // nil: the usual checks
 	first func(echo.HandlerFunc) echo.HandlerFunc                    // runs before all checks; nil: nothing
+
+	anyPassword bool // also for users who must change their password first
 }
 
 // unrecorded is the action of a route that changes nothing, although its method is that of a write.
@@ -50,6 +52,15 @@ func (r route) behind(first func(echo.HandlerFunc) echo.HandlerFunc) route {
 	return r
 }
 
+// withAnyPassword returns the route for users who must change their password first, too.
+func (r route) withAnyPassword() route {
+	r.anyPassword = true
+	return r
+}
+
+// needsOwnPassword reports whether the route refuses users who must change their password first.
+func (r route) needsOwnPassword() bool { return r.perm != public && r.perm != anyone && !r.anyPassword }
+
 // add registers the route. Routes for GET also answer HEAD.
 func (h *handlers) add(e *echo.Echo, prefix string, r route) {
 	guard := h.guard
@@ -57,6 +68,9 @@ func (h *handlers) add(e *echo.Echo, prefix string, r route) {
 		guard = r.guard
 	}
 	handler := guard(r.perm, r.handler)
+	if r.needsOwnPassword() {
+		handler = requireOwnPassword(handler)
+	}
 	if r.action != "" {
 		handler = h.record(r.action, handler)
 	}

@@ -36,10 +36,11 @@ func (h *handlers) apiPeopleRoutes() []route {
 	return []route{
 		get("/auth/csrf-token", anyone, h.apiCSRFToken),
 		get("/auth/session", anyone, h.apiSession),
-		get("/auth/me", loggedIn, h.apiMe),
+		get("/auth/me", loggedIn, h.apiMe).withAnyPassword(),
 		post("/auth/login", anyone, models.ActionLogin, h.apiLogin).behind(h.throttleLogin),
-		post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout),
-		post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword).behind(h.throttlePassword),
+		post("/auth/logout", loggedIn, models.ActionLogout, h.apiLogout).withAnyPassword(),
+		post("/auth/change-password", loggedIn, models.ActionChangePassword, h.apiChangePassword).
+			behind(h.throttlePassword).withAnyPassword(),
 
 		get("/auth/sessions", loggedIn, h.apiSessions),
 		remove("/auth/sessions", loggedIn, models.ActionEndSessions, h.apiEndSessions),

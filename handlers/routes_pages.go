@@ -12,21 +12,35 @@ import (
 
 // pageRoutes lists the routes of the HTML pages.
 func (h *handlers) pageRoutes() []route {
-	return slices.Concat([]route{
+	return slices.Concat(
+		h.accountRoutes(), h.peopleRoutes(), h.labelRoutes(), h.instanceRoutes(),
+		h.tableRoutes("/instances/:id/databases/:name"), h.tableRoutes("/databases/:id"),
+	)
+}
+
+// accountRoutes lists the pages of the user who is, or is about to be, logged in.
+func (h *handlers) accountRoutes() []route {
+	return []route{
 		get("/", loggedIn, h.frontPage),
 		get("/login", anyone, h.loginPage),
 		post("/login", anyone, models.ActionLogin, h.submitLogin).behind(h.throttleLogin),
-		post("/logout", loggedIn, models.ActionLogout, h.submitLogout),
+		post("/logout", loggedIn, models.ActionLogout, h.submitLogout).withAnyPassword(),
 		get("/preferences", anyone, h.setPreference),
 
-		get("/account", loggedIn, h.accountPage),
-		post("/account/password", loggedIn, models.ActionChangePassword, h.submitPassword).behind(h.throttlePassword),
+		get("/account", loggedIn, h.accountPage).withAnyPassword(),
+		post("/account/password", loggedIn, models.ActionChangePassword, h.submitPassword).
+			behind(h.throttlePassword).withAnyPassword(),
 		post("/account/sessions/end", loggedIn, models.ActionEndSessions, h.submitEndSessions),
 		get("/tokens", loggedIn, h.tokensPage),
 		get("/tokens/new", loggedIn, h.newTokenPage),
 		post("/tokens", loggedIn, models.ActionCreateToken, h.submitToken),
 		post("/tokens/:id/delete", loggedIn, models.ActionDeleteToken, h.submitTokenDelete),
+	}
+}
 
+// peopleRoutes lists the pages about users and what they did.
+func (h *handlers) peopleRoutes() []route {
+	return []route{
 		get("/users", models.PermAdmin, h.usersPage),
 		get("/users/new", models.PermAdmin, h.newUserPage),
 		post("/users", models.PermAdmin, models.ActionCreateUser, h.submitUser),
@@ -34,7 +48,12 @@ func (h *handlers) pageRoutes() []route {
 		get("/users/:id/edit", models.PermAdmin, h.editUserPage),
 		post("/users/:id", models.PermAdmin, models.ActionUpdateUser, h.submitUserEdit),
 		get("/audit", models.PermAdmin, h.auditPage),
+	}
+}
 
+// labelRoutes lists the pages about credentials and tags.
+func (h *handlers) labelRoutes() []route {
+	return []route{
 		get("/credentials", models.PermView, h.credentialsPage),
 		get("/credentials/new", models.PermCreate, h.newCredentialPage),
 		post("/credentials", models.PermCreate, models.ActionCreateCredential, h.submitCredential),
@@ -49,7 +68,12 @@ func (h *handlers) pageRoutes() []route {
 		get("/tags/:id/edit", models.PermUpdate, h.editTagPage),
 		post("/tags/:id", models.PermUpdate, models.ActionUpdateTag, h.submitTagEdit),
 		post("/tags/:id/delete", models.PermDelete, models.ActionDeleteTag, h.submitTagDelete),
+	}
+}
 
+// instanceRoutes lists the pages about instances and their runs.
+func (h *handlers) instanceRoutes() []route {
+	return []route{
 		get("/instances", models.PermView, h.instancesPage),
 		get("/instances/new", models.PermCreate, h.newInstancePage),
 		post("/instances", models.PermCreate, models.ActionCreateInstance, h.submitInstance),
@@ -71,7 +95,7 @@ func (h *handlers) pageRoutes() []route {
 		get("/refreshes/:id", models.PermView, h.runPage),
 		get("/refreshes/:id/progress", models.PermView, h.runProgress),
 		post("/refreshes/:id/cancel", models.PermSync, models.ActionCancelRefresh, h.cancelRun),
-	}, h.tableRoutes("/instances/:id/databases/:name"), h.tableRoutes("/databases/:id"))
+	}
 }
 
 // tableRoutes lists the pages of one database. Since "." and ".." cannot be part of a path, every database also has one

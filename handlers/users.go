@@ -134,11 +134,27 @@ func bindUser(c echo.Context, f fields, user models.User) (models.User, *string,
 		return user, nil, err
 	}
 
+	password, err := bindUserPassword(c, f, &user)
+	return user, password, err
+}
+
+// bindUserPassword returns the password that the body gives the user, nil if there is none. It must be changed if an
+// admin typed it into a form for somebody else, or if the API says so.
+func bindUserPassword(c echo.Context, f fields, user *models.User) (*string, error) {
 	password, given, err := f.text("password")
-	if err != nil || !given {
-		return user, nil, err
+	if err != nil {
+		return nil, err
 	}
-	return user, &password, nil
+	if given {
+		user.MustChangePassword = !isAPI(c) && user.ID != currentUser(c).ID
+	}
+	if isAPI(c) {
+		err = f.bindBool("must_change_password", false, &user.MustChangePassword)
+	}
+	if err != nil || !given {
+		return nil, err
+	}
+	return &password, nil
 }
 
 func (h *handlers) apiDeleteUser(c echo.Context) error {

@@ -45,10 +45,13 @@ func userOperations() []operation {
 		openapi.Required("password", newPassword, passwordRule),
 		openapi.Required("role", openapi.Enum(models.Roles...), "Role: what the user is allowed to do."),
 		openapi.Optional("is_active", openapi.Bool(true), "Whether the user can log in."),
+		openapi.Optional("must_change_password", openapi.Bool(false), "Whether sessions of the user answer 403 "+
+			"`PASSWORD_CHANGE_REQUIRED` until the user has changed the password. Absent, a new password sets it to false."),
 	}
 	fails := slices.Concat([]*models.Error{
 		required("username, password, role"), models.Invalid("user.name_invalid"), models.Invalid("user.role_invalid"),
 		models.Invalid("field.not_boolean", "Field", "is_active"), models.Invalid("field.not_text", "Field", "password"),
+		models.Invalid("field.not_boolean", "Field", "must_change_password"),
 		{Code: models.CodeUsernameExists},
 	}, passwordRefusals)
 	return []operation{

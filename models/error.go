@@ -45,6 +45,7 @@ const (
 	CodeUsernameExists     Code = "USERNAME_EXISTS"
 	CodeLastAdmin          Code = "LAST_ADMIN_REQUIRED"
 	CodeTagInUse           Code = "TAG_IN_USE"
+	CodePasswordChange     Code = "PASSWORD_CHANGE_REQUIRED"
 )
 
 // Error is the only error type that packages of the product return to one another. It is classified once, where it

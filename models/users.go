@@ -23,6 +23,8 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	LastLoginAt  *time.Time // nil: never logged in
+
+	MustChangePassword bool // before anything else in a session: somebody else knows the password
 }
 
 // Length of passwords in bytes. bcrypt rejects more than 72.
@@ -118,7 +120,8 @@ func (u *User) check() error {
 	return nil
 }
 
-// CreateUser adds a user with u's name, role and state. A name in use, in any case, is CodeUsernameExists.
+// CreateUser adds a user with u's name, role, state and MustChangePassword. A name in use, in any case, is
+// CodeUsernameExists.
 func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, error) {
 	if err := u.check(); err != nil {
 		return User{}, err
@@ -127,7 +130,10 @@ func (s *Store) CreateUser(ctx context.Context, u User, password string) (User, 
 	if err != nil {
 		return User{}, err
 	}
-	fresh := User{Username: u.Username, PasswordHash: hash, Role: u.Role, IsActive: u.IsActive}
+	fresh := User{
+		Username: u.Username, PasswordHash: hash, Role: u.Role, IsActive: u.IsActive,
+		MustChangePassword: u.MustChangePassword,
+	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
 		if err := s.requireFreeName(tx, fresh.Username, 0); err != nil {
 			return err
@@ -161,13 +167,15 @@ func nameTaken(err error) error {
 	return err
 }
 
-// UpdateUser writes name, role and state of the user with u's id, and the password unless it is nil. A new password or
-// deactivation ends the user's sessions and tokens: somebody else may know them.
+// UpdateUser writes name, role, state and MustChangePassword of the user with u's id, and the password unless it is
+// nil. A new password or deactivation ends the user's sessions and tokens: somebody else may know them.
 func (s *Store) UpdateUser(ctx context.Context, u User, password *string) (User, error) {
 	if err := u.check(); err != nil {
 		return User{}, err
 	}
-	change := map[string]any{"username": u.Username, "role": u.Role, "is_active": u.IsActive}
+	change := map[string]any{
+		"username": u.Username, "role": u.Role, "is_active": u.IsActive, "must_change_password": u.MustChangePassword,
+	}
 	if password != nil {
 		hash, err := s.hashPassword(*password)
 		if err != nil {
@@ -225,8 +233,8 @@ type PasswordChange struct {
 	EndTokens   bool
 }
 
-// ChangePassword replaces a user's own password. Too many wrong old passwords are CodeRateLimited, too many logins at
-// a time CodeBusy.
+// ChangePassword replaces a user's own password by one that nobody else knows. Too many wrong old passwords are
+// CodeRateLimited, too many logins at a time CodeBusy.
 func (s *Store) ChangePassword(ctx context.Context, userID int64, p PasswordChange) error {
 	if p.Old == p.New {
 		return &Error{Code: CodePasswordDuplicated, Key: "password.same"}
@@ -261,7 +269,8 @@ func (s *Store) replacePassword(ctx context.Context, user User, p PasswordChange
 		if err := s.forgetGuesses(tx, guess.Key); err != nil {
 			return err
 		}
-		if err := tx.Model(&user).Update("password_hash", hash).Error; err != nil {
+		change := map[string]any{"password_hash": hash, "must_change_password": false}
+		if err := tx.Model(&user).Updates(change).Error; err != nil {
 			return err
 		}
 		if p.EndTokens {

@@ -39,11 +39,17 @@ func RunCollector() {
 // App is a running WhaleFall.
 type App struct {
 	URL      string
-	Password string // of the user admin; empty unless this was the first start
+	Password string // of the user admin; empty if it was printed at an earlier start
 	Dir      string // the data directory
 	Output   *Buffer
 	Stop     func() int // stops it and returns the exit status; may be called again
 }
+
+// PrintPassword is an argument that has the first start print the password of the admin, who must then change it.
+// Without it the password is given.
+const PrintPassword = "--admin-password="
+
+const givenPassword = "Correct1horse"
 
 // Start serves in this process on a free port until the test ends. args must contain --data-dir.
 func Start(t *testing.T, args ...string) *App {
@@ -61,7 +67,7 @@ func StartWith(t *testing.T, p cli.Program, args ...string) *App {
 	exited := make(chan int, 1)
 	go func() {
 		defer close(exited)
-		exited <- cli.Run(ctx, append([]string{"--addr=127.0.0.1:0"}, args...), p)
+		exited <- cli.Run(ctx, append([]string{"--addr=127.0.0.1:0", PrintPassword + givenPassword}, args...), p)
 	}()
 	a.Stop = sync.OnceValue(func() int { cancel(); return <-exited })
 	t.Cleanup(func() { a.Stop() })
@@ -77,7 +83,10 @@ func StartWith(t *testing.T, p cli.Program, args ...string) *App {
 		}
 		a.URL = submatch(listenLine, a.Output.String())
 	}
-	a.Password = submatch(passwordLine, a.Output.String())
+	a.Password = givenPassword
+	if slices.Contains(args, PrintPassword) {
+		a.Password = submatch(passwordLine, a.Output.String())
+	}
 	return a
 }
 
@@ -108,8 +117,19 @@ func NewClient(t *testing.T) *http.Client {
 	return client
 }
 
-// LogIn posts the login form as admin, as a browser without scripts would, and returns the client with its session.
+// LogIn logs in as admin and returns the client with its session.
 func (a *App) LogIn(t *testing.T) *http.Client {
+	t.Helper()
+	client, page := a.SubmitLogin(t)
+	if page.Path != "/instances" {
+		t.Fatalf("login led to %s", page)
+	}
+	return client
+}
+
+// SubmitLogin posts the login form as admin, as a browser without scripts would, and returns the client with its
+// session and the page that it led to.
+func (a *App) SubmitLogin(t *testing.T) (*http.Client, *url.URL) {
 	t.Helper()
 	client := NewClient(t)
 	resp, err := client.Get(a.URL + "/login")
@@ -130,10 +150,10 @@ func (a *App) LogIn(t *testing.T) *http.Client {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.Request.URL.Path != "/instances" {
+	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("login led to %s with status %d", resp.Request.URL, resp.StatusCode)
 	}
-	return client
+	return client, resp.Request.URL
 }
 
 // Buffer collects output; it may be written to and read at the same time.
