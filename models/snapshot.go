@@ -27,7 +27,7 @@ type Snapshot struct {
 	ElapsedMS    int64      `gorm:"column:elapsed_ms"`    // milliseconds for collecting and storing
 
 	Scope         string // the only schema the newest refresh read, Complete is then false; empty: all
-	ResidualBytes *int64 // bytes allocated to no relation, in no sum; nil: unknown
+	ResidualBytes *int64 // bytes allocated to no row, in no sum; nil: unknown
 	GrowthDay     *int64 // first day of the growth window, days since 1970-01-01; nil: none yet
 }
 
@@ -171,6 +171,7 @@ func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTable
 		return nil, err
 	}
 	p.addNew()
+	p.header.ResidualBytes = p.residual(in.Result)
 	err = p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
 	return p, err
 }
@@ -256,6 +257,7 @@ type plan struct {
 	added     []*TableSize            // sorted by schema and name
 	resized   [][3]*int64             // id, new size and change of size of stored rows
 	removed   []int64
+	keptBytes int64 // of rows with values of an earlier run
 	writes    []write
 
 	fingerprints fingerprinter
@@ -270,7 +272,7 @@ type write struct {
 func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
 	return &plan{fresh: fresh, complete: r.Complete, scope: r.Scope, previous: before.CollectedAt, header: Snapshot{
 		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "",
-		Grant: cleaned(r.Grant), Scope: cleaned(r.Scope), ResidualBytes: r.Residual, GrowthDay: before.GrowthDay,
+		Grant: cleaned(r.Grant), Scope: cleaned(r.Scope), GrowthDay: before.GrowthDay,
 	}}
 }
 
@@ -421,7 +423,19 @@ func (p *plan) count(row *DatabaseTableSizeStat) {
 		p.header.UnknownCount++
 	default:
 		p.header.TotalBytes += *row.Total
+		if row.KeptFrom != nil {
+			p.keptBytes += *row.Total
+		}
 	}
+}
+
+// residual returns the bytes of the result's residual that no row counts: the relations of kept rows are hidden or
+// unread, so that their bytes are in the residual, too.
+func (p *plan) residual(r TableResult) *int64 {
+	if r.Residual == nil {
+		return nil
+	}
+	return new(*r.Residual - min(r.Unsized, p.keptBytes))
 }
 
 func (s *Store) finish(header *Snapshot, in SaveTables) {

@@ -113,7 +113,8 @@ type TableResult struct {
 	Complete bool   // Tables provably lacks no relation; only then are stored rows deleted
 	Scope    string // the only schema read, to which Complete then refers; empty: all
 	Hidden   int64  // relations that exist but whose names the account cannot see
-	Residual *int64 // bytes allocated to no relation of Tables; nil: unknown
+	Residual *int64 // bytes allocated to no measured relation of Tables; nil: unknown
+	Unsized  int64  // of the Residual, those of relations that are hidden or unread
 	Grant    string // statement that would make the result complete; empty: none needed or known
 	Proof    Proof  // reason for Complete, or against it; empty: the account's rights do not prove it
 

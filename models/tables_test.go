@@ -692,6 +692,29 @@ func TestStore_SaveTableSizes_Scope(t *testing.T) {
 	})
 }
 
+// Kept rows and the residual count the same relations: those that a weaker account no longer sees.
+func TestStore_SaveTableSizes_ResidualOfKeptRows(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		database := f.database()
+		f.save(database, models.TableResult{Complete: true, Residual: pointer(int64(7)), Tables: []models.TableSize{
+			table("a", 1), table("b", 20), table("c", 30),
+		}})
+		for _, test := range []struct{ residual, unsized, want int64 }{
+			{57, 50, 7},  // b and c as they were
+			{67, 60, 17}, // grown, or another hidden table
+			{47, 40, 7},  // shrunk
+			{7, 0, 7},
+		} {
+			f.save(database, models.TableResult{
+				Hidden: 2, Residual: &test.residual, Unsized: test.unsized, Tables: []models.TableSize{table("a", 1)},
+			})
+			header := f.tables(models.TableQuery{DatabaseID: database.ID, Sort: "name"}).Database
+			equal(f, "bytes", header.TotalBytes, 51)
+			equal(f, "residual", *header.ResidualBytes, test.want)
+		}
+	})
+}
+
 func TestStore_SaveTableSizes_Notes(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		database := f.database()

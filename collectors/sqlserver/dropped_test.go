@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"testing"
 
@@ -90,6 +91,41 @@ func TestReader_Tables_DroppedBeforeMeasured(t *testing.T) {
 	}
 }
 
+// A table that only some of the readings of the objects list was created and dropped meanwhile, and is left out. One
+// that stays is measured.
+func TestReader_Tables_CreatedMeanwhile(t *testing.T) {
+	for name, denied := range map[string]func(string) bool{"with the statistics": nil, "without": needsState} {
+		for _, listed := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, listed %d times", name, listed), func(t *testing.T) {
+				reader := onSQLite(t, tablesNamed("kept"), denied)
+				without, with, sent := reader.each, onSQLite(t, tablesNamed("kept", "created"), denied), 0
+				reader.each = func(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+					if text == statements["objects"] {
+						sent++
+					}
+					if text == statements["objects"] && sent <= listed {
+						return with.each(ctx, text, scan, args...)
+					}
+					return without(ctx, text, scan, args...)
+				}
+				wantTotals(t, mustTables(t, reader), map[string]int64{"kept": pageBytes})
+			})
+		}
+		t.Run(name+", in place of a dropped one", func(t *testing.T) {
+			rows := tablesNamed("kept", "dropped")
+			rows["sys.objects"] = rows["sys.objects"][:1]
+			after := onSQLite(t, tablesNamed("kept", "created"), denied)
+			reader := onSQLite(t, rows, denied).switchTo(statements["partitions"], 2, after)
+			wantTotals(t, mustTables(t, reader), map[string]int64{"kept": pageBytes, "created": pageBytes})
+		})
+		t.Run(name+", stays", func(t *testing.T) {
+			stays := onSQLite(t, tablesNamed("kept", "created"), denied)
+			reader := onSQLite(t, tablesNamed("kept"), denied).switchTo(statements["objects"], 1, stays)
+			wantTotals(t, mustTables(t, reader), map[string]int64{"kept": pageBytes, "created": pageBytes})
+		})
+	}
+}
+
 // A table that is dropped after its pages were read keeps its size.
 func TestReader_Tables_DroppedAfterMeasured(t *testing.T) {
 	before := onSQLite(t, tablesNamed("empty", "measured"), needsState)
@@ -98,10 +134,15 @@ func TestReader_Tables_DroppedAfterMeasured(t *testing.T) {
 	wantTotals(t, result, map[string]int64{"empty": 0, "measured": pageBytes})
 }
 
-// The objects are read again only if a table has no pages, which is normal for memory-optimized ones.
+// The objects are read again only if a table has no pages, which is normal for memory-optimized and external ones.
 func TestReader_Tables_ObjectsReadOnce(t *testing.T) {
 	sent := 0
-	mustTables(t, onSQLite(t, withMemory(smallDatabase()), needsState).intercept(func(text string) error {
+	rows := withMemory(smallDatabase())
+	rows["sys.tables"] = append(rows["sys.tables"], map[string]any{
+		"object_id": 3000, "schema_id": 1, "name": "x", "is_ms_shipped": false,
+		"temporal_type": 0, "is_memory_optimized": false, "is_external": true,
+	})
+	mustTables(t, onSQLite(t, rows, needsState).intercept(func(text string) error {
 		if text == statements["objects"] {
 			sent++
 		}

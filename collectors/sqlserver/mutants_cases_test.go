@@ -58,7 +58,7 @@ func TestSystemCatalog_Result_InternalTables(t *testing.T) {
 		c.addTable(1000, "t")
 		c.internals = []internal{{id: 2000, parent: 1000, kind: kind}}
 		c.addPages(2000, 3)
-		result := c.result()
+		result := c.counts().result()
 		row := rowNamed(t, result, "t")
 		if *row.Index != want.index*pageBytes || row.Note != want.note || *result.Residual != (3-want.index)*pageBytes {
 			t.Errorf("type %d: got %d bytes of index, residual %d, note %q", kind, *row.Index, *result.Residual, row.Note)
@@ -76,7 +76,7 @@ func TestSystemCatalog_Result_Unclassified(t *testing.T) {
 			c.internals = append(c.internals, internal{id: 2000 + int64(i), parent: 1000, kind: kind})
 			c.addPages(2000+int64(i), 3)
 		}
-		if row := rowNamed(t, c.result(), "t"); row.Note != models.NoteUnclassified || *row.Index != 6*pageBytes {
+		if row := rowNamed(t, c.counts().result(), "t"); row.Note != models.NoteUnclassified || *row.Index != 6*pageBytes {
 			t.Errorf("types %v: got %d bytes of index, note %q, want %d, %q",
 				kinds, *row.Index, row.Note, 6*pageBytes, models.NoteUnclassified)
 		}
@@ -98,8 +98,37 @@ func TestSystemCatalog_Result_Residual(t *testing.T) {
 		c := newSystemCatalog()
 		c.addTable(1000, "t")
 		change(&c)
-		if result := c.result(); len(result.Tables) != 0 || *result.Residual != 10*pageBytes {
+		if result := c.counts().result(); len(result.Tables) != 0 || *result.Residual != 10*pageBytes {
 			t.Errorf("%s: got residual %d and tables %v, want %d and none", name, *result.Residual, result.Tables, 10*pageBytes)
+		}
+	}
+}
+
+// Pages of relations that this collection has no size of are in the residual, and told apart there.
+func TestSystemCatalog_Result_Unsized(t *testing.T) {
+	t.Parallel()
+
+	for name, test := range map[string]struct {
+		change func(c *systemCatalog)
+		pages  int64
+	}{
+		"a listed table":    {func(*systemCatalog) {}, 0},
+		"a hidden table":    {func(c *systemCatalog) { c.objects = nil }, 10},
+		"a temporary table": {func(c *systemCatalog) { c.objects[0].name = "#t___0001" }, 0},
+		"a hidden table with an index in an internal table": {func(c *systemCatalog) {
+			c.objects, c.internals = nil, []internal{{id: 2000, parent: 1000, kind: 202}}
+			c.addPages(2000, 3)
+		}, 13},
+		"a table whose heap is not counted": {func(c *systemCatalog) { c.pages[0].index = 2 }, 10},
+		"an impossible number":              {func(c *systemCatalog) { c.objects, c.pages[0].reserved = nil, collectors.Impossible }, 0},
+	} {
+		c := newSystemCatalog()
+		c.addTable(1000, "t")
+		test.change(&c)
+		result := c.counts().result()
+		if result.Unsized != test.pages*pageBytes || result.Residual != nil && *result.Residual < result.Unsized {
+			t.Errorf("%s: got %d unsized of residual %s, want %d", name,
+				result.Unsized, collectortest.Text(result.Residual), test.pages*pageBytes)
 		}
 	}
 }

@@ -31,20 +31,27 @@ func (r *reader) list(ctx context.Context, text string, scan func(*sql.Rows) err
 }
 
 // tables measures the relations of the database; statsDenied reports whether the account may not read the statistics of
-// partitions. A table that is dropped meanwhile looks hidden, so if any are hidden, the catalog is read again, and only
-// those that are hidden both times count.
+// partitions. A table that is dropped meanwhile looks hidden or has no count. If there are any, the catalog is read
+// again: only those that are hidden both times count, and those without a count are left out unless they still exist.
 func (r *reader) tables(ctx context.Context) (result models.TableResult, statsDenied bool, err error) {
 	catalog, statsDenied, err := r.catalog(ctx)
 	if err != nil {
 		return result, statsDenied, err
 	}
-	before := catalog.hidden()
-	if len(before) > 0 {
+	before, counts := catalog.hidden(), catalog.counts()
+	if len(before) > 0 || len(counts.uncounted()) > 0 {
 		if catalog, statsDenied, err = r.catalog(ctx); err != nil {
 			return result, statsDenied, err
 		}
+		counts = catalog.counts()
 	}
-	result = catalog.result()
+	if uncounted := counts.uncounted(); len(uncounted) > 0 {
+		if err := r.removeDropped(ctx, &catalog, uncounted); err != nil {
+			return result, statsDenied, err
+		}
+		counts = catalog.counts()
+	}
+	result = counts.result()
 	collectors.Expected(ctx, len(result.Tables))
 	collectors.Counted(ctx, len(result.Tables))
 	hidden := catalog.hidden()

@@ -125,8 +125,8 @@ func (r *relation) onDisk() bool {
 	return r.kind != models.KindExternal && r.kind != models.KindMemoryOptimized
 }
 
-// relations returns the relations to list, by the id of their object.
-func (c systemCatalog) relations() map[int64]*relation {
+// listed returns the relations to list, by the id of their object.
+func (c systemCatalog) listed() map[int64]*relation {
 	out := make(map[int64]*relation, len(c.objects))
 	for _, o := range c.objects {
 		switch {
@@ -157,48 +157,34 @@ func (c systemCatalog) unnamed(o object) bool {
 	return c.schemas[o.schema] == "" || strings.HasPrefix(o.name, "#")
 }
 
-// result returns the listed relations and the bytes that belong to none of them. Every page is counted once. It leaves
-// Hidden, Complete and Proof to the caller.
-func (c systemCatalog) result() models.TableResult {
-	relations := c.relations()
-	residual := c.count(relations)
-	c.countRows(relations)
-	current := map[int64]*relation{}
-	for _, r := range relations {
-		if r.traits.historyTable != nil {
-			current[*r.traits.historyTable] = r
-		}
-	}
-	result := models.TableResult{}
-	for _, r := range relations {
-		if !r.counted {
-			residual = residual.Plus(r.reserved.Times(pageBytes))
-		}
-		row := c.row(r)
-		c.note(&row, r, current[r.object.id])
-		result.Tables = append(result.Tables, row)
-	}
-	result.Residual = residual.Pointer()
-	return result
+// counts are the listed relations of a catalog with their counts.
+type counts struct {
+	systemCatalog
+	relations map[int64]*relation // by the id of their object
+	residual  collectors.Number   // bytes that belong to none of them
+	unsized   collectors.Number   // of these, the bytes of hidden objects
 }
 
-// count adds each partition's pages to the relation that they belong to, and returns the bytes that belong to none.
-func (c systemCatalog) count(relations map[int64]*relation) (residual collectors.Number) {
+// counts adds each partition's pages to the relation that they belong to. Every page is counted once.
+func (c systemCatalog) counts() counts {
+	out := counts{systemCatalog: c, relations: c.listed()}
 	internals := make(map[int64]internal, len(c.internals))
 	for _, i := range c.internals {
 		internals[i.id] = i
 	}
+	hidden := c.hidden()
 	for _, p := range c.pages {
-		r, own := relations[p.object]
-		internal := internals[p.object]
-		if !own && !tableKinds[internal.kind] {
-			r = relations[internal.parent]
+		owner := p.object
+		internal, inside := internals[p.object]
+		if inside && !tableKinds[internal.kind] {
+			owner = internal.parent
 		}
+		r := out.relations[owner]
 		switch {
 		case r == nil, !r.onDisk():
-			residual = residual.Plus(p.reserved.Times(pageBytes))
+			out.leave(p, hidden[owner])
 			continue
-		case !own:
+		case inside:
 			r.unclassified = r.unclassified || !indexKinds[internal.kind]
 		case p.index < 2:
 			r.data, r.rows = r.data.Plus(p.data), r.rows.Plus(p.rows)
@@ -206,7 +192,50 @@ func (c systemCatalog) count(relations map[int64]*relation) (residual collectors
 		}
 		r.used, r.reserved = r.used.Plus(p.used), r.reserved.Plus(p.reserved)
 	}
-	return residual
+	c.countRows(out.relations)
+	return out
+}
+
+// leave counts pages that belong to no listed relation.
+func (c *counts) leave(p pageCounts, hidden bool) {
+	bytes := p.reserved.Times(pageBytes)
+	c.residual = c.residual.Plus(bytes)
+	if hidden {
+		c.unsized = c.unsized.Plus(bytes)
+	}
+}
+
+// uncounted returns the ids of relations that no count was found for, as if they had been dropped meanwhile.
+func (c counts) uncounted() map[int64]bool {
+	out := map[int64]bool{}
+	for id, r := range c.relations {
+		if !r.counted && r.kind != models.KindExternal {
+			out[id] = true
+		}
+	}
+	return out
+}
+
+// result returns the listed relations and the bytes that belong to none of them. It leaves Hidden, Complete and Proof
+// to the caller.
+func (c counts) result() models.TableResult {
+	current := map[int64]*relation{}
+	for _, r := range c.relations {
+		if r.traits.historyTable != nil {
+			current[*r.traits.historyTable] = r
+		}
+	}
+	result := models.TableResult{}
+	for _, r := range c.relations {
+		if !r.counted {
+			c.leave(pageCounts{reserved: r.reserved}, true)
+		}
+		row := c.row(r)
+		c.note(&row, r, current[r.object.id])
+		result.Tables = append(result.Tables, row)
+	}
+	result.Residual, result.Unsized = c.residual.Pointer(), max(0, int64(c.unsized))
+	return result
 }
 
 // countRows counts the rows of memory-optimized tables, which have no pages.
