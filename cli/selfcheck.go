@@ -354,7 +354,7 @@ func explain(err error, name func(string) string) string {
 	var text strings.Builder
 	text.WriteString(views.Failed(views.English, &e))
 	if e.Reason != "" {
-		text.WriteString(". " + views.Message(views.English, "reason."+e.Reason, nil))
+		text.WriteString(". " + views.Advice(views.English, &e))
 	}
 	for _, code := range []string{"sqlstate", "error_number", "sqlite_code"} {
 		if value, ok := e.Extra[code]; ok {

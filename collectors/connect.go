@@ -84,12 +84,77 @@ const (
 )
 
 // Unreachable returns the error for a target that could not be connected to. The reason is one of the constants above.
+// For ReasonTLS, the member "tls_check" says which check failed, if one did.
 func Unreachable(t Target, reason string, err error) *models.Error {
-	return &models.Error{
+	e := &models.Error{
 		Code: models.CodeUnreachable, Key: "error.unreachable", Args: models.Args("Name", t.Name),
 		Reason: reason, Err: err,
 	}
+	if check := tlsCheck(err); reason == ReasonTLS && check != "" {
+		return e.With("tls_check", check)
+	}
+	return e
 }
+
+// Checks of a TLS handshake. The message catalog explains each under reason.tls.<name>.
+const (
+	checkIssuer  = "issuer"  // the certificate is from nobody whom we trust
+	checkName    = "name"    // the certificate is for other names
+	checkTime    = "time"    // the certificate has expired or is not valid yet
+	checkUse     = "use"     // the certificate is not for servers, or otherwise not acceptable
+	checkVersion = "version" // the sides have no version or cipher in common
+	checkClient  = "client"  // the server wants a certificate of ours, or rejects it
+	checkAbsent  = "absent"  // the server does not speak TLS
+)
+
+// Alerts of TLS, RFC 8446, section 6.
+const (
+	alertHandshake    = 40
+	alertBad          = 42
+	alertUnknownCA    = 48
+	alertVersion      = 70
+	alertCertRequired = 116
+)
+
+// tlsCheck returns which check of a handshake failed, empty if none is known.
+func tlsCheck(err error) string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return checkIssuer
+	case errors.As(err, new(x509.HostnameError)):
+		return checkName
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return checkTime
+	case errors.As(err, &invalid):
+		return checkUse
+	case errors.Is(err, ErrNoTLS), errors.As(err, new(tls.RecordHeaderError)):
+		return checkAbsent
+	}
+	switch alert := tlsAlert(err); alert {
+	case "":
+		return ""
+	case alertText(alertHandshake), alertText(alertVersion):
+		return checkVersion
+	case alertText(alertBad), alertText(alertUnknownCA), alertText(alertCertRequired):
+		return checkClient
+	}
+	return ""
+}
+
+func alertText(number uint8) string { return tls.AlertError(number).Error() }
+
+// tlsAlert returns the text of the alert by which the other side ended a handshake, empty if it did not.
+func tlsAlert(err error) string {
+	var remote *net.OpError
+	if errors.As(err, &remote) && remote.Op == "remote error" {
+		return remote.Err.Error()
+	}
+	return ""
+}
+
+// ErrNoTLS says that the server does not speak TLS.
+var ErrNoTLS = errors.New("the server does not speak TLS")
 
 // ErrProtocol says that something else than the expected kind of server answered.
 var ErrProtocol = errors.New("the server speaks another protocol")
@@ -108,9 +173,9 @@ func ConnectReason(err error) string {
 		return ReasonTimeout
 	case errors.Is(err, ErrProtocol):
 		return ReasonProtocol
-	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
-		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)),
-		errors.As(err, new(tls.AlertError)):
+	case errors.Is(err, ErrNoTLS), tlsAlert(err) != "",
+		errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
+		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
 		return ReasonTLS
 	}
 	return ReasonLost

@@ -57,7 +57,7 @@ func (h *handlers) apiBatchTest(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(c.Request().Context(), batchTestTimeout, errBatchTimeout)
 	defer cancel()
-	out := batchTestJSON{Results: h.testAll(ctx, lang(c), ids)}
+	out := batchTestJSON{Results: h.testAll(ctx, readerOf(c), ids)}
 	out.Summary.Total = len(out.Results)
 	var names []string
 	for _, r := range out.Results {
@@ -102,7 +102,7 @@ func bindBatchIDs(f fields) ([]int64, error) {
 
 // testAll tests the instances, batchTestsAtOnce at a time, and returns when all are done. Tests that ctx interrupts or
 // keeps from starting have failed with a timeout.
-func (h *handlers) testAll(ctx context.Context, lang string, ids []int64) []connectionResultJSON {
+func (h *handlers) testAll(ctx context.Context, to reader, ids []int64) []connectionResultJSON {
 	results := make([]connectionResultJSON, len(ids))
 	turns := make(chan struct{}, batchTestsAtOnce)
 	var all sync.WaitGroup
@@ -110,14 +110,14 @@ func (h *handlers) testAll(ctx context.Context, lang string, ids []int64) []conn
 		all.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			results[i] = h.testOne(ctx, lang, id)
+			results[i] = h.testOne(ctx, to, id)
 		})
 	}
 	all.Wait()
 	return results
 }
 
-func (h *handlers) testOne(ctx context.Context, lang string, id int64) connectionResultJSON {
+func (h *handlers) testOne(ctx context.Context, to reader, id int64) connectionResultJSON {
 	out := connectionResultJSON{InstanceID: id}
 	// The name is useful even if no time is left for the test.
 	instance, err := h.Store.InstanceHead(context.WithoutCancel(ctx), id)
@@ -127,16 +127,16 @@ func (h *handlers) testOne(ctx context.Context, lang string, id int64) connectio
 		v, err = h.Collect.TestInstance(ctx, id)
 	}
 	if err != nil {
-		h.connectionResultFailed(ctx, &out, lang, err)
+		h.connectionResultFailed(ctx, &out, to, err)
 		return out
 	}
-	out.Success, out.Message = true, views.Message(lang, "api.connected_version", models.Args("Version", v.Full))
+	out.Success, out.Message = true, views.Message(to.lang, "api.connected_version", models.Args("Version", v.Full))
 	out.Version, out.DatabaseVersion, out.MainVersion, out.DetailedVersion = &v.Full, &v.Full, &v.Main, &v.Detailed
 	return out
 }
 
 // connectionResultFailed fills in what a single test would answer to err.
-func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionResultJSON, lang string, err error) {
+func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionResultJSON, to reader, err error) {
 	e := classify(connectionFailed(err))
 	if ctx.Err() != nil && e.Code == models.CodeInternal {
 		e = &models.Error{Code: models.CodeTimeout, Err: context.Cause(ctx)}
@@ -144,6 +144,6 @@ func (h *handlers) connectionResultFailed(ctx context.Context, out *connectionRe
 	if e.Code == models.CodeInternal {
 		h.Log.ErrorContext(ctx, "connection test failed", "instance_id", out.InstanceID, "error", err)
 	}
-	out.Message, out.ErrorCode, out.Extra = views.Failed(lang, e), &e.Code, withAdvice(lang, e)
+	out.Message, out.ErrorCode, out.Extra = views.Failed(to.lang, e), &e.Code, to.members(e)
 	out.Error = &out.Message
 }

@@ -149,7 +149,7 @@ func problemExample(e *models.Error) problem {
 		Timestamp:   documentTime,
 		Recoverable: k.severity != "high",
 		Suggestions: suggestions(views.Chinese, k.category),
-		Extra:       withAdvice(views.Chinese, e),
+		Extra:       reader{lang: views.Chinese, manages: true}.members(e),
 		Context:     where,
 	}
 }
@@ -161,6 +161,8 @@ type extraJSON struct {
 	Reason        string                 `json:"reason,omitempty"`
 	Advice        string                 `json:"advice,omitempty"`
 	Grant         string                 `json:"grant,omitempty"`
+	ServerText    string                 `json:"server_text,omitempty"`
+	TLSCheck      string                 `json:"tls_check,omitempty"`
 	SQLState      string                 `json:"sqlstate,omitempty"`
 	ErrorNumber   *int64                 `json:"error_number,omitempty"`
 	SQLiteCode    *int64                 `json:"sqlite_code,omitempty"`

@@ -57,6 +57,8 @@ var documentMembers = map[string]string{
 	"advice":                 "What can be done about the reason, in the language of the answer.",
 	"grant":                  "Statement that would give the missing privilege.",
 	"sqlstate":               "PostgreSQL's code.",
+	"server_text":            "What the server said, cut to 500 bytes; only for those who may update instances.",
+	"tls_check":              "The check of the handshake that failed: issuer, name, time, use, version, client, absent.",
 	"error_number":           "Error number of MySQL, MariaDB, SQL Server or Oracle.",
 	"sqlite_code":            "SQLite's result code.",
 	"ErrorExtra.limit":       "Requests allowed in 60 seconds.",

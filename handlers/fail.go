@@ -139,7 +139,7 @@ func (h *handlers) problem(c echo.Context, e *models.Error, k kind, id string) p
 	return problem{
 		Error: true, ErrorID: id, Category: k.category, Severity: k.severity, MessageCode: code,
 		Message: views.Failed(l, e), Timestamp: timestamp(h.now()), Recoverable: k.severity != "high",
-		Suggestions: suggestions(l, k.category), Context: where, Extra: withAdvice(l, e),
+		Suggestions: suggestions(l, k.category), Context: where, Extra: readerOf(c).members(e),
 	}
 }
 
@@ -153,11 +153,25 @@ func (p *problemContext) addTag(e *models.Error) {
 	p.TagID, p.InstanceCount = &id, &count
 }
 
-// withAdvice returns the members of the error's extra, with advice on its reason.
-func withAdvice(lang string, e *models.Error) map[string]any {
+// reader is somebody whom an error is explained to.
+type reader struct {
+	lang    string
+	manages bool // may change instances, and so may know what their servers said
+}
+
+func readerOf(c echo.Context) reader {
+	user := currentUser(c)
+	return reader{lang: lang(c), manages: user != nil && user.Role.May(models.PermUpdate)}
+}
+
+// members returns the members of the error's extra, with advice on its reason.
+func (r reader) members(e *models.Error) map[string]any {
 	members := e.Members()
 	if e.Reason != "" {
-		members["advice"] = views.Message(lang, "reason."+e.Reason, nil)
+		members["advice"] = views.Advice(r.lang, e)
+	}
+	if e.ServerText != "" && r.manages {
+		members["server_text"] = e.ServerText
 	}
 	return members
 }

@@ -110,7 +110,7 @@ var adviceOf = map[models.Code]string{
 // advice returns what the person can do next, from the error itself or else its code.
 func advice(p views.Page, e *models.Error, k kind) []string {
 	if e.Reason != "" {
-		return []string{p.T("reason." + e.Reason)}
+		return []string{views.Advice(p.Lang, e)}
 	}
 	if e.RetryAfter != 0 {
 		return []string{p.T("login.wait", "Seconds", int(e.RetryAfter.Seconds()))}
@@ -177,6 +177,9 @@ func failure(c echo.Context, p views.Page, e *models.Error, k kind, id string) v
 		ID:      id,
 	}
 	f.Grant = e.Grant
+	if readerOf(c).manages {
+		f.ServerText = e.ServerText
+	}
 	hopeless := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed}
 	if c.Request().Method == http.MethodGet && !slices.Contains(hopeless, k.status) {
 		f.Retry = c.Request().URL.RequestURI()

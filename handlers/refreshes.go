@@ -90,7 +90,7 @@ func (h *handlers) newRefresh(c echo.Context, r models.Run) (refreshJSON, error)
 		out.Error = &runErrorJSON{
 			Code:    failure.Code,
 			Message: views.Failed(lang(c), failure),
-			Extra:   withAdvice(lang(c), failure),
+			Extra:   readerOf(c).members(failure),
 		}
 	}
 	if r.Status == models.RunSucceeded {

@@ -9,8 +9,8 @@ import (
 	"whalefall/testenv"
 )
 
-// untimely reports whether it depends on the time when, or how often, a statement is executed: a waiting request looks at
-// its run, which another process might be executing, and a request is audited after its answer.
+// untimely reports whether the time decides when, or how often, a statement is executed: a waiting request looks at its
+// run, which another process might be executing, and a request is audited after its answer.
 func untimely(statement string) bool {
 	return strings.Contains(statement, "AS instance_name") || strings.HasPrefix(statement, `INSERT INTO "audit_log"`)
 }

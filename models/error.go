@@ -10,6 +10,7 @@ import (
 	"maps"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Code says what kind of failure an Error is. It is the message_code of the API contract; the HTTP
@@ -64,6 +65,10 @@ type Error struct {
 	Reason     string        // reason: why the server could not be reached
 	Grant      string        // grant: the statement that would give the missing privilege
 
+	// ServerText is what the monitored server said, for people who may manage the instance; empty: nothing. It is no
+	// member.
+	ServerText string
+
 	Extra map[string]any // the other members of `extra`: database_name, sqlstate, error_number, …
 }
 
@@ -114,6 +119,18 @@ func (e *Error) WithRefreshID(id int64) *Error {
 func (e *Error) WithGrant(statement string) *Error {
 	out := *e
 	out.Grant = statement
+	return &out
+}
+
+// serverTextLimit is how many bytes of what a server says are kept.
+const serverTextLimit = 500
+
+// WithServerText returns a copy of e with what the server said, in one line of printable characters.
+func (e *Error) WithServerText(text string) *Error {
+	out := *e
+	between := func(r rune) bool { return !unicode.IsGraphic(r) || r == ' ' }
+	text = strings.Join(strings.FieldsFunc(cleaned(text), between), " ")
+	out.ServerText = strings.ToValidUTF8(text[:min(serverTextLimit, len(text))], "")
 	return &out
 }
 
@@ -179,11 +196,15 @@ type storedError struct {
 	Key   string         `json:"key"`
 	Args  map[string]any `json:"args,omitempty"`
 	Extra map[string]any `json:"extra,omitempty"` // as Error.Members; for runs only
+
+	ServerText string `json:"server_text,omitempty"`
 }
 
 // encodeError returns the JSON of an error in the store.
 func encodeError(e *Error) (string, error) {
-	text, err := json.Marshal(storedError{Code: e.Code, Key: e.Key, Args: e.Args, Extra: e.Members()})
+	text, err := json.Marshal(storedError{
+		Code: e.Code, Key: e.Key, Args: e.Args, Extra: e.Members(), ServerText: e.ServerText,
+	})
 	return string(text), err
 }
 
@@ -194,7 +215,9 @@ func decodeError(text string) (*Error, error) {
 		return nil, err
 	}
 
-	e := &Error{Code: stored.Code, Key: stored.Key, Args: stored.Args, Extra: stored.Extra}
+	e := &Error{
+		Code: stored.Code, Key: stored.Key, Args: stored.Args, Extra: stored.Extra, ServerText: stored.ServerText,
+	}
 	e.InstanceID = takeNumber(e.Extra, "instance_id")
 	e.RefreshID = takeNumber(e.Extra, "refresh_id")
 	e.RetryAfter = time.Duration(takeNumber(e.Extra, "retry_after")) * time.Second

@@ -375,6 +375,14 @@ func errorNumber(err error) int {
 	return 0
 }
 
+// answered returns e with the number and the text of the server's error.
+func answered(e *models.Error, err error) *models.Error {
+	if sent, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
+		return e.With("error_number", int(sent.Number)).WithServerText(sent.Message)
+	}
+	return e
+}
+
 // classify returns the *models.Error for an error of a connection. The account is user@host, as in grants.
 func classify(ctx context.Context, t collectors.Target, account string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
@@ -408,17 +416,20 @@ func serverError(t collectors.Target, account string, number int, err error) *mo
 	case known.key == keyDenied:
 		out = out.WithGrant(grant(account))
 	}
-	return out.With("error_number", number)
+	return answered(out, err)
 }
 
 // unreachable returns the error for a connection that failed or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
+	if errors.Is(err, mysqldriver.ErrNoTLS) {
+		err = errors.Join(collectors.ErrNoTLS, err)
+	}
 	if number == 0 {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
 	reason := cmp.Or(meanings[number].reason, collectors.ReasonAnswered)
-	return collectors.Unreachable(t, reason, err).With("error_number", number)
+	return answered(collectors.Unreachable(t, reason, err), err)
 }
 
 // connectReason returns the reason for an error that the server did not send, including the driver's own errors.
@@ -427,8 +438,6 @@ func connectReason(err error) string {
 	case errors.Is(err, mysqldriver.ErrMalformPkt), errors.Is(err, mysqldriver.ErrPktSync),
 		errors.Is(err, mysqldriver.ErrPktSyncMul):
 		return collectors.ReasonProtocol
-	case errors.Is(err, mysqldriver.ErrNoTLS):
-		return collectors.ReasonTLS
 	}
 	return collectors.ConnectReason(err)
 }

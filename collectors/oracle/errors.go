@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sijms/go-ora/v2/network"
+
 	"whalefall/collectors"
 	"whalefall/models"
 )
@@ -166,7 +168,15 @@ func refused(t collectors.Target, number int, err error, connecting bool) *model
 	if number == codeNoSession {
 		refused = refused.WithGrant("GRANT CREATE SESSION TO " + quoted(account(t.Username)) + ";")
 	}
-	return refused.With("error_number", number)
+	return answered(refused, err)
+}
+
+// answered returns e with the number and the text of the server's error.
+func answered(e *models.Error, err error) *models.Error {
+	if sent, ok := errors.AsType[*network.OracleError](err); ok {
+		return e.With("error_number", sent.ErrCode).WithServerText(sent.Error())
+	}
+	return e
 }
 
 // account returns the user name that a login stands for: in upper case unless the login is quoted.

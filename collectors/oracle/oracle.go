@@ -211,8 +211,8 @@ func (s *session) segments(ctx context.Context, catalog *dictionary) (refusal, e
 		refusal = err
 	}
 
-	return nil, (&models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: refusal}).
-		With("error_number", errorNumber(refusal)).WithGrant(s.grantRole())
+	denied := &models.Error{Code: models.CodeCollection, Key: "collect.oracle.segments_denied", Err: refusal}
+	return nil, answered(denied, refusal).WithGrant(s.grantRole())
 }
 
 func (s *session) tables(ctx context.Context, prefix string, catalog *dictionary) error {
@@ -444,9 +444,7 @@ func (s *session) eachRequired(ctx context.Context, prefix, view string, scan fu
 		return err
 	}
 
-	denied := &models.Error{
-		Code: models.CodeCollection, Key: keyDenied, Err: err, Extra: map[string]any{"error_number": errorNumber(err)},
-	}
+	denied := answered(&models.Error{Code: models.CodeCollection, Key: keyDenied, Err: err}, err)
 	privilege := "READ"
 	if s.version.major < 12 {
 		privilege = "SELECT"

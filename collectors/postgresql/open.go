@@ -196,6 +196,14 @@ func sqlState(err error) string {
 	return ""
 }
 
+// answered returns e with the code and the text of the server's error.
+func answered(e *models.Error, err error) *models.Error {
+	if sent, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.With("sqlstate", sent.Code).WithServerText(strings.TrimSpace(sent.Message + " " + sent.Detail))
+	}
+	return e
+}
+
 // classify returns the *models.Error for an error that occurred while the database was queried.
 func (c *Collector) classify(ctx context.Context, t collectors.Target, database string, err error) error {
 	if known := collectors.Settled(ctx, err); known != nil {
@@ -204,7 +212,7 @@ func (c *Collector) classify(ctx context.Context, t collectors.Target, database 
 	state := sqlState(err)
 	switch {
 	case state == codeProtocolViolation && strings.Contains(err.Error(), textNoSuchDatabase):
-		return collectors.DatabaseGone(database, err).With("sqlstate", state)
+		return answered(collectors.DatabaseGone(database, err), err)
 	case isOffline(state), state == "" && connectionLost(err):
 		return unreachable(t, state, err)
 	case state == codeQueryCanceled, errors.Is(err, context.DeadlineExceeded):
@@ -233,13 +241,16 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 	default:
 		refused.Key, refused.Args = "collect.postgresql.failed", models.Args("SQLState", state)
 	}
-	return refused.With("sqlstate", state)
+	return answered(refused, err)
 }
 
 // unreachable returns the error for a connection that could not be made or broke.
 func unreachable(t collectors.Target, state string, err error) *models.Error {
+	if strings.Contains(err.Error(), textNoTLS) {
+		err = errors.Join(collectors.ErrNoTLS, err)
+	}
 	if state == "" {
-		return collectors.Unreachable(t, connectReason(err), err)
+		return collectors.Unreachable(t, collectors.ConnectReason(err), err)
 	}
 	reason := collectors.ReasonAnswered
 	switch {
@@ -250,7 +261,7 @@ func unreachable(t collectors.Target, state string, err error) *models.Error {
 	case state[:3] == "57P":
 		reason = collectors.ReasonStarting
 	}
-	return collectors.Unreachable(t, reason, err).With("sqlstate", state)
+	return answered(collectors.Unreachable(t, reason, err), err)
 }
 
 // isOffline reports whether a code means that there is no connection: failures to connect or log in, too many
@@ -266,15 +277,8 @@ func isOffline(state string) bool {
 	return state[:2] == "08" || state[:2] == "28"
 }
 
-// connectReason returns the reason for an error that the server did not send.
-func connectReason(err error) string {
-	reason := collectors.ConnectReason(err)
-	// The driver has no value for a server that refuses TLS.
-	if reason == collectors.ReasonLost && strings.Contains(err.Error(), "server refused TLS") {
-		return collectors.ReasonTLS
-	}
-	return reason
-}
+// textNoTLS is the text of the driver's error for a server without TLS, which has no value to compare with.
+const textNoTLS = "server refused TLS"
 
 // connectionLost reports whether an error came from connecting or from the network rather than from the server.
 func connectionLost(err error) bool {

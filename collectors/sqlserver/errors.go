@@ -150,6 +150,22 @@ func errorNumber(err error) int32 {
 	return numbers[0]
 }
 
+// answered returns e with the number and the text of the server's error, nil if the server sent none.
+func answered(e *models.Error, err error) *models.Error {
+	number := errorNumber(err)
+	e = e.With("error_number", number)
+	var refused mssql.Error
+	if !errors.As(err, &refused) {
+		return e
+	}
+	for _, one := range refused.All {
+		if one.Number == number {
+			return e.WithServerText(one.Message)
+		}
+	}
+	return e.WithServerText(refused.Message)
+}
+
 // isClosed reports whether a database could not be opened because the account has no access to it or for a reason that
 // the server did not give.
 func isClosed(err error) bool {
@@ -213,17 +229,20 @@ func refused(t collectors.Target, server serverInfo, database string, number int
 	case known.key == keyDenied:
 		refused = refused.WithGrant(server.grantNames(t, database) + " " + server.grantState(t))
 	}
-	return refused.With("error_number", number)
+	return answered(refused, err)
 }
 
 // unreachable returns the error for a connection that failed or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
+	if strings.Contains(err.Error(), textNoTLS) {
+		err = errors.Join(collectors.ErrNoTLS, err)
+	}
 	if number == 0 {
 		return collectors.Unreachable(t, connectReason(err), err)
 	}
 	reason := cmp.Or(meanings[number].reason, collectors.ReasonAnswered)
-	return collectors.Unreachable(t, reason, err).With("error_number", number)
+	return answered(collectors.Unreachable(t, reason, err), err)
 }
 
 // connectReason returns the reason for an error that did not come from the server. Of some errors the driver keeps only
@@ -234,7 +253,7 @@ func connectReason(err error) string {
 	switch {
 	case reason != collectors.ReasonLost:
 		return reason
-	case contains("TLS Handshake failed"), contains(textNoTLS):
+	case contains("TLS Handshake failed"):
 		return collectors.ReasonTLS
 	case contains("PRELOGIN"), contains("prelogin"),
 		contains("encrypt negotiation failed"), contains("invalid packet size"):

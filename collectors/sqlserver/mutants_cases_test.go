@@ -120,7 +120,9 @@ func TestSystemCatalog_Result_Unsized(t *testing.T) {
 			c.addPages(2000, 3)
 		}, 13},
 		"a table whose heap is not counted": {func(c *systemCatalog) { c.pages[0].index = 2 }, 10},
-		"an impossible number":              {func(c *systemCatalog) { c.objects, c.pages[0].reserved = nil, collectors.Impossible }, 0},
+		"an impossible number": {func(c *systemCatalog) {
+			c.objects, c.pages[0].reserved = nil, collectors.Impossible
+		}, 0},
 	} {
 		c := newSystemCatalog()
 		c.addTable(1000, "t")

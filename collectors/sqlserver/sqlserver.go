@@ -327,12 +327,11 @@ func (c *Collector) sizeDatabase(
 			return size, nil
 		}
 		size.Err = models.AsError(err)
-		switch number, answered := size.Err.Extra["error_number"]; {
-		case !answered && collectors.ConcernsAll(ctx, size.Err):
+		switch number, told := size.Err.Extra["error_number"]; {
+		case !told && collectors.ConcernsAll(ctx, size.Err):
 			return size, err
 		case number == int32(codeLoginFailed): // about this database, as the account could log in to list them
-			size.Err = stateError(keyNoAccess, d.name).
-				With("error_number", number).WithGrant(list.server.grantEntry(t, d.name))
+			size.Err = answered(stateError(keyNoAccess, d.name), err).WithGrant(list.server.grantEntry(t, d.name))
 		}
 	}
 
@@ -400,16 +399,15 @@ func (c *Collector) enter(ctx context.Context, t collectors.Target, database str
 // whyClosed returns the error for a database that cannot be opened, as specific as the list of databases in master
 // allows.
 func (c *Collector) whyClosed(ctx context.Context, t collectors.Target, database string, refusal error) error {
-	number := errorNumber(refusal)
 	explained := func(e *models.Error) error {
 		e.Err = refusal
-		return e.With("error_number", number)
+		return answered(e, refusal)
 	}
 	if database == master {
 		return explained(stateError("collect.sqlserver.no_master", database))
 	}
 	unknown := stateError("collect.sqlserver.cannot_open", database).WithGrant(serverInfo{}.grantEntry(t, database))
-	if number == codeNoEntry {
+	if errorNumber(refusal) == codeNoEntry {
 		unknown.Key = keyNoAccess
 	}
 	list, err := c.listIn(ctx, t, master)
