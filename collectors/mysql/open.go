@@ -34,6 +34,7 @@ const (
 	codeColumnDenied     = 1143
 	codeLockWait         = 1205
 	codePrivilegeMissing = 1227
+	codeOptionPrevents   = 1290
 	codeInterrupted      = 1317
 	codeMaxStatementTime = 1969 // MariaDB
 	codeMaxExecutionTime = 3024 // MySQL
@@ -74,11 +75,43 @@ var meanings = map[int]meaning{
 
 const keyDenied = "collect.mysql.denied"
 
+// limitVariables are the variables of the server that an error is due to: it sends the error if their values are too
+// small for a statement of ours.
+var limitVariables = map[int]string{
+	1104: "max_join_size", 1153: "max_allowed_packet", 1461: "max_prepared_stmt_count",
+	codeMaxStatementTime: "max_statement_time", codeMaxExecutionTime: "max_execution_time",
+}
+
+// optionPreventing matches the option in the message of codeOptionPrevents.
+var optionPreventing = regexp.MustCompile(`--([a-z_-]+)`)
+
+// variableOf returns the variable of the server that its error is due to, "" if that is unknown.
+func variableOf(err error) string {
+	sent, ok := errors.AsType[*mysqldriver.MySQLError](err)
+	if !ok {
+		return ""
+	}
+	if option := optionPreventing.FindStringSubmatch(sent.Message); sent.Number == codeOptionPrevents && option != nil {
+		return strings.ReplaceAll(option[1], "-", "_")
+	}
+	return limitVariables[int(sent.Number)]
+}
+
+// settingError returns the error for one that is due to a variable of the server.
+func settingError(variable string, err error) *models.Error {
+	number := errorNumber(err)
+	return &models.Error{
+		Code: models.CodeCollection, Key: "collect.mysql.setting",
+		Args: models.Args("Setting", variable, "Number", number), Err: err,
+		Extra: map[string]any{"error_number": number},
+	}
+}
+
 // killTimeout limits how long killing the connection of a cancelled collection may take. If that takes longer, or the
 // account can no longer log in, the statement runs until the server's own limit ends it.
 const killTimeout = 900 * time.Millisecond
 
-// session is one connection with its limits set.
+// session is one connection whose settings are ours.
 type session struct {
 	target    collectors.Target
 	connector *mysqldriver.Config
@@ -86,6 +119,7 @@ type session struct {
 	db        *sql.DB
 	conn      *sql.Conn
 	unwatch   func()
+	statement time.Duration // how long a statement may take
 
 	id       int64  // of the connection
 	mark     string // a comment in every statement, which nobody can guess
@@ -128,25 +162,33 @@ func parseVersion(text string) version {
 // dictionary reports whether the server has a data dictionary, so that it lists tables without opening them.
 func (v version) dictionary() bool { return !v.mariadb && v.major >= 8 }
 
-// settings returns the statements that make a session read-only and limit its statements and its waits for locks. It
-// leaves out variables that the version lacks, since the server rejects unknown ones.
+// settings returns the statements that make a session read-only, limit its statements and its waits, and set the
+// variables that would change what our statements return. DEFAULT would be the server's global value. It leaves out
+// variables that the version lacks, since the server rejects unknown ones.
 func (v version) settings(statement time.Duration) []string {
+	pause := int(collectors.StatementTimeout.Seconds())
 	lock := int(math.Ceil(collectors.LockTimeout.Seconds())) // the server takes whole seconds only
 	out := []string{
-		"SET SESSION TRANSACTION READ ONLY",
-		"SET SESSION sql_mode = ''",
-		fmt.Sprintf("SET SESSION lock_wait_timeout = %d", lock),
+		"sql_mode = ''", "sql_quote_show_create = 1", "max_error_count = 64", "autocommit = 1",
+		fmt.Sprintf("lock_wait_timeout = %d", lock), fmt.Sprintf("wait_timeout = %d", pause),
+		fmt.Sprintf("net_read_timeout = %d", pause), fmt.Sprintf("net_write_timeout = %d", pause),
 	}
 	switch {
 	case v.mariadb:
-		out = append(out, fmt.Sprintf("SET SESSION max_statement_time = %.3f", statement.Seconds()))
+		out = append(out, fmt.Sprintf("max_statement_time = %.3f", statement.Seconds()))
 	case v.major > 5 || v.minor >= 7:
-		out = append(out, fmt.Sprintf("SET SESSION max_execution_time = %d", statement.Milliseconds()))
+		out = append(out, fmt.Sprintf("max_execution_time = %d", statement.Milliseconds()))
+	}
+	if v.mariadb && (v.major > 10 || v.minor >= 3) {
+		out = append(out, "tmp_disk_table_size = 18446744073709551615", "max_session_mem_used = 9223372036854775807")
 	}
 	if v.dictionary() {
-		out = append(out, "SET SESSION information_schema_stats_expiry = 0")
+		out = append(out, "information_schema_stats_expiry = 0")
 	}
-	return out
+	return []string{
+		"SET SESSION " + strings.Join(out, ", "),
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+	}
 }
 
 func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
@@ -166,15 +208,14 @@ func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
 	return config, err
 }
 
-// open connects, reads the server's version and sets the limits of the session. When ctx ends, the server's end of the
-// connection is killed.
+// open connects and makes the session ours. When ctx ends, the server's end of the connection is killed.
 func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, error) {
 	config, err := c.config(t)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
-		target: t, connector: config, unwatch: func() {}, lockRetries: maxLockRetries,
+		target: t, connector: config, unwatch: func() {}, statement: c.statementTimeout, lockRetries: maxLockRetries,
 		mark: "/* whalefall " + rand.Text() + " */ ",
 	}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {
@@ -182,12 +223,6 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 	}
 
 	s.unwatch = s.killWhenDone(ctx)
-	for _, text := range s.version.settings(c.statementTimeout) {
-		if _, err := s.conn.ExecContext(ctx, text); err != nil {
-			s.close()
-			return nil, classify(ctx, t, s.account, err)
-		}
-	}
 	collectors.Reached(ctx, models.PhaseQuerying)
 	return s, nil
 }
@@ -212,21 +247,24 @@ func (s *session) connect(ctx context.Context, timeout time.Duration) (err error
 	}
 	err = s.budget.Explain(err)
 
-	switch {
+	switch variable := variableOf(err); {
 	case err == nil:
 		return nil
-	case collectors.Settled(ctx, err) == nil && errorNumber(err) != codeUnknownDatabase:
-		return unreachable(s.target, err)
+	case collectors.Settled(ctx, err) != nil, errorNumber(err) == codeUnknownDatabase:
+		return classify(ctx, s.target, "", err)
+	case variable != "":
+		return settingError(variable, err)
 	}
-	return classify(ctx, s.target, "", err)
+	return unreachable(s.target, err)
 }
 
 // wholeLists lets every statement return all of its rows: no limit from the server's configuration or its init_connect
-// holds. DEFAULT would be the server's global value. It is run before any statement that returns rows.
+// holds. It is run before any statement that returns rows.
 const wholeLists = "SET SESSION sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, " +
 	"sql_big_selects = 1"
 
-// identify reads the version, name and settings of the server, and which connection and account the session has.
+// identify reads the version, name and settings of the server, and which connection and account the session has. It
+// makes our settings as soon as it knows the version.
 func (s *session) identify(ctx context.Context) error {
 	if _, err := s.conn.ExecContext(ctx, wholeLists); err != nil {
 		return err
@@ -237,6 +275,11 @@ func (s *session) identify(ctx context.Context) error {
 		return err
 	}
 	s.version = parseVersion(version)
+	for _, text := range s.version.settings(s.statement) {
+		if _, err := s.conn.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
 	if err := s.variables(ctx); err != nil {
 		return err
 	}
@@ -318,7 +361,7 @@ const killStep = 20 * time.Millisecond
 func (s *session) kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	killer := &session{target: s.target, connector: s.connector, unwatch: func() {}}
+	killer := &session{target: s.target, connector: s.connector, unwatch: func() {}, statement: s.statement}
 	if err := killer.connect(ctx, killTimeout); err != nil {
 		return
 	}
@@ -404,7 +447,9 @@ func classify(ctx context.Context, t collectors.Target, account string, err erro
 func serverError(t collectors.Target, account string, number int, err error) *models.Error {
 	known, ok := meanings[number]
 	out := &models.Error{Code: known.code, Key: known.key, Err: err}
-	switch {
+	switch variable := variableOf(err); {
+	case !ok && variable != "":
+		return settingError(variable, err)
 	case !ok:
 		out = &models.Error{
 			Code: models.CodeCollection, Key: "collect.mysql.failed", Args: models.Args("Number", number), Err: err,

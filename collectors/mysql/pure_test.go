@@ -51,7 +51,7 @@ func TestVersion_Settings(t *testing.T) {
 			t.Errorf("%q: got %+v, want number %s, MariaDB: %v, dictionary: %v", c.text, v, c.number, c.mariadb, c.dictionary)
 		}
 		settings := strings.Join(v.settings(time.Minute), ";")
-		for _, part := range append(c.has, "TRANSACTION READ ONLY", "lock_wait_timeout = 1") {
+		for _, part := range append(c.has, "READ ONLY", "lock_wait_timeout = 1") {
 			if !strings.Contains(settings, part) {
 				t.Errorf("%q: got settings %s, want %q", c.text, settings, part)
 			}
@@ -309,6 +309,21 @@ func TestFileIndex_Attribute(t *testing.T) {
 	}
 }
 
+func TestVariableOf(t *testing.T) {
+	t.Parallel()
+	const prevents = "The MariaDB server is running with the --max-session-mem-used=8192 option so it cannot execute this"
+	for variable, err := range map[string]error{
+		"":                     &mysqldriver.MySQLError{Number: 1064, Message: prevents},
+		"max_session_mem_used": &mysqldriver.MySQLError{Number: 1290, Message: prevents},
+		"max_statement_time":   &mysqldriver.MySQLError{Number: 1969},
+		"max_join_size":        &mysqldriver.MySQLError{Number: 1104},
+	} {
+		if got := variableOf(err); got != variable {
+			t.Errorf("%v: got %q, want %q", err, got, variable)
+		}
+	}
+}
+
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	target := collectors.Target{Name: "n"}
@@ -322,6 +337,8 @@ func TestClassify(t *testing.T) {
 		1969: {Code: models.CodeTimeout},
 		3024: {Code: models.CodeTimeout},
 		1064: {Code: models.CodeCollection, Key: "collect.mysql.failed"},
+		1153: {Code: models.CodeCollection, Key: "collect.mysql.setting"},
+		1290: {Code: models.CodeCollection, Key: "collect.mysql.failed"},
 	} {
 		sent := &mysqldriver.MySQLError{Number: number, Message: "secret"}
 		got := models.AsError(classify(t.Context(), target, "u@%", sent))
