@@ -172,7 +172,7 @@ func (r *report) basis(c collectors.Check) {
 	r.line("  engine's %s", c.Means)
 }
 
-// table prints a line for every figure that differs, and for every sum.
+// table prints a line for every figure that differs, for every relation without one, and for every sum.
 func (r *report) table(c collectors.Check) {
 	table := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
 	lines := 0
@@ -199,7 +199,7 @@ func (r *report) table(c collectors.Check) {
 		for _, p := range relation.Parts {
 			write(name, p.Name, number(p.Ours), number(p.Engine), strings.TrimSpace(difference(p)+" "+relation.Why))
 		}
-		if relation.Verdict == collectors.Different && len(relation.Parts) == 0 {
+		if len(relation.Parts) == 0 && relation.Why != "" {
 			write(name, "", "", "", relation.Why)
 		}
 	}

@@ -147,6 +147,37 @@ func TestSelfcheck_Difference(t *testing.T) {
 	}
 }
 
+// blind has no size of one table.
+type blind struct {
+	collectors.Collector
+	about string
+}
+
+func (b blind) Tables(ctx context.Context, t collectors.Target, database string) (models.TableResult, error) {
+	result, err := b.Collector.Tables(ctx, t, database)
+	for i, table := range result.Tables {
+		if table.Name == b.about {
+			result.Tables[i] = models.TableSize{
+				Schema: table.Schema, Name: table.Name, Kind: table.Kind, Unread: models.UnreadFailed,
+			}
+		}
+	}
+	return result, err
+}
+
+func TestSelfcheck_Unread(t *testing.T) {
+	server := testenv.PostgreSQL(t)
+	database := databaseWith(t, server, orders)
+	dir := registerPostgres(t, server, database, server.User, server.Password)
+	p := Program{Engines: func(*Settings, *slog.Logger) map[models.Engine]collectors.Collector {
+		return map[models.Engine]collectors.Collector{models.PostgreSQL: blind{postgresql.New(), "Orders"}}
+	}}
+	status, out, _ := runOnce(t, p, "selfcheck", "--instance=shop", "--database="+database, "--data-dir", dir)
+	if status != 1 || !regexp.MustCompile(`(?m)^  "public"\."Orders" +failed$`).MatchString(out) {
+		t.Errorf("status %d, no line for the unread table in\n%s", status, out)
+	}
+}
+
 func TestSelfcheck_RefusedDatabase(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	server.Exec(t, "postgres", "CREATE DATABASE open", `CREATE DATABASE "closed to us"`,
