@@ -233,6 +233,8 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 	case state == codeInsufficientPrivilege && connecting:
 		refused.Key = "collect.postgresql.connect_denied"
 		refused = refused.WithGrant(grantConnect(t, collectors.ServerName(database)))
+	case unreadable(err):
+		refused.Key = "collect.postgresql.unreadable"
 	case state == codeInsufficientPrivilege:
 		refused.Key = "collect.postgresql.denied"
 		refused = refused.WithGrant(grantRole(t))

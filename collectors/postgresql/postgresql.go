@@ -121,7 +121,7 @@ func (c *Collector) sizeDatabases(
 		} else if measured.Err = c.refusal(ctx, t, d.name, err); collectors.ConcernsAll(ctx, measured.Err) {
 			return models.DatabaseResult{}, measured.Err
 		}
-		if sqlState(err) == codeInsufficientPrivilege {
+		if denied(err) {
 			result.Grant = grantRole(t)
 		}
 		result.Databases = append(result.Databases, measured)
@@ -131,7 +131,7 @@ func (c *Collector) sizeDatabases(
 
 // refusal returns the error of one database that could not be sized.
 func (c *Collector) refusal(ctx context.Context, t collectors.Target, name string, err error) *models.Error {
-	if sqlState(err) == codeInsufficientPrivilege {
+	if denied(err) {
 		return &models.Error{
 			Code: models.CodeCollection, Key: "collect.postgresql.size_denied",
 			Args: models.Args("Name", collectors.ValidName(name)), Err: err,

@@ -3,7 +3,11 @@ package postgresql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"whalefall/collectors"
 	"whalefall/models"
@@ -151,6 +155,9 @@ func (z *sizing) batch(ctx context.Context, batch []target) error {
 				z.locked = append(z.locked, left...)
 				return nil
 			}
+		case unreadable(err):
+			z.sizes[left[0].oid] = relationSize{unread: models.UnreadFailed}
+			left = left[1:]
 		case len(left) == len(batch):
 			if z.stuck++; z.stuck > maxStuck {
 				return err
@@ -205,8 +212,25 @@ func unreadReason(ctx context.Context, err error) models.Unread {
 		return ""
 	case sqlState(err) == codeLockNotAvailable:
 		return models.UnreadLocked
-	case sqlState(err) == codeQueryCanceled:
+	case sqlState(err) == codeQueryCanceled, unreadable(err):
 		return models.UnreadFailed
 	}
 	return ""
 }
+
+// unreadable reports whether the server failed at a file of one relation: a directory without rights, a disk with
+// errors. It reports missing rights on a file by the code for those of an account, and tells them apart by where in its
+// source it does so.
+func unreadable(err error) bool {
+	sent, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(sent.Code, classSystem) ||
+		sent.Code == codeInsufficientPrivilege && sent.File == sizesSource)
+}
+
+// denied reports whether the account lacks a privilege.
+func denied(err error) bool { return sqlState(err) == codeInsufficientPrivilege && !unreadable(err) }
+
+const (
+	classSystem = "58"       // errors outside of the server, such as of a disk
+	sizesSource = "dbsize.c" // the size functions
+)
