@@ -98,7 +98,7 @@ func (w *walk) manageCredential(name string) {
 	w.choose("#modal select[name=db_type]", "postgresql")
 	w.fill("#modal input[name=username]", "monitor")
 	w.fill("#modal input[name=password]", "p@ss:/?#")
-	w.fill("#modal textarea", "只读监控账号")
+	w.fill("#modal textarea[name=description]", "只读监控账号")
 	w.look("credential-form")
 	w.click("#credential-form-save")
 	row := `tr[data-credential="` + name + `"] `
