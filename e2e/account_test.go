@@ -9,8 +9,8 @@ import (
 	"whalefall/cli/clitest"
 )
 
-// TestWalk_Account changes the password, creates a token, uses it and deletes it, and finds all of this in the audit
-// log, in both languages and themes.
+// TestWalk_Account ends another login, changes the password, creates a token, uses it and deletes it, and finds all of
+// this in the audit log, in both languages and themes.
 func TestWalk_Account(t *testing.T) {
 	t.Parallel()
 	for _, look := range [][2]string{{"zh-CN", "light"}, {"en", "dark"}} {
@@ -20,6 +20,7 @@ func TestWalk_Account(t *testing.T) {
 			w := walk{browser: newBrowser(t), app: a, lang: look[0], theme: look[1]}
 			w.logIn("admin", a.Password)
 			w.resize(1280, 800)
+			w.endSession()
 			w.changePassword()
 			secret := w.createToken()
 			w.deleteToken(secret)
@@ -28,11 +29,31 @@ func TestWalk_Account(t *testing.T) {
 	}
 }
 
+// endSession ends a login in another browser.
+func (w *walk) endSession() {
+	w.t.Helper()
+	forgotten := w.app.LogIn(w.t)
+	w.click("a.user")
+	w.until(`document.querySelectorAll("[data-session]").length == 2 &&
+		document.querySelectorAll("[data-session]:has(.badge)").length == 1`)
+	w.look("account")
+	w.click("[data-session]:not(:has(.badge)) button")
+	w.see("#toasts .toast.success")
+	w.until(`document.querySelectorAll("[data-session]").length == 1 && !!document.querySelector("[data-session] .badge")`)
+	response, err := forgotten.Get(w.app.URL)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	response.Body.Close()
+	if got := response.Request.URL.Path; got != "/login" {
+		w.t.Errorf("the ended login leads to %s, want /login", got)
+	}
+	w.quiet()
+}
+
 func (w *walk) changePassword() {
 	w.t.Helper()
-	w.click("a.user")
 	w.see("#password-form")
-	w.look("account")
 	for name, text := range map[string]string{
 		"old_password":     "Wrong1horse",
 		"new_password":     "Another1horse",

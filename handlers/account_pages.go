@@ -32,7 +32,20 @@ func (h *handlers) accountScreen(c echo.Context, p views.Page, problem *views.Fa
 	}
 	m.Tokens = len(tokens)
 	m.Sessions, err = h.Store.Sessions(ctx, p.User.ID)
+	own := h.keptSession(c)
+	for _, s := range m.Sessions {
+		if s.HasID(own) {
+			m.Current = s.ID
+		}
+	}
 	return screen{title: p.T("account.title"), body: views.AccountPage(p, m)}, err
+}
+
+func (h *handlers) submitEndSession(c echo.Context) error {
+	if err := h.endOwnSession(c); err != nil {
+		return err
+	}
+	return h.redirectWithNotice(c, "/account", h.page(c).T("notice.session_ended"))
 }
 
 func (h *handlers) submitEndSessions(c echo.Context) error {

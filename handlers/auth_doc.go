@@ -7,6 +7,8 @@ import (
 	"whalefall/models"
 )
 
+const exampleSession = "6b1f0c8e5a7d4932b0e1f4a6c8d7035992ab41ce7780d3f65e14c2b9a0f7d861"
+
 func authOperations() []operation {
 	admin := userJSON{ID: 1, Username: "admin", Role: models.RoleAdmin, IsActive: true}
 	token := "Zm9ybSB0b2tlbiBvZiB0aGlzIGNvb2tpZQ=="
@@ -78,7 +80,7 @@ func authOperations() []operation {
 			method: http.MethodGet, path: "/auth/sessions", id: "listSessions", tag: tagAuth,
 			summary: "List your own logins", about: "Those that have not ended, the last used first.",
 			query: pageFields, message: "api.sessions",
-			data: newPage([]sessionJSON{{exampleTime, exampleTime, true}}, 1, listLimit, 0),
+			data: newPage([]sessionJSON{{exampleSession, exampleTime, exampleTime, true}}, 1, listLimit, 0),
 		},
 		{
 			method: http.MethodDelete, path: "/auth/sessions", id: "endSessions", tag: tagAuth,
@@ -86,6 +88,11 @@ func authOperations() []operation {
 			message: "api.sessions_ended", data: struct {
 				EndedCount int64 `json:"ended_count"`
 			}{2},
+		},
+		{
+			method: http.MethodDelete, path: "/auth/sessions/{session}", id: "endSession", tag: tagAuth,
+			summary: "End one of your logins", about: "That of this request, too.",
+			message: "api.session_ended", missing: "session.not_found",
 		},
 		{
 			method:  http.MethodPost,

@@ -151,6 +151,17 @@ func (s *scene) newToken(userID int64, name string) models.Token {
 	return token
 }
 
+// newSession starts a session of the user and returns its ID in the list.
+func (s *scene) newSession(userID int64) string {
+	s.Helper()
+	cookie, err := s.store.CreateSession(s.Context(), userID)
+	check(s, err)
+	sessions, err := s.store.Sessions(s.Context(), userID)
+	check(s, err)
+	fresh := slices.IndexFunc(sessions, func(one models.Session) bool { return one.HasID(cookie) })
+	return sessions[fresh].ID
+}
+
 func (s *scene) newTag(name string) int64 {
 	s.Helper()
 	tag, err := s.store.CreateTag(s.Context(), models.Tag{Name: name, DisplayName: name, Color: "blue"})
@@ -348,7 +359,7 @@ func (e endpoint) address(at call, id string) string {
 	if id == "" {
 		id = strconv.FormatInt(at.id, 10)
 	}
-	path := strings.NewReplacer(":id", id, ":name", "main", ":tag", "a").Replace(e.path)
+	path := strings.NewReplacer(":id", id, ":name", "main", ":tag", "a", ":session", at.login).Replace(e.path)
 	if at.query != "" {
 		path += "?" + at.query
 	}

@@ -56,7 +56,8 @@ var roles = map[string][]models.Role{
 
 // call is what a request adds to its route.
 type call struct {
-	id    int64 // in the path
+	id    int64  // in the path
+	login string // ID of a session, in the path
 	query string
 	body  any
 	kind  string // content type, if not JSON
@@ -298,6 +299,10 @@ var endpoints = []endpoint{
 
 	{method: "GET", path: "/auth/sessions", may: anybody, status: 200, message: "获取会话列表成功", loose: pages},
 	{method: "DELETE", path: "/auth/sessions", may: anybody, status: 200, message: "其他会话已结束", ends: true},
+	{
+		method: "DELETE", path: "/auth/sessions/:session", may: anybody, status: 200, message: "会话已结束",
+		right: func(s *scene, userID int64) call { return call{login: s.newSession(userID)} },
+	},
 	{method: "GET", path: "/tokens", may: anybody, status: 200, message: "获取令牌列表成功", loose: pages},
 	{
 		method:  "POST",

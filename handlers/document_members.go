@@ -95,6 +95,7 @@ var documentMembers = map[string]string{
 	"expires_at":                    "When it expires.",
 	"last_used_at":                  "When it was last used, to the minute; null: never.",
 	"last_seen_at":                  "When it was last used, to the minute.",
+	"Session.id":                    "Identifier; not what the cookie holds.",
 	"Session.current":               "Whether it is the one of this request.",
 	"expired":                       "Whether it has expired.",
 	"token":                         "The token.",

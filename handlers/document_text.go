@@ -93,6 +93,9 @@ var documentPathParameters = map[string]openapi.Object{
 		"description", "Name of the database, byte-exact, URL-encoded as one segment (`/` is `%2F`). "+
 			"For Oracle the tablespace.",
 		"schema", openapi.Dict("type", "string"), "example", "shop"),
+	"session": openapi.Dict("name", "session", "in", "path", "required", true,
+		"description", "ID of the login, as the list of logins has it; anything else is 404.",
+		"schema", openapi.Dict("type", "string"), "example", exampleSession),
 	"tag": openapi.Dict("name", "tag", "in", "path", "required", true,
 		"description", "Name of the tag, byte-exact, URL-encoded as one segment (`/` is `%2F`).",
 		"schema", openapi.Dict("type", "string"), "example", "production"),

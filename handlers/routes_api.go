@@ -44,6 +44,7 @@ func (h *handlers) apiPeopleRoutes() []route {
 
 		get("/auth/sessions", loggedIn, h.apiSessions),
 		remove("/auth/sessions", loggedIn, models.ActionEndSessions, h.apiEndSessions),
+		remove("/auth/sessions/:session", loggedIn, models.ActionEndSession, h.apiEndSession),
 
 		get("/tokens", loggedIn, h.apiTokens),
 		post("/tokens", loggedIn, models.ActionCreateToken, h.apiCreateToken),

@@ -30,6 +30,7 @@ func (h *handlers) accountRoutes() []route {
 		get("/account", loggedIn, h.accountPage).withAnyPassword(),
 		post("/account/password", loggedIn, models.ActionChangePassword, h.submitPassword).
 			behind(h.throttlePassword).withAnyPassword(),
+		post("/account/sessions/:session/end", loggedIn, models.ActionEndSession, h.submitEndSession),
 		post("/account/sessions/end", loggedIn, models.ActionEndSessions, h.submitEndSessions),
 		get("/tokens", loggedIn, h.tokensPage),
 		get("/tokens/new", loggedIn, h.newTokenPage),

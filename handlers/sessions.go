@@ -8,6 +8,7 @@ import (
 
 // sessionJSON is a login of the user in one browser.
 type sessionJSON struct {
+	ID         string `json:"id"` // not what the cookie holds
 	CreatedAt  string `json:"created_at"`
 	LastSeenAt string `json:"last_seen_at"` // to the minute
 	Current    bool   `json:"current"`      // the one of this request
@@ -20,8 +21,24 @@ func (h *handlers) apiSessions(c echo.Context) error {
 	}
 	own := h.keptSession(c)
 	return h.ok(c, slicePage(c, sessions, func(s models.Session) sessionJSON {
-		return sessionJSON{CreatedAt: timestamp(s.CreatedAt), LastSeenAt: timestamp(s.SeenAt), Current: s.HasID(own)}
+		return sessionJSON{
+			ID: s.ID, CreatedAt: timestamp(s.CreatedAt), LastSeenAt: timestamp(s.SeenAt), Current: s.HasID(own),
+		}
 	}), "api.sessions")
+}
+
+func (h *handlers) apiEndSession(c echo.Context) error {
+	if err := h.endOwnSession(c); err != nil {
+		return err
+	}
+	return h.ok(c, nil, "api.session_ended")
+}
+
+// endOwnSession ends the session of the path, if it is the user's.
+func (h *handlers) endOwnSession(c echo.Context) error {
+	user := currentUser(c)
+	auditTarget(c, user.ID, user.Username)
+	return h.Store.EndUserSession(c.Request().Context(), user.ID, c.Param("session"))
 }
 
 func (h *handlers) apiEndSessions(c echo.Context) error {

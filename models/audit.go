@@ -22,6 +22,7 @@ const (
 	ActionLogin          Action = "auth.login"
 	ActionLogout         Action = "auth.logout"
 	ActionChangePassword Action = "auth.change_password"
+	ActionEndSession     Action = "auth.end_session"
 	ActionEndSessions    Action = "auth.end_sessions"
 
 	ActionCreateUser Action = "user.create"
@@ -61,7 +62,7 @@ const (
 
 // Actions lists every action in the order of the filter on the audit page.
 var Actions = []Action{
-	ActionLogin, ActionLogout, ActionChangePassword, ActionEndSessions,
+	ActionLogin, ActionLogout, ActionChangePassword, ActionEndSession, ActionEndSessions,
 	ActionCreateUser, ActionUpdateUser, ActionDeleteUser,
 	ActionCreateToken, ActionDeleteToken,
 	ActionCreateCredential, ActionUpdateCredential, ActionDeleteCredential,

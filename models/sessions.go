@@ -130,7 +130,21 @@ func (s *Store) EndOtherSessions(ctx context.Context, userID int64, keep string)
 	return ended.RowsAffected, ended.Error
 }
 
-// EndSession deletes a session. One that has ended is no error.
+// EndUserSession ends a user's session with the Session.ID. One that has ended, or is another user's, is CodeNotFound.
+func (s *Store) EndUserSession(ctx context.Context, userID int64, id string) error {
+	if !storable(id) {
+		return NotFound("session.not_found")
+	}
+	db, done := bounded(ctx, s.writer)
+	defer done()
+	ended := db.Delete(&Session{}, "user_id = ? AND id = ?", userID, id)
+	if ended.Error == nil && ended.RowsAffected == 0 {
+		return NotFound("session.not_found")
+	}
+	return ended.Error
+}
+
+// EndSession deletes the session with the id in the cookie. One that has ended is no error.
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	db, done := bounded(ctx, s.writer)
 	defer done()

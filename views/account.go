@@ -10,6 +10,7 @@ import (
 type Account struct {
 	Tokens   int              // API tokens of the user, expired ones included
 	Sessions []models.Session // of the user, the last used first
+	Current  string           // ID of the session that shows the page
 	Next     string           // where to go once the password is changed, a local path; empty: back to this page
 	Problem  *Failure         // why the new password was refused; nil: it was not
 }
