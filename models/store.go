@@ -169,6 +169,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		config.MaxConns = max(config.MaxConns, poolConnections)
 	}
 	maps.Copy(config.ConnConfig.RuntimeParams, postgresLimits)
+	preparePassword(ctx, config.ConnConfig)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -223,6 +224,27 @@ func TestStore_Day_WithoutMidnight(t *testing.T) {
 				want := day.AddDate(0, 0, back).Format(time.DateOnly)
 				equal(t, zone, f.DayAfter(late, back), want)
 			}
+		}
+	}
+}
+
+func TestOpen_PreparedPassword(t *testing.T) {
+	t.Parallel()
+	server := testenv.PostgreSQL(t)
+	for i, password := range []string{"ＡＢＣ１２３全角", "½①ﬁ", "plain"} {
+		role := fmt.Sprintf("prepared_password_%d", i)
+		server.Exec(t, "postgres", "SET password_encryption = 'scram-sha-256'",
+			"CREATE ROLE "+role+" LOGIN PASSWORD '"+password+"'")
+		t.Cleanup(func() { server.Exec(t, "postgres", "DROP ROLE "+role) })
+		address, err := url.Parse(server.NewDatabase(t))
+		check(t, err)
+		server.Exec(t, "postgres", "ALTER DATABASE "+strings.TrimPrefix(address.Path, "/")+" OWNER TO "+role)
+		address.User = url.UserPassword(role, password)
+		check(t, newFixture(t, address.String()).Ping(t.Context()))
+
+		address.User = url.UserPassword(role, password+"１")
+		if _, err = models.Open(t.Context(), models.Options{Address: address.String()}); !models.PasswordRejected(err) {
+			t.Errorf("%s: got %v, want the password rejected", password, err)
 		}
 	}
 }

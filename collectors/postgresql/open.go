@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/xdg-go/stringprep"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -22,7 +21,6 @@ import (
 // SQLSTATEs that we handle.
 const (
 	codeProtocolViolation     = "08P01"
-	codeInvalidPassword       = "28P01"
 	codeInvalidCatalogName    = "3D000"
 	codeInsufficientPrivilege = "42501"
 	codeUndefinedObject       = "42704"
@@ -152,15 +150,11 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 // loginParameters are the settings that are sent with the login. Every pooler accepts them.
 var loginParameters = []string{"application_name", "client_encoding"}
 
-// logIn connects, and if the server rejects the password, once more with the password as PostgreSQL prepares it for
-// SCRAM: the driver prepares compatibility characters, such as those of full width, differently.
+// logIn connects, and if the server rejects the password, once more with the prepared one.
 func (c *Collector) logIn(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
 	s, err := c.connect(ctx, config)
-	if sqlState(err) != codeInvalidPassword {
-		return s, err
-	}
-	prepared, unprepared := stringprep.SASLprep.Prepare(config.Password)
-	if unprepared != nil || prepared == config.Password {
+	prepared, changed := models.PreparedPassword(config.Password)
+	if !changed || !models.PasswordRejected(err) {
 		return s, err
 	}
 	config.Password = prepared
