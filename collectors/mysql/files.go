@@ -243,7 +243,7 @@ func (s *session) findLateFiles(ctx context.Context, seen *view, schema string, 
 			late[name] = t
 		}
 	}
-	if len(late) == 0 || len(late) > openLimit || s.version.dictionary() {
+	if len(late) == 0 || s.version.dictionary() {
 		return nil
 	}
 

@@ -395,8 +395,8 @@ type schemaTables struct {
 	hidden map[string]bool // tables that have files but are not listed
 }
 
-// collect lists and measures the tables of one schema. If split is set it also finds their rows, the division of their
-// bytes into data and index, and files that the server lists late.
+// collect lists and measures the tables of one schema. If split is set it also finds their rows and the division of
+// their bytes into data and index.
 func (s *session) collect(ctx context.Context, seen *view, schema string, split bool) (found schemaTables, err error) {
 	s.gone = 0
 	if found.tables, err = s.names(ctx, schema); err != nil {
@@ -418,13 +418,13 @@ func (s *session) collect(ctx context.Context, seen *view, schema string, split 
 	if err == nil && s.gone > 0 {
 		err = s.confirmGone(ctx, schema, there-s.gone)
 	}
-	if err != nil || !split || !seen.files.known {
-		return found, err
+	if err == nil && split && seen.files.known {
+		err = s.noteFullText(ctx, schema, found.tables)
 	}
-	if err := s.noteFullText(ctx, schema, found.tables); err != nil {
-		return found, err
+	if err == nil && seen.files.known {
+		err = s.findLateFiles(ctx, seen, schema, found.tables)
 	}
-	return found, s.findLateFiles(ctx, seen, schema, found.tables)
+	return found, err
 }
 
 // confirmGone notes that rows are missing if the server counts more tables of the schema than are there without those

@@ -130,9 +130,10 @@ type session struct {
 
 	literalGrants bool // "%" and "_" in grants are no wildcards: MySQL 8 with partial_revokes
 
-	short       bool  // some list arrived with fewer rows than the server counts
-	gone        int64 // tables of the schema being read that were listed and then not found
-	lockRetries int   // how many more times it waits for locked tables
+	short       bool          // some list arrived with fewer rows than the server counts
+	gone        int64         // tables of the schema being read that were listed and then not found
+	lockRetries int           // how many more times it waits for locked tables
+	openBudget  time.Duration // left for opening tables
 	measured    collectors.Tally
 }
 
@@ -215,7 +216,7 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 		return nil, err
 	}
 	s := &session{
-		target: t, connector: config, unwatch: func() {}, statement: c.statementTimeout, lockRetries: maxLockRetries,
+		target: t, connector: config, unwatch: func() {}, statement: c.statementTimeout, lockRetries: maxLockRetries, openBudget: openBudget,
 		mark: "/* whalefall " + rand.Text() + " */ ",
 	}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {

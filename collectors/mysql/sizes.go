@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"math/bits"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"whalefall/collectors"
 	"whalefall/models"
@@ -16,6 +19,14 @@ import (
 // the statistics table is not readable. Servers without a data dictionary open each table for that, 1 ms each when
 // cold.
 const openLimit = 500
+
+// openBudget is how long one run may spend on opening InnoDB tables that have no file in the server's list: without a
+// data dictionary it lists only those that were opened since it started. The rest is left unread, so that it keeps its
+// values until a later run opens it; statistics instead would make the database shrink with every restart.
+const openBudget = 30 * time.Second
+
+// openStep is how many tables are opened between two looks at the budget.
+const openStep = 100
 
 // tableFiles is one table with its files and statistics.
 type tableFiles struct {
@@ -215,23 +226,50 @@ func (s *session) measure(ctx context.Context, schema string, tables map[string]
 		}
 		collectors.Expected(ctx, len(tables))
 	}
-	return s.lookUp(ctx, schema, tables, tablesToOpen(tables, split))
+	names, unopened := tablesToOpen(tables, files, split)
+	if err := s.lookUp(ctx, schema, tables, names); err != nil {
+		return err
+	}
+	return s.openWithin(ctx, schema, tables, unopened)
 }
 
-// tablesToOpen returns the tables that have to be opened to be measured.
-func tablesToOpen(tables map[string]*tableFiles, split bool) (names []string) {
+// tablesToOpen returns the tables that have to be opened to be measured, and of those separately the ones that may have
+// files which the server does not list yet.
+func tablesToOpen(tables map[string]*tableFiles, files, split bool) (names, unopened []string) {
 	var undivided []string // tables whose files give a total
 	for _, name := range withoutStatistics(tables) {
-		if tables[name].files == 0 {
-			names = append(names, name)
-		} else {
+		switch t := tables[name]; {
+		case t.files > 0:
 			undivided = append(undivided, name)
+		case files && t.fileless() && !t.shared:
+			unopened = append(unopened, name)
+		default:
+			names = append(names, name)
 		}
 	}
 	if split && len(undivided) <= openLimit {
 		names = append(names, undivided...)
 	}
-	return names
+	return names, unopened
+}
+
+// openWithin looks up tables for as long as the run's budget lasts, and leaves the others unread.
+func (s *session) openWithin(ctx context.Context, schema string, tables map[string]*tableFiles, names []string) error {
+	for some := range slices.Chunk(names, openStep) {
+		if s.openBudget <= 0 {
+			for _, name := range some {
+				tables[name].unread = models.UnreadFailed
+			}
+			continue
+		}
+
+		started := time.Now()
+		if err := s.lookUp(ctx, schema, tables, some); err != nil {
+			return err
+		}
+		s.openBudget -= time.Since(started)
+	}
+	return nil
 }
 
 // withoutStatistics returns the tables that lack statistics although they could have some.
@@ -262,19 +300,13 @@ func (s *session) sizes(ctx context.Context, schema string, tables map[string]*t
 }
 
 // statistics reads InnoDB's persistent statistics and adds up those of partitions. There are none if the account may
-// not read them or they are locked. Those of a table without a file may be of a discarded one: such tables are left
-// to lookUp, unless they are too many to open.
+// not read them or they are locked. Where the tablespaces are readable, those of a table without a file may be of a
+// discarded one, and are left to lookUp.
 func (s *session) statistics(
 	ctx context.Context, schema string, tables map[string]*tableFiles, files, split bool,
 ) error {
-	fileless := 0
-	for _, t := range tables {
-		if t.innodb() && t.files == 0 {
-			fileless++
-		}
-	}
-	trust := !files || fileless > openLimit
-	if s.pageSize == 0 || !split && (!trust || fileless == 0) {
+	unlisted := !files && slices.ContainsFunc(slices.Collect(maps.Values(tables)), (*tableFiles).fileless)
+	if s.pageSize == 0 || !split && !unlisted {
 		return nil
 	}
 
@@ -284,7 +316,7 @@ func (s *session) statistics(
 		if err := rows.Scan(&name, &count, &data, &index); err != nil {
 			return err
 		}
-		if t := statisticsOwner(name, tables); t != nil && t.innodb() && (trust || t.files > 0) {
+		if t := statisticsOwner(name, tables); t != nil && t.innodb() && (!files || t.files > 0) {
 			if !t.stat.divided() {
 				s.measured.Add(ctx)
 			}

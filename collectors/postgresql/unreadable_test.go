@@ -12,8 +12,8 @@ import (
 	"whalefall/testenv"
 )
 
-// TestCollector_Tables_Unreadable takes the server's rights on the directory of a tablespace. Its tables are unread, and
-// the others are measured.
+// TestCollector_Tables_Unreadable takes the server's rights on the directory of a tablespace: its tables are unread, the
+// others measured.
 func TestCollector_Tables_Unreadable(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	if server.Version < 150000 {
@@ -24,7 +24,8 @@ func TestCollector_Tables_Unreadable(t *testing.T) {
 	for i := range tables {
 		text += fmt.Sprintf("CREATE TABLE far_%d TABLESPACE far AS SELECT generate_series(1, 9999) AS n;", i)
 	}
-	server.Exec(t, "postgres", "SET allow_in_place_tablespaces = on", "CREATE TABLESPACE far LOCATION ''", "CREATE ROLE watcher LOGIN PASSWORD 'secret'")
+	server.Exec(t, "postgres", "SET allow_in_place_tablespaces = on", "CREATE TABLESPACE far LOCATION ''",
+		"CREATE ROLE watcher LOGIN PASSWORD 'secret'")
 	server.Exec(t, "postgres", text)
 	closeTablespace(t, server, "far")
 
