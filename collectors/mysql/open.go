@@ -216,7 +216,8 @@ func (c *Collector) open(ctx context.Context, t collectors.Target) (*session, er
 		return nil, err
 	}
 	s := &session{
-		target: t, connector: config, unwatch: func() {}, statement: c.statementTimeout, lockRetries: maxLockRetries, openBudget: openBudget,
+		target: t, connector: config, unwatch: func() {}, statement: c.statementTimeout,
+		lockRetries: maxLockRetries, openBudget: openBudget,
 		mark: "/* whalefall " + rand.Text() + " */ ",
 	}
 	if err := s.connect(ctx, c.connectTimeout); err != nil {

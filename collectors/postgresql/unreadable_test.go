@@ -12,8 +12,8 @@ import (
 	"whalefall/testenv"
 )
 
-// TestCollector_Tables_Unreadable takes the server's rights on the directory of a tablespace: its tables are unread, the
-// others measured.
+// TestCollector_Tables_Unreadable takes the rights on the directory of a tablespace from the server: its tables are
+// unread, the others measured.
 func TestCollector_Tables_Unreadable(t *testing.T) {
 	server := testenv.StartPostgreSQL(t)
 	if server.Version < 150000 {
