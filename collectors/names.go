@@ -32,9 +32,14 @@ func ValidName(name string) string {
 	return out.String()
 }
 
-// IsStoredName reports whether ValidName can have returned the name. No server has a name with a NUL in it.
+// maxNameBytes is more than the longest name of a server has, as ValidName returns it: 128 bytes, each as four
+// characters.
+const maxNameBytes = 1024
+
+// IsStoredName reports whether ValidName can have returned the name of a server. None is longer than maxNameBytes or
+// has a NUL in it.
 func IsStoredName(name string) bool {
-	return ValidName(ServerName(name)) == name && !strings.Contains(name, "\x00")
+	return len(name) <= maxNameBytes && ValidName(ServerName(name)) == name && !strings.Contains(name, "\x00")
 }
 
 // ServerName returns the name on the server for one that ValidName returned. Any other name is returned as it is.

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -47,7 +48,11 @@ func TestServerName_OtherNames(t *testing.T) {
 	if IsStoredName("a\x00b") {
 		t.Error("no server has NUL in a name")
 	}
-	for _, name := range []string{"app", `a\b`, `caf\xe9`, `caf\\xe9`, "表"} {
+	longest := ValidName(strings.Repeat("\xff", 128))
+	if IsStoredName(strings.Repeat(longest, 3)) {
+		t.Error("no server has names that long")
+	}
+	for _, name := range []string{"app", `a\b`, `caf\xe9`, `caf\\xe9`, "表", longest} {
 		if !IsStoredName(name) {
 			t.Errorf("%q is a name", name)
 		}

@@ -2,6 +2,8 @@ package handlers_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -205,6 +207,14 @@ func TestRefreshes_Refusals(t *testing.T) {
 		bare := tablesPath(a.serverInstance("bare", models.PostgreSQL), "app") + "/actions/refresh"
 		async.post(bare, nil).wantCode(http.StatusConflict, models.CodeCollection, "实例未配置凭据")
 
+		instance, _, _ := strings.Cut(refresh, "/databases")
+		noise := make([]byte, 2000) // an index of PostgreSQL would compress repetitions
+		_, err := rand.Read(noise)
+		check(a, err)
+		long := hex.EncodeToString(noise)
+		async.post(tablesPath(instance, long)+"/actions/refresh", nil).
+			wantCode(http.StatusConflict, models.CodeCollection, "数据库不存在: "+long)
+
 		path := a.user.begin(refresh)
 		for _, missing := range []string{
 			"/refreshes/404404", "/refreshes/0", "/refreshes/-1", "/refreshes/x", "/refreshes/01", path + "x",
@@ -214,12 +224,11 @@ func TestRefreshes_Refusals(t *testing.T) {
 			a.admin.remove(missing).wantCode(http.StatusNotFound, models.CodeNotFound, "资源不存在")
 		}
 		a.admin.remove(path).want(http.StatusOK, "采集已取消")
-		instance, _, _ := strings.Cut(refresh, "/databases")
 		a.admin.put(instance, obj{"name": "被测", "db_type": "sqlite", "database_name": "/patient.db", "is_active": false}).
 			want(http.StatusOK, "实例更新成功")
 		async.post(refresh, nil).wantCode(http.StatusConflict, models.CodeCollection, "实例已停用")
 		var id int64
-		_, err := fmt.Sscanf(instance, "/instances/%d", &id)
+		_, err = fmt.Sscanf(instance, "/instances/%d", &id)
 		check(a, err)
 		_, err = a.store.DestroyInstances(a.Context(), []int64{id})
 		check(a, err)

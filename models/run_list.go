@@ -223,7 +223,7 @@ func atLeastNothing(whole *time.Duration, spent time.Duration) *time.Duration {
 const pruneBatch = 1000
 
 // PruneRuns deletes the runs that ended before a time, in batches, and returns how many. It keeps the newest run of
-// each database, and the newest one that succeeded.
+// each database in the inventory, and the newest one that succeeded.
 func (s *Store) PruneRuns(ctx context.Context, before time.Time) (int64, error) {
 	before = stamp(before)
 	var pruned, last int64
@@ -250,9 +250,10 @@ func (s *Store) runsAfter(ctx context.Context, id int64) (batch []Run, err error
 func (s *Store) pruneBetween(ctx context.Context, first, last int64, before time.Time) (int64, error) {
 	const newer = `EXISTS (SELECT 1 FROM collection_runs n WHERE n.instance_id = collection_runs.instance_id
 		AND n.id > collection_runs.id AND n.kind = collection_runs.kind AND n.database_name = collection_runs.database_name`
+	const unknown = "kind = 'tables' AND " + databaseOfRun + " IS NULL" // people request what does not exist
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	gone := db.Where("id BETWEEN ? AND ? AND ended_at < ?", first, last, before).Where(newer+")").
+	gone := db.Where("id BETWEEN ? AND ? AND ended_at < ?", first, last, before).Where(newer+") OR "+unknown).
 		Where("(status <> ? OR "+newer+" AND n.status = ?))", RunSucceeded, RunSucceeded).Delete(&Run{})
 	return gone.RowsAffected, gone.Error
 }

@@ -188,6 +188,11 @@ func TestRun_Remaining(t *testing.T) {
 func TestStore_PruneRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
 		i, other := f.fileInstance("one"), f.fileInstance("other")
+		for _, instance := range []models.Instance{i, other} {
+			found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: "app"}, {Name: "gone"}, {Name: "new"}}}
+			_, err := f.SaveInventory(f.ctx, instance.ID, found, f.Now())
+			check(f, err)
+		}
 		kept := map[string]int64{}
 		record := func(r models.Run, status models.RunStatus) int64 { return f.recorded(r, status, time.Second).ID }
 		app, gone := models.Run{InstanceID: i.ID, DatabaseName: "app"}, models.Run{InstanceID: i.ID, DatabaseName: "gone"}
@@ -201,6 +206,7 @@ func TestStore_PruneRuns(t *testing.T) {
 		kept["only ever failed"] = record(gone, models.RunFailed)
 		kept["sync"] = record(models.Run{InstanceID: i.ID, Kind: models.RunDatabases}, models.RunSucceeded)
 		kept["of another instance"] = record(models.Run{InstanceID: other.ID, DatabaseName: "app"}, models.RunSucceeded)
+		record(models.Run{InstanceID: i.ID, DatabaseName: "made up"}, models.RunFailed)
 		kept["open"] = f.begun(models.Run{InstanceID: other.ID, DatabaseName: "stuck"}).ID
 		f.clock.add(24 * time.Hour)
 		border := f.Now()
@@ -209,7 +215,7 @@ func TestStore_PruneRuns(t *testing.T) {
 
 		n, err := f.PruneRuns(f.ctx, border)
 		check(f, err)
-		equal(f, "pruned", n, 7)
+		equal(f, "pruned", n, 8)
 		page, err := f.Runs(f.ctx, models.RunQuery{Limit: 100})
 		check(f, err)
 		equal(f, "left", len(page.Runs), len(kept))

@@ -119,7 +119,7 @@ var ErrRunTaken = errors.New("the run is not queued")
 
 // RequestRun stores a run as queued, with its RequestedAt, Configuration and Attempt, and returns it. If a run of the
 // same instance, kind, database and configuration is open, it returns that one with joined true. It is CodeNotFound if
-// the instance does not exist, and CodeRateLimited if the requester has MaxOpenRuns of it.
+// the instance does not exist, and CodeRateLimited if the requester has MaxOpenRuns of it, or MaxOpenRunsOfUser in all.
 func (s *Store) RequestRun(ctx context.Context, r Run) (kept Run, joined bool, err error) {
 	if err := requireStorable(r.DatabaseName); err != nil {
 		return Run{}, false, err
@@ -153,12 +153,11 @@ func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error)
 	insert := db.Raw(`INSERT INTO collection_runs (instance_id, database_name, kind, user_id, username, status, phase,
 			requested_at, owner, heartbeat_at, configuration, attempt)
 		SELECT CAST(? AS bigint), ?, ?, CAST(? AS bigint), ?, ?, '', ?, '', ?, ?, CAST(? AS bigint)
-		WHERE ? = '' OR (SELECT count(*) FROM collection_runs o
-			WHERE o.ended_at IS NULL AND o.instance_id = ? AND o.username = ?) < ?
+		WHERE (`+mayRequest+`)
 		ON CONFLICT DO NOTHING RETURNING id`,
 		r.InstanceID, r.DatabaseName, r.Kind, r.UserID, r.Username, r.Status,
 		r.RequestedAt, r.HeartbeatAt, r.Configuration, r.Attempt,
-		r.Username, r.InstanceID, r.Username, MaxOpenRuns).Scan(&r.ID)
+		MaxOpenRunsOfUser, r.InstanceID, MaxOpenRuns, r.Username).Scan(&r.ID)
 	switch {
 	case errors.Is(insert.Error, gorm.ErrForeignKeyViolated):
 		return false, NotFound("instance.not_found")
@@ -168,23 +167,28 @@ func (s *Store) createRun(ctx context.Context, r *Run) (created bool, err error)
 	return false, s.requireFewRuns(ctx, *r)
 }
 
-// MaxOpenRuns is how many open runs of an instance a user may have requested.
-const MaxOpenRuns = 100
+// Open runs that a user may have requested. In all there may be so many that the databases of many instances can be
+// requested at once, but not so many that names which nobody has seen fill the queue.
+const (
+	MaxOpenRuns       = 100 // of an instance
+	MaxOpenRunsOfUser = 1000
+)
 
-// tooManyRunsRetry is when a user with MaxOpenRuns may try again.
+// tooManyRunsRetry is when a user with too many open runs may try again.
 const tooManyRunsRetry = 10 * time.Second
 
-// requireFewRuns returns CodeRateLimited if the requester of a run has MaxOpenRuns of its instance.
+// mayRequest selects whether a user has fewer open runs than a limit, and fewer of an instance than another. Schedules,
+// which have no name, always may.
+const mayRequest = `SELECT count(*) < ? AND count(*) FILTER (WHERE o.instance_id = ?) < ? FROM collection_runs o
+	WHERE o.ended_at IS NULL AND o.username <> '' AND o.username = ?`
+
+// requireFewRuns returns CodeRateLimited if the requester of a run has too many open ones.
 func (s *Store) requireFewRuns(ctx context.Context, r Run) error {
-	if r.Username == "" {
-		return nil
-	}
 	db, done := bounded(ctx, s.reader)
 	defer done()
-	var open int64
-	err := db.Model(&Run{}).Where("ended_at IS NULL AND instance_id = ? AND username = ?", r.InstanceID, r.Username).
-		Count(&open).Error
-	if err == nil && open >= MaxOpenRuns {
+	var may bool
+	err := db.Raw(mayRequest, MaxOpenRunsOfUser, r.InstanceID, MaxOpenRuns, r.Username).Scan(&may).Error
+	if err == nil && !may {
 		err = &Error{Code: CodeRateLimited, RetryAfter: tooManyRunsRetry}
 	}
 	return err

@@ -384,6 +384,34 @@ func TestStore_InterruptOrphanedRuns_CancelRequested(t *testing.T) {
 	})
 }
 
+// One user cannot fill the queue with runs of many instances either.
+func TestStore_RequestRun_TooManyOfUser(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		request := func(id int64, n int, by models.Requester) error {
+			_, _, err := f.RequestRun(f.ctx, models.Run{
+				InstanceID: id, Kind: models.RunTables, DatabaseName: fmt.Sprint("app", n), Requester: by, RequestedAt: f.Now(),
+			})
+			return err
+		}
+		var full int64
+		for n := range models.MaxOpenRunsOfUser {
+			if n%models.MaxOpenRuns == 0 {
+				full = f.fileInstance(fmt.Sprint("full", n)).ID
+			}
+			check(f, request(full, n, someone))
+		}
+		free := f.fileInstance("free").ID
+		wantError(f, request(free, 1, someone), models.CodeRateLimited, "")
+		check(f, request(full, models.MaxOpenRunsOfUser-1, someone)) // joins
+		check(f, request(free, 2, models.Requester{Username: "other"}))
+		check(f, request(free, 3, models.Requester{}))
+		next, err := f.NextRuns(f.ctx, full, 1)
+		check(f, err)
+		check(f, f.RequestCancel(f.ctx, next[0].ID))
+		check(f, request(free, 1, someone))
+	})
+}
+
 // One user cannot fill the queue of an instance, with names of databases that nobody has seen.
 func TestStore_RequestRun_TooMany(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
