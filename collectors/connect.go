@@ -76,6 +76,7 @@ const (
 	ReasonTLS        = "tls"        // the sides do not agree on encryption
 	ReasonProtocol   = "protocol"   // what listens there is no such database
 	ReasonLogin      = "login"      // wrong user or password, or not from here
+	ReasonCleartext  = "cleartext"  // it wants the password in a form that others could read
 	ReasonBusy       = "busy"       // no connection left
 	ReasonStarting   = "starting"   // the server starts or stops
 	ReasonMissing    = "missing"    // no such file
@@ -156,6 +157,13 @@ func tlsAlert(err error) string {
 // ErrNoTLS says that the server does not speak TLS.
 var ErrNoTLS = errors.New("the server does not speak TLS")
 
+// ErrCleartext says that the server wants the password in a form that others could read.
+var ErrCleartext = errors.New("the server wants the password in clear")
+
+// OnlyChallenges reports whether, as long as the line to a target is not encrypted, the password may only be proved, by
+// answers to challenges, and not sent: whoever answers may be somebody else who claims to have no TLS.
+func OnlyChallenges(t Target) bool { return !models.IsLoopback(t.Host) }
+
 // ErrProtocol says that something else than the expected kind of server answered.
 var ErrProtocol = errors.New("the server speaks another protocol")
 
@@ -173,6 +181,8 @@ func ConnectReason(err error) string {
 		return ReasonTimeout
 	case errors.Is(err, ErrProtocol):
 		return ReasonProtocol
+	case errors.Is(err, ErrCleartext):
+		return ReasonCleartext
 	case errors.Is(err, ErrNoTLS), tlsAlert(err) != "",
 		errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):

@@ -56,7 +56,8 @@ const tlsAbout = `How the connection is encrypted.
 | verify-full | yes | yes | yes |
 
 The chain is checked against the option ca_certificate, or the system's CAs if that is empty. ` +
-	"It does not apply to SQLite."
+	"Unencrypted, the password is only proved by answers to challenges, unless the host is `localhost` or a loopback " +
+	"address; SQL Server, whose logins have the password, is refused with `prefer`. It does not apply to SQLite."
 
 var instanceOptions = openapi.Dict("type", "object",
 	"additionalProperties", openapi.Dict("type", "string", "maxLength", maxOptionBytes), "maxProperties", maxOptions,

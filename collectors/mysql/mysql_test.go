@@ -1050,6 +1050,7 @@ func TestCollector_TLSModes(t *testing.T) {
 		{"disable", server, models.TLSDisable, nil, "127.0.0.1", true, false},
 		{"prefer", server, models.TLSPrefer, nil, "127.0.0.1", true, true},
 		{"prefer, server without TLS", plain, models.TLSPrefer, nil, "127.0.0.1", true, false},
+		{"prefer, only challenges", plain, models.TLSPrefer, nil, otherName, true, false},
 		{"require", server, models.TLSRequire, nil, "127.0.0.1", true, true},
 		{"require, server without TLS", plain, models.TLSRequire, nil, "127.0.0.1", false, false},
 		{"verify-ca", server, models.TLSVerifyCA, trusted, "localhost", true, true},

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"net"
 	"regexp"
 	"strconv"
@@ -192,6 +194,17 @@ func (v version) settings(statement time.Duration) []string {
 	}
 }
 
+// noKey names a public key that can encrypt nothing. On a line that is not encrypted the driver takes it instead of
+// asking whoever answers for a key to send the password with.
+var noKey = func() string {
+	const name = "whalefall-none"
+	mysqldriver.RegisterServerPubKey(name, &rsa.PublicKey{N: big.NewInt(1), E: 3})
+	return name
+}()
+
+// textNoKey begins the error of encrypting with noKey.
+const textNoKey = "crypto/rsa: "
+
 func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
 	encrypted, err := collectors.TargetTLS(t)
 	if err != nil {
@@ -203,6 +216,9 @@ func (c *Collector) config(t collectors.Target) (*mysqldriver.Config, error) {
 	config.TLS, config.AllowFallbackToPlaintext = encrypted, t.TLSMode == models.TLSPrefer || t.TLSMode == ""
 	config.Timeout, config.WriteTimeout = c.connectTimeout, collectors.ConnectTimeout
 	config.ReadTimeout = c.statementTimeout + collectors.ConnectTimeout
+	if collectors.OnlyChallenges(t) {
+		config.ServerPubKey = noKey
+	}
 	config.ConnectionAttributes = "program_name:whalefall"
 	config.Logger = &mysqldriver.NopLogger{}
 	err = config.Apply(mysqldriver.Charset("utf8mb4", ""))
@@ -469,7 +485,10 @@ func serverError(t collectors.Target, account string, number int, err error) *mo
 // unreachable returns the error for a connection that failed or broke.
 func unreachable(t collectors.Target, err error) *models.Error {
 	number := errorNumber(err)
-	if errors.Is(err, mysqldriver.ErrNoTLS) {
+	switch {
+	case errors.Is(err, mysqldriver.ErrCleartextPassword), strings.HasPrefix(err.Error(), textNoKey):
+		err = errors.Join(collectors.ErrCleartext, err)
+	case errors.Is(err, mysqldriver.ErrNoTLS):
 		err = errors.Join(collectors.ErrNoTLS, err)
 	}
 	if number == 0 {

@@ -2,6 +2,7 @@ package postgresql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -74,11 +75,23 @@ func (c *Collector) config(t collectors.Target, database string) (*pgx.ConnConfi
 	}
 	config.TLSConfig = encrypted
 	config.DialFunc = dialEarly(config.DialFunc)
+	if collectors.OnlyChallenges(t) {
+		config.AfterNetConnect = requireChallenge
+	}
 	if t.TLSMode == models.TLSPrefer || t.TLSMode == "" {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port}}
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers may not keep them
 	return config, nil
+}
+
+// requireChallenge makes the login fail where the server asks for the password itself on a line that is not encrypted.
+func requireChallenge(_ context.Context, config *pgconn.Config, conn net.Conn) (net.Conn, error) {
+	config.RequireAuth = ""
+	if _, encrypted := conn.(*tls.Conn); !encrypted {
+		config.RequireAuth = "!password"
+	}
+	return conn, nil
 }
 
 // messageLimit is the number of bytes of the longest message that a server may send; a row of ours has a few kilobytes.
@@ -242,7 +255,10 @@ func refused(t collectors.Target, database, state string, err error) *models.Err
 
 // unreachable returns the error for a connection that could not be made or broke.
 func unreachable(t collectors.Target, state string, err error) *models.Error {
-	if strings.Contains(err.Error(), textNoTLS) {
+	switch text := err.Error(); {
+	case strings.Contains(text, textCleartext):
+		err = errors.Join(collectors.ErrCleartext, err)
+	case strings.Contains(text, textNoTLS):
 		err = errors.Join(collectors.ErrNoTLS, err)
 	}
 	if state == "" {
@@ -273,8 +289,11 @@ func isOffline(state string) bool {
 	return state[:2] == "08" || state[:2] == "28"
 }
 
-// textNoTLS is the text of the driver's error for a server without TLS, which has no value to compare with.
-const textNoTLS = "server refused TLS"
+// Texts of errors for which the driver has no value to compare with.
+const (
+	textNoTLS     = "server refused TLS"
+	textCleartext = "require_auth check failed"
+)
 
 // connectionLost reports whether an error came from connecting or from the network rather than from the server.
 func connectionLost(err error) bool {

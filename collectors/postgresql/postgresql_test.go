@@ -513,6 +513,7 @@ func TestCollector_TLSModes(t *testing.T) {
 	}{
 		{plain, models.TLSDisable, "127.0.0.1", "", "plain"},
 		{plain, models.TLSPrefer, "127.0.0.1", "", "plain"},
+		{plain, models.TLSPrefer, "0.0.0.0", "", "plain"}, // where only a challenge is answered
 		{plain, models.TLSRequire, "127.0.0.1", "", "refused"},
 		{plain, models.TLSVerifyCA, "127.0.0.1", stranger, "refused"},
 		{encrypted, models.TLSDisable, "127.0.0.1", "", "plain"},

@@ -253,6 +253,8 @@ func connectReason(err error) string {
 	switch {
 	case reason != collectors.ReasonLost:
 		return reason
+	case errors.Is(err, errPlainLogin):
+		return reasonPlainLogin
 	case contains("TLS Handshake failed"):
 		return collectors.ReasonTLS
 	case contains("PRELOGIN"), contains("prelogin"),
@@ -261,6 +263,9 @@ func connectReason(err error) string {
 	}
 	return reason
 }
+
+// reasonPlainLogin is that of a server without encryption, to which the login would send the password.
+const reasonPlainLogin = "plain_login"
 
 // textNoTLS is the text of the driver's error for a server without TLS, which has no value to compare with.
 const textNoTLS = "server does not support encryption"

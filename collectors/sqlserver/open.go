@@ -153,26 +153,28 @@ func (c *Collector) open(ctx context.Context, t collectors.Target, database stri
 	return s, err
 }
 
-// connect encrypts as the target's mode demands; with "prefer" it falls back to plain text if the server has no TLS.
+// connect encrypts as the target's mode demands. With "prefer" it falls back to plain text if the server has no TLS,
+// but only on this computer, as the login has the password.
 func (c *Collector) connect(
 	ctx context.Context, t collectors.Target, config msdsn.Config,
 ) (s *session, routed bool, err error) {
-	s, routed, err = c.dial(ctx, t, config)
+	s, routed, err = c.dial(ctx, t, config, false)
 	if err == nil || t.TLSMode != models.TLSPrefer && t.TLSMode != "" || !strings.Contains(err.Error(), textNoTLS) {
 		return s, routed, err
 	}
 	config.Encryption, config.TLSConfig = msdsn.EncryptionDisabled, nil
-	return c.dial(ctx, t, config)
+	return c.dial(ctx, t, config, true)
 }
 
-// dial connects once. For a connection that failed, routed reports whether the server had routed it to another one.
+// dial connects once, on request only to this computer. For a connection that failed, routed reports whether the server
+// had routed it to another one.
 func (c *Collector) dial(
-	ctx context.Context, t collectors.Target, config msdsn.Config,
+	ctx context.Context, t collectors.Target, config msdsn.Config, loopback bool,
 ) (s *session, routed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
 
-	dialer := &dialer{budget: new(collectors.Budget)}
+	dialer := &dialer{budget: new(collectors.Budget), loopback: loopback}
 	connector := mssql.NewConnectorConfig(config)
 	connector.Dialer = dialer
 	s = &session{target: t, timeout: c.statementTimeout, budget: dialer.budget, hangUp: dialer.hangUp}
@@ -276,12 +278,16 @@ func (s *session) failed(ctx context.Context, err error) error {
 // dialer opens connections that fail when the context ends, until they are established: the driver itself checks the
 // context before and after the handshakes, but not during them.
 type dialer struct {
-	net    net.Dialer
-	budget *collectors.Budget
-	dials  int
-	stop   func() bool // detaches the connection from the context
-	conn   net.Conn
+	net      net.Dialer
+	budget   *collectors.Budget
+	loopback bool // connects to nothing else, wherever a server routes it to
+	dials    int
+	stop     func() bool // detaches the connection from the context
+	conn     net.Conn
 }
+
+// errPlainLogin says that the password would be readable on a line that is not encrypted.
+var errPlainLogin = errors.New("the server has no encryption for the login")
 
 // HostName returns "", which makes the driver leave the resolution of names to the dialer.
 func (d *dialer) HostName() string { return "" }
@@ -290,6 +296,9 @@ func (d *dialer) HostName() string { return "" }
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	d.established()
 	d.dials++
+	if host, _, err := net.SplitHostPort(address); d.loopback && (err != nil || !models.IsLoopback(host)) {
+		return nil, errPlainLogin
+	}
 	conn, err := d.net.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
