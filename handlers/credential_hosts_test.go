@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"whalefall/models"
+	"whalefall/testenv"
 )
 
 // lure is a server at 127.0.0.1 that counts who connects and hangs up.
@@ -21,22 +22,8 @@ type lure struct {
 
 func newLure(a *app) *lure {
 	a.Helper()
-	listener, err := new(net.ListenConfig).Listen(a.Context(), "tcp", "127.0.0.1:0")
-	check(a, err)
-	l := &lure{port: listener.Addr().(*net.TCPAddr).Port}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			l.calls.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	a.Cleanup(func() { _ = listener.Close(); <-done })
+	l := &lure{}
+	l.port = testenv.Listen(a, func(net.Conn) { l.calls.Add(1) })
 	return l
 }
 

@@ -25,8 +25,7 @@ func (h *handlers) newInstancePage(c echo.Context) error {
 
 func emptyInstanceForm() views.InstanceForm {
 	return views.InstanceForm{
-		DBType: models.PostgreSQL, TLSMode: models.TLSPrefer, Options: map[string]string{}, IsActive: true,
-		Schedule: scheduleForm(models.AlwaysOn),
+		DBType: models.PostgreSQL, Options: map[string]string{}, IsActive: true, Schedule: scheduleForm(models.AlwaysOn),
 	}
 }
 
@@ -162,14 +161,30 @@ func withTyped(f views.InstanceForm, typed url.Values) views.InstanceForm {
 	return f
 }
 
-// instanceForm returns the fields of the form. A chosen credential overrides a typed user name and password.
+// instanceForm returns the fields of the form. A chosen credential overrides a typed user name and password; without a
+// chosen TLS mode it is the proposed one.
 func instanceForm(c echo.Context) fields {
 	f := body(c)
+	if f["tls_mode"] == "" {
+		f["tls_mode"] = string(proposedTLSMode(f))
+	}
 	if !f.blank("credential_id") {
 		delete(f, "username")
 		delete(f, "password")
 	}
 	return f
+}
+
+// proposedTLSMode returns the TLS mode that the form of a new instance proposes: encryption for everything that leaves
+// this computer. It is not proposed for Oracle, whose listeners rarely offer it and whose logins are challenges.
+func proposedTLSMode(f fields) models.TLSMode {
+	name, _ := f["db_type"].(string)
+	engine, _ := models.ParseEngine(name)
+	typed, _ := f["host"].(string)
+	if host, _ := models.ParseHost(typed); engine == models.Oracle || models.IsLoopback(host) {
+		return models.TLSPrefer
+	}
+	return models.TLSRequire
 }
 
 func (h *handlers) submitInstance(c echo.Context) error {

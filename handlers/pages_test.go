@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
@@ -342,8 +341,9 @@ func TestInstanceFormPage_Link(t *testing.T) {
 	r := a.admin.post("/instances", obj{"name": "kept", "db_type": "pg", "host": "db.example", "port": 5432})
 	path := fmt.Sprintf("/instances/%d/edit", r.id("instance", "id"))
 	const query = "?db_type=mysql&shown_type=postgresql&host=evil.example&port=6000&username=u&tls_mode=disable"
-	restored := slices.Concat(htmx, []string{"HX-History-Restore-Request", "true"})
-	for _, headers := range [][]string{nil, restored, append(htmx, "HX-Boosted", "true")} {
+	for _, headers := range [][]string{
+		nil, {"HX-Request", "true", "HX-History-Restore-Request", "true"}, {"HX-Request", "true", "HX-Boosted", "true"},
+	} {
 		p := a.admin.visit(path+query, headers...).
 			has(1, "#instance-type option[value=mysql][selected]", ".tls-choice option[value=prefer][selected]")
 		equal(t, "host", p.doc.Find("input[name=host]").AttrOr("value", ""), "db.example")

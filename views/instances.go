@@ -49,7 +49,7 @@ type InstanceForm struct {
 	DatabaseName string
 	CredentialID string // empty: user name and password are entered
 	Username     string
-	TLSMode      models.TLSMode
+	TLSMode      models.TLSMode // empty: what is proposed for the host of a new instance
 	Options      map[string]string
 	Tags         string // names, comma-separated
 	Description  string
@@ -105,6 +105,15 @@ var tlsModes = []models.TLSMode{
 // tlsLabel returns a TLS mode as connection strings spell it, with what it means for the engine.
 func tlsLabel(p Page, e models.Engine, m models.TLSMode) string {
 	return string(m) + " · " + p.In(e, "tls."+string(m))
+}
+
+// mayBePlain reports whether the line to an instance may leave this computer unencrypted, which SQL Server's collector
+// refuses unless it was chosen.
+func mayBePlain(i models.Instance) bool {
+	if i.Host == nil || models.IsLoopback(*i.Host) {
+		return false
+	}
+	return i.TLSMode == models.TLSDisable || i.TLSMode == models.TLSPrefer && i.DBType != models.SQLServer
 }
 
 // address returns the host and port of an instance, or the file of a SQLite instance.
