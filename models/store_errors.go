@@ -20,6 +20,10 @@ const (
 	keyStoreUnavailable = "store.unavailable"
 )
 
+// keyLongName is the message key of a collected name that an index of PostgreSQL does not take. Only a SQLite file has
+// one, or what is no database at all.
+const keyLongName = "store.long_name"
+
 // sqliteTroubles maps primary result codes of SQLite (https://sqlite.org/rescode.html) to message keys.
 var sqliteTroubles = map[int]string{
 	8: keyStoreReadOnly, 10: keyStoreBroken, 11: keyStoreBroken, 13: keyStoreFull, 14: keyStoreBroken, 26: keyStoreBroken,
@@ -36,6 +40,7 @@ var postgresTroubles = map[string]string{
 	"53300": keyStoreUnavailable,
 	"57P01": keyStoreUnavailable, "57P02": keyStoreUnavailable, "57P03": keyStoreUnavailable,
 	"57P04": keyStoreUnavailable, "57P05": keyStoreUnavailable,
+	"54000": keyLongName,
 }
 
 // driverDialector is what gorm requires of a driver, with the optional interfaces ours implement.
@@ -54,10 +59,14 @@ func (c classifying) Translate(err error) error {
 		return err
 	}
 	err = c.driverDialector.Translate(err)
-	if key := storeTrouble(err); key != "" {
+	switch key := storeTrouble(err); key {
+	case "":
+		return err
+	case keyLongName:
+		return &Error{Code: CodeCollection, Key: key, Err: err}
+	default:
 		return &Error{Code: CodeInternal, Key: key, Err: err}
 	}
-	return err
 }
 
 // classifyRows translates the errors of Rows, the only statements that gorm does not translate itself.
@@ -67,7 +76,8 @@ func classifyRows(tx *gorm.DB) {
 	}
 }
 
-// storeTrouble returns the message key of an error that concerns the store as a whole, empty for any other.
+// storeTrouble returns the message key of an error that concerns the store as a whole or a name that it does not take,
+// empty for any other.
 func storeTrouble(err error) string {
 	var file *gosqlite.Error
 	var server *pgconn.PgError

@@ -2,6 +2,8 @@ package models_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"net"
 	"net/url"
@@ -95,5 +97,28 @@ func TestStoreErrors_Others(t *testing.T) {
 		if err := f.Try(f.ctx, twice, twice); !errors.Is(err, gorm.ErrDuplicatedKey) {
 			f.Errorf("got %v", err)
 		}
+	})
+}
+
+// What a server sends may have any length. An index of PostgreSQL takes 2.7 kB.
+func TestStore_LongNames(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		noise := make([]byte, 3000)
+		_, err := rand.Read(noise)
+		check(f, err)
+		name := hex.EncodeToString(noise)
+		wantSaved := func(err error) {
+			f.Helper()
+			if f.isSQLite() {
+				check(f, err)
+			} else {
+				wantError(f, err, models.CodeCollection, "store.long_name")
+			}
+		}
+		found := models.DatabaseResult{Databases: []models.DatabaseSize{{Name: name}}}
+		_, err = f.SaveInventory(f.ctx, f.fileInstance("one").ID, found, f.Now())
+		wantSaved(err)
+		_, err = f.SaveTableSizes(f.ctx, saved(f.database(), table(name, 1)))
+		wantSaved(err)
 	})
 }
