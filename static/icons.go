@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Icons is the style sheet of the icons: one rule an icon, generated from the vendored SVG files when the program
@@ -45,8 +46,9 @@ func dataOf(svg []byte) string {
 	return forData.Replace(strings.Join(strings.Fields(markup), " "))
 }
 
-// markups maps the names of the icons to their markup.
-var markups = func() map[string]string {
+// markups returns the markup of the icons by their names.
+var markups = sync.OnceValue(func() map[string]string {
+	assets, _ := loaded()
 	byName := map[string]string{}
 	for file := range assets {
 		if name, isIcon := iconName(file); isIcon {
@@ -54,12 +56,12 @@ var markups = func() map[string]string {
 		}
 	}
 	return byName
-}()
+})
 
 // Icon returns the markup of an icon. It has no text, so screen readers skip it: a label belongs beside it or on the
 // element that holds it. It panics on an unknown name.
 func Icon(name string) string {
-	markup, ok := markups[name]
+	markup, ok := markups()[name]
 	if !ok {
 		panic("static: no icon " + name)
 	}

@@ -12,9 +12,10 @@ func TestIcons(t *testing.T) {
 	t.Parallel()
 
 	rule := regexp.MustCompile(`(?m)^\.icon-([a-z0-9-]+) \{ --icon: url\("data:image/svg\+xml,([^"]+)"\) \}$`)
+	assets, _ := loaded()
 	rules := rule.FindAllStringSubmatch(string(assets[Icons].content), -1)
-	if len(rules) != len(markups) || len(rules) == 0 {
-		t.Fatalf("got %d rules, want one for each of %d icons", len(rules), len(markups))
+	if len(rules) != len(markups()) || len(rules) == 0 {
+		t.Fatalf("got %d rules, want one for each of %d icons", len(rules), len(markups()))
 	}
 
 	for _, r := range rules {

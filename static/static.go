@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,10 +32,11 @@ type asset struct {
 	content []byte
 }
 
-// assets maps plain names to assets, names maps hashed names to plain ones.
-var assets, names = load()
+// loaded returns the assets by their plain names, and the plain names by the hashed ones. Commands without pages do not
+// load them.
+var loaded = sync.OnceValues(load)
 
-func load() (map[string]asset, map[string]string) {
+func load() (assets map[string]asset, names map[string]string) {
 	contents, err := readFiles()
 	if err != nil {
 		panic(err)
@@ -72,6 +74,7 @@ func hashedName(name string, content []byte) string {
 
 // URL returns the content-hashed address of an asset such as "app.css". It panics on an unknown name.
 func URL(name string) string {
+	assets, _ := loaded()
 	a, ok := assets[name]
 	if !ok {
 		panic("static: no asset " + name)
@@ -89,6 +92,7 @@ var types = map[string]string{
 // Handler serves the assets below the path it is mounted at. Browsers keep a hashed address for a year and revalidate a
 // plain one on each use.
 func Handler() http.Handler {
+	assets, names := loaded()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		address := strings.TrimPrefix(r.URL.Path, "/")
 		name, hashed := names[address]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -23,10 +24,11 @@ const (
 	English = "en"
 )
 
-// localizers fill in messages with placeholders; messages holds the others by language and key.
-var localizers, messages = loadCatalogs()
+// catalogsOnce returns what fills in messages with placeholders, by language, and the other messages, by language and
+// key. Commands without pages do not load them.
+var catalogsOnce = sync.OnceValues(loadCatalogs)
 
-func loadCatalogs() (map[string]*i18n.Localizer, map[string]map[string]string) {
+func loadCatalogs() (localizers map[string]*i18n.Localizer, messages map[string]map[string]string) {
 	bundle := i18n.NewBundle(language.SimplifiedChinese)
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
 	files, err := fs.Glob(catalogs, "locale/*.toml")
@@ -56,17 +58,18 @@ func loadCatalogs() (map[string]*i18n.Localizer, map[string]map[string]string) {
 // Message returns the message with the key in lang, its placeholders filled from args. It returns the key itself when
 // no catalog has it.
 func Message(lang, key string, args map[string]any) string {
+	localizers, messages := catalogsOnce()
 	if text, ok := messages[lang][key]; ok {
 		return text
 	}
-	return localized(lang, key, args)
-}
-
-func localized(lang, key string, args map[string]any) string {
 	localizer, ok := localizers[lang]
 	if !ok {
 		localizer = localizers[Chinese]
 	}
+	return localized(localizer, key, args)
+}
+
+func localized(localizer *i18n.Localizer, key string, args map[string]any) string {
 	text, err := localizer.Localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: args})
 	var missing *i18n.MessageNotFoundErr
 	if errors.As(err, &missing) || text == "" {
