@@ -98,6 +98,7 @@ func (w *walk) manageCredential(name string) {
 	w.choose("#modal select[name=db_type]", "postgresql")
 	w.fill("#modal input[name=username]", "monitor")
 	w.fill("#modal input[name=password]", "p@ss:/?#")
+	w.fill("#modal textarea[name=hosts]", "*.example\n10.1.0.0/16")
 	w.fill("#modal textarea[name=description]", "只读监控账号")
 	w.look("credential-form")
 	w.click("#credential-form-save")
@@ -134,12 +135,17 @@ func (w *walk) useCredential(instance, credential string) {
 	w.open(w.app.URL + "/instances/new")
 	w.fill("input[name=name]", instance)
 	w.fill("input[name=host]", "db.example")
+	w.until(`!document.querySelector(".credential-bound").checkVisibility()`)
 	w.run(`{
 		const s = document.querySelector(".credential-choice");
 		s.value = [...s.options].find(o => o.text.startsWith("` + credential + `")).value;
 		s.dispatchEvent(new Event("change", {bubbles: true}));
 	}`)
+	w.see(".credential-bound input")
 	w.look("instance-form-credential")
+	w.choose(".tls-choice", "prefer")
 	w.click("#instance-save")
 	w.until(`/^\/instances\/\d+$/.test(location.pathname)`)
+	w.see("#plain-line")
+	w.look("instance-plain-line")
 }

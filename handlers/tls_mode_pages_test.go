@@ -12,8 +12,8 @@ func TestInstanceFormPage_ProposedTLSMode(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir()+"/store.db")
 	const proposed = ".tls-choice option[value=''][selected]"
-	a.admin.visit("/instances/new").has(1, proposed).says("默认 · require（本机为 prefer）")
-	a.admin.visit("/instances/new?db_type=oracle").has(1, proposed).says("默认 · prefer")
+	a.admin.visit("/instances/new").has(1, proposed).says("require（本机为 prefer）")
+	a.admin.visit("/instances/new?db_type=oracle").has(1, proposed).says("prefer（默认）")
 	a.admin.visit("/instances/new?db_type=mysql&shown_type=postgresql&tls_mode=", into("instance-fields")...).
 		has(1, proposed)
 	for i, c := range []struct{ engine, host, mode, want string }{

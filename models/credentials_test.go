@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -41,5 +42,29 @@ func TestStore_UpdateInstance_PasswordAgain(t *testing.T) {
 		_, err = f.DeleteInstance(f.ctx, second.ID)
 		check(f, err)
 		equal(f, "the other one is gone", hosts(move(first, "d.example", "t")), "b.example d.example")
+	})
+}
+
+func TestStore_UpdateCredential_Hosts(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		hosts := func(id int64) string {
+			f.Helper()
+			stored, err := f.Credential(f.ctx, id)
+			check(f, err)
+			return fmt.Sprintf("%#v", stored.Hosts)
+		}
+		created, err := f.CreateCredential(f.ctx, models.Credential{Name: "c", Username: "u"}, "p")
+		check(f, err)
+		equal(f, "any", hosts(created.ID), "models.Hosts{}")
+		created.Hosts = models.Hosts{"db", "10.0.0.0/8"}
+		bound, err := f.UpdateCredential(f.ctx, created, nil)
+		check(f, err)
+		equal(f, "bound", hosts(bound.ID), `models.Hosts{"db", "10.0.0.0/8"}`)
+		bound.Hosts = nil
+		_, err = f.UpdateCredential(f.ctx, bound, nil)
+		wantError(f, err, models.CodeInvalid, "credential.hosts_password")
+		_, err = f.UpdateCredential(f.ctx, bound, pointer("q"))
+		check(f, err)
+		equal(f, "any again", hosts(bound.ID), "models.Hosts{}")
 	})
 }
