@@ -48,6 +48,7 @@ func TestWalk_CapacitySync(t *testing.T) {
 			w.see("#sync-capacity:not([aria-disabled])")
 			w.look("sync-finished")
 			w.syncFromLog(proxy)
+			w.loseSync(proxy)
 			w.failSync(proxy, look.failed)
 			w.quiet()
 		})
@@ -119,6 +120,30 @@ func (w *walk) syncFromLog(proxy *testenv.Proxy) {
 	proxy.Resume()
 	w.see("#toasts .toast.success")
 	w.until(`document.querySelectorAll("#run-list tr[data-run-status=succeeded]").length == 2`)
+}
+
+// loseSync removes the figures of a sync while the poll is on its way that finds the sync ended.
+func (w *walk) loseSync(proxy *testenv.Proxy) {
+	w.t.Helper()
+	w.open(w.app.URL + w.instance)
+	w.run(`window.polling = "held"; const figures = (e) => e.detail.elt.id == "sync-figures";
+		document.addEventListener("htmx:beforeRequest", (e) => {
+			if (!figures(e)) return;
+			if (window.polling == "held") return e.preventDefault();
+			e.detail.xhr.addEventListener("loadend", () => setTimeout(() => { window.polling = "answered"; }));
+			e.detail.elt.remove();
+		})`)
+	proxy.Pause(listsDatabases)
+	w.click("#sync-capacity")
+	w.see("#sync-figures")
+	w.run(`const poll = document.querySelector("#sync-figures").getAttribute("hx-get");
+		void async function look() {
+			const answer = await fetch(poll, { headers: { "HX-Request": "true" } });
+			if (answer.headers.has("HX-Retarget")) window.polling = "released";
+			else setTimeout(look, 100);
+		}()`)
+	proxy.Resume()
+	w.until(`window.polling == "answered"`)
 }
 
 // failSync syncs while the server refuses connections.

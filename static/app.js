@@ -111,6 +111,12 @@
 
   // ---- requests ----
 
+  // The answer to a poll must not be drawn once another answer has replaced the polling element.
+  document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+    if (!elt.getAttribute("hx-trigger")?.includes("every ")) return;
+    elt.addEventListener("htmx:beforeOnLoad", (e) => { if (!elt.isConnected) e.preventDefault(); }, { once: true });
+  });
+
   // A list reloads with its own filter and page, whatever the address bar shows by now.
   document.addEventListener("htmx:configRequest", (e) => {
     const state = e.detail.elt.matches("[data-list]") && $("[data-address]", e.detail.elt);

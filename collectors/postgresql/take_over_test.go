@@ -55,14 +55,14 @@ func TestCollector_Open_LoginParameters(t *testing.T) {
 
 func TestCollector_Open_LoginTrigger(t *testing.T) {
 	t.Parallel()
-	if server := testenv.PostgreSQL(t); server.Version < 170000 {
-		t.Skip("triggers on logins came with version 17")
+	setup := []string{"CREATE TABLE logins (who text)", "GRANT INSERT ON logins TO PUBLIC"}
+	if testenv.PostgreSQL(t).Version >= 170000 { // the first with such triggers
+		setup = append(setup, `CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$
+			BEGIN INSERT INTO logins VALUES (session_user); END $$;
+			CREATE EVENT TRIGGER note ON login EXECUTE FUNCTION note();
+			ALTER EVENT TRIGGER note ENABLE ALWAYS`)
 	}
-	target, database, _ := newDatabase(t, "CREATE TABLE logins (who text)", "GRANT INSERT ON logins TO PUBLIC", `
-		CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$
-		BEGIN INSERT INTO logins VALUES (session_user); END $$;
-		CREATE EVENT TRIGGER note ON login EXECUTE FUNCTION note();
-		ALTER EVENT TRIGGER note ENABLE ALWAYS`)
+	target, database, _ := newDatabase(t, setup...)
 	if found := collectortest.Tables(t, New(), target, database); len(found) != 1 {
 		t.Errorf("got %v", found)
 	}
