@@ -41,7 +41,7 @@ func measureHistory(t *testing.T, kind string) {
 		query := models.TableQuery{DatabaseID: database.ID, Sort: "growth", Desc: true, Limit: 20}
 		page, err := f.store.TableSizes(t.Context(), query)
 		took = append(took, time.Since(start))
-		if err != nil || len(page.Rows) != 20 || page.Rows[0].Growth == nil || *page.Rows[0].Growth <= 0 {
+		if err != nil || len(page.Rows) != 20 || page.Rows[0].Growth30 == nil || *page.Rows[0].Growth30 <= 0 {
 			t.Fatalf("got %d tables, %v, want 20 with growth", len(page.Rows), err)
 		}
 	}

@@ -378,7 +378,7 @@ func snapshotOf(t *testing.T, store *models.Store, instance int64, database stri
 		must(t, err)
 		for _, r := range page.Rows {
 			kept := r.KeptFrom != nil
-			r.ID, r.KeptFrom, r.RowsAt, r.Growth = 0, nil, nil, nil
+			r.ID, r.KeptFrom, r.RowsAt, r.Growth7, r.Growth30 = 0, nil, nil, nil, nil
 			rows = append(rows, fmt.Sprint(kept, asJSON(t, r)))
 		}
 		if cursor = page.NextCursor; cursor == "" {

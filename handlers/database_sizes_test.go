@@ -112,7 +112,8 @@ func TestDatabaseSizes_InvalidQueries(t *testing.T) {
 		a.guest.get(inst+"/databases/sizes?"+query).wantCode(400, models.CodeInvalid, want)
 	}
 	for query, want := range map[string]string{
-		"sort=nonsense": "sort 仅支持：size, data, index, unused, rows, name, schema, growth", "cursor=nonsense": "cursor 无效",
+		"sort=nonsense":   "sort 仅支持：size, data, index, unused, rows, name, schema, growth, growth_7",
+		"cursor=nonsense": "cursor 无效",
 	} {
 		file := a.sqliteInstance("f-"+strconv.Itoa(len(query)), a.sqliteFile("CREATE TABLE t (x)"))
 		a.user.post(tablesPath(file, "main")+"/actions/refresh", nil).want(200, refreshed)
@@ -289,7 +290,7 @@ func TestPostgreSQLTarget(t *testing.T) {
 	for query, want := range map[string]string{
 		"offset=0": "分页参数已统一为 page/limit，不支持 offset", "offset=": "分页参数已统一为 page/limit，不支持 offset",
 		"page=0": "page 最小为 1", "page=x": "page 必须为整数", "limit=2001": "limit 最大为 2000", "sort=x": "sort 仅支持：size, data, " +
-			"index, unused, rows, name, schema, growth",
+			"index, unused, rows, name, schema, growth, growth_7",
 	} {
 		a.guest.get(one+"?"+query).wantCode(400, models.CodeInvalid, want)
 		a.user.post(one+"/actions/refresh?"+query, nil).wantCode(400, models.CodeInvalid, want)

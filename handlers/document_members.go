@@ -174,6 +174,7 @@ var documentMembers = map[string]string{
 	"active_db_count":               "Databases on the server at the last sync.",
 	"active_account_count":          "Always 0: accounts are not collected.",
 	"growth_7d_bytes":               "Growth over the last 7 calendar days, bytes; null: not enough days measured.",
+	"TableSize.growth_7d_bytes":     "Like growth_bytes, over 7 days.",
 	"InstanceItem.total_size_bytes": "Sum of the sizes of its databases of the newest day, bytes; null: never measured.",
 
 	"Schedule":       "When an instance is collected automatically. Null means WhaleFall's default.",
@@ -251,8 +252,9 @@ var documentMembers = map[string]string{
 	"table_name":   "Name of the table, byte-exact.",
 	"row_count":    "Rows.",
 	"unused_bytes": "Allocated but not in use, bytes.",
-	"growth_bytes": "Growth since the first of the last 30 calendar days, or since the table was first " +
-		"measured if that was later, bytes. Left out when that was on the snapshot's own day.",
+	"growth_bytes": "Growth since the first of the last 30 calendar days, or since the table was first measured if that " +
+		"was later, bytes; the whole size if the table came into being within these days. Left out if it was first " +
+		"measured on the snapshot's own day.",
 	"kind":                        "What it is.",
 	"parent_schema":               "Schema of parent_table.",
 	"parent_table":                "Partitioned table that this is a partition of.",

@@ -22,7 +22,7 @@ const (
 var (
 	instanceSorts = []string{"id", "name", "db_type", "host", "last_sync_time", "status", "active_dbs", "size", "growth"}
 	databaseSorts = []string{"size", "name", "data", "log", "status", "collected"}
-	tableSorts    = []string{"size", "data", "index", "unused", "rows", "name", "schema", "growth"}
+	tableSorts    = []string{"size", "data", "index", "unused", "rows", "name", "schema", "growth", "growth_7"}
 )
 
 // bindPage reads page and limit. A limit above the maximum counts as the maximum, any other invalid value as absent.

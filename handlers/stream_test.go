@@ -167,7 +167,7 @@ func TestTableSizesExport_SameRowsAsPages(t *testing.T) {
 			equal(a, "lines", strings.Count(lines.text, "\n"), len(all))
 			for query, want := range map[string]string{
 				"format=csv&limit=0": "limit 最小为 1", "format=csv&cursor=x": "cursor 无效",
-				"format=csv&sort=x": "sort 仅支持：size, data, index, unused, rows, name, schema, growth",
+				"format=csv&sort=x": "sort 仅支持：size, data, index, unused, rows, name, schema, growth, growth_7",
 				"format=xml":        "format 仅支持：json, csv, ndjson", "format=CSV": "format 仅支持：json, csv, ndjson",
 			} {
 				a.guest.get(path+"?"+query).wantCode(http.StatusBadRequest, models.CodeInvalid, want)
@@ -269,8 +269,8 @@ func TestTableSizesExport_Headers(t *testing.T) {
 		a.snapshotOf(inst, name, models.TableResult{Complete: true, Tables: manyTables(3)})
 		path := tablesPath(inst, name)
 		const header = "schema_name,table_name,size_mb,data_size_mb,index_size_mb,row_count,collected_at," +
-			"size_bytes,data_size_bytes,index_size_bytes,unused_bytes,growth_bytes,kind,parent_schema,parent_table," +
-			"rolled_up,partition_count,rows_source,size_source,stats_stale,kept,unread," +
+			"size_bytes,data_size_bytes,index_size_bytes,unused_bytes,growth_7d_bytes,growth_bytes,kind,parent_schema," +
+			"parent_table,rolled_up,partition_count,rows_source,size_source,stats_stale,kept,unread," +
 			"memory_bytes,rows_at,note,related_schema,related_table\n"
 		table := a.guest.download(path + "?format=csv")
 		equal(a, "columns", strings.SplitAfter(table.text, "\n")[0], header)

@@ -18,7 +18,8 @@ type tableSizeJSON struct {
 	SizeBytes      *int64            `json:"size_bytes,omitempty"`
 	DataSizeBytes  *int64            `json:"data_size_bytes,omitempty"`
 	IndexSizeBytes *int64            `json:"index_size_bytes,omitempty"`
-	UnusedBytes    *int64            `json:"unused_bytes"`           // null: nobody measured it
+	UnusedBytes    *int64            `json:"unused_bytes"` // null: nobody measured it
+	Growth7dBytes  *int64            `json:"growth_7d_bytes,omitempty"`
 	GrowthBytes    *int64            `json:"growth_bytes,omitempty"` // over the last 30 days
 	Kind           models.Kind       `json:"kind"`
 	ParentSchema   string            `json:"parent_schema,omitempty"`
@@ -42,7 +43,7 @@ func newTableSize(r models.TableSizeRow, snapshot *time.Time) tableSizeJSON {
 		SchemaName: r.Schema, TableName: r.Name, Kind: r.Kind,
 		SizeMB: mb(r.Total), DataSizeMB: mb(r.Data), IndexSizeMB: mb(r.Index),
 		SizeBytes: r.Total, DataSizeBytes: r.Data, IndexSizeBytes: r.Index, UnusedBytes: r.Unused,
-		RowCount: r.Rows, GrowthBytes: r.Growth, ParentTable: r.Parent,
+		RowCount: r.Rows, Growth7dBytes: r.Growth7, GrowthBytes: r.Growth30, ParentTable: r.Parent,
 		RolledUp: r.RolledUp, PartitionCount: r.PartitionCount, RowsSource: r.RowsSource, SizeSource: r.SizeSource,
 		StatsStale: r.StatsStale, Kept: r.KeptFrom != nil, Unread: r.Unread,
 		MemoryBytes: r.Memory, Note: r.Note, RelatedSchema: r.RelatedSchema, RelatedTable: r.Related,

@@ -138,6 +138,7 @@ var tableColumns = []struct {
 	{"data_size_bytes", func(w *csvWriter, r *tableSizeJSON) { w.number(r.DataSizeBytes) }},
 	{"index_size_bytes", func(w *csvWriter, r *tableSizeJSON) { w.number(r.IndexSizeBytes) }},
 	{"unused_bytes", func(w *csvWriter, r *tableSizeJSON) { w.number(r.UnusedBytes) }},
+	{"growth_7d_bytes", func(w *csvWriter, r *tableSizeJSON) { w.number(r.Growth7dBytes) }},
 	{"growth_bytes", func(w *csvWriter, r *tableSizeJSON) { w.number(r.GrowthBytes) }},
 	{"kind", func(w *csvWriter, r *tableSizeJSON) { w.text(string(r.Kind)) }},
 	{"parent_schema", func(w *csvWriter, r *tableSizeJSON) { w.text(r.ParentSchema) }},

@@ -24,8 +24,10 @@ func newTableCursor(q TableQuery, order tableOrder, last *TableSizeRow) *tableCu
 			cursor.Value = *number
 		}
 	}
-	if sort == "growth" {
-		cursor.Value = last.Growth
+	for i, w := range growthWindows {
+		if sort == w.sort {
+			cursor.Value = [...]*int64{last.Growth7, last.Growth30}[i]
+		}
 	}
 	return cursor
 }

@@ -20,6 +20,7 @@ func (f *fixture) filled(name string) models.Instance {
 	f.measure(instance, map[string]int64{"app": 1 << 20, "other": 2 << 20})
 	database, err := f.Database(f.ctx, instance.ID, "app")
 	check(f, err)
+	f.refresh(database, true, tables(4)...)
 	f.refresh(database, true, tables(3)...)
 	_, _, err = f.RequestRun(f.ctx, models.Run{
 		InstanceID: instance.ID, DatabaseName: "app", Kind: models.RunTables, RequestedAt: f.clock.Now(),
@@ -36,10 +37,12 @@ func (f *fixture) rowsOf(id int64) string {
 }
 
 const (
-	filledRows = "map[collection_runs:1 database_size_stats:2 database_table_size_stats:3 instance_databases:2 " +
-		"instance_size_stats:1 instance_tags:2 instances:1]"
-	noRows = "map[collection_runs:0 database_size_stats:0 database_table_size_stats:0 instance_databases:0 " +
-		"instance_size_stats:0 instance_tags:0 instances:0]"
+	filledRows = "map[collection_runs:1 database_size_stats:2 database_table_size_stats:3 dropped_tables:1 " +
+		"instance_databases:2 instance_size_stats:1 instance_tags:2 instances:1 snapshot_days:1 table_events:1 " +
+		"table_size_history:4]"
+	noRows = "map[collection_runs:0 database_size_stats:0 database_table_size_stats:0 dropped_tables:0 " +
+		"instance_databases:0 instance_size_stats:0 instance_tags:0 instances:0 snapshot_days:0 table_events:0 " +
+		"table_size_history:0]"
 )
 
 func describeDeletion(d models.Deletion) string {

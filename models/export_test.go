@@ -133,7 +133,8 @@ func (s *Store) RowsOf(ctx context.Context, instanceID int64) (map[string]int64,
 	for table, condition := range map[string]string{
 		"instances": "id = ?", "instance_tags": "instance_id = ?", "instance_databases": "instance_id = ?",
 		"instance_size_stats": "instance_id = ?", "collection_runs": "instance_id = ?",
-		"database_size_stats": ofDatabases, "database_table_size_stats": ofDatabases,
+		"database_size_stats": ofDatabases, "database_table_size_stats": ofDatabases, "table_size_history": ofDatabases,
+		"table_events": ofDatabases, "dropped_tables": ofDatabases, "snapshot_days": ofDatabases,
 	} {
 		var n int64
 		if err := db.Table(table).Where(condition, instanceID).Count(&n).Error; err != nil {

@@ -60,8 +60,8 @@ func (f *fixture) grown(q models.TableQuery) string {
 	var all []string
 	for _, row := range f.tables(q).Rows {
 		growth := "?"
-		if row.Growth != nil {
-			growth = fmt.Sprint(*row.Growth)
+		if row.Growth30 != nil {
+			growth = fmt.Sprint(*row.Growth30)
 		}
 		all = append(all, row.Name+"="+growth)
 	}
@@ -79,12 +79,12 @@ func TestStore_SaveTableSizes_HistoryOfChangedSizes(t *testing.T) {
 		f.clock.add(day)
 		f.refresh(database, true, table("a", 11), table("b", 25), table("c", 30), table("d", 0))
 		f.refresh(database, true, table("a", 11), table("b", 26), unread("c", models.UnreadLocked), table("d", 0))
-		equal(f, "the next day", f.history(), "a@0:?=11 b@0:?=20 b@1:+6=26 c@1:?=30 d@1:?=0")
+		equal(f, "the next day", f.history(), "a@0:?=11 b@0:?=20 b@1:+6=26 c@1:?=30 d@1:+0=0")
 
 		f.clock.add(day)
 		f.refresh(database, true, table("b", 26), table("c", 30), table("d", 0))
 		f.refresh(database, true, table("a", 5), table("b", 26), table("c", 30), table("d", 0))
-		equal(f, "a table made anew", f.history(), "b@0:?=20 b@1:+6=26 c@1:?=30 d@1:?=0 a@2:?=5")
+		equal(f, "a table made anew", f.history(), "a@0:?=11 b@0:?=20 b@1:+6=26 c@1:?=30 d@1:+0=0 a@2:-6=5")
 	})
 }
 
@@ -98,10 +98,10 @@ func TestStore_SaveTableSizes_GrowthWindow(t *testing.T) {
 
 		f.clock.add(day)
 		f.refresh(database, true, table("a", 150), table("b", 200), table("c", 50), table("d", 1))
-		equal(f, "since yesterday", f.grown(q), "a=40 b=0 c=? d=?")
+		equal(f, "since yesterday", f.grown(q), "a=40 b=0 c=? d=1")
 		f.clock.add(9 * day)
 		f.refresh(database, true, table("a", 170), table("b", 190), table("c", 45), unread("d", models.UnreadLocked))
-		equal(f, "since ten days", f.grown(q), "a=60 b=-10 c=-5 d=0")
+		equal(f, "since ten days", f.grown(q), "a=60 b=-10 c=-5 d=1")
 
 		f.clock.add(20 * day) // the first of the days is now that of 150
 		f.refresh(database, true, table("a", 171), table("b", 190), table("c", 45), table("d", 1))
@@ -122,12 +122,13 @@ func TestStore_TableSizes_SortByGrowth(t *testing.T) {
 		}
 		f.refresh(database, true, before...)
 		f.clock.add(day)
-		f.refresh(database, true, append(after, table("new", 1<<40), unread("lost", models.UnreadFailed))...)
+		f.refresh(database, true, append(after, table("new", 15), unread("lost", models.UnreadFailed),
+			unread("hidden", models.UnreadFailed))...)
 		for _, desc := range []bool{false, true} {
 			q := models.TableQuery{DatabaseID: database.ID, Sort: "growth", Desc: desc, Limit: 100}
 			whole := strings.Split(f.grown(q), " ")
-			equal(f, "rows", len(whole), 42)
-			equal(f, "unknown last", strings.Join(whole[40:], " "), "lost=? new=?")
+			equal(f, "rows", len(whole), 43)
+			equal(f, "unknown last", strings.Join(whole[41:], " "), "hidden=? lost=?")
 			if first := whole[0]; strings.HasSuffix(first, "=20") != desc {
 				f.Errorf("desc %t begins with %s", desc, first)
 			}
@@ -164,7 +165,7 @@ func TestStore_PruneHistory_KeepsGrowth(t *testing.T) {
 		f.clock.add(day)
 		pruned, err = store.PruneHistory(f.ctx)
 		check(f, err)
-		equal(f, "that of tables that are gone goes, too", pruned, 6000)
+		equal(f, "that of tables that are gone goes, too", pruned, 6000+3) // with 1 event, 1 dropped table and 1 total
 		equal(f, "the rest", f.history(), "table_000000@20:+7=7 table_000000@39:+2=9")
 		f.refresh(database, true, table("table_000000", 10))
 		equal(f, "growth", f.grown(models.TableQuery{DatabaseID: database.ID}), "table_000000=10")

@@ -38,6 +38,7 @@ type InstanceDatabase struct {
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
 	GoneAt      *time.Time // when it was first missing from the server; nil: it is there
+	Appeared    bool       // it was added after the server's databases were all known, so that it is new
 
 	Snapshot `gorm:"embedded"`
 }
@@ -126,17 +127,35 @@ func databaseRecord(d DatabaseSize, at time.Time) []any {
 	return []any{d.Name, fold(d.Name), d.IsSystem, stamp(at).Format(jsonTime)}
 }
 
-// upsertDatabases inserts new databases and makes the assignments of update to known ones.
-func (s *Store) upsertDatabases(tx *gorm.DB, instanceID int64, records [][]any, update string) error {
+// insertDatabases adds databases to the inventory, as appeared or not.
+func (s *Store) insertDatabases(tx *gorm.DB, instanceID int64, records [][]any, appeared bool) error {
+	if len(records) == 0 {
+		return nil
+	}
 	parameter, err := jsonParameter(records)
 	if err != nil {
 		return err
 	}
-	return tx.Exec(`INSERT INTO instance_databases (instance_id, name, name_fold, is_system, first_seen_at, last_seen_at)
-		SELECT CAST(? AS bigint), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
+	return tx.Exec(`INSERT INTO instance_databases
+			(instance_id, appeared, name, name_fold, is_system, first_seen_at, last_seen_at)
+		SELECT CAST(? AS bigint), CAST(? AS boolean), r.name, r.name_fold, r.is_system, r.seen_at, r.seen_at
 		FROM `+s.dialect.records(inventoryColumns)+` WHERE true
-		ON CONFLICT (instance_id, name) DO UPDATE SET `+update,
-		instanceID, parameter).Error
+		ON CONFLICT (instance_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at`,
+		instanceID, appeared, parameter).Error
+}
+
+// seeDatabases records that known databases are on the server. It is not an upsert, which would use up an id for each
+// database and sync, and the history keeps ids of 32 bits.
+func (s *Store) seeDatabases(tx *gorm.DB, instanceID int64, records [][]any) error {
+	parameter, err := jsonParameter(records)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`UPDATE instance_databases AS d
+		SET last_seen_at = seen.seen_at, gone_at = NULL, is_system = seen.is_system
+		FROM (SELECT DISTINCT m.id, r.seen_at, r.is_system FROM `+s.dialect.records(inventoryColumns)+`
+			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS seen
+		WHERE d.id = seen.id`, parameter, instanceID).Error
 }
 
 // SaveInventory stores which databases an instance has and whether the list is complete. If it is, known databases not
@@ -158,6 +177,7 @@ func (s *Store) SaveInventory(
 		if err != nil {
 			return err
 		}
+		allKnown := instance.DatabasesComplete != nil && *instance.DatabasesComplete
 		// UpdateColumns leaves updated_at alone: a listing is not an edit of the instance.
 		listing := map[string]any{"databases_complete": r.Complete, "databases_grant": r.Grant}
 		if err := tx.Model(&instance).UpdateColumns(listing).Error; err != nil {
@@ -169,13 +189,24 @@ func (s *Store) SaveInventory(
 		}
 		var gone []int64
 		change, gone = compareInventory(known, found, r.Complete)
-		const seen = "last_seen_at = excluded.last_seen_at, gone_at = NULL, is_system = excluded.is_system"
-		if err := s.upsertDatabases(tx, instanceID, records, seen); err != nil {
+		if err := s.seeDatabases(tx, instanceID, records); err != nil {
+			return err
+		}
+		if err := s.insertDatabases(tx, instanceID, unknownTo(known, records), allKnown); err != nil {
 			return err
 		}
 		return s.markGone(tx, gone, at)
 	})
 	return change, err
+}
+
+// unknownTo returns the records of databases that are not among the known ones.
+func unknownTo(known []InstanceDatabase, records [][]any) [][]any {
+	names := make(map[any]bool, len(known))
+	for _, d := range known {
+		names[d.Name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(records), func(record []any) bool { return names[record[0]] })
 }
 
 func (s *Store) markGone(tx *gorm.DB, ids []int64, at time.Time) error {

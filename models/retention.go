@@ -11,9 +11,10 @@ const (
 // historyBatch is how many rows PruneHistory deletes in one statement: other writers wait no longer than that.
 const historyBatch = 5000
 
-// PruneHistory deletes the daily sizes of tables, databases and instances that are older than Options.HistoryDays and
-// returns how many rows it deleted. Three kinds of rows stay however old they are: the newest size of each database,
-// the newest of each instance, and the sizes of tables that the next save still needs to compute their growth.
+// PruneHistory deletes what is older than Options.HistoryDays: the daily sizes and events of tables, the names of those
+// dropped before, and the daily sizes of databases and instances. It returns how many rows it deleted. Some rows stay
+// however old they are: the newest size of each database and instance, the newest total of each database's tables, and
+// the sizes of tables that the next save still needs to compute their growth.
 func (s *Store) PruneHistory(ctx context.Context) (pruned int64, err error) {
 	tables, err := s.pruneTables(ctx)
 	if err != nil {
@@ -38,24 +39,46 @@ func (s *Store) pruneTables(ctx context.Context) (pruned int64, err error) {
 
 	first := s.dayNumber(s.now()) + 1 - int64(s.historyDays)
 	for _, database := range databases {
-		for more := true; more; {
-			deleted, err := s.pruneTableBatch(ctx, database.ID, min(first, *database.GrowthDay+1))
-			if err != nil {
-				return pruned, err
-			}
-			pruned, more = pruned+deleted, deleted == historyBatch
+		deleted, err := s.pruneDatabase(ctx, database.ID, min(first, *database.GrowthDay+1))
+		pruned += deleted
+		if err != nil {
+			return pruned, err
 		}
 	}
 	return pruned, nil
 }
 
-// pruneTableBatch deletes up to historyBatch sizes of the database's tables from before the day first.
-func (s *Store) pruneTableBatch(ctx context.Context, databaseID, first int64) (int64, error) {
+// oldTableRows are conditions for up to so many rows of a database from before a day, by table.
+var oldTableRows = []struct{ table, condition string }{
+	{"table_size_history", `(day, table_id) IN (SELECT day, table_id FROM table_size_history
+		WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`},
+	{"table_events", `(day, table_id) IN (SELECT day, table_id FROM table_events
+		WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`},
+	{"dropped_tables", "id IN (SELECT id FROM dropped_tables WHERE database_id = ? AND day < ? LIMIT ?)"},
+	{"snapshot_days", `day IN (SELECT o.day FROM snapshot_days o WHERE o.database_id = ? AND o.day < ?
+		AND o.day < (SELECT max(n.day) FROM snapshot_days n WHERE n.database_id = o.database_id) LIMIT ?)`},
+}
+
+// pruneDatabase deletes, batch by batch, what is stored of the database's tables from before the day first.
+func (s *Store) pruneDatabase(ctx context.Context, databaseID, first int64) (pruned int64, err error) {
+	for _, old := range oldTableRows {
+		statement := "DELETE FROM " + old.table + " WHERE database_id = ? AND " + old.condition
+		for more := true; more; {
+			deleted, err := s.pruneBatch(ctx, statement, databaseID, databaseID, first, historyBatch)
+			pruned += deleted
+			if err != nil {
+				return pruned, err
+			}
+			more = deleted == historyBatch
+		}
+	}
+	return pruned, nil
+}
+
+func (s *Store) pruneBatch(ctx context.Context, statement string, values ...any) (int64, error) {
 	db, done := bounded(ctx, s.writer)
 	defer done()
-	deleted := db.Exec(`DELETE FROM table_size_history WHERE database_id = ? AND (day, table_id) IN (
-		SELECT day, table_id FROM table_size_history WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`,
-		databaseID, databaseID, first, historyBatch)
+	deleted := db.Exec(statement, values...)
 	return deleted.RowsAffected, deleted.Error
 }
 

@@ -110,13 +110,16 @@ func (s *Store) SaveTableSizes(ctx context.Context, in SaveTables) (Receipt, err
 				return err
 			}
 		}
-		if err := s.mergeLaterDays(tx, database, s.dayNumber(in.CollectedAt)); err != nil {
+		if err := s.mergeLaterDays(tx, database, planned.day); err != nil {
 			return err
 		}
 		if err := planned.execute(tx); err != nil {
 			return err
 		}
-		if err := s.rollGrowth(tx, database, &planned.header, in.CollectedAt); err != nil {
+		if err := rollGrowth(tx, database, planned.day); err != nil {
+			return err
+		}
+		if err := s.saveDay(tx, database, planned); err != nil {
 			return err
 		}
 		s.finish(&planned.header, in)
@@ -162,17 +165,19 @@ func (s *Store) planRefresh(tx *gorm.DB, database InstanceDatabase, in SaveTable
 	if err != nil {
 		return nil, err
 	}
-	p := newPlan(in.Result, fresh, database.Snapshot)
+	p := s.newPlan(in, fresh, database)
 	p.duplicates, p.skipped = duplicates, countUnread(fresh)
-	if err := p.compareKeys(tx, database.ID); err != nil {
+	if err := p.compareKeys(tx); err != nil {
 		return nil, err
 	}
-	if err := p.compareRows(tx, s.dialect, database.ID); err != nil {
+	if err := p.compareRows(tx); err != nil {
 		return nil, err
 	}
-	p.addNew()
+	if err := p.addNew(tx, database.Snapshot); err != nil {
+		return nil, err
+	}
 	p.header.ResidualBytes = p.residual(in.Result)
-	err = p.prepare(s.dialect, database.ID, s.dayNumber(in.CollectedAt))
+	err = p.prepare()
 	return p, err
 }
 
@@ -205,7 +210,7 @@ func (s *Store) lockForRefresh(tx *gorm.DB, in SaveTables) (InstanceDatabase, er
 	database, err := in.take(locking)
 	if Is(err, CodeNotFound) && !in.OnlyKnown {
 		found := databaseRecord(DatabaseSize{Name: in.Database}, in.Started)
-		if err := s.upsertDatabases(tx, in.InstanceID, [][]any{found}, "last_seen_at = excluded.last_seen_at"); err != nil {
+		if err := s.insertDatabases(tx, in.InstanceID, [][]any{found}, false); err != nil {
 			return database, err
 		}
 		database, err = in.take(locking)
@@ -242,6 +247,10 @@ func mergeTables(tables []TableSize) (unique map[tableKey]*TableSize, duplicates
 
 // plan is what a refresh has to write.
 type plan struct {
+	dialect    dialect
+	database   int64                   // its id
+	day        int64                   // of the collection
+	proven     bool                    // a relation without a stored row did not exist at the snapshot before
 	fresh      map[tableKey]*TableSize // relations without a stored row so far
 	complete   bool                    // within the scope
 	scope      string                  // the only schema read; empty: all
@@ -255,7 +264,8 @@ type plan struct {
 	differing []int64                 // ids of rows whose fingerprint differs from the result's
 	rewritten []DatabaseTableSizeStat // stored rows with their new values
 	added     []*TableSize            // sorted by schema and name
-	resized   [][3]*int64             // id, new size and change of size of stored rows
+	returned  []returnedTable         // those that were dropped before, likewise sorted
+	resized   []resize                // of stored rows and of those that returned
 	removed   []int64
 	keptBytes int64 // of rows with values of an earlier run
 	writes    []write
@@ -269,11 +279,16 @@ type write struct {
 	values    []any
 }
 
-func newPlan(r TableResult, fresh map[tableKey]*TableSize, before Snapshot) *plan {
-	return &plan{fresh: fresh, complete: r.Complete, scope: r.Scope, previous: before.CollectedAt, header: Snapshot{
-		SnapshotNo: before.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "",
-		Grant: cleaned(r.Grant), Scope: cleaned(r.Scope), GrowthDay: before.GrowthDay,
-	}}
+func (s *Store) newPlan(in SaveTables, fresh map[tableKey]*TableSize, database InstanceDatabase) *plan {
+	r, day := in.Result, s.dayNumber(in.CollectedAt)
+	return &plan{
+		dialect: s.dialect, database: database.ID, day: day, proven: database.provesNew(in.Started),
+		fresh: fresh, complete: r.Complete, scope: r.Scope, previous: database.CollectedAt,
+		header: Snapshot{
+			SnapshotNo: database.SnapshotNo + 1, HiddenCount: r.Hidden, Complete: r.Complete && r.Scope == "",
+			Grant: cleaned(r.Grant), Scope: cleaned(r.Scope), GrowthDay: new(day + 1 - tableGrowthDays),
+		},
+	}
 }
 
 // proves reports whether a relation of the schema that is not in the result is gone.
@@ -283,9 +298,9 @@ func (p *plan) proves(schema string) bool {
 
 // compareKeys finds unchanged rows by their fingerprints, which avoids reading the rows. The condition on schema_name,
 // true for every row, makes SQLite read along the index on names, the order in which it wrote the rows.
-func (p *plan) compareKeys(tx *gorm.DB, databaseID int64) error {
+func (p *plan) compareKeys(tx *gorm.DB) error {
 	rows, err := tx.Raw(`SELECT id, fingerprint, schema_name, table_name FROM database_table_size_stats
-		WHERE database_id = ? AND schema_name >= ''`, databaseID).Rows()
+		WHERE database_id = ? AND schema_name >= ''`, p.database).Rows()
 	if err != nil {
 		return err
 	}
@@ -324,14 +339,14 @@ func (p *plan) compareKey(id int64, stored sql.NullInt64, key tableKey, scratch 
 }
 
 // compareRows reads and compares the rows that may differ.
-func (p *plan) compareRows(tx *gorm.DB, d dialect, databaseID int64) error {
+func (p *plan) compareRows(tx *gorm.DB) error {
 	for batch := range slices.Chunk(p.differing, snapshotBatch) {
 		parameter, err := jsonParameter(batch)
 		if err != nil {
 			return err
 		}
 		rows, err := tx.Raw("SELECT "+selectTableColumns+`, fingerprint FROM database_table_size_stats
-			WHERE database_id = ? AND id IN `+d.ids(), databaseID, parameter).Rows()
+			WHERE database_id = ? AND id IN `+p.dialect.ids(), p.database, parameter).Rows()
 		if err != nil {
 			return err
 		}
@@ -381,23 +396,19 @@ func (p *plan) compare(stored *DatabaseTableSizeStat, fingerprint sql.NullInt64)
 	if !fingerprint.Valid || value != fingerprint.Int64 {
 		p.rewritten = append(p.rewritten, next)
 	}
-	if next.Total != nil && !sameValue(next.Total, stored.Total) {
-		p.resized = append(p.resized, [3]*int64{&stored.ID, next.Total, difference(next.Total, stored.Total)})
+	if !sameValue(next.Total, stored.Total) {
+		p.resized = append(p.resized, newResize(stored.ID, &next.TableSize, stored.Total))
 	}
-}
-
-// difference returns a − b, nil if either is nil.
-func difference(a, b *int64) *int64 {
-	if a == nil || b == nil {
-		return nil
-	}
-	d := *a - *b
-	return &d
 }
 
 // addNew adds the remaining relations in the order of the store's indexes, which makes writing and later reading
-// cheaper.
-func (p *plan) addNew() {
+// cheaper. Those that were dropped since the snapshots of a database began are recognized by name.
+func (p *plan) addNew(tx *gorm.DB, before Snapshot) error {
+	if before.SnapshotNo > 0 {
+		if err := p.findReturned(tx); err != nil {
+			return err
+		}
+	}
 	p.added = make([]*TableSize, 0, len(p.fresh))
 	for _, t := range p.fresh {
 		row := newTableRow(t)
@@ -407,6 +418,7 @@ func (p *plan) addNew() {
 	slices.SortFunc(p.added, func(a, b *TableSize) int {
 		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name))
 	})
+	return nil
 }
 
 func (p *plan) count(row *DatabaseTableSizeStat) {
@@ -448,7 +460,7 @@ func (p *plan) receipt(r TableResult) Receipt {
 	h := p.header
 	return Receipt{
 		CollectedAt: *h.CollectedAt, ElapsedMS: h.ElapsedMS, ServerBytes: r.ServerBytes,
-		Saved: h.TableCount, Changed: p.changed + int64(len(p.added)), Pruned: int64(len(p.removed)),
+		Saved: h.TableCount, Changed: p.changed + int64(len(p.added)+len(p.returned)), Pruned: int64(len(p.removed)),
 		Kept: h.KeptCount, Duplicates: p.duplicates,
 		Hidden: h.HiddenCount, Locked: p.skipped[UnreadLocked], Failed: p.skipped[UnreadFailed],
 		Complete: h.Complete, Proof: r.Proof, Grant: h.Grant,
@@ -473,5 +485,5 @@ func saveHeader(tx *gorm.DB, stored InstanceDatabase, header Snapshot, in SaveTa
 		fresh.GoneAt = nil
 	}
 	return tx.Model(&InstanceDatabase{}).Where("id = ?", stored.ID).
-		Select("*").Omit("id", "instance_id", "name", "is_system", "first_seen_at").Updates(&fresh).Error
+		Select("*").Omit("id", "instance_id", "name", "is_system", "appeared", "first_seen_at").Updates(&fresh).Error
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,45 +12,57 @@ import (
 const snapshotBatch = 5000
 
 // prepare builds the statements of the plan.
-func (p *plan) prepare(d dialect, databaseID, day int64) error {
-	rows := make([][]any, 0, min(len(p.added)+len(p.rewritten), snapshotBatch))
-	collect := func(row *DatabaseTableSizeStat) error {
-		if rows = append(rows, row.record(&p.fingerprints)); len(rows) < snapshotBatch {
-			return nil
-		}
-		err := p.upsert(d, databaseID, day, rows)
-		rows = rows[:0]
-		return err
+func (p *plan) prepare() error {
+	before := firstMeasured(p.day)
+	if p.proven {
+		before = nothingBefore(p.day)
 	}
-	var fresh DatabaseTableSizeStat
-	for _, t := range p.added {
-		fresh = newTableRow(t)
-		if err := collect(&fresh); err != nil {
-			return err
-		}
-	}
-	for i := range p.rewritten {
-		if err := collect(&p.rewritten[i]); err != nil {
-			return err
-		}
-	}
-	if err := p.upsert(d, databaseID, day, rows); err != nil {
-		return err
-	}
-	if err := p.saveHistory(d, databaseID, day); err != nil {
-		return err
-	}
-	return inBatches(p.removed, func(ids string) {
-		p.add("DELETE FROM database_table_size_stats WHERE database_id = ? AND id IN "+d.ids(), databaseID, ids)
+	err := p.upsertAll(len(p.added), before, func(i int) []any {
+		row := newTableRow(p.added[i])
+		return row.record(&p.fingerprints)
 	})
+	if err != nil {
+		return err
+	}
+	if err := p.upsertReturned(); err != nil {
+		return err
+	}
+
+	err = p.upsertAll(len(p.rewritten), firstMeasured(p.day), func(i int) []any {
+		return p.rewritten[i].record(&p.fingerprints)
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.saveHistory(); err != nil {
+		return err
+	}
+	return p.saveDropped()
+}
+
+// upsertAll writes n rows in batches. Their values are made batch by batch, too.
+func (p *plan) upsertAll(n int, from base, record func(i int) []any) error {
+	rows := make([][]any, 0, min(n, snapshotBatch))
+	for i := range n {
+		if rows = append(rows, record(i)); len(rows) < snapshotBatch && i < n-1 {
+			continue
+		}
+		if err := p.upsert(writtenTableColumns, rows, from); err != nil {
+			return err
+		}
+		rows = rows[:0]
+	}
+	return nil
 }
 
 func (p *plan) add(statement string, values ...any) {
 	p.writes = append(p.writes, write{statement, values})
 }
 
-func (p *plan) execute(tx *gorm.DB) error {
-	for _, w := range p.writes {
+func (p *plan) execute(tx *gorm.DB) error { return execute(tx, p.writes) }
+
+func execute(tx *gorm.DB, writes []write) error {
+	for _, w := range writes {
 		if err := tx.Exec(w.statement, w.values...).Error; err != nil {
 			return err
 		}
@@ -69,26 +82,44 @@ func inBatches[T any](list []T, do func(parameter string)) error {
 	return nil
 }
 
-// The base of growth keeps the first known size, except that later runs of the base's own day replace it.
-var upsertTablesSQL = ` WHERE true
-	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET ` + updateTableColumns + `,
-		base_bytes = CASE WHEN t.base_day IS NULL OR t.base_day = excluded.base_day
-			THEN excluded.base_bytes ELSE t.base_bytes END,
-		base_day = COALESCE(t.base_day, excluded.base_day)`
+// base is what the growth of inserted rows is counted from.
+type base struct {
+	bytes string // expression
+	day   int64
+}
 
-// upsert writes one batch. Values that all rows share are passed outside the JSON, whose parsing is half of the work.
-func (p *plan) upsert(d dialect, databaseID, day int64, rows [][]any) error {
-	if len(rows) == 0 {
-		return nil
+// firstMeasured is the base of a relation that may have existed before the day.
+func firstMeasured(day int64) base { return base{bytes: "r.size_bytes", day: day} }
+
+// nothingBefore is the base of a relation that came into being on the day.
+func nothingBefore(day int64) base { return base{bytes: "0", day: day - 1} }
+
+var upsertTablesSQL = ` WHERE true
+	ON CONFLICT (database_id, schema_name, table_name) DO UPDATE SET ` + updateTableColumns + keepBases()
+
+// keepBases returns the assignments that keep the first known size as the base of growth, except that later runs of the
+// base's own day replace it.
+func keepBases() string {
+	var assignments strings.Builder
+	for _, w := range growthWindows {
+		fmt.Fprintf(&assignments, `,
+			%[1]s = CASE WHEN t.%[2]s IS NULL OR t.%[2]s = excluded.%[2]s THEN excluded.%[1]s ELSE t.%[1]s END,
+			%[2]s = COALESCE(t.%[2]s, excluded.%[2]s)`, w.bytes, w.day)
 	}
-	names, sources := make([]string, len(writtenTableColumns)), make([]string, len(writtenTableColumns))
-	values := []any{databaseID}
+	return assignments.String()
+}
+
+// upsert writes one batch of values of the columns. Values that all rows share are passed outside the JSON, whose
+// parsing is half of the work.
+func (p *plan) upsert(columns []column, rows [][]any, from base) error {
+	names, sources := make([]string, len(columns)), make([]string, len(columns))
+	values := []any{p.database}
 	var varying []column
 	var positions []int
-	for i, c := range writtenTableColumns {
+	for i, c := range columns {
 		names[i], sources[i] = c.name, "r."+c.name
 		if c.name != "size_bytes" && common(rows, i) {
-			sources[i], values = d.value(c.kind), append(values, rows[0][i])
+			sources[i], values = p.dialect.value(c.kind), append(values, rows[0][i])
 			continue
 		}
 		varying, positions = append(varying, c), append(positions, i)
@@ -97,10 +128,15 @@ func (p *plan) upsert(d dialect, databaseID, day int64, rows [][]any) error {
 	if err != nil {
 		return err
 	}
-	p.add("INSERT INTO database_table_size_stats AS t (database_id, "+strings.Join(names, ", ")+
-		", base_bytes, base_day) SELECT "+
-		d.value("bigint")+", "+strings.Join(sources, ", ")+", r.size_bytes, CASE WHEN r.size_bytes IS NOT NULL THEN "+
-		d.value("integer")+" END FROM "+d.records(varying)+upsertTablesSQL, append(values, day, parameter)...)
+	for _, w := range growthWindows {
+		names = append(names, w.bytes, w.day)
+		sources = append(sources, "CASE WHEN r.size_bytes IS NOT NULL THEN "+from.bytes+" END",
+			"CASE WHEN r.size_bytes IS NOT NULL THEN "+p.dialect.value("integer")+" END")
+		values = append(values, from.day)
+	}
+	p.add("INSERT INTO database_table_size_stats AS t (database_id, "+strings.Join(names, ", ")+") SELECT "+
+		p.dialect.value("bigint")+", "+strings.Join(sources, ", ")+" FROM "+p.dialect.records(varying)+upsertTablesSQL,
+		append(values, parameter)...)
 	return nil
 }
 

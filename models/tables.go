@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -20,7 +21,7 @@ type TableQuery struct {
 	ParentSchema   string // with Parent: only the partitions of this table
 	Parent         string
 	Unsettled      bool   // only rows without values of the newest run
-	Sort           string // size|data|index|unused|rows|name|schema|growth; empty: size
+	Sort           string // size|data|index|unused|rows|name|schema|growth_7|growth; empty: size
 	Desc           bool
 	Limit, Offset  int
 	Cursor         string // TablePage.NextCursor of the page before; empty: by Offset
@@ -30,7 +31,8 @@ type TableQuery struct {
 type TableSizeRow struct {
 	DatabaseTableSizeStat
 	PartitionCount int64  // rows that are direct partitions of this one
-	Growth         *int64 // bytes, see tableGrowthDays; nil: first seen on the snapshot's day, or unknown
+	Growth7        *int64 // bytes, see growthWindow; nil: first measured on the snapshot's day, or unknown
+	Growth30       *int64
 }
 
 // TablePage is one page of a snapshot with its header.
@@ -53,16 +55,6 @@ type tableOrder struct {
 	desc  bool
 }
 
-// growthSQL computes the growth on a day of a snapshot. It is NULL for a table first seen on the snapshot's own day.
-const growthSQL = "CASE WHEN base_day < %d THEN size_bytes - base_bytes END"
-
-func growthOf(header Snapshot) string {
-	if header.GrowthDay == nil {
-		return "CAST(NULL AS bigint)"
-	}
-	return fmt.Sprintf(growthSQL, *header.GrowthDay+tableGrowthDays-1)
-}
-
 // newTableOrder returns the order of the query; an unknown sort means largest first. Only growth needs the header.
 func newTableOrder(q TableQuery, header Snapshot) tableOrder {
 	order := tableOrder{name: q.Sort, first: "schema_name", then: "table_name", desc: q.Desc}
@@ -73,10 +65,12 @@ func newTableOrder(q TableQuery, header Snapshot) tableOrder {
 	case q.Sort == "schema":
 	case q.Sort == "name":
 		order.first, order.then = order.then, order.first
-	case q.Sort == "growth":
-		order.value = growthOf(header)
 	default:
-		return newTableOrder(TableQuery{Sort: "size", Desc: true}, header)
+		i := slices.IndexFunc(growthWindows, func(w growthWindow) bool { return w.sort == q.Sort })
+		if i < 0 {
+			return newTableOrder(TableQuery{Sort: "size", Desc: true}, header)
+		}
+		order.value = growthWindows[i].growthOf(header)
 	}
 	if q.Desc {
 		order.name = "-" + order.name
@@ -293,7 +287,11 @@ func (r *tableReader) rows(ranges []condition) ([]TableSizeRow, error) {
 
 func (r *tableReader) selected(within condition) *gorm.DB {
 	const snapshotNo = "(SELECT d.snapshot_no FROM instance_databases d WHERE d.id = ?)"
-	return r.filtered().Select(selectTableColumns+", "+growthOf(r.header.Snapshot)+", "+snapshotNo, r.query.DatabaseID).
+	columns := []string{selectTableColumns}
+	for _, w := range growthWindows {
+		columns = append(columns, w.growthOf(r.header.Snapshot))
+	}
+	return r.filtered().Select(strings.Join(append(columns, snapshotNo), ", "), r.query.DatabaseID).
 		Where(within.sql, within.values...).Order(r.order.sql()).Offset(r.query.Offset)
 }
 
@@ -301,7 +299,7 @@ func (r *tableReader) appendTo(stored []TableSizeRow, rows *sql.Rows) ([]TableSi
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var row TableSizeRow
-		if err := rows.Scan(row.destinations(&row.Growth, &r.snapshotNo)...); err != nil {
+		if err := rows.Scan(row.destinations(&row.Growth7, &row.Growth30, &r.snapshotNo)...); err != nil {
 			return nil, err
 		}
 		stored = append(stored, row)

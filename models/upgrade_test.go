@@ -87,6 +87,44 @@ func TestOpen_UpgradeFromFirstVersion(t *testing.T) {
 	})
 }
 
+// historyWithoutNames is what a store before migration 16 may remember: table 1, which grew, and table 99, which was
+// dropped. Its newest snapshot is of day 20522.
+const historyWithoutNames = `
+	UPDATE instance_databases SET growth_day = 20493;
+	UPDATE database_table_size_stats SET base_bytes = 4, base_day = 20493 WHERE id = 1;
+	INSERT INTO table_size_history (database_id, day, table_id, size_bytes, delta_bytes)
+	VALUES (5, 20493, 1, 4, NULL), (5, 20500, 99, 50, NULL), (5, 20516, 1, 7, 3), (5, 20520, 1, 10, 3);`
+
+func TestStore_Upgrade_KeepsHistory(t *testing.T) {
+	onBothStores(t, func(f *fixture) {
+		f.options.Address = filepath.Join(f.TempDir(), "old.db")
+		if !f.isSQLite() {
+			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
+		}
+		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) error {
+			return upgraded(ctx, db, dialect, 7, firstData+historyWithoutNames)
+		}
+		store, err := models.Open(f.ctx, f.options)
+		check(f, err)
+		defer func() { check(f, store.Close()) }()
+		upgraded := *f
+		upgraded.Store = store
+
+		row := upgraded.tables(models.TableQuery{DatabaseID: 5, Table: "a"}).Rows[0]
+		equal(f, "growth of 30 days", *row.Growth30, 6)
+		equal(f, "growth of 7 days", *row.Growth7, 3)
+		for count, want := range map[string]string{
+			"SELECT CAST(count(*) AS text) FROM table_size_history WHERE index_bytes IS NULL": "4",
+			"SELECT CAST(count(*) AS text) FROM snapshot_days WHERE total_bytes IS NULL":      "4",
+		} {
+			equal(f, count, upgraded.listed(count), want)
+		}
+		f.clock.add(day)
+		upgraded.refresh(models.InstanceDatabase{InstanceID: 3, Name: "main"}, true, table("a", 12))
+		equal(f, "growth on the next day", *upgraded.tables(models.TableQuery{DatabaseID: 5, Table: "a"}).Rows[0].Growth7, 5)
+	})
+}
+
 // runsBeforeHeartbeats are runs as they were stored before migration 10.
 const runsBeforeHeartbeats = `
 	INSERT INTO collection_runs (id, instance_id, database_name, kind, username, status, phase, requested_at, started_at,

@@ -96,8 +96,8 @@ func hasBadges(r models.TableSizeRow) bool {
 		r.SizeSource == models.SizeStatistic || r.StatsStale || r.KeptFrom != nil || r.Unread != ""
 }
 
-// rowFigures returns the cells after the total size of a row: data, index, unused, rows and growth.
-func rowFigures(p Page, r models.TableSizeRow) [5]figure {
+// rowFigures returns the cells after the total size of a row: data, index, unused, rows and growth of 7 and 30 days.
+func rowFigures(p Page, r models.TableSizeRow) [6]figure {
 	reason, unusedReason, growthReason := "", "", ""
 	if r.Data == nil || r.Index == nil {
 		reason = whyUnknown(p, r)
@@ -105,13 +105,13 @@ func rowFigures(p Page, r models.TableSizeRow) [5]figure {
 	if r.Unused == nil {
 		unusedReason = whyUnused(p, r)
 	}
-	if r.Growth == nil {
+	if r.Growth7 == nil {
 		growthReason = p.T("tables.growth_unknown")
 	}
-	return [5]figure{
+	return [6]figure{
 		sizeFigure(r.Data, reason), sizeFigure(r.Index, reason), sizeFigure(r.Unused, unusedReason),
 		{text: RowCount(r.Rows, r.RowsSource), title: whyRows(p, r)},
-		gainFigure(r.Growth, growthReason),
+		gainFigure(r.Growth7, growthReason), gainFigure(r.Growth30, growthReason),
 	}
 }
 
