@@ -18,7 +18,7 @@ type DatabaseSize struct {
 	Data     *int64
 	Log      *int64
 	Closed   bool   // its state allows no connections, whatever the account's privileges
-	Err      *Error // why it could not be measured or, with a size measured from outside, not be connected to
+	Err      *Error // why it could not be measured; with a Total, what that lacks or why it is measured from outside
 }
 
 // DatabaseResult is the list of databases of one instance.

@@ -196,21 +196,22 @@ func (s *session) sizeDatabase(
 	return d, found.hidden, nil
 }
 
-// sumTables returns the sum of the tables' bytes, or an error that names a table without a size.
-func sumTables(schema string, tables map[string]*tableFiles) (*int64, *models.Error) {
+// sumTables returns the sum of the tables' bytes, nil if it overflows. The error names the first table that could not
+// be read, which the sum leaves out.
+func sumTables(schema string, tables map[string]*tableFiles) (total *int64, unread *models.Error) {
 	var sum collectors.Number
-	for _, table := range tables {
-		row := table.size(schema)
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		row := tables[name].size(schema)
 		if row.Total != nil && !row.RolledUp {
 			sum = sum.Plus(collectors.Checked(*row.Total))
 		}
-		if row.Unread != "" || !sum.Known() {
-			return nil, &models.Error{
+		if unread == nil && (row.Unread != "" || !sum.Known()) {
+			unread = &models.Error{
 				Code: models.CodeCollection, Key: "collect.mysql.unread", Args: models.Args("Name", schema, "Table", row.Name),
 			}
 		}
 	}
-	return sum.Pointer(), nil
+	return sum.Pointer(), unread
 }
 
 // Tables measures every table of the schema except views and temporary tables. A partitioned table is one row. The
