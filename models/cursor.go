@@ -24,9 +24,9 @@ func newTableCursor(q TableQuery, order tableOrder, last *TableSizeRow) *tableCu
 			cursor.Value = *number
 		}
 	}
-	for i, w := range growthWindows {
+	for _, w := range growthWindows {
 		if sort == w.sort {
-			cursor.Value = [...]*int64{last.Growth7, last.Growth30}[i]
+			cursor.Value = *w.of(last)
 		}
 	}
 	return cursor

@@ -135,16 +135,8 @@ func (s *Store) saveErrors(tx *gorm.DB, instanceID int64, found []DatabaseSize) 
 		}
 		records[i] = []any{d.Name, string(text)}
 	}
-	parameter, err := jsonParameter(records)
-	if err != nil {
-		return err
-	}
 	columns := []column{{"name", "text"}, {"last_error", "text"}}
-	// DISTINCT keeps SQLite from merging the subquery into the join, where it would parse the parameter for each database.
-	return tx.Exec(`UPDATE instance_databases AS d SET last_error = found.last_error
-		FROM (SELECT DISTINCT m.id, r.last_error FROM `+s.dialect.records(columns)+`
-			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS found
-		WHERE d.id = found.id`, parameter, instanceID).Error
+	return s.updateDatabases(tx, instanceID, columns, records, "last_error = found.last_error")
 }
 
 func (s *Store) upsertSizes(tx *gorm.DB, instanceID int64, records [][]any) (int64, error) {

@@ -21,7 +21,7 @@ const insertEventsSQL = `INSERT INTO table_events AS e (database_id, day, table_
 const updateEventsSQL = ` ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
 	event = CASE e.event WHEN '' THEN excluded.event WHEN excluded.event THEN e.event ELSE '' END`
 
-// newTenantWait is how long after a database appeared its first snapshot still proves that its tables are new.
+// newTenantWait limits how long after a database appeared its first snapshot proves that its tables are new.
 const newTenantWait = 48 * time.Hour
 
 // provesNew reports whether a relation that is not stored did not exist when the snapshot before was collected: that
@@ -33,7 +33,7 @@ func (d *InstanceDatabase) provesNew(started time.Time) bool {
 	return d.Appeared && started.Sub(d.FirstSeenAt) < newTenantWait
 }
 
-// returnedTable is a relation that was dropped, and the id it had.
+// returnedTable holds a relation that was dropped before, and its former id.
 type returnedTable struct {
 	id int64
 	*TableSize
@@ -150,11 +150,11 @@ func (p *plan) saveDropped() error {
 
 // mergeLaterEvents returns the statement that merges the events of later days into the day: of a table with an even
 // number of them nothing remains.
-func (s *Store) mergeLaterEvents(databaseID, day int64) []write {
+func (s *Store) mergeLaterEvents(databaseID, day int64) write {
 	const later = " FROM table_events WHERE database_id = ? AND day > ? AND event <> ''"
-	return []write{{insertEventsSQL + "SELECT l.database_id, " + s.dialect.value("integer") + `, l.table_id,
+	return write{insertEventsSQL + "SELECT l.database_id, " + s.dialect.value("integer") + `, l.table_id,
 			CASE WHEN ahead.events % 2 = 1 THEN l.event ELSE '' END, l.size_bytes
 		FROM (SELECT table_id, max(day) AS last, count(*) AS events` + later + ` GROUP BY table_id) AS ahead
 		JOIN table_events AS l ON l.database_id = ? AND l.day = ahead.last AND l.table_id = ahead.table_id
-		WHERE true` + updateEventsSQL, []any{day, databaseID, day, databaseID}}}
+		WHERE true` + updateEventsSQL, []any{day, databaseID, day, databaseID}}
 }

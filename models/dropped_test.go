@@ -174,7 +174,8 @@ func (f *fixture) changesByDay(database models.InstanceDatabase) map[int64]int64
 	return changes
 }
 
-// randomHistory is a database whose tables grow, shrink, come, go and hide, while clocks and runs fail.
+// randomHistory makes the history of a database whose tables grow, shrink, come, go and hide, while clocks and runs
+// fail.
 type randomHistory struct {
 	*fixture
 	database models.InstanceDatabase
@@ -195,7 +196,7 @@ func (h *randomHistory) live(n int) map[int64]int64 {
 		h.refresh(h.database, h.random.IntN(4) > 0, h.seen()...)
 		midnight, err := time.Parse(time.DateOnly, h.DayAfter(h.clock.Now(), 0))
 		check(h, err)
-		today := midnight.Unix() / 86400
+		today := midnight.Unix() / int64(day/time.Second)
 		maps.DeleteFunc(totals, func(day, _ int64) bool { return day > today })
 		totals[today] = h.tables(models.TableQuery{DatabaseID: h.database.ID, Limit: 1}).Database.TotalBytes
 		h.keepIDs()

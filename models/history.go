@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// growthWindow is a number of calendar days over which the growth of tables is shown. The growth of a table is its size
+// growthWindow describes the growth of tables over a number of calendar days. The growth of a table is its size
 // minus its base. The base is the size on the first of the window's days (the snapshot's day included), or when the
 // table was first measured if that was later. A table first measured on the snapshot's own day has no growth, and one
 // that came into being within the window has grown by its whole size.
@@ -17,6 +17,7 @@ type growthWindow struct {
 	days       int64
 	sort       string // of a page by this growth
 	bytes, day string // columns of the base and of the day it is from
+	of         func(row *TableSizeRow) **int64
 }
 
 const (
@@ -25,20 +26,17 @@ const (
 )
 
 var growthWindows = []growthWindow{
-	{weekDays, "growth_7", "week_bytes", "week_day"},
-	{tableGrowthDays, "growth", "month_bytes", "month_day"},
+	{weekDays, "growth_7", "week_bytes", "week_day", func(row *TableSizeRow) **int64 { return &row.Growth7 }},
+	{tableGrowthDays, "growth", "month_bytes", "month_day", func(row *TableSizeRow) **int64 { return &row.Growth30 }},
 }
 
 // dayNumber returns the calendar day of t in the store's zone as days since 1970-01-01.
 func (s *Store) dayNumber(t time.Time) int64 {
 	year, month, day := t.In(s.Zone).Date()
-	return unixDay(time.Date(year, month, day, 0, 0, 0, 0, time.UTC))
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / int64(24*time.Hour/time.Second)
 }
 
-// unixDay returns the day of a midnight in UTC as days since 1970-01-01.
-func unixDay(midnight time.Time) int64 { return midnight.Unix() / int64(24*time.Hour/time.Second) }
-
-// resize is a change of the size of a stored row.
+// resize holds a change of the size of a stored row.
 type resize struct {
 	id           int64
 	size, change *int64 // nil: unknown, the change also where the size was unknown before
@@ -69,8 +67,8 @@ var resizeColumns = []column{
 const insertHistorySQL = `INSERT INTO table_size_history AS h
 	(database_id, day, table_id, size_bytes, delta_bytes, index_bytes, row_count) `
 
-// changeSQL is by how much a row of the history changes the sum of all sizes. Where the size before is unknown, the
-// change is unknown, too, and the sum gains the whole size.
+// changeSQL computes by how much a row of the history changes the sum of all sizes. Where the size before is unknown,
+// the sum gains the whole size.
 const changeSQL = "COALESCE(delta_bytes, size_bytes, 0)"
 
 const updateHistorySQL = ` ON CONFLICT (database_id, day, table_id) DO UPDATE SET size_bytes = excluded.size_bytes,
@@ -123,7 +121,7 @@ func (s *Store) mergeLaterDays(tx *gorm.DB, database InstanceDatabase, day int64
 		JOIN table_size_history AS f ON f.database_id = ? AND f.day = ahead.first AND f.table_id = ahead.table_id
 		JOIN table_size_history AS l ON l.database_id = ? AND l.day = ahead.last AND l.table_id = ahead.table_id
 		WHERE true` + updateHistorySQL, []any{day, database.ID, day, database.ID, database.ID}}}
-	merge = append(merge, s.mergeLaterEvents(database.ID, day)...)
+	merge = append(merge, s.mergeLaterEvents(database.ID, day))
 	for _, table := range []string{"table_size_history", "table_events", "snapshot_days"} {
 		merge = append(merge, write{"DELETE FROM " + table + " WHERE database_id = ? AND day > ?", []any{database.ID, day}})
 	}

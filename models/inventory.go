@@ -147,15 +147,23 @@ func (s *Store) insertDatabases(tx *gorm.DB, instanceID int64, records [][]any, 
 // seeDatabases records that known databases are on the server. It is not an upsert, which would use up an id for each
 // database and sync, and the history keeps ids of 32 bits.
 func (s *Store) seeDatabases(tx *gorm.DB, instanceID int64, records [][]any) error {
+	return s.updateDatabases(tx, instanceID, inventoryColumns, records,
+		"last_seen_at = found.seen_at, gone_at = NULL, is_system = found.is_system")
+}
+
+// updateDatabases makes the assignments to the databases of the instance that the records, found, name.
+func (s *Store) updateDatabases(
+	tx *gorm.DB, instanceID int64, columns []column, records [][]any, assignments string,
+) error {
 	parameter, err := jsonParameter(records)
 	if err != nil {
 		return err
 	}
-	return tx.Exec(`UPDATE instance_databases AS d
-		SET last_seen_at = seen.seen_at, gone_at = NULL, is_system = seen.is_system
-		FROM (SELECT DISTINCT m.id, r.seen_at, r.is_system FROM `+s.dialect.records(inventoryColumns)+`
-			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS seen
-		WHERE d.id = seen.id`, parameter, instanceID).Error
+	// DISTINCT keeps SQLite from merging the subquery into the join, where it would parse the parameter for each database.
+	return tx.Exec("UPDATE instance_databases AS d SET "+assignments+`
+		FROM (SELECT DISTINCT m.id, r.* FROM `+s.dialect.records(columns)+`
+			CROSS JOIN instance_databases m WHERE m.instance_id = ? AND m.name = r.name) AS found
+		WHERE d.id = found.id`, parameter, instanceID).Error
 }
 
 // SaveInventory stores which databases an instance has and whether the list is complete. If it is, known databases not

@@ -48,7 +48,7 @@ func (s *Store) pruneTables(ctx context.Context) (pruned int64, err error) {
 	return pruned, nil
 }
 
-// oldTableRows are conditions for up to so many rows of a database from before a day, by table.
+// oldTableRows lists conditions for up to so many rows of a database from before a day, by table.
 var oldTableRows = []struct{ table, condition string }{
 	{"table_size_history", `(day, table_id) IN (SELECT day, table_id FROM table_size_history
 		WHERE database_id = ? AND day < ? ORDER BY day, table_id LIMIT ?)`},
@@ -120,8 +120,5 @@ func (s *Store) deleteIDs(ctx context.Context, table string, ids []int64) (int64
 	if err != nil {
 		return 0, err
 	}
-	db, done := bounded(ctx, s.writer)
-	defer done()
-	deleted := db.Exec("DELETE FROM "+table+" WHERE id IN "+s.dialect.ids(), parameter)
-	return deleted.RowsAffected, deleted.Error
+	return s.pruneBatch(ctx, "DELETE FROM "+table+" WHERE id IN "+s.dialect.ids(), parameter)
 }

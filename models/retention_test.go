@@ -10,17 +10,7 @@ import (
 // days returns the days of the rows of database_size_stats or instance_size_stats, oldest first.
 func (f *fixture) days(table string) string {
 	f.Helper()
-	rows, err := f.sql().QueryContext(f.ctx, "SELECT day FROM "+table+" ORDER BY day, id")
-	check(f, err)
-	defer func() { check(f, rows.Close()) }()
-	var days []string
-	for rows.Next() {
-		var day string
-		check(f, rows.Scan(&day))
-		days = append(days, day)
-	}
-	check(f, rows.Err())
-	return fmt.Sprint(days)
+	return "[" + f.listed("SELECT day FROM "+table+" ORDER BY day, id") + "]"
 }
 
 func TestStore_PruneHistory_DatabasesAndInstances(t *testing.T) {

@@ -3,12 +3,10 @@ package models_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"whalefall/models"
-	"whalefall/testenv"
 )
 
 // queued requests a run of an instance's tables for user_1.
@@ -335,18 +333,10 @@ func TestStore_ClaimRun_Concurrently(t *testing.T) {
 // TestStore_Upgrade_TakesRuns is about the instance and the database of a store of the first version.
 func TestStore_Upgrade_TakesRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		f.options.Address, f.options.Migrate = filepath.Join(f.TempDir(), "old.db"), fromFirst
-		if !f.isSQLite() {
-			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
-		}
-		store, err := models.Open(f.ctx, f.options)
-		check(f, err)
-		defer func() { check(f, store.Close()) }()
-		upgraded := *f
-		upgraded.Store = store
+		upgraded := f.upgradedFrom(1, firstData)
 		run := upgraded.started(3, "main", "me")
 		run.Status, run.EndedAt = models.RunSucceeded, pointer(f.clock.Now())
-		check(f, store.EndRun(f.ctx, run))
+		check(f, upgraded.EndRun(f.ctx, run))
 		kept := upgraded.run(run.ID)
 		equal(f, "instance", kept.InstanceName, "old")
 		equal(f, "database", *kept.DatabaseID, 5)

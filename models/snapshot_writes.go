@@ -82,16 +82,16 @@ func inBatches[T any](list []T, do func(parameter string)) error {
 	return nil
 }
 
-// base is what the growth of inserted rows is counted from.
+// base tells what the growth of inserted rows is counted from.
 type base struct {
 	bytes string // expression
 	day   int64
 }
 
-// firstMeasured is the base of a relation that may have existed before the day.
+// firstMeasured returns the base of a relation that may have existed before the day.
 func firstMeasured(day int64) base { return base{bytes: "r.size_bytes", day: day} }
 
-// nothingBefore is the base of a relation that came into being on the day.
+// nothingBefore returns the base of a relation that came into being on the day.
 func nothingBefore(day int64) base { return base{bytes: "0", day: day - 1} }
 
 var upsertTablesSQL = ` WHERE true

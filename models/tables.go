@@ -299,7 +299,11 @@ func (r *tableReader) appendTo(stored []TableSizeRow, rows *sql.Rows) ([]TableSi
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var row TableSizeRow
-		if err := rows.Scan(row.destinations(&row.Growth7, &row.Growth30, &r.snapshotNo)...); err != nil {
+		destinations := row.destinations()
+		for _, w := range growthWindows {
+			destinations = append(destinations, w.of(&row))
+		}
+		if err := rows.Scan(append(destinations, &r.snapshotNo)...); err != nil {
 			return nil, err
 		}
 		stored = append(stored, row)

@@ -33,11 +33,6 @@ const firstData = `
 		(5, 'public', 'b', 'public', 'b', 'table', '', '', false, NULL, NULL, NULL, NULL, NULL, '', 'none', false, 'locked',
 		'2026-03-09 16:00:00+00:00');`
 
-// fromFirst makes a store of the first version, and then brings it to the current one.
-func fromFirst(ctx context.Context, db *sql.DB, dialect string) error {
-	return upgraded(ctx, db, dialect, 1, firstData)
-}
-
 // upgraded makes a store of an earlier version with some data, and then brings it to the current version.
 func upgraded(ctx context.Context, db *sql.DB, dialect string, version int64, data string) error {
 	names := map[string]goose.Dialect{"sqlite": goose.DialectSQLite3, "postgres": goose.DialectPostgres}
@@ -55,18 +50,27 @@ func upgraded(ctx context.Context, db *sql.DB, dialect string, version int64, da
 	return migrations.Up(ctx, db, dialect)
 }
 
+// upgradedFrom opens a store of its own that had the version and the data before.
+func (f *fixture) upgradedFrom(version int64, data string) *fixture {
+	f.Helper()
+	f.options.Address = filepath.Join(f.TempDir(), "old.db")
+	if !f.isSQLite() {
+		f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
+	}
+	f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) error {
+		return upgraded(ctx, db, dialect, version, data)
+	}
+	store, err := models.Open(f.ctx, f.options)
+	check(f, err)
+	f.Cleanup(func() { check(f, store.Close()) })
+	opened := *f
+	opened.Store = store
+	return &opened
+}
+
 func TestOpen_UpgradeFromFirstVersion(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		address := filepath.Join(f.TempDir(), "old.db")
-		if !f.isSQLite() {
-			address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
-		}
-		f.options.Address, f.options.Migrate = address, fromFirst
-		store, err := models.Open(f.ctx, f.options)
-		check(f, err)
-		defer func() { check(f, store.Close()) }()
-		upgraded := *f
-		upgraded.Store = store
+		upgraded := f.upgradedFrom(1, firstData)
 
 		page := upgraded.tables(models.TableQuery{DatabaseID: 5, Sort: "name"})
 		equal(f, "rows", describe(page.Rows), "a=10 b=?")
@@ -97,18 +101,7 @@ const historyWithoutNames = `
 
 func TestStore_Upgrade_KeepsHistory(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		f.options.Address = filepath.Join(f.TempDir(), "old.db")
-		if !f.isSQLite() {
-			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
-		}
-		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) error {
-			return upgraded(ctx, db, dialect, 7, firstData+historyWithoutNames)
-		}
-		store, err := models.Open(f.ctx, f.options)
-		check(f, err)
-		defer func() { check(f, store.Close()) }()
-		upgraded := *f
-		upgraded.Store = store
+		upgraded := f.upgradedFrom(7, firstData+historyWithoutNames)
 
 		row := upgraded.tables(models.TableQuery{DatabaseID: 5, Table: "a"}).Rows[0]
 		equal(f, "growth of 30 days", *row.Growth30, 6)
@@ -135,16 +128,7 @@ const runsBeforeHeartbeats = `
 
 func TestStore_Upgrade_KeepsHeartbeatsOfRuns(t *testing.T) {
 	onBothStores(t, func(f *fixture) {
-		f.options.Address = filepath.Join(f.TempDir(), "old.db")
-		if !f.isSQLite() {
-			f.options.Address = testenv.PostgreSQL(f.T).NewDatabase(f.T)
-		}
-		f.options.Migrate = func(ctx context.Context, db *sql.DB, dialect string) error {
-			return upgraded(ctx, db, dialect, 7, firstData+runsBeforeHeartbeats)
-		}
-		store, err := models.Open(f.ctx, f.options)
-		check(f, err)
-		defer func() { check(f, store.Close()) }()
+		store := f.upgradedFrom(7, firstData+runsBeforeHeartbeats).Store
 
 		run, err := store.Run(f.ctx, 7)
 		check(f, err)
